@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What exporter and runtimes agree on: the inputs and outputs of the exported graph.
+
+Inputs (fixed shapes, batch 1 in deployed graphs):
+
+- ``image``       uint8   (B, H, W, 3)  RGB
+- ``intrinsics``  float32 (B, 4)        fx, fy, cx, cy in px of this image
+- ``thresholds``  float32 (T,)          in the order of THRESHOLDS
+
+Outputs, at a stride s of 1, 2 or 4 of the input:
+
+- ``segment_index`` uint8   (B, H/s, W/s)  row of ``segments`` that owns the pixel, NO_SEGMENT void
+- ``depth``         float32 (B, H/s, W/s)  metres along Z, > 0; void has a depth, sky a useless one
+- ``segments``      float32 (B, R, C)      one row per candidate, columns SEGMENT_COLUMNS
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+INPUTS = ('image', 'intrinsics', 'thresholds')
+OUTPUTS = ('segment_index', 'depth', 'segments')
+
+NO_SEGMENT = 255
+"""Value of ``segment_index`` where no segment owns the pixel; a table has at most 255 rows."""
+
+THRESHOLDS = ('score', 'overlap', 'stuff_area', 'void')
+"""
+score: least score of a thing; overlap: share of a thing that may be covered by better ones;
+stuff_area: least share of the image for a stuff region, 0..1; void: least confidence of a pixel.
+"""
+
+SEGMENT_COLUMNS = ('valid', 'class_id', 'is_thing', 'score', 'log_depth_scale', 'area')
+"""
+valid: 1 where the row owns pixels, else 0; is_thing: 1 for an instance of a thing, 0 for a
+semantic region, also one of a thing class (pixels of things whose instance is not known);
+log_depth_scale: Laplace b of log depth, > 0, NaN where the model does not say;
+area: share of the image, 0..1.
+"""
+COLUMN: dict[str, int] = {name: i for i, name in enumerate(SEGMENT_COLUMNS)}
+
+
+@dataclass(frozen=True)
+class GraphOutput:
+    """
+    One frame's outputs, batch axis removed.
+
+    :param segment_index: (H/s, W/s) uint8.
+    :param depth: (H/s, W/s) float32, metres.
+    :param segments: (R, len(SEGMENT_COLUMNS)) float32.
+    """
+
+    segment_index: NDArray[np.uint8]
+    depth: NDArray[np.float32]
+    segments: NDArray[np.float32]

@@ -1,0 +1,15 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The two errors of this package that are not built-ins.
+
+A message names the thing, the value and the remedy; the command line prints it in one line.
+"""
+
+
+class ConfigError(ValueError):
+    """A setting, a file or an input that the user can put right."""
+
+
+class BackendError(RuntimeError):
+    """A runtime that could not load or run the graph; the input may be fine."""

@@ -1,0 +1,134 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Runtimes that can run the exported graph: one file each, one line in BACKENDS each.
+
+They are imported when they are chosen, so none but the chosen one has to be installed.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...contract import INPUTS, SEGMENT_COLUMNS, GraphOutput
+from ...errors import BackendError, ConfigError
+from ...model_directory import ModelDirectory
+from ...model_info import ModelInfo
+
+
+class Backend(Protocol):
+    """
+    Runs the graph of one model directory.
+
+    A backend is constructed with the ModelDirectory and its own keyword options, and raises
+    ConfigError for a graph that breaks the contract, BackendError for a runtime that fails.
+    """
+
+    name: str
+
+    def run(self, image: NDArray[np.uint8], intrinsics: NDArray[np.float32],
+            thresholds: NDArray[np.float32]) -> GraphOutput:
+        """
+        Run the graph on one image.
+
+        :param image: (H, W, 3) uint8 RGB, contiguous, at network size.
+        :param intrinsics: (4,) float32, px of this image.
+        :param thresholds: (T,) float32, order of contract.THRESHOLDS.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back memory and threads; the backend is not used after it."""
+        ...
+
+
+BACKENDS: dict[str, str] = {
+    'onnxruntime': '.onnxruntime_backend:OnnxRuntimeBackend',
+    'torch': '.torch_backend:TorchBackend',
+}
+"""Name -> module (relative to this package) and class."""
+
+AUTO = 'onnxruntime'
+"""What 'auto' means: the runtime that the base installation brings along."""
+
+
+def create_backend(name: str, model: ModelDirectory, **options: Any) -> Backend:
+    """
+    Load a model into a runtime.
+
+    :param name: a key of BACKENDS, or 'auto'.
+    :param options: what the backend takes, for instance threads.
+    :raises ConfigError: for an unknown name or option, or a graph that breaks the contract.
+    :raises BackendError: when the runtime is not installed or cannot load the graph.
+    """
+    chosen = AUTO if name == 'auto' else name
+    if chosen not in BACKENDS:
+        raise ConfigError(f'backend {name!r} is not known; choose auto, {", ".join(BACKENDS)}')
+    module, _, attribute = BACKENDS[chosen].partition(':')
+    factory = getattr(import_module(module, __package__), attribute)
+    known = [p.name for p in inspect.signature(factory).parameters.values()
+             if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    for option in options:
+        if option not in known:
+            raise ConfigError(f'backend {chosen}: option {option!r} is not known; '
+                              f'known: {", ".join(known)}')
+    return cast(Callable[..., Backend], factory)(model, **options)
+
+
+def check_threads(threads: int | None) -> None:
+    """Refuse a number of threads that a runtime would silently read as its own default."""
+    if threads is not None and threads < 1:
+        raise ConfigError(f'threads is {threads}; give 1 or more, or leave it out')
+
+
+def check_inputs(info: ModelInfo, image: NDArray[np.uint8], intrinsics: NDArray[np.float32],
+                 thresholds: NDArray[np.float32]) -> None:
+    """
+    Refuse arrays that are not what the graph of this model takes.
+
+    :raises BackendError: naming the array; inference/preprocess.py makes fitting ones.
+    """
+    given: tuple[NDArray[Any], ...] = (image[None], intrinsics[None], thresholds)
+    for name, array in zip(INPUTS, given, strict=True):
+        dtype, shape = info.graph_inputs()[name]
+        if array.dtype != dtype or array.shape != shape:
+            raise BackendError(f'{name} is {array.dtype} {array.shape} with its batch axis, but '
+                               f'{info.model_id} takes {dtype} {shape}; use preprocess.prepare')
+
+
+def check_output(output: GraphOutput, info: ModelInfo, backend: str) -> None:
+    """
+    Refuse what no healthy graph returns, before it becomes a distance that someone believes.
+
+    :raises BackendError: for a wrong shape, a depth or table that is not finite, a class id
+        that the model does not have.
+    """
+    size = info.map_size()
+    for name, array in (('segment_index', output.segment_index), ('depth', output.depth)):
+        if array.shape != size:
+            raise BackendError(f'{backend}: output {name} has shape {array.shape}, but '
+                               f'{info.model_id} gives {size}; export the model again')
+    table = output.segments
+    if table.ndim != 2 or table.shape[1] != len(SEGMENT_COLUMNS):
+        raise BackendError(f'{backend}: output segments has shape {table.shape}, not '
+                           f'(rows, {len(SEGMENT_COLUMNS)}); export the model again')
+    bad = int(np.count_nonzero(~np.isfinite(output.depth)))
+    if bad:
+        raise BackendError(f'{backend}: {bad} of {output.depth.size} depths are not finite; '
+                           'run the self-test of the model or use another precision')
+    valid = table[table[:, 0] > 0.5]
+    classes = valid[:, SEGMENT_COLUMNS.index('class_id')]
+    known = (classes >= 0) & (classes < len(info.classes)) & (classes == np.rint(classes))
+    if not known.all():
+        raise BackendError(f'{backend}: class id {classes[~known][0]} in output segments, but '
+                           f'{info.model_id} has 0..{len(info.classes) - 1}; '
+                           'run the self-test of the model')
+    if not np.isfinite(valid[:, SEGMENT_COLUMNS.index('score')]).all():
+        raise BackendError(f'{backend}: a score in output segments is not finite; '
+                           'run the self-test of the model or use another precision')

@@ -1,0 +1,92 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""ONNX Runtime: the default on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...contract import INPUTS, OUTPUTS, GraphOutput
+from ...errors import BackendError, ConfigError
+from ...model_directory import ModelDirectory
+from ...model_info import TensorSpec
+from . import check_inputs, check_threads
+
+_NUMPY_NAME = {'tensor(uint8)': 'uint8', 'tensor(float)': 'float32'}
+
+
+class OnnxRuntimeBackend:
+    """
+    One session of ONNX Runtime.
+
+    :param threads: threads inside of one operator; ONNX Runtime's own choice when left out.
+    :param providers: execution providers in order of preference.
+    :raises ConfigError: for an unknown provider, or a graph that breaks the contract.
+    :raises BackendError: when ONNX Runtime is not installed or refuses the graph.
+    """
+
+    name = 'onnxruntime'
+
+    def __init__(self, model: ModelDirectory, *, threads: int | None = None,
+                 providers: Sequence[str] = ('CPUExecutionProvider',)) -> None:
+        check_threads(threads)
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise BackendError(f'onnxruntime cannot be imported: {error}; '
+                               'run: pip install onnxruntime') from None
+        available = onnxruntime.get_available_providers()
+        for provider in providers:
+            if provider not in available:
+                raise ConfigError(f'execution provider {provider!r} is not in this ONNX Runtime; '
+                                  f'choose from {", ".join(available)}')
+        options = onnxruntime.SessionOptions()
+        # Its warnings are about the making of graphs: a line for each tensor that it optimised
+        # away. Errors come as exceptions.
+        options.log_severity_level = 3
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        try:
+            session = onnxruntime.InferenceSession(
+                str(model.onnx_path), options, providers=list(providers))
+        # Its exceptions have no common base but Exception.
+        except Exception as error:
+            raise BackendError(f'{model.onnx_path}: ONNX Runtime {onnxruntime.__version__} '
+                               f'cannot load it: {_one_line(error)}; '
+                               'update onnxruntime or export the model again') from None
+        model.check_graph(_specs(session.get_inputs()), _specs(session.get_outputs()))
+        self._model = model
+        self._session: Any = session
+
+    def run(self, image: NDArray[np.uint8], intrinsics: NDArray[np.float32],
+            thresholds: NDArray[np.float32]) -> GraphOutput:
+        """Run the graph; see backends.Backend."""
+        if self._session is None:
+            raise BackendError('onnxruntime: the backend is closed; make a new one')
+        check_inputs(self._model.info, image, intrinsics, thresholds)
+        feed = dict(zip(INPUTS, (image[None], intrinsics[None], thresholds), strict=True))
+        try:
+            index, depth, segments = self._session.run(list(OUTPUTS), feed)
+        except Exception as error:
+            raise BackendError(f'{self._model.onnx_path}: ONNX Runtime failed: '
+                               f'{_one_line(error)}; run the self-test of the model') from None
+        return GraphOutput(index[0], depth[0], segments[0])
+
+    def close(self) -> None:
+        """Free the session."""
+        self._session = None
+
+
+def _specs(nodes: Sequence[Any]) -> dict[str, TensorSpec]:
+    """Names, dtypes and shapes that the session reports; a symbolic size is None."""
+    return {node.name: (_NUMPY_NAME.get(node.type, node.type),
+                        tuple(n if isinstance(n, int) else None for n in node.shape))
+            for node in nodes}
+
+
+def _one_line(error: Exception) -> str:
+    return ' '.join(str(error).split())

@@ -1,0 +1,154 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The road of one frame, in order; Pipeline.__call__ is its table of contents.
+
+Segments and distances are worked out at the resolution of the graph's maps, where each depth
+belongs to the ray of its own pixel centre: that is as exact as at the size of the image, where
+each would be spread over many rays, and takes a fraction of the time.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import InferenceSettings, Thresholds
+from ..contract import GraphOutput
+from ..labels import VOID_ID
+from ..model_directory import ModelDirectory, open_model
+from ..structures import Frame, Intrinsics, PanopticDepth
+from .backends import Backend, check_output, create_backend
+from .depth_range import far_as_set, mark_depth
+from .distances import measure_distances
+from .preprocess import prepare
+from .segments import assemble_segments, check_label_space
+
+STEPS = ('preprocess', 'graph', 'segments', 'distances', 'restore')
+"""Keys of PanopticDepth.step_ms."""
+
+_log = logging.getLogger(__name__)
+
+
+class Pipeline:
+    """
+    A model, ready to run frames.
+
+    :param model: a model directory or its path; None is the model that the package ships.
+    :param backend: 'auto', a key of backends.BACKENDS, or a Backend of one's own.
+    :param settings: thresholds that were not set explicitly are those of the model.
+    :param options: of the backend, for instance threads.
+    :raises ConfigError: for a wrong model directory, setting, backend or option.
+    :raises BackendError: when the runtime is missing or cannot load the model.
+    """
+
+    def __init__(self, model: ModelDirectory | Path | str | None = None,
+                 backend: str | Backend = 'auto', settings: InferenceSettings | None = None,
+                 **options: Any) -> None:
+        self.model = open_model(model)
+        self.settings = settings or InferenceSettings()
+        self._info = self.model.info
+        self._classes = self._info.class_infos()
+        check_label_space(len(self._classes), self.settings.label_divisor)
+        self._thresholds = merged_thresholds(
+            self._info.thresholds, self.settings.thresholds).as_vector()
+        self._sky_ids = [c.class_id * self.settings.label_divisor
+                         for c in self._classes if c.name == 'sky']
+        self._focal_warned = False
+        self.backend = (create_backend(backend, self.model, **options)
+                        if isinstance(backend, str) else backend)
+
+    def __call__(self, frame: Frame) -> PanopticDepth:
+        """
+        Panoptic segmentation, depth and distances of one frame.
+
+        :raises BackendError: when the runtime fails or returns what cannot be true.
+        """
+        info, settings, step_ms = self._info, self.settings, dict.fromkeys(STEPS, 0.0)
+
+        with _timed(step_ms, 'preprocess'):
+            image, geometry = prepare(frame, info.input_width, info.input_height, settings.fit)
+            camera = geometry.network_intrinsics(frame.intrinsics)
+            grid = geometry.grid(info.output_stride)
+        self._check_focal(camera)
+
+        with _timed(step_ms, 'graph'):
+            output = self.run_graph(image, camera)
+
+        with _timed(step_ms, 'segments'):
+            panoptic, segments = assemble_segments(
+                grid.crop(output.segment_index), output.segments, self._classes,
+                label_divisor=settings.label_divisor,
+                min_instance_pixels=settings.min_instance_pixels,
+                pixel_counts=grid.pixel_counts,
+                log_depth_temperature=info.log_depth_temperature)
+
+        with _timed(step_ms, 'distances'):
+            sky = np.isin(panoptic, self._sky_ids)
+            depth = mark_depth(grid.crop(output.depth), sky, settings.depth)
+            distances = measure_distances(
+                panoptic, depth, segments, grid.intrinsics(frame.intrinsics),
+                [c.name for c in self._classes], settings.distance)
+            distances = tuple(replace(d, roi=grid.image_roi(d.roi)) for d in distances)
+
+        with _timed(step_ms, 'restore'):
+            full_depth = grid.restore_depth(far_as_set(depth, settings.depth), panoptic)
+            full_panoptic = grid.restore_labels(panoptic, VOID_ID)
+
+        return PanopticDepth(
+            full_panoptic, full_depth, segments, distances, frame.intrinsics,
+            settings.label_divisor, frame.stamp_ns, frame.frame_id, frame.name, info.model_id,
+            step_ms)
+
+    def run_graph(self, image: NDArray[np.uint8], camera: Intrinsics) -> GraphOutput:
+        """
+        Step 2 alone: run the graph and refuse outputs that cannot be true.
+
+        :param image: (H, W, 3) uint8 RGB at network size, with the camera of it.
+        """
+        output = self.backend.run(image, camera.as_vector(), self._thresholds)
+        check_output(output, self._info, self.backend.name)
+        return output
+
+    def close(self) -> None:
+        """Give back what the backend holds."""
+        self.backend.close()
+
+    def __enter__(self) -> Pipeline:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()
+
+    def _check_focal(self, camera: Intrinsics) -> None:
+        """Warn once when the network sees through a longer or wider lens than in training."""
+        low, high = self._info.trained_focal_range_px
+        if not self._focal_warned and not low <= camera.fx <= high:
+            self._focal_warned = True
+            _log.warning(
+                'the focal length at network size is %.0f px, but %s was trained on %.0f to '
+                '%.0f px: distances may be off; check the intrinsics, or use another camera, '
+                'fit or model', camera.fx, self._info.model_id, low, high)
+
+
+def merged_thresholds(of_model: Thresholds, of_user: Thresholds) -> Thresholds:
+    """Thresholds of the model, but those that the user set explicitly."""
+    return of_model.model_copy(update={
+        name: getattr(of_user, name) for name in of_user.model_fields_set})
+
+
+@contextmanager
+def _timed(step_ms: dict[str, float], step: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    step_ms[step] = 1e3 * (time.perf_counter() - start)

@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Step 3: the graph's index map and table become panoptic ids and a list of segments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..contract import COLUMN, NO_SEGMENT
+from ..errors import ConfigError
+from ..labels import VOID_ID, ClassInfo
+from ..structures import Segment
+
+
+def check_label_space(class_count: int, label_divisor: int) -> None:
+    """
+    Refuse a divisor with which the ids of the classes do not fit beside VOID_ID in 16 bits.
+
+    :raises ConfigError: naming the greatest divisor that fits.
+    """
+    if class_count * label_divisor > VOID_ID:
+        raise ConfigError(
+            f'label_divisor is {label_divisor}, too much for {class_count} classes in 16-bit '
+            f'panoptic ids; give at most {VOID_ID // class_count}')
+
+
+def assemble_segments(
+        index: NDArray[np.uint8], table: NDArray[np.float32], classes: Sequence[ClassInfo], *,
+        label_divisor: int, min_instance_pixels: int,
+        pixel_counts: NDArray[np.float64] | None = None, log_depth_temperature: float = 1.0,
+        ) -> tuple[NDArray[np.uint16], tuple[Segment, ...]]:
+    """
+    Give every pixel its panoptic id.
+
+    Instances are numbered 1.. within their class by falling score. Void become: pixels of rows
+    that are not valid, instances of fewer than min_instance_pixels, and the instances of least
+    score of a class that has label_divisor or more of them.
+
+    :param index: (h, w) uint8 rows of the table, NO_SEGMENT void.
+    :param table: (R, len(contract.SEGMENT_COLUMNS)) float32.
+    :param classes: by class id.
+    :param pixel_counts: (h, w) pixels of the image that each pixel stands for; 1 when left out.
+    :param log_depth_temperature: factor on log_depth_scale.
+    :returns: (h, w) uint16 panoptic ids, and the segments that have pixels, best score first.
+    """
+    weights = None if pixel_counts is None else pixel_counts.ravel()
+    counts = np.bincount(index.ravel(), weights, minlength=256).astype(np.int64)
+    ids = np.full(256, VOID_ID, np.uint16)
+    next_instance = dict.fromkeys(range(len(classes)), 1)
+    segments: dict[int, Segment] = {}
+    for row in np.argsort(-table[:, COLUMN['score']], kind='stable'):
+        values = table[row]
+        count = int(counts[row]) if row < NO_SEGMENT else 0
+        if values[COLUMN['valid']] < 0.5 or not count:
+            continue
+        class_id = int(values[COLUMN['class_id']])
+        instance = 0
+        if values[COLUMN['is_thing']] > 0.5:
+            instance = next_instance[class_id]
+            if count < min_instance_pixels or instance >= label_divisor:
+                continue
+            next_instance[class_id] += 1
+        panoptic_id = class_id * label_divisor + instance
+        ids[row] = panoptic_id
+        known = segments.get(panoptic_id)
+        segments[panoptic_id] = replace(
+            known, pixel_count=known.pixel_count + count) if known else Segment(
+            panoptic_id, class_id, instance, classes[class_id].is_thing,
+            float(np.clip(values[COLUMN['score']], 0, 1)), count,
+            float(values[COLUMN['log_depth_scale']]) * log_depth_temperature)
+    return ids.take(index), tuple(segments.values())

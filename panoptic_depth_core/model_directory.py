@@ -1,0 +1,299 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+A model directory is what is deployed: model.onnx and model.json, checked when it is loaded.
+
+model.json is a ModelInfo. An optional npz beside it holds a reference input with its outputs,
+so that every runtime on every machine can be tested against the one that exported the model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .config import parse_settings
+from .contract import INPUTS, GraphOutput
+from .errors import BackendError, ConfigError
+from .model_info import FORMAT_VERSION, INFO_NAME, TensorSpec
+from .model_info import ModelClass as ModelClass
+from .model_info import ModelInfo as ModelInfo
+from .model_info import WeightsData as WeightsData
+
+DEFAULT_MODEL = 'fast'
+
+
+class GraphRunner(Protocol):
+    """The part of a backend that the self-test needs."""
+
+    name: str
+
+    def run(self, image: NDArray[np.uint8], intrinsics: NDArray[np.float32],
+            thresholds: NDArray[np.float32]) -> GraphOutput:
+        """Run the graph on one image."""
+        ...
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """
+    A reference input, the outputs that belong to it, and how far a runtime may be off.
+
+    :param image: (H, W, 3) uint8 RGB at network size.
+    :param intrinsics: (4,) float32; thresholds: (T,) float32.
+    :param segment_index, depth, segments: as in contract.GraphOutput.
+    :param min_equal_ids: least share of pixels with an equal segment index.
+    :param max_depth_error: greatest relative depth error, at the 99th percentile of the pixels
+        whose segment index is equal (another segment is another depth by design).
+    """
+
+    image: NDArray[np.uint8]
+    intrinsics: NDArray[np.float32]
+    thresholds: NDArray[np.float32]
+    segment_index: NDArray[np.uint8]
+    depth: NDArray[np.float32]
+    segments: NDArray[np.float32]
+    min_equal_ids: float = 0.999
+    max_depth_error: float = 1e-3
+
+
+@dataclass(frozen=True)
+class SelfTestReport:
+    """How far a runtime is from the reference; see SelfTest for the two measures."""
+
+    backend: str
+    equal_ids: float
+    depth_error: float
+
+
+@dataclass(frozen=True)
+class ModelDirectory:
+    """A model directory whose files are there and whose graph has the hash of model.json."""
+
+    path: Path
+    info: ModelInfo
+
+    @classmethod
+    def load(cls, path: Path | str) -> ModelDirectory:
+        """
+        Read and check a model directory.
+
+        :raises ConfigError: when a file is missing or unreadable, model.json is wrong, or the
+            graph is not the one that model.json describes.
+        """
+        path = Path(path)
+        info = _read_info(path / INFO_NAME)
+        _check_graph_file(path / info.onnx_file, info)
+        if info.self_test and not (path / info.self_test).is_file():
+            raise ConfigError(f'{path / info.self_test}: the self-test of {INFO_NAME} is '
+                              'missing; copy the whole model directory')
+        return cls(path, info)
+
+    @classmethod
+    def default(cls) -> ModelDirectory:
+        """
+        Model that is shipped with the package.
+
+        :raises ConfigError: when the package was installed without it.
+        """
+        path = Path(str(importlib.resources.files(__package__))) / 'models' / DEFAULT_MODEL
+        if not path.is_dir():
+            raise ConfigError(f'{path}: the weights of the default model are not in this '
+                              'installation; install the package again or name a model directory')
+        return cls.load(path)
+
+    @property
+    def onnx_path(self) -> Path:
+        """Path of the graph."""
+        return self.path / self.info.onnx_file
+
+    def check_graph(self, inputs: Mapping[str, TensorSpec],
+                    outputs: Mapping[str, TensorSpec]) -> None:
+        """
+        Compare what a runtime says of the graph with the contract; backends call it at load.
+
+        :raises ConfigError: naming the first input or output that is missing or different.
+        """
+        for kind, wanted, found in (('input', self.info.graph_inputs(), inputs),
+                                    ('output', self.info.graph_outputs(), outputs)):
+            for name, spec in wanted.items():
+                if name not in found:
+                    raise ConfigError(
+                        f'{self.onnx_path}: {kind} {name!r} is missing, the graph has '
+                        f'{", ".join(found) or "none"}; export the model again')
+                if not _fits(spec, found[name]):
+                    raise ConfigError(
+                        f'{self.onnx_path}: {kind} {name!r} is {_shown(found[name])}, but '
+                        f'{INFO_NAME} and the contract ask for {_shown(spec)}; '
+                        'export the model again')
+        for name in inputs:
+            if name not in INPUTS:
+                raise ConfigError(f'{self.onnx_path}: input {name!r} is not in the contract '
+                                  f'({", ".join(INPUTS)}); export the model again')
+
+    def load_self_test(self) -> SelfTest:
+        """
+        Read the reference input and outputs.
+
+        :raises ConfigError: when the model has none or it cannot be read.
+        """
+        if self.info.self_test is None:
+            raise ConfigError(f'{self.path}: the model has no self-test; export it with one')
+        path = self.path / self.info.self_test
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                values = {name: arrays[name] for name in SelfTest.__dataclass_fields__}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise ConfigError(f'{path}: no readable self-test: {error}; '
+                              'copy or export the model again') from None
+        for name in ('min_equal_ids', 'max_depth_error'):
+            values[name] = float(values[name])
+        return SelfTest(**values)
+
+    def self_test(self, backend: GraphRunner) -> SelfTestReport:
+        """
+        Run the reference input and compare.
+
+        :raises BackendError: with the figures, when the runtime is farther off than allowed.
+        """
+        test = self.load_self_test()
+        output = backend.run(test.image, test.intrinsics, test.thresholds)
+        if output.segment_index.shape != test.segment_index.shape:
+            raise BackendError(
+                f'self-test of {self.info.model_id} on {backend.name}: the maps are '
+                f'{output.segment_index.shape}, not {test.segment_index.shape}; '
+                'export the model again')
+        equal = output.segment_index == test.segment_index
+        share = float(equal.mean())
+        error = np.abs(output.depth[equal] / test.depth[equal] - 1.0)
+        depth_error = float(np.percentile(error, 99)) if error.size else float('nan')
+        report = SelfTestReport(backend.name, share, depth_error)
+        # Written so that NaN fails.
+        if not (share >= test.min_equal_ids and depth_error <= test.max_depth_error):
+            raise BackendError(
+                f'self-test of {self.info.model_id} on {backend.name}: {share:.3%} of the ids '
+                f'are equal (least {test.min_equal_ids:.3%}), relative depth error '
+                f'{depth_error:.2g} (most {test.max_depth_error:.2g}); choose another backend '
+                'or precision, or export the model again')
+        return report
+
+
+def open_model(model: ModelDirectory | Path | str | None) -> ModelDirectory:
+    """Model directory of a path; None is the shipped one."""
+    if model is None:
+        return ModelDirectory.default()
+    return model if isinstance(model, ModelDirectory) else ModelDirectory.load(model)
+
+
+def save_model_directory(path: Path | str, info: ModelInfo, onnx_bytes: bytes,
+                         self_test: SelfTest | None = None) -> ModelDirectory:
+    """
+    Write a model directory, size and hash of the graph filled in, and load it again.
+
+    model.json comes last: an interrupted write leaves a directory that load refuses.
+
+    :raises ConfigError: when it cannot be written, or would not load.
+    """
+    path = Path(path)
+    info = info.model_copy(update={
+        'onnx_sha256': hashlib.sha256(onnx_bytes).hexdigest(), 'onnx_bytes': len(onnx_bytes),
+        'self_test': None if self_test is None else 'self_test.npz'})
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        write_atomically(path / info.onnx_file, onnx_bytes)
+        if self_test is not None:
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, **asdict(self_test))
+            write_atomically(path / 'self_test.npz', buffer.getvalue())
+        write_model_info(path, info)
+    except OSError as error:
+        raise ConfigError(f'{path}: the model cannot be written: {error.strerror}; '
+                          'check permissions and free space') from None
+    return ModelDirectory.load(path)
+
+
+def write_model_info(path: Path | str, info: ModelInfo) -> None:
+    """
+    Write model.json into a model directory, for instance with a new calibration.
+
+    :raises OSError: when it cannot be written; what was there before is kept.
+    """
+    text = json.dumps(info.model_dump(mode='json'), indent=1) + '\n'
+    write_atomically(Path(path) / INFO_NAME, text.encode())
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """
+    Write a file so that no reader, also after a crash, ever sees half of it.
+
+    :raises OSError: when it cannot be written; what was there before is kept.
+    """
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+    try:
+        with os.fdopen(handle, 'wb') as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes files private; a deployed model is for all to read.
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _read_info(path: Path) -> ModelInfo:
+    try:
+        values = json.loads(path.read_text(encoding='utf-8'))
+    except OSError as error:
+        raise ConfigError(f'{path}: cannot be read: {error.strerror}; '
+                          'give a directory that `panoptic-depth export` wrote') from None
+    except ValueError as error:
+        raise ConfigError(f'{path}: not valid JSON: {error}; copy or export the model again'
+                          ) from None
+    if not isinstance(values, dict):
+        raise ConfigError(f'{path}: holds a {type(values).__name__}, not an object; '
+                          'copy or export the model again')
+    version = values.get('format_version')
+    if version != FORMAT_VERSION:
+        raise ConfigError(f'{path}: format_version is {version!r}, this program reads '
+                          f'{FORMAT_VERSION}; export the model with this version')
+    return parse_settings(ModelInfo, values, str(path))
+
+
+def _check_graph_file(path: Path, info: ModelInfo) -> None:
+    try:
+        size = path.stat().st_size
+        data = path.read_bytes() if size == info.onnx_bytes else b''
+    except OSError as error:
+        raise ConfigError(f'{path}: cannot be read: {error.strerror}; '
+                          'copy the whole model directory') from None
+    if size != info.onnx_bytes:
+        raise ConfigError(f'{path}: {size} bytes, but {INFO_NAME} says {info.onnx_bytes}; '
+                          'it was cut off or replaced: copy or export the model again')
+    found = hashlib.sha256(data).hexdigest()
+    if found != info.onnx_sha256:
+        raise ConfigError(f'{path}: sha256 is {found}, but {INFO_NAME} says '
+                          f'{info.onnx_sha256}; the file was damaged or replaced: '
+                          'copy or export the model again')
+
+
+def _fits(wanted: TensorSpec, found: TensorSpec) -> bool:
+    return (wanted[0] == found[0] and len(wanted[1]) == len(found[1])
+            and all(a is None or a == b for a, b in zip(wanted[1], found[1], strict=True)))
+
+
+def _shown(spec: TensorSpec) -> str:
+    return f'{spec[0]} ({", ".join("any" if n is None else str(n) for n in spec[1])})'

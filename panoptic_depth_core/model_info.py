@@ -1,0 +1,109 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""model.json: what a model directory says of its graph."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+
+from .config import Settings, Thresholds
+from .contract import INPUTS, NO_SEGMENT, OUTPUTS, SEGMENT_COLUMNS, THRESHOLDS
+from .labels import ClassInfo
+
+FORMAT_VERSION: Final = 1
+INFO_NAME = 'model.json'
+
+TensorSpec = tuple[str, tuple[int | None, ...]]
+"""numpy dtype name and shape of a graph input or output; None is any size."""
+
+_FileName = Annotated[str, Field(pattern=r'^[A-Za-z0-9_][A-Za-z0-9_.-]*$')]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Byte = Annotated[int, Field(ge=0, le=255)]
+
+
+class ModelClass(Settings):
+    """One class of the model; its id is its row in ModelInfo.classes."""
+
+    name: str
+    color: tuple[_Byte, _Byte, _Byte]
+    is_thing: bool
+
+
+class WeightsData(Settings):
+    """A data set or set of weights that the weights were made from."""
+
+    name: str
+    licence: str
+    attribution: str = ''
+
+
+class ModelInfo(Settings):
+    """What model.json says."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    format_version: Literal[1] = FORMAT_VERSION
+    model_id: str = Field(min_length=1)
+    network: str = Field(description='name in the table of networks, to rebuild it in PyTorch')
+    network_settings: dict[str, Any] = {}
+    assembly_settings: dict[str, Any] = {}
+    classes: tuple[ModelClass, ...] = Field(min_length=1, max_length=NO_SEGMENT)
+    input_height: int = Field(gt=0)
+    input_width: int = Field(gt=0)
+    output_stride: Literal[1, 2, 4]
+    canonical_focal_px: _Positive
+    trained_focal_range_px: tuple[_Positive, _Positive]
+    depth_range_m: tuple[_Positive, _Positive]
+    normalisation_mean: tuple[float, float, float] = Field(
+        description='RGB, 0..255; for readers: the graph normalises')
+    normalisation_std: tuple[_Positive, _Positive, _Positive]
+    log_depth_temperature: _Positive = Field(
+        1.0, description='factor on log_depth_scale that calibrates it')
+    thresholds: Thresholds = Thresholds()
+    onnx_file: _FileName = 'model.onnx'
+    onnx_sha256: str = Field('', pattern='^([0-9a-f]{64})?$')
+    onnx_bytes: int = Field(0, ge=0)
+    opset: int = Field(gt=0)
+    producer: dict[str, str] = Field({}, description='versions of what made the graph')
+    weights_licence: str
+    weights_data: tuple[WeightsData, ...] = ()
+    self_test: _FileName | None = None
+
+    @field_validator('output_stride')
+    @classmethod
+    def _stride_divides(cls, stride: int, info: ValidationInfo) -> int:
+        for name in ('input_height', 'input_width'):
+            if name in info.data and info.data[name] % stride:
+                raise ValueError(f'{name} {info.data[name]} is no multiple of it')
+        return stride
+
+    @field_validator('trained_focal_range_px', 'depth_range_m')
+    @classmethod
+    def _ascending(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not value[0] < value[1]:
+            raise ValueError('the second number must be greater than the first')
+        return value
+
+    def class_infos(self) -> tuple[ClassInfo, ...]:
+        """Class table in the form that labels.py uses."""
+        return tuple(ClassInfo(i, c.name, c.color, c.is_thing)
+                     for i, c in enumerate(self.classes))
+
+    def graph_inputs(self) -> dict[str, TensorSpec]:
+        """Return what contract.py asks of the graph's inputs at this model's size."""
+        shapes = ('uint8', (1, self.input_height, self.input_width, 3)), \
+            ('float32', (1, 4)), ('float32', (len(THRESHOLDS),))
+        return dict(zip(INPUTS, shapes, strict=True))
+
+    def graph_outputs(self) -> dict[str, TensorSpec]:
+        """Return what contract.py asks of the graph's outputs at this model's size."""
+        size = self.map_size()
+        shapes = ('uint8', (1, *size)), ('float32', (1, *size)), \
+            ('float32', (1, None, len(SEGMENT_COLUMNS)))
+        return dict(zip(OUTPUTS, shapes, strict=True))
+
+    def map_size(self) -> tuple[int, int]:
+        """Height and width of the maps that the graph returns."""
+        return self.input_height // self.output_stride, self.input_width // self.output_stride

@@ -1,0 +1,53 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The model in torch: a network and the panoptic assembly, as one module that can be exported.
+
+A model is one file plus one line in NETWORKS.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..config import parse_settings
+from ..errors import ConfigError
+from .assembly import AssemblySettings, assemble
+from .fast import FastNetwork
+
+NETWORKS = {'fast': FastNetwork}
+
+
+class PanopticDepthModel(nn.Module):
+    """
+    The graph: inputs and outputs as in contract.py.
+
+    :param network: a module (image, intrinsics) -> NetworkOutput.
+    """
+
+    def __init__(self, network: nn.Module, assembly: AssemblySettings | None = None) -> None:
+        super().__init__()
+        self.network = network
+        self.assembly = assembly or AssemblySettings()
+
+    def forward(self, image: Tensor, intrinsics: Tensor,
+                thresholds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Run network and assembly: (segment_index, depth, segments)."""
+        return assemble(self.network(image, intrinsics), thresholds, self.assembly)
+
+
+def create_network(name: str, settings: dict[str, Any] | None = None,
+                   backbone_weights: Path | str | None = None) -> nn.Module:
+    """
+    Build a network by its name in NETWORKS.
+
+    :raises ConfigError: for an unknown name or setting.
+    """
+    if name not in NETWORKS:
+        raise ConfigError(f'network: unknown name {name!r}; known: {", ".join(NETWORKS)}')
+    kind = NETWORKS[name]
+    values = parse_settings(kind.settings_type, settings or {}, f'network {name}')
+    return kind(values, backbone_weights)

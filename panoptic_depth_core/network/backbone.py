@@ -1,0 +1,103 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""MobileNetV2 features at strides 4, 8, 16 and 32, without batch norm layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.models import mobilenet_v2
+
+from ..errors import ConfigError
+
+# Last block of each stride in torchvision's list of blocks, and its channels.
+_TAPS = {3: 24, 6: 32, 13: 96, 17: 320}
+
+
+class MobileNetV2Backbone(nn.Module):
+    """
+    MobileNetV2 1.0 (Sandler et al., CVPR 2018) up to its last bottleneck.
+
+    Batch norm is merged into the convolutions: batches here are small and mix data sets, so
+    batch statistics would describe neither, and a robot gains nothing from the extra layers.
+    Stride-2 convolutions pad at the right and bottom only, as the published weights expect.
+
+    :param weights: state dict file with torchvision's names; random weights where None.
+    """
+
+    channels = tuple(_TAPS.values())
+
+    def __init__(self, weights: Path | str | None = None) -> None:
+        super().__init__()
+        network = mobilenet_v2(weights=None)
+        if weights is None:
+            _initialise(network.features)
+        else:
+            network.features.load_state_dict(_read_features(Path(weights)), strict=True)
+        self.blocks = network.features[:max(_TAPS) + 1]
+        _merge_batch_norm(self.blocks.eval())
+        _pad_right_and_bottom(self.blocks)
+        # The merged biases come out as constants, but are weights like any other.
+        self.blocks.train().requires_grad_(True)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """
+        Features of an image.
+
+        :param x: (B, 3, H, W) float RGB in -1..1, H and W multiples of 32.
+        :returns: (B, 24, H/4, W/4), (B, 32, H/8, W/8), (B, 96, H/16, W/16),
+            (B, 320, H/32, W/32).
+        """
+        taps = []
+        for index, block in enumerate(self.blocks):
+            x = block(x)
+            if index in _TAPS:
+                taps.append(x)
+        return taps
+
+
+def _initialise(module: nn.Module) -> None:
+    """Keep the scale of the signal without batch norm, through depthwise convolutions too."""
+    for child in module.modules():
+        if isinstance(child, nn.Conv2d):
+            nn.init.kaiming_normal_(child.weight, mode='fan_in', nonlinearity='relu')
+
+
+def _read_features(path: Path) -> dict[str, Tensor]:
+    """Read the entries below ``features.`` of a classifier's state dict."""
+    try:
+        state = torch.load(path, map_location='cpu', weights_only=True)
+    except OSError as error:
+        raise ConfigError(
+            f'{path}: backbone weights cannot be read: {error.strerror}; '
+            'give a MobileNetV2 state dict or null for random weights') from None
+    prefix = 'features.'
+    return {key[len(prefix):]: value for key, value in state.items() if key.startswith(prefix)}
+
+
+def _merge_batch_norm(module: nn.Module) -> None:
+    """Replace each (conv, batch norm) pair of neighbours by one conv with bias, in place."""
+    children = list(module.named_children())
+    for (name, child), (next_name, following) in zip(children, children[1:] + [('', module)]):
+        if isinstance(child, nn.Conv2d) and isinstance(following, nn.BatchNorm2d):
+            setattr(module, name, fuse_conv_bn_eval(child, following))
+            setattr(module, next_name, nn.Identity())
+        else:
+            _merge_batch_norm(child)
+
+
+def _pad_right_and_bottom(module: nn.Module) -> None:
+    """Give each stride-2 convolution its padding at the far sides only, in place."""
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.Conv2d) and child.stride == (2, 2):
+            child.padding = (0, 0)
+            child.register_forward_pre_hook(_pad_input)
+        else:
+            _pad_right_and_bottom(child)
+
+
+def _pad_input(_module: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+    return (nn.functional.pad(inputs[0], (0, 1, 0, 1)),)

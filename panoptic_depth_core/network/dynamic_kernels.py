@@ -1,0 +1,150 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Dynamic kernels: how a vector becomes a mask, and another one a depth map.
+
+The same functions serve training and the exported graph.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from .camera import pixel_centers
+
+LOCATION = 5
+"""Numbers of a mask kernel after its weights: bias, precision x, precision y, u, v."""
+
+DEPTH_SHAPE = 3
+"""Numbers of a depth kernel before its weights: centre, range, log of the uncertainty."""
+
+# exp of this is 1 cm and 8 km: outside of any camera's use, inside of float16's range.
+_LOG_DEPTH_LIMITS = (-4.6, 9.0)
+
+
+class NetworkOutput(NamedTuple):
+    """
+    What a network gives to the assembly; lists run over the pyramid levels.
+
+    :param centers: (B, T, h, w) logits, a peak per thing instance.
+    :param regions: (B, C, h, w) logits, where a class is.
+    :param kernels: (B, K + LOCATION, h, w) mask kernels.
+    :param depth_kernels: (B, DEPTH_SHAPE + D, h, w).
+    :param mask_embedding: (B, K, H/4, W/4).
+    :param depth_embedding: (B, D, H/4, W/4).
+    :param class_kernels: (C, K + 1) learned weights and bias of each class's region.
+    :param class_depth_kernels: (C, DEPTH_SHAPE + D).
+    :param fallback_depth_kernel: (B, DEPTH_SHAPE + D), for pixels that no segment owns.
+    :param metric: (B,) factor from canonical to real metres.
+    """
+
+    centers: list[Tensor]
+    regions: list[Tensor]
+    kernels: list[Tensor]
+    depth_kernels: list[Tensor]
+    mask_embedding: Tensor
+    depth_embedding: Tensor
+    class_kernels: Tensor
+    class_depth_kernels: Tensor
+    fallback_depth_kernel: Tensor
+    metric: Tensor
+
+
+def flatten_levels(maps: list[Tensor]) -> Tensor:
+    """[(B, C, h, w)] -> (B, sum of h * w, C), levels one after another."""
+    return torch.cat([m.flatten(2) for m in maps], dim=2).transpose(1, 2)
+
+
+def locate_kernels(raw: Tensor, stride: int) -> Tensor:
+    """
+    Give a map of mask kernels its location terms.
+
+    :param raw: (B, K + 3, h, w): weights, bias, raw precisions along x and y.
+    :returns: (B, K + LOCATION, h, w): the precisions are positive, in 1 / px^2, and the image
+        position of each cell is appended.
+    """
+    batch, channels, height, width = raw.shape
+    weights = raw[:, :channels - 2]
+    # An object of a level is a few cells wide: start from a blob of that size.
+    precision = softplus(raw[:, channels - 2:].float()) / (4.0 * stride) ** 2
+    u = pixel_centers(width, stride, raw.device).expand(batch, 1, height, width)
+    v = pixel_centers(height, stride, raw.device)[:, None].expand(batch, 1, height, width)
+    return torch.cat([weights.float(), precision, u, v], dim=1)
+
+
+def mask_logits(kernels: Tensor, embedding: Tensor, stride: int = 4) -> Tensor:
+    """
+    Masks of thing kernels: a dot product with the embedding, less the distance to the kernel.
+
+    The quadratic term keeps a kernel near the cell that made it, so that two equal cars differ
+    (CondInst feeds relative coordinates for the same reason, Tian et al., ECCV 2020). It is
+    a sum of a row and a column, which is exact in low precision where a product is not.
+
+    :param kernels: (B, N, K + LOCATION).
+    :param embedding: (B, K, h, w) at a stride.
+    :returns: (B, N, h, w) float32 logits.
+    """
+    channels, height, width = embedding.shape[1:]
+    weights, place = kernels[..., :channels], kernels[..., channels:].float()
+    bias, precision_x, precision_y, center_u, center_v = (
+        place[..., i, None] for i in range(LOCATION))
+    u = pixel_centers(width, stride, embedding.device)
+    v = pixel_centers(height, stride, embedding.device)
+    along_x = precision_x * (u - center_u) ** 2
+    along_y = precision_y * (v - center_v) ** 2 - bias
+    logits = (weights @ embedding.flatten(2)).unflatten(2, (height, width)).float()
+    return logits - along_x[:, :, None, :] - along_y[:, :, :, None]
+
+
+def class_kernels(output: NetworkOutput, attention: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """
+    Kernels of each class's region: the learned ones plus those pooled where the class is.
+
+    :param attention: (B, L, C) weight of each cell for each class; from the region logits where
+        None.
+    :returns: mask kernels (B, C, K + 1), depth kernels (B, C, DEPTH_SHAPE + D), float32.
+    """
+    if attention is None:
+        attention = flatten_levels(output.regions).float().sigmoid()
+    pooling = (attention / (attention.sum(dim=1, keepdim=True) + 1.0)).transpose(1, 2)
+    channels = output.mask_embedding.shape[1]
+    cells = flatten_levels(output.kernels)[..., :channels + 1].float()
+    depth_cells = flatten_levels(output.depth_kernels).float()
+    return (output.class_kernels.float() + pooling @ cells,
+            output.class_depth_kernels.float() + pooling @ depth_cells)
+
+
+def class_logits(kernels: Tensor, embedding: Tensor) -> Tensor:
+    """(B, C, K + 1) kernels on a (B, K, h, w) embedding -> (B, C, h, w) float32 logits."""
+    channels = embedding.shape[1]
+    logits = kernels[..., :channels].to(embedding.dtype) @ embedding.flatten(2)
+    return logits.unflatten(2, embedding.shape[-2:]).float() + kernels[..., channels, None, None]
+
+
+def metric_depth(kernels: Tensor, embedding: Tensor, metric: Tensor) -> Tensor:
+    """
+    Depth of pixels from the depth kernel of the segment that owns each.
+
+    log(D f_c / f) = centre + range * (2 sigmoid(k . e) - 1): the published range form
+    (PanopticDepth, Gao et al., CVPR 2022, eq. T2) on the logarithm, so depth is positive, has no
+    upper limit, and an error counts in proportion to the distance.
+
+    :param kernels: (B, P, DEPTH_SHAPE + D) one kernel per pixel.
+    :param embedding: (B, P, D).
+    :param metric: (B,).
+    :returns: (B, P) float32 metres, > 0.
+    """
+    kernels, embedding = kernels.float(), embedding.float()
+    center, log_range = kernels[..., 0], kernels[..., 1]
+    position = 2 * torch.sigmoid((kernels[..., DEPTH_SHAPE:] * embedding).sum(-1)) - 1
+    log_depth = center + softplus(log_range) * position
+    return log_depth.clamp(*_LOG_DEPTH_LIMITS).exp() * metric[:, None]
+
+
+def log_depth_scale(kernels: Tensor) -> Tensor:
+    """Laplace scale b of the error of log depth, (B, P, DEPTH_SHAPE + D) -> (B, P), 0.01..3."""
+    return kernels[..., 2].float().clamp(-4.6, 1.1).exp()

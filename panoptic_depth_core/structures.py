@@ -1,0 +1,244 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What flows through the program: plain data, numpy only.
+
+Camera frame: x right, y down, z forward (REP-103 optical frame); metres. Pixel (u, v) has its
+centre at integer coordinates, (0, 0) is the centre of the top-left pixel (OpenCV, ROS).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from enum import IntFlag
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Intrinsics:
+    """
+    Pinhole camera without distortion.
+
+    :param fx, fy: focal lengths in px, finite and > 0.
+    :param cx, cy: principal point in px, finite.
+    :param width, height: size in px of the image that these numbers belong to.
+    :raises ConfigError: when a number is not finite, or a focal length or size is not positive.
+    """
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        for name in ('fx', 'fy', 'cx', 'cy'):
+            value = getattr(self, name)
+            if not math.isfinite(value):
+                raise ConfigError(
+                    f'intrinsics: {name} is {value}, not a finite number; '
+                    'calibrate the camera or give --fx or --fov')
+        for name in ('fx', 'fy', 'width', 'height'):
+            value = getattr(self, name)
+            if not value > 0:
+                raise ConfigError(
+                    f'intrinsics: {name} is {value}, but must be > 0; '
+                    'calibrate the camera or give --fx or --fov')
+
+    @classmethod
+    def from_fov(cls, fov_deg: float, width: int, height: int) -> Intrinsics:
+        """Camera of a horizontal field of view in degrees, principal point in the centre."""
+        if not 1.0 <= fov_deg <= 175.0:
+            raise ConfigError(f'field of view is {fov_deg} degrees; give 1..175')
+        fx = 0.5 * width / math.tan(math.radians(fov_deg) / 2.0)
+        return cls.from_focal(fx, width, height)
+
+    @classmethod
+    def from_focal(cls, fx: float, width: int, height: int) -> Intrinsics:
+        """Camera of a focal length in px, square pixels, principal point in the centre."""
+        return cls(fx, fx, (width - 1) / 2.0, (height - 1) / 2.0, width, height)
+
+    def as_vector(self) -> NDArray[np.float32]:
+        """(4,) float32: fx, fy, cx, cy in px; the order of the graph's input."""
+        return np.array([self.fx, self.fy, self.cx, self.cy], np.float32)
+
+    def transformed(self, scale_x: float, scale_y: float, offset_x: float, offset_y: float,
+                    width: int, height: int) -> Intrinsics:
+        """
+        Camera of the image after a resize by (scale_x, scale_y), then a shift by the offset.
+
+        :param offset_x, offset_y: px added after the resize: padding is positive, a crop negative.
+        :param width, height: size of the new image.
+        """
+        return Intrinsics(
+            self.fx * scale_x, self.fy * scale_y,
+            (self.cx + 0.5) * scale_x - 0.5 + offset_x,
+            (self.cy + 0.5) * scale_y - 0.5 + offset_y, width, height)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """
+    One camera image and where it was taken.
+
+    :param image: (H, W, 3) uint8 RGB.
+    :param stamp_ns: time of the exposure in nanoseconds; 0 where there is none.
+    :param frame_id: name of the optical frame (tf).
+    :param name: what results of this frame are called, unique within a source.
+    :param intrinsics_source: 'camera_info', 'user', 'default' ...: where the camera came from.
+    """
+
+    image: NDArray[np.uint8]
+    intrinsics: Intrinsics
+    stamp_ns: int = 0
+    frame_id: str = 'camera'
+    name: str = ''
+    intrinsics_source: str = 'user'
+
+    def __post_init__(self) -> None:
+        image = self.image
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise ConfigError(
+                f'frame {self.name!r}: image is {image.dtype} {image.shape}; '
+                'give a non-empty (H, W, 3) uint8 RGB array')
+        if image.shape[:2] != (self.intrinsics.height, self.intrinsics.width):
+            raise ConfigError(
+                f'frame {self.name!r}: image is {image.shape[1]}x{image.shape[0]} px, but its '
+                f'intrinsics are of {self.intrinsics.width}x{self.intrinsics.height} px; '
+                'give those of this image, or scale them with Intrinsics.transformed')
+
+
+@dataclass(frozen=True)
+class Segment:
+    """
+    One region of the panoptic image.
+
+    :param panoptic_id: value of its pixels.
+    :param instance_id: 1.. within class and frame; 0 for stuff and for thing pixels whose
+        instance is not known.
+    :param score: 0..1.
+    :param pixel_count: its pixels in the panoptic image.
+    :param log_depth_scale: Laplace scale b of the error of log depth that the network expects;
+        NaN where the model does not say.
+    """
+
+    panoptic_id: int
+    class_id: int
+    instance_id: int
+    is_thing: bool
+    score: float
+    pixel_count: int
+    log_depth_scale: float = math.nan
+
+
+class DistanceFlag(IntFlag):
+    """Why a distance should be taken with care; the values of msg/InstanceDistance.msg."""
+
+    TRUNCATED = 1
+    LOW_DEPTH_SUPPORT = 2
+    BEYOND_RANGE = 4
+    NOT_TRANSFORMED = 8
+
+
+def _nan3() -> NDArray[np.float32]:
+    return np.full(3, np.nan, np.float32)
+
+
+@dataclass(frozen=True)
+class InstanceDistance:
+    """
+    Where one segment is, in the camera's optical frame; NaN where not known, never 0.
+
+    :param roi: x, y, width, height in px of the input image.
+    :param distance_m: Euclidean distance from the optical centre to the median 3-D point.
+    :param distance_stddev_m: spread of the distance: of the pixels and of the network together.
+    :param distance_near_m: a low percentile (5) of the distances of its points.
+    :param depth_m: median Z.
+    :param position_m: (3,) float32 median 3-D point.
+    :param position_covariance: (3, 3) float32, square metres.
+    :param nearest_point_m: (3,) float32 the point at distance_near_m.
+    :param size_m: (3,) float32 visible extent along x, y, z between the 5th and 95th percentile.
+    """
+
+    segment: Segment
+    class_name: str
+    roi: tuple[int, int, int, int]
+    valid_depth_count: int
+    flags: DistanceFlag
+    distance_m: float = math.nan
+    distance_stddev_m: float = math.nan
+    distance_near_m: float = math.nan
+    depth_m: float = math.nan
+    position_m: NDArray[np.float32] = field(default_factory=_nan3)
+    position_covariance: NDArray[np.float32] = field(
+        default_factory=lambda: np.full((3, 3), np.nan, np.float32))
+    nearest_point_m: NDArray[np.float32] = field(default_factory=_nan3)
+    size_m: NDArray[np.float32] = field(default_factory=_nan3)
+    track_id: int = -1
+
+
+@dataclass(frozen=True)
+class PanopticDepth:
+    """
+    The result for one frame, at the size of its image.
+
+    :param panoptic: (H, W) uint16 class_id * label_divisor + instance_id, labels.VOID_ID = void.
+    :param depth: (H, W) float32 metres along Z; NaN unknown, +Inf sky or beyond range, -Inf too
+        near (REP-117, REP-118).
+    :param segments: every segment that has pixels.
+    :param distances: one per thing instance (and stuff, if asked for), nearest first, NaN last.
+    :param step_ms: milliseconds by step of the pipeline.
+    """
+
+    panoptic: NDArray[np.uint16]
+    depth: NDArray[np.float32]
+    segments: tuple[Segment, ...]
+    distances: tuple[InstanceDistance, ...]
+    intrinsics: Intrinsics
+    label_divisor: int
+    stamp_ns: int = 0
+    frame_id: str = 'camera'
+    name: str = ''
+    model_id: str = ''
+    step_ms: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """
+    What is known of one frame; any part may be missing.
+
+    :param panoptic: (H, W) int32 class_id * labels.LABEL_DIVISOR + instance_id; VOID_ID where no
+        class is known; a thing class with instance 0 is a crowd: class known, instances not.
+    :param has_semantics: the classes of all but void pixels are complete: stuff is labelled.
+    :param instance_classes: thing classes whose every instance outside of crowd and ignore is
+        labelled; empty for frames with semantics only.
+    :param ignore: (H, W) bool, where not even the absence of an instance is known.
+    :param depth: (H, W) float32 metres along Z; NaN where not known, +Inf for sky.
+    :param instance_depth_m: panoptic id -> median depth (Z) in metres of its visible surface.
+    """
+
+    panoptic: NDArray[np.int32] | None = None
+    has_semantics: bool = False
+    instance_classes: tuple[int, ...] = ()
+    ignore: NDArray[np.bool_] | None = None
+    depth: NDArray[np.float32] | None = None
+    instance_depth_m: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A frame with its truth: what data sets yield, for training and evaluation alike."""
+
+    frame: Frame
+    truth: GroundTruth
+
+    def without_truth(self) -> Sample:
+        """The frame alone."""
+        return replace(self, truth=GroundTruth())

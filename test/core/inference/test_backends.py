@@ -1,0 +1,177 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Every backend of the table keeps the contract; wrong graphs, options and outputs are refused."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from panoptic_depth_core.contract import COLUMN, GraphOutput
+from panoptic_depth_core.errors import BackendError, ConfigError
+from panoptic_depth_core.inference.backends import AUTO, BACKENDS, check_output, create_backend
+from panoptic_depth_core.model_directory import save_model_directory
+
+
+@pytest.fixture
+def no_weights(monkeypatch, table):
+    """Load the painted model as a PyTorch module, where its network would be rebuilt."""
+    torch = pytest.importorskip('torch')
+    pytest.importorskip('torchvision')
+
+    class Painted(torch.nn.Module):
+
+        def __init__(self, info):
+            super().__init__()
+            self.info = info
+
+        def forward(self, image, intrinsics, thresholds):
+            assert not torch.is_grad_enabled()
+            small = image[:, ::self.info.output_stride, ::self.info.output_stride]
+            focal = intrinsics[:, 0] / self.info.canonical_focal_px
+            return (small[..., 0], small[..., 1] * focal[:, None, None],
+                    torch.from_numpy(table)[None] + 0 * thresholds.min())
+
+    monkeypatch.setattr('panoptic_depth_core.network.onnx_weights.load_network',
+                        lambda model: Painted(model.info))
+
+
+def inputs(model, painted_image):
+    info = model.info
+    return (painted_image(info.input_height, info.input_width),
+            np.array([100, 100, 31.5, 15.5], np.float32), info.thresholds.as_vector())
+
+
+@pytest.mark.parametrize('name', [*BACKENDS, 'auto'])
+@pytest.mark.usefixtures('no_weights')
+def test_run(name, painted_model, painted_image, table):
+    if name == 'torch':
+        pytest.importorskip('torch')
+    backend = create_backend(name, painted_model, threads=1)
+    image, camera, thresholds = inputs(painted_model, painted_image)
+    output = backend.run(image, camera, thresholds)
+    assert output.segment_index.dtype == np.uint8 and output.depth.dtype == np.float32
+    np.testing.assert_array_equal(output.segment_index, image[::2, ::2, 0])
+    # 100 px is twice the canonical focal length.
+    np.testing.assert_array_equal(output.depth, image[::2, ::2, 1] * 2.0)
+    np.testing.assert_array_equal(output.segments, table)
+    check_output(output, painted_model.info, backend.name)
+    report = painted_model.self_test(backend)
+    assert report.backend == (AUTO if name == 'auto' else name)
+    backend.close()
+    with pytest.raises(BackendError, match=f'{report.backend}: the backend is closed'):
+        backend.run(image, camera, thresholds)
+
+
+@pytest.mark.parametrize('name', BACKENDS)
+@pytest.mark.usefixtures('no_weights')
+def test_wrong_inputs(name, painted_model, painted_image):
+    backend = create_backend(name, painted_model)
+    image, camera, thresholds = inputs(painted_model, painted_image)
+    with pytest.raises(BackendError, match=r'image is uint8 \(1, 16, 64, 3\) .* takes uint8 '
+                       r'\(1, 32, 64, 3\)'):
+        backend.run(image[:16], camera, thresholds)
+    with pytest.raises(BackendError, match='intrinsics is float64'):
+        backend.run(image, camera.astype(float), thresholds)
+    with pytest.raises(BackendError, match='thresholds is'):
+        backend.run(image, camera, thresholds[:2])
+
+
+@pytest.mark.parametrize('name', BACKENDS)
+@pytest.mark.usefixtures('no_weights')
+def test_wrong_options(name, painted_model):
+    with pytest.raises(ConfigError, match=f"{name}: option 'fast_math' is not known; .*threads"):
+        create_backend(name, painted_model, fast_math=True)
+    with pytest.raises(ConfigError, match='threads is 0; give 1 or more'):
+        create_backend(name, painted_model, threads=0)
+
+
+def test_unknown_backend(painted_model):
+    with pytest.raises(ConfigError, match="'openvino' is not known; choose auto, onnxruntime, to"):
+        create_backend('openvino', painted_model)
+
+
+@pytest.mark.parametrize('missing', ['torch', 'panoptic_depth_core.network.onnx_weights'])
+def test_torch_not_installed(painted_model, monkeypatch, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(BackendError, match=r"pip install 'panoptic-depth\[export\]'"):
+        create_backend('torch', painted_model)
+
+
+@pytest.mark.usefixtures('no_weights')
+def test_torch_device_that_is_not_there(painted_model):
+    pytest.importorskip('torch')
+    from panoptic_depth_core.inference.backends.torch_backend import TorchBackend
+
+    with pytest.raises(BackendError, match="device 'warp9' cannot be used"):
+        TorchBackend(painted_model, device='warp9')
+
+
+def test_unknown_execution_provider(painted_model):
+    with pytest.raises(ConfigError, match="provider 'Abacus' .* choose from .*CPUExecution"):
+        create_backend('onnxruntime', painted_model, providers=['Abacus'])
+
+
+def test_graph_that_is_none(tmp_path, make_info):
+    model = save_model_directory(tmp_path, make_info(), b'not a graph')
+    with pytest.raises(BackendError, match=r'model\.onnx: ONNX Runtime .* cannot load it'):
+        create_backend('onnxruntime', model)
+
+
+def test_graph_of_another_size(tmp_path, make_info, painted_onnx):
+    graph = painted_onnx(make_info())
+    model = save_model_directory(tmp_path, make_info(input_width=128), graph)
+    with pytest.raises(ConfigError, match=r"input 'image' is uint8 \(1, 32, 64, 3\), but .* "
+                       r'uint8 \(1, 32, 128, 3\); export the model again'):
+        create_backend('onnxruntime', model)
+
+
+def test_graph_without_an_output(tmp_path, make_info, painted_onnx):
+    onnx = pytest.importorskip('onnx')
+    graph = onnx.load_model_from_string(painted_onnx(make_info()))
+    del graph.graph.output[1]
+    model = save_model_directory(tmp_path, make_info(), graph.SerializeToString())
+    with pytest.raises(ConfigError, match="output 'depth' is missing, the graph has segment_in"):
+        create_backend('onnxruntime', model)
+
+
+class TestCheckOutput:
+    """Outputs that cannot be true do not pass."""
+
+    @pytest.fixture
+    def good(self, make_info, table):
+        return GraphOutput(np.zeros((16, 32), np.uint8), np.ones((16, 32), np.float32), table)
+
+    def refused(self, output, make_info, words):
+        with pytest.raises(BackendError, match=words):
+            check_output(output, make_info(), 'somewhere')
+
+    def test_good(self, good, make_info):
+        check_output(good, make_info(), 'somewhere')
+
+    @pytest.mark.parametrize('value', [np.nan, np.inf])
+    def test_depth_not_finite(self, good, make_info, value):
+        good.depth[3, 4:6] = value
+        self.refused(good, make_info, 'somewhere: 2 of 512 depths are not finite; run the self')
+
+    def test_shapes(self, good, make_info):
+        self.refused(replace(good, depth=good.depth[:8]), make_info, r'depth has shape \(8, 32\)')
+        self.refused(replace(good, segment_index=good.segment_index[0]), make_info,
+                     'segment_index has shape')
+        self.refused(replace(good, segments=good.segments[:, :5]), make_info,
+                     r'segments has shape \(6, 5\), not \(rows, 6\)')
+
+    @pytest.mark.parametrize('value', [19, -1, 2.5, np.nan])
+    def test_unknown_class(self, good, make_info, value):
+        good.segments[1, COLUMN['class_id']] = value
+        self.refused(good, make_info, rf'class id {value}.* has 0\.\.18')
+
+    def test_rows_that_are_not_valid_may_hold_anything(self, good, make_info):
+        good.segments[5, 1:] = np.nan
+        check_output(good, make_info(), 'somewhere')
+
+    def test_score(self, good, make_info):
+        good.segments[1, COLUMN['score']] = np.nan
+        self.refused(good, make_info, 'a score in output segments is not finite')
