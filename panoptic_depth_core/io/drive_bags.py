@@ -1,0 +1,130 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A drive with its exact truth as a bag: images, calibration, panoptic ids and depth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..labels import CITYSCAPES, LABEL_DIVISOR, VOID_ID
+from ..structures import Frame, GroundTruth, Sample
+from . import messages
+from .bag_storage import BagReader
+from .bag_writing import BagWriter, Outgoing
+from .bags import deserialize, pixels_of, stamp_of
+from .camera import intrinsics_from_camera_info
+from .image_encodings import decode_map
+from .message_types import CAMERA_INFO, IMAGE
+
+IMAGE_TOPIC = '/camera/image_raw'
+CAMERA_INFO_TOPIC = '/camera/camera_info'
+PANOPTIC_TOPIC = '/truth/panoptic'
+DEPTH_TOPIC = '/truth/depth'
+TOPICS = (IMAGE_TOPIC, CAMERA_INFO_TOPIC, PANOPTIC_TOPIC, DEPTH_TOPIC)
+
+
+def _outgoing(sample: Sample) -> list[Outgoing]:
+    frame, truth = sample.frame, sample.truth
+    head = messages.header(frame.stamp_ns, frame.frame_id)
+    out = [
+        Outgoing(IMAGE_TOPIC, IMAGE, messages.image(head, frame.image, 'rgb8')),
+        Outgoing(CAMERA_INFO_TOPIC, CAMERA_INFO, messages.camera_info(head, frame.intrinsics)),
+    ]
+    if truth.panoptic is not None:
+        if truth.panoptic.min() < 0 or truth.panoptic.max() > VOID_ID:
+            raise ConfigError(f'frame {frame.name!r}: panoptic ids do not fit uint16; '
+                              f'give 0..{VOID_ID}')
+        out.append(Outgoing(PANOPTIC_TOPIC, IMAGE,
+                            messages.image(head, truth.panoptic.astype(np.uint16), '16UC1')))
+    if truth.depth is not None:
+        out.append(Outgoing(DEPTH_TOPIC, IMAGE, messages.image(head, truth.depth, '32FC1')))
+    return out
+
+
+def write_drive_bag(samples: Iterable[Sample], path: Path | str, storage: str = 'mcap', *,
+                    overwrite: bool = False) -> int:
+    """
+    Write frames with their truth; the bag is there in full or not at all.
+
+    Topics: /camera/image_raw (rgb8), /camera/camera_info, /truth/panoptic (16UC1, class id *
+    1000 + instance id, 65535 void) and /truth/depth (32FC1, metres along Z), the latter two
+    where the sample has them.
+
+    :param path: folder of the bag.
+    :param storage: mcap or sqlite3.
+    :returns: number of frames.
+    :raises ConfigError: the target exists, no sample, ids beyond uint16, disk full ...
+    """
+    count = 0
+    with BagWriter(Path(path), storage, overwrite=overwrite) as writer:
+        for count, sample in enumerate(samples, 1):
+            name = sample.frame.name or f'{count - 1:06d}'
+            writer.add(name, sample.frame.stamp_ns, _outgoing(sample))
+        if not count:
+            raise ConfigError(f'{path}: no frames to write; ask for a drive of at least one')
+    return count
+
+
+def _map(message: Any) -> Any:
+    return decode_map(message.encoding, message.width, message.height, message.step,
+                      message.is_bigendian, message.data)
+
+
+def _sample(group: dict[str, Any], index: int) -> Sample:
+    for topic in (IMAGE_TOPIC, CAMERA_INFO_TOPIC):
+        if topic not in group:
+            raise ConfigError(f'frame {index:06d} of the bag has no {topic}; '
+                              'write the drive again')
+    image, info = group[IMAGE_TOPIC], group[CAMERA_INFO_TOPIC]
+    pixels = pixels_of(image)
+    camera, _ = intrinsics_from_camera_info(info, pixels.shape[1], pixels.shape[0])
+    frame = Frame(pixels, camera, stamp_of(image), image.header.frame_id, f'{index:06d}',
+                  'camera_info')
+    panoptic = _map(group[PANOPTIC_TOPIC]).astype(np.int32) if PANOPTIC_TOPIC in group else None
+    depth = _map(group[DEPTH_TOPIC]) if DEPTH_TOPIC in group else None
+    distances: dict[int, float] = {}
+    if panoptic is not None and depth is not None:
+        for number in np.unique(panoptic):
+            values = depth[panoptic == number]
+            values = values[np.isfinite(values)]
+            if number != VOID_ID and number % LABEL_DIVISOR and values.size:
+                distances[int(number)] = float(np.median(values))
+    things = tuple(info.class_id for info in CITYSCAPES if info.is_thing)
+    known = panoptic is not None
+    return Sample(frame, GroundTruth(panoptic, known, things if known else (), None, depth,
+                                     distances))
+
+
+def read_drive_bag(path: Path | str) -> Iterator[Sample]:
+    """
+    Read what write_drive_bag wrote; names are those that the frames have as a source.
+
+    :raises ConfigError: no such bag, or an image without its camera_info.
+    """
+    reader = BagReader(Path(path))
+    try:
+        missing = {IMAGE_TOPIC, CAMERA_INFO_TOPIC} - set(reader.topics)
+        if missing:
+            raise ConfigError(f'{path}: has no {" and no ".join(sorted(missing))}; '
+                              'give a bag with a synthetic drive')
+        group: dict[str, Any] = {}
+        index = 0
+        for message in reader.messages(TOPICS):
+            value = deserialize(message)
+            if message.topic in group or (group and stamp_of(value) != _stamp(group)):
+                yield _sample(group, index)
+                index, group = index + 1, {}
+            group[message.topic] = value
+        if group:
+            yield _sample(group, index)
+    finally:
+        reader.close()
+
+
+def _stamp(group: dict[str, Any]) -> int:
+    return stamp_of(next(iter(group.values())))

@@ -1,0 +1,291 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Results of a run in a folder, one sink per format; a run that was interrupted goes on.
+
+A frame is done when every sink has it. Sinks write atomically or append whole lines, so what is
+there is right, whenever the run ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ConfigError
+from ..labels import CITYSCAPES, ClassInfo
+from ..structures import Frame, PanopticDepth
+from .atomic import disk_errors, make_folder, write_atomic
+from .coco_panoptic import PanopticSink
+from .instance_lines import InstanceSink
+from .result_bags import DEFAULT_IMAGE_TOPIC, ResultBagWriter
+from .visualization import overlay
+
+DEPTH_PNG_SCALE = 256.0
+"""Pixel values of depth PNGs per metre, as in KITTI."""
+
+
+class Sink(Protocol):
+    """One format of results."""
+
+    def done(self, name: str) -> bool:
+        """Whether this frame is written."""
+
+    def write(self, frame: Frame, result: PanopticDepth) -> None:
+        """Write one frame; called once per name."""
+
+    def close(self) -> None:
+        """Finish what is written per run; called also after an error."""
+
+
+def encode_png(array: NDArray[np.generic]) -> bytes:
+    """(H, W) uint8 or uint16, or (H, W, 3) uint8 RGB, as a PNG file."""
+    if array.ndim == 3:
+        array = cv2.cvtColor(np.asarray(array), cv2.COLOR_RGB2BGR)
+    # Level 1 is several times faster than the default and hardly larger here.
+    good, data = cv2.imencode('.png', np.asarray(array), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not good:
+        raise ValueError(f'{array.dtype} {array.shape} cannot be a PNG')
+    return data.tobytes()
+
+
+def depth_to_png16(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """
+    Depth as 16 bits: metres * 256, 0 where there is none.
+
+    NaN, +Inf (sky, beyond range) and -Inf (too near) are 0: the format cannot tell them apart.
+    Depths that do not fit are clipped to 65535 / 256 = 255.996 m, and a depth that would round to
+    0 becomes 1, so that it is not taken for none.
+
+    :param depth: (H, W) float32 metres.
+    """
+    finite = np.isfinite(depth)
+    values = np.where(finite, depth, 0.0) * np.float32(DEPTH_PNG_SCALE)
+    return np.where(finite, np.clip(np.rint(values), 1, 65535), 0).astype(np.uint16)
+
+
+class FileSink:
+    """One file per frame; the file being there is what makes the frame done."""
+
+    def __init__(self, folder: Path, suffix: str,
+                 write: Callable[[Frame, PanopticDepth, Path], None]) -> None:
+        self.folder = make_folder(folder)
+        self._suffix = suffix
+        self._write = write
+
+    def path(self, name: str) -> Path:
+        """Where a frame's file is."""
+        return self.folder / f'{name}{self._suffix}'
+
+    def done(self, name: str) -> bool:
+        """Whether the file is there."""
+        return self.path(name).is_file()
+
+    def write(self, frame: Frame, result: PanopticDepth) -> None:
+        """Write the file."""
+        self._write(frame, result, self.path(frame.name))
+
+    def close(self) -> None:
+        """Nothing is left open."""
+
+
+def _write_npy(path: Path, array: NDArray[np.float32]) -> None:
+    with path.open('wb') as file:
+        np.save(file, array)
+
+
+class VideoSink:
+    """
+    overlay.mp4, put together at the end from the overlay pictures, of earlier runs too.
+
+    :param fps: frames per second of the video.
+    """
+
+    def __init__(self, pictures: FileSink, path: Path, fps: float) -> None:
+        self._pictures = pictures
+        self._path = path
+        self._fps = fps
+
+    def done(self, name: str) -> bool:
+        """Whether the picture is there."""
+        return self._pictures.done(name)
+
+    def write(self, frame: Frame, result: PanopticDepth) -> None:
+        """Write nothing yet: the pictures are written by their own sink."""
+
+    def close(self) -> None:
+        """Make the video."""
+        paths = sorted(self._pictures.folder.glob('[!.]*.png'))
+        if paths:
+            write_atomic(self._path, lambda path: write_video(paths, path, self._fps))
+
+
+def write_video(pictures: Sequence[Path], path: Path, fps: float) -> None:
+    """
+    Make an mp4 (MPEG-4 part 2) of picture files; those of another size than the first are scaled.
+
+    :raises ConfigError: when OpenCV cannot encode it.
+    """
+    writer: cv2.VideoWriter | None = None
+    try:
+        for picture in pictures:
+            bgr = cv2.imdecode(np.fromfile(picture, np.uint8), cv2.IMREAD_COLOR)
+            if bgr is None:
+                continue
+            if writer is None:
+                # The codec wants even sizes.
+                size = (bgr.shape[1] // 2 * 2, bgr.shape[0] // 2 * 2)
+                writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'mp4v'), fps, size)
+                if not writer.isOpened():
+                    raise ConfigError(f'{path}: this OpenCV cannot write mp4 videos; '
+                                      'leave the format video out')
+            if (bgr.shape[1], bgr.shape[0]) != size:
+                bgr = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
+            writer.write(bgr)
+    finally:
+        if writer is not None:
+            writer.release()
+
+
+@dataclass(frozen=True)
+class ResultOptions:
+    """
+    How results are written.
+
+    :param fps: of the video.
+    :param storage: of the bag, mcap or sqlite3.
+    :param image_topic: of the input image in the bag.
+    """
+
+    classes: tuple[ClassInfo, ...] = CITYSCAPES
+    fps: float = 10.0
+    storage: str = 'mcap'
+    image_topic: str = DEFAULT_IMAGE_TOPIC
+
+
+class _BagSink:
+    """The bag of all results."""
+
+    def __init__(self, path: Path, options: ResultOptions) -> None:
+        self._writer = ResultBagWriter(path, options.storage, image_topic=options.image_topic,
+                                       classes=options.classes, resume=True)
+
+    def done(self, name: str) -> bool:
+        """Whether the bag has the frame."""
+        return name in self._writer.names
+
+    def write(self, frame: Frame, result: PanopticDepth) -> None:
+        """Add the frame."""
+        self._writer.write(frame, result)
+
+    def close(self) -> None:
+        """Close the bag."""
+        self._writer.close()
+
+
+def _overlay_sink(out: Path, options: ResultOptions) -> FileSink:
+    def write(frame: Frame, result: PanopticDepth, path: Path) -> None:
+        write_atomic(path, encode_png(overlay(frame.image, result, options.classes)))
+    return FileSink(out / 'overlay', '.png', write)
+
+
+FORMATS: dict[str, Callable[[Path, ResultOptions], Sink]] = {
+    'panoptic': lambda out, options: PanopticSink(out, options.classes),
+    'depth': lambda out, _: FileSink(
+        out / 'depth', '.png',
+        lambda _, result, path: write_atomic(path, encode_png(depth_to_png16(result.depth)))),
+    'depth_npy': lambda out, _: FileSink(
+        out / 'depth_npy', '.npy', lambda _, result, path: write_atomic(
+            path, lambda p: _write_npy(p, result.depth.astype(np.float32, copy=False)))),
+    'instances': lambda out, _: InstanceSink(out),
+    'overlay': _overlay_sink,
+    'video': lambda out, options: VideoSink(_overlay_sink(out, options), out / 'overlay.mp4',
+                                            options.fps),
+    'bag': lambda out, options: _BagSink(out / 'bag', options),
+}
+"""Formats of results. 'video' is made of the overlay pictures and brings them along."""
+
+DEFAULT_FORMATS = ('panoptic', 'depth', 'instances', 'overlay')
+
+
+class ResultWriter:
+    """
+    Write results into a folder, going on with what is there.
+
+    :param out_dir: made if it is not there.
+    :param formats: keys of FORMATS.
+    :raises ConfigError: unknown format, no permission, files there that cannot be gone on with.
+    """
+
+    def __init__(self, out_dir: Path | str, formats: Collection[str] = DEFAULT_FORMATS,
+                 options: ResultOptions | None = None) -> None:
+        unknown = sorted(set(formats) - set(FORMATS))
+        if unknown or not formats:
+            raise ConfigError(f'formats: {", ".join(unknown) or "none given"}; '
+                              f'known are {", ".join(FORMATS)}')
+        self.out_dir = make_folder(Path(out_dir))
+        wanted = {*formats, *(['overlay'] if 'video' in formats else [])}
+        self._sinks: dict[str, Sink] = {}
+        try:
+            for name, make in FORMATS.items():
+                if name in wanted:
+                    self._sinks[name] = make(self.out_dir, options or ResultOptions())
+        except BaseException:
+            for sink in self._sinks.values():
+                with suppress(Exception):
+                    sink.close()
+            raise
+
+    def done(self, name: str) -> bool:
+        """Whether every format has this frame."""
+        return all(sink.done(name) for sink in self._sinks.values())
+
+    def write(self, frame: Frame, result: PanopticDepth) -> None:
+        """
+        Write one frame in every format that does not have it yet.
+
+        :raises ConfigError: disk full, no permission; nothing that was written before is lost.
+        """
+        if not frame.name or '/' in frame.name or frame.name.startswith('.'):
+            raise ConfigError(f'frame name {frame.name!r} cannot name files; give a plain name')
+        for sink in self._sinks.values():
+            if not sink.done(frame.name):
+                with disk_errors(self.out_dir):
+                    sink.write(frame, result)
+
+    def close(self) -> None:
+        """
+        Finish every format, even if one fails.
+
+        :raises ConfigError: the first failure.
+        """
+        first: Exception | None = None
+        sinks, self._sinks = self._sinks, {}
+        for sink in sinks.values():
+            try:
+                sink.close()
+            except Exception as error:
+                first = first or error
+        if first is not None:
+            raise first
+
+    def __enter__(self) -> ResultWriter:
+        """Be usable in a with statement."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        """Close; an error on the way out does not hide the one that led here."""
+        if kind is None:
+            self.close()
+        else:
+            with suppress(Exception):
+                self.close()

@@ -1,0 +1,174 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures for people, in RGB: panoptic overlay with distances, coloured depth, panels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..labels import CITYSCAPES, LABEL_DIVISOR, VOID_ID, ClassInfo
+from ..structures import InstanceDistance, PanopticDepth
+
+Picture = NDArray[np.uint8]
+
+NAN_COLOR = (128, 128, 128)
+FAR_COLOR = (8, 10, 40)
+NEAR_COLOR = (255, 255, 255)
+_GOLDEN = 0.6180339887498949
+
+
+def _shades(color: tuple[int, int, int], count: int) -> NDArray[np.float32]:
+    """
+    Distinguishable shades of a colour for instances 0..count - 1.
+
+    :returns: (count, 3) float32 RGB 0..255; number 0, no instance, is the colour itself. Steps of
+        the golden ratio keep neighbouring numbers apart however many there are.
+    """
+    phase = (np.arange(count, dtype=np.float32) * _GOLDEN) % 1.0
+    base = np.array(color, np.float32)
+    # Turning the channels a little changes the hue, mixing with white the brightness.
+    turned = base + (np.roll(base, 1) - base) * (0.35 * np.abs(2.0 * phase - 1.0))[:, None]
+    lightness = (0.05 + 0.4 * ((phase * 3.0) % 1.0))[:, None]
+    shades = turned * (1.0 - lightness) + 255.0 * lightness
+    shades[:1] = base
+    return np.asarray(shades, np.float32)
+
+
+@lru_cache(maxsize=8)
+def _palette(classes: tuple[ClassInfo, ...], divisor: int) -> NDArray[np.uint32]:
+    """(65536,) uint32: colour of every panoptic id as R, G, B, 0 in memory; void is black."""
+    colors = np.zeros((1 << 16, 4), np.uint8)
+    for info in classes:
+        first = info.class_id * divisor
+        count = max(min(divisor, VOID_ID - first), 0)
+        colors[first:first + count, :3] = (
+            _shades(info.color, count) if info.is_thing else info.color)
+    return colors.view(np.uint32).ravel()
+
+
+def color_panoptic(panoptic: NDArray[np.uint16], divisor: int = LABEL_DIVISOR,
+                   classes: Sequence[ClassInfo] = CITYSCAPES) -> Picture:
+    """
+    Colour of every pixel: its class, with a shade per instance; void is black.
+
+    :param panoptic: (H, W) uint16 panoptic ids.
+    :returns: (H, W, 3) uint8 RGB.
+    """
+    packed = _palette(tuple(classes), divisor)[panoptic]
+    return np.asarray(cv2.cvtColor(packed.view(np.uint8).reshape(*panoptic.shape, 4),
+                                   cv2.COLOR_RGBA2RGB), np.uint8)
+
+
+def _instance_borders(panoptic: NDArray[np.uint16], divisor: int, width_px: int
+                      ) -> NDArray[np.uint8]:
+    """(H, W) uint8, not 0 on the border of every instance."""
+    is_instance = np.arange(1 << 16) % divisor != 0
+    is_instance[VOID_ID] = False
+    ids = np.where(is_instance, np.arange(1 << 16), 0).astype(np.uint16)[panoptic]
+    edges = np.zeros(ids.shape, np.uint8)
+    edges[:, 1:] = ids[:, 1:] != ids[:, :-1]
+    edges[1:] |= ids[1:] != ids[:-1]
+    if width_px > 1:
+        edges = np.asarray(cv2.dilate(edges, np.ones((width_px, width_px), np.uint8)), np.uint8)
+    return edges
+
+
+def label_text(instance: InstanceDistance) -> str:
+    """``car 12.3 m``; a distance that is not known is a question mark."""
+    if math.isfinite(instance.distance_m):
+        return f'{instance.class_name} {instance.distance_m:.1f} m'
+    return f'{instance.class_name} ?'
+
+
+def _place(left: int, bottom: int, size: tuple[int, int], taken: list[tuple[int, int, int, int]]
+           ) -> int | None:
+    """Height at which a label is free of others, at or above the one wanted; None: nowhere."""
+    width, height = size
+    for step in range(4):
+        low = bottom - step * height
+        clash = any(left < right and x < left + width and low - height < y and top < low
+                    for x, top, right, y in taken)
+        if not clash and low - height >= 0:
+            return low
+    return None
+
+
+def _draw_labels(picture: Picture, distances: Sequence[InstanceDistance]) -> None:
+    """Label the things, nearest first; a label without room is left out."""
+    height, width = picture.shape[:2]
+    scale = max(0.35, min(height, width) / 1300.0)
+    thickness = 2 if scale > 0.7 else 1
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    taken: list[tuple[int, int, int, int]] = []
+    for instance in distances:
+        if not instance.segment.is_thing:
+            continue
+        text = label_text(instance)
+        (text_width, text_height), base = cv2.getTextSize(text, font, scale, thickness)
+        box = text_width + 2, text_height + base + 2
+        x, y, roi_width, _ = instance.roi
+        left = min(max(x + (roi_width - box[0]) // 2, 0), max(width - box[0], 0))
+        bottom = _place(left, max(y - 1, box[1]), box, taken)
+        if bottom is None:
+            continue
+        taken.append((left, bottom - box[1], left + box[0], bottom))
+        cv2.rectangle(picture, (left, bottom - box[1]), (left + box[0], bottom), (0, 0, 0),
+                      cv2.FILLED)
+        cv2.putText(picture, text, (left + 1, bottom - base), font, scale, (255, 255, 255),
+                    thickness, cv2.LINE_AA)
+
+
+def overlay(image: Picture, result: PanopticDepth, classes: Sequence[ClassInfo] = CITYSCAPES,
+            opacity: float = 0.5) -> Picture:
+    """
+    The image tinted by class and instance, instances outlined and labelled with their distance.
+
+    :param image: (H, W, 3) uint8 RGB, the size of the result.
+    :param opacity: of the colours, 0..1; void is darkened by it.
+    :returns: (H, W, 3) uint8 RGB.
+    """
+    colors = color_panoptic(result.panoptic, result.label_divisor, classes)
+    picture = np.asarray(cv2.addWeighted(image, 1.0 - opacity, colors, opacity, 0.0), np.uint8)
+    border_px = max(1, min(image.shape[:2]) // 500)
+    picture[_instance_borders(result.panoptic, result.label_divisor, border_px) != 0] = 255
+    _draw_labels(picture, result.distances)
+    return picture
+
+
+def depth_color(depth: NDArray[np.float32], near_m: float = 2.0, far_m: float = 100.0) -> Picture:
+    """
+    Depth as colour, from red (near) to blue (far), in equal steps of log depth.
+
+    The range is fixed so that frames of one drive compare.
+
+    :param depth: (H, W) float32 metres.
+    :param near_m, far_m: ends of the scale; beyond them the colour stays.
+    :returns: (H, W, 3) uint8 RGB; NaN is grey, +Inf (sky, beyond range) near black, -Inf white.
+    """
+    finite = np.isfinite(depth)
+    clipped = np.clip(np.where(finite, depth, far_m), near_m, far_m).astype(np.float32)
+    gain = 255.0 / math.log(far_m / near_m)
+    level = (math.log(far_m) - np.asarray(cv2.log(clipped))) * gain
+    colors = np.asarray(cv2.applyColorMap(level.astype(np.uint8), cv2.COLORMAP_TURBO), np.uint8)
+    picture = np.asarray(cv2.cvtColor(colors, cv2.COLOR_BGR2RGB), np.uint8)
+    if not finite.all():
+        picture[np.isnan(depth)] = NAN_COLOR
+        picture[np.isposinf(depth)] = FAR_COLOR
+        picture[np.isneginf(depth)] = NEAR_COLOR
+    return picture
+
+
+def panel(*pictures: Picture) -> Picture:
+    """
+    Pictures of one size in one: below each other if they are wide, else beside each other.
+
+    :param pictures: (H, W, 3) uint8 RGB each.
+    """
+    height, width = pictures[0].shape[:2]
+    return np.concatenate(pictures, axis=0 if width > 1.5 * height else 1)

@@ -1,0 +1,219 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Results in a folder: every format read back, resumed, and on a disk that fills up."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from io_scenes import CAR_ID, PERSON_ID, make_frame, make_result
+from panoptic_depth_core.errors import ConfigError
+from panoptic_depth_core.io import coco_panoptic
+from panoptic_depth_core.io.results import (
+    FORMATS,
+    ResultOptions,
+    ResultWriter,
+    depth_to_png16,
+    encode_png,
+)
+from panoptic_depth_core.labels import CITYSCAPES, VOID_ID
+
+ALL = tuple(FORMATS)
+
+
+def _run(out: Path, indices: range, formats: tuple[str, ...] = ALL) -> list[str]:
+    """Write what is not done yet; return the names that were."""
+    written = []
+    with ResultWriter(out, formats) as writer:
+        for index in indices:
+            frame = make_frame(index)
+            if not writer.done(frame.name):
+                writer.write(frame, make_result(frame))
+                written.append(frame.name)
+    return written
+
+
+def test_every_format(tmp_path: Path) -> None:
+    _run(tmp_path, range(2))
+    result = make_result(make_frame(1))
+    assert {path.name for path in tmp_path.iterdir()} == {
+        'panoptic', 'panoptic.json', 'panoptic_segments.jsonl', 'depth', 'depth_npy',
+        'instances.jsonl', 'overlay', 'overlay.mp4', 'bag'}
+
+    depth = cv2.imread(str(tmp_path / 'depth' / '000001.png'), cv2.IMREAD_UNCHANGED)
+    assert depth.dtype == np.uint16
+    assert (depth[0, 0], depth[20, 20], depth[9, 5], depth[7, 21]) == (0, 5120, 12.25 * 256, 0)
+    np.testing.assert_array_equal(np.load(tmp_path / 'depth_npy' / '000001.npy'), result.depth)
+    assert cv2.imread(str(tmp_path / 'overlay' / '000001.png')).shape == (24, 40, 3)
+    video = cv2.VideoCapture(str(tmp_path / 'overlay.mp4'))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 2
+    assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(10.0)
+
+    lines = [json.loads(line) for line in (tmp_path / 'instances.jsonl').open()]
+    assert [line['name'] for line in lines] == ['000000', '000001']
+    car, person = lines[1]['instances']
+    assert (car['class_name'], car['distance'], car['roi']) == ('car', 12.5, [4, 8, 10, 8])
+    assert car['flags'] == [] and len(car['position_covariance']) == 9
+    assert person['distance'] is None and person['position'] == [None, None, None]
+    assert person['flags'] == ['low_depth_support']
+    assert lines[1]['intrinsics'] == {'fx': 50.0, 'fy': 51.0, 'cx': 19.0, 'cy': 11.0,
+                                      'source': 'camera_info'}
+
+
+def test_coco_panoptic(tmp_path: Path) -> None:
+    _run(tmp_path, range(3), ('panoptic',))
+    content = json.loads((tmp_path / 'panoptic.json').read_text())
+    assert [c['name'] for c in content['categories']] == [info.name for info in CITYSCAPES]
+    assert {c['isthing'] for c in content['categories'] if c['name'] == 'car'} == {1}
+    assert [image['id'] for image in content['images']] == ['000000', '000001', '000002']
+    for annotation in content['annotations']:
+        # As COCO's own tools read it: R + 256 G + 65536 B.
+        bgr = cv2.imread(str(tmp_path / 'panoptic' / annotation['file_name'])).astype(int)
+        ids = bgr[..., 2] + 256 * bgr[..., 1] + 65536 * bgr[..., 0]
+        segments = {s['id']: s for s in annotation['segments_info']}
+        assert set(np.unique(ids)) == {0, *segments}
+        for number, segment in segments.items():
+            rows, columns = np.nonzero(ids == number)
+            assert segment['area'] == rows.size
+            assert segment['bbox'] == [columns.min(), rows.min(), np.ptp(columns) + 1,
+                                       np.ptp(rows) + 1]
+        assert {s['category_id'] for s in segments.values()} == {0, 11, 13}
+        assert segments[CAR_ID + 1]['score'] == 0.75 and PERSON_ID + 1 in segments
+    ids = coco_panoptic.decode_ids(tmp_path / 'panoptic' / '000001.png')
+    np.testing.assert_array_equal(ids, make_result(make_frame(1)).panoptic)
+
+
+@given(hnp.arrays(np.uint16, hnp.array_shapes(min_dims=2, max_dims=2, max_side=6)))
+def test_ids_round_trip(tmp_path_factory: pytest.TempPathFactory, ids: np.ndarray) -> None:
+    path = tmp_path_factory.getbasetemp() / 'ids.png'
+    path.write_bytes(coco_panoptic.encode_ids(ids))
+    np.testing.assert_array_equal(coco_panoptic.decode_ids(path), ids)
+
+
+def test_a_foreign_or_broken_id_picture_is_named(tmp_path: Path) -> None:
+    path = tmp_path / 'ids.png'
+    path.write_bytes(encode_png(np.full((2, 2, 3), 9, np.uint8)))
+    with pytest.raises(ConfigError, match=rf'ids\.png: holds ids beyond {VOID_ID}'):
+        coco_panoptic.decode_ids(path)
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(ConfigError, match='not a picture or truncated'):
+        coco_panoptic.decode_ids(path)
+
+
+@given(hnp.arrays(np.int64, (5, 7), elements=st.integers(0, 3)))
+def test_bounding_boxes(index: np.ndarray) -> None:
+    boxes = coco_panoptic.bounding_boxes(index, 4)
+    for number in range(4):
+        rows, columns = np.nonzero(index == number)
+        expected = [0, 0, 0, 0] if not rows.size else [
+            columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
+        assert boxes[number].tolist() == expected
+
+
+def test_depth_in_16_bits() -> None:
+    depth = np.array([[1.0, 255.9, 300.0, 0.0001, np.nan, np.inf, -np.inf, 1.0 / 512]], np.float32)
+    assert depth_to_png16(depth).tolist() == [[256, 65510, 65535, 1, 0, 0, 0, 1]]
+
+
+def test_a_second_run_goes_on(tmp_path: Path) -> None:
+    assert _run(tmp_path, range(2)) == ['000000', '000001']
+    assert _run(tmp_path, range(4)) == ['000002', '000003']
+    assert _run(tmp_path, range(4)) == []
+    content = json.loads((tmp_path / 'panoptic.json').read_text())
+    assert len(content['images']) == len(content['annotations']) == 4
+    assert len((tmp_path / 'instances.jsonl').read_text().splitlines()) == 4
+    video = cv2.VideoCapture(str(tmp_path / 'overlay.mp4'))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 4
+
+
+def test_a_frame_that_is_half_written_is_completed_without_doubles(tmp_path: Path) -> None:
+    _run(tmp_path, range(3))
+    (tmp_path / 'depth' / '000001.png').unlink()
+    (tmp_path / 'panoptic' / '000002.png').unlink()
+    text = (tmp_path / 'instances.jsonl').read_text()
+    (tmp_path / 'instances.jsonl').write_text(text[:-10])
+    assert _run(tmp_path, range(3)) == ['000001', '000002']
+    assert (tmp_path / 'instances.jsonl').read_text() == text
+    assert (tmp_path / 'depth' / '000001.png').is_file()
+    content = json.loads((tmp_path / 'panoptic.json').read_text())
+    assert [image['id'] for image in content['images']] == ['000000', '000001', '000002']
+
+
+def test_another_format_can_be_added_later(tmp_path: Path) -> None:
+    _run(tmp_path, range(2), ('instances',))
+    assert _run(tmp_path, range(2), ('instances', 'depth')) == ['000000', '000001']
+    assert len((tmp_path / 'instances.jsonl').read_text().splitlines()) == 2
+
+
+def test_an_interrupted_run_leaves_complete_files(tmp_path: Path) -> None:
+    def run() -> None:
+        with ResultWriter(tmp_path, ALL) as writer:
+            writer.write(make_frame(0), make_result(make_frame(0)))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert len(json.loads((tmp_path / 'panoptic.json').read_text())['images']) == 1
+    assert (tmp_path / 'overlay.mp4').is_file() and (tmp_path / 'bag' / 'metadata.yaml').is_file()
+
+
+# Of lines that are appended, test_atomic tries the same.
+@pytest.mark.parametrize('kind', [kind for kind in ALL if kind != 'instances'])
+def test_a_full_disk_loses_nothing(kind: str, tmp_path: Path,
+                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    formats = (kind,)
+    _run(tmp_path, range(2), formats)
+    before = {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()}
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, 'replace', full)
+        with (pytest.raises(ConfigError, match='cannot be written: No space left.*goes on from'),
+              ResultWriter(tmp_path, formats) as writer):
+            writer.write(make_frame(2), make_result(make_frame(2)))
+    after = {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()}
+    assert after == before
+    assert _run(tmp_path, range(3), formats) == ['000002']
+
+
+def test_wrong_targets_and_formats_are_named(tmp_path: Path) -> None:
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(ConfigError, match='file: cannot be written.*in the place of a folder'):
+        ResultWriter(tmp_path / 'file')
+    with pytest.raises(ConfigError, match='formats: bmp; known are panoptic, depth'):
+        ResultWriter(tmp_path, ('depth', 'bmp'))
+    with pytest.raises(ConfigError, match='formats: none given'):
+        ResultWriter(tmp_path, ())
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / 'depth').write_text('')
+    with pytest.raises(ConfigError, match='depth: cannot be written'):
+        ResultWriter(tmp_path / 'out', ('instances', 'depth'))
+
+
+@pytest.mark.parametrize('name', ['', '../up', '.hidden'])
+def test_names_that_cannot_be_files_are_refused(name: str, tmp_path: Path) -> None:
+    frame = replace(make_frame(0), name=name)
+    with ResultWriter(tmp_path, ('depth',)) as writer, \
+            pytest.raises(ConfigError, match='cannot name files'):
+        writer.write(frame, make_result(frame))
+
+
+def test_options_reach_the_bag(tmp_path: Path) -> None:
+    options = ResultOptions(storage='sqlite3', image_topic='/front/image/compressed')
+    with ResultWriter(tmp_path, ('bag',), options) as writer:
+        writer.write(make_frame(0), make_result(make_frame(0)))
+    assert (tmp_path / 'bag' / 'bag_0.db3').is_file()
+    text = (tmp_path / 'bag' / 'metadata.yaml').read_text()
+    assert 'name: /front/image\n' in text and 'name: /front/camera_info\n' in text
