@@ -1,0 +1,29 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a checkpoint does not know of the model that is made from it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from ..config import Settings, Thresholds
+
+
+class ModelDescription(Settings):
+    """Settings of an export; a YAML file for `panoptic-depth export --config`."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model_id: str = Field('panoptic-depth', min_length=1)
+    height: int = Field(384, gt=0, description='of the network input, px')
+    width: int = Field(768, gt=0, description='of the network input, px')
+    output_stride: Literal[1, 2, 4] = Field(2, description='of the index and depth maps')
+    trained_focal_range_px: tuple[float, float] = (250.0, 1200.0)
+    depth_range_m: tuple[float, float] = (0.5, 120.0)
+    log_depth_temperature: float = Field(1.0, gt=0)
+    thresholds: Thresholds = Thresholds()
+    weights_licence: str = Field('unknown', description='SPDX identifier')
+    weights_data: tuple[dict[str, str], ...] = Field(
+        (), description='name, licence and attribution of each data set')

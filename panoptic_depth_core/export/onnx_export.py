@@ -1,0 +1,166 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""From a checkpoint to a model directory: network and assembly as one ONNX graph."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxscript
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from ..config import Thresholds, parse_settings
+from ..contract import INPUTS, OUTPUTS
+from ..errors import ConfigError
+from ..inference.backends import create_backend
+from ..labels import CITYSCAPES
+from ..model_directory import (
+    ModelClass,
+    ModelDirectory,
+    ModelInfo,
+    SelfTest,
+    WeightsData,
+    save_model_directory,
+)
+from ..network import PanopticDepthModel, create_network
+from ..network.assembly import AssemblySettings
+from ..training.checkpoint import load_weights, read_checkpoint
+from .description import ModelDescription
+
+OPSET = 18
+
+
+def export_checkpoint(checkpoint: Path | str, out_dir: Path | str,
+                      description: ModelDescription) -> ModelDirectory:
+    """
+    Export the averaged weights of a training run, and test the result in ONNX Runtime.
+
+    :param checkpoint: ``model.pt`` of a run.
+    :raises ConfigError: for a wrong checkpoint, size or output directory.
+    :raises BackendError: when ONNX Runtime does not reproduce PyTorch's outputs.
+    """
+    checkpoint = Path(checkpoint)
+    recipe = read_checkpoint(checkpoint)['recipe']
+    network = create_network(recipe['network'], recipe['network_settings'])
+    load_weights(network, checkpoint)
+    assembly = parse_settings(
+        AssemblySettings,
+        {**recipe['assembly'], 'output_stride': description.output_stride}, str(checkpoint))
+    return export_network(network, recipe['network'], assembly, out_dir, description)
+
+
+def export_network(network: torch.nn.Module, name: str, assembly: AssemblySettings,
+                   out_dir: Path | str, description: ModelDescription) -> ModelDirectory:
+    """
+    Write a model directory for a network in memory; see export_checkpoint.
+
+    :param name: of the network in network.NETWORKS.
+    """
+    height, width = description.height, description.width
+    if height % 64 or width % 64:
+        raise ConfigError(f'input size is {width}x{height}; give multiples of 64 px')
+    model = PanopticDepthModel(round_to_half(network), assembly).eval()
+    example = _example(description)
+    with torch.inference_mode():
+        expected = [value[0].numpy() for value in model(*example)]
+    graph = store_weights_as_half(_to_onnx(model, example), model)
+    info = ModelInfo(
+        model_id=description.model_id, network=name,
+        network_settings=network.settings.model_dump(),
+        assembly_settings=assembly.model_dump(),
+        classes=tuple(ModelClass(name=c.name, color=c.color, is_thing=c.is_thing)
+                      for c in CITYSCAPES),
+        input_height=height, input_width=width, output_stride=assembly.output_stride,
+        canonical_focal_px=network.settings.canonical_focal_px,
+        trained_focal_range_px=description.trained_focal_range_px,
+        depth_range_m=description.depth_range_m,
+        normalisation_mean=(127.5,) * 3, normalisation_std=(127.5,) * 3,
+        log_depth_temperature=description.log_depth_temperature,
+        thresholds=description.thresholds, opset=OPSET,
+        producer={'torch': torch.__version__, 'onnx': onnx.__version__,
+                  'onnxscript': onnxscript.__version__},
+        weights_licence=description.weights_licence,
+        weights_data=tuple(WeightsData(**row) for row in description.weights_data))
+    test = SelfTest(example[0][0].numpy(), example[1][0].numpy(), example[2].numpy(), *expected)
+    directory = save_model_directory(out_dir, info, graph.SerializeToString(), test)
+    backend = create_backend('onnxruntime', directory)
+    try:
+        directory.self_test(backend)
+    finally:
+        backend.close()
+    return directory
+
+
+def round_to_half(network: torch.nn.Module) -> torch.nn.Module:
+    """
+    Round the weights to float16's values, in place; they stay float32.
+
+    The graph stores them as float16: rounded first, every runtime computes with equal numbers.
+
+    :raises ConfigError: when a weight is not finite or too large for float16.
+    """
+    with torch.no_grad():
+        for name, value in network.named_parameters():
+            value.copy_(value.half().float())
+            if not torch.isfinite(value).all():
+                raise ConfigError(f'weight {name!r} is not finite or exceeds 65504; '
+                                  'the checkpoint is of a run that diverged')
+    return network
+
+
+def store_weights_as_half(graph: onnx.ModelProto, model: torch.nn.Module) -> onnx.ModelProto:
+    """
+    Keep every parameter once, as a float16 initialiser under its own name, and cast it at load.
+
+    The optimiser of the exporter merges equal tensors; those names are put back, unused.
+    """
+    initializers = graph.graph.initializer
+    parameters = dict(model.named_parameters())
+    casts = []
+    for tensor in initializers:
+        if tensor.name in parameters and tensor.data_type == TensorProto.FLOAT:
+            values = numpy_helper.to_array(tensor).astype(np.float16)
+            wide = f'{tensor.name}.float32'
+            casts.append(helper.make_node('Cast', [tensor.name], [wide], to=TensorProto.FLOAT))
+            for node in graph.graph.node:
+                for index, name in enumerate(node.input):
+                    if name == tensor.name:
+                        node.input[index] = wide
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    for node in reversed(casts):
+        graph.graph.node.insert(0, node)
+    present = {tensor.name for tensor in initializers}
+    for name, value in parameters.items():
+        if name not in present:
+            initializers.append(numpy_helper.from_array(value.detach().half().numpy(), name))
+    del graph.graph.value_info[:]
+    onnx.checker.check_model(graph)
+    return graph
+
+
+def _to_onnx(model: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> onnx.ModelProto:
+    # The exporter prints its progress; what it has to say of an error is in its exception.
+    with contextlib.redirect_stdout(io.StringIO()):
+        program = torch.onnx.export(
+            model, example, dynamo=True, opset_version=OPSET, input_names=list(INPUTS),
+            output_names=list(OUTPUTS), optimize=True, verbose=False)
+    assert program is not None
+    return program.model_proto
+
+
+def _example(description: ModelDescription) -> tuple[torch.Tensor, ...]:
+    """Image of smooth random shapes, a plausible camera, and thresholds: the self-test's input."""
+    height, width = description.height, description.width
+    rng = np.random.default_rng(0)
+    coarse = torch.from_numpy(rng.uniform(0, 255, (1, 3, height // 32, width // 32)))
+    smooth = torch.nn.functional.interpolate(coarse, size=(height, width), mode='bicubic')
+    image = smooth.clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    focal = float(np.sqrt(np.prod(description.trained_focal_range_px)))
+    camera = torch.tensor([[focal, focal, (width - 1) / 2, (height - 1) / 2]])
+    thresholds = Thresholds(score=0.05, overlap=0.5, stuff_area=0.0, void=0.0)
+    return image, camera, torch.from_numpy(thresholds.as_vector())

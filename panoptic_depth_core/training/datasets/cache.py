@@ -1,0 +1,78 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Rendered samples on disk, so that each is rendered once and read many times."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ...structures import Frame, GroundTruth, Intrinsics, Sample
+from . import Dataset
+
+_DEPTH_UNIT_M = 1.0 / 256.0
+
+
+class CachedDataset:
+    """
+    A data set of which each sample is stored when it is first asked for.
+
+    Depth is kept to 1/256 m, up to 255 m; the image and the labels are kept exactly.
+
+    :param folder: one folder per data set and seed; reused by later runs.
+    """
+
+    def __init__(self, dataset: Dataset, folder: Path | str) -> None:
+        self.dataset = dataset
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Sample:
+        path = self.folder / f'{index:06d}.npz'
+        if not path.exists():
+            sample = self.dataset[index]
+            self._store(sample, path)
+        return _load(path)
+
+    def _store(self, sample: Sample, path: Path) -> None:
+        truth = sample.truth
+        assert truth.panoptic is not None and truth.depth is not None
+        depth = np.where(np.isfinite(truth.depth), truth.depth / _DEPTH_UNIT_M, 0)
+        meta = {'intrinsics': asdict(sample.frame.intrinsics), 'name': sample.frame.name,
+                'has_semantics': truth.has_semantics,
+                'instance_classes': list(truth.instance_classes),
+                'instance_depth_m': truth.instance_depth_m}
+        # Another process may store the same sample: each writes its own file, the last one stays.
+        part = path.with_suffix(f'.{os.getpid()}.part')
+        with part.open('wb') as file:
+            np.savez(file, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8), **{
+                name: cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
+                for name, image in (
+                    ('image', sample.frame.image[..., ::-1]),
+                    ('panoptic', truth.panoptic.astype(np.uint16)),
+                    ('depth', np.clip(depth, 0, 65535).astype(np.uint16)))})
+        os.replace(part, path)
+
+
+def _load(path: Path) -> Sample:
+    with np.load(path) as stored:
+        meta = json.loads(stored['meta'].tobytes())
+        images = {name: cv2.imdecode(stored[name], cv2.IMREAD_UNCHANGED)
+                  for name in ('image', 'panoptic', 'depth')}
+    depth = images['depth'].astype(np.float32) * np.float32(_DEPTH_UNIT_M)
+    frame = Frame(np.ascontiguousarray(images['image'][..., ::-1]),
+                  Intrinsics(**meta['intrinsics']), name=meta['name'],
+                  intrinsics_source='data set')
+    return Sample(frame, GroundTruth(
+        panoptic=images['panoptic'].astype(np.int32), has_semantics=meta['has_semantics'],
+        instance_classes=tuple(meta['instance_classes']),
+        depth=np.where(depth > 0, depth, np.nan),
+        instance_depth_m={int(k): v for k, v in meta['instance_depth_m'].items()}))

@@ -1,0 +1,232 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Procedural surface textures of the synthetic scenes: made once, sampled with mip levels.
+
+A texture is a tile of RGB reflectance factors and a mask: where the mask is 1 the factors are
+multiplied by the tint of the object, where it is 0 they are the colour itself (window glass).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+SIZE = 256
+LEVELS = 8
+_FULL_SCALE = 127.0
+"""Byte value of a factor of 1, so that factors to 2 can be stored."""
+
+
+def _noise(rng: np.random.Generator, exponent: float, low: float = 1.0,
+           size: int = SIZE) -> Array:
+    """
+    Tileable noise with spectrum 1 / f^exponent, standard deviation 1, without mean.
+
+    :param low: cycles per tile below which there is nothing.
+    """
+    spectrum = np.fft.rfft2(rng.standard_normal((size, size)))
+    fy = np.fft.fftfreq(size)[:, None] * size
+    fx = np.fft.rfftfreq(size)[None] * size
+    radius = np.hypot(fx, fy)
+    spectrum *= np.where(radius < low, 0.0, 1.0 / np.maximum(radius, 1.0) ** exponent)
+    field = np.fft.irfft2(spectrum, (size, size))
+    return np.asarray(field / field.std(), np.float32)
+
+
+def _grid(rows: int, columns: int, joint_px: int, shift: bool,
+          rng: np.random.Generator) -> tuple[Array, NDArray[np.bool_]]:
+    """Stones in rows: a random value per stone, and where the joints are."""
+    y, x = np.mgrid[:SIZE, :SIZE]
+    height, width = SIZE // rows, SIZE // columns
+    row = y // height
+    x = x + (row % 2) * (width // 2) * int(shift)
+    column = (x // width) % columns
+    value = rng.standard_normal((rows, columns)).astype(np.float32)[row, column]
+    return value, (y % height < joint_px) | (x % width < joint_px)
+
+
+def _tile(rgb: Array, mask: Array | float = 1.0) -> Array:
+    """(S, S, 4) from factors (S, S) or (S, S, 3) and a mask."""
+    out = np.empty((SIZE, SIZE, 4), np.float32)
+    out[..., :3] = rgb if rgb.ndim == 3 else rgb[..., None]
+    out[..., 3] = mask
+    return out
+
+
+def _facade(rng: np.random.Generator, wall: Array, bays: int, window: tuple[float, float],
+            sill: float, divided: bool) -> Array:
+    """
+    Two storeys, ``bays`` windows wide; row 0 is the floor.
+
+    :param window: share of the bay's width and of the storey's height that is window.
+    :param sill: height of the lower edge, share of the storey.
+    """
+    out = _tile(wall)
+    y, x = (np.mgrid[:SIZE, :SIZE] + 0.5) / SIZE
+    y = np.mod(2 * y, 1.0)
+    bay = np.floor(x * bays).astype(int)
+    bx = x * bays - bay - 0.5
+    inside = (np.abs(bx) < window[0] / 2) & (y > sill) & (y < sill + window[1])
+    edge = 0.06
+    glass = ((np.abs(bx) < window[0] / 2 - edge) & (y > sill + edge / 2)
+             & (y < sill + window[1] - edge / 2))
+    if divided:
+        glass &= np.abs(bx) > edge / 3
+    frame_color = rng.uniform(0.15, 0.9)
+    shade = rng.uniform(0.03, 0.16, bays)[bay]
+    curtain = (rng.random(bays) < 0.35)[bay] & (y > sill + window[1] * rng.uniform(0.2, 0.7))
+    tone = np.where(curtain, 0.45, shade * (0.6 + 0.9 * (y - sill) / window[1]))
+    out[inside] = np.array([frame_color, frame_color, frame_color, 0.0], np.float32)
+    out[glass] = np.stack([tone, tone * 1.08, tone * 1.2, 0 * tone], -1)[glass]
+    below = (np.abs(bx) < window[0] / 2 + 0.04) & (y <= sill) & (y > sill - 0.03)
+    out[below, :3] *= 0.6
+    return out
+
+
+def _shop(rng: np.random.Generator) -> Array:
+    """Ground floor of a shop: wide panes, a door, a sign board above."""
+    y, x = (np.mgrid[:SIZE, :SIZE] + 0.5) / SIZE
+    out = _tile(np.asarray(0.8 + 0.05 * _noise(rng, 1.0), np.float32))
+    pane = (y > 0.15) & (y < 0.72) & (np.mod(x * 3, 1.0) > 0.08)
+    goods = np.clip(0.16 + 0.1 * _noise(rng, 1.3), 0.02, 0.6)
+    for channel, gain in enumerate((1.0, 0.95, 0.9)):
+        out[..., channel] = np.where(
+            pane, goods * gain * (1 + 0.1 * _noise(rng, 1.2)), out[..., channel])
+    out[..., 3] = np.where(pane, 0.0, 1.0)
+    board = (y > 0.76) & (y < 0.95)
+    color = rng.uniform(0.05, 0.7, 3).astype(np.float32)
+    letters = board & (y > 0.81) & (y < 0.90) & (_noise(rng, 0.4, 10.0) > 0.6)
+    out[board] = np.append(color, 0.0)
+    out[letters] = (0.85, 0.85, 0.8, 0.0)
+    return np.clip(out, 0.0, 2.0)
+
+
+def _sign(rng: np.random.Generator, kind: int) -> Array:
+    """Plate 1 m wide around the origin: the rim has the tint, the rest is white with a glyph."""
+    y, x = (np.mgrid[:SIZE, :SIZE] + 0.5) / SIZE
+    x, y = x - np.round(x), y - np.round(y)
+    radius = np.hypot(x, y) if kind != 1 else np.maximum(np.abs(x), np.abs(y))
+    out = _tile(np.ones((SIZE, SIZE), np.float32))
+    inner = radius < (0.36 if kind != 2 else 0.0)
+    out[inner] = (0.85, 0.85, 0.85, 0.0)
+    glyph = (_noise(rng, 1.8) > 0.7) & (radius < 0.27)
+    out[glyph] = (0.03, 0.03, 0.03, 0.0) if kind != 2 else (0.9, 0.9, 0.9, 0.0)
+    return out
+
+
+def _draw() -> dict[str, tuple[float, Array]]:
+    """All textures: name -> size of a tile in metres, (S, S, 4)."""
+    rng = np.random.default_rng(19)
+    one = np.ones((SIZE, SIZE), np.float32)
+    fine, coarse = _noise(rng, 0.6, 12), _noise(rng, 1.6)
+    textures: dict[str, tuple[float, Array]] = {'plain': (1.0, _tile(one))}
+
+    crack = np.exp(-(_noise(rng, 1.7) / 0.025) ** 2)
+    patch = (_noise(rng, 2.2) > 1.1) * 0.14
+    asphalt = 1 + 0.09 * fine + 0.07 * coarse - 0.3 * crack - patch
+    textures['asphalt'] = (9.0, _tile(np.asarray(asphalt, np.float32)))
+
+    for name, rows, columns, size, spread in (('paving', 8, 8, 4.0, 0.07),
+                                              ('cobble', 32, 32, 4.0, 0.12),
+                                              ('brick', 32, 8, 2.2, 0.13)):
+        value, joint = _grid(rows, columns, 1 if rows > 8 else 2, rows != 8, rng)
+        stones = 1 + spread * value + 0.06 * fine + 0.05 * coarse
+        textures[name] = (size, _tile(np.asarray(
+            np.where(joint, 0.62 if name != 'brick' else 1.25, stones), np.float32)))
+
+    blades, dry = _noise(rng, 0.5, 6), _noise(rng, 1.5)
+    grass = np.stack([1 + 0.2 * blades + 0.18 * dry, 1 + 0.2 * blades + 0.05 * dry,
+                      1 + 0.2 * blades + 0.1 * dry], -1)
+    textures['grass'] = (7.0, _tile(np.asarray(grass, np.float32)))
+    clump, gap = _noise(rng, 0.9, 5), _noise(rng, 0.7, 10)
+    leaf = np.clip(0.95 + 0.38 * clump + 0.2 * gap, 0.12, 2.0)
+    leaves = np.stack([leaf * (1 + 0.06 * dry), leaf, leaf * (1 - 0.1 * dry)], -1)
+    textures['leaves'] = (3.2, _tile(np.asarray(leaves, np.float32)))
+    textures['plaster'] = (6.0, _tile(1 + 0.03 * fine + 0.06 * coarse))
+    textures['concrete'] = (5.0, _tile(1 + 0.06 * fine + 0.12 * coarse))
+    textures['soil'] = (5.0, _tile(1 + 0.16 * fine + 0.15 * coarse))
+    textures['cloth'] = (0.9, _tile(1 + 0.06 * fine + 0.16 * _noise(rng, 1.8, 2)))
+    stripes = np.where((np.arange(SIZE) // 16 % 2)[:, None] > 0, 1.0, 0.45) * one
+    textures['stripes'] = (0.9, _tile(np.asarray(stripes + 0.05 * fine, np.float32)))
+    bark = np.broadcast_to(_noise(rng, 0.8, 6)[:1], (SIZE, SIZE))
+    textures['bark'] = (0.8, _tile(np.asarray(1 + 0.22 * bark + 0.1 * fine, np.float32)))
+    value, joint = _grid(1, 16, 2, False, rng)
+    planks = np.where(joint, 0.4, 1 + 0.1 * value + 0.07 * bark)
+    textures['planks'] = (2.0, _tile(np.asarray(planks, np.float32)))
+    value, joint = _grid(16, 16, 3, True, rng)
+    textures['tiles'] = (4.0, _tile(np.asarray(
+        np.where(joint, 0.6, 1 + 0.1 * value), np.float32)))
+
+    plaster, bricks = 1 + 0.03 * fine + 0.05 * coarse, textures['brick'][1][..., 0]
+    for number, (wall, bays, window, sill, divided) in enumerate((
+            (plaster, 2, (0.42, 0.52), 0.3, True), (plaster, 3, (0.5, 0.6), 0.25, True),
+            (bricks, 2, (0.45, 0.5), 0.32, True), (plaster, 3, (0.86, 0.62), 0.25, False),
+            (plaster, 1, (0.24, 0.42), 0.34, True), (bricks, 3, (0.4, 0.58), 0.28, False))):
+        textures[f'facade{number}'] = (6.0,
+                                       _facade(rng, wall, bays, window, sill, divided))
+    for number in range(3):
+        textures[f'shop{number}'] = (4.2, _shop(rng))
+        textures[f'sign{number}'] = (1.0, _sign(rng, number))
+    return textures
+
+
+NAMES: tuple[str, ...] = (
+    'plain', 'asphalt', 'paving', 'cobble', 'brick', 'grass', 'leaves', 'plaster', 'concrete',
+    'soil', 'cloth', 'stripes', 'bark', 'planks', 'tiles', 'facade0', 'facade1', 'facade2',
+    'facade3', 'facade4', 'facade5', 'shop0', 'sign0', 'shop1', 'sign1', 'shop2', 'sign2')
+TEXTURE: dict[str, int] = {name: i for i, name in enumerate(NAMES)}
+
+
+@lru_cache(maxsize=1)
+def _atlas() -> tuple[NDArray[np.uint8], NDArray[np.int64], Array]:
+    """All textures and levels in one table: (rows, 4) bytes, start of each level, tile sizes."""
+    drawn = _draw()
+    levels: list[NDArray[np.uint8]] = []
+    starts = np.zeros((LEVELS,), np.int64)
+    image = np.stack([drawn[name][1] for name in NAMES])
+    total = 0
+    for level in range(LEVELS):
+        starts[level] = total
+        flat = np.clip(np.rint(image * _FULL_SCALE), 0, 255).astype(np.uint8).reshape(-1, 4)
+        levels.append(flat)
+        total += len(flat)
+        n, size = len(image), image.shape[1] // 2
+        image = image.reshape(n, size, 2, size, 2, 4).mean((2, 4))
+    sizes = np.array([drawn[name][0] for name in NAMES], np.float32)
+    return np.concatenate(levels), starts, sizes
+
+
+def sample(texture: NDArray[np.int32], uv: Array, footprint_m: Array, tint: Array) -> Array:
+    """
+    Reflectance of surface points.
+
+    :param texture: (N,) index into NAMES.
+    :param uv: (N, 2) float32 surface coordinates in metres.
+    :param footprint_m: (N,) float32 width of a pixel on the surface in metres.
+    :param tint: (N, 3) float32 reflectance of the object, linear.
+    :returns: (N, 3) float32 linear reflectance.
+    """
+    table, starts, sizes = _atlas()
+    size_m = sizes[texture]
+    texels = footprint_m * (SIZE / size_m)
+    level = np.clip(np.log2(np.maximum(texels, 1.0)) + 0.3, 0, LEVELS - 1).astype(np.int32)
+    width = (SIZE >> level).astype(np.int32)
+    st = (uv / size_m[:, None])
+    st -= np.floor(st)
+    cell = np.minimum((st * width[:, None]).astype(np.int32), width[:, None] - 1)
+    row = starts[level] + (texture * width + cell[:, 1]) * width + cell[:, 0]
+    texel = table[row].astype(np.float32) * np.float32(1.0 / _FULL_SCALE)
+    mask = texel[:, 3:]
+    color: Array = texel[:, :3] * (tint * mask + (1 - mask))
+    return color
+
+
+@lru_cache(maxsize=1)
+def cloud_tile() -> Array:
+    """(512, 512) float32 tile of noise like clouds, standard deviation 1."""
+    return _noise(np.random.default_rng(23), 1.7, 2.0, 512)

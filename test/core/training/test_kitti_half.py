@@ -1,0 +1,113 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The reader of partly labelled KITTI frames: on a tree of its own, and on the real one."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from panoptic_depth_core.errors import ConfigError
+from panoptic_depth_core.labels import CLASS_ID, VOID_ID
+from panoptic_depth_core.training.datasets import open_dataset
+from panoptic_depth_core.training.datasets.kitti_half import KittiHalf
+
+CAR, PERSON, ROAD = CLASS_ID['car'], CLASS_ID['person'], CLASS_ID['road']
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """Frame 1 has all labels, frame 2 semantics only; one frame of a sequence."""
+    def write(name, image):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(path), image)
+
+    (tmp_path / 'splits.json').write_text(json.dumps({
+        'train': ['000001', '000002'], 'val': ['000002'], 'sequences_train': ['seq0009'],
+        'intrinsics': {'16x8': {'fx': 9.0, 'fy': 9.0, 'cx': 7.0, 'cy': 3.0}}}))
+    picture = np.zeros((8, 16, 3), np.uint8)
+    picture[..., 2] = 255
+    semantic = np.full((8, 16), 7, np.uint8)
+    semantic[:, 8:] = 26
+    semantic[:, 15:] = 4
+    panoptic = semantic.astype(np.uint16) * 1000
+    panoptic[:, 8:12] += 5
+    for name in ('000001', '000002'):
+        write(f'kitti15/image/{name}.jpg', picture)
+        write(f'kitti15/semantic/{name}.png', semantic)
+    write('kitti15/panoptic/000001.png', panoptic)
+    write('kitti15/depth_x256/000001.png', np.full((8, 16), 2560, np.uint16))
+    tracks = np.zeros((8, 16), np.uint16)
+    tracks[:4, :4], tracks[4:, :4], tracks[:, 14:] = 1000, 2003, 10000
+    write('seq0009/image/000000.jpg', picture)
+    write('seq0009/instance/000000.png', tracks)
+    (tmp_path / 'kitti15_instance_depth.csv').write_text(
+        'frame,panoptic_id,pixels,pixels_with_gt_depth,median_gt_depth_m,label_02_box_centre_z_m\n'
+        '000001,26005,32,32,10.5,11.2\n000001,26006,32,0,,11.2\n')
+    return tmp_path
+
+
+def test_a_frame_with_all_labels(tree):
+    sample = KittiHalf(tree, 'train')[0]
+    assert sample.frame.image[0, 0, 0] > 200 and sample.frame.image[0, 0, 2] < 60, 'RGB'
+    assert (sample.frame.intrinsics.fx, sample.frame.intrinsics.width) == (9.0, 16)
+    ids = sample.truth.panoptic
+    assert ids[0, [0, 8, 12, 15]].tolist() == [ROAD * 1000, CAR * 1000 + 5, CAR * 1000, VOID_ID]
+    assert sample.truth.has_semantics and sample.truth.instance_classes == (PERSON, CAR)
+    assert (sample.truth.depth == 10.0).all()
+    assert sample.truth.instance_depth_m == {CAR * 1000 + 5: 10.5}
+
+
+def test_a_frame_with_semantics_only(tree):
+    truth = KittiHalf(tree, 'val')[0].truth
+    assert truth.has_semantics and truth.instance_classes == () and truth.depth is None
+    assert truth.panoptic[0, 10] == CAR * 1000, 'all cars are a crowd'
+
+
+def test_a_sequence_knows_cars_and_persons_only(tree):
+    truth = KittiHalf(tree, 'seq0009')[0].truth
+    assert truth.panoptic[0, 0] == CAR * 1000 + 1 and truth.panoptic[7, 0] == PERSON * 1000 + 4
+    assert truth.panoptic[0, 8] == VOID_ID and not truth.has_semantics
+    assert truth.ignore[:, 14:].all() and not truth.ignore[:, :14].any()
+
+
+def test_frames_by_label(tree):
+    assert KittiHalf(tree, 'train:depth').names == ['000001']
+    with pytest.raises(ConfigError, match="no frames with 'depth' in split 'val'"):
+        KittiHalf(tree, 'val:depth')
+
+
+@pytest.mark.parametrize(('root', 'split', 'message'), [
+    ('', 'test', "unknown split 'test'; known: train, val, seq0009"),
+    ('nothing', 'val', 'no readable splits.json.*give the folder kitti_half'),
+])
+def test_wrong_names(tree, root, split, message):
+    with pytest.raises(ConfigError, match=message):
+        open_dataset('kitti_half', str(tree / root), split)
+
+
+def test_a_missing_picture_is_named(tree):
+    (tree / 'kitti15' / 'image' / '000001.jpg').unlink()
+    with pytest.raises(ConfigError, match=r'000001\.jpg: missing or no image'):
+        KittiHalf(tree, 'train')[0]
+
+
+def test_the_real_frames(shared_data):
+    root = shared_data / 'kitti_half'
+    val = KittiHalf(root, 'val')
+    assert len(val) == 21
+    samples = [val[i] for i in range(len(val))]
+    assert sum(bool(s.truth.instance_classes) for s in samples) == 17
+    assert sum(s.truth.depth is not None for s in samples) == 7
+    for sample in samples:
+        ids = set(np.unique(sample.truth.panoptic).tolist())
+        assert set(sample.truth.instance_depth_m) <= ids
+        for panoptic_id, depth in sample.truth.instance_depth_m.items():
+            mine = sample.truth.depth[sample.truth.panoptic == panoptic_id]
+            if np.isfinite(mine).sum() >= 100:
+                assert np.nanmedian(mine) == pytest.approx(depth, rel=0.05)
+    sequence = KittiHalf(root, 'seq0000')[0].truth
+    assert np.isfinite(sequence.depth).mean() > 0.05

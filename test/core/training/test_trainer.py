@@ -1,0 +1,138 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The loop on a miniature data set: it learns, saves, resumes exactly, and refuses clearly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip('torch', reason='training needs the extra [train]')
+pytest.importorskip('lightning', reason='training needs the extra [train]')
+
+from panoptic_depth_core.config import load_settings, parse_settings  # noqa: E402
+from panoptic_depth_core.errors import ConfigError  # noqa: E402
+from panoptic_depth_core.training import datasets  # noqa: E402
+from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
+from panoptic_depth_core.training.datasets.cache import CachedDataset  # noqa: E402
+from panoptic_depth_core.training.trainer import (  # noqa: E402
+    TrainSettings,
+    learning_rate,
+    train,
+)
+
+from miniature import make_sample  # noqa: E402
+
+
+class Miniature:
+    """Four frames."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index):
+        return make_sample(seed=index)
+
+
+@pytest.fixture
+def recipe(monkeypatch):
+    monkeypatch.setitem(datasets.DATASETS, 'miniature', lambda root, split: Miniature())
+    return {'data': [{'name': 'miniature', 'root': '-'}], 'batch_size': 2, 'iterations': 6,
+            'augment': {'height': 64, 'width': 128}, 'precision': '32-true', 'workers': 0,
+            'accelerator': 'cpu', 'log_every': 1, 'save_every': 3, 'warmup': 2,
+            'network_settings': {'pyramid_width': 16, 'head_width': 16, 'encoder_width': 16}}
+
+
+def _run(recipe, folder, resume=False, **changes):
+    return train(parse_settings(TrainSettings, {**recipe, **changes}, 'test'), folder,
+                 resume=resume)
+
+
+def test_a_resumed_run_equals_an_unbroken_one(recipe, tmp_path, monkeypatch):
+    _run(recipe, tmp_path / 'whole')
+    from panoptic_depth_core.training import trainer
+    step = trainer._step
+
+    def breaking(settings, fabric, state, *rest):
+        if state.iteration == 4:
+            raise KeyboardInterrupt
+        return step(settings, fabric, state, *rest)
+
+    monkeypatch.setattr(trainer, '_step', breaking)
+    with pytest.raises(KeyboardInterrupt):
+        _run(recipe, tmp_path / 'broken')
+    monkeypatch.setattr(trainer, '_step', step)
+    assert read_checkpoint(tmp_path / 'broken' / 'last.pt')['iteration'] == 4, 'kept at the stop'
+    _run(recipe, tmp_path / 'broken', resume=True)
+    whole, broken = (read_checkpoint(tmp_path / name / 'last.pt') for name in ('whole', 'broken'))
+    assert whole['iteration'] == broken['iteration'] == 6
+    for part in ('network', 'averaged'):
+        for name, value in whole[part].items():
+            assert torch.equal(value, broken[part][name]), name
+
+
+def test_the_loss_falls(recipe, tmp_path):
+    _run(recipe, tmp_path, iterations=25, learning_rate=3e-3, save_every=100)
+    rows = [json.loads(line) for line in (tmp_path / 'train.jsonl').read_text().splitlines()]
+    assert len(rows) == 25
+    assert rows[-1]['total'] < 0.7 * rows[0]['total']
+
+
+def test_time_ends_a_run_and_drives_its_schedule(recipe, tmp_path):
+    path = _run(recipe, tmp_path, iterations=100_000, minutes=0.02)
+    assert 0 < read_checkpoint(path)['iteration'] < 100_000
+    settings = parse_settings(TrainSettings, {**recipe, 'warmup': 1}, 'test')
+    rates = [learning_rate(settings, 10, p) for p in (0.0, 0.5, 1.0)]
+    assert rates == pytest.approx([1e-3, 5.05e-4, 1e-5])
+
+
+def test_resume_needs_a_run(recipe, tmp_path):
+    with pytest.raises(ConfigError, match='no checkpoint there.*without --resume'):
+        _run(recipe, tmp_path, resume=True)
+
+
+def test_weights_of_another_network_are_refused(recipe, tmp_path):
+    path = _run(recipe, tmp_path / 'a', iterations=1)
+    with pytest.raises(ConfigError, match='weights are of another network'):
+        _run(recipe, tmp_path / 'b', initial_weights=str(path), network_settings={})
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
+    path = tmp_path / 'model.pt'
+    path.write_bytes(b'no checkpoint')
+    with pytest.raises(ConfigError, match='not a checkpoint of this program'):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize(('change', 'message'), [
+    ({'network': 'slow'}, "unknown name 'slow'; known: fast"),
+    ({'data': [{'name': 'cityscape', 'root': '-'}]}, "unknown name 'cityscape'; known: "),
+    ({'network_settings': {'width': 3}}, "unknown key 'width'; known keys: "),
+    ({'data': [{'name': 'kitti_half', 'root': '$NO_SUCH_VARIABLE/x'}]},
+     'NO_SUCH_VARIABLE.*set it'),
+])
+def test_wrong_recipes(recipe, tmp_path, change, message):
+    with pytest.raises(ConfigError, match=message):
+        _run(recipe, tmp_path, **change)
+
+
+def test_shipped_recipes_load():
+    recipes = sorted((Path(__file__).parents[3] / 'config' / 'training').glob('*.yaml'))
+    assert recipes
+    for path in recipes:
+        assert load_settings(TrainSettings, path).data
+
+
+def test_cache_keeps_what_was_rendered(tmp_path):
+    original = make_sample()
+    cached = CachedDataset([original], tmp_path)
+    for again in (cached[0], CachedDataset([original], tmp_path)[0]):
+        assert (again.frame.image == original.frame.image).all()
+        assert (again.truth.panoptic == original.truth.panoptic).all()
+        assert again.frame.intrinsics == original.frame.intrinsics
+        import numpy as np
+        known = np.isfinite(original.truth.depth)
+        assert np.array_equal(np.isfinite(again.truth.depth), known)
+        assert np.abs(again.truth.depth[known] - original.truth.depth[known]).max() <= 1 / 256
