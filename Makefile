@@ -1,0 +1,61 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+#
+#   make demo                   a synthetic drive with its truth, into demo_out/
+#   make demo SOURCE=drive.mp4  your own image, folder, video or bag
+#   make test                   everything, PYTEST_ARGS='-k bags' for a part
+#
+# Each sets up .venv as far as it needs it. PYTHON=python3.12 chooses another interpreter.
+
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= demo_out
+SOURCE ?=
+PYTEST_ARGS ?=
+BENCHMARK_ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
+PACKAGING := pyproject.toml setup.py constraints.txt
+ALL_EXTRAS := dev,train,export
+
+.PHONY: help demo test lint benchmark clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: $(VENV)/.installed-demo
+	$(BIN)/panoptic-depth demo $(if $(SOURCE),--source '$(SOURCE)') --out '$(OUT)'
+
+test: $(VENV)/.installed-all
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-all
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+benchmark: $(VENV)/.installed-all
+	$(BIN)/panoptic-depth benchmark $(BENCHMARK_ARGS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Debian and Ubuntu split venv off into a package; where that is missing, virtualenv will do.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "make: $(PYTHON) is missing or older than 3.10; name a newer one: make PYTHON=..." >&2; \
+	  exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); $(PYTHON) -m virtualenv --quiet $(VENV); } || \
+	  { rm -rf $(VENV); \
+	    echo "make: $(PYTHON) cannot make virtual environments;" \
+	         "on Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
+
+$(VENV)/.installed-demo: $(PACKAGING) | $(BIN)/python
+	$(PIP) --editable '.[synthetic]'
+	@touch $@
+
+$(VENV)/.installed-all: $(PACKAGING) | $(BIN)/python
+	$(PIP) --editable '.[$(ALL_EXTRAS)]'
+	@touch $@ $(VENV)/.installed-demo

@@ -1,0 +1,125 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A prediction beside its truth: pictures, distances by instance, figures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import DistanceSettings
+from ..evaluation.evaluate import EvaluationResult, Evaluator
+from ..evaluation.segment_overlaps import segment_overlaps
+from ..inference.distances import measure_distances
+from ..io.atomic import make_folder, write_atomic
+from ..io.results import encode_png
+from ..io.visualization import depth_color, overlay
+from ..labels import CITYSCAPES, LABEL_DIVISOR, VOID_ID, ClassInfo
+from ..structures import PanopticDepth, Sample, Segment
+
+LEAST_PIXELS = 100
+"""Smaller instances are left out of the list, as in the evaluation."""
+
+
+@dataclass(frozen=True)
+class DistancePair:
+    """
+    One instance of the truth.
+
+    :param truth_m, predicted_m: distance from the camera; predicted is NaN where no predicted
+        instance of the class covers it with IoU > 0.5.
+    """
+
+    frame: str
+    instance: str
+    pixels: int
+    truth_m: float
+    predicted_m: float
+
+    @property
+    def error(self) -> float:
+        """Relative error, positive when it is predicted too far; NaN where not found."""
+        return (self.predicted_m - self.truth_m) / self.truth_m
+
+
+def as_result(sample: Sample, classes: Sequence[ClassInfo] = CITYSCAPES) -> PanopticDepth:
+    """Truth in the form of a prediction; its distances are measured in the same way."""
+    truth, frame = sample.truth, sample.frame
+    if truth.panoptic is None or truth.depth is None:
+        raise ValueError(f'frame {frame.name!r} has no full truth; give one with both parts')
+    panoptic = truth.panoptic.astype(np.uint16)
+    segments = []
+    for number, count in zip(*np.unique(panoptic, return_counts=True), strict=True):
+        if number != VOID_ID:
+            class_id, instance_id = divmod(int(number), LABEL_DIVISOR)
+            segments.append(Segment(int(number), class_id, instance_id,
+                                    classes[class_id].is_thing, 1.0, int(count)))
+    distances = measure_distances(panoptic, truth.depth, segments, frame.intrinsics,
+                                  [c.name for c in classes], DistanceSettings())
+    return PanopticDepth(panoptic, truth.depth, tuple(segments), distances, frame.intrinsics,
+                         LABEL_DIVISOR, frame.stamp_ns, frame.frame_id, frame.name, 'truth')
+
+
+def distance_pairs(truth: PanopticDepth, predicted: PanopticDepth) -> list[DistancePair]:
+    """Every instance of the truth that is large enough, nearest first."""
+    overlaps = segment_overlaps(truth.panoptic, predicted.panoptic,
+                                truth_divisor=truth.label_divisor,
+                                predicted_divisor=predicted.label_divisor)
+    rows, columns, _ = overlaps.matches()
+    match = {int(overlaps.truth_id[r]): int(overlaps.predicted_id[c])
+             for r, c in zip(rows, columns, strict=True)}
+    found = {d.segment.panoptic_id: d.distance_m for d in predicted.distances}
+    return [DistancePair(truth.name, f'{d.class_name} {d.segment.instance_id}',
+                         d.segment.pixel_count, d.distance_m,
+                         found.get(match.get(d.segment.panoptic_id, -1), math.nan))
+            for d in truth.distances
+            if d.segment.pixel_count >= LEAST_PIXELS and math.isfinite(d.distance_m)]
+
+
+def comparison_picture(sample: Sample, truth: PanopticDepth, predicted: PanopticDepth,
+                       classes: Sequence[ClassInfo] = CITYSCAPES) -> NDArray[np.uint8]:
+    """Prediction on the left, truth on the right; (2 H, 2 W, 3) uint8 RGB."""
+    image = sample.frame.image
+    return np.concatenate([np.concatenate(
+        [overlay(image, result, classes), depth_color(result.depth)]) for result in
+        (predicted, truth)], axis=1)
+
+
+class Comparison:
+    """
+    Collects frames of which the truth is known.
+
+    :param folder: gets one picture per frame, and distances.csv at the end.
+    """
+
+    def __init__(self, folder: Path, classes: Sequence[ClassInfo] = CITYSCAPES) -> None:
+        self.folder = make_folder(folder)
+        self.pairs: list[DistancePair] = []
+        self._classes = classes
+        self._evaluator = Evaluator(classes=classes)
+
+    def add(self, sample: Sample, predicted: PanopticDepth) -> None:
+        """Add one frame and write its picture."""
+        truth = as_result(sample, self._classes)
+        self.pairs += distance_pairs(truth, predicted)
+        self._evaluator.add(sample.truth, predicted)
+        picture = comparison_picture(sample, truth, predicted, self._classes)
+        write_atomic(self.folder / f'{sample.frame.name}.png', encode_png(picture))
+
+    def finish(self) -> EvaluationResult:
+        """Write the table of distances and work out the figures."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator='\n')
+        writer.writerow(['frame', 'instance', 'pixels', 'truth_m', 'predicted_m'])
+        writer.writerows((p.frame, p.instance, p.pixels, f'{p.truth_m:.3f}',
+                          '' if math.isnan(p.predicted_m) else f'{p.predicted_m:.3f}')
+                         for p in self.pairs)
+        write_atomic(self.folder / 'distances.csv', text.getvalue().encode())
+        return self._evaluator.result()

@@ -1,0 +1,106 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What is shown: results on standard output; progress and warnings on standard error."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from ..structures import DistanceFlag, InstanceDistance
+
+_errors = Console(stderr=True, soft_wrap=True)
+
+
+def out() -> Console:
+    """Standard output as it is now; what is not a terminal gets lines of any length."""
+    return Console(soft_wrap=True)
+
+
+def warn(message: str) -> None:
+    """Say something on standard error, above a progress bar if there is one."""
+    _errors.print(f'[yellow]warning:[/] {escape(message)}', highlight=False)
+
+
+class _ConsoleHandler(logging.Handler):
+    """Log records among the warnings, so that they do not tear a progress bar apart."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record."""
+        if record.levelno >= logging.WARNING:
+            warn(record.getMessage())
+        else:
+            _errors.print(f'{record.name}: {record.getMessage()}', markup=False, highlight=False)
+
+
+def log_to_console(logger: logging.Logger, level: int) -> None:
+    """Show records of a logger from a level on, once, however often this is called."""
+    logger.setLevel(level)
+    if not any(isinstance(handler, _ConsoleHandler) for handler in logger.handlers):
+        logger.addHandler(_ConsoleHandler())
+
+
+class _RateColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Frames per second."""
+        speed = task.finished_speed or task.speed
+        return Text('- frames/s' if speed is None else f'{speed:.1f} frames/s')
+
+
+@contextmanager
+def frame_progress(title: str, total: int | None) -> Iterator[Progress]:
+    """
+    Show a progress bar with rate and remaining time; call advance() on task 0 per frame.
+
+    :param total: frames to come, None where it is not known.
+    """
+    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
+               _RateColumn(), TimeElapsedColumn(), TextColumn('ETA'), TimeRemainingColumn())
+    with Progress(*columns, console=_errors) as progress:
+        progress.add_task(title, total=total)
+        yield progress
+
+
+def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Table whose first column is text and whose other columns are numbers."""
+    made = Table(title=title, box=SIMPLE_HEAD, title_justify='left')
+    for index, name in enumerate(header):
+        made.add_column(name, justify='right' if index else 'left', no_wrap=True)
+    for row in rows:
+        made.add_row(*map(escape, row))
+    return made
+
+
+def number(value: float, digits: int = 2, unit: str = '') -> str:
+    """Text of a number; '?' where it is not known."""
+    return '?' if math.isnan(value) else f'{value:.{digits}f}{unit}'
+
+
+def instance_table(title: str, instances: Sequence[InstanceDistance], most: int = 10) -> Table:
+    """Nearest instances; metres, in the camera's frame."""
+    rows = [
+        (f'{d.class_name} {d.segment.instance_id}', number(d.distance_m),
+         number(d.distance_stddev_m), number(d.distance_near_m),
+         ' '.join(number(float(v)) for v in d.position_m), f'{d.segment.score:.2f}',
+         ' '.join(f.name.lower() for f in DistanceFlag if f in d.flags and f.name))
+        for d in instances[:most]]
+    return table(title, ('instance', 'distance m', '±', 'near m', 'x y z m', 'score', 'flags'),
+                 rows)

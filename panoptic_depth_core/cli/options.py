@@ -1,0 +1,61 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Options that several commands share, and what is read out of their texts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import ConfigError
+
+Model = Annotated[Path | None, typer.Option(
+    '--model', '-m', show_default='the shipped one', help='Model directory.')]
+Backend = Annotated[str, typer.Option(
+    '--backend', help='Runtime: auto, onnxruntime or torch.')]
+Threads = Annotated[int | None, typer.Option(
+    '--threads', show_default='the runtime decides', help='CPU threads of the runtime.')]
+Fx = Annotated[float | None, typer.Option(
+    '--fx', help='Focal length in px of the source, if it does not say.')]
+Fov = Annotated[float | None, typer.Option(
+    '--fov', help='Horizontal field of view in degrees, in place of --fx.')]
+Camera = Annotated[Path | None, typer.Option(
+    '--camera', help='camera.json with fx, fy, cx, cy, width, height, in place of --fx.')]
+ImageTopic = Annotated[str | None, typer.Option(
+    '--image-topic', help='Topic of the images, for a bag with several.')]
+CameraInfoTopic = Annotated[str | None, typer.Option(
+    '--camera-info-topic', help='Topic of the calibration, if not beside the images.')]
+Settings = Annotated[Path | None, typer.Option(
+    '--config', '-c', help='YAML with inference settings; see config/.')]
+
+
+def backend_options(threads: int | None) -> dict[str, int]:
+    """Options of a backend that were given."""
+    return {} if threads is None else {'threads': threads}
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """
+    Read '512x1024' as height and width.
+
+    :raises ConfigError: for anything else.
+    """
+    match = re.fullmatch(r'(\d+)x(\d+)', text.strip().lower())
+    size = (int(match[1]), int(match[2])) if match else (0, 0)
+    if min(size) < 1:
+        raise ConfigError(f'size is {text!r}; give height x width in px, as in 512x1024')
+    return size
+
+
+def parse_list(text: str) -> tuple[str, ...]:
+    """Read 'a,b' as its parts, without doubles, in their order."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(',') if part.strip()))
+
+
+def missing_extra(error: ImportError, extra: str) -> ConfigError:
+    """Say which extra has the module that could not be imported."""
+    return ConfigError(f'{error.name or error} is not installed; '
+                       f"install the extra: pip install 'panoptic-depth[{extra}]'")

@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``panoptic-depth train`` and ``export``: from a recipe to a model directory."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options
+from .console import out
+
+
+def train(
+        recipe: Annotated[Path, typer.Argument(help='YAML, such as config/training/fast.yaml.')],
+        run_dir: Annotated[Path | None, typer.Option(
+            '--out', '-o', show_default='runs/RECIPE-DATE',
+            help='Folder of checkpoints and losses.')] = None,
+        resume: Annotated[bool, typer.Option(
+            '--resume', help='Go on with the last checkpoint in the folder.')] = False,
+        minutes: Annotated[float | None, typer.Option(
+            '--minutes', help='End after this time, in place of what the recipe says.')] = None,
+) -> None:
+    """Train a network; a run that was interrupted goes on with --resume."""
+    from ..config import load_settings, parse_settings
+    from ..errors import ConfigError
+    try:
+        from ..training.trainer import TrainSettings
+        from ..training.trainer import train as run_training
+    except ModuleNotFoundError as error:
+        raise options.missing_extra(error, 'train') from None
+
+    if resume and run_dir is None:
+        raise ConfigError('--resume needs the folder of the run; give it with --out')
+    settings = load_settings(TrainSettings, recipe)
+    if minutes is not None:
+        values = {**settings.model_dump(exclude_unset=True), 'minutes': minutes}
+        settings = parse_settings(TrainSettings, values, '--minutes')
+    folder = run_dir or Path('runs') / f'{recipe.stem}-{datetime.now():%Y%m%d-%H%M%S}'
+    show = out()
+    show.print(f'Training into {folder}; losses are in {folder / "train.jsonl"}',
+               highlight=False, markup=False)
+    weights = run_training(settings, folder, resume=resume)
+    show.print(f'Weights: {weights}; make a model directory of them with: panoptic-depth export '
+               f'{weights} -o MODEL_DIR', highlight=False, markup=False)
+
+
+def export(
+        checkpoint: Annotated[Path, typer.Argument(help='model.pt of a training run.')],
+        out_dir: Annotated[Path, typer.Option('--out', '-o', help='Model directory to make.')],
+        config: Annotated[Path | None, typer.Option(
+            '--config', '-c', help='YAML that describes the model: id, licence, data.')] = None,
+        size: Annotated[str | None, typer.Option(
+            '--size', help='Height x width of the network input in px.')] = None) -> None:
+    """Make a model directory of a checkpoint, and check it in ONNX Runtime."""
+    from ..config import load_settings, parse_settings
+    try:
+        from ..export.description import ModelDescription
+        from ..export.onnx_export import export_checkpoint
+    except ModuleNotFoundError as error:
+        raise options.missing_extra(error, 'export') from None
+
+    description = load_settings(ModelDescription, config) if config else ModelDescription()
+    if size is not None:
+        height, width = options.parse_size(size)
+        values = {**description.model_dump(exclude_unset=True), 'height': height, 'width': width}
+        description = parse_settings(ModelDescription, values, '--size')
+    model = export_checkpoint(checkpoint, out_dir, description)
+    info = model.info
+    out().print(f'{model.path}: {info.model_id}, input {info.input_width}x{info.input_height}, '
+                f'{info.onnx_bytes / 1e6:.1f} MB, weights {info.weights_licence}',
+                highlight=False, markup=False)

@@ -1,0 +1,28 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What several tests share: where the repository is, and real data that is not part of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope='session')
+def repository() -> Path:
+    """Top folder of the checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope='session')
+def shared_data() -> Path:
+    """Folder of the shared data: $PANOPTIC_DEPTH_SHARED/data, by default ../shared/data."""
+    root = Path(os.environ.get('PANOPTIC_DEPTH_SHARED') or REPOSITORY.parent / 'shared')
+    data = root / 'data'
+    if not data.is_dir():
+        pytest.skip(f'{data} is not there; set PANOPTIC_DEPTH_SHARED to the folder above data/')
+    return data

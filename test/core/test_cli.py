@@ -1,0 +1,315 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The command line as its user meets it: files, messages and exit codes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from panoptic_depth_core.cli import main
+from panoptic_depth_core.cli.options import parse_list, parse_size
+from panoptic_depth_core.cli.run_folder import FILE_NAME, RESULTS
+from panoptic_depth_core.errors import BackendError, ConfigError
+from panoptic_depth_core.inference.pipeline import Pipeline
+from panoptic_depth_core.model_directory import ModelInfo, save_model_directory
+
+Paint = Callable[[int, int], NDArray[np.uint8]]
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory: pytest.TempPathFactory, make_info: Callable[..., ModelInfo],
+          painted_onnx: Callable[[ModelInfo], bytes]) -> Path:
+    """Directory of the painted model."""
+    path = tmp_path_factory.mktemp('model') / 'painted'
+    save_model_directory(path, make_info(), painted_onnx(make_info()))
+    return path
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, painted_image: Paint) -> Path:
+    """Folder of three painted pictures."""
+    folder = tmp_path / 'pictures'
+    folder.mkdir()
+    for name in 'abc':
+        cv2.imwrite(str(folder / f'{name}.png'), painted_image(48, 96)[..., ::-1])
+    return folder
+
+
+@pytest.fixture
+def predict(model: Path, pictures: Path, tmp_path: Path) -> Callable[..., int]:
+    """Return predict on the pictures, with more arguments."""
+    return lambda *more: main(['predict', str(pictures), '-o', str(tmp_path / 'out'),
+                               '-m', str(model), '--fx', '80', *map(str, more)])
+
+
+def lines(path: Path) -> list[dict[str, object]]:
+    """Objects of a JSON lines file."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_predict_writes_every_format(predict: Callable[..., int], tmp_path: Path,
+                                     capsys: pytest.CaptureFixture[str]) -> None:
+    """All results are there, and nothing that starting again would not remove."""
+    assert predict('--bag', '--formats',
+                   'panoptic,depth,depth_npy,instances,overlay,video') == 0
+    out = tmp_path / 'out'
+    assert {p.name for p in out.iterdir()} == {*RESULTS, FILE_NAME} - {'.bag.tmp'}
+    assert [r['name'] for r in lines(out / 'instances.jsonl')] == ['a', 'b', 'c']
+    assert {p.name for p in (out / 'overlay').iterdir()} == {'a.png', 'b.png', 'c.png'}
+    shown = capsys.readouterr().out
+    assert '3 frames done' in shown
+    assert 'Nearest instances of frame c' in shown
+    assert all(step in shown for step in ('read', 'graph', 'distances', 'write'))
+    assert 'person 1' in shown
+
+
+def test_predict_goes_on_where_it_stopped(predict: Callable[..., int], tmp_path: Path,
+                                          capsys: pytest.CaptureFixture[str]) -> None:
+    """A second run does what is left, a third one nothing."""
+    assert predict('--limit', 2) == 0
+    before = (tmp_path / 'out/overlay/a.png').stat().st_mtime_ns
+    assert predict() == 0
+    assert '1 frames done' in capsys.readouterr().out
+    assert predict() == 0
+    shown = capsys.readouterr().out
+    assert '0 frames done' in shown
+    assert '3 were done before' in shown
+    assert (tmp_path / 'out/overlay/a.png').stat().st_mtime_ns == before
+    assert len(lines(tmp_path / 'out/instances.jsonl')) == 3
+
+
+def test_predict_does_not_mix_runs(predict: Callable[..., int], tmp_path: Path,
+                                   capsys: pytest.CaptureFixture[str]) -> None:
+    """Other settings go into another folder, or replace what was there."""
+    settings = tmp_path / 'settings.yaml'
+    settings.write_text('min_instance_pixels: 400\n')
+    assert predict() == 0
+    assert predict('--config', settings) == 2
+    error = capsys.readouterr().err
+    assert 'settings.min_instance_pixels = 20, this run has 400; give --overwrite' in error
+    assert predict('--config', settings, '--overwrite') == 0
+    records = lines(tmp_path / 'out/instances.jsonl')
+    assert len(records) == 3
+    assert all(i['pixel_count'] >= 400 for r in records for i in r['instances'])
+
+
+def test_overwrite_leaves_other_peoples_files_alone(predict: Callable[..., int], tmp_path: Path,
+                                                    capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder 'depth' that no run wrote is not removed."""
+    precious = tmp_path / 'out/depth/precious.txt'
+    precious.parent.mkdir(parents=True)
+    precious.touch()
+    assert predict('--overwrite') == 2
+    assert 'has depth, but no run.json' in capsys.readouterr().err
+    assert precious.exists()
+
+
+def test_predict_counts_what_it_skips(predict: Callable[..., int], pictures: Path,
+                                      capsys: pytest.CaptureFixture[str]) -> None:
+    """A broken picture is named, the others are done."""
+    (pictures / 'b.png').write_bytes(b'\x89PNG\r\n\x1a\nbroken')
+    assert predict() == 0
+    captured = capsys.readouterr()
+    assert '2 frames done' in captured.out
+    assert '1 skipped' in captured.out
+    assert 'skipped 1 frame: ' in captured.err
+    assert 'b.png' in captured.err
+
+
+def test_predict_of_nothing_usable_is_an_error(predict: Callable[..., int], pictures: Path,
+                                               capsys: pytest.CaptureFixture[str]) -> None:
+    """A run without a single frame does not look like a success."""
+    for path in pictures.iterdir():
+        path.write_bytes(b'')
+    assert predict() == 2
+    assert 'no frame could be used' in capsys.readouterr().err
+
+
+def test_predict_warns_once_of_an_unknown_camera(model: Path, pictures: Path, tmp_path: Path,
+                                                 capsys: pytest.CaptureFixture[str]) -> None:
+    """Without --fx the field of view is assumed, and said once for all frames."""
+    assert main(['predict', str(pictures), '-o', str(tmp_path / 'out'), '-m', str(model)]) == 0
+    assert capsys.readouterr().err.count('the camera is not known') == 1
+
+
+@pytest.mark.parametrize(('bad', 'code', 'done'), [({'b'}, 0, 2), ({'a'}, 2, 0)])
+def test_backend_that_fails(predict: Callable[..., int], monkeypatch: pytest.MonkeyPatch,
+                            capsys: pytest.CaptureFixture[str], bad: set[str], code: int,
+                            done: int) -> None:
+    """One frame is skipped; a runtime that fails from the start ends the run."""
+    call = Pipeline.__call__
+
+    def fail(self: Pipeline, frame: object) -> object:
+        if frame.name in bad:
+            raise BackendError('3 depths are not finite')
+        return call(self, frame)
+
+    monkeypatch.setattr(Pipeline, '__call__', fail)
+    assert predict() == code
+    captured = capsys.readouterr()
+    assert '3 depths are not finite' in captured.err
+    assert (f'{done} frames done' in captured.out) == (code == 0)
+
+
+@pytest.mark.parametrize(('arguments', 'words'), [
+    (['predict', 'nowhere.mp4', '-o', 'out'], 'nowhere.mp4: does not exist'),
+    (['predict'], 'Missing argument'),
+    (['predict', '.', '-o', 'out', '--limit', 'many'], '--limit'),
+    (['predict', '.', '-o', 'out', '--fx', '5', '--fov', '70'], 'give one of them'),
+    (['predict', '.', '--bogus'], '--bogus'),
+    (['paint'], 'paint'),
+    (['train', 'nowhere.yaml'], 'nowhere.yaml: cannot be read'),
+    (['train', 'nowhere.yaml', '--resume'], '--resume needs the folder'),
+    (['export', 'nowhere.pt', '-o', 'out'], 'nowhere.pt'),
+    (['export', 'nowhere.pt', '-o', 'out', '--size', 'large'], "size is 'large'"),
+    (['evaluate', '.', '-d', 'nothing', '-o', 'out'], "unknown name 'nothing'"),
+    (['benchmark', '--size', '0x5'], "size is '0x5'"),
+    (['benchmark', '--backend', ''], 'backend'),
+])
+def test_mistakes_are_one_line(arguments: list[str], words: str, tmp_path: Path,
+                               monkeypatch: pytest.MonkeyPatch,
+                               capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, one line on standard error, no traceback."""
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.count('\n') == 1
+    assert captured.err.startswith('panoptic-depth: error: ')
+    assert words in captured.err
+    assert not captured.out
+
+
+def test_verbose_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    """Only with -v."""
+    assert main(['-v', 'predict', 'nowhere.mp4', '-o', 'out']) == 2
+    error = capsys.readouterr().err
+    assert 'Traceback' in error
+    assert error.rstrip().splitlines()[-1].startswith('panoptic-depth: error: nowhere.mp4')
+
+
+def test_fault_of_the_program_is_told_apart(predict: Callable[..., int],
+                                            monkeypatch: pytest.MonkeyPatch,
+                                            capsys: pytest.CaptureFixture[str]) -> None:
+    """An exception that nobody foresaw has another exit code and asks for a report."""
+    monkeypatch.setattr(Pipeline, '__call__', lambda *_: [][0])
+    assert predict() == 1
+    assert 'IndexError: list index out of range; this is a fault' in capsys.readouterr().err
+
+
+def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch,
+                                capsys: pytest.CaptureFixture[str]) -> None:
+    """Without torch, train and export say what to install."""
+    for name in [n for n in sys.modules if n.startswith((
+            'panoptic_depth_core.training.trainer', 'panoptic_depth_core.export.onnx_export'))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, 'torch', None)
+    assert main(['train', 'recipe.yaml']) == 2
+    assert "pip install 'panoptic-depth[train]'" in capsys.readouterr().err
+
+
+def test_without_arguments_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """The list of commands, and no error."""
+    assert main([]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in ('predict', 'train', 'export', 'evaluate',
+                                          'benchmark', 'demo'))
+    assert main(['--version']) == 0
+    assert 'panoptic-depth' in capsys.readouterr().out
+
+
+def test_interruption_keeps_what_was_written(model: Path, pictures: Path, painted_image: Paint,
+                                             tmp_path: Path, repository: Path) -> None:
+    """Ctrl-C in a process: code 130, whole results so far, and the next run does the rest."""
+    for index in range(300):
+        cv2.imwrite(str(pictures / f'{index:03d}.png'), painted_image(48, 96)[..., ::-1])
+    out = tmp_path / 'out'
+    command = [sys.executable, '-m', 'panoptic_depth_core.cli', 'predict', str(pictures), '-o',
+               str(out), '-m', str(model), '--fx', '80', '--bag']
+    process = subprocess.Popen(command, cwd=repository, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True,
+                               env={**os.environ, 'OMP_NUM_THREADS': '1'})
+    results = out / 'instances.jsonl'
+    deadline = time.monotonic() + 60
+    while not (results.is_file() and results.stat().st_size) and process.poll() is None:
+        assert time.monotonic() < deadline, 'no result after a minute'
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    shown, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert 'interrupted; the same command goes on from here' in shown
+    done = len(lines(results))
+    assert 0 < done < 303
+    assert len(list((out / 'overlay').iterdir())) == done
+    assert (out / 'bag/metadata.yaml').is_file()
+    again = subprocess.run([*command, '--limit', '1'], cwd=repository, capture_output=True,
+                           text=True, timeout=60, check=True)
+    assert '1 frames done' in again.stdout
+    assert f'{done} were done before' in again.stdout
+
+
+def test_evaluate_writes_a_report(make_info: Callable[..., ModelInfo], model: Path, tmp_path: Path,
+                                  capsys: pytest.CaptureFixture[str]) -> None:
+    """Two synthetic scenes: the report names data set and model, the tables are shown."""
+    pytest.importorskip('embreex')
+    assert main(['evaluate', '2', '-d', 'synthetic', '-o', str(tmp_path / 'report'),
+                 '-m', str(model)]) == 0
+    assert 'Summary of 2 frames' in capsys.readouterr().out
+    assert (tmp_path / 'report/evaluation.md').read_text().startswith(
+        '# painted on synthetic, val')
+    assert json.loads((tmp_path / 'report/evaluation.json').read_text())
+
+
+def test_demo_sets_distances_beside_the_truth(model: Path, tmp_path: Path,
+                                              capsys: pytest.CaptureFixture[str]) -> None:
+    """A short synthetic drive: bag with truth, results with a bag, pictures, distances."""
+    pytest.importorskip('embreex')
+    assert main(['demo', '-o', str(tmp_path), '--frames', '2', '-m', str(model)]) == 0
+    folder = tmp_path / 'synthetic'
+    assert (folder / 'drive/metadata.yaml').is_file()
+    assert (folder / 'results/bag/metadata.yaml').is_file()
+    assert {p.name for p in (folder / 'comparison').iterdir()} == {
+        '000000.png', '000001.png', 'distances.csv'}
+    rows = list(csv.DictReader((folder / 'comparison/distances.csv').open()))
+    assert all(float(row['truth_m']) > 0 for row in rows)
+    shown = capsys.readouterr().out
+    assert 'All 2 frames' in shown
+    assert 'depth absRel' in shown
+
+
+def test_demo_takes_a_source(model: Path, pictures: Path, tmp_path: Path) -> None:
+    """One's own pictures go into a folder of their name."""
+    assert main(['demo', '-o', str(tmp_path / 'demo'), '--source', str(pictures), '-m',
+                 str(model), '--fov', '60']) == 0
+    folder = tmp_path / 'demo/pictures'
+    assert len(list((folder / 'overlay').glob('*.png'))) == 3
+    assert (folder / 'bag/metadata.yaml').is_file()
+
+
+def test_benchmark_prints_a_table(model: Path, tmp_path: Path,
+                                  capsys: pytest.CaptureFixture[str]) -> None:
+    """Steps of one runtime, and the same figures as JSON."""
+    file = tmp_path / 'figures/benchmark.json'
+    assert main(['benchmark', '-m', str(model), '--backend', 'onnxruntime', '--size', '48x96',
+                 '--repeats', '2', '--warmup', '0', '-o', str(file)]) == 0
+    assert '| onnxruntime | graph |' in capsys.readouterr().out
+    assert json.loads(file.read_text())['backends'][0]['frames'] == 2
+
+
+def test_sizes_and_lists() -> None:
+    """Height comes first; doubles are dropped."""
+    assert parse_size(' 512X1024 ') == (512, 1024)
+    with pytest.raises(ConfigError, match='give height x width'):
+        parse_size('1024')
+    assert parse_list('a, b,,a') == ('a', 'b')

@@ -1,0 +1,122 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The weights that the package ships: they load everywhere, keep metres, and see real streets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from panoptic_depth_core.errors import ConfigError
+from panoptic_depth_core.evaluation.evaluate import evaluate
+from panoptic_depth_core.inference.backends import create_backend
+from panoptic_depth_core.inference.pipeline import Pipeline
+from panoptic_depth_core.io.sources import open_source
+from panoptic_depth_core.labels import CLASS_ID, class_of
+from panoptic_depth_core.model_directory import ModelDirectory
+from panoptic_depth_core.structures import Frame, Sample
+from panoptic_depth_core.training.datasets import open_dataset
+
+
+@pytest.fixture(scope='module')
+def model():
+    return ModelDirectory.default()
+
+
+@pytest.fixture(scope='module')
+def pipeline(model):
+    with Pipeline(model) as opened:
+        yield opened
+
+
+def test_it_is_small_and_says_what_it_is_made_of(model):
+    assert sum(f.stat().st_size for f in model.path.iterdir()) < 12e6
+    assert model.info.weights_licence == 'CC-BY-NC-SA-3.0'
+    assert any('KITTI' in data.name and data.attribution for data in model.info.weights_data)
+    assert (model.path / 'LICENSE.txt').read_text(encoding='utf-8').count('KITTI')
+
+
+@pytest.mark.parametrize('backend', ['onnxruntime', 'torch'])
+def test_every_backend_passes_its_self_test(model, backend):
+    if backend == 'torch':
+        pytest.importorskip('torch', reason='needs the extra [export]')
+        pytest.importorskip('onnx', reason='needs the extra [export]')
+    opened = create_backend(backend, model)
+    report = model.self_test(opened)
+    assert report.equal_ids >= 0.999 and report.depth_error <= 1e-3
+    opened.close()
+
+
+def _scene(seed: int) -> Sample:
+    pytest.importorskip('embreex', reason='needs the extra [synthetic]')
+    from panoptic_depth_core.training.datasets.synthetic import SyntheticScenes, SyntheticSettings
+    settings = SyntheticSettings(height=384, width=768, focal_per_width=(0.7, 0.9))
+    return SyntheticScenes(8, 21, settings)[seed]
+
+
+def _resized(frame: Frame, scale: float) -> Frame:
+    height, width = (round(side * scale) for side in frame.image.shape[:2])
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return replace(
+        frame, image=cv2.resize(frame.image, (width, height), interpolation=interpolation),
+        intrinsics=frame.intrinsics.transformed(scale, scale, 0, 0, width, height))
+
+
+@pytest.mark.parametrize('scale', [0.5, 0.71, 1.41, 2.0])
+def test_a_resized_picture_gives_the_same_metres(pipeline, scale):
+    for seed in range(4):
+        frame = _scene(seed).frame
+        first = pipeline(frame).depth
+        again = cv2.resize(pipeline(_resized(frame, scale)).depth, first.shape[::-1],
+                           interpolation=cv2.INTER_NEAREST_EXACT)
+        both = np.isfinite(first) & np.isfinite(again)
+        assert both.mean() > 0.3
+        assert abs(np.median(again[both] / first[both]) - 1) < 0.05
+
+
+def test_floors_on_synthetic_scenes(pipeline):
+    pytest.importorskip('embreex', reason='needs the extra [synthetic]')
+    scenes = open_dataset('synthetic', '12', 'val')
+    result = evaluate(pipeline, [scenes[i] for i in range(len(scenes))])
+    assert result.depth.pooled.abs_rel < 0.25
+    assert result.semantic.mean > 0.4
+    assert result.distance.all.median_rel < 0.2
+
+
+def test_floors_on_real_frames(pipeline, shared_data):
+    """The floors that the default weights have to hold on the validation frames."""
+    val = open_dataset('kitti_half', str(shared_data / 'kitti_half'), 'val')
+    result = evaluate(pipeline, [val[i] for i in range(len(val))])
+    assert result.frames.all == 21
+    assert result.semantic.mean >= 0.45
+    assert result.depth.pooled.abs_rel <= 0.20
+    assert result.distance.all.median_rel <= 0.15
+    assert result.distance.all.matched >= 20
+
+
+def test_a_real_drive_looks_like_one(pipeline, shared_data):
+    """What the pictures of the recording show: road below, a van on the left, house and trees."""
+    with open_source(str(shared_data / 'bags' / 'kitti_0005_raw20')) as frames:
+        results = [pipeline(frame) for frame in frames]
+    assert len(results) == 20
+    for result in results:
+        classes = class_of(result.panoptic)
+        height, width = classes.shape
+        ground = classes[int(0.9 * height):, width // 4:width // 2]
+        assert (ground == CLASS_ID['road']).mean() > 0.7
+        share = np.bincount(classes.ravel(), minlength=256) / classes.size
+        assert share[CLASS_ID['building']] > 0.05 and share[CLASS_ID['vegetation']] > 0.05
+        assert share[255] < 0.2
+        near = result.depth[int(0.95 * height):, width // 3:width // 2]
+        assert 3 < np.median(near) < 12
+    cars = [d for r in results for d in r.distances if d.class_name == 'car']
+    assert len(cars) >= 20 and all(2 < d.distance_m < 80 for d in cars)
+
+
+def test_a_missing_model_is_named(monkeypatch):
+    from panoptic_depth_core import model_directory
+    monkeypatch.setattr(model_directory, 'DEFAULT_MODEL', 'nothing')
+    with pytest.raises(ConfigError, match='default model are not in this'):
+        ModelDirectory.default()
