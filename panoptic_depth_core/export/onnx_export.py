@@ -29,6 +29,7 @@ from ..model_directory import (
 )
 from ..network import PanopticDepthModel, create_network
 from ..network.assembly import AssemblySettings
+from ..network.base import PanopticNetwork
 from ..training.checkpoint import load_weights, read_checkpoint
 from .description import ModelDescription
 
@@ -54,7 +55,7 @@ def export_checkpoint(checkpoint: Path | str, out_dir: Path | str,
     return export_network(network, recipe['network'], assembly, out_dir, description)
 
 
-def export_network(network: torch.nn.Module, name: str, assembly: AssemblySettings,
+def export_network(network: PanopticNetwork, name: str, assembly: AssemblySettings,
                    out_dir: Path | str, description: ModelDescription) -> ModelDirectory:
     """
     Write a model directory for a network in memory; see export_checkpoint.
@@ -96,7 +97,7 @@ def export_network(network: torch.nn.Module, name: str, assembly: AssemblySettin
     return directory
 
 
-def round_to_half(network: torch.nn.Module) -> torch.nn.Module:
+def round_to_half(network: PanopticNetwork) -> PanopticNetwork:
     """
     Round the weights to float16's values, in place; they stay float32.
 

@@ -16,19 +16,21 @@ from torch import Tensor, nn
 from ..config import parse_settings
 from ..errors import ConfigError
 from .assembly import AssemblySettings, assemble
+from .base import PanopticNetwork
 from .fast import FastNetwork
 
 NETWORKS = {'fast': FastNetwork}
+"""Name -> class; each takes its settings and the file of its backbone's weights."""
 
 
 class PanopticDepthModel(nn.Module):
     """
     The graph: inputs and outputs as in contract.py.
 
-    :param network: a module (image, intrinsics) -> NetworkOutput.
+    :param network: what gives kernels and embeddings.
     """
 
-    def __init__(self, network: nn.Module, assembly: AssemblySettings | None = None) -> None:
+    def __init__(self, network: PanopticNetwork, assembly: AssemblySettings | None = None) -> None:
         super().__init__()
         self.network = network
         self.assembly = assembly or AssemblySettings()
@@ -40,7 +42,7 @@ class PanopticDepthModel(nn.Module):
 
 
 def create_network(name: str, settings: dict[str, Any] | None = None,
-                   backbone_weights: Path | str | None = None) -> nn.Module:
+                   backbone_weights: Path | str | None = None) -> PanopticNetwork:
     """
     Build a network by its name in NETWORKS.
 

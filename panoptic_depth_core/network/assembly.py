@@ -73,7 +73,7 @@ def assemble(output: NetworkOutput, thresholds: Tensor,
     :returns: segment_index (B, H/s, W/s) uint8, depth (B, H/s, W/s) float32 metres,
         segments (B, R, C) float32; rows are ``max_things`` things, then the classes' regions.
     """
-    limit = dict(zip(THRESHOLDS, thresholds))
+    limit = dict(zip(THRESHOLDS, thresholds, strict=True))
     things = merge_duplicates(find_peaks(output, settings.candidates), settings)
     things, masks = select_things(things, output.mask_embedding, limit, settings)
     region_kernels, region_depth_kernels = class_kernels(output)

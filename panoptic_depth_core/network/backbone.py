@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -80,8 +81,8 @@ def _read_features(path: Path) -> dict[str, Tensor]:
 
 def _merge_batch_norm(module: nn.Module) -> None:
     """Replace each (conv, batch norm) pair of neighbours by one conv with bias, in place."""
-    children = list(module.named_children())
-    for (name, child), (next_name, following) in zip(children, children[1:] + [('', module)]):
+    children = [*module.named_children(), ('', nn.Identity())]
+    for (name, child), (next_name, following) in pairwise(children):
         if isinstance(child, nn.Conv2d) and isinstance(following, nn.BatchNorm2d):
             setattr(module, name, fuse_conv_bn_eval(child, following))
             setattr(module, next_name, nn.Identity())
@@ -91,7 +92,7 @@ def _merge_batch_norm(module: nn.Module) -> None:
 
 def _pad_right_and_bottom(module: nn.Module) -> None:
     """Give each stride-2 convolution its padding at the far sides only, in place."""
-    for name, child in list(module.named_children()):
+    for _name, child in list(module.named_children()):
         if isinstance(child, nn.Conv2d) and child.stride == (2, 2):
             child.padding = (0, 0)
             child.register_forward_pre_hook(_pad_input)

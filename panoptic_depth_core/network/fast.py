@@ -10,9 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ..config import Settings
 from ..labels import CITYSCAPES
 from .backbone import MobileNetV2Backbone
+from .base import NetworkSettings, PanopticNetwork
 from .camera import RAY_CHANNELS, camera_rays, metric_factor
 from .dynamic_kernels import DEPTH_SHAPE, NetworkOutput, locate_kernels
 from .fpn import FeaturePyramid, conv_block
@@ -22,7 +22,7 @@ _THINGS = sum(c.is_thing for c in CITYSCAPES)
 _CLASSES = len(CITYSCAPES)
 
 
-class FastSettings(Settings):
+class FastSettings(NetworkSettings):
     """Sizes of the ``fast`` model."""
 
     pyramid_width: int = Field(96, description='channels of the feature pyramid')
@@ -30,11 +30,9 @@ class FastSettings(Settings):
     encoder_width: int = Field(80, description='channels of the stride-4 encoder')
     mask_channels: int = Field(64, description='channels of the mask embedding')
     depth_channels: int = Field(16, description='channels of the depth embedding')
-    canonical_focal_px: float = Field(500.0, gt=0, description='focal length of the camera in '
-                                      'which depth is predicted')
 
 
-class FastNetwork(nn.Module):
+class FastNetwork(PanopticNetwork):
     """
     Image and camera in, kernels and embeddings out.
 
@@ -46,7 +44,8 @@ class FastNetwork(nn.Module):
     def __init__(self, settings: FastSettings | None = None,
                  backbone_weights: Path | str | None = None) -> None:
         super().__init__()
-        self.settings = s = settings or FastSettings()
+        s = settings or FastSettings()
+        self.settings = s
         self.backbone = MobileNetV2Backbone(backbone_weights)
         self.pyramid = FeaturePyramid(self.backbone.channels, s.pyramid_width)
         depth_numbers = DEPTH_SHAPE + s.depth_channels
@@ -64,24 +63,19 @@ class FastNetwork(nn.Module):
         self._initialise()
 
     def forward(self, image: Tensor, intrinsics: Tensor) -> NetworkOutput:
-        """
-        Run the network.
-
-        :param image: (B, H, W, 3) uint8 RGB, H and W multiples of 64.
-        :param intrinsics: (B, 4) float32 fx, fy, cx, cy in px of this image.
-        """
+        """Run the network; see PanopticNetwork."""
         # Cast before the permutation: some parsers take uint8 into a Cast only.
         x = image.float().permute(0, 3, 1, 2) / 127.5 - 1.0
         finest, levels, context = self.pyramid(self.backbone(x))
         positions = [self.position_head(level) for level in levels]
         located = [self._with_rays(level, intrinsics, stride)
-                   for level, stride in zip(levels, _STRIDES)]
+                   for level, stride in zip(levels, _STRIDES, strict=True)]
         encoded = self.encoder(self._with_rays(finest, intrinsics, 4))
         return NetworkOutput(
             centers=[p[:, :_THINGS] for p in positions],
             regions=[p[:, _THINGS:] for p in positions],
             kernels=[locate_kernels(self.kernel_head(level), stride)
-                     for level, stride in zip(located, _STRIDES)],
+                     for level, stride in zip(located, _STRIDES, strict=True)],
             depth_kernels=[self.depth_head(level) for level in located],
             mask_embedding=self.mask_embedding(encoded),
             depth_embedding=self.depth_embedding(encoded),
@@ -96,15 +90,18 @@ class FastNetwork(nn.Module):
         return torch.cat([features, rays.to(features.dtype)], dim=1)
 
     def _initialise(self) -> None:
-        # Rare positives: start from a probability of about 1 % (focal loss, Lin et al. 2017).
-        nn.init.normal_(self.position_head[-1].weight, std=0.01)
-        nn.init.constant_(self.position_head[-1].bias, -4.6)
+        positions, depths = self.position_head[-1], self.depth_head[-1]
+        assert isinstance(positions, nn.Conv2d) and isinstance(depths, nn.Conv2d)
+        assert positions.bias is not None and depths.bias is not None
         with torch.no_grad():
+            # Rare positives: start from a probability of about 1 % (focal loss, Lin et al. 2017).
+            positions.weight.normal_(std=0.01)
+            positions.bias.fill_(-4.6)
             # 12 m, a spread of a factor 3 up and down, and 20 % of uncertainty.
             start = torch.tensor([2.5, 0.6, -1.6])
             # A class's kernel is the sum of the learned and the pooled one: one of them starts.
             self.class_depth_kernels[:, :DEPTH_SHAPE] = 0.0
-            self.depth_head[-1].bias[:DEPTH_SHAPE] = start
+            depths.bias[:DEPTH_SHAPE] = start
             self.fallback.bias[:DEPTH_SHAPE] = start
 
 

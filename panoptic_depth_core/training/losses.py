@@ -153,7 +153,7 @@ def center_loss(output: NetworkOutput, batch: Batch) -> Tensor:
 def region_loss(output: NetworkOutput, batch: Batch) -> Tensor:
     """Cross entropy of the region maps where the semantics are known, mean over cells."""
     total = output.mask_embedding.new_zeros((), dtype=torch.float32)
-    for logits, stride in zip(output.regions, LEVEL_STRIDES):
+    for logits, stride in zip(output.regions, LEVEL_STRIDES, strict=True):
         share, known = region_targets(batch.semantic, stride, _CLASSES)
         loss = binary_cross_entropy_with_logits(logits.float(), share, reduction='none')
         total = total + (loss * known).sum() / (known.sum() * 1.0).clamp(min=1.0)
@@ -212,7 +212,7 @@ def depth_losses(output: NetworkOutput, batch: Batch, kernels: list[ThingKernels
                             mode='bilinear', align_corners=False)
     cells = flatten_levels(output.depth_kernels)
     zero = output.mask_embedding.new_zeros((), dtype=torch.float32)
-    sums = {name: zero for name in ('depth', 'instance_depth', 'fallback_depth', 'depth_scale')}
+    sums = dict.fromkeys(('depth', 'instance_depth', 'fallback_depth', 'depth_scale'), zero)
     images = things_seen = 0
     for image, chosen in enumerate(kernels):
         known = torch.isfinite(depth[image])

@@ -23,6 +23,7 @@ _THING_CLASSES = tuple(c.class_id for c in CITYSCAPES if c.is_thing)
 _MAX_THINGS = 24
 _LEAST_PIXELS = 16
 _IGNORED_THING = 255
+_STACKED = ('image', 'intrinsics', 'semantic', 'thing', 'center_known', 'depth')
 
 
 @dataclass
@@ -51,18 +52,16 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """Move every tensor to a device."""
-        def move(value: Tensor | list[Tensor]) -> Tensor | list[Tensor]:
-            if isinstance(value, list):
-                return [v.to(device) for v in value]
-            return value.to(device, non_blocking=True)
-        return Batch(**{name: move(value) for name, value in vars(self).items()})  # type: ignore[arg-type]
+        stacked = {name: getattr(self, name).to(device, non_blocking=True) for name in _STACKED}
+        return Batch(**stacked, thing_class=[c.to(device) for c in self.thing_class],
+                     thing_box=[b.to(device) for b in self.thing_box])
 
 
 def collate(samples: list[Sample]) -> Batch:
     """Stack samples of one size."""
     rows = [_targets(sample) for sample in samples]
     stacked = {name: torch.stack([row[name] for row in rows])
-               for name in ('image', 'intrinsics', 'semantic', 'thing', 'center_known', 'depth')}
+               for name in _STACKED}
     return Batch(**stacked, thing_class=[row['thing_class'] for row in rows],
                  thing_box=[row['thing_box'] for row in rows])
 
@@ -102,7 +101,8 @@ def _targets(sample: Sample) -> dict[str, Tensor]:
 
 def _index_things(
         panoptic: NDArray[np.int32], instance: NDArray[np.int32],
-        labelled: tuple[int, ...]) -> tuple[NDArray[np.uint8], list[int], list]:  # type: ignore[type-arg]
+        labelled: tuple[int, ...]) -> tuple[
+            NDArray[np.uint8], list[int], list[tuple[int, int, int, int]]]:
     """Number the largest things of a frame 1..; what is too small to learn is to be ignored."""
     thing = np.zeros(panoptic.shape, np.uint8)
     ids, counts = np.unique(panoptic[instance > 0], return_counts=True)
@@ -138,14 +138,16 @@ def center_targets(batch: Batch, level: int) -> tuple[Tensor, Tensor]:
     low, high = LEVEL_RANGES_PX[level]
     rows = torch.arange(heat.shape[2], device=heat.device)
     columns = torch.arange(heat.shape[3], device=heat.device)
-    for image, (classes, boxes) in enumerate(zip(batch.thing_class, batch.thing_box)):
-        for number, (class_id, box) in enumerate(zip(classes.tolist(), boxes.tolist())):
+    for image in range(len(batch.thing_class)):
+        things = zip(batch.thing_class[image].tolist(), batch.thing_box[image].tolist(),
+                     strict=True)
+        for number, (class_id, box) in enumerate(things):
             size = ((box[2] - box[0]) * (box[3] - box[1])) ** 0.5
             channel = _THING_CLASSES.index(class_id)
             if not low <= size <= high:
                 continue
             row, column = (min(int(c / stride), limit - 1) for c, limit in zip(
-                _middle(batch.thing[image], number + 1, box), heat.shape[2:]))
+                _middle(batch.thing[image], number + 1, box), heat.shape[2:], strict=True))
             sigma_v, sigma_u = (max((end - start) / stride * 0.12, 0.35)
                                 for start, end in ((box[1], box[3]), (box[0], box[2])))
             blob = torch.exp(-((rows - row) ** 2 / (2 * sigma_v ** 2))[:, None]

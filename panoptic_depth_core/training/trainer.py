@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -69,7 +69,8 @@ class TrainSettings(Settings):
     warmup: int = Field(200, ge=0, description='iterations of linear warm-up')
     clip: float = Field(5.0, gt=0, description='largest gradient norm')
     average: float = Field(0.999, ge=0, lt=1, description='decay of the averaged weights')
-    precision: str = Field('bf16-mixed', description='as in Lightning Fabric')
+    precision: Literal['32-true', 'bf16-mixed', '16-mixed'] = Field(
+        'bf16-mixed', description='as in Lightning Fabric')
     accelerator: str = 'auto'
     workers: int = Field(1, ge=0)
     save_every: int = Field(250, ge=1, description='iterations')
@@ -220,7 +221,8 @@ def _average(settings: TrainSettings, state: TrainState) -> None:
     # Early averages would be of noise: let the decay grow with the age of the run.
     decay = min(settings.average, (1 + state.iteration) / (10 + state.iteration))
     with torch.no_grad():
-        for mean, value in zip(state.averaged.parameters(), state.network.parameters()):
+        pairs = zip(state.averaged.parameters(), state.network.parameters(), strict=True)
+        for mean, value in pairs:
             mean.lerp_(value.detach(), 1 - decay)
 
 

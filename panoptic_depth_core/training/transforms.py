@@ -18,11 +18,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ..config import Settings
+from ..inference.preprocess import PADDING_RGB
 from ..labels import VOID_ID
-from ..structures import Frame, GroundTruth, Sample
-
-PADDING = 114
-"""Grey of pixels outside of the picture; the same as in inference."""
+from ..structures import GroundTruth, Sample
 
 
 class AugmentSettings(Settings):
@@ -62,7 +60,8 @@ def resize(sample: Sample, scale: float) -> Sample:
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     scale_x, scale_y = size[0] / width, size[1] / height
     intrinsics = sample.frame.intrinsics.transformed(scale_x, scale_y, 0, 0, *size)
-    image = cv2.resize(sample.frame.image, size, interpolation=interpolation)
+    image = cv2.resize(sample.frame.image, size, interpolation=interpolation).astype(
+        np.uint8, copy=False)
 
     def nearest(array: NDArray[Any]) -> NDArray[Any]:
         # OpenCV knows no booleans.
@@ -87,7 +86,7 @@ def crop(sample: Sample, top: int, left: int, height: int, width: int) -> Sample
         result[y0 - top:y0 - top + part.shape[0], x0 - left:x0 - left + part.shape[1]] = part
         return result
 
-    return Sample(replace(sample.frame, image=window(sample.frame.image, PADDING),
+    return Sample(replace(sample.frame, image=window(sample.frame.image, PADDING_RGB),
                           intrinsics=intrinsics), _map_truth(sample.truth, window))
 
 
@@ -113,14 +112,14 @@ def change_colors(image: NDArray[np.uint8], settings: AugmentSettings,
     tints = 1 + rng.uniform(-settings.tint, settings.tint, 3)
     curve = (levels ** gamma - 0.5) * contrast + 0.5
     table = np.clip(curve[:, None] * brightness * tints * 255.0, 0, 255).astype(np.uint8)
-    image = cv2.LUT(image, table[None])
+    changed = cv2.LUT(image, table[None])
     if rng.random() < settings.blur:
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.8))
+        changed = cv2.GaussianBlur(changed, (0, 0), rng.uniform(0.4, 1.8))
     strength = rng.uniform(0, settings.noise)
     if strength > 1:
         noise = rng.normal(0, strength, image.shape[:2]).astype(np.int16)[..., None]
-        image = np.clip(image + noise, 0, 255).astype(np.uint8)
-    return image
+        changed = np.clip(changed + noise, 0, 255)
+    return changed.astype(np.uint8, copy=False)
 
 
 def _offset(side: int, crop_side: int, rng: Generator) -> int:

@@ -8,9 +8,11 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ...structures import Frame, GroundTruth, Intrinsics, Sample
 from . import Dataset
@@ -53,20 +55,23 @@ class CachedDataset:
         # Another process may store the same sample: each writes its own file, the last one stays.
         part = path.with_suffix(f'.{os.getpid()}.part')
         with part.open('wb') as file:
-            np.savez(file, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8), **{
-                name: cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
-                for name, image in (
-                    ('image', sample.frame.image[..., ::-1]),
-                    ('panoptic', truth.panoptic.astype(np.uint16)),
-                    ('depth', np.clip(depth, 0, 65535).astype(np.uint16)))})
+            np.savez(file, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8),
+                     image=_png(sample.frame.image[..., ::-1]),
+                     panoptic=_png(truth.panoptic.astype(np.uint16)),
+                     depth=_png(np.clip(depth, 0, 65535).astype(np.uint16)))
         os.replace(part, path)
+
+
+def _png(image: NDArray[Any]) -> NDArray[Any]:
+    return cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
 
 
 def _load(path: Path) -> Sample:
     with np.load(path) as stored:
         meta = json.loads(stored['meta'].tobytes())
-        images = {name: cv2.imdecode(stored[name], cv2.IMREAD_UNCHANGED)
-                  for name in ('image', 'panoptic', 'depth')}
+        images: dict[str, NDArray[Any]] = {
+            name: np.asarray(cv2.imdecode(stored[name], cv2.IMREAD_UNCHANGED))
+            for name in ('image', 'panoptic', 'depth')}
     depth = images['depth'].astype(np.float32) * np.float32(_DEPTH_UNIT_M)
     frame = Frame(np.ascontiguousarray(images['image'][..., ::-1]),
                   Intrinsics(**meta['intrinsics']), name=meta['name'],

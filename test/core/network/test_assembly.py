@@ -10,7 +10,6 @@ torch = pytest.importorskip('torch', reason='the network needs the extra [train]
 
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
-
 from panoptic_depth_core.contract import COLUMN, NO_SEGMENT  # noqa: E402
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID  # noqa: E402
 from panoptic_depth_core.network.assembly import (  # noqa: E402
@@ -133,7 +132,7 @@ def test_overlap_rule_is_the_greedy_one(seed):
     soft = mask_logits(kernels, torch.zeros(1, K, H, W)).sigmoid()[0]
     inside = soft > 0.5
     quality = torch.stack([s[i].mean() if i.any() else s.new_zeros(())
-                           for s, i in zip(soft, inside)])
+                           for s, i in zip(soft, inside, strict=True)])
     rescored = score[0] * quality
     kept: list[int] = []
     for i in rescored.argsort(descending=True).tolist():
@@ -154,8 +153,8 @@ def test_pixels_against_loops():
         for column in range(7):
             values = masks[0, :, row, column].tolist()
             claimed = max(values) > 0.5
-            values += [0.0 if claimed and c.is_thing else float(regions[0, c.class_id, row, column])
-                       for c in CITYSCAPES]
+            values += [0.0 if claimed and c.is_thing else float(p)
+                       for c, p in zip(CITYSCAPES, regions[0, :, row, column], strict=True)]
             assert int(index[0, row, column]) == values.index(max(values))
             assert float(confidence[0, row, column]) == pytest.approx(max(values))
 
@@ -180,9 +179,9 @@ def test_depth_is_that_of_the_owner_and_void_has_one():
 def test_batch_gives_what_single_images_give():
     one, two = with_things(scene(5), (0, 2, 5, 7)), scene(6)
     both = NetworkOutput(*(
-        [torch.cat([a, b]) for a, b in zip(x, y)] if isinstance(x, list)
+        [torch.cat([a, b]) for a, b in zip(x, y, strict=True)] if isinstance(x, list)
         else x if name.startswith('class_') else torch.cat([x, y])
-        for name, x, y in zip(NetworkOutput._fields, one, two)))
+        for name, x, y in zip(NetworkOutput._fields, one, two, strict=True)))
     both = both._replace(class_kernels=one.class_kernels,
                          class_depth_kernels=one.class_depth_kernels)
     two = two._replace(class_kernels=one.class_kernels,

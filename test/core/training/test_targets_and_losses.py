@@ -8,6 +8,7 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='training needs the extra [train]')
 
+from miniature import make_sample  # noqa: E402
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, VOID_CLASS  # noqa: E402
 from panoptic_depth_core.network import create_network  # noqa: E402
 from panoptic_depth_core.structures import GroundTruth, Sample  # noqa: E402
@@ -22,8 +23,6 @@ from panoptic_depth_core.training.targets import (  # noqa: E402
     region_targets,
     thing_masks,
 )
-
-from miniature import make_sample  # noqa: E402
 
 CAR, PERSON, ROAD = CLASS_ID['car'], CLASS_ID['person'], CLASS_ID['road']
 CHANNEL = [c.class_id for c in CITYSCAPES if c.is_thing].index

@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip('torch', reason='training needs the extra [train]')
 pytest.importorskip('lightning', reason='training needs the extra [train]')
 
+from miniature import make_sample  # noqa: E402
 from panoptic_depth_core.config import load_settings, parse_settings  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.training import datasets  # noqa: E402
@@ -22,8 +23,6 @@ from panoptic_depth_core.training.trainer import (  # noqa: E402
     learning_rate,
     train,
 )
-
-from miniature import make_sample  # noqa: E402
 
 
 class Miniature:
