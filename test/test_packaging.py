@@ -35,7 +35,7 @@ def settings_class(path: Path) -> type[Settings]:
     folder = path.relative_to(REPOSITORY / 'config').parts[0]
     if folder == 'training':
         pytest.importorskip('torch')
-        from panoptic_depth_core.training.trainer import TrainSettings
+        from panoptic_depth_core.training.settings import TrainSettings
         return TrainSettings
     if folder == 'export':
         from panoptic_depth_core.export.description import ModelDescription

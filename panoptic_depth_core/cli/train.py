@@ -28,7 +28,7 @@ def train(
     from ..config import load_settings, parse_settings
     from ..errors import ConfigError
     try:
-        from ..training.trainer import TrainSettings
+        from ..training.settings import TrainSettings
         from ..training.trainer import train as run_training
     except ModuleNotFoundError as error:
         raise options.missing_extra(error, 'train') from None

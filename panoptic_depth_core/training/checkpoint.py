@@ -6,19 +6,29 @@ from __future__ import annotations
 
 import os
 import pickle
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 
 from ..errors import ConfigError
-
-if TYPE_CHECKING:
-    from .trainer import TrainSettings, TrainState
+from .settings import TrainSettings
 
 RESUME_FILE = 'last.pt'
 MODEL_FILE = 'model.pt'
+
+
+@dataclass
+class TrainState:
+    """What a checkpoint restores."""
+
+    network: nn.Module
+    averaged: nn.Module
+    optimizer: torch.optim.Optimizer
+    iteration: int = 0
+    seconds: float = 0.0
 
 
 def save_checkpoint(run_dir: Path, settings: TrainSettings, state: TrainState) -> None:

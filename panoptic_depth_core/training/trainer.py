@@ -6,134 +6,24 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from lightning.fabric import Fabric
-from pydantic import Field
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from ..config import Settings
-from ..errors import ConfigError
 from ..labels import CITYSCAPES, VOID_CLASS, class_of
 from ..network import create_network
-from ..network.assembly import AssemblySettings
-from ..structures import Sample
-from .checkpoint import MODEL_FILE, load_checkpoint, load_weights, save_checkpoint
-from .datasets import Dataset as SampleSet
-from .datasets import open_dataset
-from .datasets.cache import CachedDataset
-from .losses import LossSettings, panoptic_depth_loss
+from .checkpoint import MODEL_FILE, TrainState, load_checkpoint, load_weights, save_checkpoint
+from .losses import panoptic_depth_loss
+from .samples import MixedSamples, expand
+from .settings import TrainSettings
 from .targets import Batch, collate
-from .transforms import AugmentSettings, augment
-
-
-class DataSettings(Settings):
-    """One data set of the mix."""
-
-    name: str
-    root: str
-    split: str = 'train'
-    weight: float = Field(1.0, gt=0, description='share of the samples, relative to the others')
-    scale: tuple[float, float] | None = Field(None, description='resize range in place of the '
-                                              'general one')
-    cache: str | None = Field(None, description='folder that keeps rendered samples')
-
-
-class TrainSettings(Settings):
-    """A recipe."""
-
-    network: str = 'fast'
-    network_settings: dict[str, Any] = {}
-    backbone_weights: str | None = Field(None, description='state dict file of the backbone')
-    initial_weights: str | None = Field(None, description='checkpoint to start the weights from')
-    assembly: AssemblySettings = AssemblySettings()
-    data: tuple[DataSettings, ...]
-    augment: AugmentSettings = AugmentSettings()
-    loss: LossSettings = LossSettings()
-    batch_size: int = Field(8, ge=1)
-    iterations: int = Field(20000, ge=1)
-    minutes: float | None = Field(None, gt=0, description='end after this time: the schedule '
-                                  'follows the clock where it is ahead of the iterations')
-    learning_rate: float = Field(1e-3, gt=0)
-    backbone_factor: float = Field(0.3, ge=0, description='learning rate of the backbone, '
-                                   'relative')
-    weight_decay: float = Field(0.01, ge=0)
-    warmup: int = Field(200, ge=0, description='iterations of linear warm-up')
-    clip: float = Field(5.0, gt=0, description='largest gradient norm')
-    average: float = Field(0.999, ge=0, lt=1, description='decay of the averaged weights')
-    precision: Literal['32-true', 'bf16-mixed', '16-mixed'] = Field(
-        'bf16-mixed', description='as in Lightning Fabric')
-    accelerator: str = 'auto'
-    workers: int = Field(1, ge=0)
-    save_every: int = Field(250, ge=1, description='iterations')
-    log_every: int = Field(20, ge=1, description='iterations')
-    seed: int = 1
-
-
-@dataclass
-class TrainState:
-    """What a checkpoint restores."""
-
-    network: nn.Module
-    averaged: nn.Module
-    optimizer: torch.optim.Optimizer
-    iteration: int = 0
-    seconds: float = 0.0
-
-
-class MixedSamples(Dataset[Sample]):
-    """
-    The augmented mix of data sets.
-
-    Draw ``index`` is always the same sample with the same changes, whichever worker makes it:
-    a resumed run goes on with the data that the unbroken one would have seen.
-    """
-
-    def __init__(self, settings: TrainSettings, first: int, length: int) -> None:
-        self.settings = settings
-        self.first, self.length = first, length
-        self.sets = [_open(data) for data in settings.data]
-        weights = np.array([d.weight for d in settings.data])
-        self.shares = weights / weights.sum()
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> Sample:
-        rng = np.random.default_rng([self.settings.seed, self.first + index])
-        which = int(rng.choice(len(self.sets), p=self.shares))
-        sample = self.sets[which][int(rng.integers(len(self.sets[which])))]
-        changes = self.settings.augment
-        scale = self.settings.data[which].scale
-        if scale is not None:
-            changes = changes.model_copy(update={'scale': scale})
-        return augment(sample, changes, rng)
-
-
-def expand(path: str) -> str:
-    """
-    Fill in environment variables, so that a recipe names no folder of one machine.
-
-    :raises ConfigError: when a variable is not set.
-    """
-    expanded = os.path.expandvars(path)
-    if '$' in expanded:
-        raise ConfigError(f'{path}: holds an environment variable that is not set; set it, or '
-                          'write the path')
-    return expanded
-
-
-def _open(data: DataSettings) -> SampleSet:
-    opened = open_dataset(data.name, expand(data.root), data.split)
-    return CachedDataset(opened, expand(data.cache)) if data.cache else opened
 
 
 def train(settings: TrainSettings, run_dir: Path, *, resume: bool = False) -> Path:

@@ -18,11 +18,9 @@ from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.training import datasets  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
 from panoptic_depth_core.training.datasets.cache import CachedDataset  # noqa: E402
-from panoptic_depth_core.training.trainer import (  # noqa: E402
-    TrainSettings,
-    learning_rate,
-    train,
-)
+from panoptic_depth_core.training.samples import MixedSamples  # noqa: E402
+from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
+from panoptic_depth_core.training.trainer import learning_rate, train  # noqa: E402
 
 
 class Miniature:
@@ -85,6 +83,17 @@ def test_time_ends_a_run_and_drives_its_schedule(recipe, tmp_path):
     settings = parse_settings(TrainSettings, {**recipe, 'warmup': 1}, 'test')
     rates = [learning_rate(settings, 10, p) for p in (0.0, 0.5, 1.0)]
     assert rates == pytest.approx([1e-3, 5.05e-4, 1e-5])
+
+
+def test_every_batch_has_one_size(recipe):
+    sizes = [[64, 128], [128, 64], [64, 64]]
+    settings = parse_settings(TrainSettings, {**recipe, 'crop_sizes': sizes}, 'test')
+    mixed = MixedSamples(settings, 4, 60)
+    shapes = [mixed[i].frame.image.shape[:2] for i in range(60)]
+    assert all(shapes[i] == shapes[i + 1] for i in range(0, 60, 2))
+    assert set(shapes) == {tuple(size) for size in sizes}
+    later = MixedSamples(settings, 24, 40)
+    assert (later[0].frame.image == mixed[20].frame.image).all(), 'as in a resumed run'
 
 
 def test_resume_needs_a_run(recipe, tmp_path):

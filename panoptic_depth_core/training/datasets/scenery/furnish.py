@@ -4,20 +4,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ....labels import CLASS_ID
 from . import street
 from .actors import put_person, put_vehicle
-from .layout import CURB_M, SECTION_M, STEP_M, Places, Section
+from .layout import CURB_M, SECTION_M, STEP_M, Places, Plan, Section
 from .meshes import Mesh, Rng, Shape, quads
 from .objects import Look
 from .scene import SceneBuilder
-
-if TYPE_CHECKING:
-    from .world import World
 
 _CROSS = (8.0, 16.0)
 """Where in its section a crossing street runs, in metres."""
@@ -30,15 +25,15 @@ _WHITE = Look('asphalt', (0.55, 0.55, 0.54))
 class Furnisher:
     """Fills one section; every number comes from the section's own generator."""
 
-    def __init__(self, world: World, builder: SceneBuilder, section: Section, rng: Rng,
-                 keep_clear: bool) -> None:
-        self._world = world
-        self._layout = world.layout
+    def __init__(self, plan: Plan, builder: SceneBuilder, section: Section, rng: Rng, *,
+                 crossing: bool, keep_clear: bool) -> None:
+        self._plan = plan
+        self._layout = plan.layout
         self._builder = builder
         self._section = section
         self._rng = rng
         self._keep_clear = keep_clear
-        self._crossing = world.is_crossing(section.index)
+        self._crossing = crossing
         self._count = 0
         self._ground: dict[tuple[str, Look], list[Places]] = {}
 
@@ -159,7 +154,7 @@ class Furnisher:
     def _side(self, side: int) -> None:
         """Sidewalk, verge and front of one side (1 left, -1 right)."""
         layout, rng = self._layout, self._rng
-        style = np.random.default_rng([*self._world.seed, 5, side + 1])
+        style = np.random.default_rng([*self._plan.seed, 5, side + 1])
         town = layout.town
         walk = float(style.uniform(1.4, 4.0)) if style.random() < 0.2 + 0.9 * town else 0.0
         verge = float(style.uniform(0.8, 3.0)) if style.random() < 0.35 else 0.0
@@ -187,7 +182,7 @@ class Furnisher:
         self._parked(side, edge)
         self._furniture(side, edge, walk, front)
         self._front(side, front, walk, pieces)
-        density = self._world.densities
+        density = self._plan.densities
         if walk and self._chance((0.03 + 0.13 * town) * density.people):
             self._crowd(rng.uniform(2, SECTION_M - 2), side * (edge + walk / 2), CURB_M,
                         rng.uniform(0.8, 2.5), min(walk / 4, 0.9))
@@ -202,7 +197,7 @@ class Furnisher:
                pieces: list[tuple[float, float]]) -> None:
         """Houses, walls, fences, hedges or open land along one side."""
         layout, rng = self._layout, self._rng
-        style = np.random.default_rng([*self._world.seed, 6, side + 1, self._section.index // 4
+        style = np.random.default_rng([*self._plan.seed, 6, side + 1, self._section.index // 4
                                        + 1000])
         town = layout.town
         setback = float(style.uniform(0, 1.0) if style.random() < town ** 2
@@ -219,7 +214,7 @@ class Furnisher:
                 parts = max(1, round(length / 8))
                 if not self._seen((low + high) / 2, side * (front + 0.7), length / 2):
                     continue
-                same = maker(np.random.default_rng([*self._world.seed, 7, side + 1,
+                same = maker(np.random.default_rng([*self._plan.seed, 7, side + 1,
                                                     self._section.index // 4 + 1000]),
                              length / parts + 0.02)
                 for i in range(parts):
@@ -236,7 +231,7 @@ class Furnisher:
                     house = street.building(np.random.default_rng(own), width - gap, tall)
                     self._put(house, 'building', at, t, 0.0, turn)
                 s += width + (0.0 if setback < 2 else rng.uniform(0, 6))
-        plants = self._world.densities.plants * (1.0 if setback > 2 or not built else 0.1)
+        plants = self._plan.densities.plants * (1.0 if setback > 2 or not built else 0.1)
         for _ in range(rng.poisson((4.0 if not built else 1.5) * plants)):
             kind = str(rng.choice(('broadleaf', 'conifer', 'bush'), p=(0.5, 0.15, 0.35)))
             depth = setback if built else rng.uniform(2, 28)
@@ -257,8 +252,8 @@ class Furnisher:
         z = CURB_M if walk else -0.03
         t = side * (edge + 0.45)
         inward = np.pi if side > 0 else 0.0
-        furniture = self._world.densities.furniture
-        lamp = np.random.default_rng([*self._world.seed, 8, side + 1])
+        furniture = self._plan.densities.furniture
+        lamp = np.random.default_rng([*self._plan.seed, 8, side + 1])
         if self._chance(0.75 * furniture) and lamp.random() < 0.4 + 0.5 * layout.town:
             height = float(lamp.uniform(4.5, 9))
             arm = float(lamp.choice((0.0, 1.2, 2.0)))
@@ -277,8 +272,8 @@ class Furnisher:
                 self._put(street.pole(rng, 3.4, 0.0, 0.06), 'pole', s, t, z)
                 x = s + (-0.2 if facing == 0 else 0.2)
                 self._put(street.traffic_light(rng), 'traffic light', x, t, z + 2.9, facing)
-        trees = np.random.default_rng([*self._world.seed, 9, side + 1])
-        if trees.random() < 0.45 * self._world.densities.plants:
+        trees = np.random.default_rng([*self._plan.seed, 9, side + 1])
+        if trees.random() < 0.45 * self._plan.densities.plants:
             spacing = float(trees.choice((8.0, 12.0, 24.0)))
             inset = 0.8 if walk > 2.2 else (front - edge) + 0.8
             for s in np.arange(spacing / 2, SECTION_M, spacing):

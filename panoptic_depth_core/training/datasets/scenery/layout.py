@@ -108,3 +108,12 @@ class Section:
         x = self.x + chord * np.cos(self.heading + half) - t * np.sin(heading)
         y = self.y + chord * np.sin(self.heading + half) + t * np.cos(heading)
         return x, y, heading
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every section of one street is made from."""
+
+    seed: tuple[int, ...]
+    layout: Layout
+    densities: Densities

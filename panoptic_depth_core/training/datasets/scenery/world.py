@@ -15,7 +15,7 @@ import numpy as np
 from ....labels import CLASS_ID
 from .actors import put_person, put_vehicle
 from .furnish import Furnisher
-from .layout import AHEAD, BEHIND, CURB_M, SECTION_M, Densities, Places, Section, draw_layout
+from .layout import AHEAD, BEHIND, CURB_M, SECTION_M, Densities, Places, Plan, Section, draw_layout
 from .meshes import Rng, quads
 from .objects import Look
 from .scene import Scene, SceneBuilder
@@ -93,8 +93,9 @@ class World:
 
         :param keep_clear: leave the lanes free, for a drive.
         """
-        Furnisher(self, builder, self.section(index), self._rng(4, index + 1000),
-                   keep_clear).run()
+        plan = Plan(self.seed, self.layout, self.densities)
+        Furnisher(plan, builder, self.section(index), self._rng(4, index + 1000),
+                  crossing=self.is_crossing(index), keep_clear=keep_clear).run()
 
     def traffic(self, builder: SceneBuilder, s_eye: float, time_s: float, speed: float) -> None:
         """

@@ -1,0 +1,79 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The mix of data sets that a recipe trains on."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from ..errors import ConfigError
+from ..structures import Sample
+from .datasets import Dataset as SampleSet
+from .datasets import open_dataset
+from .datasets.cache import CachedDataset
+from .settings import DataSettings, TrainSettings
+from .transforms import AugmentSettings, augment
+
+
+class MixedSamples(Dataset[Sample]):
+    """
+    The augmented mix of data sets.
+
+    Draw ``index`` is always the same sample with the same changes, whichever worker makes it:
+    a resumed run goes on with the data that the unbroken one would have seen.
+    """
+
+    def __init__(self, settings: TrainSettings, first: int, length: int) -> None:
+        self.settings = settings
+        self.first, self.length = first, length
+        self.sets = [_open(data) for data in settings.data]
+        weights = np.array([d.weight for d in settings.data])
+        self.shares = weights / weights.sum()
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Sample:
+        rng = np.random.default_rng([self.settings.seed, self.first + index])
+        which = int(rng.choice(len(self.sets), p=self.shares))
+        sample = self.sets[which][int(rng.integers(len(self.sets[which])))]
+        changes = self._of_batch((self.first + index) // self.settings.batch_size)
+        scale = self.settings.data[which].scale
+        if scale is not None:
+            changes = changes.model_copy(update={'scale': scale})
+        return augment(sample, changes, rng)
+
+    def _of_batch(self, batch: int) -> AugmentSettings:
+        """
+        Augmentation with the crop size of a batch.
+
+        A network that sees one size only reads the place of a pixel from the zero padding of
+        its convolutions in place of the rays, and misjudges the metres at any other size.
+        """
+        sizes = self.settings.crop_sizes
+        if not sizes:
+            return self.settings.augment
+        height, width = sizes[np.random.default_rng([self.settings.seed, 1, batch]).integers(
+            len(sizes))]
+        return self.settings.augment.model_copy(update={'height': height, 'width': width})
+
+
+def expand(path: str) -> str:
+    """
+    Fill in environment variables, so that a recipe names no folder of one machine.
+
+    :raises ConfigError: when a variable is not set.
+    """
+    expanded = os.path.expandvars(path)
+    if '$' in expanded:
+        raise ConfigError(f'{path}: holds an environment variable that is not set; set it, or '
+                          'write the path')
+    return expanded
+
+
+def _open(data: DataSettings) -> SampleSet:
+    opened = open_dataset(data.name, expand(data.root), data.split)
+    return CachedDataset(opened, expand(data.cache)) if data.cache else opened

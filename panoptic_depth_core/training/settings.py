@@ -1,0 +1,59 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A training recipe: config/training/*.yaml."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ..config import Settings
+from ..network.assembly import AssemblySettings
+from .losses import LossSettings
+from .transforms import AugmentSettings
+
+
+class DataSettings(Settings):
+    """One data set of the mix."""
+
+    name: str
+    root: str
+    split: str = 'train'
+    weight: float = Field(1.0, gt=0, description='share of the samples, relative to the others')
+    scale: tuple[float, float] | None = Field(None, description='resize range in place of the '
+                                              'general one')
+    cache: str | None = Field(None, description='folder that keeps rendered samples')
+
+
+class TrainSettings(Settings):
+    """A recipe."""
+
+    network: str = 'fast'
+    network_settings: dict[str, Any] = {}
+    backbone_weights: str | None = Field(None, description='state dict file of the backbone')
+    initial_weights: str | None = Field(None, description='checkpoint to start the weights from')
+    assembly: AssemblySettings = AssemblySettings()
+    data: tuple[DataSettings, ...]
+    augment: AugmentSettings = AugmentSettings()
+    crop_sizes: tuple[tuple[int, int], ...] = Field((), description='height and width; each batch '
+                                                    'draws one. Empty: the one of augment')
+    loss: LossSettings = LossSettings()
+    batch_size: int = Field(8, ge=1)
+    iterations: int = Field(20000, ge=1)
+    minutes: float | None = Field(None, gt=0, description='end after this time: the schedule '
+                                  'follows the clock where it is ahead of the iterations')
+    learning_rate: float = Field(1e-3, gt=0)
+    backbone_factor: float = Field(0.3, ge=0, description='learning rate of the backbone, '
+                                   'relative')
+    weight_decay: float = Field(0.01, ge=0)
+    warmup: int = Field(200, ge=0, description='iterations of linear warm-up')
+    clip: float = Field(5.0, gt=0, description='largest gradient norm')
+    average: float = Field(0.999, ge=0, lt=1, description='decay of the averaged weights')
+    precision: Literal['32-true', 'bf16-mixed', '16-mixed'] = Field(
+        'bf16-mixed', description='as in Lightning Fabric')
+    accelerator: str = 'auto'
+    workers: int = Field(1, ge=0)
+    save_every: int = Field(250, ge=1, description='iterations')
+    log_every: int = Field(20, ge=1, description='iterations')
+    seed: int = 1
