@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,7 @@ def export_network(network: PanopticNetwork, name: str, assembly: AssemblySettin
     example = _example(description)
     with torch.inference_mode():
         expected = [value[0].numpy() for value in model(*example)]
-    graph = store_weights_as_half(_to_onnx(model, example), model)
+    graph = store_weights_as_half(strip_traces(_to_onnx(model, example)), model)
     info = ModelInfo(
         model_id=description.model_id, network=name,
         network_settings=network.settings.model_dump(),
@@ -114,6 +115,16 @@ def round_to_half(network: PanopticNetwork) -> PanopticNetwork:
     return network
 
 
+def strip_traces(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Remove what the exporter notes of every node: stack traces, with the exporter's paths."""
+    inner = graph.graph
+    for item in (graph, inner, *graph.functions, *inner.node, *inner.input, *inner.output,
+                 *inner.value_info, *inner.initializer):
+        item.ClearField('metadata_props')
+        item.ClearField('doc_string')
+    return graph
+
+
 def store_weights_as_half(graph: onnx.ModelProto, model: torch.nn.Module) -> onnx.ModelProto:
     """
     Keep every parameter once, as a float16 initialiser under its own name, and cast it at load.
@@ -146,7 +157,8 @@ def store_weights_as_half(graph: onnx.ModelProto, model: torch.nn.Module) -> onn
 
 def _to_onnx(model: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> onnx.ModelProto:
     # The exporter prints its progress; what it has to say of an error is in its exception.
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter('ignore', FutureWarning)
         program = torch.onnx.export(
             model, example, dynamo=True, opset_version=OPSET, input_names=list(INPUTS),
             output_names=list(OUTPUTS), optimize=True, verbose=False)

@@ -10,6 +10,7 @@ invalid, and greedy rules run as matrix steps of a fixed number.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -231,7 +232,7 @@ def _earlier(score: Tensor) -> Tensor:
     return (order[None, :] < order[:, None])[None]
 
 
-def _settle(rule, start: Tensor, steps: int) -> Tensor:  # type: ignore[no-untyped-def]
+def _settle(rule: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> Tensor:
     """
     Run a greedy rule as a fixed number of whole steps.
 

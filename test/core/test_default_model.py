@@ -80,7 +80,7 @@ def test_floors_on_synthetic_scenes(pipeline):
     pytest.importorskip('embreex', reason='needs the extra [synthetic]')
     scenes = open_dataset('synthetic', '12', 'val')
     result = evaluate(pipeline, [scenes[i] for i in range(len(scenes))])
-    assert result.depth.pooled.abs_rel < 0.25
+    assert result.depth.pooled.abs_rel < 0.4
     assert result.semantic.mean > 0.4
     assert result.distance.all.median_rel < 0.2
 

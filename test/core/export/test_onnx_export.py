@@ -88,6 +88,8 @@ def test_a_model_directory_rebuilds_its_network(small, tmp_path):
     for name, value in small.state_dict().items():
         assert torch.equal(rebuilt.network.state_dict()[name], value), name
     assert directory.info.weights_licence == 'CC0-1.0'
+    graph = directory.onnx_path.read_bytes()
+    assert b'File "' not in graph and b'.py"' not in graph, 'no paths of the exporter'
     assert directory.self_test(create_backend('torch', directory)).equal_ids >= 0.999
 
 

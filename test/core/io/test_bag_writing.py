@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import math
+import multiprocessing
 import os
 from collections import Counter
 from pathlib import Path
@@ -149,14 +150,24 @@ def test_going_on_with_a_bag_in_parts(storage: str, tmp_path: Path) -> None:
         assert reader.duration == 4 * SECOND_NS + 1
 
 
-def test_a_crash_loses_the_open_part_only(storage: str, tmp_path: Path) -> None:
-    bag = tmp_path / 'bag'
+def _write_and_die(bag: Path, storage: str) -> None:
     writer = ResultBagWriter(bag, storage, resume=True, part_bytes=None)
     for index in range(2):
         writer.write(make_frame(index), make_result(make_frame(index)))
     writer.commit()
     writer.write(make_frame(2), make_result(make_frame(2)))
-    del writer  # killed here: nothing is closed
+    os._exit(9)  # as if killed: nothing is closed
+
+
+def test_a_crash_loses_the_open_part_only(storage: str, tmp_path: Path) -> None:
+    bag = tmp_path / 'bag'
+    # A process of its own: a connection that is left open in this one would still close later,
+    # and take the journal of its successor of the same name along.
+    doomed = multiprocessing.get_context('spawn').Process(
+        target=_write_and_die, args=(bag, storage))
+    doomed.start()
+    doomed.join()
+    assert doomed.exitcode == 9
 
     again = ResultBagWriter(bag, storage, resume=True)
     assert again.names == {'000000', '000001'}

@@ -130,5 +130,5 @@ def test_perfect_depth_costs_nothing(network):
         depth_kernels=level, class_depth_kernels=exact,
         fallback_depth_kernel=exact[:1].clone())
     losses = panoptic_depth_loss(output, batch, LossSettings())
-    assert float(losses['depth']) == pytest.approx(0.0, abs=1e-5)
-    assert float(losses['fallback_depth']) == pytest.approx(0.0, abs=1e-5)
+    assert float(losses['depth'].detach()) == pytest.approx(0.0, abs=1e-5)
+    assert float(losses['fallback_depth'].detach()) == pytest.approx(0.0, abs=1e-5)
