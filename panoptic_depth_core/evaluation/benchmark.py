@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
+from itertools import cycle
 from pathlib import Path
 from typing import IO, Any
 
@@ -330,13 +331,16 @@ def _work(folder: Path, backend: str) -> None:
         with Pipeline(job['model'], backend, settings, **options) as pipeline:
             about: dict[str, Any] = {'load_ms': 1e3 * (time.perf_counter() - start)}
             print(json.dumps(about), file=answers)
-            done = 0
+            source = cycle(frames)
             for line in sys.stdin:
-                results = [pipeline(frames[(done + i) % len(frames)]) for i in range(int(line))]
-                done += len(results)
+                step_ms, instances = [], []
+                for _ in range(int(line)):
+                    # Dropped at once, as in a node: kept results cost fresh memory every time.
+                    result = pipeline(next(source))
+                    step_ms.append(result.step_ms)
+                    instances.append(len(result.distances))
                 print(json.dumps({
-                    **about, 'step_ms': [r.step_ms for r in results],
-                    'instances': round(float(np.mean([len(r.distances) for r in results]))),
+                    **about, 'step_ms': step_ms, 'instances': round(float(np.mean(instances))),
                     'peak_rss_mib': _peak_rss_mib()}), file=answers)
     except (ConfigError, BackendError) as error:
         print(json.dumps({'error': str(error)}), file=answers)
