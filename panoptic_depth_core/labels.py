@@ -68,6 +68,9 @@ def _table() -> tuple[ClassInfo, ...]:
 
 
 CITYSCAPES: tuple[ClassInfo, ...] = _table()
+THING_CLASSES: tuple[int, ...] = tuple(c.class_id for c in CITYSCAPES if c.is_thing)
+"""Class ids of things; also the order of a network's centre maps."""
+
 CLASS_ID: dict[str, int] = {c.name: c.class_id for c in CITYSCAPES}
 SKY = CLASS_ID['sky']
 

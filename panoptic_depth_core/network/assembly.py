@@ -20,7 +20,7 @@ from torch.nn.functional import interpolate, max_pool2d, normalize, one_hot
 
 from ..config import Settings
 from ..contract import NO_SEGMENT, THRESHOLDS
-from ..labels import CITYSCAPES
+from ..labels import CITYSCAPES, THING_CLASSES
 from .dynamic_kernels import (
     LOCATION,
     NetworkOutput,
@@ -33,7 +33,6 @@ from .dynamic_kernels import (
 )
 
 EMBEDDING_STRIDE = 4
-_THING_CLASSES = tuple(c.class_id for c in CITYSCAPES if c.is_thing)
 _CLASSES = len(CITYSCAPES)
 
 
@@ -117,7 +116,7 @@ def find_peaks(output: NetworkOutput, candidates: int) -> Things:
     score, order = torch.cat(scores, 1).topk(candidates, dim=1)
     class_index = torch.cat(classes, 1).gather(1, order)
     cell = torch.cat(cells, 1).gather(1, order)
-    lookup = torch.tensor(_THING_CLASSES, device=score.device)
+    lookup = torch.tensor(THING_CLASSES, device=score.device)
     return Things(score, lookup[class_index],
                   _take_rows(flatten_levels(output.kernels).float(), cell),
                   _take_rows(flatten_levels(output.depth_kernels).float(), cell))

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ..labels import CITYSCAPES
+from ..labels import CITYSCAPES, THING_CLASSES
 from .backbone import MobileNetV2Backbone
 from .base import NetworkSettings, PanopticNetwork
 from .camera import RAY_CHANNELS, camera_rays, metric_factor
@@ -18,7 +18,7 @@ from .dynamic_kernels import DEPTH_SHAPE, NetworkOutput, locate_kernels
 from .fpn import FeaturePyramid, conv_block
 
 _STRIDES = (8, 16, 32, 64)
-_THINGS = sum(c.is_thing for c in CITYSCAPES)
+_THINGS = len(THING_CLASSES)
 _CLASSES = len(CITYSCAPES)
 
 

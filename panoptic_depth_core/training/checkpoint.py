@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from torch import nn
 
 from ..errors import ConfigError
+from ..io.atomic import write_atomic
 from .settings import TrainSettings
 
 RESUME_FILE = 'last.pt'
@@ -90,6 +90,4 @@ def _load_strictly(network: nn.Module, weights: dict[str, Any], path: Path) -> N
 
 
 def _save(content: dict[str, Any], path: Path) -> None:
-    part = path.with_suffix('.part')
-    torch.save(content, part)
-    os.replace(part, path)
+    write_atomic(path, lambda part: torch.save(content, part))

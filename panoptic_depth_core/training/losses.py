@@ -21,7 +21,7 @@ from torch.nn.functional import (
 )
 
 from ..config import Settings
-from ..labels import CITYSCAPES, VOID_CLASS
+from ..labels import CITYSCAPES, THING_CLASSES, VOID_CLASS
 from ..network.dynamic_kernels import (
     NetworkOutput,
     class_kernels,
@@ -41,7 +41,6 @@ from .targets import (
 )
 
 _CLASSES = len(CITYSCAPES)
-_THING_CLASSES = tuple(c.class_id for c in CITYSCAPES if c.is_thing)
 _LOSS_STRIDE = 2
 
 
@@ -109,7 +108,7 @@ def sample_kernels(output: NetworkOutput, batch: Batch, image: int,
     masks = thing_masks(batch, image, 4)
     box = batch.thing_box[image]
     size = ((box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])).sqrt()
-    channel = torch.tensor([_THING_CLASSES.index(c) for c in batch.thing_class[image].tolist()],
+    channel = torch.tensor([THING_CLASSES.index(c) for c in batch.thing_class[image].tolist()],
                            dtype=torch.int64, device=device)
     things, cells, weights, start = [], [], [], 0
     for level, (low, high) in enumerate(LEVEL_RANGES_PX):
@@ -156,7 +155,7 @@ def region_loss(output: NetworkOutput, batch: Batch) -> Tensor:
     for logits, stride in zip(output.regions, LEVEL_STRIDES, strict=True):
         share, known = region_targets(batch.semantic, stride, _CLASSES)
         loss = binary_cross_entropy_with_logits(logits.float(), share, reduction='none')
-        total = total + (loss * known).sum() / (known.sum() * 1.0).clamp(min=1.0)
+        total = total + (loss * known).sum() / known.sum().clamp(min=1.0)
     return total / len(LEVEL_STRIDES)
 
 

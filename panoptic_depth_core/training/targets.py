@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..labels import CITYSCAPES, LABEL_DIVISOR, VOID_CLASS, class_of
+from ..labels import LABEL_DIVISOR, THING_CLASSES, VOID_CLASS, class_of
 from ..structures import Sample
 
 LEVEL_STRIDES = (8, 16, 32, 64)
 LEVEL_RANGES_PX = ((1, 64), (32, 128), (64, 256), (128, 4096))
 """A thing belongs to every level whose range holds the root of its box area (reference: x0.5)."""
 
-_THING_CLASSES = tuple(c.class_id for c in CITYSCAPES if c.is_thing)
 _MAX_THINGS = 24
 _LEAST_PIXELS = 16
 _IGNORED_THING = 255
@@ -71,12 +70,12 @@ def _targets(sample: Sample) -> dict[str, Tensor]:
     height, width = frame.image.shape[:2]
     semantic = np.full((height, width), VOID_CLASS, np.uint8)
     thing = np.zeros((height, width), np.uint8)
-    known = np.zeros((len(_THING_CLASSES), height, width), np.bool_)
+    known = np.zeros((len(THING_CLASSES), height, width), np.bool_)
     classes: list[int] = []
     boxes: list[tuple[int, int, int, int]] = []
     if truth.panoptic is not None:
         semantic = class_of(truth.panoptic)
-        is_thing = np.isin(semantic, _THING_CLASSES)
+        is_thing = np.isin(semantic, THING_CLASSES)
         instance = np.where(is_thing, truth.panoptic % LABEL_DIVISOR, 0)
         thing, classes, boxes = _index_things(truth.panoptic, instance, truth.instance_classes)
         stuff = (semantic != VOID_CLASS) & ~is_thing & truth.has_semantics
@@ -84,7 +83,7 @@ def _targets(sample: Sample) -> dict[str, Tensor]:
         if truth.ignore is not None:
             counted &= ~truth.ignore
         counted &= thing != _IGNORED_THING
-        for row, class_id in enumerate(_THING_CLASSES):
+        for row, class_id in enumerate(THING_CLASSES):
             known[row] = counted if class_id in truth.instance_classes else stuff
         thing = np.where(thing == _IGNORED_THING, 0, thing)
     depth = truth.depth
@@ -143,7 +142,7 @@ def center_targets(batch: Batch, level: int) -> tuple[Tensor, Tensor]:
                      strict=True)
         for number, (class_id, box) in enumerate(things):
             size = ((box[2] - box[0]) * (box[3] - box[1])) ** 0.5
-            channel = _THING_CLASSES.index(class_id)
+            channel = THING_CLASSES.index(class_id)
             if not low <= size <= high:
                 continue
             row, column = (min(int(c / stride), limit - 1) for c, limit in zip(

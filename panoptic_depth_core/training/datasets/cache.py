@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ...io.atomic import write_atomic
 from ...structures import Frame, GroundTruth, Intrinsics, Sample
 from . import Dataset
 
@@ -52,14 +52,13 @@ class CachedDataset:
                 'has_semantics': truth.has_semantics,
                 'instance_classes': list(truth.instance_classes),
                 'instance_depth_m': truth.instance_depth_m}
+        arrays = {
+            'meta': np.frombuffer(json.dumps(meta).encode(), np.uint8),
+            'image': _png(sample.frame.image[..., ::-1]),
+            'panoptic': _png(truth.panoptic.astype(np.uint16)),
+            'depth': _png(np.clip(depth, 0, 65535).astype(np.uint16))}
         # Another process may store the same sample: each writes its own file, the last one stays.
-        part = path.with_suffix(f'.{os.getpid()}.part')
-        with part.open('wb') as file:
-            np.savez(file, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8),
-                     image=_png(sample.frame.image[..., ::-1]),
-                     panoptic=_png(truth.panoptic.astype(np.uint16)),
-                     depth=_png(np.clip(depth, 0, 65535).astype(np.uint16)))
-        os.replace(part, path)
+        write_atomic(path, lambda part: np.savez(part, allow_pickle=False, **arrays))
 
 
 def _png(image: NDArray[Any]) -> NDArray[Any]:

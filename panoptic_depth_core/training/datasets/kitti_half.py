@@ -27,7 +27,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ConfigError
-from ...labels import CITYSCAPES, CLASS_ID, LABEL_DIVISOR, VOID_CLASS, VOID_ID, train_id_lut
+from ...labels import (
+    CLASS_ID,
+    LABEL_DIVISOR,
+    THING_CLASSES,
+    VOID_CLASS,
+    VOID_ID,
+    train_id_lut,
+)
 from ...structures import Frame, GroundTruth, Intrinsics, Sample
 
 INSTANCE_CLASSES = (CLASS_ID['person'], CLASS_ID['car'])
@@ -35,7 +42,6 @@ INSTANCE_CLASSES = (CLASS_ID['person'], CLASS_ID['car'])
 
 _MOTS_CLASS = {1: CLASS_ID['car'], 2: CLASS_ID['person']}
 _MOTS_IGNORE = 10000
-_THINGS = np.array([c.class_id for c in CITYSCAPES if c.is_thing], np.uint8)
 
 
 class KittiHalf:
@@ -117,7 +123,7 @@ class KittiHalf:
 
 def _pack(classes: NDArray[np.uint8], instances: NDArray[Any]) -> NDArray[np.int32]:
     """Panoptic ids of a class and an instance image; instances of stuff are dropped."""
-    instances = np.where(np.isin(classes, _THINGS), instances, 0)
+    instances = np.where(np.isin(classes, THING_CLASSES), instances, 0)
     ids = classes.astype(np.int32) * LABEL_DIVISOR + instances
     return np.where(classes == VOID_CLASS, VOID_ID, ids).astype(np.int32)
 

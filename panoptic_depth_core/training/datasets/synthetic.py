@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ...config import Settings
-from ...labels import CITYSCAPES, LABEL_DIVISOR
+from ...labels import CITYSCAPES, LABEL_DIVISOR, THING_CLASSES
 from ...structures import Frame, GroundTruth, Intrinsics, Sample
 from .scenery.layout import AHEAD, BEHIND, SECTION_M, Densities
 from .scenery.meshes import Rng
@@ -24,7 +24,6 @@ from .scenery.render import RayCaster, Render, Stage, render
 from .scenery.scene import Camera, Scene, SceneBuilder
 from .scenery.world import World
 
-THING_CLASSES = tuple(c.class_id for c in CITYSCAPES if c.is_thing)
 _THING = np.array([c.is_thing for c in CITYSCAPES])
 Range = tuple[float, float]
 _REMEMBERED = 1000
