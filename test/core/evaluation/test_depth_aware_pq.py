@@ -4,16 +4,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from golden_metrics import each_golden_metric, published
 from panoptic_depth_core.evaluation.depth_aware_pq import TOLERANCES, DepthAwareQuality
-from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, VOID_ID
+from panoptic_depth_core.labels import CLASS_ID
 
-GOLDEN = Path(os.environ.get('GOLDEN_DIR')
-              or Path(__file__).resolve().parents[3].parent / 'shared' / 'golden')
 CAR, ROAD = CLASS_ID['car'], CLASS_ID['road']
 IDS = np.array([[0] * 10 + [13001] * 10], np.int32)
 
@@ -79,15 +77,7 @@ def test_errors_name_the_thing_and_the_remedy() -> None:
         DepthAwareQuality(tolerances=())
 
 
-def published(ids: np.ndarray) -> np.ndarray:
-    """Published ids, where void is a class beyond the table."""
-    ids = ids.astype(np.int32)
-    return np.where(ids // 1000 >= len(CITYSCAPES), VOID_ID, ids)
-
-
-@pytest.mark.parametrize(
-    'path', sorted(GOLDEN.glob('metric_*.npz')) or [pytest.param(None, marks=pytest.mark.skip(
-        reason=f'no metric_*.npz in {GOLDEN}; set GOLDEN_DIR'))], ids=lambda p: p and p.stem)
+@each_golden_metric
 def test_agrees_with_the_published_evaluation(path: Path) -> None:
     golden = np.load(path)
     metric = DepthAwareQuality(crowds='none')

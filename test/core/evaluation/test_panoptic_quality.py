@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from golden_metrics import each_golden_metric, published
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -18,8 +18,6 @@ from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, VOID_ID
 
 ROAD, SKY = CLASS_ID['road'], CLASS_ID['sky']
 CAR, PERSON, TRUCK = CLASS_ID['car'], CLASS_ID['person'], CLASS_ID['truck']
-GOLDEN = Path(os.environ.get('GOLDEN_DIR')
-              or Path(__file__).resolve().parents[3].parent / 'shared' / 'golden')
 
 
 def thing(class_id: int, instance: int) -> int:
@@ -242,15 +240,7 @@ def test_agrees_with_torchmetrics(seed: int) -> None:
                                atol=1e-6)
 
 
-def published(ids: np.ndarray) -> np.ndarray:
-    """Published ids, where void is a class beyond the table."""
-    ids = ids.astype(np.int32)
-    return np.where(ids // 1000 >= len(CITYSCAPES), VOID_ID, ids)
-
-
-@pytest.mark.parametrize(
-    'path', sorted(GOLDEN.glob('metric_*.npz')) or [pytest.param(None, marks=pytest.mark.skip(
-        reason=f'no metric_*.npz in {GOLDEN}; set GOLDEN_DIR'))], ids=lambda p: p and p.stem)
+@each_golden_metric
 def test_agrees_with_the_published_evaluation(path: Path) -> None:
     golden = np.load(path)
     metric = PanopticQuality(crowds='none')
