@@ -4,7 +4,9 @@
 Classes: names, colours, which are things, and how ids are packed.
 
 The default table is the 19 Cityscapes training classes (train ids 0..18, stuff 0..10,
-things 11..18; https://github.com/mcordts/cityscapesScripts, labels.py).
+things 11..18; https://github.com/mcordts/cityscapesScripts, labels.py). SEMKITTI are the 19
+classes of SemanticKITTI (things 0..7, stuff 8..18; https://github.com/PRBonn/semantic-kitti-api,
+config/semantic-kitti.yaml, whose colours are BGR).
 """
 
 from __future__ import annotations
@@ -73,6 +75,34 @@ THING_CLASSES: tuple[int, ...] = tuple(c.class_id for c in CITYSCAPES if c.is_th
 
 CLASS_ID: dict[str, int] = {c.name: c.class_id for c in CITYSCAPES}
 SKY = CLASS_ID['sky']
+
+
+def _semkitti() -> tuple[ClassInfo, ...]:
+    rows = (
+        ('car', (100, 150, 245), True),
+        ('bicycle', (100, 230, 245), True),
+        ('motorcycle', (30, 60, 150), True),
+        ('truck', (80, 30, 180), True),
+        ('other-vehicle', (0, 0, 255), True),
+        ('person', (255, 30, 30), True),
+        ('bicyclist', (255, 40, 200), True),
+        ('motorcyclist', (150, 30, 90), True),
+        ('road', (255, 0, 255), False),
+        ('parking', (255, 150, 255), False),
+        ('sidewalk', (75, 0, 75), False),
+        ('other-ground', (175, 0, 75), False),
+        ('building', (255, 200, 0), False),
+        ('fence', (255, 120, 50), False),
+        ('vegetation', (0, 175, 0), False),
+        ('trunk', (135, 60, 0), False),
+        ('terrain', (150, 240, 80), False),
+        ('pole', (255, 240, 150), False),
+        ('traffic-sign', (255, 0, 0), False),
+    )
+    return tuple(ClassInfo(i, *row) for i, row in enumerate(rows))
+
+
+SEMKITTI: tuple[ClassInfo, ...] = _semkitti()
 
 
 def class_of(panoptic: NDArray[np.generic], divisor: int = LABEL_DIVISOR) -> NDArray[np.uint8]:

@@ -234,10 +234,16 @@ class GroundTruth:
 
 @dataclass(frozen=True)
 class Sample:
-    """A frame with its truth: what data sets yield, for training and evaluation alike."""
+    """
+    A frame with its truth: what data sets yield, for training and evaluation alike.
+
+    :param sequence: name of the video that the frame is of, in which instance ids go on; its
+        frames follow each other in the data set. Empty for a picture of its own.
+    """
 
     frame: Frame
     truth: GroundTruth
+    sequence: str = ''
 
     def without_truth(self) -> Sample:
         """The frame alone."""

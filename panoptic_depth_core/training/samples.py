@@ -10,6 +10,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from ..errors import ConfigError
+from ..labels import CITYSCAPES
 from ..structures import Sample
 from .datasets import Dataset as SampleSet
 from .datasets import open_dataset
@@ -76,4 +77,8 @@ def expand(path: str) -> str:
 
 def _open(data: DataSettings) -> SampleSet:
     opened = open_dataset(data.name, expand(data.root), data.split)
+    if opened.classes != CITYSCAPES:
+        raise ConfigError(f'data set {data.name}: its classes are {opened.classes[0].name}, '
+                          f'{opened.classes[1].name} ..., but the networks here learn those of '
+                          'Cityscapes; leave it out of the recipe')
     return CachedDataset(opened, expand(data.cache)) if data.cache else opened

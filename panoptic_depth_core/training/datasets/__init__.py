@@ -9,15 +9,20 @@ Nothing here needs torch, so that evaluation reads the same files as training.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol
 
 from ...errors import ConfigError
+from ...labels import ClassInfo
 from ...structures import Sample
 
 
 class Dataset(Protocol):
     """A sequence of samples."""
+
+    @property
+    def classes(self) -> tuple[ClassInfo, ...]:
+        """The table that class ids of the truth are rows of."""
+        ...
 
     def __len__(self) -> int:
         """Count the samples."""
@@ -28,9 +33,34 @@ class Dataset(Protocol):
         ...
 
 
+def _cityscapes(root: str, split: str) -> Dataset:
+    from .cityscapes import Cityscapes
+    return Cityscapes(root, split)
+
+
+def _cityscapes_dvps(root: str, split: str) -> Dataset:
+    from .cityscapes_dvps import CityscapesDvps
+    return CityscapesDvps(root, split)
+
+
+def _kitti_depth(root: str, split: str) -> Dataset:
+    from .kitti_depth import KittiDepth
+    return KittiDepth(root, split)
+
+
 def _kitti_half(root: str, split: str) -> Dataset:
     from .kitti_half import KittiHalf
-    return KittiHalf(Path(root), split)
+    return KittiHalf(root, split)
+
+
+def _kitti_semantics(root: str, split: str) -> Dataset:
+    from .kitti_semantics import KittiSemantics
+    return KittiSemantics(root, split)
+
+
+def _semkitti_dvps(root: str, split: str) -> Dataset:
+    from .semkitti_dvps import SemKittiDvps
+    return SemKittiDvps(root, split)
 
 
 def _synthetic(root: str, split: str) -> Dataset:
@@ -45,7 +75,12 @@ def _synthetic(root: str, split: str) -> Dataset:
 
 
 DATASETS: dict[str, Callable[[str, str], Dataset]] = {
+    'cityscapes': _cityscapes,
+    'cityscapes_dvps': _cityscapes_dvps,
+    'kitti_depth': _kitti_depth,
     'kitti_half': _kitti_half,
+    'kitti_semantics': _kitti_semantics,
+    'semkitti_dvps': _semkitti_dvps,
     'synthetic': _synthetic,
 }
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Rendered samples on disk, so that each is rendered once and read many times."""
+"""Samples on disk, so that each is rendered or decoded once and read many times."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...io.atomic import write_atomic
+from ...labels import ClassInfo
 from ...structures import Frame, GroundTruth, Intrinsics, Sample
 from . import Dataset
 
@@ -34,6 +35,11 @@ class CachedDataset:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
 
+    @property
+    def classes(self) -> tuple[ClassInfo, ...]:
+        """Those of the data set that is stored."""
+        return self.dataset.classes
+
     def __len__(self) -> int:
         return len(self.dataset)
 
@@ -46,17 +52,19 @@ class CachedDataset:
 
     def _store(self, sample: Sample, path: Path) -> None:
         truth = sample.truth
-        assert truth.panoptic is not None and truth.depth is not None
-        depth = np.where(np.isfinite(truth.depth), truth.depth / _DEPTH_UNIT_M, 0)
         meta = {'intrinsics': asdict(sample.frame.intrinsics), 'name': sample.frame.name,
-                'has_semantics': truth.has_semantics,
+                'sequence': sample.sequence, 'has_semantics': truth.has_semantics,
                 'instance_classes': list(truth.instance_classes),
                 'instance_depth_m': truth.instance_depth_m}
-        arrays = {
-            'meta': np.frombuffer(json.dumps(meta).encode(), np.uint8),
-            'image': _png(sample.frame.image[..., ::-1]),
-            'panoptic': _png(truth.panoptic.astype(np.uint16)),
-            'depth': _png(np.clip(depth, 0, 65535).astype(np.uint16))}
+        arrays = {'meta': np.frombuffer(json.dumps(meta).encode(), np.uint8),
+                  'image': _png(sample.frame.image[..., ::-1])}
+        if truth.panoptic is not None:
+            arrays['panoptic'] = _png(truth.panoptic.astype(np.uint16))
+        if truth.ignore is not None:
+            arrays['ignore'] = _png(truth.ignore.astype(np.uint8))
+        if truth.depth is not None:
+            depth = np.where(np.isfinite(truth.depth), truth.depth / _DEPTH_UNIT_M, 0)
+            arrays['depth'] = _png(np.clip(depth, 0, 65535).astype(np.uint16))
         # Another process may store the same sample: each writes its own file, the last one stays.
         write_atomic(path, lambda part: np.savez(part, allow_pickle=False, **arrays))
 
@@ -70,13 +78,17 @@ def _load(path: Path) -> Sample:
         meta = json.loads(stored['meta'].tobytes())
         images: dict[str, NDArray[Any]] = {
             name: np.asarray(cv2.imdecode(stored[name], cv2.IMREAD_UNCHANGED))
-            for name in ('image', 'panoptic', 'depth')}
-    depth = images['depth'].astype(np.float32) * np.float32(_DEPTH_UNIT_M)
+            for name in stored.files if name != 'meta'}
     frame = Frame(np.ascontiguousarray(images['image'][..., ::-1]),
                   Intrinsics(**meta['intrinsics']), name=meta['name'],
                   intrinsics_source='data set')
+    depth = None
+    if 'depth' in images:
+        depth = images['depth'].astype(np.float32) * np.float32(_DEPTH_UNIT_M)
+        depth = np.where(depth > 0, depth, np.nan)
     return Sample(frame, GroundTruth(
-        panoptic=images['panoptic'].astype(np.int32), has_semantics=meta['has_semantics'],
-        instance_classes=tuple(meta['instance_classes']),
-        depth=np.where(depth > 0, depth, np.nan),
-        instance_depth_m={int(k): v for k, v in meta['instance_depth_m'].items()}))
+        panoptic=images['panoptic'].astype(np.int32) if 'panoptic' in images else None,
+        has_semantics=meta['has_semantics'], instance_classes=tuple(meta['instance_classes']),
+        ignore=images['ignore'] > 0 if 'ignore' in images else None, depth=depth,
+        instance_depth_m={int(k): v for k, v in meta['instance_depth_m'].items()}),
+        meta.get('sequence', ''))

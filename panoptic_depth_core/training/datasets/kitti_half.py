@@ -22,26 +22,39 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ConfigError
-from ...labels import (
-    CLASS_ID,
-    LABEL_DIVISOR,
-    THING_CLASSES,
-    VOID_CLASS,
-    VOID_ID,
-    train_id_lut,
-)
+from ...labels import CITYSCAPES, CLASS_ID, LABEL_DIVISOR, VOID_CLASS
 from ...structures import Frame, GroundTruth, Intrinsics, Sample
+from .label_files import (
+    VALUES,
+    classes_of_label_ids,
+    look_up,
+    pack,
+    read_depth,
+    read_image,
+    read_labels,
+)
 
 INSTANCE_CLASSES = (CLASS_ID['person'], CLASS_ID['car'])
 """KITTI MOTS labels instances of cars and pedestrians only."""
 
 _MOTS_CLASS = {1: CLASS_ID['car'], 2: CLASS_ID['person']}
 _MOTS_IGNORE = 10000
+
+
+def _mots_ids() -> NDArray[np.int32]:
+    classes = np.full(len(VALUES), VOID_CLASS)
+    classes[list(_MOTS_CLASS)] = list(_MOTS_CLASS.values())
+    # Tracks count from 0, instances from 1.
+    return pack(classes[VALUES // LABEL_DIVISOR], VALUES % LABEL_DIVISOR + 1)
+
+
+_MOTS_IDS = _mots_ids()
+_SEMANTIC_IDS = pack(classes_of_label_ids(VALUES), np.zeros_like(VALUES))
+_PANOPTIC_IDS = pack(classes_of_label_ids(VALUES // LABEL_DIVISOR), VALUES % LABEL_DIVISOR)
 
 
 class KittiHalf:
@@ -52,6 +65,8 @@ class KittiHalf:
         label, so that a recipe can show the rare ones more often.
     :raises ConfigError: when the root or the split is not there.
     """
+
+    classes = CITYSCAPES
 
     def __init__(self, root: Path | str, split: str = 'val') -> None:
         self.root = Path(root)
@@ -88,59 +103,34 @@ class KittiHalf:
     def __getitem__(self, index: int) -> Sample:
         name = self.names[index]
         folder = self.root / self._folder
-        image = _read(folder / 'image' / f'{name}.jpg', cv2.IMREAD_COLOR)
-        height, width = image.shape[:2]
+        image = read_image(folder / 'image' / f'{name}.jpg')
+        size = image.shape[:2]
         # A few recordings are a pixel or two larger or smaller, with cameras equal to 0.5 %.
-        camera = replace(self._camera, width=width, height=height)
-        frame = Frame(np.ascontiguousarray(image[..., ::-1]), camera,
-                      name=f'{self._folder}_{name}', intrinsics_source='data set')
+        camera = replace(self._camera, width=size[1], height=size[0])
+        frame = Frame(image, camera, name=f'{self._folder}_{name}', intrinsics_source='data set')
         labels = self._sequence_labels if self._folder != 'kitti15' else self._kitti15_labels
-        return Sample(frame, GroundTruth(**labels(folder, name), depth=_depth(folder, name)))
+        depth_file = folder / 'depth_x256' / f'{name}.png'
+        depth = read_depth(depth_file, size) if depth_file.exists() else None
+        sequence = self._folder if self._folder != 'kitti15' else ''
+        return Sample(frame, GroundTruth(**labels(folder, name, size), depth=depth), sequence)
 
-    def _kitti15_labels(self, folder: Path, name: str) -> dict[str, Any]:
-        panoptic_file = folder / 'panoptic' / f'{name}.png'
-        if not panoptic_file.exists():
-            semantic = train_id_lut()[_read(folder / 'semantic' / f'{name}.png')]
-            return {'panoptic': _pack(semantic, np.zeros_like(semantic)), 'has_semantics': True}
-        ids = _read(panoptic_file).astype(np.int32)
-        panoptic = _pack(train_id_lut()[ids // LABEL_DIVISOR], ids % LABEL_DIVISOR)
-        lut = train_id_lut()
-        depths = {int(lut[pid // LABEL_DIVISOR]) * LABEL_DIVISOR + pid % LABEL_DIVISOR: depth
-                  for pid, depth in self._depths.get(name, {}).items()}
+    def _kitti15_labels(self, folder: Path, name: str, size: tuple[int, int]) -> dict[str, Any]:
+        path = folder / 'panoptic' / f'{name}.png'
+        if not path.exists():
+            path = folder / 'semantic' / f'{name}.png'
+            semantic = look_up(path, read_labels(path, size, np.uint8), _SEMANTIC_IDS)
+            return {'panoptic': semantic, 'has_semantics': True}
+        panoptic = look_up(path, read_labels(path, size, np.uint16), _PANOPTIC_IDS)
+        depths = {int(_PANOPTIC_IDS[label]): depth
+                  for label, depth in self._depths.get(name, {}).items()}
         return {'panoptic': panoptic, 'has_semantics': True,
                 'instance_classes': INSTANCE_CLASSES, 'instance_depth_m': depths}
 
-    def _sequence_labels(self, folder: Path, name: str) -> dict[str, Any]:
-        ids = _read(folder / 'instance' / f'{name}.png').astype(np.int32)
-        panoptic = np.full(ids.shape, VOID_ID, np.int32)
-        for mots_class, class_id in _MOTS_CLASS.items():
-            mask = ids // LABEL_DIVISOR == mots_class
-            # Tracks count from 0, instances from 1.
-            panoptic[mask] = class_id * LABEL_DIVISOR + ids[mask] % LABEL_DIVISOR + 1
-        return {'panoptic': panoptic, 'instance_classes': INSTANCE_CLASSES,
-                'ignore': ids == _MOTS_IGNORE}
-
-
-def _pack(classes: NDArray[np.uint8], instances: NDArray[Any]) -> NDArray[np.int32]:
-    """Panoptic ids of a class and an instance image; instances of stuff are dropped."""
-    instances = np.where(np.isin(classes, THING_CLASSES), instances, 0)
-    ids = classes.astype(np.int32) * LABEL_DIVISOR + instances
-    return np.where(classes == VOID_CLASS, VOID_ID, ids).astype(np.int32)
-
-
-def _depth(folder: Path, name: str) -> NDArray[np.float32] | None:
-    path = folder / 'depth_x256' / f'{name}.png'
-    if not path.exists():
-        return None
-    stored = _read(path).astype(np.float32)
-    return np.where(stored > 0, stored / 256.0, np.nan).astype(np.float32)
-
-
-def _read(path: Path, mode: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
-    image = cv2.imread(str(path), mode)
-    if image is None:
-        raise ConfigError(f'{path}: missing or no image; copy the data set again')
-    return image
+    def _sequence_labels(self, folder: Path, name: str, size: tuple[int, int]) -> dict[str, Any]:
+        path = folder / 'instance' / f'{name}.png'
+        stored = read_labels(path, size, np.uint16)
+        return {'panoptic': look_up(path, stored, _MOTS_IDS),
+                'instance_classes': INSTANCE_CLASSES, 'ignore': stored == _MOTS_IGNORE}
 
 
 def _read_depths(path: Path) -> dict[str, dict[int, float]]:

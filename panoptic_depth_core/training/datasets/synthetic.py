@@ -17,6 +17,7 @@ from pydantic import Field
 from ...config import Settings
 from ...labels import CITYSCAPES, LABEL_DIVISOR, THING_CLASSES
 from ...structures import Frame, GroundTruth, Intrinsics, Sample
+from .label_files import instance_depths
 from .scenery.layout import AHEAD, BEHIND, SECTION_M, Densities
 from .scenery.meshes import Rng
 from .scenery.optics import Lens, Light
@@ -107,15 +108,9 @@ def draw_intrinsics(rng: Rng, settings: SyntheticSettings) -> Intrinsics:
 
 def _truth(picture: Render, panoptic: NDArray[np.int32]) -> GroundTruth:
     """Everything is known of a synthetic picture."""
-    flat, depth = panoptic.ravel(), picture.depth.ravel()
-    things = np.flatnonzero(flat % LABEL_DIVISOR > 0)
-    order = things[np.argsort(flat[things], kind='stable')]
-    ids, starts = np.unique(flat[order], return_index=True)
-    depths = np.split(depth[order], starts[1:]) if len(ids) else []
     return GroundTruth(
         panoptic=panoptic, has_semantics=True, instance_classes=THING_CLASSES,
-        depth=picture.depth,
-        instance_depth_m={int(i): float(np.median(d)) for i, d in zip(ids, depths, strict=True)})
+        depth=picture.depth, instance_depth_m=instance_depths(panoptic, picture.depth))
 
 
 class InstanceIds:
@@ -155,6 +150,8 @@ class SyntheticScenes:
 
     :param length: number of scenes.
     """
+
+    classes = CITYSCAPES
 
     def __init__(self, length: int, seed: int = 0,
                  settings: SyntheticSettings = DEFAULTS) -> None:
@@ -216,6 +213,8 @@ class SyntheticDrive:
     :param frames: number of frames. :param rate_hz: frames per second.
     """
 
+    classes = CITYSCAPES
+
     def __init__(self, frames: int, seed: int = 0, rate_hz: float = 10.0,
                  settings: SyntheticSettings = DEFAULTS, speed_mps: float = 8.0) -> None:
         self._frames = frames
@@ -270,4 +269,4 @@ class SyntheticDrive:
             frame = Frame(picture.image, camera.intrinsics,
                           stamp_ns=round(1e9 + index * 1e9 / self._rate_hz),
                           name=f'drive_{self._seed}_{index:06d}', intrinsics_source='camera_info')
-            yield Sample(frame, _truth(picture, ids.panoptic(picture)))
+            yield Sample(frame, _truth(picture, ids.panoptic(picture)), f'drive_{self._seed}')

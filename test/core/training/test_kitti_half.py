@@ -4,11 +4,9 @@
 
 from __future__ import annotations
 
-import json
-
-import cv2
 import numpy as np
 import pytest
+from dataset_trees import write_kitti_half
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.labels import CLASS_ID, VOID_ID
 from panoptic_depth_core.training.datasets import open_dataset
@@ -19,34 +17,7 @@ CAR, PERSON, ROAD = CLASS_ID['car'], CLASS_ID['person'], CLASS_ID['road']
 
 @pytest.fixture
 def tree(tmp_path):
-    """Frame 1 has all labels, frame 2 semantics only; one frame of a sequence."""
-    def write(name, image):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        assert cv2.imwrite(str(path), image)
-
-    (tmp_path / 'splits.json').write_text(json.dumps({
-        'train': ['000001', '000002'], 'val': ['000002'], 'sequences_train': ['seq0009'],
-        'intrinsics': {'16x8': {'fx': 9.0, 'fy': 9.0, 'cx': 7.0, 'cy': 3.0}}}))
-    picture = np.zeros((8, 16, 3), np.uint8)
-    picture[..., 2] = 255
-    semantic = np.full((8, 16), 7, np.uint8)
-    semantic[:, 8:] = 26
-    semantic[:, 15:] = 4
-    panoptic = semantic.astype(np.uint16) * 1000
-    panoptic[:, 8:12] += 5
-    for name in ('000001', '000002'):
-        write(f'kitti15/image/{name}.jpg', picture)
-        write(f'kitti15/semantic/{name}.png', semantic)
-    write('kitti15/panoptic/000001.png', panoptic)
-    write('kitti15/depth_x256/000001.png', np.full((8, 16), 2560, np.uint16))
-    tracks = np.zeros((8, 16), np.uint16)
-    tracks[:4, :4], tracks[4:, :4], tracks[:, 14:] = 1000, 2003, 10000
-    write('seq0009/image/000000.jpg', picture)
-    write('seq0009/instance/000000.png', tracks)
-    (tmp_path / 'kitti15_instance_depth.csv').write_text(
-        'frame,panoptic_id,pixels,pixels_with_gt_depth,median_gt_depth_m,label_02_box_centre_z_m\n'
-        '000001,26005,32,32,10.5,11.2\n000001,26006,32,0,,11.2\n')
+    write_kitti_half(tmp_path)
     return tmp_path
 
 
@@ -72,6 +43,8 @@ def test_a_sequence_knows_cars_and_persons_only(tree):
     assert truth.panoptic[0, 0] == CAR * 1000 + 1 and truth.panoptic[7, 0] == PERSON * 1000 + 4
     assert truth.panoptic[0, 8] == VOID_ID and not truth.has_semantics
     assert truth.ignore[:, 14:].all() and not truth.ignore[:, :14].any()
+    assert KittiHalf(tree, 'seq0009')[0].sequence == 'seq0009'
+    assert not KittiHalf(tree, 'train')[0].sequence
 
 
 def test_frames_by_label(tree):
