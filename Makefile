@@ -17,7 +17,7 @@ BENCHMARK_ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 PACKAGING := pyproject.toml setup.py constraints.txt
-ALL_EXTRAS := dev,train,export
+ALL_EXTRAS := dev,train,export,plots
 
 .PHONY: help demo test lint benchmark clean
 
@@ -58,4 +58,6 @@ $(VENV)/.installed-demo: $(PACKAGING) | $(BIN)/python
 
 $(VENV)/.installed-all: $(PACKAGING) | $(BIN)/python
 	$(PIP) --editable '.[$(ALL_EXTRAS)]'
+# Only what the cross-checks of the metrics import: its dependencies include a "typing" of 2020.
+	$(PIP) --no-deps cityscapesscripts pyquaternion
 	@touch $@ $(VENV)/.installed-demo

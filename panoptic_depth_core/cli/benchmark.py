@@ -1,17 +1,20 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``panoptic-depth benchmark``: time and memory per step, runtimes side by side."""
+"""``panoptic-depth benchmark``: time and memory per step, runtimes side by side; or of scoring."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import ConfigError
 from . import options
+
+if TYPE_CHECKING:
+    from ..evaluation.scoring_benchmark import ScoringTiming
 
 
 def benchmark(
@@ -24,14 +27,25 @@ def benchmark(
         warmup: Annotated[int, typer.Option(
             '--warmup', min=0, help='Frames before them that are not.')] = 3,
         threads: options.Threads = None,
+        scoring: Annotated[int | None, typer.Option(
+            '--scoring', min=1, metavar='FRAMES', show_default=False,
+            help='Time the scoring of so many made-up frames with stored results instead.',
+        )] = None,
+        jobs: Annotated[int | None, typer.Option(
+            '--jobs', min=1, show_default='one per core up to 4',
+            help='Processes that score.')] = None,
         config: options.Settings = None,
         out_file: Annotated[Path | None, typer.Option(
             '--out', '-o', help='Also write the figures as JSON.')] = None) -> None:
     """Measure every step: median, 95th and 99th percentile, memory, machine, versions."""
     from ..config import InferenceSettings, load_settings
     from ..evaluation.benchmark import benchmark as run_benchmark
-    from ..io.atomic import make_folder, write_atomic
 
+    if scoring is not None:
+        timing = _time_scoring(scoring, options.parse_size(size), jobs)
+        typer.echo(timing.to_text(), nl=False)
+        _write(out_file, timing.to_dict())
+        return
     names = options.parse_list(backends)
     if not names:
         raise ConfigError(f'--backend is {backends!r}; name at least one runtime')
@@ -40,6 +54,25 @@ def benchmark(
         model, names, image_size=options.parse_size(size), warmup=warmup,
         repeats=repeats, threads=threads, settings=settings)
     typer.echo(result.to_markdown(), nl=False)
-    if out_file is not None:
-        make_folder(out_file.parent)
-        write_atomic(out_file, json.dumps(result.to_dict(), indent=2).encode() + b'\n')
+    _write(out_file, result.to_dict())
+
+
+def _write(path: Path | None, content: dict[str, Any]) -> None:
+    from ..io.atomic import make_folder, write_atomic
+
+    if path is not None:
+        make_folder(path.parent)
+        write_atomic(path, json.dumps(content, indent=2).encode() + b'\n')
+
+
+def _time_scoring(frames: int, size: tuple[int, int], jobs: int | None) -> ScoringTiming:
+    """Score everything that evaluate knows of Cityscapes-DVPS."""
+    from ..evaluation.scoring_benchmark import scoring_benchmark
+    from ..evaluation.settings import convention
+    from ..evaluation.video_quality import WINDOWS
+    from .evaluate import run_evaluation
+
+    data_set = 'cityscapes_dvps'
+    settings = convention('ours', windows=WINDOWS[data_set])
+    return scoring_benchmark(frames, lambda root, results: run_evaluation(
+        data_set, str(root), 'val', settings, predictions=results, jobs=jobs), size)

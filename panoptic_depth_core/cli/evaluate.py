@@ -1,49 +1,169 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``panoptic-depth evaluate``: a model on a data set with truth, and a report."""
+"""``panoptic-depth evaluate``: a model, or stored results, on a data set with truth; a report."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import ConfigError
 from . import options
-from .console import frame_progress, out, table
+from .console import frame_progress, out, table, warn
+
+if TYPE_CHECKING:
+    from ..evaluation.evaluate import EvaluationResult
+    from ..evaluation.parallel import Predictor
+    from ..evaluation.settings import EvaluationSettings
+    from ..labels import ClassInfo
+
+
+_WIDEST = 1000
+"""More columns than any table has."""
 
 
 def evaluate(
         root: Annotated[str, typer.Argument(
             help='Folder of the data set; for synthetic the number of scenes.')],
         dataset: Annotated[str, typer.Option(
-            '--dataset', '-d', help='Name of the data set, such as kitti_half.')],
-        out_dir: Annotated[Path, typer.Option('--out', '-o', help='Folder of the report.')],
+            '--dataset', '-d', help='Name of the data set, such as cityscapes_dvps.')],
+        out_dir: Annotated[Path, typer.Option(
+            '--out', '-o', help='Folder of the report.')] = Path('evaluation_out'),
         split: Annotated[str, typer.Option('--split', help='Part of the data set.')] = 'val',
         model: options.Model = None,
+        predictions: Annotated[Path | None, typer.Option(
+            '--predictions', help='Folder of results in place of a model: what predict wrote, or '
+            'panoptic/NAME.png (uint16 class * 1000 + instance, void 65535) and depth/NAME.png '
+            '(uint16 m * 256).')] = None,
+        windows: Annotated[str, typer.Option(
+            '--windows', help='Frames per window of DVPQ, as in 1,2,3,4, or cityscapes_dvps or '
+            'semkitti_dvps for what is published on them.')] = '1',
+        convention: Annotated[str, typer.Option(
+            '--convention', help='ours: absent classes are left out of means; official: NaN; '
+            'published: 0.')] = 'ours',
+        jobs: Annotated[int | None, typer.Option(
+            '--jobs', min=1, show_default='one per core up to 4; with a model 1',
+            help='Processes; each loads the model.')] = None,
+        limit: Annotated[int | None, typer.Option(
+            '--limit', min=1, help='Stop after this many frames.')] = None,
         backend: options.Backend = 'auto',
         threads: options.Threads = None,
         config: options.Settings = None) -> None:
-    """Measure panoptic quality, depth and distance errors of a model on a data set."""
-    from ..config import InferenceSettings, load_settings
-    from ..evaluation.evaluate import evaluate as run_evaluation
-    from ..evaluation.report import conventions, tables, write_report
-    from ..inference.pipeline import Pipeline
+    """Measure panoptic quality, DPQ, depth and distance errors on a data set."""
+    from ..evaluation.settings import convention as settings_of
+
+    if predictions is not None and (model is not None or config is not None):
+        raise ConfigError('--predictions is in place of a model; leave --model and --config out')
+    name, result = run_evaluation(
+        dataset, root, split, settings_of(convention, windows=parse_windows(windows)),
+        predictions=predictions, jobs=jobs, limit=limit, model=model, backend=backend,
+        threads=threads, config=config)
+    show_result(result)
+    for path in write_all(result, out_dir, f'{name} on {dataset}, {split}'):
+        out().print(f'Report: {path}', highlight=False, markup=False)
+
+
+def parse_windows(text: str) -> tuple[int, ...]:
+    """
+    Read '1,2,3,4', or the name of a preset.
+
+    :raises ConfigError: for anything else.
+    """
+    from ..evaluation.video_quality import WINDOWS
+
+    if text in WINDOWS:
+        return WINDOWS[text]
+    parts = options.parse_list(text)
+    if not parts or not all(part.isdecimal() and int(part) for part in parts):
+        raise ConfigError(f'--windows is {text!r}; give numbers of frames as in 1,2,3,4, or '
+                          f'{" or ".join(WINDOWS)}')
+    return tuple(dict.fromkeys(map(int, parts)))
+
+
+def run_evaluation(dataset: str, root: str, split: str, settings: EvaluationSettings, *,
+                   predictions: Path | None = None, jobs: int | None = None,
+                   limit: int | None = None, model: Path | None = None, backend: str = 'auto',
+                   threads: int | None = None,
+                   config: Path | None = None) -> tuple[str, EvaluationResult]:
+    """
+    Evaluate stored results, or else a model.
+
+    :returns: what was evaluated, and its figures.
+    """
+    from ..evaluation.evaluate import require_same_classes
+    from ..evaluation.machine import cores
+    from ..evaluation.parallel import MOST_JOBS, Work, evaluate_parts
+    from ..model_directory import open_model
     from ..training.datasets import open_dataset
 
     samples = open_dataset(dataset, root, split)
+    count = min(len(samples), limit or len(samples))
+    if predictions is not None:
+        jobs = jobs or min(cores(), MOST_JOBS)
+        name = predictions.resolve().name
+        predictor = partial(_open_stored, predictions, samples.classes)
+    else:
+        info = open_model(model).info
+        require_same_classes(info.class_infos(), samples.classes, f'model {info.model_id}',
+                             f'data set {dataset}')
+        jobs = jobs or 1
+        if threads is None and jobs > 1:
+            threads = max(1, cores() // jobs)
+        name = info.model_id
+        predictor = partial(_open_pipeline, model, backend, config,
+                            options.backend_options(threads))
+    work = Work(partial(open_dataset, dataset, root, split), predictor, settings,
+                tuple(samples.classes))
+    with frame_progress('evaluate', count) as progress:
+        result = evaluate_parts(work, count, jobs, lambda done: progress.update(
+            progress.task_ids[0], completed=done))
+    return name, result
+
+
+def _open_stored(folder: Path,
+                 classes: tuple[ClassInfo, ...]) -> AbstractContextManager[Predictor]:
+    from ..evaluation.stored_predictions import StoredPredictions
+
+    return nullcontext(StoredPredictions(folder, classes))
+
+
+def _open_pipeline(model: Path | None, backend: str, config: Path | None,
+                   backend_options: dict[str, Any]) -> AbstractContextManager[Predictor]:
+    from ..config import InferenceSettings, load_settings
+    from ..inference.pipeline import Pipeline
+
     settings = load_settings(InferenceSettings, config) if config else None
-    with Pipeline(model, backend, settings, **options.backend_options(threads)) as pipeline, \
-            frame_progress('evaluate', len(samples)) as progress:
-        info = pipeline.model.info
-        result = run_evaluation(
-            pipeline, (samples[i] for i in range(len(samples))), classes=info.class_infos(),
-            progress=lambda done, _: progress.update(progress.task_ids[0], completed=done))
+    return Pipeline(model, backend, settings, **backend_options)
+
+
+def show_result(result: EvaluationResult) -> None:
+    """Print tables and conventions."""
+    from ..evaluation.report import conventions
+    from ..evaluation.report_tables import tables
+
     show = out()
     for part in tables(result):
-        show.print(table(part.title, part.header, part.rows))
+        made = table(part.title, part.header, part.rows)
+        # A figure that is cut off is of no use; a narrow terminal wraps the lines.
+        wanted = show.measure(made, options=show.options.update(max_width=_WIDEST)).maximum
+        show.width = max(show.width, wanted)
+        show.print(made)
     for line in conventions(result):
         show.print(line, highlight=False, markup=False)
-    title = f'{info.model_id} on {dataset}, {split}'
-    for path in write_report(result, out_dir, title):
-        show.print(f'Report: {path}', highlight=False, markup=False)
+
+
+def write_all(result: EvaluationResult, folder: Path, title: str) -> list[Path]:
+    """Write report and plots; without matplotlib only the former, and say so."""
+    from ..evaluation.plots import write_plots
+    from ..evaluation.report import write_report
+
+    plots: list[Path] = []
+    try:
+        plots = write_plots(result, folder)
+    except ImportError as error:
+        warn(f'no plots: {options.missing_extra(error, "plots")}')
+    return [*write_report(result, folder, title, plots), *plots]

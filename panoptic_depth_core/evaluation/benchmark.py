@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from importlib import metadata
 from itertools import cycle
 from pathlib import Path
 from typing import IO, Any
@@ -34,11 +32,10 @@ from ..errors import BackendError, ConfigError
 from ..inference.pipeline import STEPS, Pipeline
 from ..model_directory import ModelDirectory, open_model
 from ..structures import Frame, Intrinsics
+from .machine import machine, versions
 
 ROUND_FRAMES = 5
 """Frames of one backend before it is the next one's turn."""
-
-_PACKAGES = ('numpy', 'opencv-python-headless', 'onnxruntime', 'torch')
 
 
 @dataclass(frozen=True)
@@ -163,32 +160,6 @@ def benchmark(model: ModelDirectory | Path | str | None = None,
     info = opened.info
     return BenchmarkResult(info.model_id, sizes[0], (info.input_height, info.input_width),
                            threads, machine(), versions(), timings)
-
-
-def machine() -> dict[str, str]:
-    """Model and number of usable cores of the processor, and the system."""
-    cpu = platform.processor() or platform.machine()
-    try:
-        for line in Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines():
-            if line.startswith('model name'):
-                cpu = line.partition(':')[2].strip()
-                break
-    except OSError:
-        pass
-    affinity = getattr(os, 'sched_getaffinity', None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return {'cpu': cpu, 'cores': f'{cores} cores', 'system': platform.system()}
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that the times depend on, where installed."""
-    found = {'python': platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def street_image(height: int, width: int, seed: int) -> NDArray[np.uint8]:

@@ -4,8 +4,11 @@
 Depth-aware panoptic quality, DPQ (Qiao et al., ViP-DeepLab, CVPR 2021).
 
 DPQ at a tolerance lambda is the panoptic quality of a prediction whose pixels with a depth error
-above it, |p - g| / g > lambda, are void. DPQ is the mean over tolerances. DVPQ over k frames of a
-video is the same with k consecutive frames, whose instance ids go on, put side by side.
+above it, |p - g| / g > lambda, are void. DPQ is the mean over tolerances. For k frames of a video
+at once see video_quality.
+
+A pixel's error is only looked at once: its level is how many tolerances it is within, and the
+pixels of every pair of segments are counted by level.
 """
 
 from __future__ import annotations
@@ -17,11 +20,44 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..labels import CITYSCAPES, LABEL_DIVISOR, VOID_ID, ClassInfo
+from ..labels import CITYSCAPES, LABEL_DIVISOR, ClassInfo
 from .panoptic_quality import AbsentClasses, CrowdRule, PanopticQuality, PanopticQualityResult
-from .segment_overlaps import segment_overlaps
+from .segment_overlaps import JointTable, joint_table
 
 TOLERANCES = (0.5, 0.25, 0.1)
+
+
+def depth_levels(truth_depth: NDArray[Any], predicted_depth: NDArray[Any],
+                 tolerances: Sequence[float] = TOLERANCES) -> NDArray[np.uint8]:
+    """
+    How many of the tolerances the relative error of each pixel is within.
+
+    Pixels without a true depth are within all of them, those without a predicted one in none.
+
+    :param truth_depth: metres or another unit; NaN, Inf or 0 where not known.
+    :param predicted_depth: the same unit and shape; NaN or Inf where not known.
+    :returns: uint8 of their shape.
+    :raises ValueError: when shapes differ.
+    """
+    shapes = [np.shape(truth_depth), np.shape(predicted_depth)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f'true depth and predicted depth have shapes {shapes[0]}, {shapes[1]}; '
+                         'give all at the size of the image')
+    # Depth images of 16-bit integers are unsigned, and would wrap in the difference. For these
+    # the quotient in 32 bits is on the same side of a tolerance as in 64.
+    g = np.asarray(truth_depth).astype(np.float32)
+    p = np.asarray(predicted_depth).astype(np.float32)
+    known = (g > 0) & np.isfinite(g)
+    with np.errstate(divide='ignore', invalid='ignore'):
+        error = np.subtract(p, g, out=p)
+        np.abs(error, out=error)
+        error /= g
+    levels = np.zeros(g.shape, np.uint8)
+    # An error that is NaN is above every tolerance.
+    for tolerance in tolerances:
+        levels += error <= np.float32(tolerance)
+    levels[~known] = len(tolerances)
+    return levels
 
 
 @dataclass(frozen=True)
@@ -44,14 +80,17 @@ class DepthAwareQuality:
     Counts matches over frames for each tolerance.
 
     :param tolerances: greatest |p - g| / g of a pixel that may still be right.
-    :raises ValueError: when there are none.
+    :raises ValueError: when there are none, or one twice.
     """
 
     def __init__(self, classes: Sequence[ClassInfo] = CITYSCAPES,
                  tolerances: Sequence[float] = TOLERANCES,
                  crowds: CrowdRule = 'same_class') -> None:
-        if not tolerances:
-            raise ValueError('no tolerances of depth; give at least one, such as 0.25')
+        if not tolerances or len(set(tolerances)) < len(tolerances):
+            raise ValueError(f'tolerances of depth are {tuple(tolerances)}; give at least one, '
+                             'such as 0.25, and none twice')
+        # Who is within a tolerance is within all that are not below it.
+        self._least_level = {t: sum(other >= t for other in tolerances) for t in tolerances}
         self._by_tolerance = {t: PanopticQuality(classes, crowds) for t in tolerances}
 
     def update(self, truth: NDArray[Any], truth_depth: NDArray[Any], predicted: NDArray[Any],
@@ -70,22 +109,23 @@ class DepthAwareQuality:
         :param judged: (C,) bool, see PanopticQuality.update.
         :raises ValueError: when shapes differ, or a class is not in the table.
         """
-        shapes = [np.shape(a) for a in (truth, truth_depth, predicted, predicted_depth)]
-        if len(set(shapes)) > 1:
-            raise ValueError(f'truth, its depth, prediction and its depth have shapes '
-                             f'{", ".join(map(str, shapes))}; give all at the size of the image')
-        # Depth images of 16-bit integers are unsigned, and would wrap in the difference.
-        g = np.asarray(truth_depth).astype(np.float64)
-        p = np.asarray(predicted_depth).astype(np.float64)
-        known = (g > 0) & np.isfinite(g)
-        error = np.zeros(g.shape)
-        np.divide(np.abs(p - g), g, out=error, where=known)
+        tolerances = tuple(self._by_tolerance)
+        self.add(joint_table(
+            truth, predicted, ignore=ignore,
+            level=depth_levels(truth_depth, predicted_depth, tolerances),
+            levels=len(tolerances) + 1, truth_divisor=truth_divisor,
+            predicted_divisor=predicted_divisor), judged)
+
+    def add(self, table: JointTable, judged: NDArray[np.bool_] | None = None) -> None:
+        """
+        Add one frame that was counted already, or several put side by side.
+
+        :param table: counts by the levels of depth_levels with the same tolerances.
+        :param judged: (C,) bool, see PanopticQuality.update.
+        :raises ValueError: when a class is not in the table of classes.
+        """
         for tolerance, quality in self._by_tolerance.items():
-            # Written so that an error that is NaN is above every tolerance.
-            within = np.where(error <= tolerance, predicted, np.int32(VOID_ID))
-            quality.update(segment_overlaps(
-                truth, within, ignore=ignore, truth_divisor=truth_divisor,
-                predicted_divisor=predicted_divisor), judged)
+            quality.update(table.overlaps(least_level=self._least_level[tolerance]), judged)
 
     def merge(self, other: DepthAwareQuality) -> None:
         """Add the frames that another one counted with the same classes and tolerances."""

@@ -26,6 +26,8 @@ RANGE_EDGES_M = (10.0, 20.0, 40.0)
 # 1.25^3, then the sums of |d|/g, d^2/g, d^2, e^2 and e, with d = p - g.
 _COLUMNS = 10
 
+_BLOCK = 1 << 15
+
 
 @dataclass(frozen=True)
 class DepthErrors:
@@ -106,17 +108,25 @@ class DepthMetrics:
                 f'predicted depth, true depth (and classes) have shapes '
                 f'{", ".join(map(str, shapes))}; give all at the size of the image')
         inside = np.asarray((truth > 0) & (truth <= self.cap_m))
-        # Images of 16-bit integers are unsigned, and would wrap in every difference.
-        p, g = predicted[inside].astype(np.float64), truth[inside].astype(np.float64)
+        p, g = predicted[inside], truth[inside]
         classes, ranges, _ = self._sums.shape
-        group = sum((g > edge for edge in self._edges), np.zeros(len(g), np.intp))
+        near_far = np.zeros(len(g), np.uint8)
+        for edge in self._edges:
+            near_far += g > edge
         if truth_class is None:
-            group += (classes - 1) * ranges
+            known_class: NDArray[Any] = np.array([classes - 1])
         else:
             # Cast before the product: class images are uint8.
-            ids = np.asarray(truth_class)[inside].astype(np.intp)
-            group += np.where((ids >= 0) & (ids < classes - 1), ids, classes - 1) * ranges
-        sums = _sums(p, g, group, classes * ranges)
+            ids = np.asarray(truth_class)[inside]
+            known_class = np.where((ids >= 0) & (ids < classes - 1), ids, classes - 1)
+        group = known_class.astype(np.intp) * ranges + near_far
+        # In blocks that stay in the cache, which is several times faster than all at once.
+        sums = np.zeros((classes * ranges, _COLUMNS))
+        for start in range(0, len(g), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            # Images of 16-bit integers are unsigned, and would wrap in every difference.
+            sums += _sums(p[part].astype(np.float64), g[part].astype(np.float64), group[part],
+                          classes * ranges)
         self._sums += sums.reshape(self._sums.shape)
         if len(g):
             self._images.append(sums.sum(axis=0))
@@ -150,12 +160,17 @@ def _sums(p: NDArray[np.float64], g: NDArray[np.float64], group: NDArray[np.intp
     ratio = p / g
     worst = np.maximum(ratio, g / p)
     # Index 0 is within 1.25, 3 is beyond all three; then from shares of rings to those of discs.
-    ring = sum((worst >= 1.25 ** i for i in (1, 2, 3)), np.zeros(len(p), np.intp))
+    ring = np.zeros(len(p), np.uint8)
+    for i in (1, 2, 3):
+        ring += worst >= 1.25 ** i
     discs = np.bincount(4 * group + ring, minlength=4 * groups).reshape(groups, 4).cumsum(axis=1)
     difference, log_ratio = p - g, np.log(ratio)
     squared = difference ** 2
     weights = (np.abs(difference) / g, squared / g, squared, log_ratio ** 2, log_ratio)
-    columns = [np.bincount(group, weights=w, minlength=groups) for w in weights]
+    # Neighbours mostly are of one group: summed as runs first, there is little left to sort.
+    starts = np.flatnonzero(np.diff(group, prepend=-1))
+    columns = [np.bincount(group[starts], np.add.reduceat(w, starts), groups) for w in weights
+               ] if len(starts) else np.zeros((len(weights), groups))
     return np.column_stack([truths, discs[:, 3], discs[:, :3], *columns])
 
 

@@ -6,7 +6,8 @@ All metrics of a pipeline on a data set, each on the frames whose labels can jud
 - mIoU: frames with semantics.
 - Panoptic quality: frames with instances; things of their instance classes, and stuff where
   there are semantics too. Other thing pixels are crowd.
-- Depth: frames with depth.
+- DPQ and DVPQ: frames with semantics, instances and depth.
+- Depth and the calibration of its uncertainty: frames with depth.
 - Distance: instances with a known depth.
 """
 
@@ -17,34 +18,22 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from ..config import Settings
-from ..labels import CITYSCAPES, ClassInfo, class_of
+from ..errors import ConfigError
+from ..labels import CITYSCAPES, VOID_ID, ClassInfo, class_of
 from ..structures import Frame, GroundTruth, PanopticDepth, Sample
-from .depth_metrics import DEPTH_CAP_M, RANGE_EDGES_M, DepthMetrics, DepthResult
-from .distance_metrics import MIN_INSTANCE_PIXELS, DistanceMetrics, DistanceResult
-from .panoptic_quality import AbsentClasses, CrowdRule, PanopticQuality, PanopticQualityResult
-from .segment_overlaps import segment_overlaps
+from .calibration import Calibration, CalibrationResult
+from .depth_aware_pq import depth_levels
+from .depth_metrics import DepthMetrics, DepthResult
+from .distance_metrics import DistanceMetrics, DistanceResult
+from .panoptic_quality import PanopticQuality, PanopticQualityResult
+from .segment_overlaps import joint_table
 from .semantic_iou import SemanticIou, SemanticIouResult
+from .settings import EvaluationSettings
+from .video_quality import VideoQuality, VideoQualityResult
 
-
-class EvaluationSettings(Settings):
-    """Conventions of the figures; reports name them."""
-
-    absent_classes: AbsentClasses = Field('leave_out', description='classes in no truth and no '
-                                          'prediction: not in a mean, 0 in it, or it is NaN')
-    crowds: CrowdRule = Field('any_class', description='a prediction mostly on thing pixels '
-                              'without a known instance is no false positive if it is of the '
-                              'same class, of any class, or there are no crowds')
-    min_truth_share: float = Field(0.001, ge=0, le=1, description='classes with less of the '
-                                   'labelled pixels are not in the mIoU')
-    depth_cap_m: float = Field(DEPTH_CAP_M, gt=0, allow_inf_nan=False, description='true depths '
-                               'beyond it do not count')
-    range_edges_m: tuple[float, ...] = Field(RANGE_EDGES_M, description='limits between the '
-                                             'groups of errors by distance')
-    min_instance_pixels: int = Field(MIN_INSTANCE_PIXELS, ge=1, description='smaller instances '
-                                     'have no distance error')
+# A look-up is several times faster than the division of millions of ids.
+_CLASS_OF_ID = class_of(np.arange(VOID_ID + 1))
 
 
 @dataclass(frozen=True)
@@ -56,6 +45,7 @@ class FrameCounts:
     instances: int = 0
     depth: int = 0
     distance: int = 0
+    depth_aware: int = 0
 
     def __add__(self, other: FrameCounts) -> FrameCounts:
         return FrameCounts(*(getattr(self, name) + getattr(other, name)
@@ -73,8 +63,10 @@ class EvaluationResult:
     frames: FrameCounts
     instances: int
     panoptic: PanopticQualityResult
+    video: VideoQualityResult
     semantic: SemanticIouResult
     depth: DepthResult
+    calibration: CalibrationResult
     distance: DistanceResult
     classes: tuple[ClassInfo, ...]
     settings: EvaluationSettings
@@ -82,7 +74,7 @@ class EvaluationResult:
 
 class Evaluator:
     """
-    Takes results one by one; evaluators of parts of a data set can be merged.
+    Takes results one by one; evaluators of parts of a data set can be merged, in its order.
 
     :param classes: the table of truth and prediction; a class id is a row of it.
     """
@@ -93,44 +85,61 @@ class Evaluator:
         self.classes = tuple(classes)
         edges = self.settings.range_edges_m
         self._panoptic = PanopticQuality(self.classes, self.settings.crowds)
+        self._video = VideoQuality(self.classes, self.settings.tolerances, self.settings.crowds,
+                                   self.settings.windows)
         self._semantic = SemanticIou(self.classes)
         self._depth = DepthMetrics(self.classes, self.settings.depth_cap_m, edges)
+        self._calibration = Calibration(self.settings.depth_cap_m)
         self._distance = DistanceMetrics(self.settings.min_instance_pixels, edges)
         self._frames = FrameCounts()
 
-    def add(self, truth: GroundTruth, predicted: PanopticDepth) -> None:
+    def add(self, truth: GroundTruth, predicted: PanopticDepth, sequence: str = '') -> None:
         """
-        Add one frame.
+        Add one frame: the next of its sequence, or the first of another one.
 
+        :param sequence: see Sample.sequence.
         :raises ValueError: when truth and prediction differ in size, or a class is not in the
             table; the message names the frame.
         """
         try:
-            self._add(truth, predicted)
+            if truth.panoptic is not None:
+                self._add_labels(truth, truth.panoptic, predicted, sequence)
+            if truth.depth is not None:
+                self._add_depth(truth, truth.depth, predicted)
         except ValueError as error:
             raise ValueError(f'frame {predicted.name!r}: {error}') from error
+        self._frames += FrameCounts(all=1)
 
-    def _add(self, truth: GroundTruth, predicted: PanopticDepth) -> None:
-        has_distance = truth.panoptic is not None and bool(truth.instance_depth_m)
-        if truth.panoptic is not None:
-            overlaps = segment_overlaps(
-                truth.panoptic, predicted.panoptic, ignore=truth.ignore,
-                unlabelled_is_void=truth.has_semantics,
-                predicted_divisor=predicted.label_divisor)
-            if truth.has_semantics:
-                self._semantic.update(overlaps)
-            if truth.instance_classes:
-                self._panoptic.update(overlaps, self._judged(truth))
-            if has_distance:
-                self._distance.update(overlaps, truth.instance_depth_m, {
-                    d.segment.panoptic_id: d.depth_m for d in predicted.distances})
-        if truth.depth is not None:
-            classes = None if truth.panoptic is None else class_of(truth.panoptic)
-            self._depth.update(predicted.depth, truth.depth, classes)
+    def _add_labels(self, truth: GroundTruth, panoptic: NDArray[np.int32],
+                    predicted: PanopticDepth, sequence: str) -> None:
+        has_instances, has_distance = bool(truth.instance_classes), bool(truth.instance_depth_m)
+        depth = truth.depth if truth.has_semantics and has_instances else None
+        tolerances = self.settings.tolerances
+        table = joint_table(
+            panoptic, predicted.panoptic, ignore=truth.ignore,
+            level=None if depth is None else depth_levels(depth, predicted.depth, tolerances),
+            levels=len(tolerances) + 1, predicted_divisor=predicted.label_divisor)
+        overlaps = table.overlaps(unlabelled_is_void=truth.has_semantics)
+        if truth.has_semantics:
+            self._semantic.update(overlaps)
+        if has_instances:
+            self._panoptic.update(overlaps, self._judged(truth))
+        if depth is not None:
+            self._video.add(table, self._judged(truth), sequence)
+        if has_distance:
+            self._distance.update(overlaps, truth.instance_depth_m, {
+                d.segment.panoptic_id: d.depth_m for d in predicted.distances})
         self._frames += FrameCounts(
-            all=1, semantics=int(truth.panoptic is not None and truth.has_semantics),
-            instances=int(truth.panoptic is not None and bool(truth.instance_classes)),
-            depth=int(truth.depth is not None), distance=int(has_distance))
+            semantics=int(truth.has_semantics), instances=int(has_instances),
+            distance=int(has_distance), depth_aware=int(depth is not None))
+
+    def _add_depth(self, truth: GroundTruth, depth: NDArray[np.float32],
+                   predicted: PanopticDepth) -> None:
+        classes = None if truth.panoptic is None else _CLASS_OF_ID.take(
+            truth.panoptic, mode='clip')
+        self._depth.update(predicted.depth, depth, classes)
+        self._calibration.update(predicted.depth, depth, predicted.panoptic, predicted.segments)
+        self._frames += FrameCounts(depth=1)
 
     def _judged(self, truth: GroundTruth) -> NDArray[np.bool_]:
         """(C,) bool classes of which the truth holds every segment."""
@@ -139,7 +148,9 @@ class Evaluator:
 
     def merge(self, other: Evaluator) -> None:
         """
-        Add the frames of another evaluator.
+        Add the frames of another evaluator: for the windows of DVPQ, the part that follows.
+
+        A sequence may go on from one part to the next.
 
         :raises ValueError: when it has other settings or classes.
         """
@@ -147,8 +158,10 @@ class Evaluator:
             raise ValueError('evaluators have different settings or classes; '
                              'give the parts of a data set the same ones')
         self._panoptic.merge(other._panoptic)
+        self._video.merge(other._video)
         self._semantic.merge(other._semantic)
         self._depth.merge(other._depth)
+        self._calibration.merge(other._calibration)
         self._distance.merge(other._distance)
         self._frames += other._frames
 
@@ -159,9 +172,26 @@ class Evaluator:
         instances = (panoptic.true_positives + panoptic.false_negatives)[things].sum()
         return EvaluationResult(
             frames=self._frames, instances=int(instances), panoptic=panoptic,
+            video=self._video.result(self.settings.absent_classes),
             semantic=self._semantic.result(self.settings.min_truth_share),
-            depth=self._depth.result(), distance=self._distance.result(),
-            classes=self.classes, settings=self.settings)
+            depth=self._depth.result(), calibration=self._calibration.result(),
+            distance=self._distance.result(), classes=self.classes, settings=self.settings)
+
+
+def require_same_classes(model: Sequence[ClassInfo], data: Sequence[ClassInfo],
+                         model_name: str, data_name: str) -> None:
+    """
+    Check that class ids mean the same in a prediction and in the truth.
+
+    :raises ConfigError: when names, their order or what is a thing differ.
+    """
+    tables = [[(c.name, c.is_thing) for c in table] for table in (model, data)]
+    if tables[0] != tables[1]:
+        texts = [', '.join(f'{name} (thing)' if is_thing else name for name, is_thing in table)
+                 for table in tables]
+        raise ConfigError(
+            f'{model_name} has other classes than {data_name}: {texts[0]}; not {texts[1]}; '
+            'evaluate it on a data set with its classes, in their order')
 
 
 def evaluate(pipeline: Callable[[Frame], PanopticDepth], samples: Iterable[Sample],
@@ -176,7 +206,7 @@ def evaluate(pipeline: Callable[[Frame], PanopticDepth], samples: Iterable[Sampl
     """
     evaluator = Evaluator(settings, classes)
     for done, sample in enumerate(samples, 1):
-        evaluator.add(sample.truth, pipeline(sample.frame))
+        evaluator.add(sample.truth, pipeline(sample.frame), sample.sequence)
         if progress is not None:
             progress(done, sample.frame.name)
     return evaluator.result()

@@ -11,16 +11,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..io.atomic import make_folder, write_atomic
-from .depth_metrics import DepthErrors
-from .distance_metrics import DistanceErrors
+from .depth_aware_pq import DepthAwareQualityResult
 from .evaluate import EvaluationResult
+from .panoptic_quality import PanopticQualityResult
+from .report_tables import GROUPS, tables
 
 _ABSENT = {
     'leave_out': 'classes in no truth and no prediction are left out of means',
@@ -33,44 +32,48 @@ _CROWDS = {
                  'ignored',
     'none': 'thing pixels without an instance number are one more instance',
 }
-
-
-@dataclass(frozen=True)
-class Table:
-    """Cells of text under a header; the first column is of words, the others are of figures."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-def tables(result: EvaluationResult) -> list[Table]:
-    """Summary, then figures by class and by range, for any way of showing them."""
-    return [_summary(result), _by_class(result), _by_range(result)]
+_VIDEO = ('DVPQ: over windows of k = {} consecutive frames of a sequence; mean over k. For k > 1 '
+          'an instance must keep its id from frame to frame: single-image models do not track, so '
+          'their figures for k > 1 say little of the segmentation.')
 
 
 def conventions(result: EvaluationResult) -> list[str]:
     """What has to be known to compare the figures with those of others."""
     settings = result.settings
+    tolerances = ', '.join(f'{t:g}' for t in settings.tolerances)
     return [
         f'PQ: {_ABSENT[settings.absent_classes]}; {_CROWDS[settings.crowds]}.',
+        f'DPQ: frames with semantics, instances and depth; predicted pixels with '
+        f'|p - g| / g > lambda are void, those without a true depth stay; mean over lambda = '
+        f'{tolerances}.',
+        *([_VIDEO.format(', '.join(map(str, settings.windows)))]
+          if max(settings.windows) > 1 else []),
         f'mIoU: classes with at least {100 * settings.min_truth_share:g} % of the labelled '
         'pixels; a predicted void is a miss.',
         f'Depth: pixels with 0 < truth <= {settings.depth_cap_m:g} m; pixels without a predicted '
         'depth are counted as missing and are in no other figure.',
+        'Uncertainty: the error of log depth is expected to have a Laplace distribution; the '
+        'calibration error is the mean of |observed - expected| over 5 %, 10 % .. 95 %.',
         f'Distance: true instances of at least {settings.min_instance_pixels} px with a known '
         'depth, matched by a prediction of the same class with IoU > 0.5; error of the median '
         'depth (Z) relative to that of the visible surface.',
     ]
 
 
-def to_markdown(result: EvaluationResult, title: str = 'Evaluation') -> str:
-    """The report as a Markdown page."""
+def to_markdown(result: EvaluationResult, title: str = 'Evaluation',
+                plots: Sequence[str] = ()) -> str:
+    """
+    Make a Markdown page of the report.
+
+    :param plots: names of pictures in its folder, which it shows.
+    """
     lines = [f'# {title}', '']
     for table in tables(result):
         rule = ('---', *('---:' for _ in table.header[1:]))
         lines += [f'## {table.title}', '']
         lines += [f'| {" | ".join(row)} |' for row in (table.header, rule, *table.rows)] + ['']
+    for name in plots:
+        lines += [f'![{Path(name).stem.replace("_", " ")}]({name})', '']
     return '\n'.join([*lines, '## Conventions', '',
                       *(f'- {line}' for line in conventions(result)), ''])
 
@@ -91,20 +94,31 @@ def to_text(result: EvaluationResult, title: str = 'Evaluation') -> str:
 
 def to_dict(result: EvaluationResult) -> dict[str, Any]:
     """The report as plain values for JSON; what is not known is None."""
-    panoptic, semantic, depth = result.panoptic, result.semantic, result.depth
+    semantic, depth, video = result.semantic, result.depth, result.video
     names = [c.name for c in result.classes]
 
     def of_classes(values: Any) -> dict[str, Any]:
         return dict(zip(names, values.tolist(), strict=True))
 
+    def quality(found: PanopticQualityResult) -> dict[str, Any]:
+        return {**{group: asdict(getattr(found, group)) for group in GROUPS},
+                'by_class': {name: of_classes(getattr(found, name)) for name in (
+                    'pq', 'sq', 'rq', 'true_positives', 'false_positives', 'false_negatives',
+                    'frames')}}
+
+    def depth_aware(k: int, found: DepthAwareQualityResult) -> dict[str, Any]:
+        return {'frames': k, 'windows': video.windows[k],
+                **{group: getattr(found, group) for group in GROUPS},
+                'by_tolerance': [{'tolerance': t, **quality(part)}
+                                 for t, part in found.by_tolerance.items()]}
+
     report = {
         'frames': asdict(result.frames),
         'instances': result.instances,
-        'panoptic_quality': {
-            **{name: asdict(getattr(panoptic, name)) for name in ('all', 'things', 'stuff')},
-            'by_class': {name: of_classes(getattr(panoptic, name)) for name in (
-                'pq', 'sq', 'rq', 'true_positives', 'false_positives', 'false_negatives',
-                'frames')}},
+        'panoptic_quality': quality(result.panoptic),
+        'depth_aware_quality': {
+            **{group: getattr(video, group) for group in GROUPS},
+            'by_window': [depth_aware(k, found) for k, found in video.by_window.items()]},
         'semantic': {
             'miou': semantic.mean, 'classes_counted': int(semantic.counted.sum()),
             'pixel_accuracy': semantic.pixel_accuracy,
@@ -115,6 +129,10 @@ def to_dict(result: EvaluationResult) -> dict[str, Any]:
             'images': depth.images,
             'by_range': _by_limits(depth.by_range),
             'by_class': {names[i]: asdict(errors) for i, errors in depth.by_class.items()}},
+        'calibration': {
+            **asdict(result.calibration),
+            'coverage': [{'expected': q, 'observed': share}
+                         for q, share in result.calibration.coverage.items()]},
         'distance': {
             'all': asdict(result.distance.all),
             'by_range': _by_limits(result.distance.by_range),
@@ -127,113 +145,21 @@ def to_dict(result: EvaluationResult) -> dict[str, Any]:
     return plain
 
 
-def write_report(result: EvaluationResult, folder: Path, title: str = 'Evaluation') -> list[Path]:
+def write_report(result: EvaluationResult, folder: Path, title: str = 'Evaluation',
+                 plots: Sequence[Path] = ()) -> list[Path]:
     """
     Write ``evaluation.json`` and ``evaluation.md`` into a folder, which is made.
 
+    :param plots: pictures that were written into it before, which the page shows.
     :returns: their paths.
     :raises ConfigError: when they cannot be written.
     """
     make_folder(folder)
     texts = {'evaluation.json': json.dumps(to_dict(result), indent=2, allow_nan=False) + '\n',
-             'evaluation.md': to_markdown(result, title)}
+             'evaluation.md': to_markdown(result, title, [path.name for path in plots])}
     for name, text in texts.items():
         write_atomic(folder / name, text.encode())
     return [folder / name for name in texts]
-
-
-def _summary(result: EvaluationResult) -> Table:
-    frames, panoptic, distance = result.frames, result.panoptic, result.distance.all
-    semantic, depth = result.semantic, result.depth
-    on_instances = f'{frames.instances} frames, {result.instances} instances'
-    rows: list[tuple[str, str, str]] = []
-    for group in ('all', 'things', 'stuff'):
-        quality = getattr(panoptic, group)
-        rows.append((
-            f'PQ / SQ / RQ {group}',
-            ' / '.join(_percent(v) for v in (quality.pq, quality.sq, quality.rq)),
-            f'{on_instances}, {quality.class_count} classes'))
-    rows.append(('mIoU', _percent(semantic.mean),
-                 f'{frames.semantics} frames, {int(semantic.counted.sum())} classes'))
-    for name, errors in (('over pixels', depth.pooled), ('mean of images', depth.per_image)):
-        on_depth = f'{depth.images} frames, {errors.pixels} px'
-        rows += [
-            (f'absRel, {name}', _figure(errors.abs_rel), on_depth),
-            (f'sqRel, {name}', _figure(errors.sq_rel_m, ' m'), on_depth),
-            (f'RMSE, {name}', _figure(errors.rmse_m, ' m'), on_depth),
-            (f'RMSElog, {name}', _figure(errors.rmse_log), on_depth),
-            (f'delta1 / 2 / 3, {name}', ' / '.join(
-                _percent(v) for v in (errors.delta1, errors.delta2, errors.delta3)), on_depth),
-            (f'SILog, {name}', _figure(errors.si_log), on_depth),
-        ]
-    rows += [
-        ('pixels without a depth', _percent(depth.pooled.missing_share),
-         f'{depth.images} frames, {depth.pooled.pixels} px'),
-        ('distance error, median', _percent(distance.median_rel),
-         f'{distance.measured} instances in {frames.distance} frames'),
-        ('instances matched', _percent(distance.matched_share),
-         f'{distance.instances} instances in {frames.distance} frames'),
-    ]
-    return Table(f'Summary of {frames.all} frames', ('figure', 'value', 'measured on'),
-                 tuple(rows))
-
-
-def _by_class(result: EvaluationResult) -> Table:
-    panoptic, semantic = result.panoptic, result.semantic
-    header = ('class', 'PQ', 'SQ', 'RQ', 'TP', 'FP', 'FN', 'IoU', 'share of pixels',
-              *_ERROR_HEADER)
-    rows = []
-    for info in result.classes:
-        i = info.class_id
-        depth = result.depth.by_class.get(i)
-        distance = result.distance.by_class.get(i)
-        quality = [panoptic.pq[i], panoptic.sq[i], panoptic.rq[i]]
-        if np.isnan([*quality, semantic.iou[i]]).all() and not (depth or distance):
-            continue
-        counts = (panoptic.true_positives, panoptic.false_positives, panoptic.false_negatives)
-        rows.append((
-            info.name, *(_percent(v) for v in quality),
-            *(str(c[i]) if panoptic.frames[i] else '-' for c in counts),
-            _percent(semantic.iou[i]), _percent(semantic.truth_share[i], 2),
-            *_errors(depth, distance)))
-    return Table('By class', header, tuple(rows))
-
-
-def _by_range(result: EvaluationResult) -> Table:
-    depth, distance = result.depth.by_range, result.distance.by_range
-    near = sorted({limits[0] for limits in (*depth, *distance)})
-    # The last group ends at the cap for depth, and nowhere for instances.
-    rows = [(_limits(start, end), *_errors(
-        next((v for k, v in depth.items() if k[0] == start), None),
-        next((v for k, v in distance.items() if k[0] == start), None)))
-        for start, end in zip(near, [*near[1:], math.inf], strict=True)]
-    return Table('By true depth', ('metres', *_ERROR_HEADER), tuple(rows))
-
-
-_ERROR_HEADER = ('depth px', 'absRel', 'RMSE m', 'delta1', 'instances', 'matched', 'distance '
-                 'error, median', 'distance bias')
-
-
-def _errors(depth: DepthErrors | None, distance: DistanceErrors | None) -> tuple[str, ...]:
-    """Cells under _ERROR_HEADER."""
-    dense = ('-',) * 4 if depth is None else (
-        str(depth.pixels), _figure(depth.abs_rel), _figure(depth.rmse_m), _percent(depth.delta1))
-    sparse = ('-',) * 4 if distance is None else (
-        str(distance.instances), str(distance.matched), _percent(distance.median_rel),
-        _percent(distance.bias_rel))
-    return (*dense, *sparse)
-
-
-def _percent(value: float, digits: int = 1) -> str:
-    return '-' if math.isnan(value) else f'{100 * value:.{digits}f} %'
-
-
-def _figure(value: float, unit: str = '') -> str:
-    return '-' if math.isnan(value) else f'{value:.4f}{unit}'
-
-
-def _limits(near: float, far: float) -> str:
-    return f'> {near:g}' if math.isinf(far) else f'{near:g} to {far:g}'
 
 
 def _by_limits(groups: dict[tuple[float, float], Any]) -> list[dict[str, Any]]:

@@ -3,12 +3,14 @@
 """
 How the segments of a prediction lie on those of the truth.
 
-One count per frame, which panoptic quality, IoU of classes and matches for distances share.
+One count per frame, which panoptic quality at every tolerance of depth, IoU of classes and matches
+for distances share. Counts of frames whose ids go on can be put together without their pixels.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -77,31 +79,96 @@ class SegmentOverlaps:
                     f'pixels without a class with {VOID_ID}')
 
 
-def segment_overlaps(
-        truth: NDArray[Any], predicted: NDArray[Any], *,
-        ignore: NDArray[np.bool_] | None = None, unlabelled_is_void: bool = True,
-        truth_divisor: int = LABEL_DIVISOR,
-        predicted_divisor: int = LABEL_DIVISOR) -> SegmentOverlaps:
+@dataclass(frozen=True)
+class JointTable:
     """
-    Count the pixels of every pair of segments.
+    Pixel counts of the pairs of ids that share pixels; each pair may have several entries.
+
+    :param truth_key: (N,) int64 twice the panoptic id of the truth, plus 1 where it is ignored.
+    :param predicted_id: (N,) int64 panoptic ids.
+    :param pixels: (N, L) int64, by the level of the pixels.
+    """
+
+    truth_key: NDArray[np.int64]
+    predicted_id: NDArray[np.int64]
+    pixels: NDArray[np.int64]
+    truth_divisor: int
+    predicted_divisor: int
+
+    def overlaps(self, *, least_level: int = 0,
+                 unlabelled_is_void: bool = True) -> SegmentOverlaps:
+        """
+        Overlaps of all pairs of segments.
+
+        :param least_level: predicted pixels below it are void.
+        :param unlabelled_is_void: truth pixels of VOID_ID may be anything. False where it is
+            known that they are at least none of the instances that are judged.
+        """
+        kept, dropped = (part.sum(axis=1) for part in (
+            self.pixels[:, least_level:], self.pixels[:, :least_level]))
+        left, right = kept > 0, dropped > 0
+        predicted = np.concatenate([
+            self.predicted_id[left], np.full(int(right.sum()), VOID_ID, np.int64)])
+        truth_keys, rows = np.unique(
+            np.concatenate([self.truth_key[left], self.truth_key[right]]), return_inverse=True)
+        predicted_id, columns = np.unique(predicted, return_inverse=True)
+        pixels = _count(rows * len(predicted_id) + columns,
+                        len(truth_keys) * len(predicted_id),
+                        np.concatenate([kept[left], dropped[right]]))
+
+        truth_id, ignored = truth_keys // 2, truth_keys % 2 == 1
+        truth_class, truth_instance = _split(truth_id, self.truth_divisor)
+        predicted_class, predicted_instance = _split(predicted_id, self.predicted_divisor)
+        return SegmentOverlaps(
+            truth_id=truth_id, truth_class=truth_class, truth_instance=truth_instance,
+            truth_void=ignored | ((truth_class == VOID_CLASS) & unlabelled_is_void),
+            predicted_id=predicted_id, predicted_class=predicted_class,
+            predicted_instance=predicted_instance,
+            pixels=pixels.reshape(len(truth_keys), len(predicted_id)))
+
+
+def side_by_side(tables: Sequence[JointTable]) -> JointTable:
+    """
+    Make one table of several frames, as if they were one image: equal ids are one segment.
+
+    :raises ValueError: when there are none, or their divisors differ.
+    """
+    divisors = {(t.truth_divisor, t.predicted_divisor) for t in tables}
+    if len(divisors) != 1:
+        raise ValueError(f'frames with label divisors {sorted(divisors)} cannot be put side by '
+                         'side; give at least one frame, and all with the same divisors')
+    if len(tables) == 1:
+        return tables[0]
+    return replace(
+        tables[0], truth_key=np.concatenate([t.truth_key for t in tables]),
+        predicted_id=np.concatenate([t.predicted_id for t in tables]),
+        pixels=np.concatenate([t.pixels for t in tables]))
+
+
+def joint_table(
+        truth: NDArray[Any], predicted: NDArray[Any], *,
+        ignore: NDArray[np.bool_] | None = None, level: NDArray[np.uint8] | None = None,
+        levels: int = 1, truth_divisor: int = LABEL_DIVISOR,
+        predicted_divisor: int = LABEL_DIVISOR) -> JointTable:
+    """
+    Count the pixels of every pair of ids and every level.
 
     :param truth, predicted: arrays of integers of any one shape, class id * divisor + instance
         id, VOID_ID where void.
     :param ignore: bool of that shape; these pixels are void in the truth whatever their id.
-    :param unlabelled_is_void: truth pixels of VOID_ID may be anything. False where it is known
-        that they are at least none of the instances that are judged.
+    :param level: uint8 of that shape, 0..levels - 1.
     :raises ValueError: when shapes differ, nothing is in them, or the ids are no integers.
     """
     arrays = [_ids('truth', truth), _ids('prediction', predicted)]
     if ignore is not None:
         arrays.append(np.asarray(ignore, dtype=np.bool_))
-    shapes = [a.shape for a in arrays]
+    shapes = [a.shape for a in (*arrays, *([] if level is None else [level]))]
     if len(set(shapes)) > 1 or not arrays[0].size:
         raise ValueError(
-            f'truth, prediction (and ignore) have shapes {", ".join(map(str, shapes))}; give '
+            f'truth, prediction (ignore, levels) have shapes {", ".join(map(str, shapes))}; give '
             'non-empty ones of one shape, the result at the size of the image')
 
-    # Labels come in long runs along a row: all that follows sees tens of thousands of runs in
+    # Labels come in long runs along a row: all but the levels sees tens of thousands of runs in
     # place of millions of pixels, and ids of any size cost the same.
     flat = [a.ravel() for a in arrays]
     changes = flat[0][1:] != flat[0][:-1]
@@ -114,20 +181,44 @@ def segment_overlaps(
 
     # The ignored part of a segment gets a row of its own.
     truth_keys, truth_rows = np.unique(2 * truth_runs + ignored_runs, return_inverse=True)
-    predicted_id, predicted_rows = np.unique(predicted_runs, return_inverse=True)
-    shape = (len(truth_keys), len(predicted_id))
-    # The counts pass through float64, which is exact up to 2**53 pixels.
-    pixels = np.bincount(truth_rows * shape[1] + predicted_rows, weights=lengths,
-                         minlength=shape[0] * shape[1]).astype(np.int64).reshape(shape)
+    predicted_ids, predicted_rows = np.unique(predicted_runs, return_inverse=True)
+    pairs = truth_rows * len(predicted_ids) + predicted_rows
+    count = len(truth_keys) * len(predicted_ids)
+    if level is None:
+        pixels = _count(pairs * levels, count * levels, lengths)
+    else:
+        keys = np.repeat(pairs * levels, lengths)
+        keys += level.ravel()
+        pixels = np.bincount(keys, minlength=count * levels)
+    pixels = pixels.reshape(count, levels)
+    found = np.flatnonzero(pixels.any(axis=1))
+    return JointTable(
+        truth_keys[found // len(predicted_ids)], predicted_ids[found % len(predicted_ids)],
+        pixels[found], truth_divisor, predicted_divisor)
 
-    truth_id, ignored = truth_keys // 2, truth_keys % 2 == 1
-    truth_class, truth_instance = _split(truth_id, truth_divisor)
-    predicted_class, predicted_instance = _split(predicted_id, predicted_divisor)
-    return SegmentOverlaps(
-        truth_id=truth_id, truth_class=truth_class, truth_instance=truth_instance,
-        truth_void=ignored | ((truth_class == VOID_CLASS) & unlabelled_is_void),
-        predicted_id=predicted_id, predicted_class=predicted_class,
-        predicted_instance=predicted_instance, pixels=pixels)
+
+def segment_overlaps(
+        truth: NDArray[Any], predicted: NDArray[Any], *,
+        ignore: NDArray[np.bool_] | None = None, unlabelled_is_void: bool = True,
+        truth_divisor: int = LABEL_DIVISOR,
+        predicted_divisor: int = LABEL_DIVISOR) -> SegmentOverlaps:
+    """
+    Count the pixels of every pair of segments.
+
+    For the parameters see joint_table and JointTable.overlaps.
+
+    :raises ValueError: when shapes differ, nothing is in them, or the ids are no integers.
+    """
+    return joint_table(truth, predicted, ignore=ignore, truth_divisor=truth_divisor,
+                       predicted_divisor=predicted_divisor).overlaps(
+                           unlabelled_is_void=unlabelled_is_void)
+
+
+def _count(keys: NDArray[np.int64], count: int,
+           weights: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(count,) int64 sums of integer weights by key."""
+    # They pass through float64, which is exact up to 2**53 pixels.
+    return np.bincount(keys, weights=weights, minlength=count).astype(np.int64)
 
 
 def _ids(name: str, ids: NDArray[Any]) -> NDArray[Any]:

@@ -11,6 +11,7 @@ A pixel of the PNG holds the id of its segment as R + 256 G + 65536 B, 0 is void
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,11 @@ def bounding_boxes(index: NDArray[np.integer[Any]], count: int) -> NDArray[np.in
 
 
 def segments_info(result: PanopticDepth) -> list[dict[str, Any]]:
-    """COCO's segments_info of a result, area and box taken from its pixels."""
+    """
+    COCO's segments_info of a result, area and box taken from its pixels.
+
+    It goes beyond COCO in ``score`` and, where the model says it, ``log_depth_scale``.
+    """
     ids = [segment.panoptic_id for segment in result.segments]
     rows = np.full(1 << 16, len(ids), np.uint16)
     rows[ids] = np.arange(len(ids), dtype=np.uint16)
@@ -95,6 +100,8 @@ def segments_info(result: PanopticDepth) -> list[dict[str, Any]]:
         'bbox': [int(value) for value in box],
         'iscrowd': 0,
         'score': round(float(segment.score), 6),
+        **({'log_depth_scale': round(float(segment.log_depth_scale), 6)}
+           if math.isfinite(segment.log_depth_scale) else {}),
     } for segment, area, box in zip(result.segments, areas, boxes, strict=False) if area]
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -16,10 +17,9 @@ from panoptic_depth_core.evaluation.benchmark import (
     BenchmarkResult,
     Timing,
     benchmark,
-    machine,
     street_image,
-    versions,
 )
+from panoptic_depth_core.evaluation.machine import cores, machine, versions
 from panoptic_depth_core.inference.pipeline import STEPS
 from panoptic_depth_core.structures import Frame, Intrinsics
 
@@ -102,5 +102,6 @@ def test_street_image():
 
 
 def test_machine_and_versions():
-    assert machine()['cpu'] and int(machine()['cores'].split()[0]) >= 1
+    assert machine()['cpu'] and machine()['cores'] == f'{cores()} cores'
+    assert 1 <= cores() <= os.cpu_count()
     assert {'python', 'numpy', 'onnxruntime'} <= versions().keys()

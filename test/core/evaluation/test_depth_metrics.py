@@ -147,6 +147,22 @@ def test_against_plain_formulas_and_scale(seed: int, factor: float) -> None:
     assert scaled.si_log == pytest.approx(errors.si_log)
 
 
+def test_agrees_with_torchmetrics() -> None:
+    torch = pytest.importorskip('torch')
+    regression = pytest.importorskip('torchmetrics.regression')
+    rng = np.random.default_rng(4)
+    g = rng.uniform(0.5, 79, (3, 20, 30))
+    p = g * rng.lognormal(0, 0.3, g.shape)
+    errors = measure(*zip(p, g, strict=True)).pooled
+    pairs = [torch.from_numpy(a).flatten() for a in (p, g)]
+    expected = {
+        'abs_rel': regression.MeanAbsolutePercentageError()(*pairs),
+        'rmse_m': regression.MeanSquaredError(squared=False)(*pairs),
+        'rmse_log': regression.MeanSquaredError(squared=False)(*(a.log() for a in pairs))}
+    for name, value in expected.items():
+        assert getattr(errors, name) == pytest.approx(float(value), rel=1e-5)
+
+
 def test_merged_parts_are_the_whole() -> None:
     rng = np.random.default_rng(2)
     images = [rng.uniform(1, 90, (2, 5, 4)) for _ in range(3)]

@@ -9,17 +9,19 @@ import math
 
 import numpy as np
 import pytest
+from golden_metrics import each_golden_metric, published
 from panoptic_depth_core.config import parse_settings
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.evaluate import (
-    EvaluationSettings,
     Evaluator,
     FrameCounts,
     evaluate,
+    require_same_classes,
 )
 from panoptic_depth_core.evaluation.report import to_dict
+from panoptic_depth_core.evaluation.settings import EvaluationSettings, convention
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID
-from panoptic_depth_core.structures import GroundTruth, Sample
+from panoptic_depth_core.structures import GroundTruth, Intrinsics, PanopticDepth, Sample
 
 CAR, ROAD, SKY = CLASS_ID['car'], CLASS_ID['road'], CLASS_ID['sky']
 PERSON, TRUCK = CLASS_ID['person'], CLASS_ID['truck']
@@ -27,7 +29,8 @@ PERSON, TRUCK = CLASS_ID['person'], CLASS_ID['truck']
 
 def test_a_perfect_pipeline_on_partial_labels(samples, perfect) -> None:
     result = evaluate(perfect, samples)
-    assert result.frames == FrameCounts(all=4, semantics=2, instances=2, depth=2, distance=1)
+    assert result.frames == FrameCounts(all=4, semantics=2, instances=2, depth=2, distance=1,
+                                        depth_aware=1)
     assert result.instances == 4
     assert result.panoptic.all.pq == 1
     assert result.panoptic.all.class_count == 3
@@ -119,7 +122,7 @@ def test_progress_and_errors_name_the_frame(samples, perfect, result_of) -> None
         found = perfect(frame)
         return dataclasses.replace(found, panoptic=found.panoptic[:-1], depth=found.depth[:-1])
 
-    with pytest.raises(ValueError, match=r"frame 'frame0': truth, prediction .* \(20, 40\), \(19"):
+    with pytest.raises(ValueError, match=r"frame 'frame0': true depth .* \(20, 40\), \(19"):
         evaluate(cropped, samples)
     with pytest.raises(ValueError, match=r"frame 'frame3': predicted depth, true depth"):
         evaluate(cropped, samples[3:])
@@ -133,6 +136,74 @@ def test_merged_evaluators_are_one(samples, faulty) -> None:
     assert to_dict(parts[0].result()) == to_dict(evaluate(faulty, samples))
     with pytest.raises(ValueError, match='different settings or classes'):
         parts[0].merge(Evaluator(EvaluationSettings(depth_cap_m=50)))
+
+
+def test_sequences_that_go_on_in_the_next_part(samples, faulty) -> None:
+    settings = EvaluationSettings(windows=(1, 3))
+    frames = [dataclasses.replace(samples[0], sequence=name) for name in 'aaaabbb']
+    parts = [Evaluator(settings), Evaluator(settings)]
+    for i, sample in enumerate(frames):
+        parts[i > 1].add(sample.truth, faulty(sample.frame), sample.sequence)
+    parts[0].merge(parts[1])
+    result = parts[0].result()
+    assert result.video.windows == {1: 7, 3: 3}
+    assert result.frames.depth_aware == 7
+    whole = evaluate(faulty, frames, settings)
+    assert result.video.by_window[3].all == pytest.approx(whole.video.by_window[3].all)
+    assert 0 < whole.video.all < 1
+
+
+def test_dpq_needs_semantics_instances_and_depth(samples, perfect) -> None:
+    assert evaluate(perfect, samples).video.windows == {1: 1}
+    assert evaluate(perfect, samples[1:]).video.windows == {1: 0}
+
+
+@each_golden_metric
+def test_the_published_convention_is_that_of_the_published_evaluation(path) -> None:
+    """As frames of a data set, PQ and DPQ are the golden ones."""
+    golden = np.load(path)
+    evaluator = Evaluator(convention('published', windows=(1,)))
+    things = tuple(c.class_id for c in CITYSCAPES if c.is_thing)
+    for key in (k.removeprefix('gt_') for k in golden.files if k.startswith('gt_')):
+        stored = golden[f'gtd_{key}'].astype(np.float32)
+        truth = GroundTruth(published(golden[f'gt_{key}']), True, things,
+                            depth=np.where(stored > 0, stored / 256, np.nan))
+        evaluator.add(truth, PanopticDepth(
+            published(golden[f'pred_{key}']).astype(np.uint16),
+            golden[f'predd_{key}'].astype(np.float32) / np.float32(256), (), (),
+            Intrinsics.from_fov(70, 8, 8), 1000))
+    result = evaluator.result()
+    groups = ('all', 'things', 'stuff')
+    np.testing.assert_allclose([100 * getattr(result.panoptic, g).pq for g in groups],
+                               golden['avg/-1'], atol=1e-6)
+    found = result.video.by_window[1].by_tolerance
+    for tolerance, quality in found.items():
+        np.testing.assert_allclose([100 * getattr(quality, g).pq for g in groups],
+                                   golden[f'avg/{tolerance:g}'], atol=1e-6)
+    mean = np.mean([golden[f'avg/{t:g}'] for t in found], axis=0)
+    np.testing.assert_allclose([100 * getattr(result.video, g) for g in groups], mean, atol=1e-6)
+
+
+def test_conventions_have_names() -> None:
+    assert convention('ours') == EvaluationSettings()
+    assert convention('ours').absent_classes == 'leave_out'
+    assert convention('official').absent_classes == 'nan'
+    as_published = convention('published', windows=(1, 2))
+    assert (as_published.absent_classes, as_published.crowds) == ('zero', 'none')
+    assert as_published.windows == (1, 2)
+    with pytest.raises(ConfigError, match="unknown name 'mine'; known: ours, official, published"):
+        convention('mine')
+    for wrong in ({'windows': (0,)}, {'windows': ()}, {'tolerances': (0.0,)}):
+        with pytest.raises(ConfigError, match=f'evaluation: {next(iter(wrong))}'):
+            convention('ours', **wrong)
+
+
+def test_classes_must_be_the_same() -> None:
+    require_same_classes(CITYSCAPES, list(CITYSCAPES), 'a', 'b')
+    swapped = (CITYSCAPES[1], CITYSCAPES[0], *CITYSCAPES[2:])
+    with pytest.raises(ConfigError, match='model m has other classes than data set d: sidewalk, '
+                                          r'road, .*; not road, sidewalk, .*person \(thing\)'):
+        require_same_classes(swapped, CITYSCAPES, 'model m', 'data set d')
 
 
 def test_settings_reach_their_metrics(samples, faulty) -> None:

@@ -4,18 +4,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
+import numpy as np
 import pytest
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.evaluation.evaluate import EvaluationSettings, evaluate
+from panoptic_depth_core.evaluation.evaluate import evaluate
 from panoptic_depth_core.evaluation.report import (
-    tables,
     to_dict,
     to_markdown,
     to_text,
     write_report,
 )
+from panoptic_depth_core.evaluation.report_tables import tables
+from panoptic_depth_core.evaluation.settings import EvaluationSettings
 
 
 @pytest.fixture
@@ -26,7 +29,8 @@ def result(samples, faulty):
 def test_json_holds_the_figures_and_no_nan(result) -> None:
     report = json.loads(json.dumps(to_dict(result), allow_nan=False))
     assert report['frames'] == {
-        'all': 4, 'semantics': 2, 'instances': 2, 'depth': 2, 'distance': 1}
+        'all': 4, 'semantics': 2, 'instances': 2, 'depth': 2, 'distance': 1,
+        'depth_aware': 1}
     assert report['panoptic_quality']['all']['pq'] == result.panoptic.all.pq
     assert report['panoptic_quality']['by_class']['false_negatives']['car'] == 2
     assert report['panoptic_quality']['by_class']['pq']['train'] is None
@@ -37,6 +41,51 @@ def test_json_holds_the_figures_and_no_nan(result) -> None:
     last = report['distance']['by_range'][-1]
     assert (last['near_m'], last['far_m'], last['median_rel']) == (40, None, None)
     assert report['settings']['crowds'] == 'any_class'
+
+
+def test_dpq_by_window_and_tolerance(samples, faulty) -> None:
+    frames = [dataclasses.replace(samples[0], sequence='drive')] * 3
+    result = evaluate(faulty, frames, EvaluationSettings(windows=(1, 2), tolerances=(0.5, 0.05)))
+    report = to_dict(result)['depth_aware_quality']
+    assert [(w['frames'], w['windows']) for w in report['by_window']] == [(1, 3), (2, 2)]
+    loose, strict = report['by_window'][1]['by_tolerance']
+    assert (loose['tolerance'], strict['tolerance']) == (0.5, 0.05)
+    # All depths are 10 % off, or missing.
+    assert loose['things']['pq'] > strict['things']['pq'] == 0
+    assert loose['by_class']['true_positives']['car'] == 2
+    assert report['all'] == pytest.approx(np.mean([w['all'] for w in report['by_window']]))
+    table = tables(result)[1]
+    assert table.header == ('frames, classes', 'lambda 0.5', 'lambda 0.05', 'mean', 'windows')
+    assert [row[0] for row in table.rows[:4]] == [
+        'k = 1, all', 'k = 2, all', 'mean over k, all', 'k = 1, things']
+    assert table.rows[1][1] == f'{100 * loose["all"]["pq"]:.1f} %'
+    text = to_text(result)
+    assert 'over windows of k = 1, 2 consecutive frames' in text
+    assert 'single-image models do not track' in text
+    assert 'DVPQ, mean over k' in text
+    assert 'do not track' not in to_text(evaluate(faulty, frames))
+
+
+def test_calibration_is_shown_where_the_model_says_it(samples, perfect) -> None:
+    def stated(frame):
+        found = perfect(frame)
+        return dataclasses.replace(found, segments=tuple(
+            dataclasses.replace(s, log_depth_scale=0.1) for s in found.segments))
+
+    result = evaluate(stated, samples)
+    assert result.calibration.pixels == 2 * 240
+    report = json.loads(json.dumps(to_dict(result), allow_nan=False))
+    assert report['calibration']['coverage'][0] == {'expected': 0.05, 'observed': 1.0}
+    assert tables(result)[-1].title == 'Calibration of the uncertainty of depth'
+    assert '| 68 % | 100.0 % |' in to_markdown(result)
+    silent = evaluate(perfect, samples)
+    assert '| uncertainty of depth | not predicted | - |' in to_markdown(silent)
+    assert to_dict(silent)['calibration']['temperature'] is None
+
+
+def test_plots_are_linked(result) -> None:
+    assert '\n![error by depth](error_by_depth.png)\n' in to_markdown(
+        result, plots=['error_by_depth.png'])
 
 
 def test_an_empty_evaluation_has_reports_too(perfect) -> None:
@@ -63,10 +112,12 @@ def test_markdown(result) -> None:
 
 def test_tables_have_a_cell_under_every_heading(result) -> None:
     shown = tables(result)
-    assert [t.title for t in shown] == ['Summary of 4 frames', 'By class', 'By true depth']
+    assert [t.title for t in shown] == [
+        'Summary of 4 frames', 'DPQ and DVPQ by window and tolerance', 'By class',
+        'By true depth']
     for table in shown:
         assert {len(row) for row in table.rows} == {len(table.header)}
-    by_class = shown[1]
+    by_class = shown[2]
     assert [row[0] for row in by_class.rows] == ['road', 'sky', 'car', 'truck']
     # No instance of a truck was labelled, so it has no counts.
     assert by_class.rows[-1][by_class.header.index('FN')] == '-'

@@ -11,7 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from panoptic_depth_core.evaluation.segment_overlaps import segment_overlaps
+from panoptic_depth_core.evaluation.segment_overlaps import (
+    joint_table,
+    segment_overlaps,
+    side_by_side,
+)
 from panoptic_depth_core.labels import VOID_CLASS, VOID_ID
 
 IDS = st.sampled_from([0, 8000, 13001, 13002, 18000, VOID_ID])
@@ -94,6 +98,20 @@ def test_counts_are_those_of_a_loop_over_pixels(truth, predicted, ignore) -> Non
     rows, columns, _ = overlaps.matches()
     assert len(set(rows)) == len(rows)
     assert len(set(columns)) == len(columns)
+
+
+@settings(max_examples=50, deadline=None)
+@given(hnp.arrays(np.int32, (2, 3, 7), elements=IDS),
+       hnp.arrays(np.uint16, (2, 3, 7), elements=IDS),
+       hnp.arrays(np.uint8, (2, 3, 7), elements=st.integers(0, 3)), st.integers(0, 3))
+def test_levels_of_several_frames(truth, predicted, level, least: int) -> None:
+    """One count serves every level, and counts of frames add up to those of both."""
+    table = side_by_side([joint_table(*arrays, level=levels, levels=4) for *arrays, levels in zip(
+        truth, predicted, level, strict=True)])
+    ours = table.overlaps(least_level=least)
+    theirs = segment_overlaps(truth, np.where(level >= least, predicted, VOID_ID))
+    for name in vars(theirs):
+        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
 
 
 def test_errors_name_the_thing_and_the_remedy() -> None:

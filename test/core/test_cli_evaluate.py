@@ -1,0 +1,177 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``evaluate`` and ``benchmark --scoring`` as their user meets them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from panoptic_depth_core.cli import main
+from panoptic_depth_core.cli.evaluate import parse_windows
+from panoptic_depth_core.errors import ConfigError
+from panoptic_depth_core.evaluation.scoring_benchmark import write_frames
+from panoptic_depth_core.labels import SEMKITTI
+from panoptic_depth_core.model_directory import ModelInfo, save_model_directory
+
+FRAMES = 9
+SIZE = (64, 128)
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory: pytest.TempPathFactory,
+         painted_image: Callable[[int, int], NDArray[np.uint8]]) -> Path:
+    """A Cityscapes-DVPS of nine painted frames in two sequences, results beside it."""
+    top = tmp_path_factory.mktemp('data')
+    write_frames(top / 'dvps', top / 'results', FRAMES, SIZE)
+    for path in (top / 'dvps/video_sequence/val').glob('*_leftImg8bit.png'):
+        path.unlink()
+        cv2.imwrite(str(path), painted_image(*SIZE)[..., ::-1])
+    return top
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory: pytest.TempPathFactory, make_info: Callable[..., ModelInfo],
+          painted_onnx: Callable[[ModelInfo], bytes]) -> Path:
+    """Directory of the painted model."""
+    path = tmp_path_factory.mktemp('model') / 'painted'
+    save_model_directory(path, make_info(), painted_onnx(make_info()))
+    return path
+
+
+def report(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / 'evaluation.json').read_text())
+
+
+def test_a_model_without_naming_a_folder(data: Path, model: Path, tmp_path: Path,
+                                         monkeypatch: pytest.MonkeyPatch,
+                                         capsys: pytest.CaptureFixture[str]) -> None:
+    """Options before the root and after it; tables, JSON, Markdown and plots."""
+    pytest.importorskip('matplotlib')
+    monkeypatch.chdir(tmp_path)
+    assert main(['evaluate', '--dataset', 'cityscapes_dvps', str(data / 'dvps'),
+                 '-m', str(model)]) == 0
+    shown = capsys.readouterr().out
+    assert 'Summary of 9 frames' in shown
+    assert '…' not in shown
+    assert all(name in shown for name in ('DPQ', 'share of pixels', 'distance bias'))
+    folder = tmp_path / 'evaluation_out'
+    assert {p.name for p in folder.iterdir()} >= {
+        'evaluation.json', 'evaluation.md', 'pq_by_class.png', 'error_by_depth.png'}
+    page = (folder / 'evaluation.md').read_text()
+    assert page.startswith('# painted on cityscapes_dvps, val')
+    assert '(pq_by_class.png)' in page
+    assert report(folder)['frames']['depth_aware'] == FRAMES
+
+
+def test_the_shipped_model(data: Path, tmp_path: Path) -> None:
+    """It fits the data set, and says how uncertain its depth is."""
+    assert main(['evaluate', '-d', 'cityscapes_dvps', str(data / 'dvps'), '--limit', '1',
+                 '--threads', '1', '-o', str(tmp_path)]) == 0
+    found = report(tmp_path)
+    assert found['frames']['depth_aware'] == 1
+    assert found['calibration']['pixels'] > 0
+
+
+def test_stored_results_with_all_options(data: Path, tmp_path: Path,
+                                         capsys: pytest.CaptureFixture[str]) -> None:
+    """Windows, convention, limit; the figures do not depend on the number of processes."""
+    arguments = ['evaluate', str(data / 'dvps'), '-d', 'cityscapes_dvps', '--predictions',
+                 str(data / 'results'), '--windows', 'cityscapes_dvps', '--convention',
+                 'published']
+    for jobs in '12':
+        assert main([*arguments, '--jobs', jobs, '-o', str(tmp_path / jobs)]) == 0
+    assert (tmp_path / '1/evaluation.json').read_bytes() == (
+        tmp_path / '2/evaluation.json').read_bytes()
+    found = report(tmp_path / '1')
+    windows = found['depth_aware_quality']['by_window']
+    assert [(w['frames'], w['windows']) for w in windows] == [(1, 9), (2, 7), (3, 5), (4, 3)]
+    assert found['panoptic_quality']['all']['class_count'] == 19
+    assert found['settings']['crowds'] == 'none'
+    shown = capsys.readouterr().out
+    assert 'mean over k, things' in shown
+    assert 'single-image models do not track' in shown
+    assert main([*arguments, '--limit', '2', '-o', str(tmp_path / 'few')]) == 0
+    assert report(tmp_path / 'few')['frames']['all'] == 2
+
+
+def test_predict_then_score_is_the_same(data: Path, model: Path, tmp_path: Path) -> None:
+    """A model's stored results have the figures of the model."""
+    pictures = tmp_path / 'pictures'
+    pictures.mkdir()
+    for path in (data / 'dvps/video_sequence/val').glob('*_leftImg8bit.png'):
+        (pictures / path.name).write_bytes(path.read_bytes())
+    # The camera of the data set, at this size.
+    camera = tmp_path / 'camera.json'
+    from panoptic_depth_core.training.datasets import open_dataset
+    known = open_dataset('cityscapes_dvps', str(data / 'dvps'), 'val')[0].frame.intrinsics
+    camera.write_text(json.dumps({name: getattr(known, name) for name in (
+        'fx', 'fy', 'cx', 'cy', 'width', 'height')}))
+    assert main(['predict', str(pictures), '-o', str(tmp_path / 'stored'), '-m', str(model),
+                 '--camera', str(camera), '--formats', 'panoptic,depth_npy,instances']) == 0
+    common = ['evaluate', str(data / 'dvps'), '-d', 'cityscapes_dvps']
+    assert main([*common, '-m', str(model), '-o', str(tmp_path / 'live')]) == 0
+    assert main([*common, '--predictions', str(tmp_path / 'stored'),
+                 '-o', str(tmp_path / 'scored'), '--jobs', '1']) == 0
+    live, scored = report(tmp_path / 'live'), report(tmp_path / 'scored')
+    # The expected errors are stored with six digits, instances' depths with seven.
+    assert live.pop('calibration')['pixels'] == scored.pop('calibration')['pixels']
+    assert scored.pop('distance')['all'] == pytest.approx(live.pop('distance')['all'], nan_ok=True)
+    assert scored == live
+
+
+def test_a_model_of_other_classes(data: Path, make_info: Callable[..., ModelInfo],
+                                  painted_onnx: Callable[[ModelInfo], bytes], tmp_path: Path,
+                                  capsys: pytest.CaptureFixture[str]) -> None:
+    """Refused before the first frame, with both names."""
+    info = make_info(classes=[{'name': c.name, 'color': c.color, 'is_thing': c.is_thing}
+                              for c in SEMKITTI])
+    save_model_directory(tmp_path / 'semkitti', info, painted_onnx(info))
+    assert main(['evaluate', str(data / 'dvps'), '-d', 'cityscapes_dvps',
+                 '-m', str(tmp_path / 'semkitti'), '-o', str(tmp_path / 'out')]) == 2
+    error = capsys.readouterr().err
+    assert 'model painted has other classes than data set cityscapes_dvps' in error
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(('options', 'words'), [
+    (['--windows', '1,x'], "--windows is '1,x'; give numbers of frames as in 1,2,3,4, or"),
+    (['--windows', '0'], "--windows is '0'"),
+    (['--convention', 'mine'], "unknown name 'mine'; known: ours, official, published"),
+    (['--predictions', 'nowhere'], 'panoptic: no such folder'),
+    (['--predictions', 'nowhere', '-m', 'model'], 'in place of a model'),
+])
+def test_mistakes_are_one_line(options: list[str], words: str, data: Path, tmp_path: Path,
+                               monkeypatch: pytest.MonkeyPatch,
+                               capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2 and one line that says what to do."""
+    monkeypatch.chdir(tmp_path)
+    assert main(['evaluate', str(data / 'dvps'), '-d', 'cityscapes_dvps', '--jobs', '1',
+                 *options]) == 2
+    captured = capsys.readouterr()
+    last = captured.err.strip().splitlines()[-1]
+    assert last.startswith('panoptic-depth: error: ') and words in last
+    assert not captured.out
+
+
+def test_windows() -> None:
+    assert parse_windows('1,2,2, 4') == (1, 2, 4)
+    assert parse_windows('semkitti_dvps') == (1, 5, 10, 20)
+    with pytest.raises(ConfigError, match="is ''"):
+        parse_windows('')
+
+
+def test_benchmark_of_scoring(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Frames per second and seconds, also as JSON."""
+    assert main(['benchmark', '--scoring', '7', '--size', '48x96', '--jobs', '1',
+                 '-o', str(tmp_path / 'out/scoring.json')]) == 0
+    shown = capsys.readouterr().out
+    assert '7 frames of 96x48 scored in' in shown and 'frames/s' in shown
+    stored = json.loads((tmp_path / 'out/scoring.json').read_text())
+    assert stored['frames'] == 7 and stored['seconds'] > 0
