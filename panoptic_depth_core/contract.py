@@ -12,7 +12,8 @@ Inputs (fixed shapes, batch 1 in deployed graphs):
 Outputs, at a stride s of 1, 2 or 4 of the input:
 
 - ``segment_index`` uint8   (B, H/s, W/s)  row of ``segments`` that owns the pixel, NO_SEGMENT void
-- ``depth``         float32 (B, H/s, W/s)  metres along Z, > 0; void has a depth, sky a useless one
+- ``depth``         float32 (B, H/s, W/s)  metres along Z, > 0; void has one too, sky a useless
+  one; NaN where there is none by ``depth_of`` in model.json
 - ``segments``      float32 (B, R, C)      one row per candidate, columns SEGMENT_COLUMNS
 """
 
@@ -28,6 +29,12 @@ OUTPUTS = ('segment_index', 'depth', 'segments')
 
 NO_SEGMENT = 255
 """Value of ``segment_index`` where no segment owns the pixel; a table has at most 255 rows."""
+
+PADDING_RGB = (124, 116, 104)
+"""
+Colour of the input where no image is, unless model.json says otherwise: ImageNet's mean, about
+zero once normalised, as the zero padding of convolutions.
+"""
 
 THRESHOLDS = ('score', 'overlap', 'stuff_area', 'void')
 """

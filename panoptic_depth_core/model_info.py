@@ -9,7 +9,14 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from .config import Settings, Thresholds
-from .contract import INPUTS, NO_SEGMENT, OUTPUTS, SEGMENT_COLUMNS, THRESHOLDS
+from .contract import (
+    INPUTS,
+    NO_SEGMENT,
+    OUTPUTS,
+    PADDING_RGB,
+    SEGMENT_COLUMNS,
+    THRESHOLDS,
+)
 from .labels import ClassInfo
 
 FORMAT_VERSION: Final = 1
@@ -59,6 +66,11 @@ class ModelInfo(Settings):
     normalisation_mean: tuple[float, float, float] = Field(
         description='RGB, 0..255; for readers: the graph normalises')
     normalisation_std: tuple[_Positive, _Positive, _Positive]
+    padding_rgb: tuple[_Byte, _Byte, _Byte] = Field(
+        PADDING_RGB, description='colour where the image does not fill the input')
+    depth_of: Literal['pixels', 'segments', 'nothing'] = Field(
+        'pixels', description='what has a depth: every pixel, those that a segment owns, or none, '
+        'NaN elsewhere')
     log_depth_temperature: _Positive = Field(
         1.0, description='factor on log_depth_scale that calibrates it')
     thresholds: Thresholds = Thresholds()

@@ -169,7 +169,8 @@ sys.meta_path.insert(0, Block())
 ], ids=['cli', 'predict', 'evaluation'])
 def test_runs_without_torch(modules: list[str]) -> None:
     """The base installation can import the command line, prediction and evaluation."""
-    code = BLOCKED.format(blocked=TORCH | ROS | {'embreex', 'scipy', 'numba', 'onnx', 'matplotlib'})
+    extras = {'embreex', 'scipy', 'numba', 'onnx', 'matplotlib'}
+    code = BLOCKED.format(blocked=TORCH | ROS | extras)
     code += ''.join(f'import {module}\n' for module in modules)
     done = subprocess.run([sys.executable, '-c', code], cwd=REPOSITORY, capture_output=True,
                           text=True, timeout=120, check=False)

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from ..config import Settings, Thresholds
+from ..contract import PADDING_RGB
 
 
 class ModelDescription(Settings):
@@ -23,7 +24,10 @@ class ModelDescription(Settings):
     trained_focal_range_px: tuple[float, float] = (250.0, 1200.0)
     depth_range_m: tuple[float, float] = (0.5, 120.0)
     log_depth_temperature: float = Field(1.0, gt=0)
+    padding_rgb: tuple[int, int, int] = Field(PADDING_RGB, description='colour where no image is')
     thresholds: Thresholds = Thresholds()
+    weight_type: Literal['float16', 'float32'] = Field(
+        'float16', description='in which the graph keeps the weights; it computes in float32')
     weights_licence: str = Field('unknown', description='SPDX identifier')
     weights_data: tuple[dict[str, str], ...] = Field(
         (), description='name, licence and attribution of each data set')

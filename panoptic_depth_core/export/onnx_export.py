@@ -14,6 +14,7 @@ import onnx
 import onnxscript
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from onnxscript.optimizer import fold_constants, remove_unused_nodes
 
 from ..config import Thresholds, parse_settings
 from ..contract import INPUTS, OUTPUTS
@@ -33,8 +34,6 @@ from ..network.assembly import AssemblySettings
 from ..network.base import PanopticNetwork
 from ..training.checkpoint import load_weights, read_checkpoint
 from .description import ModelDescription
-
-OPSET = 18
 
 
 def export_checkpoint(checkpoint: Path | str, out_dir: Path | str,
@@ -66,11 +65,18 @@ def export_network(network: PanopticNetwork, name: str, assembly: AssemblySettin
     height, width = description.height, description.width
     if height % 64 or width % 64:
         raise ConfigError(f'input size is {width}x{height}; give multiples of 64 px')
-    model = PanopticDepthModel(round_to_half(network), assembly).eval()
+    network = network.deployed()
+    if description.weight_type == 'float16':
+        network = round_to_half(network)
+    model = PanopticDepthModel(network, assembly).eval()
     example = _example(description)
     with torch.inference_mode():
         expected = [value[0].numpy() for value in model(*example)]
-    graph = store_weights_as_half(strip_traces(_to_onnx(model, example)), model)
+    graph = strip_traces(_to_onnx(model, example, network.onnx_opset))
+    if description.weight_type == 'float16':
+        halve_weights(graph, model)
+    name_weights(graph, model)
+    onnx.checker.check_model(graph)
     info = ModelInfo(
         model_id=description.model_id, network=name,
         network_settings=network.settings.model_dump(),
@@ -81,9 +87,10 @@ def export_network(network: PanopticNetwork, name: str, assembly: AssemblySettin
         canonical_focal_px=network.settings.canonical_focal_px,
         trained_focal_range_px=description.trained_focal_range_px,
         depth_range_m=description.depth_range_m,
-        normalisation_mean=(127.5,) * 3, normalisation_std=(127.5,) * 3,
+        normalisation_mean=network.input_mean, normalisation_std=network.input_std,
+        padding_rgb=description.padding_rgb, depth_of=network.depth_of,
         log_depth_temperature=description.log_depth_temperature,
-        thresholds=description.thresholds, opset=OPSET,
+        thresholds=description.thresholds, opset=network.onnx_opset,
         producer={'torch': torch.__version__, 'onnx': onnx.__version__,
                   'onnxscript': onnxscript.__version__},
         weights_licence=description.weights_licence,
@@ -125,16 +132,11 @@ def strip_traces(graph: onnx.ModelProto) -> onnx.ModelProto:
     return graph
 
 
-def store_weights_as_half(graph: onnx.ModelProto, model: torch.nn.Module) -> onnx.ModelProto:
-    """
-    Keep every parameter once, as a float16 initialiser under its own name, and cast it at load.
-
-    The optimiser of the exporter merges equal tensors; those names are put back, unused.
-    """
-    initializers = graph.graph.initializer
+def halve_weights(graph: onnx.ModelProto, model: torch.nn.Module) -> None:
+    """Keep every parameter as a float16 initialiser under its own name, and cast it at load."""
     parameters = dict(model.named_parameters())
     casts = []
-    for tensor in initializers:
+    for tensor in graph.graph.initializer:
         if tensor.name in parameters and tensor.data_type == TensorProto.FLOAT:
             values = numpy_helper.to_array(tensor).astype(np.float16)
             wide = f'{tensor.name}.float32'
@@ -146,23 +148,37 @@ def store_weights_as_half(graph: onnx.ModelProto, model: torch.nn.Module) -> onn
             tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
     for node in reversed(casts):
         graph.graph.node.insert(0, node)
-    present = {tensor.name for tensor in initializers}
-    for name, value in parameters.items():
-        if name not in present:
-            initializers.append(numpy_helper.from_array(value.detach().half().numpy(), name))
     del graph.graph.value_info[:]
-    onnx.checker.check_model(graph)
-    return graph
 
 
-def _to_onnx(model: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> onnx.ModelProto:
+def name_weights(graph: onnx.ModelProto, model: torch.nn.Module) -> None:
+    """
+    Put back the parameters that the exporter's optimiser merged or rewrote, unused.
+
+    From the names the network is rebuilt in PyTorch.
+    """
+    kept = {tensor.name: tensor.data_type for tensor in graph.graph.initializer}
+    is_half = TensorProto.FLOAT16 in kept.values()
+    for name, value in model.named_parameters():
+        if name not in kept:
+            array = value.detach().numpy()
+            graph.graph.initializer.append(numpy_helper.from_array(
+                array.astype(np.float16) if is_half else array, name))
+
+
+def _to_onnx(model: torch.nn.Module, example: tuple[torch.Tensor, ...],
+             opset: int) -> onnx.ModelProto:
     # The exporter prints its progress; what it has to say of an error is in its exception.
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter('ignore', FutureWarning)
         program = torch.onnx.export(
-            model, example, dynamo=True, opset_version=OPSET, input_names=list(INPUTS),
-            output_names=list(OUTPUTS), optimize=True, verbose=False)
-    assert program is not None
+            model, example, dynamo=True, opset_version=opset, input_names=list(INPUTS),
+            output_names=list(OUTPUTS), optimize=False, verbose=False)
+        assert program is not None
+        # Folding alone: its rewriting rules take time with the square of the graph's size, and
+        # every runtime has better ones of its own.
+        fold_constants(program.model)
+        remove_unused_nodes(program.model)
     return program.model_proto
 
 

@@ -76,7 +76,8 @@ class Pipeline:
         info, settings, step_ms = self._info, self.settings, dict.fromkeys(STEPS, 0.0)
 
         with _timed(step_ms, 'preprocess'):
-            image, geometry = prepare(frame, info.input_width, info.input_height, settings.fit)
+            image, geometry = prepare(frame, info.input_width, info.input_height, settings.fit,
+                                      info.padding_rgb)
             camera = geometry.network_intrinsics(frame.intrinsics)
             grid = geometry.grid(info.output_stride)
         self._check_focal(camera)

@@ -17,14 +17,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..contract import PADDING_RGB
 from ..errors import ConfigError
 from ..structures import Frame, Intrinsics
 
 Item = TypeVar('Item', bound=np.generic)
-
-PADDING_RGB = (124, 116, 104)
-"""Mean colour of ImageNet: about zero once normalised, as the zero padding of convolutions."""
-
 
 _BLOCK_ROWS = 32
 
@@ -86,10 +83,11 @@ class Geometry:
 
 def prepare(frame: Frame, network_width: int, network_height: int,
             fit: Literal['letterbox', 'crop'] = 'letterbox',
-            ) -> tuple[NDArray[np.uint8], Geometry]:
+            padding_rgb: tuple[int, int, int] = PADDING_RGB) -> tuple[NDArray[np.uint8], Geometry]:
     """
     Bring an image to the size of the network.
 
+    :param padding_rgb: 0..255, where a letterbox has no image.
     :returns: (network_height, network_width, 3) uint8 RGB, contiguous, and its geometry.
     """
     image = frame.image
@@ -109,8 +107,8 @@ def prepare(frame: Frame, network_width: int, network_height: int,
         return np.ascontiguousarray(cut), geometry
     padded = np.empty((network_height, network_width, 3), np.uint8)
     padded[:size[1], :size[0]] = image
-    padded[size[1]:] = PADDING_RGB
-    padded[:size[1], size[0]:] = PADDING_RGB
+    padded[size[1]:] = padding_rgb
+    padded[:size[1], size[0]:] = padding_rgb
     return padded, geometry
 
 

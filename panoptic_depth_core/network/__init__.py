@@ -18,8 +18,12 @@ from ..errors import ConfigError
 from .assembly import AssemblySettings, assemble
 from .base import PanopticNetwork
 from .fast import FastNetwork
+from .published_panoptic_depth import PublishedNetwork
 
-NETWORKS = {'fast': FastNetwork}
+NETWORKS: dict[str, type[PanopticNetwork]] = {
+    'fast': FastNetwork,
+    'published': PublishedNetwork,
+}
 """Name -> class; each takes its settings and the file of its backbone's weights."""
 
 

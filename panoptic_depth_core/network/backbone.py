@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torchvision.models import mobilenet_v2
+from torchvision.ops import FrozenBatchNorm2d
 
 from ..errors import ConfigError
 
@@ -39,7 +40,7 @@ class MobileNetV2Backbone(nn.Module):
         else:
             network.features.load_state_dict(_read_features(Path(weights)), strict=True)
         self.blocks = network.features[:max(_TAPS) + 1]
-        _merge_batch_norm(self.blocks.eval())
+        merge_batch_norm(self.blocks)
         _pad_right_and_bottom(self.blocks)
         # The merged biases come out as constants, but are weights like any other.
         self.blocks.train().requires_grad_(True)
@@ -79,15 +80,19 @@ def _read_features(path: Path) -> dict[str, Tensor]:
     return {key[len(prefix):]: value for key, value in state.items() if key.startswith(prefix)}
 
 
-def _merge_batch_norm(module: nn.Module) -> None:
+def merge_batch_norm(module: nn.Module) -> None:
     """Replace each (conv, batch norm) pair of neighbours by one conv with bias, in place."""
     children = [*module.named_children(), ('', nn.Identity())]
-    for (name, child), (next_name, following) in pairwise(children):
-        if isinstance(child, nn.Conv2d) and isinstance(following, nn.BatchNorm2d):
-            setattr(module, name, fuse_conv_bn_eval(child, following))
+    for (_, child), (next_name, norm) in pairwise(children):
+        if isinstance(child, nn.Conv2d) and isinstance(
+                norm, (nn.BatchNorm2d, FrozenBatchNorm2d)):
+            mean, variance = norm.running_mean, norm.running_var
+            assert mean is not None and variance is not None
+            child.weight, child.bias = fuse_conv_bn_weights(
+                child.weight, child.bias, mean, variance, norm.eps, norm.weight, norm.bias)
             setattr(module, next_name, nn.Identity())
         else:
-            _merge_batch_norm(child)
+            merge_batch_norm(child)
 
 
 def _pad_right_and_bottom(module: nn.Module) -> None:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -29,6 +29,24 @@ class PanopticNetwork(nn.Module):
 
     settings_type: ClassVar[type[NetworkSettings]]
     settings: NetworkSettings
+
+    input_mean: ClassVar[tuple[float, float, float]] = (127.5, 127.5, 127.5)
+    """What the network subtracts from R, G and B of 0..255, before it divides by input_std."""
+    input_std: ClassVar[tuple[float, float, float]] = (127.5, 127.5, 127.5)
+
+    @property
+    def onnx_opset(self) -> int:
+        """Least opset with all of its operators."""
+        return 18
+
+    @property
+    def depth_of(self) -> Literal['pixels', 'segments', 'nothing']:
+        """What has a depth; see model_info.ModelInfo."""
+        return 'pixels'
+
+    def deployed(self) -> PanopticNetwork:
+        """Fold what only training needs into other weights, in place."""
+        return self
 
     def forward(self, image: Tensor, intrinsics: Tensor) -> NetworkOutput:
         """

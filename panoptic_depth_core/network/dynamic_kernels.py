@@ -8,7 +8,7 @@ The same functions serve training and the exported graph.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,6 +25,16 @@ DEPTH_SHAPE = 3
 # exp of this is 1 cm and 8 km: outside of any camera's use, inside of float16's range.
 _LOG_DEPTH_LIMITS = (-4.6, 9.0)
 
+_LINEAR_RANGE_M = 88.0
+_LEAST_LINEAR_M = 1e-6
+
+
+DepthForm = Literal['log', 'linear']
+"""
+How a depth kernel becomes metres, see metric_depth. log: DEPTH_SHAPE numbers before the weights;
+linear: two, centre and range, as published.
+"""
+
 
 class NetworkOutput(NamedTuple):
     """
@@ -32,14 +42,17 @@ class NetworkOutput(NamedTuple):
 
     :param centers: (B, T, h, w) logits, a peak per thing instance.
     :param regions: (B, C, h, w) logits, where a class is.
-    :param kernels: (B, K + LOCATION, h, w) mask kernels.
-    :param depth_kernels: (B, DEPTH_SHAPE + D, h, w).
+    :param kernels: (B, K + LOCATION, h, w) mask kernels, or (B, K, h, w) without a place.
+    :param depth_kernels: (B, S + D, h, w), S numbers of the depth form; none without depth.
     :param mask_embedding: (B, K, H/4, W/4).
-    :param depth_embedding: (B, D, H/4, W/4).
-    :param class_kernels: (C, K + 1) learned weights and bias of each class's region.
-    :param class_depth_kernels: (C, DEPTH_SHAPE + D).
-    :param fallback_depth_kernel: (B, DEPTH_SHAPE + D), for pixels that no segment owns.
+    :param depth_embedding: (B, D, H/4, W/4); None for a network without depth.
     :param metric: (B,) factor from canonical to real metres.
+    :param class_kernels: (C, K + 1) learned weights and bias of each class's region.
+    :param class_depth_kernels: (C, S + D).
+    :param fallback_depth_kernel: (B, S + D), for pixels that no segment owns.
+    :param thing_projection: (K, K) weight and (K,) bias of a linear map of things' mask kernels,
+        before they are compared or used; none where the network has none.
+    :param region_projection: the same for those of regions.
     """
 
     centers: list[Tensor]
@@ -47,11 +60,14 @@ class NetworkOutput(NamedTuple):
     kernels: list[Tensor]
     depth_kernels: list[Tensor]
     mask_embedding: Tensor
-    depth_embedding: Tensor
-    class_kernels: Tensor
-    class_depth_kernels: Tensor
-    fallback_depth_kernel: Tensor
+    depth_embedding: Tensor | None
     metric: Tensor
+    class_kernels: Tensor | None = None
+    class_depth_kernels: Tensor | None = None
+    fallback_depth_kernel: Tensor | None = None
+    thing_projection: tuple[Tensor, Tensor] | None = None
+    region_projection: tuple[Tensor, Tensor] | None = None
+    depth_form: DepthForm = 'log'
 
 
 def flatten_levels(maps: list[Tensor]) -> Tensor:
@@ -84,19 +100,21 @@ def mask_logits(kernels: Tensor, embedding: Tensor, stride: int = 4) -> Tensor:
     (CondInst feeds relative coordinates for the same reason, Tian et al., ECCV 2020). It is
     a sum of a row and a column, which is exact in low precision where a product is not.
 
-    :param kernels: (B, N, K + LOCATION).
+    :param kernels: (B, N, K + LOCATION); of (B, N, K) the masks are the dot product alone.
     :param embedding: (B, K, h, w) at a stride.
     :returns: (B, N, h, w) float32 logits.
     """
     channels, height, width = embedding.shape[1:]
     weights, place = kernels[..., :channels], kernels[..., channels:].float()
+    logits = (weights @ embedding.flatten(2)).unflatten(2, (height, width)).float()
+    if not place.shape[-1]:
+        return logits
     bias, precision_x, precision_y, center_u, center_v = (
         place[..., i, None] for i in range(LOCATION))
     u = pixel_centers(width, stride, embedding.device)
     v = pixel_centers(height, stride, embedding.device)
     along_x = precision_x * (u - center_u) ** 2
     along_y = precision_y * (v - center_v) ** 2 - bias
-    logits = (weights @ embedding.flatten(2)).unflatten(2, (height, width)).float()
     return logits - along_x[:, :, None, :] - along_y[:, :, :, None]
 
 
@@ -106,8 +124,9 @@ def class_kernels(output: NetworkOutput, attention: Tensor | None = None) -> tup
 
     :param attention: (B, L, C) weight of each cell for each class; from the region logits where
         None.
-    :returns: mask kernels (B, C, K + 1), depth kernels (B, C, DEPTH_SHAPE + D), float32.
+    :returns: mask kernels (B, C, K + 1), depth kernels (B, C, S + D), float32.
     """
+    assert output.class_kernels is not None and output.class_depth_kernels is not None
     if attention is None:
         attention = flatten_levels(output.regions).float().sigmoid()
     pooling = (attention / (attention.sum(dim=1, keepdim=True) + 1.0)).transpose(1, 2)
@@ -122,29 +141,49 @@ def class_logits(kernels: Tensor, embedding: Tensor) -> Tensor:
     """(B, C, K + 1) kernels on a (B, K, h, w) embedding -> (B, C, h, w) float32 logits."""
     channels = embedding.shape[1]
     logits = kernels[..., :channels].to(embedding.dtype) @ embedding.flatten(2)
-    return logits.unflatten(2, embedding.shape[-2:]).float() + kernels[..., channels, None, None]
+    logits = logits.unflatten(2, embedding.shape[-2:]).float()
+    has_bias = kernels.shape[-1] > channels
+    return logits + kernels[..., channels, None, None] if has_bias else logits
 
 
-def metric_depth(kernels: Tensor, embedding: Tensor, metric: Tensor) -> Tensor:
+def metric_depth(kernels: Tensor, embedding: Tensor, metric: Tensor,
+                 form: DepthForm = 'log') -> Tensor:
     """
     Depth of pixels from the depth kernel of the segment that owns each.
 
-    log(D f_c / f) = centre + range * (2 sigmoid(k . e) - 1): the published range form
-    (PanopticDepth, Gao et al., CVPR 2022, eq. T2) on the logarithm, so depth is positive, has no
-    upper limit, and an error counts in proportion to the distance.
+    With position = 2 sigmoid(k . e) - 1, the published range form (PanopticDepth, Gao et al.,
+    CVPR 2022, eq. T2; linear, with the constants of its code):
+    D f_c / f = relu(44 sigmoid(centre) + 88 sigmoid(range) * position).
+    Its logarithmic form, in which depth is positive, has no upper limit, and an error counts in
+    proportion to the distance (log): log(D f_c / f) = centre + softplus(range) * position.
 
-    :param kernels: (B, P, DEPTH_SHAPE + D) one kernel per pixel.
+    :param kernels: (B, P, S + D) one kernel per pixel.
     :param embedding: (B, P, D).
     :param metric: (B,).
-    :returns: (B, P) float32 metres, > 0.
+    :returns: (B, P) float32 metres, > 0; a micrometre where the linear form gives nothing.
     """
     kernels, embedding = kernels.float(), embedding.float()
-    center, log_range = kernels[..., 0], kernels[..., 1]
-    position = 2 * torch.sigmoid((kernels[..., DEPTH_SHAPE:] * embedding).sum(-1)) - 1
-    log_depth = center + softplus(log_range) * position
+    center, spread = kernels[..., 0], kernels[..., 1]
+    weights = kernels[..., kernels.shape[-1] - embedding.shape[-1]:]
+    position = 2 * torch.sigmoid((weights * embedding).sum(-1)) - 1
+    if form == 'linear':
+        depth = linear_depth_center(kernels) + _LINEAR_RANGE_M * spread.sigmoid() * position
+        return depth.clamp(min=_LEAST_LINEAR_M) * metric[:, None]
+    log_depth = center + softplus(spread) * position
     return log_depth.clamp(*_LOG_DEPTH_LIMITS).exp() * metric[:, None]
 
 
-def log_depth_scale(kernels: Tensor) -> Tensor:
-    """Laplace scale b of the error of log depth, (B, P, DEPTH_SHAPE + D) -> (B, P), 0.01..3."""
+def linear_depth_center(kernels: Tensor) -> Tensor:
+    """(..., S + D) kernels of the linear form -> (...) canonical metres in the middle."""
+    return 0.5 * _LINEAR_RANGE_M * kernels[..., 0].sigmoid()
+
+
+def log_depth_scale(kernels: Tensor, form: DepthForm = 'log') -> Tensor:
+    """
+    Laplace scale b of the error of log depth, (B, P, S + D) -> (B, P).
+
+    0.01..3 in the log form; NaN in the linear form, which does not predict it.
+    """
+    if form == 'linear':
+        return torch.full(kernels.shape[:2], torch.nan, device=kernels.device)
     return kernels[..., 2].float().clamp(-4.6, 1.1).exp()

@@ -21,9 +21,9 @@ class GroupNorm(nn.Module):
     read back from it.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, groups: int = GROUPS) -> None:
         super().__init__()
-        self.normalize = nn.GroupNorm(GROUPS, channels, affine=False)
+        self.normalize = nn.GroupNorm(groups, channels, affine=False)
         self.weight = nn.Parameter(torch.ones(channels, 1, 1))
         self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ..config import Settings
-from ..inference.preprocess import PADDING_RGB
+from ..contract import PADDING_RGB
 from ..labels import VOID_ID
 from ..structures import GroundTruth, Sample
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ...contract import INPUTS, SEGMENT_COLUMNS, GraphOutput
+from ...contract import INPUTS, NO_SEGMENT, SEGMENT_COLUMNS, GraphOutput
 from ...errors import BackendError, ConfigError
 from ...model_directory import ModelDirectory
 from ...model_info import ModelInfo
@@ -118,7 +118,9 @@ def check_output(output: GraphOutput, info: ModelInfo, backend: str) -> None:
     if table.ndim != 2 or table.shape[1] != len(SEGMENT_COLUMNS):
         raise BackendError(f'{backend}: output segments has shape {table.shape}, not '
                            f'(rows, {len(SEGMENT_COLUMNS)}); export the model again')
-    bad = int(np.count_nonzero(~np.isfinite(output.depth)))
+    known = {'pixels': True, 'segments': output.segment_index != NO_SEGMENT,
+             'nothing': False}[info.depth_of]
+    bad = int(np.count_nonzero(~np.isfinite(output.depth) & known))
     if bad:
         raise BackendError(f'{backend}: {bad} of {output.depth.size} depths are not finite; '
                            'run the self-test of the model or use another precision')

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from panoptic_depth_core.contract import PADDING_RGB
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.inference.preprocess import PADDING_RGB, Geometry, prepare
+from panoptic_depth_core.inference.preprocess import Geometry, prepare
 from panoptic_depth_core.labels import VOID_ID
 from panoptic_depth_core.structures import Frame, Intrinsics
 

@@ -12,20 +12,19 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from panoptic_depth_core.contract import COLUMN, NO_SEGMENT  # noqa: E402
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID  # noqa: E402
-from panoptic_depth_core.network.assembly import (  # noqa: E402
-    AssemblySettings,
-    Things,
-    assemble,
-    find_peaks,
-    merge_duplicates,
-    resolve_pixels,
-    select_things,
-)
+from panoptic_depth_core.network.assembly import AssemblySettings, assemble  # noqa: E402
 from panoptic_depth_core.network.dynamic_kernels import (  # noqa: E402
     DEPTH_SHAPE,
     NetworkOutput,
     log_depth_scale,
     metric_depth,
+)
+from panoptic_depth_core.network.regions import resolve_pixels  # noqa: E402
+from panoptic_depth_core.network.things import (  # noqa: E402
+    Things,
+    find_peaks,
+    merge_duplicates,
+    select_things,
 )
 
 K, D, H, W = 8, 4, 32, 48
@@ -72,7 +71,7 @@ def test_peaks_are_local_maxima_best_first():
     output = with_things(scene(0), (0, 2, 5, 7), (2, 0, 1, 3))
     output.centers[0][0, 2, 5, 8] = 3.5  # beside a higher one: no peak
     output.centers[1][0, 1, 2, 2] = 2.0
-    things = find_peaks(output, 20)
+    things = find_peaks(output, AssemblySettings(candidates=20))
     assert things.class_id[0, :3].sort().values.tolist() == [THINGS[0], THINGS[1], THINGS[2]]
     assert things.class_id[0, 2] == THINGS[1], 'the lower score comes after the higher ones'
     assert (things.score[0].diff() <= 0).all()
@@ -180,7 +179,7 @@ def test_batch_gives_what_single_images_give():
     one, two = with_things(scene(5), (0, 2, 5, 7)), scene(6)
     both = NetworkOutput(*(
         [torch.cat([a, b]) for a, b in zip(x, y, strict=True)] if isinstance(x, list)
-        else x if name.startswith('class_') else torch.cat([x, y])
+        else torch.cat([x, y]) if isinstance(x, torch.Tensor) else x
         for name, x, y in zip(NetworkOutput._fields, one, two, strict=True)))
     both = both._replace(class_kernels=one.class_kernels,
                          class_depth_kernels=one.class_depth_kernels)

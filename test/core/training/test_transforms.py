@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from miniature import make_sample
-from panoptic_depth_core.inference.preprocess import PADDING_RGB
+from panoptic_depth_core.contract import PADDING_RGB
 from panoptic_depth_core.labels import CLASS_ID, LABEL_DIVISOR, VOID_ID
 from panoptic_depth_core.structures import Frame, GroundTruth, Intrinsics, Sample
 from panoptic_depth_core.training.transforms import (

@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""From a published PanopticDepth checkpoint to a model directory."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..config import Thresholds
+from ..errors import ConfigError
+from ..model_directory import ModelDirectory
+from ..network.deformable import DeformableForm
+from ..network.published_checkpoint import network_from_published
+from ..network.published_panoptic_depth import (
+    PUBLISHED_ASSEMBLY,
+    STUFF_AREA_PX,
+    TRAINED_FOCAL_RANGE_PX,
+)
+from .description import ModelDescription
+from .onnx_export import export_network
+
+_NAME = 'published'
+
+
+def convert_checkpoint(checkpoint: Path | str, out_dir: Path | str,
+                       description: ModelDescription, *, deformable: DeformableForm = 'operator',
+                       max_things: int = PUBLISHED_ASSEMBLY.max_things) -> ModelDirectory:
+    """
+    Convert ``model_final.pth`` of PanopticDepth R50, depth-aware or segmentation only.
+
+    :param description: see published_description.
+    :param deformable: see network.deformable; grid_sample for runtimes without the operator.
+    :raises ConfigError: when the file is no such checkpoint; the message says what does not fit.
+    :raises BackendError: when ONNX Runtime does not reproduce PyTorch's outputs.
+    """
+    network = network_from_published(read_published(checkpoint), str(checkpoint), deformable)
+    assembly = PUBLISHED_ASSEMBLY.model_copy(update={
+        'max_things': max_things, 'output_stride': description.output_stride})
+    return export_network(network, _NAME, assembly, out_dir, description)
+
+
+def published_description(height: int = 1024, width: int = 2048,
+                          **values: Any) -> ModelDescription:
+    """
+    What is known of the published models; the rest as given.
+
+    The weights' licence is that of where the file came from, so it is not known here.
+    """
+    known = {
+        'model_id': 'panoptic-depth-r50-published', 'height': height, 'width': width,
+        'trained_focal_range_px': TRAINED_FOCAL_RANGE_PX, 'depth_range_m': (0.5, 80.0),
+        # The mean that is subtracted, so that padding is zero to the network.
+        'padding_rgb': (104, 116, 124), 'weight_type': 'float32',
+        'thresholds': Thresholds(score=0.2, overlap=0.5, void=0.0,
+                                 stuff_area=STUFF_AREA_PX / (height * width)),
+        'weights_data': ({'name': 'Cityscapes and Cityscapes-DVPS',
+                          'licence': 'non-commercial, see cityscapes-dataset.com/license',
+                          'attribution': 'M. Cordts et al., The Cityscapes Dataset, CVPR 2016'},)}
+    return ModelDescription.model_validate(known | values)
+
+
+def read_published(path: Path | str) -> dict[str, Tensor]:
+    """
+    Read the weights of a detectron2 checkpoint, without running code from the file.
+
+    :returns: name -> tensor, from the entry "model", or from the file itself if it has none.
+    :raises ConfigError: when it cannot be read or holds anything but named arrays.
+    """
+    try:
+        with torch.serialization.safe_globals(_numpy_globals()):
+            stored = torch.load(path, map_location='cpu', weights_only=True)
+    except OSError as error:
+        raise ConfigError(f'{path}: cannot be read: {error.strerror}; check the path') from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else 'it is cut off'
+        raise ConfigError(f'{path}: no checkpoint of tensors or numpy arrays: {reason}; give '
+                          'the model_final.pth as it was published') from None
+    weights = stored.get('model', stored) if isinstance(stored, Mapping) else stored
+    if not isinstance(weights, Mapping) or not weights:
+        raise ConfigError(f'{path}: holds a {type(weights).__name__} and no weights; a detectron2 '
+                          'checkpoint is a dictionary with an entry "model"')
+    arrays = {}
+    for name, value in weights.items():
+        if isinstance(value, np.ndarray):
+            value = torch.from_numpy(value.copy())
+        if not isinstance(value, Tensor):
+            raise ConfigError(f'{path}: entry {name!r} is a {type(value).__name__}, not a tensor '
+                              'or an array; give the model_final.pth as it was published')
+        arrays[str(name)] = value
+    return arrays
+
+
+def _numpy_globals() -> list[Any]:
+    """What a pickle of numpy arrays of numbers refers to; numpy 1 and 2 name it differently."""
+    core = np._core if hasattr(np, '_core') else np.core
+    reconstruct = core.multiarray._reconstruct
+    kinds = {type(np.dtype(name)) for name in
+             ('float16', 'float32', 'float64', 'int64', 'int32', 'uint8', 'bool')}
+    return [reconstruct, (reconstruct, 'numpy.core.multiarray._reconstruct'),
+            np.ndarray, np.dtype, *kinds]

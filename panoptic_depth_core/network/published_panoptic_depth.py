@@ -1,0 +1,201 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+PanopticDepth with ResNet-50 as published.
+
+Gao et al., CVPR 2022, https://github.com/NaiyuGao/PanopticDepth.
+Its checkpoints are converted by published_checkpoint.py. Of the original's faults, those that
+its numbers depend on are here: the mean of the wrong channel, coordinates of the padded tensor.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelP6P7
+
+from ..errors import ConfigError
+from ..labels import CITYSCAPES, THING_CLASSES
+from .assembly_settings import AssemblySettings
+from .base import NetworkSettings, PanopticNetwork
+from .camera import metric_factor
+from .deformable import DeformableConv, DeformableForm
+from .dynamic_kernels import NetworkOutput
+from .fpn import GroupNorm
+from .resnet import ResNet50Backbone
+
+FOCAL_PX = 2262.5
+"""Focal length of the Cityscapes pictures that it was trained on, at 1024x2048."""
+
+TRAINED_FOCAL_RANGE_PX = (2200.0, 2350.0)
+"""Of the cameras of Cityscapes."""
+
+STUFF_AREA_PX = 2048
+"""A region of fewer pixels of the image is dropped."""
+
+PUBLISHED_ASSEMBLY = AssemblySettings(
+    candidates=500, level_candidates=100, max_things=100, peak_smoothing=(3, 3, 3, 5, 5),
+    peak_score=0.01, merge_cosine=0.97, keep_chains=False,
+    regions='won_cells', max_depth_m=80.0)
+
+_WIDTH = 256
+_GROUPS = 32
+_DEPTH_CHANNELS = 16
+
+
+class PublishedSettings(NetworkSettings):
+    """Settings of the ``published`` model."""
+
+    canonical_focal_px: float = Field(FOCAL_PX, gt=0)
+    predicts_depth: bool = Field(True, description='false: weights of its first two stages, '
+                                 'panoptic segmentation only')
+    deformable: DeformableForm = Field('operator', description='operator, or grid_sample for '
+                                       'runtimes without deformable convolution')
+    merged_batch_norm: bool = Field(False, description='batch norm folded into convolutions')
+
+
+class PublishedNetwork(PanopticNetwork):
+    """
+    Image in, kernels and embeddings out; the camera only scales the metres.
+
+    :raises ConfigError: when weights of a backbone alone are given.
+    """
+
+    settings_type = PublishedSettings
+    settings: PublishedSettings
+
+    # ImageNet's means in the wrong order: the original subtracts those of RGB from BGR, and its
+    # weights were trained so.
+    input_mean = (103.53, 116.28, 123.675)
+    input_std = (1.0, 1.0, 1.0)
+
+    def __init__(self, settings: PublishedSettings | None = None,
+                 backbone_weights: Path | str | None = None) -> None:
+        super().__init__()
+        if backbone_weights is not None:
+            raise ConfigError(f'{backbone_weights}: network published starts from a whole '
+                              'checkpoint; convert one, or leave backbone_weights out')
+        s = settings or PublishedSettings()
+        self.settings = s
+        self.backbone = ResNet50Backbone(s.merged_batch_norm)
+        self.pyramid = FeaturePyramidNetwork(
+            list(self.backbone.channels), _WIDTH, LastLevelP6P7(_WIDTH, _WIDTH))
+        self.semantic_pyramid = SemanticPyramid()
+        self.position_head = _deformable_head(_WIDTH, s.deformable)
+        self.center = nn.Conv2d(_WIDTH, len(THING_CLASSES), 3, padding=1)
+        self.region = nn.Conv2d(_WIDTH, len(CITYSCAPES), 3, padding=1)
+        self.kernel_head = _head(_WIDTH + 2)
+        self.kernel = nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1)
+        self.mask_encoder = _encoder(_WIDTH + 2, s.deformable)
+        self.thing_projection = nn.Linear(_WIDTH, _WIDTH)
+        self.region_projection = nn.Linear(_WIDTH, _WIDTH)
+        if s.predicts_depth:
+            self.depth_kernel_head = _deformable_head(_WIDTH + 2, s.deformable)
+            self.depth_kernel = nn.Conv2d(_WIDTH, 2 + _DEPTH_CHANNELS, 3, padding=1)
+            self.depth_encoder = _encoder(_WIDTH + 2, s.deformable)
+            self.depth_embedding = nn.Conv2d(_WIDTH, _DEPTH_CHANNELS, 1)
+        for conv in (self.center, self.region):
+            nn.init.normal_(conv.weight, std=0.01)
+            assert conv.bias is not None
+            nn.init.constant_(conv.bias, -2.19)
+
+    def forward(self, image: Tensor, intrinsics: Tensor) -> NetworkOutput:
+        """Run the network; see PanopticNetwork."""
+        x = image.float() - torch.tensor(self.input_mean, device=image.device)
+        features = self.backbone(x.permute(0, 3, 1, 2))
+        finest, *levels = self.pyramid(
+            {str(stage): feature for stage, feature in enumerate(features)}).values()
+        positions = [self.position_head(level) for level in levels]
+        located = [with_coordinates(level) for level in levels]
+        encoded = with_coordinates(self.semantic_pyramid([finest, *levels[:3]]))
+        with_depth = self.settings.predicts_depth
+        return NetworkOutput(
+            centers=[self.center(p) for p in positions],
+            regions=[self.region(p) for p in positions],
+            kernels=[self.kernel(self.kernel_head(level)) for level in located],
+            depth_kernels=[self.depth_kernel(self.depth_kernel_head(level))
+                           for level in located] if with_depth else [],
+            mask_embedding=self.mask_encoder(encoded),
+            depth_embedding=self.depth_embedding(self.depth_encoder(encoded))
+            if with_depth else None,
+            metric=metric_factor(intrinsics, self.settings.canonical_focal_px),
+            thing_projection=(self.thing_projection.weight, self.thing_projection.bias),
+            region_projection=(self.region_projection.weight, self.region_projection.bias),
+            depth_form='linear')
+
+    @property
+    def onnx_opset(self) -> int:
+        """DeformConv came with opset 19."""
+        return 19 if self.settings.deformable == 'operator' else 18
+
+    @property
+    def depth_of(self) -> Literal['segments', 'nothing']:
+        """There is no depth kernel for what no segment owns."""
+        return 'segments' if self.settings.predicts_depth else 'nothing'
+
+    def deployed(self) -> PublishedNetwork:
+        """Fold batch norm into the convolutions, in place."""
+        self.backbone.merge_batch_norm()
+        self.settings = self.settings.model_copy(update={'merged_batch_norm': True})
+        return self
+
+
+class SemanticPyramid(nn.Module):
+    """
+    Sum of p2..p5, each brought to stride 4 (Panoptic FPN, Kirillov et al., CVPR 2019).
+
+    [(B, 256, H/s, W/s)] for s of 4, 8, 16, 32 -> (B, 256, H/4, W/4).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(_upsampling_branch(doublings) for doublings in range(4))
+
+    def forward(self, levels: list[Tensor]) -> Tensor:
+        """Sum the branches."""
+        return torch.stack([branch(level) for branch, level in zip(
+            self.branches, levels, strict=True)]).sum(0)
+
+
+def with_coordinates(x: Tensor) -> Tensor:
+    """Append a row and a column coordinate, -1..1 over the tensor: two more channels."""
+    batch, _, height, width = x.shape
+    rows = torch.linspace(-1, 1, height, device=x.device)[:, None]
+    columns = torch.linspace(-1, 1, width, device=x.device)[None]
+    return torch.cat([x, rows.expand(batch, 1, height, width),
+                      columns.expand(batch, 1, height, width)], dim=1)
+
+
+def _upsampling_branch(doublings: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for _ in range(max(1, doublings)):
+        layers += _conv_norm(nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1, bias=False))
+        if doublings:
+            layers.append(nn.Upsample(scale_factor=2, mode='bilinear', align_corners=False))
+    return nn.Sequential(*layers)
+
+
+def _conv_norm(conv: nn.Module) -> list[nn.Module]:
+    return [conv, GroupNorm(_WIDTH, _GROUPS), nn.ReLU(inplace=True)]
+
+
+def _head(channels_in: int) -> nn.Sequential:
+    return nn.Sequential(*(
+        layer for channels in (channels_in, _WIDTH, _WIDTH) for layer in _conv_norm(
+            nn.Conv2d(channels, _WIDTH, 3, padding=1, bias=False))))
+
+
+def _deformable_head(channels_in: int, form: DeformableForm) -> nn.Sequential:
+    return nn.Sequential(*(
+        layer for channels in (channels_in, _WIDTH, _WIDTH) for layer in _conv_norm(
+            DeformableConv(channels, _WIDTH, bias=False, form=form))))
+
+
+def _encoder(channels_in: int, form: DeformableForm) -> nn.Sequential:
+    return nn.Sequential(*(
+        layer for channels in (channels_in, _WIDTH, _WIDTH) for layer in (
+            DeformableConv(channels, _WIDTH, bias=True, form=form), nn.ReLU(inplace=True))))

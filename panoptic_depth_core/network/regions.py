@@ -1,0 +1,99 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Regions of the panoptic assembly: one per class, and who owns a pixel."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear, one_hot
+
+from ..labels import CITYSCAPES
+from .dynamic_kernels import NetworkOutput
+
+CLASSES = len(CITYSCAPES)
+
+_CLEARLY = 0.4
+_LEAST_SCORE = 0.1
+
+
+def kernels_of_won_cells(output: NetworkOutput) -> tuple[Tensor, Tensor, Tensor]:
+    """
+    Kernels of each class's region from the cells that the class wins clearly, as published.
+
+    Per level a class has the cells where it is the best one, and of these those count whose
+    region score is at least 0.4. They give the class a score there, their sum of scores, and a
+    mask kernel, their sum of kernels, both over the number of *all* cells that it won (so does
+    the original), and a depth kernel, their mean. Levels with a score above 0.1 are averaged.
+
+    :returns: mask kernels (B, C, K), depth kernels (B, C, S + D), present (B, C) bool.
+    """
+    batch = output.mask_embedding.shape[0]
+    kernels, depth_kernels, found = [], [], []
+    for level, logits in enumerate(output.regions):
+        share = logits.float().sigmoid().flatten(2)
+        won = one_hot(share.argmax(dim=1), CLASSES).transpose(1, 2)
+        clear = won * (share >= _CLEARLY)
+        number = won.sum(2).clamp(min=1)[..., None]
+        found.append((share * clear).sum(2, keepdim=True) / number > _LEAST_SCORE)
+        cells = output.kernels[level].float().flatten(2).transpose(1, 2)
+        kernel = clear.float() @ cells / number
+        if output.region_projection is not None:
+            kernel = linear(kernel, *output.region_projection)
+        kernels.append(kernel)
+        if output.depth_kernels:
+            cells = output.depth_kernels[level].float().flatten(2).transpose(1, 2)
+            depth_kernels.append(clear.float() @ cells / clear.sum(2).clamp(min=1)[..., None])
+    counts = torch.stack(found).float()
+    total = counts.sum(0)
+    mean = (torch.stack(kernels) * counts).sum(0) / total.clamp(min=1.0)
+    depth_mean = ((torch.stack(depth_kernels) * counts).sum(0) / total.clamp(min=1.0)
+                  if depth_kernels else mean[..., :0])
+    return mean, depth_mean, (total > 0).view(batch, CLASSES)
+
+
+def resolve_pixels(masks: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
+    """
+    Give each pixel to its most confident segment.
+
+    Where a thing claims a pixel, the region of a thing class does not compete: it is what is
+    left of the class where no instance is known.
+
+    :param masks: (B, N, h, w) in 0..1. :param regions: (B, C, h, w) in 0..1.
+    :returns: index (B, h, w) int64 into N + C rows, confidence (B, h, w).
+    """
+    claimed = masks.amax(dim=1, keepdim=True) > 0.5
+    is_thing = torch.tensor([c.is_thing for c in CITYSCAPES], device=regions.device)
+    regions = torch.where(claimed & is_thing[None, :, None, None], 0.0, regions)
+    confidence, index = torch.cat([masks, regions], dim=1).max(dim=1)
+    return index, confidence
+
+
+def large_enough(regions: Tensor, masks: Tensor, least: Tensor) -> Tensor:
+    """(B, C, 1, 1) 1 for regions that win at least this share of the image's pixels."""
+    index, _ = resolve_pixels(masks, regions)
+    return _wins_share(index - masks.shape[1], least)
+
+
+def large_enough_stuff(regions: Tensor, masks: Tensor, least: Tensor) -> Tensor:
+    """
+    (B, C, 1, 1) 1 for stuff that is large enough, by the published rule.
+
+    A class has the pixels where its region is the best one, whatever the masks of things say,
+    less those that are inside of a mask. Thing classes take part, and are dropped.
+    """
+    covered = masks.amax(dim=1) > 0.5
+    best = torch.where(covered, -1, regions.argmax(dim=1))
+    return _wins_share(best, least) * ~_is_thing(regions)
+
+
+def _wins_share(best: Tensor, least: Tensor) -> Tensor:
+    """:param best: (B, h, w) class of each pixel, another number where none."""
+    classes = torch.arange(CLASSES, device=best.device)[None, :, None, None]
+    share = (best[:, None] == classes).float().mean(dim=(2, 3), keepdim=True)
+    return (share >= least).float()
+
+
+def _is_thing(like: Tensor) -> Tensor:
+    """(1, C, 1, 1) bool."""
+    return torch.tensor([c.is_thing for c in CITYSCAPES], device=like.device)[None, :, None, None]

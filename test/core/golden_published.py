@@ -1,0 +1,33 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The weights that the golden vectors of the published network were made with."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import torch
+from panoptic_depth_core.network.published_checkpoint import published_shapes
+
+
+def golden_weights(seed: int) -> dict[str, torch.Tensor]:
+    """Deterministic weights by their published names."""
+    return {name: torch.from_numpy(_weight(name, shape, seed).astype(np.float32))
+            for name, shape in published_shapes().items()}
+
+
+def _weight(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
+    rng = np.random.default_rng(zlib.crc32(f'{seed}:{name}'.encode()))
+    if name.endswith('running_var'):
+        return np.ones(shape)
+    if name.endswith('running_mean'):
+        return np.zeros(shape)
+    if len(shape) == 1 and name.endswith('.weight'):
+        return 0.5 + 0.5 * rng.random(shape)
+    if name.endswith(('out_inst.bias', 'out_sem.bias')):
+        return np.full(shape, -2.19)
+    if len(shape) == 1:
+        return 0.1 * rng.standard_normal(shape)
+    value = np.sqrt(2 / np.prod(shape[1:])) * rng.standard_normal(shape)
+    return value * 0.5 if 'offset_mask_conv' in name else value
