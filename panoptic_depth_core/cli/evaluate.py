@@ -62,8 +62,10 @@ def evaluate(
         dataset, root, split, settings_of(convention, windows=parse_windows(windows)),
         predictions=predictions, jobs=jobs, limit=limit, model=model, backend=backend,
         threads=threads, config=config)
+    # First, so that a reader of the output who leaves early does not cost the report.
+    written = write_all(result, out_dir, f'{name} on {dataset}, {split}')
     show_result(result)
-    for path in write_all(result, out_dir, f'{name} on {dataset}, {split}'):
+    for path in written:
         out().print(f'Report: {path}', highlight=False, markup=False)
 
 

@@ -24,6 +24,8 @@ class AssemblySettings(Settings):
     candidates: int = Field(100, ge=1, description='thing candidates that are looked at')
     level_candidates: int = Field(100, ge=1, description='of these from one pyramid level, at '
                                   'most; never more than the level has cells')
+    mask_candidates: int = Field(100, ge=1, description='candidates left after merging, best '
+                                 'first, whose masks are looked at')
     max_things: int = Field(45, ge=1, le=200, description='things that can be in one result')
     peak_smoothing: tuple[int, ...] = Field((), description='per level, side of the window whose '
                                             'mean is averaged with the centre map; empty: none')

@@ -38,7 +38,7 @@ STUFF_AREA_PX = 2048
 """A region of fewer pixels of the image is dropped."""
 
 PUBLISHED_ASSEMBLY = AssemblySettings(
-    candidates=500, level_candidates=100, max_things=100, peak_smoothing=(3, 3, 3, 5, 5),
+    candidates=500, level_candidates=100, mask_candidates=200, max_things=100, peak_smoothing=(3, 3, 3, 5, 5),
     peak_score=0.01, merge_cosine=0.97, keep_chains=False,
     regions='won_cells', max_depth_m=80.0)
 

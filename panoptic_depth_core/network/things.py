@@ -87,7 +87,7 @@ def merge_duplicates(things: Things, settings: AssemblySettings, *,
         reach = (place[:, :, None, 1:3] * offset).sum(-1)
         alike &= (reach < 1.0) & (reach.transpose(1, 2) < 1.0)
     candidate = things.score > 0
-    alike_better = alike & _earlier(things.score) & candidate[:, None, :]
+    alike_better = alike & _better(things.score) & candidate[:, None, :]
     # After one step a row is out for any better row that is like it, in a chain too.
     stays = _settle(lambda keep: (alike_better.float() @ keep[..., None])[..., 0] < 0.5,
                     candidate, settings.steps if settings.keep_chains else 1)
@@ -109,32 +109,39 @@ def select_things(things: Things, embedding: Tensor, limit: dict[str, Tensor],
     :returns: things, and their masks (B, max_things, h, w) in 0..1 at the embedding's stride;
         rows that are out have score 0 and an empty mask.
     """
-    masks = mask_logits(things.kernels, embedding, EMBEDDING_STRIDE).sigmoid()
-    inside = (masks > 0.5).float().flatten(2)
+    things = _best(things, things.score, settings.mask_candidates)[0]
+    masks = mask_logits(things.kernels, embedding, EMBEDDING_STRIDE).sigmoid().flatten(2)
+    inside = (masks > 0.5).float()
     area = inside.sum(2)
     # A mask that is unsure of itself is a worse candidate than its peak says.
-    quality = (masks.flatten(2) * inside).sum(2) / area.clamp(min=1.0)
+    quality = (masks * inside).sum(2) / area.clamp(min=1.0)
     score = things.score * quality * (area > 0)
-    score, order = score.topk(score.shape[1], dim=1)
-    things = Things(score, things.class_id.gather(1, order),
-                    take_rows(things.kernels, order), take_rows(things.depth_kernels, order))
-    inside, area = take_rows(inside, order), area.gather(1, order)
-    shared = inside @ inside.transpose(1, 2) * _earlier(score)
+    shared = inside @ inside.transpose(1, 2) * _better(score)
     keep = _settle(
         lambda keep: (shared @ keep[..., None])[..., 0] <= limit['overlap'] * area,
         (score >= limit['score']) & (score > 0), settings.steps)
-    best, chosen = (score * keep).topk(min(settings.max_things, score.shape[1]), dim=1)
-    masks = take_rows(masks.flatten(2), order.gather(1, chosen)) * (best > 0)[..., None]
-    return Things(best, things.class_id.gather(1, chosen), take_rows(things.kernels, chosen),
-                  take_rows(things.depth_kernels, chosen)), masks.unflatten(
-                      2, embedding.shape[-2:])
+    things, chosen = _best(things, score * keep, settings.max_things)
+    masks = take_rows(masks, chosen) * (things.score > 0)[..., None]
+    return things, masks.unflatten(2, embedding.shape[-2:])
 
 
-def _earlier(score: Tensor) -> Tensor:
-    """(1, N, N) bool: row i, column j is true where j comes before i."""
-    number = score.shape[1]
-    order = torch.arange(number, device=score.device)
-    return (order[None, :] < order[:, None])[None]
+def _best(things: Things, score: Tensor, number: int) -> tuple[Things, Tensor]:
+    """
+    Take the rows of best score, at most so many.
+
+    :returns: things with that score, best first, and the rows that they were.
+    """
+    score, rows = score.topk(min(number, score.shape[1]), dim=1)
+    return Things(score, things.class_id.gather(1, rows), take_rows(things.kernels, rows),
+                  take_rows(things.depth_kernels, rows)), rows
+
+
+def _better(score: Tensor) -> Tensor:
+    """(B, N, N) bool: row i, column j is true where j is better than i, or equal and before it."""
+    order = torch.arange(score.shape[1], device=score.device)
+    first = order[None, None, :] < order[None, :, None]
+    ours, other = score[:, :, None], score[:, None, :]
+    return (other > ours) | ((other == ours) & first)
 
 
 def _settle(rule: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> Tensor:
@@ -153,4 +160,8 @@ def _settle(rule: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> Tens
 
 def take_rows(rows: Tensor, index: Tensor) -> Tensor:
     """(B, N, C) rows at (B, M) indices -> (B, M, C)."""
-    return rows.gather(1, index[..., None].expand(-1, -1, rows.shape[2]))
+    # One index per row; gather would want one per number, of eight bytes each.
+    batch, count, channels = rows.shape
+    start = torch.arange(batch, device=rows.device)[:, None] * count
+    return rows.reshape(batch * count, channels).index_select(
+        0, (index + start).flatten()).view(batch, index.shape[1], channels)

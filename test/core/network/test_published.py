@@ -65,10 +65,14 @@ def test_equals_the_original(path):
     exact = _outputs(_in_float64(network), path, torch.float64)
     golden = np.load(path)
     assert len(found) == 22
+    rounding = {name: _distance(value, exact[name]) for name, value in found.items()}
     for name, value in found.items():
-        rounding = _distance(value, exact[name])
-        limit = max(1e-4, min(10 * rounding, 0.03))
-        assert _distance(value, torch.from_numpy(golden[name])) < limit, name
+        distance = _distance(value, torch.from_numpy(golden[name]))
+        print(f'{name}: {distance:.1e} from the original, {rounding[name]:.1e} from float64')
+        # Levels of one head share its weights, and so its sensitivity.
+        of_head = max(r for other, r in rounding.items()
+                      if other.rstrip('01234') == name.rstrip('01234'))
+        assert distance < max(1e-4, min(10 * of_head, 0.03)), name
     # The rest is not sensitive, so that it holds without any allowance.
     for name in ('encode_feat', 'encode_depth', *(f'kernel_{i}' for i in range(5))):
         assert _distance(found[name], torch.from_numpy(golden[name])) < 1e-5, name
