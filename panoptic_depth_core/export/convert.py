@@ -16,6 +16,7 @@ from torch import Tensor
 from ..config import Thresholds
 from ..errors import ConfigError
 from ..model_directory import ModelDirectory
+from ..network import assembly_of
 from ..network.deformable import DeformableForm
 from ..network.published_checkpoint import network_from_published
 from ..network.published_panoptic_depth import (
@@ -41,8 +42,8 @@ def convert_checkpoint(checkpoint: Path | str, out_dir: Path | str,
     :raises BackendError: when ONNX Runtime does not reproduce PyTorch's outputs.
     """
     network = network_from_published(read_published(checkpoint), str(checkpoint), deformable)
-    assembly = PUBLISHED_ASSEMBLY.model_copy(update={
-        'max_things': max_things, 'output_stride': description.output_stride})
+    assembly = assembly_of(network, {
+        'max_things': max_things, 'output_stride': description.output_stride}, 'convert')
     return export_network(network, _NAME, assembly, out_dir, description)
 
 

@@ -8,6 +8,7 @@ import contextlib
 import io
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,7 +17,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnxscript.optimizer import fold_constants, remove_unused_nodes
 
-from ..config import Thresholds, parse_settings
+from ..config import Thresholds
 from ..contract import INPUTS, OUTPUTS
 from ..errors import ConfigError
 from ..inference.backends import create_backend
@@ -29,12 +30,11 @@ from ..model_directory import (
     WeightsData,
     save_model_directory,
 )
-from ..network import PanopticDepthModel, create_network
+from ..network import PanopticDepthModel, assembly_of, create_network
 from ..network.assembly import AssemblySettings
 from ..network.base import PanopticNetwork
 from ..training.checkpoint import load_weights, read_checkpoint
 from .description import ModelDescription
-
 
 _MOST_ROUNDING = 0.5
 
@@ -52,9 +52,8 @@ def export_checkpoint(checkpoint: Path | str, out_dir: Path | str,
     recipe = read_checkpoint(checkpoint)['recipe']
     network = create_network(recipe['network'], recipe['network_settings'])
     load_weights(network, checkpoint)
-    assembly = parse_settings(
-        AssemblySettings,
-        {**recipe['assembly'], 'output_stride': description.output_stride}, str(checkpoint))
+    assembly = assembly_of(network, {
+        **recipe['assembly'], 'output_stride': description.output_stride}, str(checkpoint))
     return export_network(network, recipe['network'], assembly, out_dir, description)
 
 
@@ -98,8 +97,9 @@ def export_network(network: PanopticNetwork, name: str, assembly: AssemblySettin
                   'onnxscript': onnxscript.__version__},
         weights_licence=description.weights_licence,
         weights_data=tuple(WeightsData(**row) for row in description.weights_data))
-    test = SelfTest(example[0][0].numpy(), example[1][0].numpy(), example[2].numpy(), *expected,
-                    max_depth_error=_depth_rounding(model, example, expected))
+    index, depth, segments = expected
+    test = SelfTest(example[0][0].numpy(), example[1][0].numpy(), example[2].numpy(), index,
+                    depth, segments, max_depth_error=_depth_rounding(model, example, expected))
     directory = save_model_directory(out_dir, info, graph.SerializeToString(), test)
     backend = create_backend('onnxruntime', directory)
     try:
@@ -186,7 +186,7 @@ def _to_onnx(model: torch.nn.Module, example: tuple[torch.Tensor, ...],
     return program.model_proto
 
 
-def _depth_rounding(model: torch.nn.Module, example: tuple[torch.Tensor, ...],
+def _depth_rounding(model: PanopticDepthModel, example: tuple[torch.Tensor, ...],
                     expected: list[np.ndarray]) -> float:
     """
     Relative depth error that a runtime may have: 0.001, or what rounding alone makes.
@@ -194,9 +194,10 @@ def _depth_rounding(model: torch.nn.Module, example: tuple[torch.Tensor, ...],
     A network can amplify rounding (untrained offsets of deformable convolutions of hundreds of
     cells do), so the model is compared with itself in another order of summation.
     """
+    movable: Any = model
     with torch.inference_mode():
-        index, depth, _ = model.to(memory_format=torch.channels_last)(*example)
-        model.to(memory_format=torch.contiguous_format)
+        index, depth, _ = movable.to(memory_format=torch.channels_last)(*example)
+        movable.to(memory_format=torch.contiguous_format)
     equal = (index[0].numpy() == expected[0]) & np.isfinite(expected[1])
     error = np.abs(depth[0].numpy()[equal] / expected[1][equal] - 1.0)
     rounding = float(np.percentile(np.append(error, 0.0), 99))

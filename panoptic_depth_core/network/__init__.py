@@ -37,7 +37,7 @@ class PanopticDepthModel(nn.Module):
     def __init__(self, network: PanopticNetwork, assembly: AssemblySettings | None = None) -> None:
         super().__init__()
         self.network = network
-        self.assembly = assembly or AssemblySettings()
+        self.assembly = assembly or network.assembly
 
     def forward(self, image: Tensor, intrinsics: Tensor,
                 thresholds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -57,3 +57,13 @@ def create_network(name: str, settings: dict[str, Any] | None = None,
     kind = NETWORKS[name]
     values = parse_settings(kind.settings_type, settings or {}, f'network {name}')
     return kind(values, backbone_weights)
+
+
+def assembly_of(network: PanopticNetwork, changes: dict[str, Any],
+                source: str) -> AssemblySettings:
+    """
+    Rules of the panoptic assembly of a network, with changes.
+
+    :raises ConfigError: for an unknown or wrong one, naming the source.
+    """
+    return parse_settings(AssemblySettings, {**network.assembly.model_dump(), **changes}, source)

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ..config import Settings
+from .assembly_settings import AssemblySettings
 from .dynamic_kernels import NetworkOutput
 
 
@@ -29,6 +30,9 @@ class PanopticNetwork(nn.Module):
 
     settings_type: ClassVar[type[NetworkSettings]]
     settings: NetworkSettings
+
+    assembly: ClassVar[AssemblySettings] = AssemblySettings()
+    """Rules of the panoptic assembly, unless a recipe has others."""
 
     input_mean: ClassVar[tuple[float, float, float]] = (127.5, 127.5, 127.5)
     """What the network subtracts from R, G and B of 0..255, before it divides by input_std."""

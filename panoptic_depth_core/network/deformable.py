@@ -45,12 +45,16 @@ class DeformableConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve; offsets are (row, column) per tap, taps in row-major order."""
-        offset_mask = self.offset_mask(x)
+        # Not in the precision of autocast: the operator has no bfloat16 kernel on a CPU, and
+        # offsets are in cells, which it would round.
+        offset_mask = self.offset_mask(x).to(self.weight.dtype)
+        x = x.to(self.weight.dtype)
         offset = offset_mask[:, :2 * _TAPS]
         mask = offset_mask[:, 2 * _TAPS:].sigmoid()
-        if self.form == 'operator':
-            return deform_conv2d(x, offset, self.weight, self.bias, padding=1, mask=mask)
-        return _sampled(x, offset, mask, self.weight, self.bias)
+        with torch.autocast(x.device.type, enabled=False):
+            if self.form == 'operator':
+                return deform_conv2d(x, offset, self.weight, self.bias, padding=1, mask=mask)
+            return _sampled(x, offset, mask, self.weight, self.bias)
 
 
 def _sampled(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor,

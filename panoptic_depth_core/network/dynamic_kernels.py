@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from ..errors import ConfigError
 from .camera import pixel_centers
 
 LOCATION = 5
@@ -125,8 +126,11 @@ def class_kernels(output: NetworkOutput, attention: Tensor | None = None) -> tup
     :param attention: (B, L, C) weight of each cell for each class; from the region logits where
         None.
     :returns: mask kernels (B, C, K + 1), depth kernels (B, C, S + D), float32.
+    :raises ConfigError: for a network without learned ones.
     """
-    assert output.class_kernels is not None and output.class_depth_kernels is not None
+    if output.class_kernels is None or output.class_depth_kernels is None:
+        raise ConfigError("assembly: regions is 'pooled', but this network has no learned kernels "
+                          "of classes; set regions to 'won_cells'")
     if attention is None:
         attention = flatten_levels(output.regions).float().sigmoid()
     pooling = (attention / (attention.sum(dim=1, keepdim=True) + 1.0)).transpose(1, 2)

@@ -38,8 +38,8 @@ STUFF_AREA_PX = 2048
 """A region of fewer pixels of the image is dropped."""
 
 PUBLISHED_ASSEMBLY = AssemblySettings(
-    candidates=500, level_candidates=100, mask_candidates=200, max_things=100, peak_smoothing=(3, 3, 3, 5, 5),
-    peak_score=0.01, merge_cosine=0.97, keep_chains=False,
+    candidates=500, level_candidates=100, mask_candidates=200, max_things=100,
+    peak_smoothing=(3, 3, 3, 5, 5), peak_score=0.01, merge_cosine=0.97, keep_chains=False,
     regions='won_cells', max_depth_m=80.0)
 
 _WIDTH = 256
@@ -67,6 +67,8 @@ class PublishedNetwork(PanopticNetwork):
 
     settings_type = PublishedSettings
     settings: PublishedSettings
+
+    assembly = PUBLISHED_ASSEMBLY
 
     # ImageNet's means in the wrong order: the original subtracts those of RGB from BGR, and its
     # weights were trained so.

@@ -9,7 +9,6 @@ from typing import Any, Literal
 from pydantic import Field
 
 from ..config import Settings
-from ..network.assembly import AssemblySettings
 from .losses import LossSettings
 from .transforms import AugmentSettings
 
@@ -33,7 +32,8 @@ class TrainSettings(Settings):
     network_settings: dict[str, Any] = {}
     backbone_weights: str | None = Field(None, description='state dict file of the backbone')
     initial_weights: str | None = Field(None, description='checkpoint to start the weights from')
-    assembly: AssemblySettings = AssemblySettings()
+    assembly: dict[str, Any] = Field({}, description='rules of the panoptic assembly that are '
+                                     'other than those of the network')
     data: tuple[DataSettings, ...]
     augment: AugmentSettings = AugmentSettings()
     crop_sizes: tuple[tuple[int, int], ...] = Field((), description='height and width; each batch '

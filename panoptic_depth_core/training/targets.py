@@ -9,20 +9,33 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from ..config import Settings
 from ..labels import LABEL_DIVISOR, THING_CLASSES, VOID_CLASS, class_of
 from ..structures import Sample
 
-LEVEL_STRIDES = (8, 16, 32, 64)
-LEVEL_RANGES_PX = ((1, 64), (32, 128), (64, 256), (128, 4096))
-"""A thing belongs to every level whose range holds the root of its box area (reference: x0.5)."""
-
-_MAX_THINGS = 24
-_LEAST_PIXELS = 16
 _IGNORED_THING = 255
 _STACKED = ('image', 'intrinsics', 'semantic', 'thing', 'center_known', 'depth')
+
+
+class TargetSettings(Settings):
+    """Which labels become things, and at which pyramid levels; PUBLISHED_TARGETS are others."""
+
+    finest_px: float = Field(64.0, gt=0, description='largest things of the finest level, by the '
+                             'root of their box area; it doubles from level to level')
+    max_things: int = Field(24, ge=1, lt=_IGNORED_THING, description='things of one image that '
+                            'are learned, the largest ones; the rest is ignored')
+    least_pixels: int = Field(16, ge=1, description='smaller things are ignored')
+    crowds_are_things: bool = Field(False, description='true: the crowds of a class are one '
+                                    'thing; false: they are ignored where things are learned')
+
+
+PUBLISHED_TARGETS = TargetSettings(finest_px=128.0, max_things=150, least_pixels=1,
+                                   crowds_are_things=True)
+"""Those of the published PanopticDepth."""
 
 
 @dataclass
@@ -56,16 +69,16 @@ class Batch:
                      thing_box=[b.to(device) for b in self.thing_box])
 
 
-def collate(samples: list[Sample]) -> Batch:
+def collate(samples: list[Sample], settings: TargetSettings | None = None) -> Batch:
     """Stack samples of one size."""
-    rows = [_targets(sample) for sample in samples]
+    rows = [_targets(sample, settings or TargetSettings()) for sample in samples]
     stacked = {name: torch.stack([row[name] for row in rows])
                for name in _STACKED}
     return Batch(**stacked, thing_class=[row['thing_class'] for row in rows],
                  thing_box=[row['thing_box'] for row in rows])
 
 
-def _targets(sample: Sample) -> dict[str, Tensor]:
+def _targets(sample: Sample, settings: TargetSettings) -> dict[str, Tensor]:
     frame, truth = sample.frame, sample.truth
     height, width = frame.image.shape[:2]
     semantic = np.full((height, width), VOID_CLASS, np.uint8)
@@ -77,7 +90,9 @@ def _targets(sample: Sample) -> dict[str, Tensor]:
         semantic = class_of(truth.panoptic)
         is_thing = np.isin(semantic, THING_CLASSES)
         instance = np.where(is_thing, truth.panoptic % LABEL_DIVISOR, 0)
-        thing, classes, boxes = _index_things(truth.panoptic, instance, truth.instance_classes)
+        is_learned = is_thing if settings.crowds_are_things else instance > 0
+        thing, classes, boxes = _index_things(
+            truth.panoptic, is_learned, truth.instance_classes, settings)
         stuff = (semantic != VOID_CLASS) & ~is_thing & truth.has_semantics
         counted = ~(is_thing & (instance == 0))
         if truth.ignore is not None:
@@ -99,19 +114,19 @@ def _targets(sample: Sample) -> dict[str, Tensor]:
 
 
 def _index_things(
-        panoptic: NDArray[np.int32], instance: NDArray[np.int32],
-        labelled: tuple[int, ...]) -> tuple[
+        panoptic: NDArray[np.int32], is_learned: NDArray[np.bool_], labelled: tuple[int, ...],
+        settings: TargetSettings) -> tuple[
             NDArray[np.uint8], list[int], list[tuple[int, int, int, int]]]:
     """Number the largest things of a frame 1..; what is too small to learn is to be ignored."""
     thing = np.zeros(panoptic.shape, np.uint8)
-    ids, counts = np.unique(panoptic[instance > 0], return_counts=True)
+    ids, counts = np.unique(panoptic[is_learned], return_counts=True)
     classes: list[int] = []
     boxes: list[tuple[int, int, int, int]] = []
     for order in np.argsort(-counts, kind='stable'):
         class_id = int(ids[order]) // LABEL_DIVISOR
         mask = panoptic == ids[order]
-        if (class_id not in labelled or len(classes) == _MAX_THINGS
-                or counts[order] < _LEAST_PIXELS):
+        if (class_id not in labelled or len(classes) == settings.max_things
+                or counts[order] < settings.least_pixels):
             thing[mask] = _IGNORED_THING
             continue
         rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
@@ -121,39 +136,75 @@ def _index_things(
     return thing, classes, boxes
 
 
-def center_targets(batch: Batch, level: int) -> tuple[Tensor, Tensor]:
+def root_areas(box: Tensor) -> Tensor:
+    """(n, 4) boxes in px -> (n,) roots of their areas in px."""
+    return ((box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])).sqrt()
+
+
+def is_of_level(size: Tensor, level: int, levels: int, settings: TargetSettings) -> Tensor:
     """
-    Heat-map of one level and where it counts.
+    Things that a pyramid level answers for.
+
+    The ranges of the levels overlap: finest_px * 2^level is the upper end of each, and a quarter
+    of that its lower one. The first has no lower and the last no upper end, so nothing is left
+    out. With 128 px and five levels these are the ranges of PanopticDepth.
+
+    :param size: (n,) roots of box areas in px. :returns: (n,) bool.
+    """
+    top = settings.finest_px * 2.0 ** level
+    at_least = torch.ones_like(size, dtype=torch.bool) if level == 0 else size >= top / 4
+    return at_least if level == levels - 1 else at_least & (size <= top)
+
+
+def center_targets(batch: Batch, sizes: list[torch.Size],
+                   settings: TargetSettings) -> list[tuple[Tensor, Tensor]]:
+    """
+    Heat-maps of the levels and where they count.
 
     A Gaussian at the middle of each thing's visible pixels; its spread follows the box, as in
     CornerNet (Law and Deng, ECCV 2018).
 
-    :returns: heat (B, T, h, w) float32 0..1, 1 at centres; weight (B, T, h, w) float32 0 or 1.
+    :param sizes: (h, w) of each level.
+    :returns: per level heat (B, T, h, w) float32 0..1, 1 at centres; weight (B, T, h, w) float32
+        0 or 1.
     """
-    stride = LEVEL_STRIDES[level]
-    known = batch.center_known[:, :, stride // 2::stride, stride // 2::stride]
-    heat = torch.zeros(known.shape, device=known.device)
-    weight = known.float()
-    low, high = LEVEL_RANGES_PX[level]
-    rows = torch.arange(heat.shape[2], device=heat.device)
-    columns = torch.arange(heat.shape[3], device=heat.device)
-    for image in range(len(batch.thing_class)):
-        things = zip(batch.thing_class[image].tolist(), batch.thing_box[image].tolist(),
-                     strict=True)
-        for number, (class_id, box) in enumerate(things):
-            size = ((box[2] - box[0]) * (box[3] - box[1])) ** 0.5
-            channel = THING_CLASSES.index(class_id)
-            if not low <= size <= high:
-                continue
-            row, column = (min(int(c / stride), limit - 1) for c, limit in zip(
-                _middle(batch.thing[image], number + 1, box), heat.shape[2:], strict=True))
-            sigma_v, sigma_u = (max((end - start) / stride * 0.12, 0.35)
-                                for start, end in ((box[1], box[3]), (box[0], box[2])))
-            blob = torch.exp(-((rows - row) ** 2 / (2 * sigma_v ** 2))[:, None]
-                             - ((columns - column) ** 2 / (2 * sigma_u ** 2))[None])
-            heat[image, channel] = torch.maximum(heat[image, channel], blob)
-            weight[image, channel, row, column] = 1.0
-    return heat, weight
+    device = batch.thing.device
+    height, width = batch.thing.shape[1:]
+    weights = [_at_cells(batch.center_known, size).float() for size in sizes]
+    heats = [torch.zeros_like(weight) for weight in weights]
+    for image, boxes in enumerate(batch.thing_box):
+        levels = [is_of_level(root_areas(boxes), level, len(sizes), settings).tolist()
+                  for level in range(len(sizes))]
+        classes = batch.thing_class[image].tolist()
+        for number, box in enumerate(boxes.tolist()):
+            channel = THING_CLASSES.index(classes[number])
+            middle = _middle(batch.thing[image], number + 1, box)
+            for (rows, columns), heat, weight, chosen in zip(
+                    sizes, heats, weights, levels, strict=True):
+                if not chosen[number]:
+                    continue
+                stride_v, stride_u = height / rows, width / columns
+                row = min(int(middle[0] / stride_v), rows - 1)
+                column = min(int(middle[1] / stride_u), columns - 1)
+                along_v = _bump(rows, row, (box[3] - box[1]) / stride_v, device)
+                along_u = _bump(columns, column, (box[2] - box[0]) / stride_u, device)
+                heat[image, channel] = torch.maximum(
+                    heat[image, channel], along_v[:, None] * along_u)
+                weight[image, channel, row, column] = 1.0
+    return list(zip(heats, weights, strict=True))
+
+
+def _at_cells(maps: Tensor, size: torch.Size) -> Tensor:
+    """(..., H, W) -> (..., h, w): the pixel in the middle of each cell."""
+    rows, columns = (((torch.arange(cells, device=maps.device) + 0.5) * (side / cells)).long()
+                     for side, cells in zip(maps.shape[-2:], size, strict=True))
+    return maps[..., rows[:, None], columns]
+
+
+def _bump(cells: int, middle: int, extent: float, device: torch.device) -> Tensor:
+    """(cells,) Gaussian, 1 at the middle, for a box of this extent in cells."""
+    sigma = max(0.12 * extent, 0.35)
+    return torch.exp(-(torch.arange(cells, device=device) - middle) ** 2 / (2 * sigma ** 2))
 
 
 def _middle(thing: Tensor, number: int, box: list[float]) -> tuple[float, float]:
@@ -167,20 +218,23 @@ def _middle(thing: Tensor, number: int, box: list[float]) -> tuple[float, float]
             float((inside.sum(0) * columns).sum() / total))
 
 
-def thing_masks(batch: Batch, image: int, stride: int) -> Tensor:
-    """(n, H/stride, W/stride) float32 share of each cell that a thing of an image covers."""
+def things_at_pixels(batch: Batch, image: int) -> Tensor:
+    """(n, H, W) float32 0 or 1: the pixels of each thing of an image."""
     number = len(batch.thing_class[image])
     index = torch.arange(1, number + 1, device=batch.thing.device, dtype=torch.uint8)
-    masks = (batch.thing[image][None] == index[:, None, None]).float()
-    size = [side // stride for side in masks.shape[-2:]]
-    return interpolate(masks[None], size=size, mode='area')[0]
+    return (batch.thing[image][None] == index[:, None, None]).float()
 
 
-def region_targets(semantic: Tensor, stride: int, classes: int) -> tuple[Tensor, Tensor]:
+def thing_masks(batch: Batch, image: int, size: torch.Size) -> Tensor:
+    """(n, h, w) float32 share of each cell that a thing of an image covers."""
+    return interpolate(things_at_pixels(batch, image)[None], size=size, mode='area')[0]
+
+
+def region_targets(semantic: Tensor, size: torch.Size, classes: int) -> tuple[Tensor, Tensor]:
     """
     Where each class is, at the cells of a level.
 
-    :param semantic: (B, H, W) uint8.
+    :param semantic: (B, H, W) uint8. :param size: (h, w).
     :returns: (B, C, h, w) float32 share of the cell's known pixels; (B, 1, h, w) float32 share of
         its pixels that are known.
     """
@@ -188,7 +242,6 @@ def region_targets(semantic: Tensor, stride: int, classes: int) -> tuple[Tensor,
     known = (fine != VOID_CLASS).float()[:, None]
     shares = torch.zeros(fine.shape[0], classes + 1, *fine.shape[1:], device=fine.device)
     shares.scatter_(1, torch.where(fine == VOID_CLASS, classes, fine)[:, None], 1.0)
-    size = [side // stride for side in semantic.shape[-2:]]
     known = interpolate(known, size=size, mode='area')
     shares = interpolate(shares[:, :classes], size=size, mode='area')
     return shares / known.clamp(min=1e-3), known

@@ -8,6 +8,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ..labels import CITYSCAPES, VOID_CLASS, class_of
-from ..network import create_network
+from ..network import assembly_of, create_network
 from .checkpoint import MODEL_FILE, TrainState, load_checkpoint, load_weights, save_checkpoint
 from .losses import panoptic_depth_loss
 from .samples import MixedSamples, expand
@@ -70,6 +71,8 @@ def _start(settings: TrainSettings, fabric: Fabric, run_dir: Path, resume: bool)
     backbone = settings.backbone_weights
     network = create_network(settings.network, settings.network_settings,
                              None if backbone is None else expand(backbone))
+    # Wrong rules are to be found now, not when the run is exported.
+    assembly_of(network, settings.assembly, 'recipe: assembly')
     if settings.initial_weights is not None:
         load_weights(network, Path(expand(settings.initial_weights)))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -153,7 +156,8 @@ def _batches(settings: TrainSettings, iteration: int) -> Iterator[Batch]:
     length = (settings.iterations - iteration) * settings.batch_size
     return iter(DataLoader(
         MixedSamples(settings, first, length), batch_size=settings.batch_size,
-        num_workers=settings.workers, collate_fn=collate, worker_init_fn=_one_thread,
+        num_workers=settings.workers, worker_init_fn=_one_thread,
+        collate_fn=partial(collate, settings=settings.loss.used_targets()),
         # A fork would copy locks of OpenCV's and OpenMP's threads, and hang.
         multiprocessing_context='spawn' if settings.workers else None,
         prefetch_factor=4 if settings.workers else None,

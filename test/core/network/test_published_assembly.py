@@ -11,6 +11,7 @@ torch = pytest.importorskip('torch', reason='the network needs the extra [train]
 
 from golden import each_golden  # noqa: E402
 from panoptic_depth_core.contract import COLUMN, NO_SEGMENT  # noqa: E402
+from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, THING_CLASSES  # noqa: E402
 from panoptic_depth_core.network.assembly import AssemblySettings, assemble  # noqa: E402
 from panoptic_depth_core.network.dynamic_kernels import (  # noqa: E402
@@ -203,3 +204,8 @@ def test_defaults_are_not_the_published_rules():
     changed = {name for name in AssemblySettings.model_fields
                if getattr(AssemblySettings(), name) != getattr(PUBLISHED_ASSEMBLY, name)}
     assert {'peak_smoothing', 'keep_chains', 'regions', 'merge_cosine', 'max_depth_m'} <= changed
+
+
+def test_pooled_regions_need_learned_kernels():
+    with pytest.raises(ConfigError, match="set regions to 'won_cells'"):
+        assemble(scene(), torch.tensor([0.2, 0.5, 0.0, 0.0]), AssemblySettings())

@@ -12,17 +12,21 @@ from miniature import make_sample  # noqa: E402
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, VOID_CLASS  # noqa: E402
 from panoptic_depth_core.network import create_network  # noqa: E402
 from panoptic_depth_core.structures import GroundTruth, Sample  # noqa: E402
+from panoptic_depth_core.training import targets  # noqa: E402
 from panoptic_depth_core.training.losses import (  # noqa: E402
     LossSettings,
     panoptic_depth_loss,
-    sample_kernels,
 )
 from panoptic_depth_core.training.targets import (  # noqa: E402
+    PUBLISHED_TARGETS,
+    TargetSettings,
     center_targets,
     collate,
+    is_of_level,
     region_targets,
     thing_masks,
 )
+from panoptic_depth_core.training.thing_kernels import sample_kernels  # noqa: E402
 
 CAR, PERSON, ROAD = CLASS_ID['car'], CLASS_ID['person'], CLASS_ID['road']
 CHANNEL = [c.class_id for c in CITYSCAPES if c.is_thing].index
@@ -65,19 +69,42 @@ def test_depth_alone_knows_nothing_of_classes():
 
 
 def test_center_is_the_middle_of_the_visible_pixels(sample):
-    heat, weight = center_targets(collate([sample]), 0)
+    sizes = [torch.Size([8 // 2 ** level, 16 // 2 ** level]) for level in range(4)]
+    heat, weight = center_targets(collate([sample]), sizes, TargetSettings())[0]
     peaks = (heat[0, CHANNEL(CAR)] == 1).nonzero().tolist()
     assert sorted(peaks) == [[3, 2], [3, 10]]
     assert heat[0, CHANNEL(PERSON)].max() == 0
     assert (weight[heat == 1] == 1).all()
 
 
+def test_the_middle_of_a_thing_is_found_once_for_all_levels(sample, monkeypatch):
+    calls = []
+    middle = targets._middle
+    monkeypatch.setattr(targets, '_middle', lambda *a: calls.append(a) or middle(*a))
+    everywhere = TargetSettings(finest_px=19.0)
+    heats = center_targets(collate([sample]), [torch.Size([8, 16]), torch.Size([4, 8])],
+                           everywhere)
+    assert len(calls) == 2
+    assert [int((heat == 1).sum()) for heat, _ in heats] == [2, 2]
+
+
+@pytest.mark.parametrize(('settings', 'ranges'), [
+    (TargetSettings(), [(1, 64), (32, 128), (64, 256), (128, 4096)]),
+    (PUBLISHED_TARGETS, [(1, 128), (64, 256), (128, 512), (256, 1024), (512, 2048)]),
+])
+def test_levels_hold_the_things_of_their_range(settings, ranges):
+    size = torch.tensor([1.0, 31, 32, 63, 64, 65, 127, 128, 129, 255, 257, 511, 513, 1025, 2000])
+    for level, (low, high) in enumerate(ranges):
+        chosen = is_of_level(size, level, len(ranges), settings)
+        assert chosen.tolist() == ((size >= low) & (size <= high)).tolist(), level
+
+
 def test_masks_and_regions_are_shares(sample):
     batch = collate([sample])
-    masks = thing_masks(batch, 0, 4)
+    masks = thing_masks(batch, 0, torch.Size([16, 32]))
     assert masks.shape == (2, 16, 32)
     assert float(masks[0].sum() * 16) == pytest.approx(float((batch.thing == 1).sum()))
-    share, known = region_targets(batch.semantic, 8, len(CITYSCAPES))
+    share, known = region_targets(batch.semantic, torch.Size([8, 16]), len(CITYSCAPES))
     assert torch.allclose(share.sum(1)[known[:, 0] > 0], torch.tensor(1.0))
     assert share[0, ROAD, 6, 10] == 1
 
@@ -85,7 +112,7 @@ def test_masks_and_regions_are_shares(sample):
 def test_every_thing_is_answered_for(sample, network):
     batch = collate([sample])
     output = network(batch.image, batch.intrinsics)
-    kernels = sample_kernels(output, batch, 0, 3)
+    kernels = sample_kernels(output, batch, 0, 3, TargetSettings())
     assert set(kernels.thing.tolist()) == {0, 1}
     total = torch.zeros(2).index_add(0, kernels.thing, kernels.weight)
     assert torch.allclose(total, torch.ones(2))

@@ -15,6 +15,7 @@ pytest.importorskip('lightning', reason='training needs the extra [train]')
 from miniature import make_sample  # noqa: E402
 from panoptic_depth_core.config import load_settings, parse_settings  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
+from panoptic_depth_core.labels import CITYSCAPES  # noqa: E402
 from panoptic_depth_core.training import datasets  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
 from panoptic_depth_core.training.datasets.cache import CachedDataset  # noqa: E402
@@ -25,6 +26,8 @@ from panoptic_depth_core.training.trainer import learning_rate, train  # noqa: E
 
 class Miniature:
     """Four frames."""
+
+    classes = CITYSCAPES
 
     def __len__(self) -> int:
         return 4
@@ -144,3 +147,8 @@ def test_cache_keeps_what_was_rendered(tmp_path):
         known = np.isfinite(original.truth.depth)
         assert np.array_equal(np.isfinite(again.truth.depth), known)
         assert np.abs(again.truth.depth[known] - original.truth.depth[known]).max() <= 1 / 256
+
+
+def test_rules_of_the_assembly_are_checked_before_the_run(recipe, tmp_path):
+    with pytest.raises(ConfigError, match="recipe: assembly: unknown key 'max_thing'"):
+        _run(recipe, tmp_path, assembly={'max_thing': 3})

@@ -1,0 +1,86 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Which cells of the kernel maps answer for which thing while training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate, linear
+
+from ..labels import THING_CLASSES
+from ..network.dynamic_kernels import NetworkOutput, flatten_levels, mask_logits
+from .loss_terms import dice
+from .targets import Batch, TargetSettings, is_of_level, root_areas, thing_masks
+
+
+@dataclass
+class ThingKernels:
+    """
+    Cells that answer for the things of one image; m of them.
+
+    :param thing: (m,) index of the thing.
+    :param cell: (m,) index into the flattened levels.
+    :param weight: (m,) float32; sums to 1 per thing, or per thing and level.
+    :param masks: (n, H/4, W/4) target masks of the image's things.
+    """
+
+    thing: Tensor
+    cell: Tensor
+    weight: Tensor
+    masks: Tensor
+
+
+def sample_kernels(output: NetworkOutput, batch: Batch, image: int, per_level: int,
+                   targets: TargetSettings) -> ThingKernels:
+    """
+    Choose the cells inside each thing whose centre score is best at the moment.
+
+    Those are the cells that the assembly will take, so training sees what inference uses.
+    """
+    masks = thing_masks(batch, image, output.mask_embedding.shape[-2:])
+    size = root_areas(batch.thing_box[image])
+    channel = center_channels(batch.thing_class[image])
+    things, cells, weights, start = [], [], [], 0
+    for level, logits in enumerate(output.centers):
+        height, width = logits.shape[-2:]
+        chosen = is_of_level(size, level, len(output.centers), targets).nonzero()[:, 0]
+        if len(chosen):
+            inside = interpolate(masks[chosen][None], size=(height, width), mode='area')[0]
+            heat = logits[image, channel[chosen]].detach().float().sigmoid()
+            # Small things cover no cell by half: then the cell that holds most of it answers.
+            inside = inside * (inside >= inside.amax((1, 2), keepdim=True).clamp(max=0.5))
+            score = ((heat + 1e-4) * inside).flatten(1)
+            best, cell = score.topk(min(per_level, score.shape[1]), dim=1)
+            things.append(chosen[:, None].expand_as(cell).flatten())
+            cells.append(cell.flatten() + start)
+            weights.append(best.flatten())
+        start += height * width
+    empty = channel[:0]
+    thing = torch.cat([empty, *things])
+    weight = torch.cat([empty.float(), *weights])
+    total = weight.new_zeros(len(size)).index_add(0, thing, weight)
+    return ThingKernels(thing, torch.cat([empty, *cells]),
+                        weight / total[thing].clamp(min=1e-9), masks)
+
+
+def center_channels(thing_class: Tensor) -> Tensor:
+    """(n,) class ids -> (n,) int64 channels of the centre maps."""
+    return torch.tensor([THING_CLASSES.index(c) for c in thing_class.tolist()],
+                        dtype=torch.int64, device=thing_class.device)
+
+
+def rows_of_cells(maps: list[Tensor], image: int, cell: Tensor) -> Tensor:
+    """[(B, C, h, w)] per level at (m,) indices into the flattened levels -> (m, C)."""
+    return flatten_levels([level[image:image + 1] for level in maps])[0, cell]
+
+
+def mask_errors(output: NetworkOutput, image: int, chosen: ThingKernels) -> Tensor:
+    """(m,) dice losses of the masks of the cells."""
+    kernels = rows_of_cells(output.kernels, image, chosen.cell)
+    if output.thing_projection is not None:
+        kernels = linear(kernels, *output.thing_projection)
+    logits = mask_logits(kernels[None], output.mask_embedding[image:image + 1])[0]
+    return dice(logits.sigmoid(), chosen.masks[chosen.thing])
