@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..config import Thresholds
-from ..errors import ConfigError
+from ..errors import BackendError, ConfigError
 from ..model_directory import ModelDirectory
 from ..network import assembly_of
 from ..network.deformable import DeformableForm
@@ -44,7 +44,13 @@ def convert_checkpoint(checkpoint: Path | str, out_dir: Path | str,
     network = network_from_published(read_published(checkpoint), str(checkpoint), deformable)
     assembly = assembly_of(network, {
         'max_things': max_things, 'output_stride': description.output_stride}, 'convert')
-    return export_network(network, _NAME, assembly, out_dir, description)
+    try:
+        return export_network(network, _NAME, assembly, out_dir, description)
+    except BackendError as error:
+        if deformable == 'grid_sample':
+            raise
+        raise BackendError(f'{error}; if it has no DeformConv (ONNX Runtime before 1.25), '
+                           'convert with grid_sample in its place (--deformable)') from error
 
 
 def published_description(height: int = 1024, width: int = 2048,
