@@ -28,8 +28,8 @@ from .dynamic_kernels import NetworkOutput
 from .fpn import GroupNorm
 from .resnet import ResNet50Backbone
 
-FOCAL_PX = 2262.5
-"""Focal length of the Cityscapes pictures that it was trained on, at 1024x2048."""
+FOCAL_PX = 2265.3
+"""Vertical focal length of the Cityscapes pictures that it was trained on, at 1024x2048."""
 
 TRAINED_FOCAL_RANGE_PX = (2200.0, 2350.0)
 """Of the cameras of Cityscapes."""
