@@ -63,8 +63,7 @@ def resolve_pixels(masks: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
     :returns: index (B, h, w) int64 into N + C rows, confidence (B, h, w).
     """
     claimed = masks.amax(dim=1, keepdim=True) > 0.5
-    is_thing = torch.tensor([c.is_thing for c in CITYSCAPES], device=regions.device)
-    regions = torch.where(claimed & is_thing[None, :, None, None], 0.0, regions)
+    regions = torch.where(claimed & _is_thing(regions), 0.0, regions)
     confidence, index = torch.cat([masks, regions], dim=1).max(dim=1)
     return index, confidence
 
