@@ -38,7 +38,7 @@ def settings_class(path: Path) -> type[Settings]:
         from panoptic_depth_core.training.settings import TrainSettings
         return TrainSettings
     if folder == 'export':
-        from panoptic_depth_core.export.description import ModelDescription
+        from panoptic_depth_core.network.description import ModelDescription
         return ModelDescription
     assert folder == 'inference', f'config/{folder} is not known; say here what reads it'
     return InferenceSettings

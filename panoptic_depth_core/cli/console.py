@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -18,6 +19,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -77,6 +79,39 @@ def frame_progress(title: str, total: int | None) -> Iterator[Progress]:
     with Progress(*columns, console=_errors) as progress:
         progress.add_task(title, total=total)
         yield progress
+
+
+class _RemainingColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Remaining time by the share that is done, of what was begun now."""
+        begun = task.fields['begun']
+        done = task.completed - begun
+        if task.elapsed is None or not done > 0:
+            return Text('ETA -:--:--')
+        seconds = round(task.elapsed * (1.0 - task.completed) / done)
+        return Text(f'ETA {timedelta(seconds=max(seconds, 0))}')
+
+
+@contextmanager
+def run_progress(title: str) -> Iterator[Callable[[float, str], None]]:
+    """
+    Show the progress of a run that ends by iterations or by the clock.
+
+    :returns: what to call with the share that is done, 0..1, and a note to show beside it.
+    """
+    columns = (TextColumn('{task.description}'), BarColumn(), TaskProgressColumn(),
+               TextColumn('{task.fields[note]}', markup=False), TimeElapsedColumn(),
+               _RemainingColumn())
+    with Progress(*columns, console=_errors) as progress:
+        task = progress.add_task(title, total=1.0, note='', begun=math.nan)
+
+        def show(done: float, note: str) -> None:
+            # A resumed run does not begin at 0.
+            begun = progress.tasks[task].fields['begun']
+            progress.update(task, completed=done, note=note,
+                            begun=done if math.isnan(begun) else begun)
+
+        yield show
 
 
 def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -39,7 +39,7 @@ def convert(
     except ImportError as error:
         raise options.missing_extra(error, 'export') from None
     from ..config import parse_settings
-    from ..export.description import ModelDescription
+    from ..network.description import ModelDescription
 
     height, width = options.parse_size(size)
     description = parse_settings(ModelDescription, {

@@ -4,14 +4,18 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from . import options
-from .console import out
+from .console import number, out, run_progress
+
+if TYPE_CHECKING:
+    from ..training.run_log import RunProgress
 
 
 def train(
@@ -28,6 +32,7 @@ def train(
     from ..config import load_settings, parse_settings
     from ..errors import ConfigError
     try:
+        from ..training.launch import is_first_process
         from ..training.settings import TrainSettings
         from ..training.trainer import train as run_training
     except ModuleNotFoundError as error:
@@ -40,12 +45,27 @@ def train(
         values = {**settings.model_dump(exclude_unset=True), 'minutes': minutes}
         settings = parse_settings(TrainSettings, values, '--minutes')
     folder = run_dir or Path('runs') / f'{recipe.stem}-{datetime.now():%Y%m%d-%H%M%S}'
+    if not is_first_process():
+        run_training(settings, folder, resume=resume)
+        return
     show = out()
     show.print(f'Training into {folder}; losses are in {folder / "train.jsonl"}',
                highlight=False, markup=False)
-    weights = run_training(settings, folder, resume=resume)
+    with run_progress('train') as progress:
+        weights = run_training(settings, folder, resume=resume,
+                               watch=lambda run: progress(run.done, _note(run)))
     show.print(f'Weights: {weights}; make a model directory of them with: panoptic-depth export '
                f'{weights} -o MODEL_DIR', highlight=False, markup=False)
+
+
+def _note(run: RunProgress) -> str:
+    """Short text of iteration, speed, loss and the figures of the last validation."""
+    parts = [f'it {run.iteration}', f'{number(run.images_per_s, 1)} images/s',
+             f'loss {number(run.loss, 3)}']
+    if run.figures:
+        parts += [f'{label} {number(run.figures.get(name, math.nan), 3)}' for name, label in (
+            ('pq', 'PQ'), ('miou', 'mIoU'), ('abs_rel', 'absRel'))]
+    return '  '.join(parts)
 
 
 def export(
@@ -58,8 +78,8 @@ def export(
     """Make a model directory of a checkpoint, and check it in ONNX Runtime."""
     from ..config import load_settings, parse_settings
     try:
-        from ..export.description import ModelDescription
         from ..export.onnx_export import export_checkpoint
+        from ..network.description import ModelDescription
     except ModuleNotFoundError as error:
         raise options.missing_extra(error, 'export') from None
 

@@ -4,27 +4,21 @@
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from ..config import Thresholds
-from ..errors import BackendError, ConfigError
+from ..errors import BackendError
 from ..model_directory import ModelDirectory
 from ..network import assembly_of
 from ..network.deformable import DeformableForm
-from ..network.published_checkpoint import network_from_published
+from ..network.description import ModelDescription
+from ..network.published_checkpoint import network_from_published, read_published
 from ..network.published_panoptic_depth import (
     PUBLISHED_ASSEMBLY,
     STUFF_AREA_PX,
     TRAINED_FOCAL_RANGE_PX,
 )
-from .description import ModelDescription
 from .onnx_export import export_network
 
 _NAME = 'published'
@@ -71,44 +65,3 @@ def published_description(height: int = 1024, width: int = 2048,
                           'licence': 'non-commercial, see cityscapes-dataset.com/license',
                           'attribution': 'M. Cordts et al., The Cityscapes Dataset, CVPR 2016'},)}
     return ModelDescription.model_validate(known | values)
-
-
-def read_published(path: Path | str) -> dict[str, Tensor]:
-    """
-    Read the weights of a detectron2 checkpoint, without running code from the file.
-
-    :returns: name -> tensor, from the entry "model", or from the file itself if it has none.
-    :raises ConfigError: when it cannot be read or holds anything but named arrays.
-    """
-    try:
-        with torch.serialization.safe_globals(_numpy_globals()):
-            stored = torch.load(path, map_location='cpu', weights_only=True)
-    except OSError as error:
-        raise ConfigError(f'{path}: cannot be read: {error.strerror}; check the path') from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else 'it is cut off'
-        raise ConfigError(f'{path}: no checkpoint of tensors or numpy arrays: {reason}; give '
-                          'the model_final.pth as it was published') from None
-    weights = stored.get('model', stored) if isinstance(stored, Mapping) else stored
-    if not isinstance(weights, Mapping) or not weights:
-        raise ConfigError(f'{path}: holds a {type(weights).__name__} and no weights; a detectron2 '
-                          'checkpoint is a dictionary with an entry "model"')
-    arrays = {}
-    for name, value in weights.items():
-        if isinstance(value, np.ndarray):
-            value = torch.from_numpy(value.copy())
-        if not isinstance(value, Tensor):
-            raise ConfigError(f'{path}: entry {name!r} is a {type(value).__name__}, not a tensor '
-                              'or an array; give the model_final.pth as it was published')
-        arrays[str(name)] = value
-    return arrays
-
-
-def _numpy_globals() -> list[Any]:
-    """What a pickle of numpy arrays of numbers refers to; numpy 1 and 2 name it differently."""
-    core = np._core if hasattr(np, '_core') else np.core
-    reconstruct = core.multiarray._reconstruct
-    kinds = {type(np.dtype(name)) for name in
-             ('float16', 'float32', 'float64', 'int64', 'int32', 'uint8', 'bool')}
-    return [reconstruct, (reconstruct, 'numpy.core.multiarray._reconstruct'),
-            np.ndarray, np.dtype, *kinds]

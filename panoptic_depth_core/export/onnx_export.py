@@ -21,20 +21,12 @@ from ..config import Thresholds
 from ..contract import INPUTS, OUTPUTS
 from ..errors import ConfigError
 from ..inference.backends import create_backend
-from ..labels import CITYSCAPES
-from ..model_directory import (
-    ModelClass,
-    ModelDirectory,
-    ModelInfo,
-    SelfTest,
-    WeightsData,
-    save_model_directory,
-)
+from ..model_directory import ModelDirectory, SelfTest, save_model_directory
 from ..network import PanopticDepthModel, assembly_of, create_network
 from ..network.assembly import AssemblySettings
 from ..network.base import PanopticNetwork
+from ..network.description import ModelDescription, describe
 from ..training.checkpoint import load_weights, read_checkpoint
-from .description import ModelDescription
 
 _MOST_ROUNDING = 0.5
 
@@ -79,24 +71,9 @@ def export_network(network: PanopticNetwork, name: str, assembly: AssemblySettin
         halve_weights(graph, model)
     name_weights(graph, model)
     onnx.checker.check_model(graph)
-    info = ModelInfo(
-        model_id=description.model_id, network=name,
-        network_settings=network.settings.model_dump(),
-        assembly_settings=assembly.model_dump(),
-        classes=tuple(ModelClass(name=c.name, color=c.color, is_thing=c.is_thing)
-                      for c in CITYSCAPES),
-        input_height=height, input_width=width, output_stride=assembly.output_stride,
-        canonical_focal_px=network.settings.canonical_focal_px,
-        trained_focal_range_px=description.trained_focal_range_px,
-        depth_range_m=description.depth_range_m,
-        normalisation_mean=network.input_mean, normalisation_std=network.input_std,
-        padding_rgb=description.padding_rgb, depth_of=network.depth_of,
-        log_depth_temperature=description.log_depth_temperature,
-        thresholds=description.thresholds, opset=network.onnx_opset,
-        producer={'torch': torch.__version__, 'onnx': onnx.__version__,
-                  'onnxscript': onnxscript.__version__},
-        weights_licence=description.weights_licence,
-        weights_data=tuple(WeightsData(**row) for row in description.weights_data))
+    info = describe(network, name, assembly, description).model_copy(update={'producer': {
+        'torch': torch.__version__, 'onnx': onnx.__version__,
+        'onnxscript': onnxscript.__version__}})
     index, depth, segments = expected
     test = SelfTest(example[0][0].numpy(), example[1][0].numpy(), example[2].numpy(), index,
                     depth, segments, max_depth_error=_depth_rounding(model, example, expected))

@@ -4,8 +4,12 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,6 +47,47 @@ def published_names(predicts_depth: bool = True) -> dict[str, str]:
     return names
 
 
+def read_published(path: Path | str) -> dict[str, Tensor]:
+    """
+    Read the weights of a detectron2 checkpoint, without running code from the file.
+
+    :returns: name -> tensor, from the entry "model", or from the file itself if it has none.
+    :raises ConfigError: when it cannot be read or holds anything but named arrays.
+    """
+    try:
+        with torch.serialization.safe_globals(_numpy_globals()):
+            stored = torch.load(path, map_location='cpu', weights_only=True)
+    except OSError as error:
+        raise ConfigError(f'{path}: cannot be read: {error.strerror}; check the path') from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else 'it is cut off'
+        raise ConfigError(f'{path}: no checkpoint of tensors or numpy arrays: {reason}; give '
+                          'the model_final.pth as it was published') from None
+    weights = stored.get('model', stored) if isinstance(stored, Mapping) else stored
+    if not isinstance(weights, Mapping) or not weights:
+        raise ConfigError(f'{path}: holds a {type(weights).__name__} and no weights; a detectron2 '
+                          'checkpoint is a dictionary with an entry "model"')
+    arrays = {}
+    for name, value in weights.items():
+        if isinstance(value, np.ndarray):
+            value = torch.from_numpy(value.copy())
+        if not isinstance(value, Tensor):
+            raise ConfigError(f'{path}: entry {name!r} is a {type(value).__name__}, not a tensor '
+                              'or an array; give the model_final.pth as it was published')
+        arrays[str(name)] = value
+    return arrays
+
+
+def _numpy_globals() -> list[Any]:
+    """What a pickle of numpy arrays of numbers refers to; numpy 1 and 2 name it differently."""
+    core = np._core if hasattr(np, '_core') else np.core
+    reconstruct = core.multiarray._reconstruct
+    kinds = {type(np.dtype(name)) for name in
+             ('float16', 'float32', 'float64', 'int64', 'int32', 'uint8', 'bool')}
+    return [reconstruct, (reconstruct, 'numpy.core.multiarray._reconstruct'),
+            np.ndarray, np.dtype, *kinds]
+
+
 def network_from_published(weights: Mapping[str, Tensor], source: str,
                            deformable: DeformableForm = 'operator') -> PublishedNetwork:
     """
@@ -69,7 +114,7 @@ def network_from_published(weights: Mapping[str, Tensor], source: str,
         'not finite': [name for name in names
                        if name in given and not torch.isfinite(given[name]).all()]}
     if any(gaps.values()):
-        listed = '; '.join(f'{kind}: {_few(items)}' for kind, items in gaps.items() if items)
+        listed = '; '.join(f'{kind}: {few(items)}' for kind, items in gaps.items() if items)
         raise ConfigError(f'{source}: no checkpoint of PanopticDepth with ResNet-50 and the 19 '
                           f'Cityscapes classes: {listed}')
     converted = {ours: given[name].float().reshape(wanted[ours].shape)
@@ -98,7 +143,7 @@ def _is_known_extra(name: str) -> bool:
     return name.endswith('.num_batches_tracked') or name in ('pixel_mean', 'pixel_std')
 
 
-def _few(items: Sequence[str]) -> str:
+def few(items: Sequence[str]) -> str:
     """The first items, and how many more there are."""
     rest = f' and {len(items) - 3} more' if len(items) > 3 else ''
     return ', '.join(items[:3]) + rest

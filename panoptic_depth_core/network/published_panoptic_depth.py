@@ -26,7 +26,7 @@ from .camera import metric_factor
 from .deformable import DeformableConv, DeformableForm
 from .dynamic_kernels import NetworkOutput
 from .fpn import GroupNorm
-from .resnet import ResNet50Backbone
+from .resnet import Norm, ResNet50Backbone
 
 FOCAL_PX = 2265.3
 """Vertical focal length of the Cityscapes pictures that it was trained on, at 1024x2048."""
@@ -55,6 +55,8 @@ class PublishedSettings(NetworkSettings):
                                  'panoptic segmentation only')
     deformable: DeformableForm = Field('operator', description='operator, or grid_sample for '
                                        'runtimes without deformable convolution')
+    backbone_norm: Norm = Field('frozen', description='batch norm of the backbone: frozen, or '
+                                'batch, which learns and needs large batches')
     merged_batch_norm: bool = Field(False, description='batch norm folded into convolutions')
 
 
@@ -83,7 +85,7 @@ class PublishedNetwork(PanopticNetwork):
                               'checkpoint; convert one, or leave backbone_weights out')
         s = settings or PublishedSettings()
         self.settings = s
-        self.backbone = ResNet50Backbone(s.merged_batch_norm)
+        self.backbone = ResNet50Backbone(s.merged_batch_norm, s.backbone_norm)
         self.pyramid = FeaturePyramidNetwork(
             list(self.backbone.channels), _WIDTH, LastLevelP6P7(_WIDTH, _WIDTH))
         self.semantic_pyramid = SemanticPyramid()

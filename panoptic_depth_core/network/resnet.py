@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor, nn
 from torchvision.models import resnet50
 from torchvision.models.resnet import Bottleneck
@@ -11,21 +13,25 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from .backbone import merge_batch_norm
 
+Norm = Literal['frozen', 'batch']
+_NORMS: dict[Norm, type[nn.Module]] = {'frozen': FrozenBatchNorm2d, 'batch': nn.BatchNorm2d}
+
 
 class ResNet50Backbone(nn.Module):
     """
-    ResNet-50 (He et al., CVPR 2016) as published by MSRA, with frozen batch norm.
+    ResNet-50 (He et al., CVPR 2016) as published by MSRA.
 
     There the stride of a block is in its first 1x1 convolution; torchvision has it in the 3x3.
 
     :param merged: batch norm is part of the convolutions, as in a deployed graph.
+    :param norm: frozen, or batch norm that is learned.
     """
 
     channels = (256, 512, 1024, 2048)
 
-    def __init__(self, merged: bool = False) -> None:
+    def __init__(self, merged: bool = False, norm: Norm = 'frozen') -> None:
         super().__init__()
-        network = resnet50(weights=None, norm_layer=FrozenBatchNorm2d)
+        network = resnet50(weights=None, norm_layer=_NORMS[norm])
         for module in network.modules():
             if isinstance(module, Bottleneck):
                 module.conv1.stride, module.conv2.stride = (

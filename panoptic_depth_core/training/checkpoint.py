@@ -7,51 +7,93 @@ from __future__ import annotations
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 
 from ..errors import ConfigError
 from ..io.atomic import write_atomic
+from ..network.base import PanopticNetwork
 from .settings import TrainSettings
 
 RESUME_FILE = 'last.pt'
 MODEL_FILE = 'model.pt'
+BEST_FILE = 'best.pt'
+
+
+class Stateful(Protocol):
+    """What can be stored and restored."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """State to store."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore it."""
+        ...
 
 
 @dataclass
 class TrainState:
-    """What a checkpoint restores."""
+    """
+    What a checkpoint restores.
+
+    The position in the data and in the schedule, and the states of the random generators, are
+    functions of the iteration.
+
+    :param precision: scale of the gradients in 16-mixed, else empty.
+    :param best: score of the best validation so far.
+    :param validated: iteration of the last validation.
+    """
 
     network: nn.Module
-    averaged: nn.Module
+    averaged: PanopticNetwork
     optimizer: torch.optim.Optimizer
+    precision: Stateful
     iteration: int = 0
     seconds: float = 0.0
+    best: float | None = None
+    validated: int = -1
+
+
+_POSITION = ('iteration', 'seconds', 'best', 'validated')
 
 
 def save_checkpoint(run_dir: Path, settings: TrainSettings, state: TrainState) -> None:
     """Write what a run needs to go on, and the averaged weights with their recipe."""
-    recipe = settings.model_dump(mode='json')
-    _save({'recipe': recipe, 'network': state.network.state_dict(),
+    _save({'recipe': settings.model_dump(mode='json'), 'network': state.network.state_dict(),
            'averaged': state.averaged.state_dict(), 'optimizer': state.optimizer.state_dict(),
-           'iteration': state.iteration, 'seconds': state.seconds}, run_dir / RESUME_FILE)
-    _save({'recipe': recipe, 'network': state.averaged.state_dict(),
-           'iteration': state.iteration}, run_dir / MODEL_FILE)
+           'precision': state.precision.state_dict(),
+           **{name: getattr(state, name) for name in _POSITION}}, run_dir / RESUME_FILE)
+    save_model(run_dir / MODEL_FILE, settings, state)
+
+
+def save_model(path: Path, settings: TrainSettings, state: TrainState) -> None:
+    """Write the averaged weights with their recipe."""
+    _save({'recipe': settings.model_dump(mode='json'), 'network': state.averaged.state_dict(),
+           'iteration': state.iteration}, path)
 
 
 def load_checkpoint(run_dir: Path, state: TrainState) -> None:
     """
     Restore a run in place.
 
-    :raises ConfigError: when there is none, or it is of another network.
+    :raises ConfigError: when there is none, or it is of another network or optimiser.
     """
-    stored = read_checkpoint(run_dir / RESUME_FILE)
-    _load_strictly(state.network, stored['network'], run_dir / RESUME_FILE)
-    _load_strictly(state.averaged, stored['averaged'], run_dir / RESUME_FILE)
-    state.optimizer.load_state_dict(stored['optimizer'])
-    state.iteration, state.seconds = stored['iteration'], stored['seconds']
+    path = run_dir / RESUME_FILE
+    stored = read_checkpoint(path)
+    _load_strictly(state.network, stored['network'], path)
+    _load_strictly(state.averaged, stored['averaged'], path)
+    try:
+        state.optimizer.load_state_dict(stored['optimizer'])
+    except ValueError as error:
+        raise ConfigError(f'{path}: its optimiser is of other parameters: {error}; resume with '
+                          'the recipe that the run began with') from None
+    if stored.get('precision'):
+        state.precision.load_state_dict(stored['precision'])
+    for name in _POSITION:
+        setattr(state, name, stored.get(name, getattr(state, name)))
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

@@ -4,10 +4,13 @@
 Losses: centres, regions, classes, masks and depth.
 
 Each is a mean over what is labelled in the batch, and zero where nothing is: samples with only
-some of the labels teach only what they know.
+some of the labels teach only what they know. The batch is that of all processes together, which
+have to call these in step.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from pydantic import Field
@@ -28,6 +31,7 @@ from ..network.dynamic_kernels import (
     metric_depth,
 )
 from .loss_terms import dice
+from .processes import normaliser
 from .published_losses import PublishedLossSettings, published_loss
 from .region_kernels import Regions, training_regions
 from .targets import (
@@ -69,11 +73,13 @@ class LossSettings(Settings):
 
 
 def panoptic_depth_loss(output: NetworkOutput, batch: Batch, settings: LossSettings,
-                        class_weights: Tensor | None = None) -> dict[str, Tensor]:
+                        class_weights: Tensor | None = None,
+                        seeds: Sequence[int] | None = None) -> dict[str, Tensor]:
     """
     All losses, weighted; their sum is what to minimise.
 
     :param class_weights: (C,) float32 weights of the classes in the semantic loss.
+    :param seeds: one per image, of its random choices; None draws from the global generator.
     """
     if settings.published is not None:
         return published_loss(output, batch, settings.published)
@@ -87,14 +93,14 @@ def panoptic_depth_loss(output: NetworkOutput, batch: Batch, settings: LossSetti
         'region': settings.region * region_loss(output, batch),
         'semantic': settings.semantic * semantic,
         'mask': settings.mask * mask_loss(output, kernels)}
-    losses.update(depth_losses(output, batch, kernels, regions, settings))
+    losses.update(depth_losses(output, batch, kernels, regions, settings, seeds))
     return losses
 
 
 def center_loss(output: NetworkOutput, batch: Batch, settings: TargetSettings) -> Tensor:
     """Focal loss on Gaussian heat-maps (CornerNet), per thing, where absence is known."""
     total = output.mask_embedding.new_zeros((), dtype=torch.float32)
-    number = 0.0
+    number = torch.zeros((), device=total.device)
     sizes = [logits.shape[-2:] for logits in output.centers]
     for logits, (heat, weight) in zip(output.centers, center_targets(batch, sizes, settings),
                                       strict=True):
@@ -104,8 +110,8 @@ def center_loss(output: NetworkOutput, batch: Batch, settings: TargetSettings) -
         attract = -(1 - p) ** 2 * torch.nn.functional.logsigmoid(logits)
         repel = -(1 - heat) ** 4 * p ** 2 * torch.nn.functional.logsigmoid(-logits)
         total = total + (weight * (positive * attract + (1 - positive) * repel)).sum()
-        number += float(positive.sum())
-    return total / max(number, 1.0)
+        number += positive.sum()
+    return total / normaliser(number, total.device)
 
 
 def region_loss(output: NetworkOutput, batch: Batch) -> Tensor:
@@ -114,7 +120,7 @@ def region_loss(output: NetworkOutput, batch: Batch) -> Tensor:
     for logits in output.regions:
         share, known = region_targets(batch.semantic, logits.shape[-2:], _CLASSES)
         loss = binary_cross_entropy_with_logits(logits.float(), share, reduction='none')
-        total = total + (loss * known).sum() / known.sum().clamp(min=1.0)
+        total = total + (loss * known).sum() / normaliser(known.sum(), known.device)
     return total / len(output.regions)
 
 
@@ -131,14 +137,14 @@ def semantic_loss(logits: Tensor, batch: Batch, class_weights: Tensor | None) ->
         class_weights = torch.ones(_CLASSES, device=logits.device)
     loss = cross_entropy(logits, target, class_weights, ignore_index=VOID_CLASS, reduction='none')
     weight = class_weights[torch.where(known, target, 0)] * known
-    return loss.sum() / weight.sum().clamp(min=1.0)
+    return loss.sum() / normaliser(weight.sum(), weight.device)
 
 
 def region_mask_loss(regions: Regions, batch: Batch) -> Tensor:
     """Dice loss of the regions of labelled classes at stride 4, where the semantics are known."""
     share, known = region_targets(batch.semantic, regions.logits.shape[-2:], _CLASSES)
     loss = dice(regions.logits.sigmoid() * known, share * known) * regions.labelled
-    return loss.sum() / regions.labelled.sum().clamp(min=1)
+    return loss.sum() / normaliser(regions.labelled.sum(), loss.device)
 
 
 def mask_loss(output: NetworkOutput, kernels: list[ThingKernels]) -> Tensor:
@@ -149,11 +155,12 @@ def mask_loss(output: NetworkOutput, kernels: list[ThingKernels]) -> Tensor:
         if len(chosen.thing):
             total = total + (mask_errors(output, image, chosen) * chosen.weight).sum()
             number += len(chosen.masks)
-    return total / max(number, 1)
+    return total / normaliser(number, total.device)
 
 
 def depth_losses(output: NetworkOutput, batch: Batch, kernels: list[ThingKernels],
-                 regions: Regions, settings: LossSettings) -> dict[str, Tensor]:
+                 regions: Regions, settings: LossSettings,
+                 seeds: Sequence[int] | None = None) -> dict[str, Tensor]:
     """
     Errors of log depth: of pixels, of things, of the fallback, and the likelihood of its scale.
 
@@ -182,7 +189,8 @@ def depth_losses(output: NetworkOutput, batch: Batch, kernels: list[ThingKernels
             continue
         images += 1
         region, thing, truth = region[known], thing[known], depth[image][known].log()
-        thing_kernels = _draw_kernels(cells[image], chosen)
+        thing_kernels = _draw_kernels(cells[image], chosen,
+                                      None if seeds is None else seeds[image])
         table = torch.cat([thing_kernels, regions.depth_kernels[image]]).float()
         own = table[torch.where(thing > 0, thing - 1, region + len(thing_kernels))][None]
         pixels = embedding[image, :, known].t()[None]
@@ -202,9 +210,11 @@ def depth_losses(output: NetworkOutput, batch: Batch, kernels: list[ThingKernels
         center = _log_center(thing_kernels[seen].float(), output) + metric.log()
         sums['instance_depth'] = sums['instance_depth'] + (center - medians[seen]).abs().sum()
         things_seen += len(seen)
+    per_image = normaliser(images, zero.device)
+    per_thing = normaliser(things_seen, zero.device)
     for name in sums:
-        number = things_seen if name == 'instance_depth' else images
-        sums[name] = getattr(settings, name) * sums[name] / max(number, 1)
+        number = per_thing if name == 'instance_depth' else per_image
+        sums[name] = getattr(settings, name) * sums[name] / number
     return sums
 
 
@@ -215,14 +225,16 @@ def _log_center(kernels: Tensor, output: NetworkOutput) -> Tensor:
     return kernels[:, 0]
 
 
-def _draw_kernels(cells: Tensor, chosen: ThingKernels) -> Tensor:
+def _draw_kernels(cells: Tensor, chosen: ThingKernels, seed: int | None) -> Tensor:
     """(n, DEPTH_SHAPE + D): one of each thing's answering cells, drawn by weight."""
     number = len(chosen.masks)
     if not number:
         return cells[:0]
     chance = torch.zeros(number, len(chosen.cell), device=cells.device)
     chance[chosen.thing, torch.arange(len(chosen.cell), device=cells.device)] = chosen.weight
-    return cells[chosen.cell[torch.multinomial(chance, 1)[:, 0]]]
+    generator = None if seed is None else torch.Generator(cells.device).manual_seed(seed)
+    drawn = torch.multinomial(chance, 1, generator=generator)[:, 0]
+    return cells[chosen.cell[drawn]]
 
 
 def _medians(values: Tensor, group: Tensor, number: int) -> tuple[Tensor, Tensor]:

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from ..config import Settings
+from ..network.description import ModelDescription
 from .losses import LossSettings
 from .transforms import AugmentSettings
 
@@ -25,13 +26,31 @@ class DataSettings(Settings):
     cache: str | None = Field(None, description='folder that keeps rendered samples')
 
 
+class ValidationSettings(Settings):
+    """Figures of the averaged weights while they are trained."""
+
+    data: str = Field(description='name of the data set')
+    root: str
+    split: str = 'val'
+    every: int = Field(1000, ge=1, description='iterations')
+    limit: int | None = Field(None, ge=1, description='frames, spread over the data set')
+    model: ModelDescription = Field(ModelDescription(), description='size and thresholds, as in '
+                                    'config/export')
+
+
 class TrainSettings(Settings):
     """A recipe."""
 
     network: str = 'fast'
     network_settings: dict[str, Any] = {}
     backbone_weights: str | None = Field(None, description='state dict file of the backbone')
-    initial_weights: str | None = Field(None, description='checkpoint to start the weights from')
+    initial_weights: str | None = Field(None, description='checkpoint to start the weights from: '
+                                        'of this program, or a published PanopticDepth')
+    initial_gaps: tuple[str, ...] = Field((), description='beginnings of the names of weights '
+                                          'that initial_weights lacks, has too much, or has in '
+                                          'another shape')
+    freeze: tuple[str, ...] = Field((), description='beginnings of the names of parameters that '
+                                    'are not learned, as in backbone.stages.0')
     assembly: dict[str, Any] = Field({}, description='rules of the panoptic assembly that are '
                                      'other than those of the network')
     data: tuple[DataSettings, ...]
@@ -39,7 +58,10 @@ class TrainSettings(Settings):
     crop_sizes: tuple[tuple[int, int], ...] = Field((), description='height and width; each batch '
                                                     'draws one. Empty: the one of augment')
     loss: LossSettings = LossSettings()
-    batch_size: int = Field(8, ge=1)
+    batch_size: int = Field(8, ge=1, description='samples of one iteration, of all processes '
+                            'together')
+    accumulate: int = Field(1, ge=1, description='parts that a batch is worked through in, for '
+                            'less memory; each is the mean over its own labels')
     iterations: int = Field(20000, ge=1)
     minutes: float | None = Field(None, gt=0, description='end after this time: the schedule '
                                   'follows the clock where it is ahead of the iterations')
@@ -47,13 +69,27 @@ class TrainSettings(Settings):
     backbone_factor: float = Field(0.3, ge=0, description='learning rate of the backbone, '
                                    'relative')
     weight_decay: float = Field(0.01, ge=0)
+    optimizer: Literal['adamw', 'adam'] = Field('adamw', description='adam: weight decay as L2 '
+                                                'in the gradient, as the published recipe')
+    schedule: Literal['cosine', 'poly'] = Field('cosine', description='cosine: down to 1 %; '
+                                                'poly: (1 - progress)^0.9')
     warmup: int = Field(200, ge=0, description='iterations of linear warm-up')
+    warmup_factor: float = Field(0.0, ge=0, le=1, description='where the warm-up starts')
     clip: float = Field(5.0, gt=0, description='largest gradient norm')
     average: float = Field(0.999, ge=0, lt=1, description='decay of the averaged weights')
     precision: Literal['32-true', 'bf16-mixed', '16-mixed'] = Field(
         'bf16-mixed', description='as in Lightning Fabric')
     accelerator: str = 'auto'
-    workers: int = Field(1, ge=0)
+    workers: int = Field(1, ge=0, description='that load data, for each process')
+    validation: ValidationSettings | None = None
+    tensorboard: bool = Field(True, description='scalars and pictures in RUN/tensorboard')
     save_every: int = Field(250, ge=1, description='iterations')
     log_every: int = Field(20, ge=1, description='iterations')
     seed: int = 1
+
+    @field_validator('accumulate')
+    @classmethod
+    def _divides(cls, value: int, info: ValidationInfo) -> int:
+        if info.data.get('batch_size', value) % value:
+            raise ValueError(f'batch_size {info.data["batch_size"]} is no multiple of it')
+        return value

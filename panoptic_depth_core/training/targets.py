@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -118,21 +119,26 @@ def _index_things(
         settings: TargetSettings) -> tuple[
             NDArray[np.uint8], list[int], list[tuple[int, int, int, int]]]:
     """Number the largest things of a frame 1..; what is too small to learn is to be ignored."""
-    thing = np.zeros(panoptic.shape, np.uint8)
-    ids, counts = np.unique(panoptic[is_learned], return_counts=True)
+    learned = panoptic[is_learned]
+    # Ids are small: counting them takes a tenth of the time that sorting them does.
+    counts = np.bincount(learned)
+    ids = np.flatnonzero(counts)
+    numbers = np.zeros(len(counts), np.uint8)
     classes: list[int] = []
-    boxes: list[tuple[int, int, int, int]] = []
-    for order in np.argsort(-counts, kind='stable'):
-        class_id = int(ids[order]) // LABEL_DIVISOR
-        mask = panoptic == ids[order]
+    for panoptic_id in ids[np.argsort(-counts[ids], kind='stable')].tolist():
+        class_id = panoptic_id // LABEL_DIVISOR
         if (class_id not in labelled or len(classes) == settings.max_things
-                or counts[order] < settings.least_pixels):
-            thing[mask] = _IGNORED_THING
+                or counts[panoptic_id] < settings.least_pixels):
+            numbers[panoptic_id] = _IGNORED_THING
             continue
-        rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
-        boxes.append((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
         classes.append(class_id)
-        thing[mask] = len(classes)
+        numbers[panoptic_id] = len(classes)
+    thing = np.zeros(panoptic.shape, np.uint8)
+    thing[is_learned] = numbers[learned]
+    boxes: list[tuple[int, int, int, int]] = []
+    for number in range(1, len(classes) + 1):
+        left, top, width, height = cv2.boundingRect((thing == number).view(np.uint8))
+        boxes.append((left, top, left + width, top + height))
     return thing, classes, boxes
 
 

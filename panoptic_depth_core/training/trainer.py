@@ -4,67 +4,109 @@
 
 from __future__ import annotations
 
-import json
-import math
+import random
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from lightning.fabric import Fabric
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch import Tensor
 
+from ..io.atomic import make_folder
 from ..labels import CITYSCAPES, VOID_CLASS, class_of
 from ..network import assembly_of, create_network
-from .checkpoint import MODEL_FILE, TrainState, load_checkpoint, load_weights, save_checkpoint
+from .checkpoint import (
+    BEST_FILE,
+    MODEL_FILE,
+    TrainState,
+    load_checkpoint,
+    save_checkpoint,
+    save_model,
+)
+from .initial_weights import load_initial_weights
+from .launch import create_fabric, synchronised
+from .loading import Draws, batches
 from .losses import panoptic_depth_loss
+from .optimization import average, create_optimizer, freeze, learning_rate, share_done
+from .processes import average_gradients, mean_over_processes
+from .run_log import RunLog, Watcher
 from .samples import MixedSamples, expand
 from .settings import TrainSettings
-from .targets import Batch, collate
+from .targets import Batch
+from .validation import Validator
 
 
-def train(settings: TrainSettings, run_dir: Path, *, resume: bool = False) -> Path:
+def train(settings: TrainSettings, run_dir: Path, *, resume: bool = False,
+          watch: Watcher | None = None) -> Path:
     """
     Train and keep checkpoints.
 
+    Under torchrun every process calls this, and the first one writes.
+
     :param run_dir: receives ``last.pt`` (to resume), ``model.pt`` (averaged weights, to export),
-        ``train.jsonl`` (losses) and ``recipe.json``.
-    :returns: the path of ``model.pt``.
+        ``best.pt`` (those with the best validation), ``train.jsonl`` (losses and validations),
+        ``tensorboard`` and ``recipe.json``.
+    :param watch: told of the progress after every iteration, in the first process.
+    :returns: the path of ``best.pt``; without validation, of ``model.pt``.
     :raises ConfigError: for wrong settings, missing data, or nothing to resume.
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
-    fabric = Fabric(accelerator=settings.accelerator, devices=1, precision=settings.precision)
+    fabric = create_fabric(settings)
     fabric.seed_everything(settings.seed, verbose=False)
     state = _start(settings, fabric, run_dir, resume)
+    if not fabric.is_global_zero:
+        _iterate(settings, fabric, state, run_dir)
+        return run_dir / MODEL_FILE
+    validator = None if settings.validation is None else Validator(
+        settings, settings.validation, state.averaged, fabric.device)
+    make_folder(run_dir)
+    if not resume:
+        (run_dir / BEST_FILE).unlink(missing_ok=True)
     (run_dir / 'recipe.json').write_text(settings.model_dump_json(indent=1), encoding='utf-8')
-    balance = class_weights(settings).to(fabric.device)
+    log = RunLog(run_dir, state, settings.tensorboard, watch)
     try:
-        _iterate(settings, fabric, state, balance, run_dir)
+        _iterate(settings, fabric, state, run_dir, log, validator)
     finally:
         # Also when the user stops the run: --resume then loses nothing.
         save_checkpoint(run_dir, settings, state)
-    return run_dir / MODEL_FILE
+        log.close()
+    best = run_dir / BEST_FILE
+    return best if best.is_file() else run_dir / MODEL_FILE
 
 
-def _iterate(settings: TrainSettings, fabric: Fabric, state: TrainState, balance: Tensor,
-             run_dir: Path) -> None:
+def _iterate(settings: TrainSettings, fabric: Fabric, state: TrainState, run_dir: Path,
+             log: RunLog | None = None, validator: Validator | None = None) -> None:
+    """:param log, validator: of the first process; the others have none."""
+    balance = class_weights(settings).to(fabric.device)
+    draws = Draws(settings, state.iteration, fabric.global_rank, fabric.world_size)
+    parts = batches(settings, draws)
     started = time.monotonic() - state.seconds
-    with (run_dir / 'train.jsonl').open('a', encoding='utf-8') as log:
-        for batch in _batches(settings, state.iteration):
-            progress = _progress(settings, state.iteration, time.monotonic() - started)
-            if progress >= 1.0:
-                break
-            losses = _step(settings, fabric, state, batch, balance, progress)
-            state.iteration += 1
-            state.seconds = time.monotonic() - started
-            if state.iteration % settings.log_every == 0:
-                _log(log, state, losses, progress)
-            if state.iteration % settings.save_every == 0:
-                save_checkpoint(run_dir, settings, state)
+    since, images = time.monotonic(), 0
+    while (progress := _progress(settings, fabric, state)) < 1.0:
+        losses = _step(settings, fabric, state, draws, parts, balance, progress)
+        rate = learning_rate(settings, state.iteration, progress)
+        state.iteration += 1
+        state.seconds = time.monotonic() - started
+        images += settings.batch_size
+        if state.iteration % settings.log_every == 0:
+            # A mean over processes, which all of them have to ask for.
+            values = mean_over_processes(torch.stack(list(losses.values()))).tolist()
+            if log is not None:
+                log.losses(state, dict(zip(losses, values, strict=True)), progress, rate,
+                           images / (time.monotonic() - since))
+            since, images = time.monotonic(), 0
+        if log is None:
+            continue
+        log.step(state.iteration, share_done(settings, state.iteration, state.seconds))
+        is_due = state.iteration % settings.save_every == 0
+        if validator is not None and state.iteration % validator.every == 0:
+            _validate(settings, state, run_dir, log, validator)
+            since, images, is_due = time.monotonic(), 0, True
+        if is_due:
+            save_checkpoint(run_dir, settings, state)
+    if log is not None and validator is not None and state.validated != state.iteration:
+        _validate(settings, state, run_dir, log, validator)
 
 
 def _start(settings: TrainSettings, fabric: Fabric, run_dir: Path, resume: bool) -> TrainState:
@@ -74,56 +116,75 @@ def _start(settings: TrainSettings, fabric: Fabric, run_dir: Path, resume: bool)
     # Wrong rules are to be found now, not when the run is exported.
     assembly_of(network, settings.assembly, 'recipe: assembly')
     if settings.initial_weights is not None:
-        load_weights(network, Path(expand(settings.initial_weights)))
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        load_initial_weights(network, Path(expand(settings.initial_weights)),
+                             settings.initial_gaps)
     averaged = create_network(settings.network, settings.network_settings)
     averaged.load_state_dict(network.state_dict())
-    averaged.to(fabric.device)
-    groups = _parameter_groups(network, settings)
-    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate,
-                                  weight_decay=settings.weight_decay)
-    wrapped, optimizer = fabric.setup(network, optimizer)
-    state = TrainState(wrapped, averaged, optimizer)
+    averaged.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    learner = synchronised(network, fabric)
+    freeze(learner, settings.freeze)
+    learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    wrapped, optimizer = fabric.setup(learner, create_optimizer(learner, settings))
+    state = TrainState(wrapped, averaged.eval(), optimizer, fabric.strategy.precision)
     if resume:
         load_checkpoint(run_dir, state)
     return state
 
 
-def _step(settings: TrainSettings, fabric: Fabric, state: TrainState, batch: Batch,
-          balance: Tensor, progress: float) -> dict[str, float]:
-    batch = batch.to(fabric.device)
+def _step(settings: TrainSettings, fabric: Fabric, state: TrainState, draws: Draws,
+          parts: Iterator[Batch], balance: Tensor, progress: float) -> dict[str, Tensor]:
+    """One iteration: the parts of a batch, then one step of the optimiser."""
     for group in state.optimizer.param_groups:
         group['lr'] = group['factor'] * learning_rate(settings, state.iteration, progress)
-    # The loss draws kernels at random: the draw of a step must not depend on a restart.
-    torch.manual_seed(settings.seed * 1_000_003 + state.iteration)
-    losses = panoptic_depth_loss(state.network(batch.image, batch.intrinsics), batch,
-                                 settings.loss, balance)
-    total = torch.stack(list(losses.values())).sum()
+    _seed(settings.seed * 1_000_003 + state.iteration)
     state.optimizer.zero_grad()
-    if torch.isfinite(total):
-        fabric.backward(total)
-        fabric.clip_gradients(state.network, state.optimizer, max_norm=settings.clip,
-                              error_if_nonfinite=False)
+    sums: dict[str, Tensor] = {}
+    for part in range(settings.accumulate):
+        batch = next(parts).to(fabric.device)
+        # What is drawn for an image depends on it alone, not on who works on it.
+        seeds = [settings.seed * 1_000_003 + d for d in draws.of(state.iteration, part)]
+        # Gradients are exchanged once, below.
+        with fabric.no_backward_sync(state.network):  # type: ignore[arg-type]
+            losses = panoptic_depth_loss(state.network(batch.image, batch.intrinsics), batch,
+                                         settings.loss, balance, seeds)
+            losses['total'] = torch.stack(list(losses.values())).sum()
+            fabric.backward(losses['total'] / settings.accumulate)
+        for name, value in losses.items():
+            sums[name] = sums.get(name, 0.0) + value.detach() / settings.accumulate
+    average_gradients(state.network.parameters())
+    norm = fabric.clip_gradients(state.network, state.optimizer, max_norm=settings.clip,
+                                 error_if_nonfinite=False)
+    assert norm is not None
+    # In 16-mixed the scaler leaves out what is not finite, and lowers its scale for it.
+    if settings.precision == '16-mixed' or torch.isfinite(norm):
         state.optimizer.step()
-        _average(settings, state)
-    return {name: float(value.detach()) for name, value in losses.items()} | {
-        'total': float(total.detach())}
+        average(state.averaged, state.network, settings.average, state.iteration)
+    return {**sums, 'gradient_norm': norm.detach()}
 
 
-def _average(settings: TrainSettings, state: TrainState) -> None:
-    # Early averages would be of noise: let the decay grow with the age of the run.
-    decay = min(settings.average, (1 + state.iteration) / (10 + state.iteration))
-    with torch.no_grad():
-        pairs = zip(state.averaged.parameters(), state.network.parameters(), strict=True)
-        for mean, value in pairs:
-            mean.lerp_(value.detach(), 1 - decay)
+def _seed(seed: int) -> None:
+    """Every iteration starts its generators anew: nothing of them is to be stored."""
+    random.seed(seed)
+    np.random.seed(seed % 2 ** 32)
+    torch.manual_seed(seed)
 
 
-def learning_rate(settings: TrainSettings, iteration: int, progress: float) -> float:
-    """Linear warm-up, then half a cosine down to 1 % at progress 1."""
-    warm = min(1.0, (iteration + 1) / max(settings.warmup, 1))
-    return settings.learning_rate * warm * (
-        0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+def _validate(settings: TrainSettings, state: TrainState, run_dir: Path, log: RunLog,
+              validator: Validator) -> None:
+    """Measure the averaged weights, and keep them if they are the best so far."""
+    validation = validator()
+    state.validated = state.iteration
+    log.validation(state, validation)
+    # Written so that NaN is never the best.
+    if validation.score > (float('-inf') if state.best is None else state.best):
+        state.best = validation.score
+        save_model(run_dir / BEST_FILE, settings, state)
+
+
+def _progress(settings: TrainSettings, fabric: Fabric, state: TrainState) -> float:
+    """Share of the run that is done, 0..1, by the clock of the first process."""
+    seconds = state.seconds if settings.minutes is None else fabric.broadcast(state.seconds)
+    return share_done(settings, state.iteration, seconds)
 
 
 def class_weights(settings: TrainSettings, samples: int = 150) -> Tensor:
@@ -138,48 +199,3 @@ def class_weights(settings: TrainSettings, samples: int = 150) -> Tensor:
     share = counts / counts.sum()
     weights = np.maximum(share, 1e-4) ** -settings.loss.class_balance
     return torch.tensor(weights / (weights * share).sum(), dtype=torch.float32)
-
-
-def _parameter_groups(network: nn.Module, settings: TrainSettings) -> list[dict[str, Any]]:
-    """Backbone slower than the rest; no decay on vectors (biases, norms)."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        key = (name.startswith('backbone.'), parameter.ndim > 1)
-        groups.setdefault(key, []).append(parameter)
-    return [{'params': parameters, 'factor': settings.backbone_factor if backbone else 1.0,
-             'weight_decay': settings.weight_decay if decays else 0.0}
-            for (backbone, decays), parameters in groups.items()]
-
-
-def _batches(settings: TrainSettings, iteration: int) -> Iterator[Batch]:
-    first = iteration * settings.batch_size
-    length = (settings.iterations - iteration) * settings.batch_size
-    return iter(DataLoader(
-        MixedSamples(settings, first, length), batch_size=settings.batch_size,
-        num_workers=settings.workers, worker_init_fn=_one_thread,
-        collate_fn=partial(collate, settings=settings.loss.used_targets()),
-        # A fork would copy locks of OpenCV's and OpenMP's threads, and hang.
-        multiprocessing_context='spawn' if settings.workers else None,
-        prefetch_factor=4 if settings.workers else None,
-        pin_memory=torch.cuda.is_available()))
-
-
-def _one_thread(_worker: int) -> None:
-    import cv2
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-
-
-def _progress(settings: TrainSettings, iteration: int, seconds: float) -> float:
-    """Share of the run that is done, 0..1, by iterations or by the clock."""
-    done = iteration / settings.iterations
-    if settings.minutes is not None:
-        done = max(done, seconds / (60 * settings.minutes))
-    return done
-
-
-def _log(log: Any, state: TrainState, losses: dict[str, float], progress: float) -> None:
-    row = {'iteration': state.iteration, 'seconds': round(state.seconds, 1),
-           'progress': round(progress, 4), **{k: round(v, 4) for k, v in losses.items()}}
-    log.write(json.dumps(row) + '\n')
-    log.flush()

@@ -3,145 +3,181 @@
 """
 Augmentation: image, labels, depth and camera always move together.
 
-Depth stays in metres through a resize: the intrinsics change, and with them the canonical depth.
+Depth stays in metres through every change: the intrinsics change, and with them the canonical
+depth D * f_c / f. A rotation about the optical axis leaves Z and the intrinsics alone.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
-from typing import Any
+from typing import NamedTuple, TypeVar
 
-import cv2
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 from pydantic import Field
+from torchvision.transforms.v2 import functional as F
 
-from ..config import Settings
-from ..contract import PADDING_RGB
-from ..labels import VOID_ID
+from ..labels import LABEL_DIVISOR, VOID_ID
 from ..structures import GroundTruth, Sample
+from .layers import move
+from .photometric import PhotometricSettings, change_colors
+
+Item = TypeVar('Item', bound=np.generic)
+
+_SQUARE = 0.01
+_SAME_SURFACE = 0.9
 
 
-class AugmentSettings(Settings):
+class AugmentSettings(PhotometricSettings):
     """Ranges of the random changes."""
 
     height: int = Field(256, ge=64, multiple_of=64, description='of the crop, px')
     width: int = Field(640, ge=64, multiple_of=64, description='of the crop, px')
     scale: tuple[float, float] = Field((0.8, 1.8), description='range of the resize factor')
     flip: float = Field(0.5, ge=0, le=1, description='probability of a mirror image')
-    brightness: float = Field(0.3, ge=0, description='+- share')
-    contrast: float = Field(0.3, ge=0, description='+- share')
-    tint: float = Field(0.12, ge=0, description='+- share per colour channel')
-    gamma: float = Field(0.25, ge=0, description='+- exponent')
-    blur: float = Field(0.15, ge=0, le=1, description='probability of a blur')
-    noise: float = Field(6.0, ge=0, description='largest standard deviation of the noise, 0..255')
+    rotation: float = Field(0.0, ge=0, le=15, description='+- degrees about the optical axis')
+    keep_share: float = Field(0.1, ge=0, le=1, description='share of its pixels that a crop has '
+                              'to keep of an instance; with less it becomes a crowd')
 
 
 def augment(sample: Sample, settings: AugmentSettings, rng: Generator) -> Sample:
-    """Random resize, crop, flip and colour; the result has the size of the settings."""
+    """Random rotation, crop, resize, flip and colour; the result has the size of the settings."""
     low, high = settings.scale
     scale = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-    sample = resize(sample, scale)
-    height, width = sample.frame.image.shape[:2]
-    top, left = (_offset(side, crop, rng) for side, crop in
-                 ((height, settings.height), (width, settings.width)))
-    sample = crop(sample, top, left, settings.height, settings.width)
+    rows, columns = (_draw_axis(side, target, scale, rng) for side, target in zip(
+        sample.frame.image.shape[:2], (settings.height, settings.width), strict=True))
+    window = rows.start, columns.start, rows.length, columns.length
+    angle = rng.uniform(-settings.rotation, settings.rotation)
+    k = sample.frame.intrinsics
+    # Of pixels that are not square, a rotation is none of the scene.
+    if angle and abs(k.fx / k.fy - 1) < _SQUARE:
+        seen = rotate(sample, angle, *window)
+    else:
+        seen = crop(sample, *window)
+    seen = replace(seen, truth=settle_instances(seen.truth, sample.truth, settings.keep_share))
+    # The window is cut out first: what is not seen need not be resized.
+    seen = resize(seen, rows.shown, columns.shown)
+    seen = crop(seen, -rows.offset, -columns.offset, settings.height, settings.width)
     if rng.random() < settings.flip:
-        sample = flip(sample)
-    image = change_colors(sample.frame.image, settings, rng)
-    return Sample(replace(sample.frame, image=image), sample.truth)
+        seen = flip(seen)
+    image = change_colors(seen.frame.image, settings, rng)
+    truth = replace(seen.truth, panoptic=_own(seen.truth.panoptic),
+                    ignore=_own(seen.truth.ignore), depth=_own(seen.truth.depth))
+    return replace(seen, frame=replace(seen.frame, image=image), truth=truth)
 
 
-def resize(sample: Sample, scale: float) -> Sample:
-    """Resize by one factor for both axes; labels and depth take the nearest pixel."""
-    height, width = sample.frame.image.shape[:2]
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    scale_x, scale_y = size[0] / width, size[1] / height
-    intrinsics = sample.frame.intrinsics.transformed(scale_x, scale_y, 0, 0, *size)
-    image = cv2.resize(sample.frame.image, size, interpolation=interpolation).astype(
-        np.uint8, copy=False)
+def resize(sample: Sample, height: int, width: int) -> Sample:
+    """
+    Resize to height x width px; labels and depth take the nearest pixel, the image the mean.
 
-    def nearest(array: NDArray[Any]) -> NDArray[Any]:
-        # OpenCV knows no booleans.
-        plain = array.view(np.uint8) if array.dtype == np.bool_ else array
-        result = cv2.resize(plain, size, interpolation=cv2.INTER_NEAREST_EXACT)
-        return result.astype(array.dtype, copy=False)
-
-    return Sample(replace(sample.frame, image=image, intrinsics=intrinsics),
-                  _map_truth(sample.truth, nearest))
+    The camera follows each axis for itself: focal lengths f * s, exact also where the sizes were
+    rounded.
+    """
+    if sample.frame.image.shape[:2] == (height, width):
+        return sample
+    return move(sample, F.resize, [height, width], antialias=True)
 
 
 def crop(sample: Sample, top: int, left: int, height: int, width: int) -> Sample:
     """Cut a window that may reach beyond the picture: grey, void and unknown depth there."""
-    intrinsics = sample.frame.intrinsics.transformed(1, 1, -left, -top, width, height)
-
-    def window(array: NDArray[Any], outside: Any = None) -> NDArray[Any]:
-        if outside is None:
-            outside = _outside(array)
-        result = np.full((height, width, *array.shape[2:]), outside, array.dtype)
-        y0, x0 = max(top, 0), max(left, 0)
-        part = array[y0:max(top + height, 0), x0:max(left + width, 0)]
-        result[y0 - top:y0 - top + part.shape[0], x0 - left:x0 - left + part.shape[1]] = part
-        return result
-
-    return Sample(replace(sample.frame, image=window(sample.frame.image, PADDING_RGB),
-                          intrinsics=intrinsics), _map_truth(sample.truth, window))
+    rows, columns = sample.frame.image.shape[:2]
+    if top < 0 or left < 0 or top + height > rows or left + width > columns:
+        sample = _with_ignore(sample)
+    return move(sample, F.crop, top, left, height, width)
 
 
 def flip(sample: Sample) -> Sample:
     """Mirror left and right."""
+    return move(sample, F.horizontal_flip)
+
+
+def rotate(sample: Sample, angle: float, top: int, left: int, height: int, width: int) -> Sample:
+    """
+    Cut a window out of the picture of a camera that has turned about its optical axis.
+
+    The picture turns about the principal point, so every Z and the focal lengths stay; that is
+    exact for square pixels only. Beyond the picture: as in crop.
+
+    :param angle: degrees, by which the picture turns counter-clockwise as one sees it.
+    :param top, left, height, width: the window in px, in the turned picture.
+    """
     k = sample.frame.intrinsics
-
-    def mirror(array: NDArray[Any]) -> NDArray[Any]:
-        return np.ascontiguousarray(array[:, ::-1])
-
-    return Sample(replace(sample.frame, image=mirror(sample.frame.image),
-                          intrinsics=replace(k, cx=k.width - 1 - k.cx)),
-                  _map_truth(sample.truth, mirror))
-
-
-def change_colors(image: NDArray[np.uint8], settings: AugmentSettings,
-                  rng: Generator) -> NDArray[np.uint8]:
-    """Another exposure, white balance, sharpness and noise of the same scene."""
-    levels = np.arange(256, dtype=np.float32) / 255.0
-    gamma = 1 + rng.uniform(-settings.gamma, settings.gamma)
-    contrast = 1 + rng.uniform(-settings.contrast, settings.contrast)
-    brightness = 1 + rng.uniform(-settings.brightness, settings.brightness)
-    tints = 1 + rng.uniform(-settings.tint, settings.tint, 3)
-    curve = (levels ** gamma - 0.5) * contrast + 0.5
-    table = np.clip(curve[:, None] * brightness * tints * 255.0, 0, 255).astype(np.uint8)
-    changed = cv2.LUT(image, table[None])
-    if rng.random() < settings.blur:
-        changed = cv2.GaussianBlur(changed, (0, 0), rng.uniform(0.4, 1.8))
-    strength = rng.uniform(0, settings.noise)
-    if strength > 1:
-        noise = rng.normal(0, strength, image.shape[:2]).astype(np.int16)[..., None]
-        changed = np.clip(changed + noise, 0, 255)
-    return changed.astype(np.uint8, copy=False)
+    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    u = np.array([left, left + width, left, left + width]) - k.cx
+    v = np.array([top, top, top + height, top + height]) - k.cy
+    # Where the corners of the window come from: no more than that has to be turned.
+    from_u, from_v = k.cx + cos * u - sin * v, k.cy + sin * u + cos * v
+    x0 = max(0, min(left, math.floor(from_u.min()) - 1))
+    y0 = max(0, min(top, math.floor(from_v.min()) - 1))
+    x1 = min(k.width, max(left + width, math.ceil(from_u.max()) + 2))
+    y1 = min(k.height, max(top + height, math.ceil(from_v.max()) + 2))
+    part = crop(_with_ignore(sample), y0, x0, y1 - y0, x1 - x0)
+    # torchvision counts from the corner of the first pixel.
+    center = [part.frame.intrinsics.cx + 0.5, part.frame.intrinsics.cy + 0.5]
+    return crop(move(part, F.rotate, angle, center=center), top - y0, left - x0, height, width)
 
 
-def _offset(side: int, crop_side: int, rng: Generator) -> int:
-    """First pixel of a crop; negative where the picture is smaller and has to be padded."""
-    spare = side - crop_side
-    return int(rng.integers(0, spare + 1)) if spare > 0 else -int(rng.integers(0, -spare + 1))
+def settle_instances(seen: GroundTruth, whole: GroundTruth, keep_share: float) -> GroundTruth:
+    """
+    What a crop leaves of the instances that its border cuts.
+
+    An instance of which less than keep_share is left becomes a crowd: its class is known, but
+    neither its centre nor its absence. Instance depths stay only of instances that are in the
+    crop with at least 90 % of their pixels: the median of a part is that of another surface.
+
+    :param seen: truth of the window at the scale of ``whole``, the one before the crop.
+    """
+    if seen.panoptic is None or whole.panoptic is None:
+        return replace(seen, instance_depth_m={})
+    panoptic = seen.panoptic
+    border = np.unique(np.concatenate([
+        panoptic[0], panoptic[-1], panoptic[:, 0], panoptic[:, -1]]))
+    cut = border[(border % LABEL_DIVISOR > 0) & (border != VOID_ID)].tolist()
+    shares = {i: np.count_nonzero(panoptic == i) / np.count_nonzero(whole.panoptic == i)
+              for i in cut}
+    lost = [i for i, share in shares.items() if share < keep_share]
+    if lost:
+        panoptic = panoptic.copy()
+        for i in lost:
+            panoptic[panoptic == i] = i // LABEL_DIVISOR * LABEL_DIVISOR
+    depths = {i: depth for i, depth in seen.instance_depth_m.items()
+              if shares.get(i, 1.0) >= _SAME_SURFACE and i not in lost and (panoptic == i).any()}
+    return replace(seen, panoptic=panoptic, instance_depth_m=depths)
 
 
-def _outside(array: NDArray[Any]) -> Any:
-    """Value of labels beyond the border of the picture: nothing is known there."""
-    if array.dtype == np.bool_:
-        return True
-    return np.nan if array.dtype.kind == 'f' else VOID_ID
+class _Axis(NamedTuple):
+    """
+    Where a crop lies along one axis.
+
+    :param start, length: of the part of the picture that is seen, in px of the picture.
+    :param shown: px of the crop that show it. :param offset: first one of these.
+    """
+
+    start: int
+    length: int
+    shown: int
+    offset: int
 
 
-def _map_truth(truth: GroundTruth, change: Any) -> GroundTruth:
-    """Change every image of the truth in the same way."""
-    ignore = truth.ignore
-    if ignore is None and truth.panoptic is not None:
-        ignore = np.zeros(truth.panoptic.shape, np.bool_)
-    return replace(
-        truth,
-        panoptic=None if truth.panoptic is None else change(truth.panoptic),
-        ignore=None if ignore is None else change(ignore),
-        depth=None if truth.depth is None else change(truth.depth))
+def _draw_axis(side: int, target: int, scale: float, rng: Generator) -> _Axis:
+    """Draw the place of a crop; a picture that is too small is placed inside of it."""
+    shown = min(target, max(1, round(side * scale)))
+    length = min(side, max(1, round(shown / scale)))
+    return _Axis(int(rng.integers(0, side - length + 1)), length, shown,
+                 int(rng.integers(0, target - shown + 1)))
+
+
+def _with_ignore(sample: Sample) -> Sample:
+    """Room to say that beyond the picture not even the absence of instances is known."""
+    truth = sample.truth
+    if truth.panoptic is None or truth.ignore is not None:
+        return sample
+    ignore = np.zeros(truth.panoptic.shape, np.bool_)
+    return replace(sample, truth=replace(truth, ignore=ignore))
+
+
+def _own(array: NDArray[Item] | None) -> NDArray[Item] | None:
+    """No view of a whole picture, which would live as long as its crop."""
+    return None if array is None else array.copy()

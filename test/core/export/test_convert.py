@@ -24,12 +24,12 @@ from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.export.convert import (  # noqa: E402
     convert_checkpoint,
     published_description,
-    read_published,
 )
 from panoptic_depth_core.inference.backends import create_backend  # noqa: E402
 from panoptic_depth_core.model_directory import ModelDirectory  # noqa: E402
 from panoptic_depth_core.network.assembly import assemble  # noqa: E402
 from panoptic_depth_core.network.dynamic_kernels import NetworkOutput  # noqa: E402
+from panoptic_depth_core.network.published_checkpoint import read_published  # noqa: E402
 from panoptic_depth_core.network.published_panoptic_depth import (  # noqa: E402
     FOCAL_PX,
     PUBLISHED_ASSEMBLY,

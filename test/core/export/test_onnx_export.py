@@ -13,12 +13,12 @@ pytest.importorskip('onnxscript', reason='the export needs the extra [export]')
 from panoptic_depth_core.config import Thresholds  # noqa: E402
 from panoptic_depth_core.contract import COLUMN, NO_SEGMENT  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
-from panoptic_depth_core.export.description import ModelDescription  # noqa: E402
 from panoptic_depth_core.export.onnx_export import export_network, round_to_half  # noqa: E402
 from panoptic_depth_core.inference.backends import create_backend  # noqa: E402
 from panoptic_depth_core.inference.preprocess import prepare  # noqa: E402
 from panoptic_depth_core.model_directory import ModelDirectory  # noqa: E402
 from panoptic_depth_core.network import create_network  # noqa: E402
+from panoptic_depth_core.network.description import ModelDescription  # noqa: E402
 from panoptic_depth_core.network.onnx_weights import load_network  # noqa: E402
 
 SCENES = {

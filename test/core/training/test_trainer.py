@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip('torch', reason='training needs the extra [train]')
@@ -15,34 +17,12 @@ pytest.importorskip('lightning', reason='training needs the extra [train]')
 from miniature import make_sample  # noqa: E402
 from panoptic_depth_core.config import load_settings, parse_settings  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
-from panoptic_depth_core.labels import CITYSCAPES  # noqa: E402
-from panoptic_depth_core.training import datasets  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
 from panoptic_depth_core.training.datasets.cache import CachedDataset  # noqa: E402
+from panoptic_depth_core.training.optimization import learning_rate  # noqa: E402
 from panoptic_depth_core.training.samples import MixedSamples  # noqa: E402
 from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
-from panoptic_depth_core.training.trainer import learning_rate, train  # noqa: E402
-
-
-class Miniature:
-    """Four frames."""
-
-    classes = CITYSCAPES
-
-    def __len__(self) -> int:
-        return 4
-
-    def __getitem__(self, index):
-        return make_sample(seed=index)
-
-
-@pytest.fixture
-def recipe(monkeypatch):
-    monkeypatch.setitem(datasets.DATASETS, 'miniature', lambda root, split: Miniature())
-    return {'data': [{'name': 'miniature', 'root': '-'}], 'batch_size': 2, 'iterations': 6,
-            'augment': {'height': 64, 'width': 128}, 'precision': '32-true', 'workers': 0,
-            'accelerator': 'cpu', 'log_every': 1, 'save_every': 3, 'warmup': 2,
-            'network_settings': {'pyramid_width': 16, 'head_width': 16, 'encoder_width': 16}}
+from panoptic_depth_core.training.trainer import train  # noqa: E402
 
 
 def _run(recipe, folder, resume=False, **changes):
@@ -50,20 +30,31 @@ def _run(recipe, folder, resume=False, **changes):
                  resume=resume)
 
 
-def test_a_resumed_run_equals_an_unbroken_one(recipe, tmp_path, monkeypatch):
+@pytest.mark.parametrize('accumulate', [1, 2])
+def test_a_resumed_run_equals_an_unbroken_one(recipe, tmp_path, monkeypatch, accumulate):
+    recipe['accumulate'] = accumulate
     _run(recipe, tmp_path / 'whole')
     from panoptic_depth_core.training import trainer
     step = trainer._step
+    # In the middle of an iteration, after some of its numbers were drawn.
+    parts = iter([*[False] * 4 * accumulate, *[True] * 99])
+    loss = trainer.panoptic_depth_loss
+
+    def breaking_loss(*args):
+        torch.rand(3), np.random.random(), random.random()
+        if next(parts):
+            raise KeyboardInterrupt
+        return loss(*args)
 
     def breaking(settings, fabric, state, *rest):
-        if state.iteration == 4:
-            raise KeyboardInterrupt
+        monkeypatch.setattr(trainer, 'panoptic_depth_loss', breaking_loss)
         return step(settings, fabric, state, *rest)
 
     monkeypatch.setattr(trainer, '_step', breaking)
     with pytest.raises(KeyboardInterrupt):
         _run(recipe, tmp_path / 'broken')
     monkeypatch.setattr(trainer, '_step', step)
+    monkeypatch.setattr(trainer, 'panoptic_depth_loss', loss)
     assert read_checkpoint(tmp_path / 'broken' / 'last.pt')['iteration'] == 4, 'kept at the stop'
     _run(recipe, tmp_path / 'broken', resume=True)
     whole, broken = (read_checkpoint(tmp_path / name / 'last.pt') for name in ('whole', 'broken'))
@@ -71,6 +62,9 @@ def test_a_resumed_run_equals_an_unbroken_one(recipe, tmp_path, monkeypatch):
     for part in ('network', 'averaged'):
         for name, value in whole[part].items():
             assert torch.equal(value, broken[part][name]), name
+    for index, moments in whole['optimizer']['state'].items():
+        for name, value in moments.items():
+            assert torch.equal(value, broken['optimizer']['state'][index][name]), name
 
 
 def test_the_loss_falls(recipe, tmp_path):
@@ -143,7 +137,6 @@ def test_cache_keeps_what_was_rendered(tmp_path):
         assert (again.frame.image == original.frame.image).all()
         assert (again.truth.panoptic == original.truth.panoptic).all()
         assert again.frame.intrinsics == original.frame.intrinsics
-        import numpy as np
         known = np.isfinite(original.truth.depth)
         assert np.array_equal(np.isfinite(again.truth.depth), known)
         assert np.abs(again.truth.depth[known] - original.truth.depth[known]).max() <= 1 / 256

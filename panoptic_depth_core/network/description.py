@@ -1,0 +1,63 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a checkpoint does not know of the model that is made from it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from ..config import Settings, Thresholds
+from ..contract import PADDING_RGB
+from ..labels import CITYSCAPES
+from ..model_info import ModelClass, ModelInfo, WeightsData
+from .assembly_settings import AssemblySettings
+from .base import PanopticNetwork
+
+
+class ModelDescription(Settings):
+    """Settings of an export, a YAML file for `panoptic-depth export --config`, or a validation."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model_id: str = Field('panoptic-depth', min_length=1)
+    height: int = Field(384, gt=0, description='of the network input, px')
+    width: int = Field(768, gt=0, description='of the network input, px')
+    output_stride: Literal[1, 2, 4] = Field(2, description='of the index and depth maps')
+    trained_focal_range_px: tuple[float, float] = (250.0, 1200.0)
+    depth_range_m: tuple[float, float] = (0.5, 120.0)
+    log_depth_temperature: float = Field(1.0, gt=0)
+    padding_rgb: tuple[int, int, int] = Field(PADDING_RGB, description='colour where no image is')
+    thresholds: Thresholds = Thresholds()
+    weight_type: Literal['float16', 'float32'] = Field(
+        'float16', description='in which the graph keeps the weights; it computes in float32')
+    weights_licence: str = Field('unknown', description='SPDX identifier')
+    weights_data: tuple[dict[str, str], ...] = Field(
+        (), description='name, licence and attribution of each data set')
+
+
+def describe(network: PanopticNetwork, name: str, assembly: AssemblySettings,
+             description: ModelDescription) -> ModelInfo:
+    """
+    What model.json says of a network, but for the file of its graph.
+
+    :param name: of the network in network.NETWORKS.
+    """
+    return ModelInfo(
+        model_id=description.model_id, network=name,
+        network_settings=network.settings.model_dump(),
+        assembly_settings=assembly.model_dump(),
+        classes=tuple(ModelClass(name=c.name, color=c.color, is_thing=c.is_thing)
+                      for c in CITYSCAPES),
+        input_height=description.height, input_width=description.width,
+        output_stride=assembly.output_stride,
+        canonical_focal_px=network.settings.canonical_focal_px,
+        trained_focal_range_px=description.trained_focal_range_px,
+        depth_range_m=description.depth_range_m,
+        normalisation_mean=network.input_mean, normalisation_std=network.input_std,
+        padding_rgb=description.padding_rgb, depth_of=network.depth_of,
+        log_depth_temperature=description.log_depth_temperature,
+        thresholds=description.thresholds, opset=network.onnx_opset,
+        weights_licence=description.weights_licence,
+        weights_data=tuple(WeightsData(**row) for row in description.weights_data))

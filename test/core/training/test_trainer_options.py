@@ -1,0 +1,174 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What is learned, how fast, in which precision: the options of a recipe."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+torch = pytest.importorskip('torch', reason='training needs the extra [train]')
+pytest.importorskip('lightning', reason='training needs the extra [train]')
+
+from panoptic_depth_core.config import parse_settings  # noqa: E402
+from panoptic_depth_core.errors import ConfigError  # noqa: E402
+from panoptic_depth_core.network import create_network  # noqa: E402
+from panoptic_depth_core.network.resnet import ResNet50Backbone  # noqa: E402
+from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
+from panoptic_depth_core.training.optimization import (  # noqa: E402
+    average,
+    create_optimizer,
+    freeze,
+    learning_rate,
+)
+from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
+from panoptic_depth_core.training.trainer import train  # noqa: E402
+
+
+def _settings(recipe, **changes):
+    return parse_settings(TrainSettings, {**recipe, **changes}, 'test')
+
+
+def test_the_published_schedule(recipe):
+    settings = _settings(recipe, schedule='poly', warmup=2000, warmup_factor=0.001,
+                         learning_rate=1e-4)
+    assert learning_rate(settings, 0, 0.0) == pytest.approx(1.5e-7, rel=1e-3)
+    assert learning_rate(settings, 999, 0.0) == pytest.approx(0.5005e-4)
+    assert learning_rate(settings, 5000, 0.5) == pytest.approx(1e-4 * 0.5 ** 0.9)
+    assert learning_rate(settings, 9000, 1.0) == 0.0
+
+
+def test_adam_has_its_decay_in_the_gradient(recipe):
+    network = torch.nn.Linear(2, 1)
+    for name in ('adam', 'adamw'):
+        optimizer = create_optimizer(network, _settings(recipe, optimizer=name,
+                                                        weight_decay=1e-4))
+        assert type(optimizer).__name__.lower() == name
+        assert {g['params'][0].ndim: g['weight_decay'] for g in optimizer.param_groups} == {
+            2: 1e-4, 1: 0.0}
+
+
+def test_frozen_parameters_stay_and_have_no_state(recipe, tmp_path):
+    frozen = ('backbone.blocks.0', 'backbone.blocks.1', 'fallback')
+    train(_settings(recipe, iterations=1, freeze=['backbone']), tmp_path / 'start')
+    start = tmp_path / 'start' / 'model.pt'
+    train(_settings(recipe, iterations=2, freeze=frozen, initial_weights=str(start)),
+          tmp_path / 'run')
+    before = read_checkpoint(start)['network']
+    last = read_checkpoint(tmp_path / 'run' / 'last.pt')
+    changed = {name for name, value in last['network'].items()
+               if not torch.equal(value, before[name])}
+    is_frozen = {name: name.startswith(tuple(f'{f}.' for f in frozen)) for name in before}
+    assert not any(is_frozen[name] for name in changed)
+    assert any(name.startswith('backbone.blocks.10.') for name in changed), 'begins like 1'
+    rows = last['optimizer']['param_groups']
+    assert sum(len(row['params']) for row in rows) == sum(not f for f in is_frozen.values())
+
+
+@pytest.mark.parametrize(('names', 'message'), [
+    (['backbone', 'bakbone.stem'], "no parameter begins with 'bakbone.stem'; there are: .*back"),
+    (['0', '1'], 'nothing is left to learn'),
+])
+def test_what_cannot_be_frozen(names, message):
+    network = torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.Linear(1, 1))
+    if names[0] != '0':
+        network = torch.nn.ModuleDict({'backbone': network})
+    with pytest.raises(ConfigError, match=message):
+        freeze(network, names)
+
+
+def test_frozen_batch_norm_keeps_its_statistics():
+    network = torch.nn.ModuleDict({'a': torch.nn.BatchNorm2d(2), 'b': torch.nn.BatchNorm2d(2)})
+    freeze(network, ['a'])
+    for norm in network.values():
+        norm(torch.randn(4, 2, 3, 3) + 5)
+    assert not network['a'].running_mean.any() and network['b'].running_mean.all()
+
+
+def test_batch_norm_is_learned_and_averaged(recipe):
+    kinds = {norm: ResNet50Backbone(norm=norm) for norm in ('frozen', 'batch')}
+    names = {norm: {n for n in kind.state_dict() if not n.endswith('num_batches_tracked')}
+             for norm, kind in kinds.items()}
+    assert names['frozen'] == names['batch']
+    learned = {name for name, _ in kinds['batch'].named_parameters()}
+    assert 'stages.0.0.bn1.weight' in learned
+    assert 'stages.0.0.bn1.weight' not in dict(kinds['frozen'].named_parameters())
+    a, b = torch.nn.BatchNorm2d(2), torch.nn.BatchNorm2d(2)
+    b.train()(torch.randn(4, 2, 3, 3) + 5)
+    average(a, b, 0.5, 1000)
+    assert torch.allclose(a.running_mean, b.running_mean / 2)
+    assert a.num_batches_tracked == 1
+
+
+@pytest.mark.parametrize('norm', ['frozen', 'batch'])
+def test_either_norm_is_merged_when_deployed(norm):
+    backbone = ResNet50Backbone(norm=norm).eval()
+    for name, value in backbone.state_dict().items():
+        if name.endswith(('running_mean', 'running_var')):
+            value.uniform_(0.5, 1.5)
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        before = backbone(image)
+        backbone.merge_batch_norm()
+        after = backbone(image)
+    assert not any('bn' in name for name in backbone.state_dict())
+    for x, y in zip(before, after, strict=True):
+        assert torch.allclose(x, y, rtol=1e-3, atol=1e-3 * float(x.abs().max()))
+
+
+def test_the_network_takes_the_setting():
+    with pytest.raises(ConfigError, match='backbone_norm'):
+        create_network('published', {'backbone_norm': 'group'})
+
+
+def test_parts_of_a_batch_add_up(recipe, tmp_path):
+    recipe.update(batch_size=4, iterations=2, loss={'depth_scale': 0.0})
+    rows = []
+    for parts in (1, 2):
+        train(_settings(recipe, accumulate=parts), tmp_path / str(parts))
+        text = (tmp_path / str(parts) / 'train.jsonl').read_text()
+        rows.append(json.loads(text.splitlines()[0]))
+    # Normalised per part: near, and what is a mean over images alike.
+    assert rows[0]['total'] == pytest.approx(rows[1]['total'], rel=0.05)
+    assert rows[0]['depth'] == pytest.approx(rows[1]['depth'], rel=1e-4)
+    with pytest.raises(ConfigError, match='accumulate.*batch_size 4 is no multiple of it'):
+        _settings(recipe, accumulate=3)
+
+
+def test_bfloat16_learns(recipe, tmp_path):
+    train(_settings(recipe, precision='bf16-mixed', iterations=12, learning_rate=3e-3), tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / 'train.jsonl').read_text().splitlines()]
+    assert rows[-1]['total'] < rows[0]['total']
+
+
+def test_a_step_that_is_not_finite_is_left_out(recipe, tmp_path, monkeypatch):
+    from panoptic_depth_core.training import trainer
+    loss, calls = trainer.panoptic_depth_loss, iter(range(99))
+
+    def broken(*args):
+        losses = loss(*args)
+        return losses if next(calls) != 1 else {n: v * float('nan') for n, v in losses.items()}
+
+    monkeypatch.setattr(trainer, 'panoptic_depth_loss', broken)
+    path = train(_settings(recipe, iterations=3), tmp_path)
+    assert all(torch.isfinite(value).all() for value in read_checkpoint(path)['network'].values())
+    rows = [json.loads(line) for line in (tmp_path / 'train.jsonl').read_text().splitlines()]
+    assert rows[1]['total'] is None and rows[2]['total'] > 0
+
+
+def test_the_scale_of_gradients_is_resumed(recipe, tmp_path, monkeypatch):
+    from lightning.fabric import Fabric
+    from lightning.fabric.plugins import MixedPrecision
+    from panoptic_depth_core.training import trainer
+    # Fabric itself takes bfloat16 on a CPU.
+    monkeypatch.setattr(trainer, 'create_fabric', lambda settings: Fabric(
+        accelerator='cpu', devices=1, plugins=MixedPrecision('16-mixed', 'cpu')))
+    settings = _settings(recipe, precision='16-mixed', iterations=2)
+    train(settings, tmp_path)
+    stored = read_checkpoint(tmp_path / 'last.pt')['precision']
+    path = train(settings.model_copy(update={'iterations': 3}), tmp_path, resume=True)
+    resumed = read_checkpoint(tmp_path / 'last.pt')['precision']
+    assert stored['_growth_tracker'] + stored['scale'] != 2.0 ** 16, 'it has been at work'
+    assert resumed != stored and resumed['scale'] <= stored['scale']
+    assert all(torch.isfinite(v).all() for v in read_checkpoint(path)['network'].values())

@@ -1,0 +1,133 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Validation while training: figures, the best weights, TensorBoard, progress."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+
+import pytest
+
+torch = pytest.importorskip('torch', reason='training needs the extra [train]')
+pytest.importorskip('lightning', reason='training needs the extra [train]')
+
+from panoptic_depth_core.config import parse_settings  # noqa: E402
+from panoptic_depth_core.errors import ConfigError  # noqa: E402
+from panoptic_depth_core.training import trainer  # noqa: E402
+from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
+from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
+from panoptic_depth_core.training.validation import Validation  # noqa: E402
+
+MODEL = {'height': 64, 'width': 128}
+
+
+@pytest.fixture
+def validated(recipe):
+    recipe['validation'] = {'data': 'miniature', 'root': '-', 'every': 2, 'limit': 2,
+                            'model': MODEL}
+    return recipe
+
+
+def _run(recipe, folder, watch=None, resume=False, **changes):
+    settings = parse_settings(TrainSettings, {**recipe, **changes}, 'test')
+    return trainer.train(settings, folder, watch=watch, resume=resume)
+
+
+def _validations(folder):
+    rows = [json.loads(line) for line in (folder / 'train.jsonl').read_text().splitlines()]
+    return {row['iteration']: row['validation'] for row in rows if 'validation' in row}
+
+
+def test_figures_come_from_the_pipeline(validated, tmp_path):
+    seen = []
+    path = _run(validated, tmp_path, lambda run: seen.append((run.iteration, run.done,
+                                                              dict(run.figures))), iterations=5)
+    found = _validations(tmp_path)
+    assert list(found) == [2, 4, 5], 'and at the end'
+    for figures in found.values():
+        assert figures['abs_rel'] > 0 and 0 <= figures['pq'] <= 1
+        assert figures['score'] == pytest.approx(figures['pq'] + figures['delta1'], abs=2e-4)
+    best = max(found, key=lambda iteration: found[iteration]['score'])
+    assert path.name == 'best.pt' and read_checkpoint(path)['iteration'] == best
+    assert [row[:2] for row in seen] == [(i, pytest.approx(i / 5)) for i in range(1, 6)]
+    assert not seen[1][2] and seen[2][2]['score'] == pytest.approx(found[2]['score'], abs=1e-4)
+
+
+def test_the_figures_are_those_of_the_export(validated, tmp_path):
+    pytest.importorskip('onnxscript', reason='needs the extra [export]')
+    from miniature import Miniature
+    from panoptic_depth_core.evaluation.evaluate import evaluate
+    from panoptic_depth_core.export.onnx_export import export_checkpoint
+    from panoptic_depth_core.inference.pipeline import Pipeline
+    from panoptic_depth_core.network.description import ModelDescription
+    path = _run(validated, tmp_path / 'run', iterations=2)
+    described = ModelDescription(**MODEL, weight_type='float32')
+    with Pipeline(export_checkpoint(path, tmp_path / 'model', described)) as pipeline:
+        result = evaluate(pipeline, [Miniature()[0], Miniature()[3]])
+    figures = _validations(tmp_path / 'run')[2]
+    assert result.depth.per_image.abs_rel == pytest.approx(figures['abs_rel'], abs=2e-3)
+    assert result.panoptic.all.pq == pytest.approx(figures['pq'], abs=2e-3)
+
+
+def test_the_best_is_kept_also_over_a_resume(validated, tmp_path, monkeypatch):
+    scores = iter([0.5, 0.9, 0.2, math.nan, 0.8])
+
+    def validator(*_args):
+        def measure():
+            score = next(scores)
+            return Validation({} if math.isnan(score) else {'pq': score, 'delta1': math.nan},
+                              None)
+        measure.every = 2
+        return measure
+
+    monkeypatch.setattr(trainer, 'Validator', validator)
+    _run(validated, tmp_path, iterations=6)
+    assert read_checkpoint(tmp_path / 'best.pt')['iteration'] == 4
+    path = _run(validated, tmp_path, iterations=10, resume=True)
+    assert read_checkpoint(path)['iteration'] == 4 and next(scores, None) is None
+    assert _validations(tmp_path)[8]['score'] is None
+    assert read_checkpoint(tmp_path / 'last.pt')['best'] == 0.9
+
+
+def test_wrong_validation_data_is_found_at_the_start(validated, tmp_path):
+    validated['validation']['data'] = 'minature'
+    with pytest.raises(ConfigError, match="unknown name 'minature'"):
+        _run(validated, tmp_path)
+
+
+def test_tensorboard_has_scalars_and_pictures(validated, tmp_path):
+    reader = pytest.importorskip('tensorboard.backend.event_processing.event_accumulator')
+    _run(validated, tmp_path, iterations=2, tensorboard=True)
+    events = reader.EventAccumulator(str(tmp_path / 'tensorboard'))
+    events.Reload()
+    assert {'loss/total', 'loss/depth', 'learning_rate', 'images_per_s',
+            'validation/pq'} <= set(events.Tags()['scalars'])
+    assert [e.step for e in events.Scalars('loss/total')] == [1, 2]
+    picture = events.Images('validation')[0]
+    assert (picture.height, picture.width) == (64, 128)
+
+
+def test_without_tensorboard_one_line_says_so(recipe, tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, 'torch.utils.tensorboard', None)
+    _run(recipe, tmp_path, iterations=1, tensorboard=True)
+    assert [r.getMessage() for r in caplog.records if 'TensorBoard' in r.getMessage()] == [
+        "no TensorBoard: it is not installed; run: pip install 'panoptic-depth[train]', or set "
+        'tensorboard: false in the recipe']
+    assert not (tmp_path / 'tensorboard').exists()
+
+
+def test_the_command_shows_where_it_is(validated, tmp_path, capsys):
+    from panoptic_depth_core.cli import main
+    from panoptic_depth_core.cli.console import run_progress
+    path = tmp_path / 'recipe.yaml'
+    path.write_text(json.dumps(validated))
+    assert main(['train', str(path), '-o', str(tmp_path / 'run')]) == 0
+    shown = capsys.readouterr()
+    assert 'best.pt; make a model directory' in shown.out
+    assert '100% it 6' in shown.err and 'images/s' in shown.err
+    with run_progress('train') as progress:
+        progress(0.5, 'resumed')
+        progress(0.75, 'half of the rest')
+    assert 'ETA 0:00:00' in capsys.readouterr().err
