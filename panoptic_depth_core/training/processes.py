@@ -64,6 +64,17 @@ def mean_over_processes(values: Tensor) -> Tensor:
     return values
 
 
+def leave() -> None:
+    """
+    Part from the other processes, once all of them have come here.
+
+    Left to the end of the interpreter, the threads of the connections can abort it.
+    """
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()
+        distributed.destroy_process_group()
+
+
 def _are_several() -> bool:
     return (distributed.is_available() and distributed.is_initialized()
             and distributed.get_world_size() > 1)

@@ -30,7 +30,7 @@ from .launch import create_fabric, synchronised
 from .loading import Draws, batches
 from .losses import panoptic_depth_loss
 from .optimization import average, create_optimizer, freeze, learning_rate, share_done
-from .processes import average_gradients, mean_over_processes
+from .processes import average_gradients, leave, mean_over_processes
 from .run_log import RunLog, Watcher
 from .samples import MixedSamples, expand
 from .settings import TrainSettings
@@ -57,6 +57,7 @@ def train(settings: TrainSettings, run_dir: Path, *, resume: bool = False,
     state = _start(settings, fabric, run_dir, resume)
     if not fabric.is_global_zero:
         _iterate(settings, fabric, state, run_dir)
+        leave()
         return run_dir / MODEL_FILE
     validator = None if settings.validation is None else Validator(
         settings, settings.validation, state.averaged, fabric.device)
@@ -71,6 +72,7 @@ def train(settings: TrainSettings, run_dir: Path, *, resume: bool = False,
         # Also when the user stops the run: --resume then loses nothing.
         save_checkpoint(run_dir, settings, state)
         log.close()
+    leave()
     best = run_dir / BEST_FILE
     return best if best.is_file() else run_dir / MODEL_FILE
 
