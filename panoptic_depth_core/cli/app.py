@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe has seen enough; what is still buffered has nowhere to go.
-        sys.stdout = open(os.devnull, 'w', encoding='utf-8')  # noqa: SIM115
+        sys.stdout = open(os.devnull, 'w', encoding='utf-8')  # noqa: SIM115 - to the end
         return 0
     except _UsageError as error:
         wrong: Any = error

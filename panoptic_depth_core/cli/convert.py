@@ -39,12 +39,10 @@ def convert(
     except ImportError as error:
         raise options.missing_extra(error, 'export') from None
     from ..config import parse_settings
-    from ..network.description import ModelDescription
 
     height, width = options.parse_size(size)
-    description = parse_settings(ModelDescription, {
-        **published_description(height, width).model_dump(), 'output_stride': output_stride,
-        'weight_type': weight_type, 'weights_licence': licence}, 'convert')
+    description = published_description(height, width, output_stride=output_stride,
+                                        weight_type=weight_type, weights_licence=licence)
     form = parse_settings(PublishedSettings, {'deformable': deformable}, 'convert').deformable
     show = out()
     show.print(f'Converting {checkpoint} at {height}x{width}: a minute or two ...',

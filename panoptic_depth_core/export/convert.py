@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..config import Thresholds
+from ..config import Thresholds, parse_settings
 from ..errors import BackendError
 from ..model_directory import ModelDirectory
 from ..network import assembly_of
@@ -53,6 +53,8 @@ def published_description(height: int = 1024, width: int = 2048,
     What is known of the published models; the rest as given.
 
     The weights' licence is that of where the file came from, so it is not known here.
+
+    :raises ConfigError: for an unknown or wrong value.
     """
     known = {
         'model_id': 'panoptic-depth-r50-published', 'height': height, 'width': width,
@@ -64,4 +66,4 @@ def published_description(height: int = 1024, width: int = 2048,
         'weights_data': ({'name': 'Cityscapes and Cityscapes-DVPS',
                           'licence': 'non-commercial, see cityscapes-dataset.com/license',
                           'attribution': 'M. Cordts et al., The Cityscapes Dataset, CVPR 2016'},)}
-    return ModelDescription.model_validate(known | values)
+    return parse_settings(ModelDescription, known | values, 'convert')

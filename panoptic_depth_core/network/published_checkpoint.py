@@ -113,8 +113,7 @@ def network_from_published(weights: Mapping[str, Tensor], source: str,
                              for name, (found, shape) in shapes.items() if found != shape],
         'not finite': [name for name in names
                        if name in given and not torch.isfinite(given[name]).all()]}
-    if any(gaps.values()):
-        listed = '; '.join(f'{kind}: {few(items)}' for kind, items in gaps.items() if items)
+    if listed := list_gaps(gaps):
         raise ConfigError(f'{source}: no checkpoint of PanopticDepth with ResNet-50 and the 19 '
                           f'Cityscapes classes: {listed}')
     converted = {ours: given[name].float().reshape(wanted[ours].shape)
@@ -143,7 +142,12 @@ def _is_known_extra(name: str) -> bool:
     return name.endswith('.num_batches_tracked') or name in ('pixel_mean', 'pixel_std')
 
 
-def few(items: Sequence[str]) -> str:
+def list_gaps(gaps: Mapping[str, Sequence[str]]) -> str:
+    """Say what does not fit of each kind; empty where there is nothing."""
+    return '; '.join(f'{kind}: {_few(items)}' for kind, items in gaps.items() if items)
+
+
+def _few(items: Sequence[str]) -> str:
     """The first items, and how many more there are."""
     rest = f' and {len(items) - 3} more' if len(items) > 3 else ''
     return ', '.join(items[:3]) + rest

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import linear, one_hot
 
 from ..labels import CITYSCAPES
-from .dynamic_kernels import NetworkOutput
+from .dynamic_kernels import NetworkOutput, flatten_levels
 
 CLASSES = len(CITYSCAPES)
 
@@ -36,20 +36,32 @@ def kernels_of_won_cells(output: NetworkOutput) -> tuple[Tensor, Tensor, Tensor]
         clear = won * (share >= _CLEARLY)
         number = won.sum(2).clamp(min=1)[..., None]
         found.append((share * clear).sum(2, keepdim=True) / number > _LEAST_SCORE)
-        cells = output.kernels[level].float().flatten(2).transpose(1, 2)
-        kernel = clear.float() @ cells / number
-        if output.region_projection is not None:
-            kernel = linear(kernel, *output.region_projection)
+        kernel, depth_kernel = pool_cells(
+            output, level, clear / number, clear / clear.sum(2, keepdim=True).clamp(min=1))
         kernels.append(kernel)
-        if output.depth_kernels:
-            cells = output.depth_kernels[level].float().flatten(2).transpose(1, 2)
-            depth_kernels.append(clear.float() @ cells / clear.sum(2).clamp(min=1)[..., None])
+        depth_kernels.append(depth_kernel)
     counts = torch.stack(found).float()
     total = counts.sum(0)
-    mean = (torch.stack(kernels) * counts).sum(0) / total.clamp(min=1.0)
-    depth_mean = ((torch.stack(depth_kernels) * counts).sum(0) / total.clamp(min=1.0)
-                  if depth_kernels else mean[..., :0])
+    mean, depth_mean = ((torch.stack(values) * counts).sum(0) / total.clamp(min=1.0)
+                        for values in (kernels, depth_kernels))
     return mean, depth_mean, (total > 0).view(batch, CLASSES)
+
+
+def pool_cells(output: NetworkOutput, level: int, weights: Tensor,
+               depth_weights: Tensor) -> tuple[Tensor, Tensor]:
+    """
+    Kernels of each class's region: weighted sums over the cells of a level.
+
+    :param weights, depth_weights: (B, C, h * w) float32.
+    :returns: mask kernels (B, C, K), projected; depth kernels (B, C, S + D), S + D is 0 for a
+        network without depth.
+    """
+    kernels = weights @ flatten_levels([output.kernels[level]]).float()
+    if output.region_projection is not None:
+        kernels = linear(kernels, *output.region_projection)
+    if not output.depth_kernels:
+        return kernels, kernels[..., :0]
+    return kernels, depth_weights @ flatten_levels([output.depth_kernels[level]]).float()
 
 
 def resolve_pixels(masks: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:

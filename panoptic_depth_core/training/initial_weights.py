@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import ConfigError
 from ..network.base import PanopticNetwork
-from ..network.published_checkpoint import few, network_from_published, read_published
+from ..network.published_checkpoint import list_gaps, network_from_published, read_published
 from ..network.published_panoptic_depth import PublishedNetwork
 from .checkpoint import read_checkpoint
 from .optimization import begins
@@ -42,10 +42,9 @@ def load_initial_weights(network: PanopticNetwork, path: Path,
         if not any(begins(name, gap) for name in unfit):
             raise ConfigError(f'initial_gaps: {gap!r} is no gap: all of it in {path} fits, or '
                               'there is no such weight; leave it out')
-    errors = {kind: left for kind, names in kinds.items()
-              if (left := [n for n in names if not any(begins(n, gap) for gap in gaps)])}
-    if errors:
-        listed = '; '.join(f'{kind}: {few(names)}' for kind, names in errors.items())
+    if listed := list_gaps({
+            kind: [n for n in names if not any(begins(n, gap) for gap in gaps)]
+            for kind, names in kinds.items()}):
         raise ConfigError(f'{path}: its weights are of another network: {listed}; what may '
                           'differ is to be named in initial_gaps')
     network.load_state_dict({n: v for n, v in given.items() if n not in unfit}, strict=False)

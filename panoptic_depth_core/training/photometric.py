@@ -110,5 +110,6 @@ def _add_noise(image: NDArray[Any], strength: float, rng: Generator) -> NDArray[
     # OpenCV draws normal numbers five times as fast as numpy; its seed is that of the thread.
     cv2.setRNGSeed(int(rng.integers(2 ** 31)))
     noise = np.empty(image.shape[:2], np.int16)
+    # It takes numbers too; its annotations know arrays only.
     cv2.randn(noise, 0, strength)  # type: ignore[call-overload]
     return np.asarray(cv2.add(image, cv2.merge([noise] * 3), dtype=cv2.CV_8U))

@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from ..network.dynamic_kernels import NetworkOutput, class_kernels, class_logits
-from ..network.regions import CLASSES, kernels_of_won_cells
+from ..network.regions import CLASSES, kernels_of_won_cells, pool_cells
 from .targets import Batch, region_targets
 
 
@@ -79,12 +78,8 @@ def pool_regions(output: NetworkOutput, cells: list[Tensor]) -> tuple[Tensor, Te
     for level, chosen in enumerate(cells):
         number = chosen.flatten(2).sum(2)[..., None]
         share = chosen.flatten(2) / number.clamp(min=1)
-        kernel = share @ output.kernels[level].float().flatten(2).transpose(1, 2)
-        if output.region_projection is not None:
-            kernel = linear(kernel, *output.region_projection)
+        kernel, depth_kernel = pool_cells(output, level, share, share)
         kernels.append(kernel)
-        depth_kernels.append(
-            share @ output.depth_kernels[level].float().flatten(2).transpose(1, 2)
-            if output.depth_kernels else kernel[..., :0])
+        depth_kernels.append(depth_kernel)
         there.append(number[..., 0] > 0)
     return torch.stack(kernels), torch.stack(depth_kernels), torch.stack(there)

@@ -122,6 +122,7 @@ def _start(settings: TrainSettings, fabric: Fabric, run_dir: Path, resume: bool)
                              settings.initial_gaps)
     averaged = create_network(settings.network, settings.network_settings)
     averaged.load_state_dict(network.state_dict())
+    # The annotations of Module.to lack memory_format.
     averaged.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     learner = synchronised(network, fabric)
     freeze(learner, settings.freeze)
@@ -145,7 +146,7 @@ def _step(settings: TrainSettings, fabric: Fabric, state: TrainState, draws: Dra
         batch = next(parts).to(fabric.device)
         # What is drawn for an image depends on it alone, not on who works on it.
         seeds = [settings.seed * 1_000_003 + d for d in draws.of(state.iteration, part)]
-        # Gradients are exchanged once, below.
+        # Gradients are exchanged once, below. The annotation asks for Fabric's own wrapper.
         with fabric.no_backward_sync(state.network):  # type: ignore[arg-type]
             losses = panoptic_depth_loss(state.network(batch.image, batch.intrinsics), batch,
                                          settings.loss, balance, seeds)

@@ -9,6 +9,7 @@ Nothing here needs torch, so that evaluation reads the same files as training.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Protocol
 
 from ...errors import ConfigError
@@ -33,34 +34,13 @@ class Dataset(Protocol):
         ...
 
 
-def _cityscapes(root: str, split: str) -> Dataset:
-    from .cityscapes import Cityscapes
-    return Cityscapes(root, split)
-
-
-def _cityscapes_dvps(root: str, split: str) -> Dataset:
-    from .cityscapes_dvps import CityscapesDvps
-    return CityscapesDvps(root, split)
-
-
-def _kitti_depth(root: str, split: str) -> Dataset:
-    from .kitti_depth import KittiDepth
-    return KittiDepth(root, split)
-
-
-def _kitti_half(root: str, split: str) -> Dataset:
-    from .kitti_half import KittiHalf
-    return KittiHalf(root, split)
-
-
-def _kitti_semantics(root: str, split: str) -> Dataset:
-    from .kitti_semantics import KittiSemantics
-    return KittiSemantics(root, split)
-
-
-def _semkitti_dvps(root: str, split: str) -> Dataset:
-    from .semkitti_dvps import SemKittiDvps
-    return SemKittiDvps(root, split)
+def _reader(module: str, name: str) -> Callable[[str, str], Dataset]:
+    """Class of a module beside this one, imported when it is opened."""
+    def open_reader(root: str, split: str) -> Dataset:
+        reader: Callable[[str, str], Dataset] = getattr(
+            import_module(f'.{module}', __package__), name)
+        return reader(root, split)
+    return open_reader
 
 
 def _synthetic(root: str, split: str) -> Dataset:
@@ -75,12 +55,12 @@ def _synthetic(root: str, split: str) -> Dataset:
 
 
 DATASETS: dict[str, Callable[[str, str], Dataset]] = {
-    'cityscapes': _cityscapes,
-    'cityscapes_dvps': _cityscapes_dvps,
-    'kitti_depth': _kitti_depth,
-    'kitti_half': _kitti_half,
-    'kitti_semantics': _kitti_semantics,
-    'semkitti_dvps': _semkitti_dvps,
+    'cityscapes': _reader('cityscapes', 'Cityscapes'),
+    'cityscapes_dvps': _reader('cityscapes_dvps', 'CityscapesDvps'),
+    'kitti_depth': _reader('kitti_depth', 'KittiDepth'),
+    'kitti_half': _reader('kitti_half', 'KittiHalf'),
+    'kitti_semantics': _reader('kitti_semantics', 'KittiSemantics'),
+    'semkitti_dvps': _reader('semkitti_dvps', 'SemKittiDvps'),
     'synthetic': _synthetic,
 }
 
