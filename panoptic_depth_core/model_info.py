@@ -27,6 +27,7 @@ TensorSpec = tuple[str, tuple[int | None, ...]]
 
 _FileName = Annotated[str, Field(pattern=r'^[A-Za-z0-9_][A-Za-z0-9_.-]*$')]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 _Byte = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -44,6 +45,17 @@ class WeightsData(Settings):
     name: str
     licence: str
     attribution: str = ''
+
+
+class LogDepthCalibration(Settings):
+    """How log_depth_temperature was fitted, and what it is worth."""
+
+    data: str = Field(min_length=1, description='data set and part of it')
+    frames: int = Field(gt=0)
+    coverage_68: _Share | None = Field(
+        None, description='share of pixels within the 68 % range, in frames that the fit had not '
+        'seen; none where it had seen all')
+    coverage_95: _Share | None = None
 
 
 class ModelInfo(Settings):
@@ -73,6 +85,8 @@ class ModelInfo(Settings):
         'NaN elsewhere')
     log_depth_temperature: _Positive = Field(
         1.0, description='factor on log_depth_scale that calibrates it')
+    log_depth_calibration: LogDepthCalibration | None = Field(
+        None, description='how it was fitted; none where it was not')
     thresholds: Thresholds = Thresholds()
     onnx_file: _FileName = 'model.onnx'
     onnx_sha256: str = Field('', pattern='^([0-9a-f]{64})?$')

@@ -21,6 +21,7 @@ import typer
 
 from ..errors import BackendError, ConfigError
 from .benchmark import benchmark
+from .calibrate import calibrate
 from .console import log_to_console
 from .convert import convert
 from .demo import demo
@@ -41,7 +42,7 @@ _log = logging.getLogger('panoptic_depth_core')
 app = typer.Typer(
     name=NAME, add_completion=False, pretty_exceptions_enable=False,
     help='Panoptic labels, metric depth and a distance per instance from one camera image.')
-for _command in (predict, demo, evaluate, benchmark, train, export, convert):
+for _command in (predict, demo, evaluate, benchmark, train, export, calibrate, convert):
     app.command()(_command)
 
 

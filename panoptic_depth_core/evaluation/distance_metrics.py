@@ -4,17 +4,21 @@
 How far off the depth of an instance is, and how many instances have one at all.
 
 An instance of the truth is matched by a predicted one of the same class with IoU > 0.5; its error
-is |predicted median depth - true median depth of the visible surface| / the latter.
+is |predicted median depth - true median depth of the visible surface| / the latter. It is within
+the range that the model expects when the log of their ratio is within that of its segment, which
+is a range of pixels: how far that holds of a median is what the coverage says.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .calibration import ONE_SIGMA, TWO_SIGMA, laplace_reach
 from .depth_metrics import RANGE_EDGES_M
 from .segment_overlaps import SegmentOverlaps
 
@@ -29,6 +33,8 @@ class InstanceRecord:
     :param truth_m: median depth (Z) of its visible surface, metres.
     :param predicted_m: the same of the predicted instance that matches it; NaN where none does,
         or where it has no depth.
+    :param log_depth_scale: Laplace scale of log depth of the predicted instance; NaN where not
+        known.
     """
 
     class_id: int
@@ -36,6 +42,7 @@ class InstanceRecord:
     truth_m: float
     matched: bool
     predicted_m: float
+    log_depth_scale: float = np.nan
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,8 @@ class DistanceErrors:
     :param median_rel: median of |p - g| / g.
     :param mean_rel: mean of |p - g| / g.
     :param bias_rel: median of (p - g) / g; above 0 is too far.
+    :param stated: of the measured, with an expected error: the denominator of the coverages.
+    :param coverage_68, coverage_95: share whose true depth is in the 68 % and 95 % range.
     """
 
     instances: int
@@ -58,6 +67,9 @@ class DistanceErrors:
     median_rel: float
     mean_rel: float
     bias_rel: float
+    stated: int
+    coverage_68: float
+    coverage_95: float
 
 
 @dataclass(frozen=True)
@@ -91,13 +103,15 @@ class DistanceMetrics:
         self.records: list[InstanceRecord] = []
 
     def update(self, overlaps: SegmentOverlaps, truth_depth_m: Mapping[int, float],
-               predicted_depth_m: Mapping[int, float]) -> None:
+               predicted_depth_m: Mapping[int, float],
+               log_depth_scale: Mapping[int, float] | None = None) -> None:
         """
         Add one frame.
 
         :param truth_depth_m: panoptic id of the truth -> metres; instances that are not in it, or
             whose depth is not a positive number, are left out.
         :param predicted_depth_m: panoptic id of the prediction -> metres, NaN where not known.
+        :param log_depth_scale: panoptic id of the prediction -> expected error of log depth.
         """
         rows, columns, _ = overlaps.matches()
         match = dict(zip(rows.tolist(), columns.tolist(), strict=True))
@@ -110,13 +124,15 @@ class DistanceMetrics:
             # A segment of the same class without an instance is no answer to "how far is it".
             if column is not None and overlaps.predicted_instance[column] == 0:
                 column = None
-            predicted_m = np.nan
+            predicted_m = scale = np.nan
             if column is not None:
-                predicted_m = predicted_depth_m.get(int(overlaps.predicted_id[column]), np.nan)
+                predicted_id = int(overlaps.predicted_id[column])
+                predicted_m = predicted_depth_m.get(predicted_id, np.nan)
+                scale = (log_depth_scale or {}).get(predicted_id, np.nan)
             self.records.append(InstanceRecord(
                 class_id=int(overlaps.truth_class[row]), pixels=int(areas[row]),
                 truth_m=float(truth_m), matched=column is not None,
-                predicted_m=float(predicted_m)))
+                predicted_m=float(predicted_m), log_depth_scale=float(scale)))
 
     def merge(self, other: DistanceMetrics) -> None:
         """Add the instances that another one collected with the same limits."""
@@ -141,9 +157,17 @@ def _errors(records: Iterable[InstanceRecord]) -> DistanceErrors:
         [(r.predicted_m - r.truth_m) / r.truth_m for r in matched], np.float64)
     signed = signed[np.isfinite(signed)]
     known = len(signed) > 0
+    ratios = np.array([abs(math.log(r.predicted_m / r.truth_m)) / r.log_depth_scale
+                       for r in matched if 0 < r.predicted_m < math.inf
+                       and r.log_depth_scale > 0], np.float64)
+
+    def coverage(share: float) -> float:
+        return float(np.mean(ratios <= laplace_reach(share))) if len(ratios) else np.nan
+
     return DistanceErrors(
         instances=len(records), matched=len(matched), measured=len(signed),
         matched_share=len(matched) / len(records) if records else np.nan,
         median_rel=float(np.median(np.abs(signed))) if known else np.nan,
         mean_rel=float(np.mean(np.abs(signed))) if known else np.nan,
-        bias_rel=float(np.median(signed)) if known else np.nan)
+        bias_rel=float(np.median(signed)) if known else np.nan,
+        stated=len(ratios), coverage_68=coverage(ONE_SIGMA), coverage_95=coverage(TWO_SIGMA))

@@ -127,8 +127,10 @@ class Evaluator:
         if depth is not None:
             self._video.add(table, self._judged(truth), sequence)
         if has_distance:
-            self._distance.update(overlaps, truth.instance_depth_m, {
-                d.segment.panoptic_id: d.depth_m for d in predicted.distances})
+            self._distance.update(
+                overlaps, truth.instance_depth_m,
+                {d.segment.panoptic_id: d.depth_m for d in predicted.distances},
+                {s.panoptic_id: s.log_depth_scale for s in predicted.segments})
         self._frames += FrameCounts(
             semantics=int(truth.has_semantics), instances=int(has_instances),
             distance=int(has_distance), depth_aware=int(depth is not None))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..io.atomic import make_folder, write_atomic
+from .calibration import ONE_SIGMA, TWO_SIGMA
 from .depth_aware_pq import DepthAwareQualityResult
 from .evaluate import EvaluationResult
 from .panoptic_quality import PanopticQualityResult
@@ -52,8 +53,10 @@ def conventions(result: EvaluationResult) -> list[str]:
         'pixels; a predicted void is a miss.',
         f'Depth: pixels with 0 < truth <= {settings.depth_cap_m:g} m; pixels without a predicted '
         'depth are counted as missing and are in no other figure.',
-        'Uncertainty: the error of log depth is expected to have a Laplace distribution; the '
-        'calibration error is the mean of |observed - expected| over 5 %, 10 % .. 95 %.',
+        'Uncertainty: the error of log depth is expected to have a Laplace distribution; every '
+        'frame counts the same; the calibration error is the mean of |observed - expected| over '
+        '5 %, 10 % .. 95 %. The range of an instance is that of its pixels around its median '
+        'depth.',
         f'Distance: true instances of at least {settings.min_instance_pixels} px with a known '
         'depth, matched by a prediction of the same class with IoU > 0.5; error of the median '
         'depth (Z) relative to that of the visible surface.',
@@ -131,6 +134,8 @@ def to_dict(result: EvaluationResult) -> dict[str, Any]:
             'by_class': {names[i]: asdict(errors) for i, errors in depth.by_class.items()}},
         'calibration': {
             **asdict(result.calibration),
+            'coverage_68': result.calibration.coverage[ONE_SIGMA],
+            'coverage_95': result.calibration.coverage[TWO_SIGMA],
             'coverage': [{'expected': q, 'observed': share}
                          for q, share in result.calibration.coverage.items()]},
         'distance': {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .calibration import ONE_SIGMA, CalibrationResult
+from .calibration import ONE_SIGMA, TWO_SIGMA, CalibrationResult
 from .depth_metrics import DepthErrors
 from .distance_metrics import DistanceErrors
 from .evaluate import EvaluationResult
@@ -67,6 +67,10 @@ def _summary(result: EvaluationResult) -> Table:
         *_calibration_rows(result.calibration),
         ('distance error, median', _percent(distance.median_rel),
          f'{distance.measured} instances in {frames.distance} frames'),
+        *((f'instances within the expected {_percent(q, 0)} range', _percent(covered),
+           f'{distance.stated} instances in {frames.distance} frames')
+          for q, covered in ((ONE_SIGMA, distance.coverage_68), (TWO_SIGMA, distance.coverage_95))
+          if distance.stated),
         ('instances matched', _percent(distance.matched_share),
          f'{distance.instances} instances in {frames.distance} frames'),
     ]
@@ -95,9 +99,11 @@ def _video_rows(result: EvaluationResult) -> list[tuple[str, str, str]]:
 def _calibration_rows(calibration: CalibrationResult) -> list[tuple[str, str, str]]:
     if not calibration.pixels:
         return [('uncertainty of depth', 'not predicted', '-')]
-    on = f'{calibration.pixels} px, {_percent(calibration.stated_share)} of those with depth'
+    on = (f'{calibration.frames} frames, {calibration.pixels} px, '
+          f'{_percent(calibration.stated_share)} of those with depth')
     return [
-        ('pixels within the expected 68 % range', _percent(calibration.coverage[ONE_SIGMA]), on),
+        *((f'pixels within the expected {_percent(q, 0)} range', _percent(calibration.coverage[q]),
+           on) for q in (ONE_SIGMA, TWO_SIGMA)),
         ('expected calibration error', _percent(calibration.expected_error), on),
         ('factor on the uncertainty for 68 %', _figure(calibration.temperature), on)]
 

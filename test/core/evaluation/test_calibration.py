@@ -1,14 +1,22 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Calibration of the uncertainty: by hand, of errors that are as expected, and in parts."""
+"""Calibration of the uncertainty: by hand, of errors that are as expected or not, in parts."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
-from panoptic_depth_core.evaluation.calibration import LEVELS, ONE_SIGMA, Calibration
+from panoptic_depth_core.evaluation.calibration import (
+    LEVELS,
+    ONE_SIGMA,
+    TWO_SIGMA,
+    Calibration,
+    calibrate,
+    laplace_reach,
+)
 from panoptic_depth_core.structures import Segment
 
 CAR, ROAD = 13001, 0
@@ -108,11 +116,117 @@ def test_images_of_16_bit_integers_do_not_wrap() -> None:
     assert metric.result().coverage[0.05] == 1
 
 
+def frames(errors, scale: float = 0.1, sequences=None) -> Calibration:
+    """Calibration of one frame per row of errors of log depth."""
+    total = Calibration()
+    for row, sequence in zip(errors, sequences or [''] * len(errors), strict=True):
+        row = np.asarray(row, np.float64)
+        total.update(10 * np.exp(row), np.full(row.shape, 10.0),
+                     np.full(row.shape, ROAD, np.uint16), segments(road=scale), sequence)
+    return total
+
+
 def test_parts_add_up_exactly() -> None:
-    errors = np.random.default_rng(2).laplace(0, 0.1, 300)
-    part, other = measure(errors[:100], {'road': 0.1}), measure(errors[100:], {'road': 0.1})
+    errors = np.random.default_rng(2).laplace(0, 0.1, (7, 100))
+    part, other = frames(errors[:3]), frames(errors[3:])
     part.merge(other)
-    assert part.result() == measure(errors, {'road': 0.1}).result()
+    assert part.result() == frames(errors).result()
+    assert part.fit() == frames(errors).fit()
+
+
+def test_frames_count_the_same_whatever_their_pixels() -> None:
+    few, many = [0.01] * 4 + [0.9] * 6, [0.01] * 5000 + [0.9] * 5000
+    result = frames([few, many]).result()
+    assert (result.frames, result.pixels) == (2, 10010)
+    assert result.coverage[0.5] == pytest.approx((0.4 + 0.5) / 2)
+
+
+@pytest.mark.parametrize('factor', [0.4, 1.7, 6.0])
+def test_a_wrong_scale_is_recovered(factor: float) -> None:
+    rng = np.random.default_rng(3)
+    calibration = frames(rng.laplace(0, 0.1 * factor, (20, 5000)))
+    fit = calibration.fit()
+    assert (fit.frames, fit.pixels, fit.groups) == (20, 100_000, 20)
+    assert fit.temperature == pytest.approx(factor, rel=0.01)
+    low, high = fit.temperature_range
+    assert 0.98 * factor < low < fit.temperature < high < 1.02 * factor
+    for level in (ONE_SIGMA, TWO_SIGMA):
+        assert fit.left_out[level] == pytest.approx(level, abs=0.01)
+        assert calibration.coverage(fit.temperature)[level] == pytest.approx(level, abs=0.01)
+        worst, best = fit.left_out_range[level]
+        assert worst < fit.left_out[level] < best
+    # The factor that a report shows is the one that is fitted.
+    assert calibration.result().temperature == fit.temperature
+    assert calibration.result().coverage == calibration.coverage(1.0)
+
+
+def test_left_out_by_hand() -> None:
+    """Each of two frames gets the temperature of the other one."""
+    rng = np.random.default_rng(4)
+    narrow, wide = np.abs(rng.laplace(0, (0.05, 0.2), (4000, 2)).T)
+    fit = frames([narrow, wide]).fit()
+    low, high = np.quantile(narrow, 0.68) / 0.1, np.quantile(wide, 0.68) / 0.1
+    assert fit.temperature_range == pytest.approx(
+        np.array([low, high]) / laplace_reach(0.68), rel=0.01)
+    shares = np.mean(narrow <= 0.1 * high), np.mean(wide <= 0.1 * low)
+    assert fit.left_out[ONE_SIGMA] == pytest.approx(np.mean(shares), abs=0.005)
+    assert fit.left_out_range[ONE_SIGMA] == pytest.approx(sorted(shares), abs=0.005)
+
+
+def test_frames_of_a_sequence_are_left_out_together() -> None:
+    """A frame is not judged by its neighbour in the same drive."""
+    rng = np.random.default_rng(5)
+    errors = rng.laplace(0, 0.1, (6, 2000)) * np.repeat([0.5, 1.0, 4.0], 2)[:, None]
+    alone = frames(errors).fit()
+    drives = frames(errors, sequences=list('aabbcc')).fit()
+    assert (alone.groups, drives.groups, drives.frames) == (6, 3, 6)
+    assert drives.temperature == alone.temperature
+    assert drives.left_out_range[ONE_SIGMA][0] < alone.left_out_range[ONE_SIGMA][0]
+    assert drives.temperature_range[0] < alone.temperature_range[0]
+
+
+def test_heavy_tails_cannot_meet_both_levels() -> None:
+    """Of errors after Student, the 95 % range is too short where that of 68 % is right."""
+    rng = np.random.default_rng(6)
+    fit = frames(np.clip(0.1 * rng.standard_t(1.5, (20, 5000)), -20, 20)).fit()
+    assert fit.left_out[ONE_SIGMA] == pytest.approx(ONE_SIGMA, abs=0.01)
+    assert fit.left_out[TWO_SIGMA] < 0.93
+
+
+def test_a_gross_error_moves_the_fit_by_its_share() -> None:
+    rng = np.random.default_rng(7)
+    errors = rng.laplace(0, 0.1, (10, 2000))
+    before = frames(errors).fit().temperature
+    errors[:, :20] = 8.0
+    assert frames(errors).fit().temperature == pytest.approx(before, rel=0.04)
+    assert np.mean(np.abs(errors)) / 0.1 > 1.7
+
+
+def test_one_frame_cannot_be_left_out_and_none_says_nothing() -> None:
+    fit = frames([np.random.default_rng(8).laplace(0, 0.1, 500)]).fit()
+    assert fit.temperature == pytest.approx(1, rel=0.2)
+    assert math.isnan(fit.left_out[ONE_SIGMA])
+    assert all(map(math.isnan, fit.temperature_range))
+    for empty in (Calibration(), frames([[0.1]], scale=math.nan), frames([[math.nan]])):
+        fit = empty.fit()
+        assert (fit.frames, fit.pixels, fit.groups) == (0, 0, 0)
+        assert math.isnan(fit.temperature) and math.isnan(fit.left_out[TWO_SIGMA])
+
+
+def test_only_frames_with_depth_are_run(samples, perfect) -> None:
+    run: list[str] = []
+    told: list[tuple[int, str]] = []
+
+    def stated(frame):
+        run.append(frame.name)
+        found = perfect(frame)
+        return dataclasses.replace(found, segments=tuple(
+            dataclasses.replace(s, log_depth_scale=0.1) for s in found.segments))
+
+    found = calibrate(stated, samples, lambda *done: told.append(done)).result()
+    assert run == ['frame0', 'frame3']
+    assert told == [(i + 1, f'frame{i}') for i in range(4)]
+    assert (found.frames, found.coverage[0.05]) == (2, 1)
 
 
 def test_errors_name_the_thing_and_the_remedy() -> None:

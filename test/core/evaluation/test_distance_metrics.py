@@ -45,6 +45,27 @@ def test_by_hand() -> None:
     assert result.by_class[13].median_rel == pytest.approx((0.25 + 0.1) / 2)
 
 
+def test_coverage_by_hand() -> None:
+    """Of the scale b, 68 % are within 1.139 b of log depth, and 95 % within 2.996 b."""
+    ids = [13001, 13002, 13003, 13004, 13005, 13006]
+    ratios = [1.1, 1 / 1.13, 1.25, 1.4, 2.0, np.nan]
+    scales = {**dict.fromkeys(ids[:4], 0.1), ids[4]: np.nan, ids[5]: 0.1}
+    metric = DistanceMetrics()
+    metric.update(segment_overlaps(*scene(*((i, i, 100) for i in ids), (13009, 0, 100))),
+                  dict.fromkeys([*ids, 13009], 20.0),
+                  {i: 20.0 * r for i, r in zip(ids, ratios, strict=True)}, scales)
+    found = metric.result().all
+    assert (found.instances, found.matched, found.measured, found.stated) == (7, 6, 5, 4)
+    # 0.095, 0.122, 0.223 and 0.336 against 0.114 and 0.300.
+    assert (found.coverage_68, found.coverage_95) == (0.25, 0.75)
+
+
+def test_a_model_that_does_not_say_how_sure_it_is() -> None:
+    found = measure([(13001, 13001, 100)], {13001: 8.0}, {13001: 8.0}).all
+    assert (found.measured, found.stated) == (1, 0)
+    assert math.isnan(found.coverage_68) and math.isnan(found.coverage_95)
+
+
 def test_perfect() -> None:
     result = measure([(13001, 13001, 100)], {13001: 8.0}, {13001: 8.0})
     assert (result.all.median_rel, result.all.matched_share) == (0, 1)

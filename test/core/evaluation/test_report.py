@@ -76,11 +76,23 @@ def test_calibration_is_shown_where_the_model_says_it(samples, perfect) -> None:
     assert result.calibration.pixels == 2 * 240
     report = json.loads(json.dumps(to_dict(result), allow_nan=False))
     assert report['calibration']['coverage'][0] == {'expected': 0.05, 'observed': 1.0}
+    assert report['calibration']['coverage_68'] == report['calibration']['coverage_95'] == 1
+    assert report['calibration']['frames'] == 2
+    assert report['distance']['by_class']['car']['coverage_95'] == 1
+    page = to_markdown(result)
+    for line in ('pixels within the expected 68 % range | 100.0 % | 2 frames, 480 px, ',
+                 'pixels within the expected 95 % range | 100.0 % | 2 frames, 480 px, ',
+                 'instances within the expected 68 % range | 100.0 % | 2 instances in 1 frames |',
+                 'instances within the expected 95 % range | 100.0 % | 2 instances in 1 frames |'):
+        assert f'| {line}' in page
     assert tables(result)[-1].title == 'Calibration of the uncertainty of depth'
     assert '| 68 % | 100.0 % |' in to_markdown(result)
     silent = evaluate(perfect, samples)
     assert '| uncertainty of depth | not predicted | - |' in to_markdown(silent)
     assert to_dict(silent)['calibration']['temperature'] is None
+    assert to_dict(silent)['calibration']['coverage_95'] is None
+    assert to_dict(silent)['distance']['all']['coverage_68'] is None
+    assert 'instances within' not in to_markdown(silent)
 
 
 def test_plots_are_linked(result) -> None:
