@@ -11,6 +11,7 @@ config/semantic-kitti.yaml, whose colours are BGR).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,9 +70,14 @@ def _table() -> tuple[ClassInfo, ...]:
     return tuple(ClassInfo(i, *row) for i, row in enumerate(rows))
 
 
+def thing_classes(table: Sequence[ClassInfo]) -> tuple[int, ...]:
+    """Class ids of things; also the order of a network's centre maps."""
+    return tuple(c.class_id for c in table if c.is_thing)
+
+
 CITYSCAPES: tuple[ClassInfo, ...] = _table()
-THING_CLASSES: tuple[int, ...] = tuple(c.class_id for c in CITYSCAPES if c.is_thing)
-"""Class ids of things; also the order of a network's centre maps."""
+THING_CLASSES: tuple[int, ...] = thing_classes(CITYSCAPES)
+"""Those of Cityscapes."""
 
 CLASS_ID: dict[str, int] = {c.name: c.class_id for c in CITYSCAPES}
 SKY = CLASS_ID['sky']
@@ -103,6 +109,9 @@ def _semkitti() -> tuple[ClassInfo, ...]:
 
 
 SEMKITTI: tuple[ClassInfo, ...] = _semkitti()
+
+CLASS_TABLES: dict[str, tuple[ClassInfo, ...]] = {'cityscapes': CITYSCAPES, 'semkitti': SEMKITTI}
+"""Name -> table of classes that a network can learn."""
 
 
 def class_of(panoptic: NDArray[np.generic], divisor: int = LABEL_DIVISOR) -> NDArray[np.uint8]:

@@ -1,10 +1,11 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``panoptic-depth benchmark``: time and memory per step, runtimes side by side; or of scoring."""
+"""``panoptic-depth benchmark``: time and memory per step, by runtime; of scoring; of training."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from . import options
 
 if TYPE_CHECKING:
     from ..evaluation.scoring_benchmark import ScoringTiming
+    from ..training.benchmark import TrainingTiming
 
 
 def benchmark(
@@ -23,7 +25,8 @@ def benchmark(
             '--backend', help='Runtimes, separated by commas.')] = 'onnxruntime,torch',
         size: Annotated[str, typer.Option(
             '--size', help='Height x width of the images in px.')] = '1024x2048',
-        repeats: Annotated[int, typer.Option('--repeats', min=1, help='Frames counted.')] = 30,
+        repeats: Annotated[int, typer.Option(
+            '--repeats', min=1, help='Frames, or iterations of training, counted.')] = 30,
         warmup: Annotated[int, typer.Option(
             '--warmup', min=0, help='Frames before them that are not.')] = 3,
         threads: options.Threads = None,
@@ -34,6 +37,13 @@ def benchmark(
         jobs: Annotated[int | None, typer.Option(
             '--jobs', min=1, show_default='one per core up to 4',
             help='Processes that score.')] = None,
+        training: Annotated[Path | None, typer.Option(
+            '--training', metavar='RECIPE_OR_PACK', show_default=False,
+            help='Time the loader and the step of a recipe instead.')] = None,
+        workers: Annotated[str | None, typer.Option(
+            '--workers', show_default='that of the recipe',
+            help='Processes that load, separated by commas, as in 1,4,14.')] = None,
+        changes: options.Changes = None,
         config: options.Settings = None,
         out_file: Annotated[Path | None, typer.Option(
             '--out', '-o', help='Also write the figures as JSON.')] = None) -> None:
@@ -45,6 +55,11 @@ def benchmark(
         timing = _time_scoring(scoring, options.parse_size(size), jobs)
         typer.echo(timing.to_text(), nl=False)
         _write(out_file, timing.to_dict())
+        return
+    if training is not None:
+        trained = _time_training(training, changes or (), workers, repeats)
+        typer.echo(trained.to_markdown(), nl=False)
+        _write(out_file, trained.to_dict())
         return
     names = options.parse_list(backends)
     if not names:
@@ -63,6 +78,21 @@ def _write(path: Path | None, content: dict[str, Any]) -> None:
     if path is not None:
         make_folder(path.parent)
         write_atomic(path, json.dumps(content, indent=2).encode() + b'\n')
+
+
+def _time_training(path: Path, changes: Sequence[str], workers: str | None,
+                   repeats: int) -> TrainingTiming:
+    try:
+        from ..training.benchmark import training_benchmark
+        from ..training.recipe import load_recipe
+    except ModuleNotFoundError as error:
+        raise options.missing_extra(error, 'train') from None
+
+    settings = load_recipe(path, changes)
+    numbers = [str(settings.workers)] if workers is None else options.parse_list(workers)
+    if not all(number.isdecimal() for number in numbers):
+        raise ConfigError(f'--workers is {workers!r}; give numbers, as in 1,4,14')
+    return training_benchmark(settings, [int(number) for number in numbers], repeats)
 
 
 def _time_scoring(frames: int, size: tuple[int, int], jobs: int | None) -> ScoringTiming:

@@ -29,12 +29,12 @@ from rich.text import Text
 
 from ..structures import DistanceFlag, InstanceDistance
 
-_errors = Console(stderr=True, soft_wrap=True)
+_errors = Console(stderr=True, soft_wrap=True, emoji=False)
 
 
 def out() -> Console:
     """Standard output as it is now; what is not a terminal gets lines of any length."""
-    return Console(soft_wrap=True)
+    return Console(soft_wrap=True, emoji=False)
 
 
 def warn(message: str) -> None:

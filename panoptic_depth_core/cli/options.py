@@ -31,6 +31,10 @@ CameraInfoTopic = Annotated[str | None, typer.Option(
 Settings = Annotated[Path | None, typer.Option(
     '--config', '-c', help='YAML with inference settings; see config/.')]
 
+Changes = Annotated[list[str] | None, typer.Option(
+    '--set', metavar='KEY=VALUE', show_default=False,
+    help='Change the recipe, as in batch_size=32 or validation.every=200; as often as wanted.')]
+
 
 def backend_options(threads: int | None) -> dict[str, int]:
     """Options of a backend that were given."""

@@ -13,49 +13,53 @@ import typer
 
 from . import options
 from .console import number, out, run_progress
+from .interruption import stop_on_signal
 
 if TYPE_CHECKING:
     from ..training.run_log import RunProgress
 
 
 def train(
-        recipe: Annotated[Path, typer.Argument(help='YAML, such as config/training/fast.yaml.')],
+        recipe: Annotated[Path, typer.Argument(
+            help='YAML, such as config/training/fast.yaml, or a file of panoptic-depth pack.')],
         run_dir: Annotated[Path | None, typer.Option(
             '--out', '-o', show_default='runs/RECIPE-DATE',
             help='Folder of checkpoints and losses.')] = None,
         resume: Annotated[bool, typer.Option(
             '--resume', help='Go on with the last checkpoint in the folder.')] = False,
         minutes: Annotated[float | None, typer.Option(
-            '--minutes', help='End after this time, in place of what the recipe says.')] = None,
-) -> None:
+            '--minutes', help='End after this time, in place of what the recipe says, with the '
+            'best weights until then.')] = None,
+        changes: options.Changes = None) -> None:
     """Train a network; a run that was interrupted goes on with --resume."""
-    from ..config import load_settings, parse_settings
     from ..errors import ConfigError
     try:
         from ..training.launch import is_first_process
-        from ..training.settings import TrainSettings
+        from ..training.recipe import load_recipe
         from ..training.trainer import train as run_training
     except ModuleNotFoundError as error:
         raise options.missing_extra(error, 'train') from None
 
     if resume and run_dir is None:
         raise ConfigError('--resume needs the folder of the run; give it with --out')
-    settings = load_settings(TrainSettings, recipe)
-    if minutes is not None:
-        values = {**settings.model_dump(exclude_unset=True), 'minutes': minutes}
-        settings = parse_settings(TrainSettings, values, '--minutes')
+    given = [] if minutes is None else [f'minutes={minutes}']
+    settings = load_recipe(recipe, [*(changes or ()), *given])
     folder = run_dir or Path('runs') / f'{recipe.stem}-{datetime.now():%Y%m%d-%H%M%S}'
     if not is_first_process():
-        run_training(settings, folder, resume=resume)
+        with stop_on_signal():
+            run_training(settings, folder, resume=resume)
         return
     show = out()
     show.print(f'Training into {folder}; losses are in {folder / "train.jsonl"}',
                highlight=False, markup=False)
-    with run_progress('train') as progress:
-        weights = run_training(settings, folder, resume=resume,
+    with stop_on_signal() as stopped, run_progress('train') as progress:
+        weights = run_training(settings, folder, resume=resume, stop=lambda: bool(stopped),
                                watch=lambda run: progress(run.done, _note(run)))
     show.print(f'Weights: {weights}; make a model directory of them with: panoptic-depth export '
                f'{weights} -o MODEL_DIR', highlight=False, markup=False)
+    if stopped:
+        show.print('Interrupted; the same command goes on with --resume', highlight=False)
+        raise typer.Exit(stopped.exit_code)
 
 
 def _note(run: RunProgress) -> str:

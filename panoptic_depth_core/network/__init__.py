@@ -15,13 +15,15 @@ from torch import Tensor, nn
 
 from ..config import parse_settings
 from ..errors import ConfigError
+from .accurate import AccurateNetwork
 from .assembly import AssemblySettings, assemble
-from .base import PanopticNetwork
+from .base import NetworkSettings, PanopticNetwork
 from .fast import FastNetwork
 from .published_panoptic_depth import PublishedNetwork
 
 NETWORKS: dict[str, type[PanopticNetwork]] = {
     'fast': FastNetwork,
+    'accurate': AccurateNetwork,
     'published': PublishedNetwork,
 }
 """Name -> class; each takes its settings and the file of its backbone's weights."""
@@ -52,11 +54,19 @@ def create_network(name: str, settings: dict[str, Any] | None = None,
 
     :raises ConfigError: for an unknown name or setting.
     """
+    values = settings_of(name, settings or {})
+    return NETWORKS[name](values, backbone_weights)
+
+
+def settings_of(name: str, settings: dict[str, Any]) -> NetworkSettings:
+    """
+    Settings of a network by its name in NETWORKS.
+
+    :raises ConfigError: for an unknown name or setting.
+    """
     if name not in NETWORKS:
         raise ConfigError(f'network: unknown name {name!r}; known: {", ".join(NETWORKS)}')
-    kind = NETWORKS[name]
-    values = parse_settings(kind.settings_type, settings or {}, f'network {name}')
-    return kind(values, backbone_weights)
+    return parse_settings(NETWORKS[name].settings_type, settings, f'network {name}')
 
 
 def assembly_of(network: PanopticNetwork, changes: dict[str, Any],

@@ -25,7 +25,6 @@ from .dynamic_kernels import (
     metric_depth,
 )
 from .regions import (
-    CLASSES,
     kernels_of_won_cells,
     large_enough,
     large_enough_stuff,
@@ -41,27 +40,29 @@ def assemble(output: NetworkOutput, thresholds: Tensor,
 
     :param thresholds: (T,) float32 in the order of contract.THRESHOLDS.
     :returns: segment_index (B, H/s, W/s) uint8, depth (B, H/s, W/s) float32 metres,
-        segments (B, R, C) float32; rows are ``max_things`` things, then the classes' regions.
+        segments (B, R, C) float32; rows are ``max_things`` things, or as many as there are
+        candidates, then the classes' regions.
     """
     limit = dict(zip(THRESHOLDS, thresholds, strict=True))
     located = output.kernels[0].shape[1] > output.mask_embedding.shape[1]
     things = merge_duplicates(find_peaks(output, settings), settings, located=located)
     things, masks = select_things(things, output.mask_embedding, limit, settings)
+    is_thing = output.is_thing()
     size = [side * EMBEDDING_STRIDE // settings.output_stride for side in masks.shape[-2:]]
     if settings.regions == 'pooled':
         region_kernels, region_depth_kernels = class_kernels(output)
         regions = class_logits(region_kernels, output.mask_embedding).softmax(dim=1)
-        regions = regions * large_enough(regions, masks, limit['stuff_area'])
+        regions = regions * large_enough(regions, masks, is_thing, limit['stuff_area'])
         masks, regions = _resize(masks, size), _resize(regions, size)
     else:
         region_kernels, region_depth_kernels, present = kernels_of_won_cells(output)
         regions = class_logits(region_kernels, output.mask_embedding).sigmoid()
         masks, regions = _resize(masks, size), _resize(regions * present[..., None, None], size)
-        regions = regions * large_enough_stuff(regions, masks, limit['stuff_area'])
+        regions = regions * large_enough_stuff(regions, masks, is_thing, limit['stuff_area'])
 
-    index, confidence = resolve_pixels(masks, regions)
+    index, confidence = resolve_pixels(masks, regions, is_thing)
     owned = (confidence >= limit['void']) & (confidence > 0)
-    rows = settings.max_things + CLASSES
+    rows = masks.shape[1] + regions.shape[1]
     owner = torch.where(owned, index, rows)
     depth_kernels = torch.cat([things.depth_kernels, region_depth_kernels], dim=1)
     depth = _depth(owner, depth_kernels, output, settings)
@@ -102,7 +103,7 @@ def _table(owner: Tensor, confidence: Tensor, things: Things, scale: Tensor,
     count = owns.sum(2)
     mean = (owns @ confidence.flatten(1)[..., None])[..., 0] / count.clamp(min=1.0)
     number = things.score.shape[1]
-    classes = torch.arange(CLASSES, device=owner.device).expand(batch, -1)
+    classes = torch.arange(rows - number, device=owner.device).expand(batch, -1)
     is_thing = (torch.arange(rows, device=owner.device) < number).float().expand(batch, -1)
     return torch.stack([
         (count > 0).float(),

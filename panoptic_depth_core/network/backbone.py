@@ -7,13 +7,12 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torchvision.models import mobilenet_v2
 from torchvision.ops import FrozenBatchNorm2d
 
-from ..errors import ConfigError
+from .state_dicts import load_all, read_state_dict
 
 # Last block of each stride in torchvision's list of blocks, and its channels.
 _TAPS = {3: 24, 6: 32, 13: 96, 17: 320}
@@ -38,7 +37,7 @@ class MobileNetV2Backbone(nn.Module):
         if weights is None:
             _initialise(network.features)
         else:
-            network.features.load_state_dict(_read_features(Path(weights)), strict=True)
+            _load(network.features, weights)
         self.blocks = network.features[:max(_TAPS) + 1]
         merge_batch_norm(self.blocks)
         _pad_right_and_bottom(self.blocks)
@@ -68,16 +67,13 @@ def _initialise(module: nn.Module) -> None:
             nn.init.kaiming_normal_(child.weight, mode='fan_in', nonlinearity='relu')
 
 
-def _read_features(path: Path) -> dict[str, Tensor]:
-    """Read the entries below ``features.`` of a classifier's state dict."""
-    try:
-        state = torch.load(path, map_location='cpu', weights_only=True)
-    except OSError as error:
-        raise ConfigError(
-            f'{path}: backbone weights cannot be read: {error.strerror}; '
-            'give a MobileNetV2 state dict or null for random weights') from None
+def _load(features: nn.Module, path: Path | str) -> None:
+    """Load the entries below ``features.`` of a classifier's state dict."""
+    remedy = "give a MobileNetV2 state dict with torchvision's names, or null for random weights"
     prefix = 'features.'
-    return {key[len(prefix):]: value for key, value in state.items() if key.startswith(prefix)}
+    load_all(features, {name.removeprefix(prefix): value
+                        for name, value in read_state_dict(path, remedy).items()
+                        if name.startswith(prefix)}, str(path), remedy)
 
 
 def merge_batch_norm(module: nn.Module) -> None:

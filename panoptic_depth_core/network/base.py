@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
+import torch
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from ..config import Settings
+from ..labels import CLASS_TABLES, ClassInfo, thing_classes
 from .assembly_settings import AssemblySettings
 from .dynamic_kernels import NetworkOutput
 
@@ -19,6 +21,15 @@ class NetworkSettings(Settings):
 
     canonical_focal_px: float = Field(500.0, gt=0, description='focal length of the camera in '
                                       'which depth is predicted')
+    class_table: str = Field('cityscapes', description='classes that are learned, a name in '
+                             'labels.CLASS_TABLES')
+
+    @field_validator('class_table')
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        if value not in CLASS_TABLES:
+            raise ValueError(f'unknown table {value!r}; known: {", ".join(CLASS_TABLES)}')
+        return value
 
 
 class PanopticNetwork(nn.Module):
@@ -31,12 +42,25 @@ class PanopticNetwork(nn.Module):
     settings_type: ClassVar[type[NetworkSettings]]
     settings: NetworkSettings
 
+    class_parameters: ClassVar[tuple[str, ...]]
+    """Beginnings of the names of parameters that hold a row for each class or thing class."""
+
     assembly: ClassVar[AssemblySettings] = AssemblySettings()
     """Rules of the panoptic assembly, unless a recipe has others."""
 
     input_mean: ClassVar[tuple[float, float, float]] = (127.5, 127.5, 127.5)
     """What the network subtracts from R, G and B of 0..255, before it divides by input_std."""
     input_std: ClassVar[tuple[float, float, float]] = (127.5, 127.5, 127.5)
+
+    @property
+    def classes(self) -> tuple[ClassInfo, ...]:
+        """Table of the classes that it learns."""
+        return CLASS_TABLES[self.settings.class_table]
+
+    @property
+    def thing_classes(self) -> tuple[int, ...]:
+        """Class ids of its centre maps."""
+        return thing_classes(self.classes)
 
     @property
     def onnx_opset(self) -> int:
@@ -47,6 +71,13 @@ class PanopticNetwork(nn.Module):
     def depth_of(self) -> Literal['pixels', 'segments', 'nothing']:
         """What has a depth; see model_info.ModelInfo."""
         return 'pixels'
+
+    def normalised(self, image: Tensor) -> Tensor:
+        """(B, H, W, 3) uint8 RGB -> (B, 3, H, W) float32, less input_mean, over input_std."""
+        mean, std = (torch.tensor(values, device=image.device)
+                     for values in (self.input_mean, self.input_std))
+        # Cast first: some parsers take uint8 into a Cast only.
+        return (image.float() / std - mean / std).permute(0, 3, 1, 2)
 
     def deployed(self) -> PanopticNetwork:
         """Fold what only training needs into other weights, in place."""

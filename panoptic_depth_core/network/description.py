@@ -10,7 +10,6 @@ from pydantic import ConfigDict, Field
 
 from ..config import Settings, Thresholds
 from ..contract import PADDING_RGB
-from ..labels import CITYSCAPES
 from ..model_info import ModelClass, ModelInfo, WeightsData
 from .assembly_settings import AssemblySettings
 from .base import PanopticNetwork
@@ -49,7 +48,7 @@ def describe(network: PanopticNetwork, name: str, assembly: AssemblySettings,
         network_settings=network.settings.model_dump(),
         assembly_settings=assembly.model_dump(),
         classes=tuple(ModelClass(name=c.name, color=c.color, is_thing=c.is_thing)
-                      for c in CITYSCAPES),
+                      for c in network.classes),
         input_height=description.height, input_width=description.width,
         output_stride=assembly.output_stride,
         canonical_focal_px=network.settings.canonical_focal_px,

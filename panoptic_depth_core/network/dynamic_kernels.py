@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from ..errors import ConfigError
+from ..labels import THING_CLASSES
 from .camera import pixel_centers
 
 LOCATION = 5
@@ -54,6 +55,7 @@ class NetworkOutput(NamedTuple):
     :param thing_projection: (K, K) weight and (K,) bias of a linear map of things' mask kernels,
         before they are compared or used; none where the network has none.
     :param region_projection: the same for those of regions.
+    :param thing_classes: class ids of the T centre maps.
     """
 
     centers: list[Tensor]
@@ -69,6 +71,13 @@ class NetworkOutput(NamedTuple):
     thing_projection: tuple[Tensor, Tensor] | None = None
     region_projection: tuple[Tensor, Tensor] | None = None
     depth_form: DepthForm = 'log'
+    thing_classes: tuple[int, ...] = THING_CLASSES
+
+    def is_thing(self) -> Tensor:
+        """(C,) bool, for each class."""
+        return torch.tensor([class_id in self.thing_classes
+                             for class_id in range(self.regions[0].shape[1])],
+                            device=self.metric.device)
 
 
 def flatten_levels(maps: list[Tensor]) -> Tensor:

@@ -4,18 +4,16 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import ConfigError
 from .deformable import DeformableForm
 from .published_panoptic_depth import PublishedNetwork, PublishedSettings
+from .state_dicts import COUNTER, list_gaps, read_state_dict
 
 _DEPTH_PARTS = ('depth_kernel_head.', 'depth_encode_head.')
 _GROUP = ('weight', 'bias')
@@ -54,38 +52,7 @@ def read_published(path: Path | str) -> dict[str, Tensor]:
     :returns: name -> tensor, from the entry "model", or from the file itself if it has none.
     :raises ConfigError: when it cannot be read or holds anything but named arrays.
     """
-    try:
-        with torch.serialization.safe_globals(_numpy_globals()):
-            stored = torch.load(path, map_location='cpu', weights_only=True)
-    except OSError as error:
-        raise ConfigError(f'{path}: cannot be read: {error.strerror}; check the path') from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else 'it is cut off'
-        raise ConfigError(f'{path}: no checkpoint of tensors or numpy arrays: {reason}; give '
-                          'the model_final.pth as it was published') from None
-    weights = stored.get('model', stored) if isinstance(stored, Mapping) else stored
-    if not isinstance(weights, Mapping) or not weights:
-        raise ConfigError(f'{path}: holds a {type(weights).__name__} and no weights; a detectron2 '
-                          'checkpoint is a dictionary with an entry "model"')
-    arrays = {}
-    for name, value in weights.items():
-        if isinstance(value, np.ndarray):
-            value = torch.from_numpy(value.copy())
-        if not isinstance(value, Tensor):
-            raise ConfigError(f'{path}: entry {name!r} is a {type(value).__name__}, not a tensor '
-                              'or an array; give the model_final.pth as it was published')
-        arrays[str(name)] = value
-    return arrays
-
-
-def _numpy_globals() -> list[Any]:
-    """What a pickle of numpy arrays of numbers refers to; numpy 1 and 2 name it differently."""
-    core = np._core if hasattr(np, '_core') else np.core
-    reconstruct = core.multiarray._reconstruct
-    kinds = {type(np.dtype(name)) for name in
-             ('float16', 'float32', 'float64', 'int64', 'int32', 'uint8', 'bool')}
-    return [reconstruct, (reconstruct, 'numpy.core.multiarray._reconstruct'),
-            np.ndarray, np.dtype, *kinds]
+    return read_state_dict(path, 'give the model_final.pth as it was published')
 
 
 def network_from_published(weights: Mapping[str, Tensor], source: str,
@@ -139,18 +106,7 @@ def _published_shape(ours: Tensor) -> tuple[int, ...]:
 
 def _is_known_extra(name: str) -> bool:
     """Counters of batch norm in training, and the input's mean and deviation."""
-    return name.endswith('.num_batches_tracked') or name in ('pixel_mean', 'pixel_std')
-
-
-def list_gaps(gaps: Mapping[str, Sequence[str]]) -> str:
-    """Say what does not fit of each kind; empty where there is nothing."""
-    return '; '.join(f'{kind}: {_few(items)}' for kind, items in gaps.items() if items)
-
-
-def _few(items: Sequence[str]) -> str:
-    """The first items, and how many more there are."""
-    rest = f' and {len(items) - 3} more' if len(items) > 3 else ''
-    return ', '.join(items[:3]) + rest
+    return name.endswith(COUNTER) or name in ('pixel_mean', 'pixel_std')
 
 
 def _backbone() -> dict[str, str]:

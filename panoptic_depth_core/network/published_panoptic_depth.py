@@ -18,15 +18,13 @@ from pydantic import Field
 from torch import Tensor, nn
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelP6P7
 
-from ..errors import ConfigError
-from ..labels import CITYSCAPES, THING_CLASSES
 from .assembly_settings import AssemblySettings
-from .base import NetworkSettings, PanopticNetwork
+from .base import PanopticNetwork
 from .camera import metric_factor
 from .deformable import DeformableConv, DeformableForm
 from .dynamic_kernels import NetworkOutput
 from .fpn import GroupNorm
-from .resnet import Norm, ResNet50Backbone
+from .resnet import ResNet50Backbone, ResNetSettings
 
 FOCAL_PX = 2265.3
 """Vertical focal length of the Cityscapes pictures that it was trained on, at 1024x2048."""
@@ -47,7 +45,7 @@ _GROUPS = 32
 _DEPTH_CHANNELS = 16
 
 
-class PublishedSettings(NetworkSettings):
+class PublishedSettings(ResNetSettings):
     """Settings of the ``published`` model."""
 
     canonical_focal_px: float = Field(FOCAL_PX, gt=0)
@@ -55,20 +53,22 @@ class PublishedSettings(NetworkSettings):
                                  'panoptic segmentation only')
     deformable: DeformableForm = Field('operator', description='operator, or grid_sample for '
                                        'runtimes without deformable convolution')
-    backbone_norm: Norm = Field('frozen', description='batch norm of the backbone: frozen, or '
-                                'batch, which learns and needs large batches')
-    merged_batch_norm: bool = Field(False, description='batch norm folded into convolutions')
+    stride_in: Literal['1x1', '3x3'] = Field(
+        '1x1', description='convolution of a block of the backbone that has its stride: 1x1 as '
+        'published, 3x3 for ImageNet weights of torchvision')
 
 
 class PublishedNetwork(PanopticNetwork):
     """
     Image in, kernels and embeddings out; the camera only scales the metres.
 
-    :raises ConfigError: when weights of a backbone alone are given.
+    :param backbone_weights: torchvision's ResNet-50 state dict file, to train from; random
+        weights where None.
     """
 
     settings_type = PublishedSettings
     settings: PublishedSettings
+    class_parameters = ('center', 'region')
 
     assembly = PUBLISHED_ASSEMBLY
 
@@ -80,18 +80,15 @@ class PublishedNetwork(PanopticNetwork):
     def __init__(self, settings: PublishedSettings | None = None,
                  backbone_weights: Path | str | None = None) -> None:
         super().__init__()
-        if backbone_weights is not None:
-            raise ConfigError(f'{backbone_weights}: network published starts from a whole '
-                              'checkpoint; convert one, or leave backbone_weights out')
         s = settings or PublishedSettings()
         self.settings = s
-        self.backbone = ResNet50Backbone(s.merged_batch_norm, s.backbone_norm)
+        self.backbone = ResNet50Backbone(s, backbone_weights, self.input_mean, self.input_std)
         self.pyramid = FeaturePyramidNetwork(
             list(self.backbone.channels), _WIDTH, LastLevelP6P7(_WIDTH, _WIDTH))
         self.semantic_pyramid = SemanticPyramid()
         self.position_head = _deformable_head(_WIDTH, s.deformable)
-        self.center = nn.Conv2d(_WIDTH, len(THING_CLASSES), 3, padding=1)
-        self.region = nn.Conv2d(_WIDTH, len(CITYSCAPES), 3, padding=1)
+        self.center = nn.Conv2d(_WIDTH, len(self.thing_classes), 3, padding=1)
+        self.region = nn.Conv2d(_WIDTH, len(self.classes), 3, padding=1)
         self.kernel_head = _head(_WIDTH + 2)
         self.kernel = nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1)
         self.mask_encoder = _encoder(_WIDTH + 2, s.deformable)
@@ -109,8 +106,7 @@ class PublishedNetwork(PanopticNetwork):
 
     def forward(self, image: Tensor, intrinsics: Tensor) -> NetworkOutput:
         """Run the network; see PanopticNetwork."""
-        x = image.float() - torch.tensor(self.input_mean, device=image.device)
-        features = self.backbone(x.permute(0, 3, 1, 2))
+        features = self.backbone(self.normalised(image))
         finest, *levels = self.pyramid(
             {str(stage): feature for stage, feature in enumerate(features)}).values()
         positions = [self.position_head(level) for level in levels]
@@ -129,7 +125,7 @@ class PublishedNetwork(PanopticNetwork):
             metric=metric_factor(intrinsics, self.settings.canonical_focal_px),
             thing_projection=(self.thing_projection.weight, self.thing_projection.bias),
             region_projection=(self.region_projection.weight, self.region_projection.bias),
-            depth_form='linear')
+            depth_form='linear', thing_classes=self.thing_classes)
 
     @property
     def onnx_opset(self) -> int:

@@ -8,10 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear, one_hot
 
-from ..labels import CITYSCAPES
 from .dynamic_kernels import NetworkOutput, flatten_levels
-
-CLASSES = len(CITYSCAPES)
 
 _CLEARLY = 0.4
 _LEAST_SCORE = 0.1
@@ -28,11 +25,10 @@ def kernels_of_won_cells(output: NetworkOutput) -> tuple[Tensor, Tensor, Tensor]
 
     :returns: mask kernels (B, C, K), depth kernels (B, C, S + D), present (B, C) bool.
     """
-    batch = output.mask_embedding.shape[0]
     kernels, depth_kernels, found = [], [], []
     for level, logits in enumerate(output.regions):
         share = logits.float().sigmoid().flatten(2)
-        won = one_hot(share.argmax(dim=1), CLASSES).transpose(1, 2)
+        won = one_hot(share.argmax(dim=1), share.shape[1]).transpose(1, 2)
         clear = won * (share >= _CLEARLY)
         number = won.sum(2).clamp(min=1)[..., None]
         found.append((share * clear).sum(2, keepdim=True) / number > _LEAST_SCORE)
@@ -44,7 +40,7 @@ def kernels_of_won_cells(output: NetworkOutput) -> tuple[Tensor, Tensor, Tensor]
     total = counts.sum(0)
     mean, depth_mean = ((torch.stack(values) * counts).sum(0) / total.clamp(min=1.0)
                         for values in (kernels, depth_kernels))
-    return mean, depth_mean, (total > 0).view(batch, CLASSES)
+    return mean, depth_mean, (total > 0)[..., 0]
 
 
 def pool_cells(output: NetworkOutput, level: int, weights: Tensor,
@@ -64,7 +60,7 @@ def pool_cells(output: NetworkOutput, level: int, weights: Tensor,
     return kernels, depth_weights @ flatten_levels([output.depth_kernels[level]]).float()
 
 
-def resolve_pixels(masks: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
+def resolve_pixels(masks: Tensor, regions: Tensor, is_thing: Tensor) -> tuple[Tensor, Tensor]:
     """
     Give each pixel to its most confident segment.
 
@@ -72,21 +68,23 @@ def resolve_pixels(masks: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
     left of the class where no instance is known.
 
     :param masks: (B, N, h, w) in 0..1. :param regions: (B, C, h, w) in 0..1.
+    :param is_thing: (C,) bool.
     :returns: index (B, h, w) int64 into N + C rows, confidence (B, h, w).
     """
     claimed = masks.amax(dim=1, keepdim=True) > 0.5
-    regions = torch.where(claimed & _is_thing(regions), 0.0, regions)
+    regions = torch.where(claimed & is_thing[:, None, None], 0.0, regions)
     confidence, index = torch.cat([masks, regions], dim=1).max(dim=1)
     return index, confidence
 
 
-def large_enough(regions: Tensor, masks: Tensor, least: Tensor) -> Tensor:
+def large_enough(regions: Tensor, masks: Tensor, is_thing: Tensor, least: Tensor) -> Tensor:
     """(B, C, 1, 1) 1 for regions that win at least this share of the image's pixels."""
-    index, _ = resolve_pixels(masks, regions)
-    return _wins_share(index - masks.shape[1], least)
+    index, _ = resolve_pixels(masks, regions, is_thing)
+    return _wins_share(index - masks.shape[1], regions.shape[1], least)
 
 
-def large_enough_stuff(regions: Tensor, masks: Tensor, least: Tensor) -> Tensor:
+def large_enough_stuff(regions: Tensor, masks: Tensor, is_thing: Tensor,
+                       least: Tensor) -> Tensor:
     """
     (B, C, 1, 1) 1 for stuff that is large enough, by the published rule.
 
@@ -95,16 +93,11 @@ def large_enough_stuff(regions: Tensor, masks: Tensor, least: Tensor) -> Tensor:
     """
     covered = masks.amax(dim=1) > 0.5
     best = torch.where(covered, -1, regions.argmax(dim=1))
-    return _wins_share(best, least) * ~_is_thing(regions)
+    return _wins_share(best, regions.shape[1], least) * ~is_thing[:, None, None]
 
 
-def _wins_share(best: Tensor, least: Tensor) -> Tensor:
-    """:param best: (B, h, w) class of each pixel, another number where none."""
-    classes = torch.arange(CLASSES, device=best.device)[None, :, None, None]
+def _wins_share(best: Tensor, number: int, least: Tensor) -> Tensor:
+    """:param best: (B, h, w) one of so many classes for each pixel, or none of them."""
+    classes = torch.arange(number, device=best.device)[None, :, None, None]
     share = (best[:, None] == classes).float().mean(dim=(2, 3), keepdim=True)
     return (share >= least).float()
-
-
-def _is_thing(like: Tensor) -> Tensor:
-    """(1, C, 1, 1) bool."""
-    return torch.tensor([c.is_thing for c in CITYSCAPES], device=like.device)[None, :, None, None]

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, linear, max_pool2d, normalize, one_hot
 
-from ..labels import THING_CLASSES
 from .assembly_settings import EMBEDDING_STRIDE, AssemblySettings
 from .dynamic_kernels import LOCATION, NetworkOutput, flatten_levels, mask_logits
 
@@ -56,7 +55,7 @@ def find_peaks(output: NetworkOutput, settings: AssemblySettings) -> Things:
     score, order = joined.topk(min(settings.candidates, joined.shape[1]), dim=1)
     class_index = torch.cat(classes, 1).gather(1, order)
     cell = torch.cat(cells, 1).gather(1, order)
-    lookup = torch.tensor(THING_CLASSES, device=score.device)
+    lookup = torch.tensor(output.thing_classes, device=score.device)
     kernels = take_rows(flatten_levels(output.kernels).float(), cell)
     if output.thing_projection is not None:
         kernels = linear(kernels, *output.thing_projection)

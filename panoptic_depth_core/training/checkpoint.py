@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from torch import nn
 from ..errors import ConfigError
 from ..io.atomic import write_atomic
 from ..network.base import PanopticNetwork
+from .datasets.packed import is_pack, read_weights
 from .settings import TrainSettings
 
 RESUME_FILE = 'last.pt'
@@ -45,6 +47,7 @@ class TrainState:
     :param precision: scale of the gradients in 16-mixed, else empty.
     :param best: score of the best validation so far.
     :param validated: iteration of the last validation.
+    :param validation_seconds: that it took.
     """
 
     network: nn.Module
@@ -55,9 +58,10 @@ class TrainState:
     seconds: float = 0.0
     best: float | None = None
     validated: int = -1
+    validation_seconds: float = 0.0
 
 
-_POSITION = ('iteration', 'seconds', 'best', 'validated')
+_POSITION = ('iteration', 'seconds', 'best', 'validated', 'validation_seconds')
 
 
 def save_checkpoint(run_dir: Path, settings: TrainSettings, state: TrainState) -> None:
@@ -107,12 +111,13 @@ def load_weights(network: nn.Module, path: Path) -> None:
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """
-    Read a checkpoint file of this program.
+    Read a checkpoint file of this program, or the one in a pack.
 
     :raises ConfigError: when it is missing or not one.
     """
     try:
-        stored = torch.load(path, map_location='cpu', weights_only=True)
+        source = BytesIO(read_weights(path)) if is_pack(path) else path
+        stored = torch.load(source, map_location='cpu', weights_only=True)
     except FileNotFoundError:
         raise ConfigError(f'{path}: no checkpoint there; check the path, or start a new run '
                           'without --resume') from None

@@ -10,33 +10,35 @@ from pathlib import Path
 from torch import Tensor
 
 from ..errors import ConfigError
-from ..network.base import PanopticNetwork
-from ..network.published_checkpoint import list_gaps, network_from_published, read_published
+from ..model_directory import ModelDirectory
+from ..network.base import NetworkSettings, PanopticNetwork
+from ..network.published_checkpoint import network_from_published, read_published
 from ..network.published_panoptic_depth import PublishedNetwork
+from ..network.state_dicts import find_gaps, list_gaps
 from .checkpoint import read_checkpoint
 from .optimization import begins
 
-_COUNTER = '.num_batches_tracked'
+_DEFAULT = Path('default')
 
 
 def load_initial_weights(network: PanopticNetwork, path: Path,
                          gaps: Sequence[str] = ()) -> None:
     """
-    Load a checkpoint of this program or a published PanopticDepth, in place.
+    Load weights of this program or of a published PanopticDepth, in place.
 
+    :param path: checkpoint, or model directory; ``default`` is the model of this package.
     :param gaps: beginnings of names, up to a dot, whose weights may be missing, unknown or of
-        another shape; these keep what the network has.
+        another shape, or are of classes in another table; these keep what the network has.
     :raises ConfigError: naming what does not fit and is in no gap, and a gap that is none.
     """
     wanted = network.state_dict()
-    given = {name: value for name, value in _read(network, path).items()
-             # Batch norm that was frozen has not counted.
-             if not name.endswith(_COUNTER)}
+    given, class_table = _read(network, path)
     kinds = {
-        'missing': [n for n in wanted if n not in given and not n.endswith(_COUNTER)],
-        'unknown': [n for n in given if n not in wanted],
-        'of another shape': [n for n in given if n in wanted
-                             and given[n].shape != wanted[n].shape]}
+        **find_gaps(wanted, given),
+        # Tables of one size make equal shapes of rows that mean other classes.
+        'of other classes': [
+            n for n in given if n in wanted and class_table != network.settings.class_table
+            and any(begins(n, part) for part in network.class_parameters)]}
     unfit = {name for names in kinds.values() for name in names}
     for gap in gaps:
         if not any(begins(name, gap) for name in unfit):
@@ -50,14 +52,30 @@ def load_initial_weights(network: PanopticNetwork, path: Path,
     network.load_state_dict({n: v for n, v in given.items() if n not in unfit}, strict=False)
 
 
-def _read(network: PanopticNetwork, path: Path) -> dict[str, Tensor]:
+def _read(network: PanopticNetwork, path: Path) -> tuple[dict[str, Tensor], str]:
+    """Weights, and the name of the class table that they were trained on."""
+    if path.is_dir() or path == _DEFAULT:
+        return _read_directory(ModelDirectory.default() if path == _DEFAULT
+                               else ModelDirectory.load(path))
     try:
-        weights: dict[str, Tensor] = read_checkpoint(path)['network']
-        return weights
+        stored = read_checkpoint(path)
+        settings = stored['recipe'].get('network_settings', {})
+        return stored['network'], settings.get('class_table', NetworkSettings().class_table)
     except ConfigError as error:
         if not isinstance(network, PublishedNetwork) or not path.is_file():
             raise
         try:
-            return network_from_published(read_published(path), str(path)).state_dict()
+            published = network_from_published(read_published(path), str(path))
+            return published.state_dict(), published.settings.class_table
         except ConfigError as other:
             raise ConfigError(f'{error}; nor is it a published one: {other}') from None
+
+
+def _read_directory(model: ModelDirectory) -> tuple[dict[str, Tensor], str]:
+    try:
+        from ..network.onnx_weights import load_network
+    except ModuleNotFoundError as error:
+        raise ConfigError(f'{model.path}: to read the weights of a model directory {error.name} '
+                          "is needed; run: pip install 'panoptic-depth[export]'") from None
+    network = load_network(model).network
+    return network.state_dict(), network.settings.class_table

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from functools import partial
 
@@ -45,10 +46,11 @@ class Draws(Sampler[list[int]]):
 
 def batches(settings: TrainSettings, draws: Draws) -> Iterator[Batch]:
     """Parts of batches, collated, as the draws name them."""
+    samples = MixedSamples(settings, 0, settings.iterations * settings.batch_size)
     return iter(DataLoader(
-        MixedSamples(settings, 0, settings.iterations * settings.batch_size),
-        batch_sampler=draws, num_workers=settings.workers, worker_init_fn=_one_thread,
-        collate_fn=partial(collate, settings=settings.loss.used_targets()),
+        samples, batch_sampler=draws, num_workers=settings.workers,
+        worker_init_fn=_one_thread, collate_fn=partial(
+            collate, settings=settings.loss.used_targets(), classes=samples.classes),
         # A fork would copy locks of OpenCV's and OpenMP's threads, and hang.
         multiprocessing_context='spawn' if settings.workers else None,
         prefetch_factor=4 if settings.workers else None,
@@ -57,5 +59,7 @@ def batches(settings: TrainSettings, draws: Draws) -> Iterator[Batch]:
 
 def _one_thread(_worker: int) -> None:
     import cv2
+    # Ctrl-C goes to all processes of a terminal; the main one decides when these end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

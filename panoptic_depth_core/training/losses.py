@@ -11,6 +11,7 @@ have to call these in step.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -22,7 +23,7 @@ from torch.nn.functional import (
 )
 
 from ..config import Settings
-from ..labels import CITYSCAPES, VOID_CLASS
+from ..labels import VOID_CLASS
 from ..network.dynamic_kernels import (
     NetworkOutput,
     flatten_levels,
@@ -30,7 +31,7 @@ from ..network.dynamic_kernels import (
     log_depth_scale,
     metric_depth,
 )
-from .loss_terms import dice
+from .loss_terms import depth_error, dice
 from .processes import normaliser
 from .published_losses import PublishedLossSettings, published_loss
 from .region_kernels import Regions, training_regions
@@ -43,7 +44,6 @@ from .targets import (
 )
 from .thing_kernels import ThingKernels, mask_errors, sample_kernels
 
-_CLASSES = len(CITYSCAPES)
 _LOSS_STRIDE = 2
 _LEAST_SEEN_PIXELS = 4
 
@@ -56,6 +56,8 @@ class LossSettings(Settings):
     semantic: float = Field(1.0, ge=0)
     mask: float = Field(2.0, ge=0)
     depth: float = Field(3.0, ge=0)
+    depth_error: Literal['log', 'published'] = Field('log', description='of pixels: mean error of '
+                                                     'log depth, or that of PanopticDepth')
     instance_depth: float = Field(0.5, ge=0)
     fallback_depth: float = Field(0.5, ge=0)
     depth_scale: float = Field(0.1, ge=0, description='likelihood of the uncertainty')
@@ -84,7 +86,7 @@ def panoptic_depth_loss(output: NetworkOutput, batch: Batch, settings: LossSetti
     if settings.published is not None:
         return published_loss(output, batch, settings.published)
     kernels = [sample_kernels(output, batch, image, settings.kernels_per_thing, settings.targets)
-               for image in range(len(batch.thing_class))]
+               for image in range(len(batch.thing_channel))]
     regions = training_regions(output, batch)
     semantic = (semantic_loss(regions.logits, batch, class_weights)
                 if output.class_kernels is not None else region_mask_loss(regions, batch))
@@ -118,7 +120,7 @@ def region_loss(output: NetworkOutput, batch: Batch) -> Tensor:
     """Cross entropy of the region maps where the semantics are known, mean over cells."""
     total = output.mask_embedding.new_zeros((), dtype=torch.float32)
     for logits in output.regions:
-        share, known = region_targets(batch.semantic, logits.shape[-2:], _CLASSES)
+        share, known = region_targets(batch.semantic, logits.shape[-2:], logits.shape[1])
         loss = binary_cross_entropy_with_logits(logits.float(), share, reduction='none')
         total = total + (loss * known).sum() / normaliser(known.sum(), known.device)
     return total / len(output.regions)
@@ -134,7 +136,7 @@ def semantic_loss(logits: Tensor, batch: Batch, class_weights: Tensor | None) ->
     logits = interpolate(logits, size=target.shape[-2:], mode='bilinear', align_corners=False)
     known = target != VOID_CLASS
     if class_weights is None:
-        class_weights = torch.ones(_CLASSES, device=logits.device)
+        class_weights = torch.ones(logits.shape[1], device=logits.device)
     loss = cross_entropy(logits, target, class_weights, ignore_index=VOID_CLASS, reduction='none')
     weight = class_weights[torch.where(known, target, 0)] * known
     return loss.sum() / normaliser(weight.sum(), weight.device)
@@ -142,8 +144,9 @@ def semantic_loss(logits: Tensor, batch: Batch, class_weights: Tensor | None) ->
 
 def region_mask_loss(regions: Regions, batch: Batch) -> Tensor:
     """Dice loss of the regions of labelled classes at stride 4, where the semantics are known."""
-    share, known = region_targets(batch.semantic, regions.logits.shape[-2:], _CLASSES)
-    loss = dice(regions.logits.sigmoid() * known, share * known) * regions.labelled
+    logits = regions.logits
+    share, known = region_targets(batch.semantic, logits.shape[-2:], logits.shape[1])
+    loss = dice(logits.sigmoid() * known, share * known) * regions.labelled
     return loss.sum() / normaliser(regions.labelled.sum(), loss.device)
 
 
@@ -195,8 +198,11 @@ def depth_losses(output: NetworkOutput, batch: Batch, kernels: list[ThingKernels
         own = table[torch.where(thing > 0, thing - 1, region + len(thing_kernels))][None]
         pixels = embedding[image, :, known].t()[None]
         metric = output.metric[image:image + 1]
-        error = (metric_depth(own, pixels, metric, output.depth_form)[0].log() - truth).abs()
-        sums['depth'] = sums['depth'] + error.mean()
+        predicted = metric_depth(own, pixels, metric, output.depth_form)[0]
+        error = (predicted.log() - truth).abs()
+        sums['depth'] = sums['depth'] + (
+            error.mean() if settings.depth_error == 'log' else
+            depth_error(predicted, truth.exp()))
         if output.depth_form == 'log':
             scale = log_depth_scale(own)[0]
             sums['depth_scale'] = sums['depth_scale'] + (

@@ -17,6 +17,9 @@ from .settings import TrainSettings
 
 _POLY_POWER = 0.9
 _COSINE_END = 0.01
+MOST_RESERVED = 0.25
+"""Share of the time of a run that is left to its last validation, at most."""
+
 _OPTIMIZERS: dict[str, type[torch.optim.Adam | torch.optim.AdamW]] = {
     'adamw': torch.optim.AdamW, 'adam': torch.optim.Adam}
 
@@ -77,11 +80,18 @@ def learning_rate(settings: TrainSettings, iteration: int, progress: float) -> f
         _COSINE_END + (1 - _COSINE_END) * 0.5 * (1 - math.cos(math.pi * left)))
 
 
-def share_done(settings: TrainSettings, iteration: int, seconds: float) -> float:
-    """Share of the run that is done, 0..1, by iterations or by the clock."""
+def share_done(settings: TrainSettings, iteration: int, seconds: float,
+               validation_seconds: float = 0.0) -> float:
+    """
+    Share of the run that is done, 0..1, by iterations or by the clock.
+
+    :param validation_seconds: of the last validation; the clock leaves as much to the one at the
+        end, but not more than a quarter of the time.
+    """
     done = iteration / settings.iterations
     if settings.minutes is not None:
-        done = max(done, seconds / (60 * settings.minutes))
+        time = 60 * settings.minutes
+        done = max(done, seconds / (time - min(validation_seconds, MOST_RESERVED * time)))
     return done
 
 

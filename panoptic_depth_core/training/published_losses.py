@@ -17,7 +17,6 @@ from torch import Tensor
 
 from ..config import Settings
 from ..errors import ConfigError
-from ..labels import CITYSCAPES
 from ..network.dynamic_kernels import (
     NetworkOutput,
     class_logits,
@@ -58,8 +57,9 @@ def published_loss(output: NetworkOutput, batch: Batch,
                           'losses do not train; set network: published, or leave it out')
     sizes = [logits.shape[-2:] for logits in output.centers]
     fine = output.mask_embedding.shape[-2:]
-    targets = [published_targets(batch, image, sizes, fine)
-               for image in range(len(batch.thing_class))]
+    classes = output.regions[0].shape[1]
+    targets = [published_targets(batch, image, sizes, fine, classes)
+               for image in range(len(batch.thing_channel))]
     cells = [torch.stack(shares).sign() for shares in zip(*(t.shares for t in targets),
                                                           strict=True)]
     kernels, depth_kernels, there = pool_regions(output, cells)
@@ -138,7 +138,7 @@ def _depth_losses(output: NetworkOutput, target: PublishedTargets, image: int,
         zero = output.mask_embedding.new_zeros((), dtype=torch.float32)
         return {'depth': zero, 'instance_depth': zero}
     known = target.depth > 0
-    is_stuff = torch.tensor([not c.is_thing for c in CITYSCAPES], device=region.device)[region]
+    is_stuff = ~output.is_thing()[region]
     own = rows_of_cells(output.depth_kernels, image, chosen.cell)
     inside = (target.masks > 0) & known
     kernels = torch.cat([own, region_kernels[is_stuff]])

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..labels import CITYSCAPES, THING_CLASSES
 from .targets import (
     PUBLISHED_TARGETS,
     Batch,
@@ -24,7 +23,6 @@ from .targets import (
     root_areas,
     things_at_pixels,
 )
-from .thing_kernels import center_channels
 
 _CLEARLY = 0.5
 _MIN_OVERLAP = 0.7
@@ -54,11 +52,12 @@ class PublishedTargets:
 
 
 def published_targets(batch: Batch, image: int, sizes: list[torch.Size],
-                      fine: torch.Size) -> PublishedTargets:
+                      fine: torch.Size, classes: int) -> PublishedTargets:
     """
     Targets of one image.
 
     :param sizes: (h, w) of each level. :param fine: (H/4, W/4).
+    :param classes: their number.
     """
     masks = bilinear(things_at_pixels(batch, image), fine)
     # There a box ends with its last pixel, and one of no width is none.
@@ -67,7 +66,7 @@ def published_targets(batch: Batch, image: int, sizes: list[torch.Size],
     extent = box[:, 2:] - box[:, :2]
     usable = (extent > 0).all(1) & masks.flatten(1).any(1)
     masks, box, extent = masks[usable], box[usable], extent[usable]
-    channel = center_channels(batch.thing_class[image][usable])
+    channel = batch.thing_channel[image][usable]
     middle = _middles(masks)
     of_level = [is_of_level(root_areas(box), level, len(sizes), PUBLISHED_TARGETS)
                 for level in range(len(sizes))]
@@ -77,9 +76,9 @@ def published_targets(batch: Batch, image: int, sizes: list[torch.Size],
         per_cell = extent.new_tensor([size[1] / fine[1], size[0] / fine[0]])
         per_px = extent.new_tensor([size[1] / width, size[0] / height])
         heats.append(_heat_map((middle[chosen] * per_cell).long(), extent[chosen] * per_px,
-                               channel[chosen], size))
-    classes = torch.arange(len(CITYSCAPES), device=masks.device)[:, None, None]
-    regions = bilinear((batch.semantic[image] == classes).float(), fine)
+                               channel[chosen], batch.complete.shape[1], size))
+    class_ids = torch.arange(classes, device=masks.device)[:, None, None]
+    regions = bilinear((batch.semantic[image] == class_ids).float(), fine)
     shares = [bilinear(regions, size) for size in sizes]
     depth = interpolate(batch.depth[image][None, None].nan_to_num(0.0), size=fine)[0, 0]
     return PublishedTargets(masks, channel, of_level, heats, regions,
@@ -113,7 +112,8 @@ def _middles(masks: Tensor) -> Tensor:
         for axis, side in ((1, masks.shape[2]), (2, masks.shape[1]))], dim=1)
 
 
-def _heat_map(middle: Tensor, extent: Tensor, channel: Tensor, size: torch.Size) -> Tensor:
+def _heat_map(middle: Tensor, extent: Tensor, channel: Tensor, channels: int,
+              size: torch.Size) -> Tensor:
     """
     Gaussians of a third of their diameter, cut off at the radius.
 
@@ -127,4 +127,4 @@ def _heat_map(middle: Tensor, extent: Tensor, channel: Tensor, size: torch.Size)
     blobs = blobs * ((across.abs() <= radius) & (down.abs() <= radius))
     nothing = blobs.new_zeros(1, *size)
     return torch.stack([torch.cat([nothing, blobs[channel == c]]).amax(0)
-                        for c in range(len(THING_CLASSES))])
+                        for c in range(channels)])

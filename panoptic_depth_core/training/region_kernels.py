@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..network.dynamic_kernels import NetworkOutput, class_kernels, class_logits
-from ..network.regions import CLASSES, kernels_of_won_cells, pool_cells
+from ..network.regions import kernels_of_won_cells, pool_cells
 from .targets import Batch, region_targets
 
 
@@ -55,11 +55,11 @@ def training_regions(output: NetworkOutput, batch: Batch) -> Regions:
 
 
 def _labelled_cells(output: NetworkOutput, batch: Batch) -> list[Tensor]:
-    """[(B, C, h, w)] per level, 1 where a class has half of the cell."""
+    """[(B, C, h, w)] per level, 1 where a class has half of what is labelled of the cell."""
     cells = []
     for logits in output.regions:
-        share, known = region_targets(batch.semantic, logits.shape[-2:], CLASSES)
-        share = share * known
+        share, known = region_targets(batch.semantic, logits.shape[-2:], logits.shape[1])
+        share = share * (known > 0)
         # Thin classes have half of no cell: then those cells answer that hold most of them.
         least = share.amax((2, 3), keepdim=True).clamp(min=1e-3, max=0.5)
         cells.append((share >= least).float())

@@ -75,8 +75,11 @@ class RunLog:
         figures = {**validation.figures, 'score': validation.score}
         self._progress.figures = figures
         self._write({'iteration': state.iteration, 'seconds': round(state.seconds, 1),
-                     'validation': {name: _plain(value) for name, value in figures.items()}})
-        self._add_scalars(state, {f'validation/{name}': v for name, v in figures.items()})
+                     'validation': {name: _plain(value) for name, value in figures.items()},
+                     'by_data': {label: {name: _plain(value) for name, value in found.items()}
+                                 for label, found in validation.by_data.items()}})
+        for label, found in {'validation': figures, **validation.by_data}.items():
+            self._add_scalars(state, {f'{label}/{name}': v for name, v in found.items()})
         if self._board is not None and validation.picture is not None:
             self._board.add_image('validation', validation.picture, state.iteration,
                                   dataformats='HWC')

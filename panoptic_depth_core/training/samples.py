@@ -10,7 +10,8 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from ..errors import ConfigError
-from ..labels import CITYSCAPES
+from ..labels import CLASS_TABLES
+from ..network import settings_of
 from ..structures import Sample
 from .datasets import Dataset as SampleSet
 from .datasets import open_dataset
@@ -25,12 +26,16 @@ class MixedSamples(Dataset[Sample]):
 
     Draw ``index`` is always the same sample with the same changes, whichever worker makes it:
     a resumed run goes on with the data that the unbroken one would have seen.
+
+    :raises ConfigError: when a data set is missing or has other classes than the network.
     """
 
     def __init__(self, settings: TrainSettings, first: int, length: int) -> None:
         self.settings = settings
         self.first, self.length = first, length
-        self.sets = [_open(data) for data in settings.data]
+        table = settings_of(settings.network, settings.network_settings).class_table
+        self.classes = CLASS_TABLES[table]
+        self.sets = [_open(data, table) for data in settings.data]
         weights = np.array([d.weight for d in settings.data])
         self.shares = weights / weights.sum()
 
@@ -62,6 +67,13 @@ class MixedSamples(Dataset[Sample]):
         return self.settings.augment.model_copy(update={'height': height, 'width': width})
 
 
+def spread(length: int, limit: int | None) -> list[int]:
+    """Indices of at most so many samples, spread evenly over a data set."""
+    number = min(length, limit or length)
+    indices: list[int] = np.linspace(0, length - 1, number).round().astype(int).tolist()
+    return indices
+
+
 def expand(path: str) -> str:
     """
     Fill in environment variables, so that a recipe names no folder of one machine.
@@ -75,10 +87,14 @@ def expand(path: str) -> str:
     return expanded
 
 
-def _open(data: DataSettings) -> SampleSet:
+def _open(data: DataSettings, class_table: str) -> SampleSet:
+    """:param class_table: name of the one that the network learns."""
     opened = open_dataset(data.name, expand(data.root), data.split)
-    if opened.classes != CITYSCAPES:
-        raise ConfigError(f'data set {data.name}: its classes are {opened.classes[0].name}, '
-                          f'{opened.classes[1].name} ..., but the networks here learn those of '
-                          'Cityscapes; leave it out of the recipe')
+    if opened.classes != CLASS_TABLES[class_table]:
+        own = next((name for name, table in CLASS_TABLES.items() if table == opened.classes), None)
+        are = 'not in labels.CLASS_TABLES; add it there' if own is None else (
+            f'{own}; set network_settings: {{class_table: {own}}}, or leave it out of '
+            'the recipe')
+        raise ConfigError(f'data set {data.name}: the network learns the class table '
+                          f'{class_table}, but its own is {are}')
     return CachedDataset(opened, expand(data.cache)) if data.cache else opened

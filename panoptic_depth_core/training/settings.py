@@ -26,14 +26,20 @@ class DataSettings(Settings):
     cache: str | None = Field(None, description='folder that keeps rendered samples')
 
 
+class ValidationData(Settings):
+    """One data set to measure on."""
+
+    name: str
+    root: str
+    split: str = 'val'
+    limit: int | None = Field(None, ge=1, description='frames, spread over the data set')
+
+
 class ValidationSettings(Settings):
     """Figures of the averaged weights while they are trained."""
 
-    data: str = Field(description='name of the data set')
-    root: str
-    split: str = 'val'
+    data: tuple[ValidationData, ...] = Field(min_length=1)
     every: int = Field(1000, ge=1, description='iterations')
-    limit: int | None = Field(None, ge=1, description='frames, spread over the data set')
     model: ModelDescription = Field(ModelDescription(), description='size and thresholds, as in '
                                     'config/export')
 

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,13 +15,23 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import interpolate
+from torch.utils.data import default_collate
 
 from ..config import Settings
-from ..labels import LABEL_DIVISOR, THING_CLASSES, VOID_CLASS, class_of
+from ..labels import (
+    CITYSCAPES,
+    LABEL_DIVISOR,
+    VOID_CLASS,
+    ClassInfo,
+    class_of,
+    thing_classes,
+)
 from ..structures import Sample
 
 _IGNORED_THING = 255
-_STACKED = ('image', 'intrinsics', 'semantic', 'thing', 'center_known', 'depth')
+_STACKED = ('image', 'intrinsics', 'semantic', 'thing', 'not_crowd', 'stuff', 'complete',
+            'depth')
+_LISTED = ('thing_channel', 'thing_box', 'thing_middle')
 
 
 class TargetSettings(Settings):
@@ -47,82 +59,145 @@ class Batch:
     :param image: (B, H, W, 3) uint8.
     :param intrinsics: (B, 4) float32.
     :param semantic: (B, H, W) uint8 class ids, VOID_CLASS where unknown.
-    :param thing: (B, H, W) uint8, 0 no thing, 1.. index + 1 into ``thing_class``.
-    :param center_known: (B, T, H, W) bool: the absence of a thing of this class is known here.
+    :param thing: (B, H, W) uint8, 0 no thing, 1.. index + 1 into ``thing_channel``.
+    :param not_crowd: (B, H, W) bool, where the absence of things of complete classes is known.
+    :param stuff: (B, H, W) bool, where that of all other things is known.
+    :param complete: (B, T) bool, classes of which every instance is labelled.
     :param depth: (B, H, W) float32 metres, NaN where unknown.
-    :param thing_class: per image (n,) int64 class ids.
+    :param thing_channel: per image (n,) int64 centre maps of the things' classes.
     :param thing_box: per image (n, 4) float32 u0, v0, u1, v1 in px, ends exclusive.
+    :param thing_middle: per image (n, 2) float32 mean row and column of its pixels' middles.
     """
 
     image: Tensor
     intrinsics: Tensor
     semantic: Tensor
     thing: Tensor
-    center_known: Tensor
+    not_crowd: Tensor
+    stuff: Tensor
+    complete: Tensor
     depth: Tensor
-    thing_class: list[Tensor]
+    thing_channel: list[Tensor]
     thing_box: list[Tensor]
+    thing_middle: list[Tensor]
+
+    @property
+    def center_known(self) -> Tensor:
+        """(B, T, H, W) bool: the absence of a thing of this class is known here."""
+        return self.center_known_at(self.stuff.shape[-2:])
+
+    def center_known_at(self, size: torch.Size) -> Tensor:
+        """(B, T, h, w) bool: that of the pixel in the middle of each cell."""
+        # Eight maps of whole pixels would be half of what a batch takes on its way to a GPU.
+        not_crowd, stuff = (_at_cells(m, size)[:, None] for m in (self.not_crowd, self.stuff))
+        return torch.where(self.complete[..., None, None], not_crowd, stuff)
 
     def to(self, device: torch.device) -> Batch:
-        """Move every tensor to a device."""
-        stacked = {name: getattr(self, name).to(device, non_blocking=True) for name in _STACKED}
-        return Batch(**stacked, thing_class=[c.to(device) for c in self.thing_class],
-                     thing_box=[b.to(device) for b in self.thing_box])
+        """Move every tensor to a device; from pinned memory without waiting for it."""
+        return self._changed(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """Move every tensor to memory that a GPU can copy from by itself; for DataLoader."""
+        return self._changed(Tensor.pin_memory)
+
+    def _changed(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        changed: dict[str, Any] = {name: change(getattr(self, name)) for name in _STACKED}
+        for name in _LISTED:
+            changed[name] = _split(change(torch.cat(getattr(self, name))), self._numbers())
+        return Batch(**changed)
+
+    def _numbers(self) -> list[int]:
+        return [len(boxes) for boxes in self.thing_box]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For the way between processes, where each tensor takes a file of its own."""
+        return {**self.__dict__, 'numbers': self._numbers(),
+                **{name: torch.cat(getattr(self, name)) for name in _LISTED}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        numbers = state.pop('numbers')
+        self.__dict__.update(state, **{name: _split(state[name], numbers) for name in _LISTED})
 
 
-def collate(samples: list[Sample], settings: TargetSettings | None = None) -> Batch:
-    """Stack samples of one size."""
-    rows = [_targets(sample, settings or TargetSettings()) for sample in samples]
-    stacked = {name: torch.stack([row[name] for row in rows])
-               for name in _STACKED}
-    return Batch(**stacked, thing_class=[row['thing_class'] for row in rows],
-                 thing_box=[row['thing_box'] for row in rows])
+def _split(joined: Tensor, numbers: list[int]) -> list[Tensor]:
+    return list(joined.split(numbers))
 
 
-def _targets(sample: Sample, settings: TargetSettings) -> dict[str, Tensor]:
+def collate(samples: list[Sample], settings: TargetSettings | None = None,
+            classes: Sequence[ClassInfo] = CITYSCAPES) -> Batch:
+    """
+    Stack samples of one size.
+
+    :param classes: the table that their class ids are rows of.
+    """
+    things = thing_classes(classes)
+    rows = [_targets(sample, settings or TargetSettings(), things) for sample in samples]
+    # Unlike torch.stack, this one writes into shared memory at once where a worker calls it.
+    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
+    return Batch(**{name: default_collate(values) if name in _STACKED else values
+                    for name, values in columns.items()})
+
+
+def _targets(sample: Sample, settings: TargetSettings,
+             things: tuple[int, ...]) -> dict[str, Tensor]:
+    """:param things: class ids of the centre maps."""
     frame, truth = sample.frame, sample.truth
-    height, width = frame.image.shape[:2]
-    semantic = np.full((height, width), VOID_CLASS, np.uint8)
-    thing = np.zeros((height, width), np.uint8)
-    known = np.zeros((len(THING_CLASSES), height, width), np.bool_)
+    size = frame.image.shape[:2]
+    semantic = np.full(size, VOID_CLASS, np.uint8)
+    thing = np.zeros(size, np.uint8)
+    not_crowd, stuff = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
     classes: list[int] = []
-    boxes: list[tuple[int, int, int, int]] = []
-    if truth.panoptic is not None:
-        semantic = class_of(truth.panoptic)
-        is_thing = np.isin(semantic, THING_CLASSES)
-        instance = np.where(is_thing, truth.panoptic % LABEL_DIVISOR, 0)
-        is_learned = is_thing if settings.crowds_are_things else instance > 0
-        thing, classes, boxes = _index_things(
-            truth.panoptic, is_learned, truth.instance_classes, settings)
-        stuff = (semantic != VOID_CLASS) & ~is_thing & truth.has_semantics
-        counted = ~(is_thing & (instance == 0))
+    panoptic = truth.panoptic
+    if panoptic is not None:
+        # What a pixel teaches follows from its id: it is looked up in tables of the ids.
+        counts = np.bincount(panoptic.ravel())
+        ids = np.flatnonzero(counts)
+        class_ids = class_of(ids)
+        is_thing = np.isin(class_ids, things)
+        is_instance = is_thing & (ids % LABEL_DIVISOR > 0)
+        is_learned = is_thing if settings.crowds_are_things else is_instance
+        numbers, classes = _number_things(
+            ids[is_learned], counts, truth.instance_classes, settings)
+
+        def look_up(values: NDArray[Any]) -> NDArray[Any]:
+            table = np.zeros(len(counts), values.dtype)
+            table[ids] = values
+            return np.take(table, panoptic)
+
+        is_ignored = numbers[ids] == _IGNORED_THING
+        semantic = look_up(class_ids)
+        thing = look_up(np.where(is_ignored, 0, numbers[ids]))
+        not_crowd = look_up((is_instance | ~is_thing) & ~is_ignored)
         if truth.ignore is not None:
-            counted &= ~truth.ignore
-        counted &= thing != _IGNORED_THING
-        for row, class_id in enumerate(THING_CLASSES):
-            known[row] = counted if class_id in truth.instance_classes else stuff
-        thing = np.where(thing == _IGNORED_THING, 0, thing)
+            not_crowd &= ~truth.ignore
+        if truth.has_semantics:
+            stuff = look_up((class_ids != VOID_CLASS) & ~is_thing)
     depth = truth.depth
     if depth is None:
-        depth = np.full((height, width), np.nan, np.float32)
+        depth = np.full(size, np.nan, np.float32)
+    labelled = () if panoptic is None else truth.instance_classes
+    boxes, middles = _places(thing, len(classes))
     return {
         'image': torch.from_numpy(frame.image), 'semantic': torch.from_numpy(semantic),
         'intrinsics': torch.from_numpy(frame.intrinsics.as_vector()),
-        'thing': torch.from_numpy(thing), 'center_known': torch.from_numpy(known),
+        'thing': torch.from_numpy(thing), 'not_crowd': torch.from_numpy(not_crowd),
+        'stuff': torch.from_numpy(stuff),
+        'complete': torch.tensor([class_id in labelled for class_id in things]),
         'depth': torch.from_numpy(np.where(np.isfinite(depth), depth, np.float32(np.nan))),
-        'thing_class': torch.tensor(classes, dtype=torch.int64),
-        'thing_box': torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)}
+        'thing_channel': torch.tensor([things.index(c) for c in classes], dtype=torch.int64),
+        'thing_box': torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+        'thing_middle': torch.tensor(middles, dtype=torch.float32).reshape(-1, 2)}
 
 
-def _index_things(
-        panoptic: NDArray[np.int32], is_learned: NDArray[np.bool_], labelled: tuple[int, ...],
-        settings: TargetSettings) -> tuple[
-            NDArray[np.uint8], list[int], list[tuple[int, int, int, int]]]:
-    """Number the largest things of a frame 1..; what is too small to learn is to be ignored."""
-    learned = panoptic[is_learned]
-    # Ids are small: counting them takes a tenth of the time that sorting them does.
-    counts = np.bincount(learned)
-    ids = np.flatnonzero(counts)
+def _number_things(
+        ids: NDArray[np.int64], counts: NDArray[np.int64], labelled: tuple[int, ...],
+        settings: TargetSettings) -> tuple[NDArray[np.uint8], list[int]]:
+    """
+    Number the largest things of a frame 1..; what is too small to learn is to be ignored.
+
+    :param ids: sorted, of the things. :param counts: pixels by id.
+    :returns: by id its number, _IGNORED_THING or 0; class ids in the order of the numbers.
+    """
     numbers = np.zeros(len(counts), np.uint8)
     classes: list[int] = []
     for panoptic_id in ids[np.argsort(-counts[ids], kind='stable')].tolist():
@@ -133,13 +208,20 @@ def _index_things(
             continue
         classes.append(class_id)
         numbers[panoptic_id] = len(classes)
-    thing = np.zeros(panoptic.shape, np.uint8)
-    thing[is_learned] = numbers[learned]
-    boxes: list[tuple[int, int, int, int]] = []
-    for number in range(1, len(classes) + 1):
-        left, top, width, height = cv2.boundingRect((thing == number).view(np.uint8))
+    return numbers, classes
+
+
+def _places(thing: NDArray[np.uint8], things: int) -> tuple[list[Any], list[Any]]:
+    """Boxes and middles of the things 1.., as in Batch."""
+    boxes, middles = [], []
+    for number in range(1, things + 1):
+        mask = cv2.inRange(thing, number, number)
+        left, top, width, height = cv2.boundingRect(mask)
+        moments = cv2.moments(mask[top:top + height, left:left + width], binaryImage=True)
         boxes.append((left, top, left + width, top + height))
-    return thing, classes, boxes
+        middles.append((top + moments['m01'] / moments['m00'] + 0.5,
+                        left + moments['m10'] / moments['m00'] + 0.5))
+    return boxes, middles
 
 
 def root_areas(box: Tensor) -> Tensor:
@@ -174,30 +256,38 @@ def center_targets(batch: Batch, sizes: list[torch.Size],
     :returns: per level heat (B, T, h, w) float32 0..1, 1 at centres; weight (B, T, h, w) float32
         0 or 1.
     """
-    device = batch.thing.device
-    height, width = batch.thing.shape[1:]
-    weights = [_at_cells(batch.center_known, size).float() for size in sizes]
-    heats = [torch.zeros_like(weight) for weight in weights]
-    for image, boxes in enumerate(batch.thing_box):
-        levels = [is_of_level(root_areas(boxes), level, len(sizes), settings).tolist()
-                  for level in range(len(sizes))]
-        classes = batch.thing_class[image].tolist()
-        for number, box in enumerate(boxes.tolist()):
-            channel = THING_CLASSES.index(classes[number])
-            middle = _middle(batch.thing[image], number + 1, box)
-            for (rows, columns), heat, weight, chosen in zip(
-                    sizes, heats, weights, levels, strict=True):
-                if not chosen[number]:
-                    continue
-                stride_v, stride_u = height / rows, width / columns
-                row = min(int(middle[0] / stride_v), rows - 1)
-                column = min(int(middle[1] / stride_u), columns - 1)
-                along_v = _bump(rows, row, (box[3] - box[1]) / stride_v, device)
-                along_u = _bump(columns, column, (box[2] - box[0]) / stride_u, device)
-                heat[image, channel] = torch.maximum(
-                    heat[image, channel], along_v[:, None] * along_u)
-                weight[image, channel, row, column] = 1.0
-    return list(zip(heats, weights, strict=True))
+    # All things at once, and nothing that a GPU has to wait for: there are hundreds in a batch.
+    box, middle = torch.cat(batch.thing_box), torch.cat(batch.thing_middle)
+    side = torch.stack([box[:, 3] - box[:, 1], box[:, 2] - box[:, 0]], dim=1)
+    image = torch.repeat_interleave(torch.tensor([len(boxes) for boxes in batch.thing_box]))
+    of_map = image.to(box.device) * batch.complete.shape[1] + torch.cat(batch.thing_channel)
+    targets = []
+    for level, size in enumerate(sizes):
+        stride = [whole / cells for whole, cells in zip(batch.thing.shape[1:], size, strict=True)]
+        row, column = center_cells(middle, batch.thing.shape[1:], size)
+        chosen = is_of_level(root_areas(box), level, len(sizes), settings).float()
+        bumps = ((_bumps(size[0], row, side[:, 0] / stride[0])
+                  * chosen[:, None])[:, :, None]
+                 * _bumps(size[1], column, side[:, 1] / stride[1])[:, None, :])
+        weight = batch.center_known_at(size).float()
+        heat = torch.zeros_like(weight).flatten(0, 1).scatter_reduce(
+            0, of_map[:, None, None].expand_as(bumps), bumps, 'amax').view_as(weight)
+        weight.flatten(0, 1).index_put_((of_map, row, column), chosen, accumulate=True)
+        targets.append((heat, weight.clamp(max=1.0)))
+    return targets
+
+
+def center_cells(middle: Tensor, image: Sequence[int],
+                 size: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """
+    Cells of a level that hold the middles of things, where their peaks are to be.
+
+    :param middle: (n, 2) as in Batch. :param image, size: rows and columns of image and level.
+    :returns: row (n,), column (n,) int64.
+    """
+    row, column = ((middle[:, axis] * (size[axis] / image[axis])).long().clamp(max=size[axis] - 1)
+                   for axis in (0, 1))
+    return row, column
 
 
 def _at_cells(maps: Tensor, size: torch.Size) -> Tensor:
@@ -207,26 +297,16 @@ def _at_cells(maps: Tensor, size: torch.Size) -> Tensor:
     return maps[..., rows[:, None], columns]
 
 
-def _bump(cells: int, middle: int, extent: float, device: torch.device) -> Tensor:
-    """(cells,) Gaussian, 1 at the middle, for a box of this extent in cells."""
-    sigma = max(0.12 * extent, 0.35)
-    return torch.exp(-(torch.arange(cells, device=device) - middle) ** 2 / (2 * sigma ** 2))
-
-
-def _middle(thing: Tensor, number: int, box: list[float]) -> tuple[float, float]:
-    """Mean row and column of a thing's pixels."""
-    u0, v0, u1, v1 = (int(x) for x in box)
-    inside = (thing[v0:v1, u0:u1] == number).float()
-    total = inside.sum().clamp(min=1.0)
-    rows = torch.arange(v0, v1, device=thing.device) + 0.5
-    columns = torch.arange(u0, u1, device=thing.device) + 0.5
-    return (float((inside.sum(1) * rows).sum() / total),
-            float((inside.sum(0) * columns).sum() / total))
+def _bumps(cells: int, middle: Tensor, extent: Tensor) -> Tensor:
+    """(n,) cells and box extents in cells -> (n, cells) Gaussians, 1 at the middle."""
+    sigma = (0.12 * extent).clamp(min=0.35)
+    offset = torch.arange(cells, device=middle.device) - middle[:, None]
+    return torch.exp(-offset ** 2 / (2 * sigma[:, None] ** 2))
 
 
 def things_at_pixels(batch: Batch, image: int) -> Tensor:
     """(n, H, W) float32 0 or 1: the pixels of each thing of an image."""
-    number = len(batch.thing_class[image])
+    number = len(batch.thing_channel[image])
     index = torch.arange(1, number + 1, device=batch.thing.device, dtype=torch.uint8)
     return (batch.thing[image][None] == index[:, None, None]).float()
 

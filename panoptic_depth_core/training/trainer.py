@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
+import logging
 import random
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from lightning.fabric import Fabric
 from torch import Tensor
 
 from ..io.atomic import make_folder
-from ..labels import CITYSCAPES, VOID_CLASS, class_of
+from ..labels import VOID_CLASS, class_of
 from ..network import assembly_of, create_network
 from .checkpoint import (
     BEST_FILE,
@@ -29,7 +30,14 @@ from .initial_weights import load_initial_weights
 from .launch import create_fabric, synchronised
 from .loading import Draws, batches
 from .losses import panoptic_depth_loss
-from .optimization import average, create_optimizer, freeze, learning_rate, share_done
+from .optimization import (
+    MOST_RESERVED,
+    average,
+    create_optimizer,
+    freeze,
+    learning_rate,
+    share_done,
+)
 from .processes import average_gradients, leave, mean_over_processes
 from .run_log import RunLog, Watcher
 from .samples import MixedSamples, expand
@@ -37,9 +45,14 @@ from .settings import TrainSettings
 from .targets import Batch
 from .validation import Validator
 
+_log = logging.getLogger(__name__)
+
+Clock = Callable[[], float]
+"""Seconds since the run began, without those between its sessions."""
+
 
 def train(settings: TrainSettings, run_dir: Path, *, resume: bool = False,
-          watch: Watcher | None = None) -> Path:
+          watch: Watcher | None = None, stop: Callable[[], bool] = lambda: False) -> Path:
     """
     Train and keep checkpoints.
 
@@ -49,14 +62,22 @@ def train(settings: TrainSettings, run_dir: Path, *, resume: bool = False,
         ``best.pt`` (those with the best validation), ``train.jsonl`` (losses and validations),
         ``tensorboard`` and ``recipe.json``.
     :param watch: told of the progress after every iteration, in the first process.
+    :param stop: asked before every iteration, in the first process; true ends the run there, so
+        that it can be resumed.
     :returns: the path of ``best.pt``; without validation, of ``model.pt``.
     :raises ConfigError: for wrong settings, missing data, or nothing to resume.
     """
+    begun = monotonic()
     fabric = create_fabric(settings)
     fabric.seed_everything(settings.seed, verbose=False)
-    state = _start(settings, fabric, run_dir, resume)
+    state = start_state(settings, fabric, run_dir if resume else None)
+    begun -= state.seconds
+
+    def clock() -> float:
+        return monotonic() - begun
+
     if not fabric.is_global_zero:
-        _iterate(settings, fabric, state, run_dir)
+        _iterate(settings, fabric, state, run_dir, clock, stop)
         leave()
         return run_dir / MODEL_FILE
     validator = None if settings.validation is None else Validator(
@@ -67,7 +88,7 @@ def train(settings: TrainSettings, run_dir: Path, *, resume: bool = False,
     (run_dir / 'recipe.json').write_text(settings.model_dump_json(indent=1), encoding='utf-8')
     log = RunLog(run_dir, state, settings.tensorboard, watch)
     try:
-        _iterate(settings, fabric, state, run_dir, log, validator)
+        _iterate(settings, fabric, state, run_dir, clock, stop, log, validator)
     finally:
         # Also when the user stops the run: --resume then loses nothing.
         save_checkpoint(run_dir, settings, state)
@@ -78,40 +99,54 @@ def train(settings: TrainSettings, run_dir: Path, *, resume: bool = False,
 
 
 def _iterate(settings: TrainSettings, fabric: Fabric, state: TrainState, run_dir: Path,
-             log: RunLog | None = None, validator: Validator | None = None) -> None:
+             clock: Clock, stop: Callable[[], bool], log: RunLog | None = None,
+             validator: Validator | None = None) -> None:
     """:param log, validator: of the first process; the others have none."""
     balance = class_weights(settings).to(fabric.device)
     draws = Draws(settings, state.iteration, fabric.global_rank, fabric.world_size)
     parts = batches(settings, draws)
-    started = time.monotonic() - state.seconds
-    since, images = time.monotonic(), 0
-    while (progress := _progress(settings, fabric, state)) < 1.0:
-        losses = _step(settings, fabric, state, draws, parts, balance, progress)
+    if settings.minutes is not None and log is not None and validator is not None and (
+            state.validated < 0):
+        # Says how much time to leave for the last one, and what the run has to be better than.
+        _validate(settings, state, run_dir, clock, log, validator)
+        if state.validation_seconds > 60 * settings.minutes * MOST_RESERVED:
+            _log.warning('a validation takes %.0f s of the %.0f s of this run, which will end '
+                         'later; give more --minutes, or a lower limit to the data of validation',
+                         state.validation_seconds, 60 * settings.minutes)
+    since, images = clock(), 0
+    while (progress := _progress(settings, fabric, state, stop)) < 1.0:
+        losses = train_step(settings, fabric, state, draws, parts, balance, progress)
         rate = learning_rate(settings, state.iteration, progress)
         state.iteration += 1
-        state.seconds = time.monotonic() - started
+        state.seconds = clock()
         images += settings.batch_size
         if state.iteration % settings.log_every == 0:
             # A mean over processes, which all of them have to ask for.
             values = mean_over_processes(torch.stack(list(losses.values()))).tolist()
             if log is not None:
                 log.losses(state, dict(zip(losses, values, strict=True)), progress, rate,
-                           images / (time.monotonic() - since))
-            since, images = time.monotonic(), 0
+                           images / (clock() - since))
+            since, images = clock(), 0
         if log is None:
             continue
-        log.step(state.iteration, share_done(settings, state.iteration, state.seconds))
+        log.step(state.iteration, _share_done(settings, state))
         is_due = state.iteration % settings.save_every == 0
         if validator is not None and state.iteration % validator.every == 0:
-            _validate(settings, state, run_dir, log, validator)
-            since, images, is_due = time.monotonic(), 0, True
+            _validate(settings, state, run_dir, clock, log, validator)
+            since, images, is_due = clock(), 0, True
         if is_due:
             save_checkpoint(run_dir, settings, state)
-    if log is not None and validator is not None and state.validated != state.iteration:
-        _validate(settings, state, run_dir, log, validator)
+    if log is not None and validator is not None and state.validated != state.iteration and (
+            not stop()):
+        _validate(settings, state, run_dir, clock, log, validator)
 
 
-def _start(settings: TrainSettings, fabric: Fabric, run_dir: Path, resume: bool) -> TrainState:
+def start_state(settings: TrainSettings, fabric: Fabric, run_dir: Path | None) -> TrainState:
+    """
+    Networks and optimiser as a recipe begins, or as a run goes on.
+
+    :param run_dir: the run that goes on.
+    """
     backbone = settings.backbone_weights
     network = create_network(settings.network, settings.network_settings,
                              None if backbone is None else expand(backbone))
@@ -129,14 +164,19 @@ def _start(settings: TrainSettings, fabric: Fabric, run_dir: Path, resume: bool)
     learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     wrapped, optimizer = fabric.setup(learner, create_optimizer(learner, settings))
     state = TrainState(wrapped, averaged.eval(), optimizer, fabric.strategy.precision)
-    if resume:
+    if run_dir is not None:
         load_checkpoint(run_dir, state)
     return state
 
 
-def _step(settings: TrainSettings, fabric: Fabric, state: TrainState, draws: Draws,
-          parts: Iterator[Batch], balance: Tensor, progress: float) -> dict[str, Tensor]:
-    """One iteration: the parts of a batch, then one step of the optimiser."""
+def train_step(settings: TrainSettings, fabric: Fabric, state: TrainState, draws: Draws,
+               parts: Iterator[Batch], balance: Tensor, progress: float) -> dict[str, Tensor]:
+    """
+    One iteration: the parts of a batch, then one step of the optimiser.
+
+    :param balance: (C,) float32 weights of the classes. :param progress: share of the run, 0..1.
+    :returns: () float32 each: the losses, their total and the norm of the gradient.
+    """
     for group in state.optimizer.param_groups:
         group['lr'] = group['factor'] * learning_rate(settings, state.iteration, progress)
     _seed(settings.seed * 1_000_003 + state.iteration)
@@ -172,11 +212,13 @@ def _seed(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _validate(settings: TrainSettings, state: TrainState, run_dir: Path, log: RunLog,
-              validator: Validator) -> None:
+def _validate(settings: TrainSettings, state: TrainState, run_dir: Path, clock: Clock,
+              log: RunLog, validator: Validator) -> None:
     """Measure the averaged weights, and keep them if they are the best so far."""
+    since = clock()
     validation = validator()
-    state.validated = state.iteration
+    state.validated, state.seconds = state.iteration, clock()
+    state.validation_seconds = state.seconds - since
     log.validation(state, validation)
     # Written so that NaN is never the best.
     if validation.score > (float('-inf') if state.best is None else state.best):
@@ -184,21 +226,25 @@ def _validate(settings: TrainSettings, state: TrainState, run_dir: Path, log: Ru
         save_model(run_dir / BEST_FILE, settings, state)
 
 
-def _progress(settings: TrainSettings, fabric: Fabric, state: TrainState) -> float:
-    """Share of the run that is done, 0..1, by the clock of the first process."""
-    seconds = state.seconds if settings.minutes is None else fabric.broadcast(state.seconds)
-    return share_done(settings, state.iteration, seconds)
+def _progress(settings: TrainSettings, fabric: Fabric, state: TrainState,
+              stop: Callable[[], bool]) -> float:
+    """Share of the run that is done, 0..1, as the first process sees it; 1 when it is to stop."""
+    return fabric.broadcast(1.0 if stop() else _share_done(settings, state))
+
+
+def _share_done(settings: TrainSettings, state: TrainState) -> float:
+    return share_done(settings, state.iteration, state.seconds, state.validation_seconds)
 
 
 def class_weights(settings: TrainSettings, samples: int = 150) -> Tensor:
     """(C,) float32 weights from the class frequencies in the mix, mean 1 over seen pixels."""
-    counts = np.ones(len(CITYSCAPES))
     probe = MixedSamples(settings, 1 << 40, samples)
+    counts = np.ones(len(probe.classes))
     for index in range(samples):
         truth = probe[index].truth
         if truth.has_semantics and truth.panoptic is not None:
             classes = class_of(truth.panoptic)
-            counts += np.bincount(classes[classes != VOID_CLASS], minlength=len(CITYSCAPES))
+            counts += np.bincount(classes[classes != VOID_CLASS], minlength=len(counts))
     share = counts / counts.sum()
     weights = np.maximum(share, 1e-4) ** -settings.loss.class_balance
     return torch.tensor(weights / (weights * share).sum(), dtype=torch.float32)

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ..errors import BackendError
+from ..errors import BackendError, ConfigError
 from ..evaluation.evaluate import EvaluationResult, evaluate, require_same_classes
 from ..inference.backends.torch_backend import TorchBackend
 from ..inference.pipeline import Pipeline
@@ -21,11 +22,16 @@ from ..model_directory import ModelDirectory
 from ..network import PanopticDepthModel, assembly_of
 from ..network.base import PanopticNetwork
 from ..network.description import describe
+from ..structures import Sample
 from .datasets import open_dataset
-from .samples import expand
-from .settings import TrainSettings, ValidationSettings
+from .samples import expand, spread
+from .settings import TrainSettings, ValidationData, ValidationSettings
 
 _log = logging.getLogger(__name__)
+
+
+Figures = dict[str, float]
+"""Name -> share 0..1; what the labels cannot tell is NaN."""
 
 
 @dataclass(frozen=True)
@@ -33,23 +39,34 @@ class Validation:
     """
     One validation.
 
-    :param figures: shares 0..1; what the labels cannot tell is NaN.
+    :param by_data: figures of each data set, by name:split; none where the weights gave no result.
     :param picture: (H, W, 3) uint8 RGB, the result of the first frame over it.
     """
 
-    figures: dict[str, float]
+    by_data: dict[str, Figures]
     picture: Picture | None
+
+    @property
+    def figures(self) -> Figures:
+        """Means over the data sets whose labels can tell, each counting the same."""
+        found: Figures = {}
+        for name in next(iter(self.by_data.values()), {}):
+            values = np.array([figures[name] for figures in self.by_data.values()])
+            known = values[np.isfinite(values)]
+            found[name] = float(known.mean()) if len(known) else math.nan
+        return found
 
     @property
     def score(self) -> float:
         """
         PQ plus delta1 (the share of pixels with a depth less than 25 % off), 0..2.
 
-        What the labels cannot tell counts 0; NaN where the weights gave no result.
+        What no labels can tell counts 0; NaN where the weights gave no result.
         """
-        if not self.figures:
+        figures = self.figures
+        if not figures:
             return math.nan
-        return float(np.nan_to_num(self.figures['pq']) + np.nan_to_num(self.figures['delta1']))
+        return float(np.nan_to_num(figures['pq']) + np.nan_to_num(figures['delta1']))
 
 
 class _InMemory(TorchBackend):
@@ -78,26 +95,43 @@ class Validator:
             network, settings.network, assembly, described))
         self._pipeline = Pipeline(model, _InMemory(
             PanopticDepthModel(network, assembly).eval(), model, device))
-        samples = open_dataset(validation.data, expand(validation.root), validation.split)
-        require_same_classes(model.info.class_infos(), samples.classes, 'the network',
-                             f'data set {validation.data}')
-        number = min(len(samples), validation.limit or len(samples))
+        self._classes = network.classes
         self.every = validation.every
-        self._samples = samples
-        self._chosen = np.linspace(0, len(samples) - 1, number).round().astype(int).tolist()
+        self._frames: dict[str, _Chosen] = {}
+        for data in validation.data:
+            chosen = _Chosen(data)
+            label = f'{data.name}:{data.split}'
+            if label in self._frames:
+                raise ConfigError(f'recipe: validation: {label} is there twice; leave one out')
+            require_same_classes(model.info.class_infos(), chosen.samples.classes, 'the network',
+                                 f'data set {data.name}')
+            self._frames[label] = chosen
 
     def __call__(self) -> Validation:
         """Measure the network as it is now; weights that give no result have no figures."""
+        first = next(iter(next(iter(self._frames.values())))).frame
         try:
-            result = evaluate(self._pipeline, (self._samples[i] for i in self._chosen))
-            frame = self._samples[self._chosen[0]].frame
-            return Validation(_figures(result), overlay(frame.image, self._pipeline(frame)))
+            return Validation(
+                {label: _figures(evaluate(self._pipeline, frames, classes=self._classes))
+                 for label, frames in self._frames.items()},
+                overlay(first.image, self._pipeline(first), self._classes))
         except BackendError as error:
             _log.warning('validation: no figures: %s', error)
             return Validation({}, None)
 
 
-def _figures(result: EvaluationResult) -> dict[str, float]:
+class _Chosen:
+    """The frames of a data set that are measured, spread over it."""
+
+    def __init__(self, data: ValidationData) -> None:
+        self.samples = open_dataset(data.name, expand(data.root), data.split)
+        self._indices = spread(len(self.samples), data.limit)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self.samples[index] for index in self._indices)
+
+
+def _figures(result: EvaluationResult) -> Figures:
     depth = result.depth.per_image
     return {'pq': result.panoptic.all.pq, 'pq_things': result.panoptic.things.pq,
             'miou': result.semantic.mean, 'abs_rel': depth.abs_rel,

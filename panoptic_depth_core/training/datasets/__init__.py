@@ -44,13 +44,17 @@ def _reader(module: str, name: str) -> Callable[[str, str], Dataset]:
 
 
 def _synthetic(root: str, split: str) -> Dataset:
-    """Scenes: the root is their number, the split their seed ('val' and 'train' have one)."""
-    from .synthetic import SyntheticScenes
+    """Scenes: the root is their number, the split their seed or the camera that sees them."""
+    from .synthetic import SyntheticScenes, camera_scenes
     if not root.isdigit() or not int(root):
         raise ConfigError(f'synthetic: root is {root!r}; give the number of scenes')
+    kind, _, focal = split.partition('_')
+    if kind == 'focal' and focal.isdigit() and int(focal):
+        return camera_scenes(int(root), int(focal))
     seeds = {'train': 1, 'val': 2}
     if split not in seeds and not split.isdigit():
-        raise ConfigError(f'synthetic: split is {split!r}; give train, val or a seed')
+        raise ConfigError(f'synthetic: split is {split!r}; give train, val, a seed, or focal_300 '
+                          'for a camera of 300 px')
     return SyntheticScenes(int(root), seeds[split] if split in seeds else int(split))
 
 
@@ -60,6 +64,7 @@ DATASETS: dict[str, Callable[[str, str], Dataset]] = {
     'kitti_depth': _reader('kitti_depth', 'KittiDepth'),
     'kitti_half': _reader('kitti_half', 'KittiHalf'),
     'kitti_semantics': _reader('kitti_semantics', 'KittiSemantics'),
+    'packed': _reader('packed', 'Packed'),
     'semkitti_dvps': _reader('semkitti_dvps', 'SemKittiDvps'),
     'synthetic': _synthetic,
 }

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ConfigError
-from ...labels import LABEL_DIVISOR, SEMKITTI
+from ...labels import LABEL_DIVISOR, SEMKITTI, VOID_ID, thing_classes
 from ...structures import Frame, GroundTruth, Intrinsics, Sample
 from .cityscapes import SPLITS
 from .label_files import (
@@ -35,7 +35,7 @@ from .label_files import (
     video_sequence_folder,
 )
 
-THING_CLASSES = tuple(c.class_id for c in SEMKITTI if c.is_thing)
+THING_CLASSES = thing_classes(SEMKITTI)
 
 _IMAGE = '_leftImg8bit.png'
 _CAMERAS = (
@@ -80,7 +80,9 @@ class SemKittiDvps:
         frame = Frame(image, camera_of(focal_px, size[1], size[0]), name=name,
                       intrinsics_source='data set')
         return Sample(frame, GroundTruth(
-            panoptic=panoptic, has_semantics=True, instance_classes=THING_CLASSES, depth=depth,
+            panoptic=panoptic, has_semantics=True, instance_classes=THING_CLASSES,
+            # Where the lidar has no point, not even the absence of a thing is known.
+            ignore=panoptic == VOID_ID, depth=depth,
             instance_depth_m=instance_depths(panoptic, depth)), name.partition('_')[0])
 
     def _depth_file(self, name: str) -> tuple[Path, float]:

@@ -29,6 +29,8 @@ _THING = np.array([c.is_thing for c in CITYSCAPES])
 Range = tuple[float, float]
 _REMEMBERED = 1000
 """Pictures after which a thing that was not seen again is forgotten."""
+_CAMERA_SCENES = {'width': 1024, 'height': 512}
+_CAMERA_SEED = 3
 
 
 class SyntheticSettings(Settings):
@@ -204,6 +206,18 @@ class SyntheticScenes:
         frame = Frame(picture.image, camera.intrinsics, name=f'synthetic_{self._seed}_{index:06d}',
                       intrinsics_source='camera_info')
         return Sample(frame, _truth(picture, InstanceIds().panoptic(picture)))
+
+
+def camera_scenes(length: int, focal_px: float) -> SyntheticScenes:
+    """
+    The scenes that show how a model takes other cameras: 1024x512, one focal length.
+
+    Each index is the same place at every focal length, seen narrower or wider. No training
+    recipe has them.
+    """
+    share = focal_px / _CAMERA_SCENES['width']
+    return SyntheticScenes(length, _CAMERA_SEED, SyntheticSettings(
+        **_CAMERA_SCENES, focal_per_width=(share, share)))
 
 
 class SyntheticDrive:

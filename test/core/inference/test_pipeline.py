@@ -22,7 +22,7 @@ from panoptic_depth_core.config import (
 from panoptic_depth_core.contract import SEGMENT_COLUMNS, THRESHOLDS, GraphOutput
 from panoptic_depth_core.errors import BackendError, ConfigError
 from panoptic_depth_core.inference.pipeline import STEPS, Pipeline, merged_thresholds
-from panoptic_depth_core.labels import CLASS_ID, VOID_ID, class_of
+from panoptic_depth_core.labels import CLASS_ID, SEMKITTI, VOID_ID, class_of
 from panoptic_depth_core.model_directory import ModelDirectory
 from panoptic_depth_core.structures import DistanceFlag, Frame, Intrinsics
 
@@ -206,6 +206,16 @@ def test_stuff_and_divisor(info, table):
     assert {d.class_name for d in result.distances} == {'road', 'sky', 'car', 'person'}
     assert set(np.unique(result.panoptic)) == {0, 2560, 13 * 256 + 1, 13 * 256 + 2, 11 * 256 + 1}
     assert np.isposinf(result.depth[result.panoptic == 2560]).all()
+
+
+def test_a_class_table_without_sky(make_info, table):
+    """What has the place of sky in the table of Cityscapes is something with a distance."""
+    classes = [{'name': c.name, 'color': c.color, 'is_thing': c.is_thing} for c in SEMKITTI]
+    info = make_info(input_height=256, input_width=512, classes=classes)
+    table[:, 0], table[0, 1] = (1, 0, 0, 0, 0, 0), CLASS_ID['sky']
+    result = Pipeline(ModelDirectory(Path('x'), info), Renderer(info, table))(frame_at())
+    sidewalk = class_of(result.panoptic) == CLASS_ID['sky']
+    assert sidewalk.any() and np.isfinite(result.depth[sidewalk]).any()
 
 
 def test_temperature(info, table):

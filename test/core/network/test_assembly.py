@@ -147,7 +147,8 @@ def test_pixels_against_loops():
     g = torch.Generator().manual_seed(3)
     masks, regions = torch.rand(1, 5, 6, 7, generator=g), torch.rand(1, 19, 6, 7, generator=g)
     masks *= 0.7
-    index, confidence = resolve_pixels(masks, regions)
+    index, confidence = resolve_pixels(
+        masks, regions, torch.tensor([c.is_thing for c in CITYSCAPES]))
     for row in range(6):
         for column in range(7):
             values = masks[0, :, row, column].tolist()

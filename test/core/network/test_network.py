@@ -89,3 +89,16 @@ def test_network_gives_every_level_its_shape():
     assert out.mask_embedding.shape == (2, 64, 16, 32)
     assert out.depth_embedding.shape == (2, 16, 16, 32)
     assert torch.allclose(out.metric, torch.tensor(0.2))
+
+
+@pytest.mark.parametrize('camera', ['canonical', 'rays', 'unknown'])
+def test_what_a_network_knows_of_its_camera(camera):
+    torch.manual_seed(0)
+    network = create_network('fast', {'camera': camera, 'pyramid_width': 16, 'head_width': 16,
+                                      'encoder_width': 16}).eval()
+    image = torch.randint(0, 255, (1, 64, 128, 3), dtype=torch.uint8)
+    near, far = (network(image, torch.tensor([[f, f, 63.5, 31.5]])) for f in (100.0, 300.0))
+    same_kernels = torch.equal(near.depth_kernels[0], far.depth_kernels[0])
+    assert same_kernels == (camera == 'unknown')
+    ratio = float(far.metric / near.metric)
+    assert ratio == pytest.approx(3.0 if camera == 'canonical' else 1.0)

@@ -165,8 +165,3 @@ def test_says_what_does_not_fit(weights, change, words):
     change(changed)
     with pytest.raises(ConfigError, match=f'model.pth: no checkpoint of PanopticDepth.*{words}'):
         network_from_published(changed, 'model.pth')
-
-
-def test_backbone_weights_alone_are_refused():
-    with pytest.raises(ConfigError, match='resnet.pth: network published starts from a whole'):
-        create_network('published', backbone_weights='resnet.pth')

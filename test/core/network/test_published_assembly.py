@@ -170,8 +170,9 @@ def test_area_of_stuff_is_what_things_leave_and_thing_classes_are_dropped():
     regions[0, CLASS_ID['sky'], 0] = 0.7  # 4 pixels of 16
     regions[0, CLASS_ID['car'], 1] = 0.8
     masks[0, 0, 0, :2] = 0.9  # takes two of the sky
+    is_thing = torch.tensor([c.is_thing for c in CITYSCAPES])
     for least, kept in ((0.126, {'road'}), (0.125, {'road', 'sky'})):
-        large = large_enough_stuff(regions, masks, torch.tensor(least))[0, :, 0, 0]
+        large = large_enough_stuff(regions, masks, is_thing, torch.tensor(least))[0, :, 0, 0]
         assert {CITYSCAPES[i].name for i in large.nonzero()[:, 0]} == kept
 
 

@@ -17,7 +17,7 @@ from panoptic_depth_core.labels import CLASS_ID, THING_CLASSES  # noqa: E402
 from panoptic_depth_core.structures import GroundTruth, Sample  # noqa: E402
 from panoptic_depth_core.training.losses import LossSettings, panoptic_depth_loss  # noqa: E402
 from panoptic_depth_core.training.region_kernels import training_regions  # noqa: E402
-from panoptic_depth_core.training.targets import collate  # noqa: E402
+from panoptic_depth_core.training.targets import TargetSettings, collate  # noqa: E402
 from panoptic_depth_core.training.thing_kernels import sample_kernels  # noqa: E402
 
 CAR, ROAD, POLE = (CLASS_ID[name] for name in ('car', 'road', 'pole'))
@@ -38,6 +38,15 @@ def test_every_pixel_weighs_the_same(kernels_per_thing):
     assert losses['fallback_depth'] == losses['depth_scale'] == 0, 'the network has neither'
 
 
+def test_the_published_error_of_pixels_can_be_had():
+    settings = SETTINGS.model_copy(update={'depth_error': 'published'})
+    losses = _losses(published_output(1, 128, 256), [one_car()], settings)
+    share = 80 * 100 / (128 * 256)
+    wanted = 5 * (share * log(2) ** 2 - (share * log(2)) ** 2) + (share * 0.5 ** 2) ** 0.5
+    assert losses['depth'].item() == pytest.approx(wanted, rel=1e-5)
+    assert losses['instance_depth'].item() == pytest.approx(log(2), rel=1e-5), 'as before'
+
+
 def test_only_cells_inside_of_a_thing_answer_for_its_depth():
     car = one_car((64, 32, 80, 40))
     depth = np.where(car.truth.panoptic == 1000 * CAR + 1, car.truth.depth, np.float32(np.nan))
@@ -53,6 +62,24 @@ def test_only_cells_inside_of_a_thing_answer_for_its_depth():
         assert touched[0] in ([[4, 8]], [[4, 9]]), 'the two cells that it covers'
 
 
+def test_the_cell_of_a_centre_answers_for_its_thing_alone():
+    """Of a car behind a person, the middle of what is seen is on the person."""
+    panoptic = np.full((128, 256), 1000 * ROAD, np.int32)
+    panoptic[40:88, 64:128] = 1000 * CAR + 1
+    panoptic[8:88, 88:104] = 1000 * CLASS_ID['person'] + 1
+    batch = collate([one_car(panoptic=panoptic)])
+    car = batch.thing_channel[0].tolist().index(THING_CLASSES.index(CAR))
+    row, column = (batch.thing_middle[0][car] / 8).long().tolist()
+    assert panoptic[row * 8 + 4, column * 8 + 4] == 1000 * CLASS_ID['person'] + 1
+    output = published_output(1, 128, 256)
+    output.centers[0].data[0, :, row, column] = 9.0
+    chosen = sample_kernels(output, batch, 0, 3, TargetSettings(finest_px=1e4))
+    owners = chosen.thing[chosen.cell == row * 32 + column].tolist()
+    assert owners == [car]
+    best = chosen.weight[chosen.cell == row * 32 + column]
+    assert best == chosen.weight[chosen.thing == car].max(), 'it is where the score is best'
+
+
 def test_crowds_and_void_teach_nothing_about_centers(sample):
     output = published_output(1, 64, 128)
     gradient, = torch.autograd.grad(_losses(output, [sample])['center'], output.centers[0])
@@ -63,7 +90,7 @@ def test_crowds_and_void_teach_nothing_about_centers(sample):
 
 
 def test_the_crowd_of_a_class_is_not_a_thing(sample):
-    assert CLASS_ID['person'] not in collate([sample]).thing_class[0]
+    assert THING_CLASSES.index(CLASS_ID['person']) not in collate([sample]).thing_channel[0]
 
 
 @pytest.mark.parametrize('truth', [

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
 torch = pytest.importorskip('torch', reason='training needs the extra [train]')
@@ -48,6 +51,22 @@ def test_gaps_that_are_named_are_left(checkpoint):
         load_initial_weights(network, path, [*gaps, 'mask_embedding'])
 
 
+def test_rows_of_other_classes_are_no_fit(checkpoint, tmp_path):
+    """Cityscapes and SemanticKITTI have as many things and classes, in another order."""
+    source, path = checkpoint
+    network = create_network('fast', {**SMALL, 'class_table': 'semkitti'})
+    with pytest.raises(ConfigError, match='of other classes: .*class_kernels.*initial_gaps'):
+        load_initial_weights(network, path)
+    before = network.position_head[2].weight.clone()
+    load_initial_weights(network, path, ['position_head.2', 'class_kernels',
+                                         'class_depth_kernels'])
+    assert torch.equal(network.position_head[2].weight, before)
+    assert torch.equal(network.mask_embedding.weight, source.mask_embedding.weight)
+    torch.save({'recipe': {'network_settings': {'class_table': 'semkitti'}},
+                'network': network.state_dict()}, tmp_path / 'own.pt')
+    load_initial_weights(network, tmp_path / 'own.pt')
+
+
 def test_missing_and_unknown_weights_are_named(checkpoint):
     _, path = checkpoint
     stored = torch.load(path, weights_only=True)
@@ -69,5 +88,28 @@ def test_a_published_checkpoint(tmp_path):
     assert torch.equal(network.backbone.stem.conv1.weight, torch.as_tensor(theirs).flip(1))
     with pytest.raises(ConfigError, match='missing: depth_kernel_head.*initial_gaps'):
         load_initial_weights(network, path)
+    network.settings = network.settings.model_copy(update={'class_table': 'semkitti'})
+    with pytest.raises(ConfigError, match='of other classes: center.weight, center.bias, region'):
+        load_initial_weights(network, path, depth)
     with pytest.raises(ConfigError, match='not a checkpoint of this program'):
         load_initial_weights(create_network('fast', SMALL), path)
+
+
+def test_the_shipped_model_is_a_start():
+    pytest.importorskip('onnx', reason='needs the extra [export]')
+    from panoptic_depth_core.model_directory import ModelDirectory
+    from panoptic_depth_core.network.onnx_weights import load_network
+    network = create_network('fast')
+    load_initial_weights(network, Path('default'))
+    shipped = load_network(ModelDirectory.default()).network.state_dict()
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, shipped[name]), name
+    with pytest.raises(ConfigError, match='another network'):
+        load_initial_weights(create_network('fast', SMALL), ModelDirectory.default().path)
+
+
+def test_a_model_directory_needs_onnx(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'panoptic_depth_core.network.onnx_weights', None)
+    monkeypatch.setitem(sys.modules, 'onnx', None)
+    with pytest.raises(ConfigError, match=r"is needed; run: pip install 'panoptic-depth\[export"):
+        load_initial_weights(create_network('fast', SMALL), Path('default'))

@@ -34,7 +34,7 @@ def _targets(sample):
     batch = collate([sample], PUBLISHED_TARGETS)
     output = published_output(1, *batch.thing.shape[1:])
     return published_targets(batch, 0, [c.shape[-2:] for c in output.centers],
-                             output.mask_embedding.shape[-2:])
+                             output.mask_embedding.shape[-2:], len(CITYSCAPES))
 
 
 def _cells(target):

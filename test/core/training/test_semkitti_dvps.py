@@ -103,14 +103,3 @@ def test_wrong_roots_splits_and_focal_lengths(tmp_path):
     write_semkitti_dvps(tmp_path, focal='unknown')
     with pytest.raises(ConfigError, match=r'depth_unknown\.png: the name does not end on'):
         SemKittiDvps(tmp_path)[0]
-
-
-def test_a_recipe_can_not_learn_its_classes_as_those_of_cityscapes(tmp_path):
-    pytest.importorskip('torch', reason='training needs the extra [train]')
-    from panoptic_depth_core.training.samples import MixedSamples
-    from panoptic_depth_core.training.settings import DataSettings, TrainSettings
-    write_semkitti_dvps(tmp_path)
-    settings = TrainSettings(data=(DataSettings(
-        name='semkitti_dvps', root=str(tmp_path), split='val'),))
-    with pytest.raises(ConfigError, match='semkitti_dvps: its classes are car, bicycle'):
-        MixedSamples(settings, 0, 1)

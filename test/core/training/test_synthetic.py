@@ -15,6 +15,7 @@ from panoptic_depth_core.config import parse_settings
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, LABEL_DIVISOR, SKY
 from panoptic_depth_core.structures import Intrinsics, Sample
+from panoptic_depth_core.training.datasets import open_dataset
 from panoptic_depth_core.training.datasets.scenery.meshes import box, quads
 from panoptic_depth_core.training.datasets.scenery.objects import Look
 from panoptic_depth_core.training.datasets.scenery.optics import Lens, Light
@@ -240,3 +241,23 @@ def test_unknown_setting() -> None:
     """Settings are checked like all others."""
     with pytest.raises(ConfigError, match=r"scenes: unknown key 'focal'; known keys: .*densities"):
         parse_settings(SyntheticSettings, {'focal': 3}, 'scenes')
+
+
+def test_one_place_is_seen_by_cameras_of_any_focal_length():
+    wide, narrow = (open_dataset('synthetic', '2', f'focal_{f}')[1] for f in (400, 1600))
+    for sample, focal in ((wide, 400), (narrow, 1600)):
+        camera = sample.frame.intrinsics
+        assert (camera.fx, camera.fy, camera.width, camera.height) == (focal, focal, 1024, 512)
+    # What the long lens sees is the middle of what the short one does, four times as large.
+    camera = wide.frame.intrinsics
+    v, u = np.mgrid[-40:41:8, -40:41:8]
+    rows, columns = (np.round(c + x).astype(int) for c, x in ((camera.cy, v), (camera.cx, u)))
+    small = wide.truth.depth[rows, columns]
+    rows, columns = (np.round(c + 4 * x).astype(int) for c, x in ((camera.cy, v), (camera.cx, u)))
+    large = narrow.truth.depth[rows, columns]
+    known = np.isfinite(small) & np.isfinite(large)
+    assert known.sum() > 40
+    assert np.median(np.abs(small[known] / large[known] - 1)) < 0.02
+    for split in ('focal_0', 'focal_', 'other'):
+        with pytest.raises(ConfigError, match='focal_300 for a camera of 300 px'):
+            open_dataset('synthetic', '2', split)

@@ -12,7 +12,6 @@ from miniature import make_sample  # noqa: E402
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, VOID_CLASS  # noqa: E402
 from panoptic_depth_core.network import create_network  # noqa: E402
 from panoptic_depth_core.structures import GroundTruth, Sample  # noqa: E402
-from panoptic_depth_core.training import targets  # noqa: E402
 from panoptic_depth_core.training.losses import (  # noqa: E402
     LossSettings,
     panoptic_depth_loss,
@@ -40,7 +39,7 @@ def network():
 
 def test_things_are_numbered_and_crowds_are_not(sample):
     batch = collate([sample])
-    assert batch.thing_class[0].tolist() == [CAR, CAR]
+    assert batch.thing_channel[0].tolist() == [CHANNEL(CAR)] * 2
     assert sorted(batch.thing_box[0].tolist()) == [[0, 21, 32, 32], [64, 21, 96, 32]]
     assert batch.thing.unique().tolist() == [0, 1, 2]
     assert batch.semantic[0, 60, 0] == PERSON, 'the class of a crowd is known'
@@ -77,15 +76,16 @@ def test_center_is_the_middle_of_the_visible_pixels(sample):
     assert (weight[heat == 1] == 1).all()
 
 
-def test_the_middle_of_a_thing_is_found_once_for_all_levels(sample, monkeypatch):
-    calls = []
-    middle = targets._middle
-    monkeypatch.setattr(targets, '_middle', lambda *a: calls.append(a) or middle(*a))
+def test_every_image_and_level_has_its_own_centres(sample):
     everywhere = TargetSettings(finest_px=19.0)
-    heats = center_targets(collate([sample]), [torch.Size([8, 16]), torch.Size([4, 8])],
-                           everywhere)
-    assert len(calls) == 2
-    assert [int((heat == 1).sum()) for heat, _ in heats] == [2, 2]
+    batch = collate([make_sample(panoptic=None, instance_classes=()), sample, sample])
+    assert torch.allclose(batch.thing_middle[1], torch.tensor([[26.5, 16.0], [26.5, 80.0]]))
+    sizes = [torch.Size([8, 16]), torch.Size([4, 8])]
+    for (heat, weight), size in zip(center_targets(batch, sizes, everywhere), sizes, strict=True):
+        assert heat.shape[-2:] == size and (weight[heat == 1] == 1).all()
+        assert [int((image == 1).sum()) for image in heat] == [0, 2, 2]
+        assert torch.equal(heat[1], heat[2])
+        assert not weight[0].any(), 'nothing is known there'
 
 
 @pytest.mark.parametrize(('settings', 'ranges'), [

@@ -35,7 +35,7 @@ def test_a_resumed_run_equals_an_unbroken_one(recipe, tmp_path, monkeypatch, acc
     recipe['accumulate'] = accumulate
     _run(recipe, tmp_path / 'whole')
     from panoptic_depth_core.training import trainer
-    step = trainer._step
+    step = trainer.train_step
     # In the middle of an iteration, after some of its numbers were drawn.
     parts = iter([*[False] * 4 * accumulate, *[True] * 99])
     loss = trainer.panoptic_depth_loss
@@ -50,10 +50,10 @@ def test_a_resumed_run_equals_an_unbroken_one(recipe, tmp_path, monkeypatch, acc
         monkeypatch.setattr(trainer, 'panoptic_depth_loss', breaking_loss)
         return step(settings, fabric, state, *rest)
 
-    monkeypatch.setattr(trainer, '_step', breaking)
+    monkeypatch.setattr(trainer, 'train_step', breaking)
     with pytest.raises(KeyboardInterrupt):
         _run(recipe, tmp_path / 'broken')
-    monkeypatch.setattr(trainer, '_step', step)
+    monkeypatch.setattr(trainer, 'train_step', step)
     monkeypatch.setattr(trainer, 'panoptic_depth_loss', loss)
     assert read_checkpoint(tmp_path / 'broken' / 'last.pt')['iteration'] == 4, 'kept at the stop'
     _run(recipe, tmp_path / 'broken', resume=True)
@@ -74,9 +74,7 @@ def test_the_loss_falls(recipe, tmp_path):
     assert rows[-1]['total'] < 0.7 * rows[0]['total']
 
 
-def test_time_ends_a_run_and_drives_its_schedule(recipe, tmp_path):
-    path = _run(recipe, tmp_path, iterations=100_000, minutes=0.02)
-    assert 0 < read_checkpoint(path)['iteration'] < 100_000
+def test_time_drives_the_schedule(recipe):
     settings = parse_settings(TrainSettings, {**recipe, 'warmup': 1}, 'test')
     rates = [learning_rate(settings, 10, p) for p in (0.0, 0.5, 1.0)]
     assert rates == pytest.approx([1e-3, 5.05e-4, 1e-5])
@@ -139,7 +137,7 @@ def test_cache_keeps_what_was_rendered(tmp_path):
         assert again.frame.intrinsics == original.frame.intrinsics
         known = np.isfinite(original.truth.depth)
         assert np.array_equal(np.isfinite(again.truth.depth), known)
-        assert np.abs(again.truth.depth[known] - original.truth.depth[known]).max() <= 1 / 256
+        np.testing.assert_allclose(again.truth.depth[known], original.truth.depth[known], 2.6e-4)
 
 
 def test_rules_of_the_assembly_are_checked_before_the_run(recipe, tmp_path):

@@ -14,7 +14,7 @@ pytest.importorskip('lightning', reason='training needs the extra [train]')
 from panoptic_depth_core.config import parse_settings  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.network import create_network  # noqa: E402
-from panoptic_depth_core.network.resnet import ResNet50Backbone  # noqa: E402
+from panoptic_depth_core.network.resnet import ResNet50Backbone, ResNetSettings  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
 from panoptic_depth_core.training.optimization import (  # noqa: E402
     average,
@@ -87,7 +87,8 @@ def test_frozen_batch_norm_keeps_its_statistics():
 
 
 def test_batch_norm_is_learned_and_averaged(recipe):
-    kinds = {norm: ResNet50Backbone(norm=norm) for norm in ('frozen', 'batch')}
+    kinds = {norm: ResNet50Backbone(ResNetSettings(backbone_norm=norm))
+             for norm in ('frozen', 'batch')}
     names = {norm: {n for n in kind.state_dict() if not n.endswith('num_batches_tracked')}
              for norm, kind in kinds.items()}
     assert names['frozen'] == names['batch']
@@ -103,7 +104,7 @@ def test_batch_norm_is_learned_and_averaged(recipe):
 
 @pytest.mark.parametrize('norm', ['frozen', 'batch'])
 def test_either_norm_is_merged_when_deployed(norm):
-    backbone = ResNet50Backbone(norm=norm).eval()
+    backbone = ResNet50Backbone(ResNetSettings(backbone_norm=norm)).eval()
     for name, value in backbone.state_dict().items():
         if name.endswith(('running_mean', 'running_var')):
             value.uniform_(0.5, 1.5)

@@ -25,7 +25,7 @@ MODEL = {'height': 64, 'width': 128}
 
 @pytest.fixture
 def validated(recipe):
-    recipe['validation'] = {'data': 'miniature', 'root': '-', 'every': 2, 'limit': 2,
+    recipe['validation'] = {'data': [{'name': 'miniature', 'root': '-', 'limit': 2}], 'every': 2,
                             'model': MODEL}
     return recipe
 
@@ -77,8 +77,8 @@ def test_the_best_is_kept_also_over_a_resume(validated, tmp_path, monkeypatch):
     def validator(*_args):
         def measure():
             score = next(scores)
-            return Validation({} if math.isnan(score) else {'pq': score, 'delta1': math.nan},
-                              None)
+            return Validation({} if math.isnan(score) else {
+                'a': {'pq': score, 'delta1': math.nan}}, None)
         measure.every = 2
         return measure
 
@@ -92,9 +92,31 @@ def test_the_best_is_kept_also_over_a_resume(validated, tmp_path, monkeypatch):
 
 
 def test_wrong_validation_data_is_found_at_the_start(validated, tmp_path):
-    validated['validation']['data'] = 'minature'
+    validated['validation']['data'][0]['name'] = 'minature'
     with pytest.raises(ConfigError, match="unknown name 'minature'"):
         _run(validated, tmp_path)
+
+
+def test_data_sets_count_the_same_and_missing_labels_do_not_count():
+    found = Validation({'real': {'pq': 0.2, 'delta1': math.nan, 'miou': math.nan},
+                        'made': {'pq': 0.6, 'delta1': 0.5, 'miou': math.nan}}, None)
+    assert found.figures == {'pq': pytest.approx(0.4), 'delta1': 0.5,
+                             'miou': pytest.approx(math.nan, nan_ok=True)}
+    assert found.score == pytest.approx(0.9)
+
+
+def test_each_data_set_has_its_figures(validated, tmp_path):
+    validated['validation']['data'] *= 2
+    with pytest.raises(ConfigError, match='miniature:val is there twice'):
+        _run(validated, tmp_path, iterations=2)
+    validated['validation']['data'] = [
+        {'name': 'miniature', 'root': '-', 'split': split, 'limit': 1} for split in 'ab']
+    _run(validated, tmp_path, iterations=2)
+    row = json.loads((tmp_path / 'train.jsonl').read_text().splitlines()[-1])
+    by_data = row['by_data']
+    assert list(by_data) == ['miniature:a', 'miniature:b']
+    assert row['validation']['abs_rel'] == pytest.approx(
+        sum(found['abs_rel'] for found in by_data.values()) / 2, abs=2e-4)
 
 
 def test_tensorboard_has_scalars_and_pictures(validated, tmp_path):
@@ -103,7 +125,7 @@ def test_tensorboard_has_scalars_and_pictures(validated, tmp_path):
     events = reader.EventAccumulator(str(tmp_path / 'tensorboard'))
     events.Reload()
     assert {'loss/total', 'loss/depth', 'learning_rate', 'images_per_s',
-            'validation/pq'} <= set(events.Tags()['scalars'])
+            'validation/pq', 'miniature:val/abs_rel'} <= set(events.Tags()['scalars'])
     assert [e.step for e in events.Scalars('loss/total')] == [1, 2]
     picture = events.Images('validation')[0]
     assert (picture.height, picture.width) == (64, 128)

@@ -1,0 +1,120 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Heads that know the camera, on any backbone: what ``fast`` and ``accurate`` have in common."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from .base import NetworkSettings, PanopticNetwork
+from .camera import RAY_CHANNELS, camera_rays, metric_factor
+from .dynamic_kernels import DEPTH_SHAPE, NetworkOutput, locate_kernels
+from .fpn import FeaturePyramid, conv_block
+
+_STRIDES = (8, 16, 32, 64)
+
+
+class CameraAwareSettings(NetworkSettings):
+    """Sizes of the heads; the defaults are those of ``fast``."""
+
+    pyramid_width: int = Field(96, description='channels of the feature pyramid')
+    head_width: int = Field(64, description='channels of the heads')
+    encoder_width: int = Field(80, description='channels of the stride-4 encoder')
+    mask_channels: int = Field(64, description='channels of the mask embedding')
+    depth_channels: int = Field(16, description='channels of the depth embedding')
+    camera: Literal['canonical', 'rays', 'unknown'] = Field(
+        'canonical', description='canonical: viewing rays in, canonical metres out; rays: metres '
+        'out; unknown: metres without any camera, for comparison')
+
+
+class CameraAwareNetwork(PanopticNetwork):
+    """
+    Image and camera in, kernels and embeddings out.
+
+    :param backbone: (B, 3, H, W) to features at strides 4, 8, 16 and 32.
+    :param channels: of these features.
+    """
+
+    settings: CameraAwareSettings
+    class_parameters = ('position_head.2', 'class_kernels', 'class_depth_kernels')
+
+    def __init__(self, settings: CameraAwareSettings, backbone: nn.Module,
+                 channels: tuple[int, ...]) -> None:
+        super().__init__()
+        s = settings
+        self.settings = s
+        self.backbone = backbone
+        self.pyramid = FeaturePyramid(channels, s.pyramid_width)
+        classes = len(self.classes)
+        depth_numbers = DEPTH_SHAPE + s.depth_channels
+        self.position_head = _head(s.pyramid_width, s.head_width,
+                                   len(self.thing_classes) + classes)
+        rays_in = s.pyramid_width + RAY_CHANNELS
+        self.kernel_head = _head(rays_in, s.head_width, s.mask_channels + 3)
+        self.depth_head = _head(rays_in, s.head_width, depth_numbers)
+        self.encoder = nn.Sequential(
+            conv_block(rays_in, s.encoder_width), conv_block(s.encoder_width, s.encoder_width))
+        self.mask_embedding = nn.Conv2d(s.encoder_width, s.mask_channels, 1)
+        self.depth_embedding = nn.Conv2d(s.encoder_width, s.depth_channels, 1)
+        self.class_kernels = nn.Parameter(0.1 * torch.randn(classes, s.mask_channels + 1))
+        self.class_depth_kernels = nn.Parameter(0.1 * torch.randn(classes, depth_numbers))
+        self.fallback = nn.Linear(s.pyramid_width, depth_numbers)
+        self._initialise()
+
+    def forward(self, image: Tensor, intrinsics: Tensor) -> NetworkOutput:
+        """Run the network; see PanopticNetwork."""
+        finest, levels, context = self.pyramid(self.backbone(self.normalised(image)))
+        positions = [self.position_head(level) for level in levels]
+        located = [self._with_rays(level, intrinsics, stride)
+                   for level, stride in zip(levels, _STRIDES, strict=True)]
+        things = len(self.thing_classes)
+        encoded = self.encoder(self._with_rays(finest, intrinsics, 4))
+        return NetworkOutput(
+            centers=[p[:, :things] for p in positions],
+            regions=[p[:, things:] for p in positions],
+            kernels=[locate_kernels(self.kernel_head(level), stride)
+                     for level, stride in zip(located, _STRIDES, strict=True)],
+            depth_kernels=[self.depth_head(level) for level in located],
+            mask_embedding=self.mask_embedding(encoded),
+            depth_embedding=self.depth_embedding(encoded),
+            class_kernels=self.class_kernels,
+            class_depth_kernels=self.class_depth_kernels,
+            fallback_depth_kernel=self.fallback(context),
+            metric=self._metric(intrinsics),
+            thing_classes=self.thing_classes)
+
+    def _with_rays(self, features: Tensor, intrinsics: Tensor, stride: int) -> Tensor:
+        height, width = features.shape[-2:]
+        rays = camera_rays(intrinsics, height, width, stride, self.settings.canonical_focal_px)
+        if self.settings.camera == 'unknown':
+            rays = torch.zeros_like(rays)
+        return torch.cat([features, rays.to(features.dtype)], dim=1)
+
+    def _metric(self, intrinsics: Tensor) -> Tensor:
+        if self.settings.camera == 'canonical':
+            return metric_factor(intrinsics, self.settings.canonical_focal_px)
+        return torch.ones_like(intrinsics[:, 1])
+
+    def _initialise(self) -> None:
+        positions, depths = self.position_head[-1], self.depth_head[-1]
+        assert isinstance(positions, nn.Conv2d) and isinstance(depths, nn.Conv2d)
+        assert positions.bias is not None and depths.bias is not None
+        with torch.no_grad():
+            # Rare positives: start from a probability of about 1 % (focal loss, Lin et al. 2017).
+            positions.weight.normal_(std=0.01)
+            positions.bias.fill_(-4.6)
+            # 12 m, a spread of a factor 3 up and down, and 20 % of uncertainty.
+            start = torch.tensor([2.5, 0.6, -1.6])
+            # A class's kernel is the sum of the learned and the pooled one: one of them starts.
+            self.class_depth_kernels[:, :DEPTH_SHAPE] = 0.0
+            depths.bias[:DEPTH_SHAPE] = start
+            self.fallback.bias[:DEPTH_SHAPE] = start
+
+
+def _head(channels_in: int, width: int, channels_out: int) -> nn.Sequential:
+    return nn.Sequential(conv_block(channels_in, width), conv_block(width, width),
+                         nn.Conv2d(width, channels_out, 3, padding=1))

@@ -1,0 +1,69 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Every network with a class table of other sizes and another order than that of Cityscapes."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip('torch', reason='the network needs the extra [train]')
+
+from panoptic_depth_core.contract import COLUMN  # noqa: E402
+from panoptic_depth_core.errors import ConfigError  # noqa: E402
+from panoptic_depth_core.labels import CLASS_TABLES, ClassInfo  # noqa: E402
+from panoptic_depth_core.network import NETWORKS, create_network  # noqa: E402
+from panoptic_depth_core.network.assembly import assemble  # noqa: E402
+from panoptic_depth_core.network.base import PanopticNetwork  # noqa: E402
+from panoptic_depth_core.network.description import ModelDescription, describe  # noqa: E402
+from panoptic_depth_core.network.things import find_peaks  # noqa: E402
+
+IS_THING = (False, True, False, True, True)
+FEW = tuple(ClassInfo(i, f'class {i}', (i, i, i), is_thing)
+            for i, is_thing in enumerate(IS_THING))
+THINGS = (1, 3, 4)
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request, monkeypatch) -> PanopticNetwork:
+    monkeypatch.setitem(CLASS_TABLES, 'few', FEW)
+    torch.manual_seed(0)
+    return create_network(request.param, {'class_table': 'few'}).eval()
+
+
+@torch.inference_mode()
+def test_things_and_regions_are_those_of_its_table(network):
+    image = torch.randint(0, 255, (1, 64, 64, 3), dtype=torch.uint8)
+    output = network(image, torch.tensor([[60.0, 60.0, 32.0, 32.0]]))
+    assert {centers.shape[1] for centers in output.centers} == {len(THINGS)}
+    assert {regions.shape[1] for regions in output.regions} == {len(FEW)}
+    assert output.thing_classes == THINGS
+    assert output.is_thing().tolist() == list(IS_THING)
+    for channel, class_id in enumerate(THINGS):
+        centers = [torch.full_like(level, -9.0) for level in output.centers]
+        centers[0][0, channel, 4, 4] = 9.0
+        things = find_peaks(output._replace(centers=centers), network.assembly)
+        assert things.class_id[0, 0] == class_id
+    table = assemble(output, torch.zeros(4), network.assembly)[2][0]
+    regions = table[table[:, COLUMN['is_thing']] == 0]
+    assert regions[:, COLUMN['class_id']].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_parameters_that_hold_classes_are_named(network):
+    name = next(n for n, kind in NETWORKS.items() if kind is type(network))
+    other = create_network(name).state_dict()
+    sized = {n for n, value in network.state_dict().items() if value.shape != other[n].shape}
+    named = {n for n in other for part in network.class_parameters if n.startswith(f'{part}.')
+             or n == part}
+    assert sized == named and sized
+
+
+def test_the_model_says_which_classes_it_has(network):
+    info = describe(network, 'few', network.assembly, ModelDescription())
+    assert info.network_settings['class_table'] == 'few'
+    assert [(c.name, c.color, c.is_thing) for c in info.classes] == [
+        (c.name, c.color, c.is_thing) for c in FEW]
+
+
+def test_an_unknown_table_is_refused():
+    with pytest.raises(ConfigError, match="class_table is 'coco': .*known: cityscapes, semkitti"):
+        create_network('fast', {'class_table': 'coco'})
