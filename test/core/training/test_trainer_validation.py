@@ -47,8 +47,11 @@ def test_figures_come_from_the_pipeline(validated, tmp_path):
     found = _validations(tmp_path)
     assert list(found) == [2, 4, 5], 'and at the end'
     for figures in found.values():
-        assert figures['abs_rel'] > 0 and 0 <= figures['pq'] <= 1
-        assert figures['score'] == pytest.approx(figures['pq'] + figures['delta1'], abs=2e-4)
+        assert 0 <= figures['pq'] <= 1
+        # Weights that have learned next to nothing may call all of it sky: without a depth.
+        assert figures['score'] == pytest.approx(
+            figures['pq'] + (figures['delta1'] or 0.0), abs=2e-4)
+    assert any(figures['abs_rel'] and figures['abs_rel'] > 0 for figures in found.values())
     best = max(found, key=lambda iteration: found[iteration]['score'])
     assert path.name == 'best.pt' and read_checkpoint(path)['iteration'] == best
     assert [row[:2] for row in seen] == [(i, pytest.approx(i / 5)) for i in range(1, 6)]
