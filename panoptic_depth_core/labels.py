@@ -114,6 +114,11 @@ CLASS_TABLES: dict[str, tuple[ClassInfo, ...]] = {'cityscapes': CITYSCAPES, 'sem
 """Name -> table of classes that a network can learn."""
 
 
+def table_name(classes: Sequence[ClassInfo]) -> str | None:
+    """Name of a table in CLASS_TABLES; None where it is not there."""
+    return next((name for name, table in CLASS_TABLES.items() if table == classes), None)
+
+
 def class_of(panoptic: NDArray[np.generic], divisor: int = LABEL_DIVISOR) -> NDArray[np.uint8]:
     """
     Semantic image of a panoptic one.

@@ -22,16 +22,13 @@ import torch
 from ..errors import ConfigError
 from ..evaluation.machine import machine, versions
 from .launch import create_fabric
-from .loading import Draws, batches
+from .loading import PREFETCHED, Draws, batches
 from .settings import TrainSettings
 from .targets import Batch
 from .trainer import class_weights, start_state, train_step
 
 _KEPT = 8
 """Batches of the step alone; their crop sizes and numbers of things differ."""
-
-_PREFETCHED = 4
-"""Parts that each worker loads in advance, as in loading.batches."""
 
 _SPANS = 3
 _ENDLESS = 1 << 40
@@ -117,12 +114,12 @@ def training_benchmark(settings: TrainSettings, workers: Sequence[int],
     step_s = math.nan
     for number in workers:
         loader = _Loader(settings, number)
-        count = max(iterations, _SPANS * _PREFETCHED * number)
+        count = max(iterations, _SPANS * PREFETCHED * number)
         parts_per_s = loader.parts_per_s(count * settings.accumulate)
         if not loaders:
             step_s = step.alone_s([next(loader) for _ in range(_KEPT)], iterations)
         # What was loaded in advance in the meantime has to be used up first.
-        step.run(loader, _PREFETCHED * number)
+        step.run(loader, PREFETCHED * number)
         loader.waited_s = 0.0
         run_s = sum(step.run(loader, count))
         loaders.append(LoaderTiming(
@@ -149,7 +146,7 @@ class _Loader(Iterator[Batch]):
 
     def parts_per_s(self, parts: int) -> float:
         """Median over spans in which every worker has its turn, once all of them are there."""
-        span = _PREFETCHED * max(self._workers, 1)
+        span = PREFETCHED * max(self._workers, 1)
         self._pass(span)
         return float(np.median([span / self._pass(span) for _ in range(-(-parts // span))]))
 

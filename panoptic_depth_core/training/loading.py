@@ -15,6 +15,9 @@ from .samples import MixedSamples
 from .settings import TrainSettings
 from .targets import Batch, collate
 
+PREFETCHED = 4
+"""Parts that each worker loads in advance."""
+
 
 class Draws(Sampler[list[int]]):
     """
@@ -53,7 +56,7 @@ def batches(settings: TrainSettings, draws: Draws) -> Iterator[Batch]:
             collate, settings=settings.loss.used_targets(), classes=samples.classes),
         # A fork would copy locks of OpenCV's and OpenMP's threads, and hang.
         multiprocessing_context='spawn' if settings.workers else None,
-        prefetch_factor=4 if settings.workers else None,
+        prefetch_factor=PREFETCHED if settings.workers else None,
         pin_memory=torch.cuda.is_available()))
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..errors import ConfigError
 from ..io.atomic import make_folder, write_atomic
-from ..labels import CLASS_TABLES
+from ..labels import table_name
 from ..network import create_network
 from .datasets import Dataset, open_dataset
 from .datasets.cache import CachedDataset
@@ -222,8 +222,7 @@ def _stored_first(samples: Dataset) -> Sequence[int]:
 
 
 def _packed_set(source: _Source, numbers: Sequence[int]) -> PackedSet:
-    table = next((name for name, classes in CLASS_TABLES.items()
-                  if classes == source.samples.classes), None)
+    table = table_name(source.samples.classes)
     if table is None:
         raise ConfigError(f'pack: the classes of {source.label} are not in labels.CLASS_TABLES; '
                           'add them there')

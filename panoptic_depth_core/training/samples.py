@@ -10,7 +10,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from ..errors import ConfigError
-from ..labels import CLASS_TABLES
+from ..labels import CLASS_TABLES, table_name
 from ..network import settings_of
 from ..structures import Sample
 from .datasets import Dataset as SampleSet
@@ -91,7 +91,7 @@ def _open(data: DataSettings, class_table: str) -> SampleSet:
     """:param class_table: name of the one that the network learns."""
     opened = open_dataset(data.name, expand(data.root), data.split)
     if opened.classes != CLASS_TABLES[class_table]:
-        own = next((name for name, table in CLASS_TABLES.items() if table == opened.classes), None)
+        own = table_name(opened.classes)
         are = 'not in labels.CLASS_TABLES; add it there' if own is None else (
             f'{own}; set network_settings: {{class_table: {own}}}, or leave it out of '
             'the recipe')
