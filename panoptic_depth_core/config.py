@@ -8,11 +8,19 @@ ROS parameters, command line options and tables in the documentation are derived
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from .contract import THRESHOLDS
 from .errors import ConfigError
@@ -51,8 +59,8 @@ class DepthSettings(Settings):
     max_m: float = Field(120.0, gt=0, description='farther is far_value')
     far_value: Literal['inf', 'nan'] = Field('inf', description='mark of depths beyond max_m')
     sky_is_far: bool = Field(True, description='sky is far_value; otherwise NaN')
-    scale: float = Field(1.0, gt=0, description='factor on every depth, for a camera whose '
-                         'scale was measured')
+    scale: float = Field(1.0, gt=0, allow_inf_nan=False, description='factor on every depth, '
+                         'for a camera whose scale was measured')
 
 
 class DistanceSettings(Settings):
@@ -67,6 +75,36 @@ class DistanceSettings(Settings):
     include_stuff: bool = Field(False, description='also give stuff regions a distance')
 
 
+class TrackingSettings(Settings):
+    """
+    When an instance of one frame is the same thing as one of the frames before.
+
+    The similarity of two is the mean of three cues, each 0..1, by their weights; see
+    inference/tracking.py.
+    """
+
+    enabled: bool = Field(False, description='give instances ids that last over frames')
+    max_gap_s: float = Field(1.0, gt=0, allow_inf_nan=False, description='a thing that is not '
+                             'seen for longer gets a new id')
+    mask_weight: float = Field(1.0, ge=0, allow_inf_nan=False, description='weight of the overlap '
+                               'of masks')
+    position_weight: float = Field(1.0, ge=0, allow_inf_nan=False, description='weight of how '
+                                   'near positions are, in their spread and the motion to expect')
+    box_weight: float = Field(1.0, ge=0, allow_inf_nan=False, description='weight of the overlap '
+                              'of boxes, made twice as wide and high')
+    motion_mps: float = Field(10.0, ge=0, allow_inf_nan=False, description='speed at which things '
+                              'commonly move past the camera, one standard deviation')
+    min_similarity: float = Field(0.1, gt=0, le=1, description='less similar instances are not '
+                                  'the same thing')
+
+    @model_validator(mode='after')
+    def _has_a_cue(self) -> TrackingSettings:
+        if self.mask_weight + self.position_weight + self.box_weight == 0:
+            raise ValueError('all weights are 0; give mask_weight, position_weight or box_weight '
+                             'a value above 0')
+        return self
+
+
 class InferenceSettings(Settings):
     """Everything between a frame and its result."""
 
@@ -74,11 +112,70 @@ class InferenceSettings(Settings):
                                               'image, padded; crop: fills the network input, '
                                               'what is cut off has no result')
     thresholds: Thresholds = Thresholds()
-    min_instance_pixels: int = Field(20, ge=0, description='smaller instances become void')
+    min_instance_pixels: int = Field(20, ge=0, description='instances of fewer pixels of the '
+                                     'output become void')
+    max_instances: int = Field(255, ge=1, le=255, description='most instances in one image; '
+                               'those of least score become void')
     label_divisor: int = Field(LABEL_DIVISOR, ge=2, le=3000, description='panoptic id = class id '
                                '* divisor + instance id')
+    output_size: Literal['input', 'network'] = Field('input', description='input: results have '
+                                                     'the size of the image; network: that of '
+                                                     'the maps of the graph, which is faster')
     depth: DepthSettings = DepthSettings()
     distance: DistanceSettings = DistanceSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+
+class StreamSettings(Settings):
+    """How frames that come in by themselves are queued and watched over."""
+
+    queue_policy: Literal['latest', 'fifo'] = Field('latest', description='latest: the newest '
+                                                    'frame wins; fifo: up to 10 frames wait')
+    max_input_age_ms: float = Field(0.0, ge=0, description='frames that are older when their turn '
+                                    'comes are dropped; 0: none is')
+    max_rate_hz: float = Field(0.0, ge=0, description='most frames per second that are worked on; '
+                               '0: as many as there are')
+    watchdog_timeout_s: float = Field(10.0, gt=0, description='an inference that takes longer is '
+                                      'given up, and the runtime is loaded anew')
+
+    @property
+    def capacity(self) -> int:
+        """Frames that may wait."""
+        return 1 if self.queue_policy == 'latest' else 10
+
+
+class CameraInfoSettings(Settings):
+    """Where the camera of an image is taken from."""
+
+    policy: Literal['require', 'fallback', 'ignore'] = Field(
+        'require', description='require: images without a camera_info are skipped; fallback: '
+        'they get fallback_k; ignore: all get fallback_k')
+    fallback_k: tuple[float, ...] = Field(
+        (), description='K of the camera as in CameraInfo, 9 numbers row by row, in px of the '
+        'image; empty: a field of view of 70 degrees is assumed, and distances are relative')
+    max_age_s: float = Field(0.0, ge=0, description='a camera_info whose stamp is farther from '
+                             'that of the image counts as missing; 0: any will do')
+
+    @field_validator('fallback_k')
+    @classmethod
+    def _is_k(cls, k: tuple[float, ...]) -> tuple[float, ...]:
+        if k and not (len(k) == 9 and all(map(math.isfinite, k)) and k[0] > 0 and k[4] > 0):
+            raise ValueError('give 9 finite numbers, row by row: fx 0 cx 0 fy cy 0 0 1, with '
+                             'fx and fy > 0, or none')
+        return k
+
+
+class DiagnosticsSettings(Settings):
+    """When the diagnostics warn."""
+
+    period_s: float = Field(1.0, ge=0.1, le=3600, description='between two reports, as for '
+                            '~/output/status')
+    input_timeout_s: float = Field(2.0, gt=0, description='without an image for so long, the '
+                                   'state is STALLED')
+    max_latency_ms: float = Field(0.0, ge=0, description='warn when the 95th percentile from '
+                                  'stamp to sending is above; 0: never')
+    min_output_rate_hz: float = Field(0.0, ge=0, description='warn when fewer results per second '
+                                      'are sent; 0: never')
 
 
 def parse_settings(kind: type[Model], values: dict[str, Any], source: str) -> Model:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from enum import IntFlag
+from enum import IntEnum, IntFlag
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,6 +146,15 @@ class DistanceFlag(IntFlag):
     NOT_TRANSFORMED = 8
 
 
+class ScaleSource(IntEnum):
+    """Where the metres come from; the values of msg/InstanceDistanceArray.msg."""
+
+    RELATIVE = 0
+    METRIC_MODEL = 1
+    CAMERA_HEIGHT = 2
+    EXTERNAL = 3
+
+
 def _nan3() -> NDArray[np.float32]:
     return np.full(3, np.nan, np.float32)
 
@@ -155,7 +164,7 @@ class InstanceDistance:
     """
     Where one segment is, in the camera's optical frame; NaN where not known, never 0.
 
-    :param roi: x, y, width, height in px of the input image.
+    :param roi: x, y, width, height in px of the panoptic image.
     :param distance_m: Euclidean distance from the optical centre to the median 3-D point.
     :param distance_stddev_m: spread of the distance: of the pixels and of the network together.
     :param distance_near_m: a low percentile (5) of the distances of its points.
@@ -186,13 +195,14 @@ class InstanceDistance:
 @dataclass(frozen=True)
 class PanopticDepth:
     """
-    The result for one frame, at the size of its image.
+    The result for one frame, at the size of its image or, if asked for, of the network's maps.
 
     :param panoptic: (H, W) uint16 class_id * label_divisor + instance_id, labels.VOID_ID = void.
     :param depth: (H, W) float32 metres along Z; NaN unknown, +Inf sky or beyond range, -Inf too
         near (REP-117, REP-118).
     :param segments: every segment that has pixels.
     :param distances: one per thing instance (and stuff, if asked for), nearest first, NaN last.
+    :param intrinsics: camera of these pixels.
     :param step_ms: milliseconds by step of the pipeline.
     """
 

@@ -26,17 +26,18 @@ SOURCES = sorted(path for folder in ('panoptic_depth_core', 'panoptic_depth_ros'
 MOST_LINES = 350
 
 LAYERS = {
-    'contract': 0, 'errors': 0, 'labels': 0, 'structures': 0, 'config': 0,
+    'contract': 0, 'errors': 0, 'labels': 0, 'structures': 0, 'status': 0, 'config': 0,
     'model_info': 1, 'model_directory': 1,
     'inference': 2, 'io': 2,
     'inference.pipeline': 3, 'evaluation': 3, 'network': 3,
-    'training': 4,
+    'training': 4, 'streaming': 4,
     'export': 5,
     'cli': 6,
 }
 """Part of the core -> layer; a module may import from its own layer and from lower ones."""
 
-APART = [{'inference', 'io'}, {'inference.pipeline', 'network'}, {'evaluation', 'network'}]
+APART = [{'inference', 'io'}, {'inference.pipeline', 'network'}, {'evaluation', 'network'},
+         {'streaming', 'training'}, {'streaming', 'evaluation'}]
 """Parts of one layer that do not know each other."""
 
 TORCH_PARTS = {'network', 'training', 'export'}

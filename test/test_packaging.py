@@ -18,9 +18,12 @@ import numpy as np
 import pytest
 import yaml
 from panoptic_depth_core.config import InferenceSettings, Settings, load_settings
+from panoptic_depth_core.io.output_messages import OUTPUTS
+from panoptic_depth_ros.settings import settings_from
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-CONFIGS = sorted((REPOSITORY / 'config').rglob('*.yaml'))
+PARAMETER_FILES = sorted((REPOSITORY / 'config/ros').glob('*.yaml'))
+CONFIGS = sorted({*(REPOSITORY / 'config').rglob('*.yaml')} - {*PARAMETER_FILES})
 DOCUMENTS = sorted([*REPOSITORY.glob('*.md'), *(REPOSITORY / 'doc').rglob('*.md')])
 MESSAGES = sorted((REPOSITORY / 'msg').glob('*.msg'))
 
@@ -48,6 +51,31 @@ def settings_class(path: Path) -> type[Settings]:
 def test_configurations_load(path: Path) -> None:
     """Every YAML in config/ has known keys and allowed values."""
     load_settings(settings_class(path), path)
+
+
+@pytest.mark.parametrize('path', PARAMETER_FILES, ids=lambda path: path.name)
+def test_parameter_files_load(path: Path) -> None:
+    """Every ROS parameter file holds known parameters, at their defaults."""
+    values = yaml.safe_load(path.read_text(encoding='utf-8'))['/**']['ros__parameters']
+    assert settings_from(values) == settings_from({})
+
+
+def test_rviz_shows_topics_of_the_node() -> None:
+    """Displays listen to what is published, with a quality of service that fits."""
+    path = REPOSITORY / 'config/rviz/panoptic_depth.rviz'
+    displays = yaml.safe_load(path.read_text(encoding='utf-8'))['Visualization Manager'][
+        'Displays']
+    shown = {display['Topic']['Value'] for display in displays if 'Topic' in display}
+    assert shown == {f'/panoptic_depth/{OUTPUTS[name].name}'
+                     for name in ('points', 'markers', 'overlay', 'depth_color')}
+
+
+def test_cyclonedds_asks_for_what_the_launch_file_checks() -> None:
+    """Cyclone DDS does not start where the kernel refuses what it asks for at least."""
+    size = ElementTree.fromstring(text_of('config/cyclonedds.xml')).find(
+        './/{https://cdds.io/config}SocketReceiveBufferSize')
+    assert size.get('min') == '4MB'
+    assert 'RECEIVE_BUFFER_BYTES = 4 << 20' in text_of('launch/panoptic_depth.launch.py')
 
 
 def test_versions_agree() -> None:

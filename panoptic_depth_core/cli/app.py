@@ -26,6 +26,7 @@ from .console import log_to_console
 from .convert import convert
 from .demo import demo
 from .evaluate import evaluate
+from .evaluate_tracking import evaluate_tracking
 from .pack import pack
 from .predict import predict
 from .train import export, train
@@ -43,7 +44,8 @@ _log = logging.getLogger('panoptic_depth_core')
 app = typer.Typer(
     name=NAME, add_completion=False, pretty_exceptions_enable=False,
     help='Panoptic labels, metric depth and a distance per instance from one camera image.')
-for _command in (predict, demo, evaluate, benchmark, train, pack, export, calibrate, convert):
+for _command in (predict, demo, evaluate, evaluate_tracking, benchmark, train, pack, export,
+                 calibrate, convert):
     app.command()(_command)
 
 

@@ -29,6 +29,9 @@ from rich.text import Text
 
 from ..structures import DistanceFlag, InstanceDistance
 
+_WIDEST = 1000
+"""More columns than any table has."""
+
 _errors = Console(stderr=True, soft_wrap=True, emoji=False)
 
 
@@ -122,6 +125,13 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> T
     for row in rows:
         made.add_row(*map(escape, row))
     return made
+
+
+def print_whole(show: Console, made: Table) -> None:
+    """Print a table without cutting figures off; a narrow terminal wraps the lines."""
+    wanted = show.measure(made, options=show.options.update(max_width=_WIDEST)).maximum
+    show.width = max(show.width, wanted)
+    show.print(made)
 
 
 def number(value: float, digits: int = 2, unit: str = '') -> str:

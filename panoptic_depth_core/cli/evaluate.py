@@ -13,17 +13,13 @@ import typer
 
 from ..errors import ConfigError
 from . import options
-from .console import frame_progress, out, table, warn
+from .console import frame_progress, out, print_whole, table, warn
 
 if TYPE_CHECKING:
     from ..evaluation.evaluate import EvaluationResult
     from ..evaluation.parallel import Predictor
     from ..evaluation.settings import EvaluationSettings
     from ..labels import ClassInfo
-
-
-_WIDEST = 1000
-"""More columns than any table has."""
 
 
 def evaluate(
@@ -149,11 +145,7 @@ def show_result(result: EvaluationResult) -> None:
 
     show = out()
     for part in tables(result):
-        made = table(part.title, part.header, part.rows)
-        # A figure that is cut off is of no use; a narrow terminal wraps the lines.
-        wanted = show.measure(made, options=show.options.update(max_width=_WIDEST)).maximum
-        show.width = max(show.width, wanted)
-        show.print(made)
+        print_whole(show, table(part.title, part.header, part.rows))
     for line in conventions(result):
         show.print(line, highlight=False, markup=False)
 

@@ -18,6 +18,7 @@ from .console import frame_progress, instance_table, number, out, table, warn
 from .interruption import stop_on_signal
 
 if TYPE_CHECKING:
+    from ..config import TrackingSettings
     from ..inference.pipeline import Pipeline
     from ..io.frame_source import FrameSource
     from ..io.results import ResultWriter
@@ -71,6 +72,8 @@ def predict(
         )] = 'panoptic,depth,instances,overlay',
         bag: Annotated[bool, typer.Option(
             '--bag/--no-bag', help='Also write a bag with the topics of the ROS node.')] = False,
+        track: Annotated[bool, typer.Option(
+            '--track', help='Give instances a track_id that lasts over frames.')] = False,
         config: options.Settings = None,
         limit: Annotated[int | None, typer.Option(
             '--limit', min=1, help='Stop after this many frames.')] = None,
@@ -84,7 +87,7 @@ def predict(
     wanted = (*options.parse_list(formats), *(['bag'] if bag else []))
     summary = predict_source(
         source, out_dir, model=model, backend=backend, threads=threads, formats=wanted,
-        config=config, limit=limit, overwrite=overwrite,
+        track=track, config=config, limit=limit, overwrite=overwrite,
         fx=fx, fov_deg=fov, intrinsics_file=camera, image_topic=image_topic,
         camera_info_topic=camera_info_topic)
     if summary.exit_code:
@@ -93,17 +96,20 @@ def predict(
 
 def predict_source(
         source: str, out_dir: Path, *, model: Path | None, backend: str, threads: int | None,
-        formats: tuple[str, ...], config: Path | None = None, limit: int | None = None,
-        overwrite: bool = False, on_result: Callable[[Frame, PanopticDepth], None] | None = None,
+        formats: tuple[str, ...], track: bool = False, config: Path | None = None,
+        limit: int | None = None, overwrite: bool = False,
+        on_result: Callable[[Frame, PanopticDepth], None] | None = None,
         **of_source: Any) -> Summary:
     """
     Run a source through a model, write the results and say what became of it.
 
+    :param track: also where the settings do not ask for it.
     :param on_result: also called with every new result.
     :param of_source: what io.sources.open_source takes.
     :raises ConfigError: for whatever the user can put right, also when no frame was usable.
     """
     from ..config import InferenceSettings, load_settings
+    from ..errors import ConfigError
     from ..inference.pipeline import Pipeline
     from ..io.bags import BagSource
     from ..io.results import ResultOptions, ResultWriter
@@ -111,6 +117,12 @@ def predict_source(
     from .run_folder import prepare_run_folder
 
     settings = load_settings(InferenceSettings, config) if config else InferenceSettings()
+    if track:
+        settings = settings.model_copy(update={
+            'tracking': settings.tracking.model_copy(update={'enabled': True})})
+    if settings.tracking.enabled and 'instances' not in formats:
+        raise ConfigError(f'formats are {", ".join(formats)}; with tracking add instances, from '
+                          'which a run that goes on takes the ids that were given before')
     summary = Summary()
 
     def is_done(name: str) -> bool:
@@ -130,13 +142,27 @@ def predict_source(
         if isinstance(frames, BagSource):
             result_options = replace(result_options, image_topic=frames.image_topic)
         with ResultWriter(out_dir, formats, result_options) as writer:
-            _run(frames, pipeline, writer, summary, limit, on_result)
+            predict_frame: Callable[[Frame], PanopticDepth] = pipeline
+            if settings.tracking.enabled:
+                predict_frame = _tracked(pipeline, settings.tracking, out_dir)
+            _run(frames, predict_frame, writer, summary, limit, on_result)
     _report(summary, out_dir)
     return summary
 
 
-def _run(frames: FrameSource, pipeline: Pipeline, writer: ResultWriter, summary: Summary,
-         limit: int | None, on_result: Callable[[Frame, PanopticDepth], None] | None) -> None:
+def _tracked(pipeline: Pipeline, settings: TrackingSettings,
+             out_dir: Path) -> Callable[[Frame], PanopticDepth]:
+    """Follow instances over frames, with ids that no frame before this run has."""
+    from ..inference.tracking import Tracker
+    from ..io.instance_lines import greatest_track_id
+
+    tracker = Tracker(settings, first_id=greatest_track_id(out_dir) + 1)
+    return lambda frame: tracker.update(pipeline(frame))
+
+
+def _run(frames: FrameSource, predict_frame: Callable[[Frame], PanopticDepth],
+         writer: ResultWriter, summary: Summary, limit: int | None,
+         on_result: Callable[[Frame, PanopticDepth], None] | None) -> None:
     """
     Take frames one by one until there are no more, or the user stops.
 
@@ -158,7 +184,7 @@ def _run(frames: FrameSource, pipeline: Pipeline, writer: ResultWriter, summary:
                 warned = True
                 warn(DEFAULT_CAMERA_WARNING)
             try:
-                result = pipeline(frame)
+                result = predict_frame(frame)
             except BackendError as error:
                 failures += 1
                 if not summary.done or failures >= FAILURES_IN_A_ROW:

@@ -55,17 +55,25 @@ class Pipeline:
                  backend: str | Backend = 'auto', settings: InferenceSettings | None = None,
                  **options: Any) -> None:
         self.model = open_model(model)
-        self.settings = settings or InferenceSettings()
         self._info = self.model.info
         self._classes = self._info.class_infos()
-        check_label_space(len(self._classes), self.settings.label_divisor)
-        self._thresholds = merged_thresholds(
-            self._info.thresholds, self.settings.thresholds).as_vector()
-        self._sky_ids = [c.class_id * self.settings.label_divisor
-                         for c in self._classes if c.name == 'sky']
         self._focal_warned = False
+        self.configure(settings or InferenceSettings())
         self.backend = (create_backend(backend, self.model, **options)
                         if isinstance(backend, str) else backend)
+
+    def configure(self, settings: InferenceSettings) -> None:
+        """
+        Take other settings from the next frame on; the runtime stays as it is.
+
+        :raises ConfigError: when they do not fit the model; the former ones are kept.
+        """
+        check_label_space(len(self._classes), settings.label_divisor)
+        self.settings = settings
+        self._thresholds = merged_thresholds(
+            self._info.thresholds, settings.thresholds).as_vector()
+        self._sky_ids = [c.class_id * settings.label_divisor
+                         for c in self._classes if c.name == 'sky']
 
     def __call__(self, frame: Frame) -> PanopticDepth:
         """
@@ -80,6 +88,8 @@ class Pipeline:
                                       info.padding_rgb)
             camera = geometry.network_intrinsics(frame.intrinsics)
             grid = geometry.grid(info.output_stride)
+            map_camera = grid.intrinsics(frame.intrinsics)
+            at_input = settings.output_size == 'input'
         self._check_focal(camera)
 
         with _timed(step_ms, 'graph'):
@@ -90,23 +100,26 @@ class Pipeline:
                 grid.crop(output.segment_index), output.segments, self._classes,
                 label_divisor=settings.label_divisor,
                 min_instance_pixels=settings.min_instance_pixels,
-                pixel_counts=grid.pixel_counts,
+                max_instances=settings.max_instances,
+                pixel_counts=grid.pixel_counts if at_input else None,
                 log_depth_temperature=info.log_depth_temperature)
 
         with _timed(step_ms, 'distances'):
             sky = np.isin(panoptic, self._sky_ids)
             depth = mark_depth(grid.crop(output.depth), sky, settings.depth)
             distances = measure_distances(
-                panoptic, depth, segments, grid.intrinsics(frame.intrinsics),
+                panoptic, depth, segments, map_camera,
                 [c.name for c in self._classes], settings.distance)
-            distances = tuple(replace(d, roi=grid.image_roi(d.roi)) for d in distances)
+            depth = far_as_set(depth, settings.depth)
 
-        with _timed(step_ms, 'restore'):
-            full_depth = grid.restore_depth(far_as_set(depth, settings.depth), panoptic)
-            full_panoptic = grid.restore_labels(panoptic, VOID_ID)
+        if at_input:
+            with _timed(step_ms, 'restore'):
+                distances = tuple(replace(d, roi=grid.image_roi(d.roi)) for d in distances)
+                depth = grid.restore_depth(depth, panoptic)
+                panoptic = grid.restore_labels(panoptic, VOID_ID)
 
         return PanopticDepth(
-            full_panoptic, full_depth, segments, distances, frame.intrinsics,
+            panoptic, depth, segments, distances, frame.intrinsics if at_input else map_camera,
             settings.label_divisor, frame.stamp_ns, frame.frame_id, frame.name, info.model_id,
             step_ms)
 

@@ -30,7 +30,7 @@ def check_label_space(class_count: int, label_divisor: int) -> None:
 
 def assemble_segments(
         index: NDArray[np.uint8], table: NDArray[np.float32], classes: Sequence[ClassInfo], *,
-        label_divisor: int, min_instance_pixels: int,
+        label_divisor: int, min_instance_pixels: int, max_instances: int = NO_SEGMENT,
         pixel_counts: NDArray[np.float64] | None = None, log_depth_temperature: float = 1.0,
         ) -> tuple[NDArray[np.uint16], tuple[Segment, ...]]:
     """
@@ -38,7 +38,7 @@ def assemble_segments(
 
     Instances are numbered 1.. within their class by falling score. Void become: pixels of rows
     that are not valid, instances of fewer than min_instance_pixels, and the instances of least
-    score of a class that has label_divisor or more of them.
+    score beyond max_instances, or of a class that has label_divisor or more of them.
 
     :param index: (h, w) uint8 rows of the table, NO_SEGMENT void.
     :param table: (R, len(contract.SEGMENT_COLUMNS)) float32.
@@ -61,9 +61,10 @@ def assemble_segments(
         instance = 0
         if values[COLUMN['is_thing']] > 0.5:
             instance = next_instance[class_id]
-            if count < min_instance_pixels or instance >= label_divisor:
+            if count < min_instance_pixels or instance >= label_divisor or not max_instances:
                 continue
             next_instance[class_id] += 1
+            max_instances -= 1
         panoptic_id = class_id * label_divisor + instance
         ids[row] = panoptic_id
         known = segments.get(panoptic_id)

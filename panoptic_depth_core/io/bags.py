@@ -6,17 +6,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, ClassVar, NamedTuple
 
 from ..errors import ConfigError
 from ..structures import Frame
 from .bag_storage import BagReader, Message, Topic
-from .camera import CameraOptions, camera_info_problem, intrinsics_from_camera_info
+from .camera import (
+    CameraOptions,
+    camera_info_problem,
+    intrinsics_from_camera_info,
+    is_rectified,
+)
 from .frame_source import FrameSource, Skip
-from .image_encodings import ENCODINGS, decode_compressed, decode_image
+from .image_encodings import ENCODINGS
+from .message_reading import pixels_of, stamp_of
 from .message_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, typestore
 
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
@@ -35,24 +38,6 @@ def deserialize(message: Message) -> Any:
     except Exception as error:
         raise ConfigError(f'{message.topic}: a message is damaged '
                           f'({type(error).__name__})') from None
-
-
-def stamp_of(message: Any) -> int:
-    """Stamp of a header in nanoseconds."""
-    stamp = message.header.stamp
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
-
-
-def pixels_of(message: Any) -> NDArray[np.uint8]:
-    """
-    RGB of an Image or CompressedImage.
-
-    :raises ConfigError: see decode_image and decode_compressed.
-    """
-    if hasattr(message, 'format'):
-        return decode_compressed(message.format, message.data)
-    return decode_image(message.encoding, message.width, message.height, message.step,
-                        message.is_bigendian, message.data)
 
 
 def _is_picture(bag: BagReader, topic: Topic) -> bool:
@@ -124,6 +109,47 @@ def choose_camera_info_topic(bag: BagReader, image_topic: str, wanted: str | Non
     return names[0] if len(names) == 1 else None
 
 
+class BagImages(NamedTuple):
+    """
+    What a replay needs to know of a bag.
+
+    :param camera_info_topic: None where there is none.
+    :param frame_id: of the first readable image; may be empty.
+    :param has_tf: whether transforms are recorded.
+    """
+
+    image_topic: str
+    camera_info_topic: str | None
+    is_compressed: bool
+    frame_id: str
+    has_tf: bool
+
+
+def describe_images(path: Path | str, image_topic: str | None = None,
+                    camera_info_topic: str | None = None) -> BagImages:
+    """
+    Find the images of a bag and what belongs to them.
+
+    :param image_topic, camera_info_topic: None: found by themselves.
+    :raises ConfigError: no bag, nothing readable in it, or the topics are not clear.
+    """
+    bag = BagReader(Path(path))
+    try:
+        topic = choose_image_topic(bag, image_topic)
+        info_topic = choose_camera_info_topic(bag, topic.name, camera_info_topic)
+        frame_id = ''
+        for message in bag.messages((topic.name,)):
+            try:
+                frame_id = deserialize(message).header.frame_id
+            except ConfigError:
+                continue
+            break
+        return BagImages(topic.name, info_topic, topic.type == COMPRESSED_IMAGE, frame_id,
+                         bool({'/tf', '/tf_static'} & set(bag.topics)))
+    finally:
+        bag.close()
+
+
 class BagSource(FrameSource):
     """
     Images of one topic of a bag, each with the CameraInfo of its stamp, else the latest one.
@@ -150,8 +176,7 @@ class BagSource(FrameSource):
             raise
         self.image_topic = topic.name
         self.len_hint = topic.count
-        base = topic.name.removesuffix(_COMPRESSED).rpartition('/')[2]
-        self._rectified = 'rect' in base.split('_')
+        self._rectified = is_rectified(topic.name)
         self._info: Any = None
 
     def __iter__(self) -> Iterator[Frame]:

@@ -106,6 +106,12 @@ class CameraOptions:
         return Intrinsics.from_fov(DEFAULT_FOV_DEG, width, height), 'default'
 
 
+def is_rectified(topic: str) -> bool:
+    """Whether the name of an image topic says so, as of /camera/image_rect_color."""
+    base = topic.removesuffix('/compressed').rpartition('/')[2]
+    return 'rect' in base.split('_')
+
+
 def camera_info_problem(info: Any) -> str | None:
     """
     Why a sensor_msgs/CameraInfo cannot be used, None where it can.

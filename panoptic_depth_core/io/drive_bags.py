@@ -13,13 +13,13 @@ import numpy as np
 from ..errors import ConfigError
 from ..labels import CITYSCAPES, LABEL_DIVISOR, VOID_ID
 from ..structures import Frame, GroundTruth, Sample
-from . import messages
 from .bag_storage import BagReader
 from .bag_writing import BagWriter, Outgoing
-from .bags import deserialize, pixels_of, stamp_of
+from .bags import deserialize
 from .camera import intrinsics_from_camera_info
-from .image_encodings import decode_map
+from .message_reading import pixels_of, stamp_of, values_of
 from .message_types import CAMERA_INFO, IMAGE
+from .messages import ROSBAGS_MESSAGES as make
 
 IMAGE_TOPIC = '/camera/image_raw'
 CAMERA_INFO_TOPIC = '/camera/camera_info'
@@ -30,19 +30,19 @@ TOPICS = (IMAGE_TOPIC, CAMERA_INFO_TOPIC, PANOPTIC_TOPIC, DEPTH_TOPIC)
 
 def _outgoing(sample: Sample) -> list[Outgoing]:
     frame, truth = sample.frame, sample.truth
-    head = messages.header(frame.stamp_ns, frame.frame_id)
+    head = make.header(frame.stamp_ns, frame.frame_id)
     out = [
-        Outgoing(IMAGE_TOPIC, IMAGE, messages.image(head, frame.image, 'rgb8')),
-        Outgoing(CAMERA_INFO_TOPIC, CAMERA_INFO, messages.camera_info(head, frame.intrinsics)),
+        Outgoing(IMAGE_TOPIC, IMAGE, make.image(head, frame.image, 'rgb8')),
+        Outgoing(CAMERA_INFO_TOPIC, CAMERA_INFO, make.camera_info(head, frame.intrinsics)),
     ]
     if truth.panoptic is not None:
         if truth.panoptic.min() < 0 or truth.panoptic.max() > VOID_ID:
             raise ConfigError(f'frame {frame.name!r}: panoptic ids do not fit uint16; '
                               f'give 0..{VOID_ID}')
         out.append(Outgoing(PANOPTIC_TOPIC, IMAGE,
-                            messages.image(head, truth.panoptic.astype(np.uint16), '16UC1')))
+                            make.image(head, truth.panoptic.astype(np.uint16), '16UC1')))
     if truth.depth is not None:
-        out.append(Outgoing(DEPTH_TOPIC, IMAGE, messages.image(head, truth.depth, '32FC1')))
+        out.append(Outgoing(DEPTH_TOPIC, IMAGE, make.image(head, truth.depth, '32FC1')))
     return out
 
 
@@ -70,11 +70,6 @@ def write_drive_bag(samples: Iterable[Sample], path: Path | str, storage: str = 
     return count
 
 
-def _map(message: Any) -> Any:
-    return decode_map(message.encoding, message.width, message.height, message.step,
-                      message.is_bigendian, message.data)
-
-
 def _sample(group: dict[str, Any], index: int) -> Sample:
     for topic in (IMAGE_TOPIC, CAMERA_INFO_TOPIC):
         if topic not in group:
@@ -85,8 +80,11 @@ def _sample(group: dict[str, Any], index: int) -> Sample:
     camera, _ = intrinsics_from_camera_info(info, pixels.shape[1], pixels.shape[0])
     frame = Frame(pixels, camera, stamp_of(image), image.header.frame_id, f'{index:06d}',
                   'camera_info')
-    panoptic = _map(group[PANOPTIC_TOPIC]).astype(np.int32) if PANOPTIC_TOPIC in group else None
-    depth = _map(group[DEPTH_TOPIC]) if DEPTH_TOPIC in group else None
+    panoptic = depth = None
+    if PANOPTIC_TOPIC in group:
+        panoptic = values_of(group[PANOPTIC_TOPIC]).astype(np.int32)
+    if DEPTH_TOPIC in group:
+        depth = values_of(group[DEPTH_TOPIC])
     distances: dict[int, float] = {}
     if panoptic is not None and depth is not None:
         for number in np.unique(panoptic):

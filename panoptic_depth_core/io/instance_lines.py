@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -72,6 +73,17 @@ def frame_record(frame: Frame, result: PanopticDepth) -> dict[str, Any]:
         'model_id': result.model_id,
         'instances': [instance_record(instance) for instance in result.distances],
     }
+
+
+def greatest_track_id(out: Path) -> int:
+    """
+    Track id after which a run that goes on counts, -1 where there is none.
+
+    :param out: the results' folder, whose file an InstanceSink has opened.
+    """
+    with (out / FILE_NAME).open('rb') as file:
+        return max((instance['track_id'] for line in file
+                    for instance in json.loads(line)['instances']), default=-1)
 
 
 class InstanceSink:

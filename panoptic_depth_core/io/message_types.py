@@ -29,8 +29,14 @@ COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 INSTANCE_DISTANCE = f'{PACKAGE}/msg/InstanceDistance'
 INSTANCE_DISTANCE_ARRAY = f'{PACKAGE}/msg/InstanceDistanceArray'
+INFERENCE_STATUS = f'{PACKAGE}/msg/InferenceStatus'
 DETECTION_3D_ARRAY = 'vision_msgs/msg/Detection3DArray'
 LABEL_INFO = 'vision_msgs/msg/LabelInfo'
+POINT_CLOUD = 'sensor_msgs/msg/PointCloud2'
+POINT_FIELD = 'sensor_msgs/msg/PointField'
+MARKER = 'visualization_msgs/msg/Marker'
+MARKER_ARRAY = 'visualization_msgs/msg/MarkerArray'
+DIAGNOSTIC_ARRAY = 'diagnostic_msgs/msg/DiagnosticArray'
 
 VISION_MSGS = {
     'ObjectHypothesis': 'string class_id\nfloat64 score\n',

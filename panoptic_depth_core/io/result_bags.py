@@ -7,32 +7,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
-from ..labels import CITYSCAPES, ClassInfo, class_of
+from ..labels import CITYSCAPES, ClassInfo
 from ..structures import Frame, PanopticDepth
-from . import messages
 from .bag_writing import BagWriter, Outgoing
-from .message_types import (
-    CAMERA_INFO,
-    DETECTION_3D_ARRAY,
-    IMAGE,
-    INSTANCE_DISTANCE_ARRAY,
-    LABEL_INFO,
-)
-from .visualization import depth_color, overlay
+from .message_types import CAMERA_INFO, IMAGE, LABEL_INFO
+from .messages import ROSBAGS_MESSAGES as make
+from .output_messages import OUTPUTS, FrameMessages
 
-OUTPUT = '/panoptic_depth/output'
-DEBUG = '/panoptic_depth/debug'
+NODE = '/panoptic_depth'
 DEFAULT_IMAGE_TOPIC = '/camera/image_raw'
 LABEL_INFO_PERIOD_NS = 5_000_000_000
 PART_BYTES = 128 << 20
 
-
-def _bgr(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), np.uint8)
+RESULTS = ('panoptic', 'semantic', 'depth', 'camera_info', 'instances', 'detections_3d')
+FOR_PEOPLE = ('overlay', 'depth_color', 'markers')
 
 
 class ResultBagWriter(BagWriter):
@@ -40,7 +28,7 @@ class ResultBagWriter(BagWriter):
     One bag of input images and results; every message has the stamp of its image.
 
     :param path: folder of the bag.
-    :param debug: also the overlay and the coloured depth.
+    :param debug: also what is for people: overlay, coloured depth and markers.
     :param image_topic: where the input image goes; its camera_info goes beside it.
     :param classes: what class ids mean.
     :param storage, overwrite, resume, part_bytes: see BagWriter.
@@ -62,32 +50,20 @@ class ResultBagWriter(BagWriter):
 
         :raises ConfigError: disk full ...; parts that are closed stay.
         """
-        head = messages.header(frame.stamp_ns, frame.frame_id)
-        info = messages.camera_info(head, frame.intrinsics)
-        semantic = class_of(result.panoptic, result.label_divisor)
-        depth = result.depth.astype(np.float32, copy=False)
+        messages = FrameMessages(make, frame, result, self._classes,
+                                 latency_ns=round(1e6 * sum(result.step_ms.values())))
+        head = messages.head
         out = [
-            Outgoing(self._image_topic, IMAGE, messages.image(head, frame.image, 'rgb8')),
-            Outgoing(self._image_topic.rpartition('/')[0] + '/camera_info', CAMERA_INFO, info),
-            Outgoing(f'{OUTPUT}/panoptic', IMAGE, messages.image(head, result.panoptic, '16UC1')),
-            Outgoing(f'{OUTPUT}/semantic', IMAGE, messages.image(head, semantic, 'mono8')),
-            Outgoing(f'{OUTPUT}/depth', IMAGE, messages.image(head, depth, '32FC1')),
-            Outgoing(f'{OUTPUT}/camera_info', CAMERA_INFO, info),
-            Outgoing(f'{OUTPUT}/instances', INSTANCE_DISTANCE_ARRAY,
-                     messages.instance_distance_array(head, result)),
-            Outgoing(f'{OUTPUT}/detections_3d', DETECTION_3D_ARRAY,
-                     messages.detection_3d_array(head, result)),
+            Outgoing(self._image_topic, IMAGE, make.image(head, frame.image, 'rgb8')),
+            Outgoing(self._image_topic.rpartition('/')[0] + '/camera_info', CAMERA_INFO,
+                     make.camera_info(head, frame.intrinsics)),
         ]
+        for name in RESULTS + (FOR_PEOPLE if self._debug else ()):
+            topic = OUTPUTS[name]
+            out.append(Outgoing(f'{NODE}/{topic.name}', topic.type, topic.make(messages)))
         if self._labels_due(frame.stamp_ns):
-            out.append(Outgoing(f'{OUTPUT}/label_info', LABEL_INFO,
-                                messages.label_info(head, self._classes), latched=True))
-        if self._debug:
-            picture = overlay(frame.image, result, self._classes)
-            out += [
-                Outgoing(f'{DEBUG}/overlay', IMAGE, messages.image(head, _bgr(picture), 'bgr8')),
-                Outgoing(f'{DEBUG}/depth_color', IMAGE,
-                         messages.image(head, _bgr(depth_color(depth)), 'bgr8')),
-            ]
+            out.append(Outgoing(f'{NODE}/output/label_info', LABEL_INFO,
+                                make.label_info(head, self._classes), latched=True))
         self.add(result.name or frame.name, frame.stamp_ns, out)
 
     def _labels_due(self, stamp_ns: int) -> bool:

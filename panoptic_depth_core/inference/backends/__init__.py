@@ -67,18 +67,39 @@ def create_backend(name: str, model: ModelDirectory, **options: Any) -> Backend:
     :raises ConfigError: for an unknown name or option, or a graph that breaks the contract.
     :raises BackendError: when the runtime is not installed or cannot load the graph.
     """
+    known = backend_options(name)
+    for option in options:
+        if option not in known:
+            raise ConfigError(f'backend {chosen_backend(name)}: option {option!r} is not known; '
+                              f'known: {", ".join(known)}')
+    return _factory(name)(model, **options)
+
+
+def chosen_backend(name: str) -> str:
+    """
+    Key of BACKENDS that a name means.
+
+    :raises ConfigError: for a name that is neither 'auto' nor known.
+    """
     chosen = AUTO if name == 'auto' else name
     if chosen not in BACKENDS:
         raise ConfigError(f'backend {name!r} is not known; choose auto, {", ".join(BACKENDS)}')
-    module, _, attribute = BACKENDS[chosen].partition(':')
-    factory = getattr(import_module(module, __package__), attribute)
-    known = [p.name for p in inspect.signature(factory).parameters.values()
-             if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    for option in options:
-        if option not in known:
-            raise ConfigError(f'backend {chosen}: option {option!r} is not known; '
-                              f'known: {", ".join(known)}')
-    return cast(Callable[..., Backend], factory)(model, **options)
+    return chosen
+
+
+def backend_options(name: str) -> list[str]:
+    """
+    Options that a backend takes.
+
+    :raises ConfigError: for an unknown name.
+    """
+    return [p.name for p in inspect.signature(_factory(name)).parameters.values()
+            if p.kind is inspect.Parameter.KEYWORD_ONLY]
+
+
+def _factory(name: str) -> Callable[..., Backend]:
+    module, _, attribute = BACKENDS[chosen_backend(name)].partition(':')
+    return cast(Callable[..., Backend], getattr(import_module(module, __package__), attribute))
 
 
 def check_threads(threads: int | None) -> None:

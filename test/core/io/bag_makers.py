@@ -11,8 +11,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from panoptic_depth_core.io import messages
 from panoptic_depth_core.io.message_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, typestore
+from panoptic_depth_core.io.messages import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.structures import Intrinsics
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
@@ -39,8 +39,8 @@ def pixels(index: int, height: int = 24, width: int = 40) -> np.ndarray:
 def image(index: int, topic: str = '/camera/image_raw', delay_ns: int = 0) -> Entry:
     """Return the image of second index + 1, recorded with a delay."""
     stamp = (index + 1) * SECOND_NS
-    head = messages.header(stamp, 'optical')
-    return Entry(topic, IMAGE, messages.image(head, pixels(index), 'rgb8'), stamp + delay_ns)
+    head = make.header(stamp, 'optical')
+    return Entry(topic, IMAGE, make.image(head, pixels(index), 'rgb8'), stamp + delay_ns)
 
 
 def compressed(index: int, topic: str = '/camera/image_raw/compressed',
@@ -48,7 +48,7 @@ def compressed(index: int, topic: str = '/camera/image_raw/compressed',
     """Return the same image as a PNG."""
     stamp = (index + 1) * SECOND_NS
     data = cv2.imencode('.png', pixels(index)[..., ::-1])[1].ravel()
-    message = typestore().types[COMPRESSED_IMAGE](messages.header(stamp, 'optical'),
+    message = typestore().types[COMPRESSED_IMAGE](make.header(stamp, 'optical'),
                                                   image_format, data)
     return Entry(topic, COMPRESSED_IMAGE, message, stamp)
 
@@ -57,7 +57,7 @@ def info(index: int, camera: Intrinsics = CAMERA, topic: str = '/camera/camera_i
          delay_ns: int = 0, **changes: Any) -> Entry:
     """Return the camera info of second index + 1; changes go into k."""
     stamp = (index + 1) * SECOND_NS
-    message = messages.camera_info(messages.header(stamp, 'optical'), camera)
+    message = make.camera_info(make.header(stamp, 'optical'), camera)
     for position, value in changes.items():
         message.k[int(position[1:])] = value
     return Entry(topic, CAMERA_INFO, message, stamp + delay_ns)
@@ -67,7 +67,7 @@ def map_image(index: int, topic: str, encoding: str, dtype: str) -> Entry:
     """Return an image of depth or ids."""
     stamp = (index + 1) * SECOND_NS
     values = np.full((24, 40), 3, dtype)
-    return Entry(topic, IMAGE, messages.image(messages.header(stamp, ''), values, encoding), stamp)
+    return Entry(topic, IMAGE, make.image(make.header(stamp, ''), values, encoding), stamp)
 
 
 def text(index: int, topic: str = '/chatter') -> Entry:

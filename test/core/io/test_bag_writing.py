@@ -17,7 +17,7 @@ from io_scenes import CAR_ID, PERSON_ID, SECOND_NS, make_frame, make_result, mak
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.io.bag_writing import STORAGES
 from panoptic_depth_core.io.drive_bags import read_drive_bag, write_drive_bag
-from panoptic_depth_core.io.image_encodings import decode_map
+from panoptic_depth_core.io.message_reading import values_of
 from panoptic_depth_core.io.result_bags import ResultBagWriter
 from panoptic_depth_core.io.sources import open_source
 from panoptic_depth_core.labels import CITYSCAPES, VOID_CLASS
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.parametrize('storage', sorted(STORAGES))
 
 OUTPUTS = ('panoptic', 'semantic', 'depth', 'camera_info', 'instances', 'detections_3d')
 TOPICS = {'/camera/image_raw', '/camera/camera_info', '/panoptic_depth/debug/overlay',
-          '/panoptic_depth/debug/depth_color',
+          '/panoptic_depth/debug/depth_color', '/panoptic_depth/debug/markers',
           *(f'/panoptic_depth/output/{name}' for name in OUTPUTS)}
 LABELS = '/panoptic_depth/output/label_info'
 
@@ -48,21 +48,16 @@ def _read(path: Path) -> list[tuple[str, int, object]]:
                 for c, time, data in reader.messages()]
 
 
-def _map(message: object) -> np.ndarray:
-    return decode_map(message.encoding, message.width, message.height, message.step,
-                      message.is_bigendian, message.data)
-
-
 def test_every_output_with_the_stamp_of_its_image(storage: str, tmp_path: Path) -> None:
     _write(tmp_path / 'bag', storage, range(7))
     messages = _read(tmp_path / 'bag')
     counts = Counter(topic for topic, _, _ in messages)
     # Seven seconds, and the class table at 0 s and 5 s.
     assert counts == {**dict.fromkeys(TOPICS, 7), LABELS: 2}
-    for _, time, message in messages:
-        stamp = message.header.stamp
-        assert stamp.sec * SECOND_NS + stamp.nanosec == time
-        assert message.header.frame_id == 'camera_optical'
+    for topic, time, message in messages:
+        header = message.markers[0].header if topic.endswith('markers') else message.header
+        assert header.stamp.sec * SECOND_NS + header.stamp.nanosec == time
+        assert header.frame_id == 'camera_optical'
     assert min(time for _, time, _ in messages) == make_frame(0).stamp_ns
 
 
@@ -73,11 +68,11 @@ def test_values(storage: str, tmp_path: Path) -> None:
     found = {topic.rpartition('/')[2]: message for topic, _, message in _read(tmp_path / 'bag')}
 
     assert found['panoptic'].encoding == '16UC1'
-    np.testing.assert_array_equal(_map(found['panoptic']), result.panoptic)
-    semantic = _map(found['semantic'])
+    np.testing.assert_array_equal(values_of(found['panoptic']), result.panoptic)
+    semantic = values_of(found['semantic'])
     assert semantic[0, 0] == VOID_CLASS and semantic[10, 6] == 13 and semantic[-1, -1] == 0
-    np.testing.assert_array_equal(_map(found['depth']), result.depth)
-    np.testing.assert_array_equal(_map(found['image_raw']), frame.image)
+    np.testing.assert_array_equal(values_of(found['depth']), result.depth)
+    np.testing.assert_array_equal(values_of(found['image_raw']), frame.image)
     info = found['camera_info']
     assert info.k.tolist() == [50.0, 0, 19.0, 0, 51.0, 11.0, 0, 0, 1]
     assert info.p.tolist() == [50.0, 0, 19.0, 0, 0, 51.0, 11.0, 0, 0, 0, 1, 0]

@@ -9,6 +9,7 @@ import array
 import cv2
 import numpy as np
 import pytest
+from encoded_images import BAYER, SMOOTH, pixel_rows, random_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from panoptic_depth_core.errors import ConfigError
@@ -21,46 +22,6 @@ from panoptic_depth_core.io.image_encodings import (
     encode_map,
 )
 
-BAYER = {'bayer_rggb8': 'rggb', 'bayer_bggr8': 'bggr', 'bayer_gbrg8': 'gbrg',
-         'bayer_grbg8': 'grbg'}
-SMOOTH = {*BAYER, 'yuv422', 'uyvy', 'yuv422_yuy2', 'yuyv', 'nv12', 'nv21'}
-"""Encodings that lose something, tried on one colour per image."""
-
-
-def _yuv(rgb: np.ndarray) -> tuple[int, int, int]:
-    """BT.601, studio range: Recommendation ITU-R BT.601-7, section 2.5."""
-    r, g, b = (float(v) / 255.0 for v in rgb)
-    y = 0.299 * r + 0.587 * g + 0.114 * b
-    return (round(16 + 219 * y), round(128 + 224 * (b - y) / 1.772),
-            round(128 + 224 * (r - y) / 1.402))
-
-
-def _pixel_rows(encoding: str, image: np.ndarray, big: bool) -> list[bytes]:
-    """Rows of bytes, pixel by pixel, by the words of the definition."""
-    def pixel(v: int, u: int) -> bytes:
-        r, g, b = (int(value) for value in image[v, u])
-        y, cb, cr = _yuv(image[v, u])
-        packed = {
-            'rgb8': (r, g, b), 'bgr8': (b, g, r), '8UC3': (b, g, r), 'rgba8': (r, g, b, 7),
-            'bgra8': (b, g, r, 7), '8UC4': (b, g, r, 7), 'mono8': (r,), '8UC1': (r,),
-            'mono16': (r, 99) if big else (99, r), '16UC1': (r, 99) if big else (99, r),
-            'yuv422': ((cb, cr)[u % 2], y), 'uyvy': ((cb, cr)[u % 2], y),
-            'yuv422_yuy2': (y, (cb, cr)[u % 2]), 'yuyv': (y, (cb, cr)[u % 2]),
-            'nv12': (y,), 'nv21': (y,),
-        }
-        if encoding in BAYER:
-            color = BAYER[encoding][2 * (v % 2) + u % 2]
-            return bytes([{'r': r, 'g': g, 'b': b}[color]])
-        return bytes(packed[encoding])
-
-    height, width = image.shape[:2]
-    rows = [b''.join(pixel(v, u) for u in range(width)) for v in range(height)]
-    if encoding in ('nv12', 'nv21'):
-        for v in range(0, height, 2):
-            chroma = [_yuv(image[v, u])[1:] for u in range(0, width, 2)]
-            rows.append(b''.join(bytes(c if encoding == 'nv12' else c[::-1]) for c in chroma))
-    return rows
-
 
 @st.composite
 def messages(draw: st.DrawFn) -> tuple[str, np.ndarray, int, bool, bytes, int]:
@@ -71,15 +32,9 @@ def messages(draw: st.DrawFn) -> tuple[str, np.ndarray, int, bool, bytes, int]:
         width, height = width + 2, height + 2
     elif encoding in SMOOTH:
         width, height = 2 * width, 2 * height
-    seed = draw(st.integers(0, 2 ** 32 - 1))
-    rng = np.random.default_rng(seed)
-    image = rng.integers(0, 256, (height, width, 3), np.uint8)
-    if encoding in SMOOTH:
-        image[:] = rng.integers(0, 256, 3, np.uint8)
-    elif encoding in ('mono8', '8UC1', 'mono16', '16UC1'):
-        image[:] = image[..., :1]
+    image = random_image(encoding, width, height, draw(st.integers(0, 2 ** 32 - 1)))
     big = draw(st.booleans())
-    rows = _pixel_rows(encoding, image, big)
+    rows = pixel_rows(encoding, image, big)
     padding = draw(st.integers(0, 13))
     data = b''.join(row + b'\xaa' * padding for row in rows)
     return encoding, image, len(rows[0]) + padding, big, data, padding

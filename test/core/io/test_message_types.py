@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.io import message_types
-from panoptic_depth_core.io.messages import SCALE_METRIC_MODEL
-from panoptic_depth_core.structures import DistanceFlag
+from panoptic_depth_core.status import HealthLevel, StreamState
+from panoptic_depth_core.structures import DistanceFlag, ScaleSource
 
 
 def test_every_message_compiles_and_has_a_hash() -> None:
@@ -26,7 +26,15 @@ def test_flags_and_constants_are_those_of_the_code() -> None:
     for flag in DistanceFlag:
         assert getattr(message, f'FLAG_{flag.name}') == flag.value
     assert message.TRACK_UNKNOWN == -1
-    assert types[message_types.INSTANCE_DISTANCE_ARRAY].SCALE_METRIC_MODEL == SCALE_METRIC_MODEL
+    array = types[message_types.INSTANCE_DISTANCE_ARRAY]
+    for source in ScaleSource:
+        assert getattr(array, f'SCALE_{source.name}') == source.value
+    status = types[message_types.INFERENCE_STATUS]
+    for state in StreamState:
+        assert getattr(status, f'STATE_{state.name}') == state.value
+    diagnostic = types['diagnostic_msgs/msg/DiagnosticStatus']
+    for level in HealthLevel:
+        assert getattr(diagnostic, level.name) == level.value
 
 
 def test_vision_msgs_have_the_hashes_of_the_released_package() -> None:

@@ -1,0 +1,90 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Instances as boxes with text, for RViz and Foxglove."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..labels import CITYSCAPES, ClassInfo
+from ..structures import InstanceDistance, PanopticDepth
+from .message_types import MARKER, MARKER_ARRAY
+from .messages import MessageMaker, located
+from .visualization import label_text
+
+UP_OPTICAL = (0.0, -1.0, 0.0)
+"""Up in an optical frame, as long as the camera is level (REP-103: y down)."""
+
+UP_BODY = (0.0, 0.0, 1.0)
+"""Up in the frames of robots and maps (REP-103: z up)."""
+
+LEAST_SIZE_M = 0.1
+"""A surface seen head-on has no depth, but viewers complain of boxes without volume."""
+
+BOX_OPACITY = 0.4
+TEXT_HEIGHT_M = 0.6
+LIFETIME_NS = 1_000_000_000
+
+_NONE = np.zeros(3)
+_WHITE = (255, 255, 255)
+
+
+def _marker(make: MessageMaker, head: Any, namespace: str, number: int, kind: str,
+            position: NDArray[np.float64] = _NONE, scale: NDArray[np.float64] = _NONE,
+            color: Sequence[int] = _WHITE, opacity: float = 1.0, text: str = '',
+            lifetime_ns: int = 0, action: str = 'ADD') -> Any:
+    """visualization_msgs/Marker; kind and action are names of its constants."""
+    constants = make.message_class(MARKER)
+    r, g, b = (channel / 255.0 for channel in color)
+    return make(
+        MARKER, header=head, ns=namespace, id=number, type=getattr(constants, kind),
+        action=getattr(constants, action), pose=make.pose(position),
+        scale=make.vector('Vector3', scale),
+        color=make('std_msgs/msg/ColorRGBA', r=r, g=g, b=b, a=opacity),
+        lifetime=make.time(lifetime_ns, 'Duration'), frame_locked=False, points=[], colors=[],
+        texture_resource='', uv_coordinates=[], text=text, mesh_resource='',
+        mesh_use_embedded_materials=False,
+        texture=make('sensor_msgs/msg/CompressedImage', header=head, format='',
+                     data=make.sequence(np.empty(0, np.uint8))),
+        mesh_file=make('visualization_msgs/msg/MeshFile', filename='',
+                       data=make.sequence(np.empty(0, np.uint8))))
+
+
+def _text(instance: InstanceDistance) -> str:
+    track = f' #{instance.track_id}' if instance.track_id >= 0 else ''
+    return label_text(instance) + track
+
+
+def marker_array(make: MessageMaker, head: Any, result: PanopticDepth,
+                 classes: Sequence[ClassInfo] = CITYSCAPES,
+                 up: Sequence[float] = UP_OPTICAL, lifetime_ns: int = LIFETIME_NS) -> Any:
+    """
+    visualization_msgs/MarkerArray: a box and a text per instance whose position is known.
+
+    The first marker deletes what was there before. A box has the visible extent along the axes
+    of the frame and stands around the median of the visible points, so it is about the surface
+    that the camera sees, not the whole object: what is behind that is not known.
+
+    :param head: header in the frame that positions and sizes are in.
+    :param up: (3,) direction in that frame, of length 1, in which the text stands off the box.
+    :param lifetime_ns: after which a viewer drops them if no others come.
+    """
+    upward = np.asarray(up, np.float64)
+    markers = [_marker(make, head, '', 0, 'CUBE', action='DELETEALL')]
+    for instance in located(result):
+        number = int(instance.segment.panoptic_id)
+        position = instance.position_m.astype(np.float64)
+        size = np.fmax(instance.size_m.astype(np.float64), LEAST_SIZE_M)
+        above = 0.5 * float(np.abs(upward) @ size) + TEXT_HEIGHT_M
+        markers += [
+            _marker(make, head, 'boxes', number, 'CUBE', position, size,
+                    classes[instance.segment.class_id].color, BOX_OPACITY,
+                    lifetime_ns=lifetime_ns),
+            _marker(make, head, 'texts', number, 'TEXT_VIEW_FACING', position + above * upward,
+                    np.full(3, TEXT_HEIGHT_M), text=_text(instance), lifetime_ns=lifetime_ns),
+        ]
+    return make(MARKER_ARRAY, markers=markers)

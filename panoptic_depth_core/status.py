@@ -1,0 +1,88 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a running program says about itself: plain values, before they become messages."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+_UNKNOWN3 = (math.nan, math.nan, math.nan)
+
+
+class StreamState(IntEnum):
+    """What the program is doing; the values of msg/InferenceStatus.msg."""
+
+    UNCONFIGURED = 0
+    BUILDING = 1
+    LOADING = 2
+    READY = 3
+    RUNNING = 4
+    STALLED = 5
+    ERROR = 6
+
+
+@dataclass(frozen=True)
+class StreamStatus:
+    """
+    State and counters of one stream of images since it was started.
+
+    :param message: for people: what is the matter and what to do about it.
+    :param build_progress: 0..1; NaN when nothing is being built or it is not known.
+    :param engine_key: name of the engine in the cache; empty for backends without one.
+    :param frames_dropped_queue: frames for which a newer one came before they were taken.
+    :param frames_dropped_age: frames that were too old when taken.
+    :param frames_dropped_error: frames that could not be decoded or processed.
+    :param messages_lost: as the middleware reports it.
+    :param input_rate_hz, output_rate_hz: NaN until known.
+    :param latency_ms: 50th, 95th and 99th percentile of stamp to sending; NaN until known.
+    :param inference_ms: the same of the network alone.
+    :param overhead_ms: the same of latency less inference; in the diagnostics only.
+    :param gpu_memory_bytes: 0 without a GPU.
+    """
+
+    state: StreamState
+    message: str = ''
+    build_progress: float = math.nan
+    backend: str = ''
+    model_id: str = ''
+    engine_key: str = ''
+    frames_received: int = 0
+    frames_processed: int = 0
+    frames_dropped_queue: int = 0
+    frames_dropped_age: int = 0
+    frames_dropped_error: int = 0
+    messages_lost: int = 0
+    input_rate_hz: float = math.nan
+    output_rate_hz: float = math.nan
+    latency_ms: tuple[float, float, float] = _UNKNOWN3
+    inference_ms: tuple[float, float, float] = _UNKNOWN3
+    overhead_ms: tuple[float, float, float] = _UNKNOWN3
+    gpu_memory_bytes: int = 0
+
+
+class HealthLevel(IntEnum):
+    """How bad it is; the values of diagnostic_msgs/DiagnosticStatus."""
+
+    OK = 0
+    WARN = 1
+    ERROR = 2
+    STALE = 3
+
+
+@dataclass(frozen=True)
+class Health:
+    """
+    One finding of the diagnostics.
+
+    :param name: what it is about: 'engine', 'input' ...
+    :param message: what is the matter and what to do about it.
+    :param values: figures behind it, as text.
+    """
+
+    name: str
+    level: HealthLevel
+    message: str
+    values: Mapping[str, str] = field(default_factory=dict)
