@@ -1,0 +1,122 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Start the node on a camera; with rviz:=true also RViz.
+
+ros2 launch panoptic_depth panoptic_depth.launch.py image_topic:=/camera/image_raw
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch_ros.actions import LifecycleNode, Node
+from panoptic_depth_core.io.output_messages import OUTPUTS
+
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+
+SHARE = Path(get_package_share_directory('panoptic_depth'))
+
+ARGUMENTS = {
+    'image_topic': ('/camera/image_raw', 'images; with image_transport:=compressed without '
+                    'the /compressed at its end'),
+    'camera_info_topic': ('', 'CameraInfo; empty: camera_info beside the images'),
+    'params_file': (str(SHARE / 'config/ros/panoptic_depth.yaml'), 'parameters of the node'),
+    'backend': ('', 'overrides the parameter backend'),
+    'model': ('', 'model directory, overrides the parameter model.path'),
+    'image_transport': ('', 'raw or compressed, overrides the parameter'),
+    'target_frame': ('', 'overrides the parameter target_frame'),
+    'camera_info_policy': ('', 'overrides the parameter camera_info.policy'),
+    'use_sim_time': ('false', 'true: time is what /clock says, as with a bag that is played'),
+    'autostart': ('true', 'false: wait for lifecycle transitions'),
+    'namespace': ('', 'of the node'),
+    'lossless': ('false', 'true: results wait for slow subscribers, such as recorders'),
+    'rviz': ('false', 'true: show the results in RViz'),
+    'fixed_frame': ('', 'fixed frame of RViz; empty: what its configuration says'),
+    'log_level': ('info', 'of the node'),
+}
+"""Name -> default and description."""
+
+RECEIVE_BUFFER_BYTES = 4 << 20
+"""What config/cyclonedds.xml asks for at least; Cyclone DDS does not start where it is refused."""
+
+
+def environment() -> dict[str, str]:
+    """Variables that make large images arrive, and arrive fast."""
+    # Otherwise glibc gives the memory of every image back to the kernel and asks for it again:
+    # receiving 1080p at 30 Hz took 38 % of a core, with both of these 10 %.
+    found = {'MALLOC_MMAP_THRESHOLD_': '33554432', 'MALLOC_TRIM_THRESHOLD_': '1073741824'}
+    try:
+        allowed = int(Path('/proc/sys/net/core/rmem_max').read_text())
+    except (OSError, ValueError):
+        allowed = 0
+    if 'CYCLONEDDS_URI' not in os.environ and allowed >= RECEIVE_BUFFER_BYTES:
+        found['CYCLONEDDS_URI'] = f'file://{SHARE}/config/cyclonedds.xml'
+    return found
+
+
+def lossless(prefix: str) -> dict[str, object]:
+    """Parameters with which results are sent again until they have arrived, up to 100 of them."""
+    return {f'qos_overrides.{prefix}/{topic.name}.publisher.{policy}': value
+            for topic in OUTPUTS.values()
+            for policy, value in (('reliability', 'reliable'), ('depth', 100))}
+
+
+def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Return the node and, if asked for, RViz."""
+    given = {name: context.launch_configurations[name] for name in ARGUMENTS}
+    image = given['image_topic'].removesuffix('/compressed')
+    info = given['camera_info_topic'] or image.rpartition('/')[0] + '/camera_info'
+    overrides: dict[str, object] = {
+        'use_sim_time': is_true(given['use_sim_time']),
+        'autostart': is_true(given['autostart'])}
+    for argument, parameter in (
+            ('backend', 'backend'), ('model', 'model.path'), ('target_frame', 'target_frame'),
+            ('image_transport', 'image_transport'),
+            ('camera_info_policy', 'camera_info.policy')):
+        if given[argument]:
+            overrides[parameter] = given[argument]
+    if is_true(given['lossless']):
+        namespace = given['namespace'].strip('/')
+        overrides |= lossless(f'/{namespace}/panoptic_depth' if namespace else '/panoptic_depth')
+    shows = is_true(given['rviz'])
+    if shows:
+        overrides['publish.points'] = True
+    found: list[LaunchDescriptionEntity] = [LifecycleNode(
+        package='panoptic_depth', executable='panoptic_depth_node', name='panoptic_depth',
+        namespace=given['namespace'], output='both',
+        parameters=[given['params_file'], overrides],
+        remappings=[('~/input/image', image),
+                    ('~/input/image/compressed', f'{image}/compressed'),
+                    ('~/input/camera_info', info)],
+        arguments=['--ros-args', '--log-level', given['log_level']],
+        additional_env=environment())]
+    if shows:
+        fixed_frame = ['-f', given['fixed_frame']] if given['fixed_frame'] else []
+        found.append(Node(
+            package='rviz2', executable='rviz2', output='log',
+            arguments=['-d', str(SHARE / 'config/rviz/panoptic_depth.rviz'), *fixed_frame],
+            parameters=[{'use_sim_time': overrides['use_sim_time']}]))
+    return found
+
+
+def is_true(text: str) -> bool:
+    """
+    Value of an argument that switches something.
+
+    :raises ValueError: when it is neither true nor false.
+    """
+    if text.lower() not in ('true', 'false'):
+        raise ValueError(f'{text!r} is neither true nor false')
+    return text.lower() == 'true'
+
+
+def generate_launch_description() -> LaunchDescription:
+    """All arguments have a default."""
+    return LaunchDescription([
+        *(DeclareLaunchArgument(name, default_value=default, description=description)
+          for name, (default, description) in ARGUMENTS.items()),
+        OpaqueFunction(function=nodes)])

@@ -1,0 +1,113 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Play a bag through the node, show the results in RViz, record them if asked to, and end.
+
+ros2 launch panoptic_depth replay.launch.py bag:=DRIVE [record:=RESULTS]
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ament_index_python.packages import (
+    PackageNotFoundError,
+    get_package_prefix,
+    get_package_share_directory,
+)
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    ExecuteProcess,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    RegisterEventHandler,
+    TimerAction,
+)
+from launch.event_handlers import OnProcessExit
+from launch.events import Shutdown
+from launch_ros.actions import Node
+from launch_ros.event_handlers import OnStateTransition
+from panoptic_depth_core.io.bags import describe_images
+from panoptic_depth_core.io.output_messages import NODE_TOPICS
+
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+
+LAUNCH = Path(get_package_share_directory('panoptic_depth')) / 'launch'
+
+ARGUMENTS = {
+    'bag': (None, 'rosbag2 folder or file'),
+    'image_topic': ('', 'empty: found in the bag'),
+    'camera_info_topic': ('', 'empty: found in the bag'),
+    'record': ('', 'folder for a bag of the results; it must not exist yet'),
+    'rate': ('1.0', 'speed of the replay'),
+    'rviz': ('auto', 'true, false, or auto: where RViz is installed and there is a display'),
+    'namespace': ('', 'of the node'),
+}
+"""Name -> default and description; panoptic_depth.launch.py takes the others."""
+
+DRAIN_S = 3.0
+"""From the end of the bag to the end of all: the last images are still being worked on."""
+
+VIEW_FRAME = 'map'
+"""Fixed frame where a bag has no tf: the camera's, turned so that z is up."""
+
+
+def replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Return the node, the recorder and RViz, and what happens once the node is active."""
+    given = {name: context.launch_configurations[name] for name in ARGUMENTS}
+    images = describe_images(given['bag'], given['image_topic'] or None,
+                             given['camera_info_topic'] or None)
+    shows = {'true': True, 'false': False, 'auto': rviz_can_be_shown()}[given['rviz']]
+    included = {
+        'image_topic': images.image_topic,
+        'camera_info_topic': images.camera_info_topic or '',
+        'image_transport': 'compressed' if images.is_compressed else 'raw',
+        'use_sim_time': 'true', 'rviz': str(shows).lower(), 'namespace': given['namespace']}
+    if images.camera_info_topic is None:
+        included['camera_info_policy'] = 'fallback'
+    found: list[LaunchDescriptionEntity] = []
+    if shows and not images.has_tf:
+        included['fixed_frame'] = VIEW_FRAME
+        found.append(Node(
+            package='tf2_ros', executable='static_transform_publisher', output='log',
+            arguments=['--roll', '-1.5707963', '--yaw', '-1.5707963', '--frame-id', VIEW_FRAME,
+                       '--child-frame-id', images.frame_id or 'camera']))
+    player = ExecuteProcess(
+        cmd=['ros2', 'bag', 'play', given['bag'], '--clock', '100', '--rate', given['rate'],
+             '--delay', '1.0', '--disable-keyboard-controls'], output='screen')
+    if given['record']:
+        included['lossless'] = 'true'
+        prefix = f'/{given["namespace"].strip("/")}'.rstrip('/') + '/panoptic_depth'
+        found.append(ExecuteProcess(
+            cmd=['ros2', 'bag', 'record', '--use-sim-time', '--storage', 'mcap',
+                 '--output', given['record'], '--topics',
+                 images.image_topic, *filter(None, [images.camera_info_topic]),
+                 '/tf', '/tf_static', '/diagnostics',
+                 *(f'{prefix}/{topic}' for topic in NODE_TOPICS)], output='screen'))
+    node = IncludeLaunchDescription(str(LAUNCH / 'panoptic_depth.launch.py'),
+                                    launch_arguments=included.items())
+    return [
+        *found, node,
+        RegisterEventHandler(OnStateTransition(goal_state='active', entities=[player])),
+        RegisterEventHandler(OnProcessExit(target_action=player, on_exit=[
+            TimerAction(period=DRAIN_S, actions=[
+                EmitEvent(event=Shutdown(reason='the bag is at its end'))])]))]
+
+
+def rviz_can_be_shown() -> bool:
+    """Whether RViz is installed and there is a display for it."""
+    try:
+        get_package_prefix('rviz2')
+    except PackageNotFoundError:
+        return False
+    return bool(os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY'))
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Only the bag has no default."""
+    return LaunchDescription([
+        *(DeclareLaunchArgument(name, default_value=default, description=description)
+          for name, (default, description) in ARGUMENTS.items()),
+        OpaqueFunction(function=replay)])

@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The node: parameters, topics, services and lifecycle around a Stream of the core."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import signal
+import sys
+from typing import Any
+
+import rclpy
+from panoptic_depth_core.config import InferenceSettings
+from panoptic_depth_core.errors import ConfigError
+from panoptic_depth_core.inference.pipeline import Pipeline
+from panoptic_depth_core.labels import ClassInfo
+from panoptic_depth_core.status import StreamState, StreamStatus
+from panoptic_depth_core.streaming import health
+from panoptic_depth_core.streaming.stream import Stream
+from panoptic_depth_core.structures import Frame, PanopticDepth
+from panoptic_depth_ros.endpoints import Endpoints
+from panoptic_depth_ros.inputs import Inputs, image_topic
+from panoptic_depth_ros.outputs import Outputs
+from panoptic_depth_ros.parameters import declare_parameters, on_change
+from panoptic_depth_ros.reports import Reports, RosLogHandler
+from panoptic_depth_ros.settings import NodeSettings
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from std_srvs.srv import SetBool, Trigger
+
+TICK_S = 0.1
+"""How often the watchdog looks, changes of state are noticed and autostart tries again."""
+
+
+class PanopticDepthNode(LifecycleNode):
+    """
+    One camera in; labels, depth and distances out.
+
+    :raises ConfigError: when a parameter is wrong.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__('panoptic_depth', **options)
+        self._settings = declare_parameters(self)
+        self._log_handler = RosLogHandler(self)
+        logging.getLogger('panoptic_depth_core').addHandler(self._log_handler)
+        logging.getLogger('panoptic_depth_core').setLevel(logging.INFO)
+        self._stream: Stream | None = None
+        self._inputs: Inputs | None = None
+        self._classes: tuple[ClassInfo, ...] = ()
+        self._starting = self._settings.autostart
+        self._endpoints = Endpoints(self, self._count_lost)
+        self._outputs = Outputs(self, self._endpoints, self._settings)
+        self._reports = Reports(self, self._endpoints)
+        on_change(self, self._apply)
+        self.create_service(SetBool, '~/enable', self._on_enable)
+        self.create_service(Trigger, '~/rebuild_engine', self._on_rebuild)
+        # The clock of the node stands still in a paused replay; these must not.
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(TICK_S, self._tick, clock=self._steady)
+        self._report_timer: Any = None
+        self._label_timer: Any = None
+        self._set_timers()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to load the model and return; see the status for how it goes."""
+        self._stream = Stream(
+            self._open_pipeline, self._deliver, stream=self._settings.stream(),
+            inference=self._settings.inference(), diagnostics=self._settings.diagnostics,
+            now_ns=lambda: self.get_clock().now().nanoseconds,
+            input_name=self.resolve_topic_name(image_topic(self._settings)))
+        self._stream.start()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Take images; fails, with the reason in the log, until the model is loaded."""
+        if self._stream is None or not self._stream.loaded:
+            self.get_logger().error(f'cannot be activated yet: {self._status().message}')
+            return TransitionCallbackReturn.FAILURE
+        self._starting = False
+        done = super().on_activate(state)
+        self._inputs = Inputs(self, self._endpoints, self._settings, self._stream,
+                              lambda: bool(self._outputs.wanted()))
+        self._stream.set_active(True)
+        self._outputs.send_label_info(self._classes)
+        return done
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Take no images any more; the model stays loaded."""
+        if self._stream is not None:
+            self._stream.set_active(False)
+        if self._inputs is not None:
+            self._inputs.close()
+            self._inputs = None
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give the model back."""
+        self.close()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back."""
+        self._starting = False
+        self.on_deactivate(state)
+        self.close()
+        return TransitionCallbackReturn.SUCCESS
+
+    def close(self) -> bool:
+        """End all threads; False where one hangs."""
+        stream, self._stream = self._stream, None
+        return stream is None or stream.stop()
+
+    def _open_pipeline(self, inference: InferenceSettings) -> Pipeline:
+        """Load the model, in the worker thread."""
+        settings = self._settings
+        pipeline = Pipeline(settings.model.path or None, settings.backend, inference,
+                            **settings.backend_options())
+        self._classes = pipeline.model.info.class_infos()
+        return pipeline
+
+    def _deliver(self, frame: Frame, result: PanopticDepth) -> None:
+        """Send the results of a frame, in the sending thread."""
+        self._outputs.send(frame, result, self._classes)
+
+    def _apply(self, settings: NodeSettings) -> None:
+        """Take changed parameters; they have been checked."""
+        self._settings = settings
+        self._outputs.configure(settings)
+        if self._inputs is not None:
+            self._inputs.configure(settings)
+        if self._stream is not None:
+            self._stream.configure(settings.stream(), settings.inference(), settings.diagnostics)
+        self._set_timers()
+
+    def _set_timers(self) -> None:
+        """Make the timers whose period is a parameter."""
+        for timer in filter(None, (self._report_timer, self._label_timer)):
+            self.destroy_timer(timer)
+        self._report_timer = self.create_timer(
+            self._settings.diagnostics.period_s, self._report, clock=self._steady)
+        self._label_timer = self.create_timer(
+            self._settings.label_info_period_s, self._send_labels, clock=self._steady)
+
+    def _tick(self) -> None:
+        if self._stream is not None:
+            self._stream.watch()
+        if self._starting:
+            if self._stream is None:
+                self.trigger_configure()
+            elif self._stream.loaded:
+                self.trigger_activate()
+        if self._reports.is_news(self._status()):
+            self._report()
+
+    def _status(self) -> StreamStatus:
+        if self._stream is None:
+            return StreamStatus(StreamState.UNCONFIGURED)
+        return self._stream.status()
+
+    def _report(self) -> None:
+        status, inputs, stream = self._status(), self._inputs, self._stream
+        healths = [
+            health.engine_health(status),
+            health.input_health(status, stream.statistics.bad_frame_reason() if stream else '',
+                                inputs.age_s if inputs else math.nan),
+            health.camera_health(*(inputs.camera_problem() if inputs else ('', False))),
+            health.latency_health(status, self._settings.diagnostics),
+            health.gpu_health(status),
+            health.qos_health(list(self._endpoints.problems.values()), status.messages_lost)]
+        self._reports.send(status, healths)
+
+    def _send_labels(self) -> None:
+        if self._stream is not None and self._stream.active:
+            self._outputs.send_label_info(self._classes)
+
+    def _count_lost(self, number: int) -> None:
+        if self._stream is not None:
+            self._stream.statistics.count('messages_lost', number)
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response,
+                   ) -> SetBool.Response:
+        if self._stream is None or self._inputs is None:
+            response.message = 'the node is not active; activate it first'
+            return response
+        self._stream.set_active(request.data)
+        response.success = True
+        response.message = 'images are taken' if request.data else 'images are ignored'
+        return response
+
+    def _on_rebuild(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if self._stream is None:
+            response.message = 'the node is not configured; configure it first'
+            return response
+        self._stream.reload()
+        response.success = True
+        response.message = 'the model is loaded anew; see ~/output/status'
+        return response
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until it is told to end; 2 when a parameter is wrong."""
+    rclpy.init(args=args)
+    node = None
+    try:
+        node = PanopticDepthNode()
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except ConfigError as error:
+        print(f'panoptic_depth: {error}', file=sys.stderr)
+        return 2
+    finally:
+        # A second Ctrl-C must not tear the cleaning up apart.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        ended = node is None or node.close()
+        if not ended:
+            # A thread that hangs inside of a runtime would hold up, or crash, the interpreter.
+            os._exit(0)
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

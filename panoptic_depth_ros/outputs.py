@@ -1,0 +1,76 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Results of a frame on their way out: one publisher per line of the core's table of topics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from panoptic_depth_core.io.markers import UP_BODY, UP_OPTICAL
+from panoptic_depth_core.io.message_types import LABEL_INFO
+from panoptic_depth_core.io.output_messages import OUTPUTS, FrameMessages
+from panoptic_depth_core.labels import ClassInfo
+from panoptic_depth_core.structures import Frame, PanopticDepth
+from panoptic_depth_ros.conversions import ROS_MESSAGES
+from panoptic_depth_ros.endpoints import Endpoints, profile
+from panoptic_depth_ros.settings import NodeSettings
+from panoptic_depth_ros.transforms import Transforms
+from rclpy.node import Node
+
+_DEPTH = {'instances': 10, 'detections_3d': 10}
+_FOR_VIEWERS = {'points', 'overlay', 'depth_color'}
+
+
+class Outputs:
+    """Publishes the results of each frame, all with the stamp of the image."""
+
+    def __init__(self, node: Node, endpoints: Endpoints, settings: NodeSettings) -> None:
+        self._node = node
+        self._transforms: Transforms | None = None
+        self.configure(settings)
+        self._publishers = {
+            name: endpoints.publisher(
+                f'~/{topic.name}', topic.type,
+                profile(5, best_effort=True) if name in _FOR_VIEWERS
+                else profile(_DEPTH.get(name, 1)), managed=True)
+            for name, topic in OUTPUTS.items()}
+        self._label_info = endpoints.publisher('~/output/label_info', LABEL_INFO,
+                                               profile(1, latched=True), managed=True)
+
+    def configure(self, settings: NodeSettings) -> None:
+        """Take other settings."""
+        self.settings = settings
+        if settings.target_frame and self._transforms is None:
+            self._transforms = Transforms(self._node)
+
+    def wanted(self) -> list[str]:
+        """Short names of the topics that are published and that somebody listens to."""
+        settings = self.settings
+        return [name for name, publisher in self._publishers.items()
+                if getattr(settings.publish, name)
+                and not (settings.publish_only_if_subscribed
+                         and publisher.get_subscription_count() == 0)]
+
+    def send(self, frame: Frame, result: PanopticDepth, classes: Sequence[ClassInfo]) -> None:
+        """Make the messages of one frame, then send them: all of them or none."""
+        settings = self.settings
+        position_frame_id = ''
+        if settings.target_frame and self._transforms is not None:
+            result, position_frame_id = self._transforms(
+                result, settings.target_frame, settings.tf_timeout_ms)
+        moved = position_frame_id not in ('', frame.frame_id)
+        of_frame = FrameMessages(
+            ROS_MESSAGES, frame, result, classes, position_frame_id,
+            UP_BODY if moved else UP_OPTICAL,
+            self._node.get_clock().now().nanoseconds - frame.stamp_ns,
+            settings.scale_source(frame.intrinsics_source), settings.points.stride)
+        messages: list[tuple[Any, Any]] = [
+            (self._publishers[name], OUTPUTS[name].make(of_frame)) for name in self.wanted()]
+        for publisher, message in messages:
+            publisher.publish(message)
+
+    def send_label_info(self, classes: Sequence[ClassInfo]) -> None:
+        """Send the table of classes."""
+        head = ROS_MESSAGES.header(self._node.get_clock().now().nanoseconds, '')
+        self._label_info.publish(ROS_MESSAGES.label_info(head, classes))
