@@ -12,7 +12,9 @@ import os
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction
+from launch.events import Shutdown
+from launch.events.process import ProcessExited
 from launch_ros.actions import LifecycleNode, Node
 from panoptic_depth_core.io.output_messages import OUTPUTS
 
@@ -40,6 +42,8 @@ ARGUMENTS = {
 }
 """Name -> default and description."""
 
+SWITCH = ['true', 'false']
+
 RECEIVE_BUFFER_BYTES = 4 << 20
 """What config/cyclonedds.xml asks for at least; Cyclone DDS does not start where it is refused."""
 
@@ -65,24 +69,31 @@ def lossless(prefix: str) -> dict[str, object]:
             for policy, value in (('reliability', 'reliable'), ('depth', 100))}
 
 
+def end_all(_: ProcessExited, context: LaunchContext) -> EmitEvent | None:
+    """Nothing else is of use without the node."""
+    if context.is_shutdown:
+        return None
+    return EmitEvent(event=Shutdown(reason='the node has ended'))
+
+
 def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Return the node and, if asked for, RViz."""
     given = {name: context.launch_configurations[name] for name in ARGUMENTS}
     image = given['image_topic'].removesuffix('/compressed')
     info = given['camera_info_topic'] or image.rpartition('/')[0] + '/camera_info'
     overrides: dict[str, object] = {
-        'use_sim_time': is_true(given['use_sim_time']),
-        'autostart': is_true(given['autostart'])}
+        'use_sim_time': given['use_sim_time'] == 'true',
+        'autostart': given['autostart'] == 'true'}
     for argument, parameter in (
             ('backend', 'backend'), ('model', 'model.path'), ('target_frame', 'target_frame'),
             ('image_transport', 'image_transport'),
             ('camera_info_policy', 'camera_info.policy')):
         if given[argument]:
             overrides[parameter] = given[argument]
-    if is_true(given['lossless']):
+    if given['lossless'] == 'true':
         namespace = given['namespace'].strip('/')
         overrides |= lossless(f'/{namespace}/panoptic_depth' if namespace else '/panoptic_depth')
-    shows = is_true(given['rviz'])
+    shows = given['rviz'] == 'true'
     if shows:
         overrides['publish.points'] = True
     found: list[LaunchDescriptionEntity] = [LifecycleNode(
@@ -93,7 +104,8 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
                     ('~/input/image/compressed', f'{image}/compressed'),
                     ('~/input/camera_info', info)],
         arguments=['--ros-args', '--log-level', given['log_level']],
-        additional_env=environment())]
+        additional_env=environment(),
+        on_exit=end_all)]
     if shows:
         fixed_frame = ['-f', given['fixed_frame']] if given['fixed_frame'] else []
         found.append(Node(
@@ -103,20 +115,10 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     return found
 
 
-def is_true(text: str) -> bool:
-    """
-    Value of an argument that switches something.
-
-    :raises ValueError: when it is neither true nor false.
-    """
-    if text.lower() not in ('true', 'false'):
-        raise ValueError(f'{text!r} is neither true nor false')
-    return text.lower() == 'true'
-
-
 def generate_launch_description() -> LaunchDescription:
     """All arguments have a default."""
     return LaunchDescription([
-        *(DeclareLaunchArgument(name, default_value=default, description=description)
+        *(DeclareLaunchArgument(name, default_value=default, description=description,
+                                choices=SWITCH if default in SWITCH else None)
           for name, (default, description) in ARGUMENTS.items()),
         OpaqueFunction(function=nodes)])

@@ -50,6 +50,9 @@ ARGUMENTS = {
 DRAIN_S = 3.0
 """From the end of the bag to the end of all: the last images are still being worked on."""
 
+NOT_PLAYED = ('/clock', '/diagnostics', '/parameter_events', '/rosout')
+"""What the running system says itself."""
+
 VIEW_FRAME = 'map'
 """Fixed frame where a bag has no tf: the camera's, turned so that z is up."""
 
@@ -59,7 +62,7 @@ def replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     given = {name: context.launch_configurations[name] for name in ARGUMENTS}
     images = describe_images(given['bag'], given['image_topic'] or None,
                              given['camera_info_topic'] or None)
-    shows = {'true': True, 'false': False, 'auto': rviz_can_be_shown()}[given['rviz']]
+    shows = given['rviz'] == 'true' or (given['rviz'] == 'auto' and rviz_can_be_shown())
     included = {
         'image_topic': images.image_topic,
         'camera_info_topic': images.camera_info_topic or '',
@@ -68,7 +71,8 @@ def replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     if images.camera_info_topic is None:
         included['camera_info_policy'] = 'fallback'
     found: list[LaunchDescriptionEntity] = []
-    if shows and not images.has_tf:
+    prefix = f'/{given["namespace"].strip("/")}'.rstrip('/') + '/panoptic_depth'
+    if shows and not {'/tf', '/tf_static'} & {*images.topics}:
         included['fixed_frame'] = VIEW_FRAME
         found.append(Node(
             package='tf2_ros', executable='static_transform_publisher', output='log',
@@ -76,13 +80,17 @@ def replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
                        '--child-frame-id', images.frame_id or 'camera']))
     player = ExecuteProcess(
         cmd=['ros2', 'bag', 'play', given['bag'], '--clock', '100', '--rate', given['rate'],
-             '--delay', '1.0', '--disable-keyboard-controls'], output='screen')
+             '--delay', '1.0', '--disable-keyboard-controls', '--topics',
+             # Results that the bag already holds must not mix with the new ones.
+             *(topic for topic in images.topics
+               if topic not in NOT_PLAYED and not topic.startswith(f'{prefix}/'))],
+        output='screen')
     if given['record']:
         included['lossless'] = 'true'
-        prefix = f'/{given["namespace"].strip("/")}'.rstrip('/') + '/panoptic_depth'
         found.append(ExecuteProcess(
-            cmd=['ros2', 'bag', 'record', '--use-sim-time', '--storage', 'mcap',
-                 '--output', given['record'], '--topics',
+            cmd=['ros2', 'bag', 'record', '--use-sim-time', '--output', given['record'],
+                 # Humble has no such option, all others ask for it.
+                 *([] if os.environ.get('ROS_DISTRO') == 'humble' else ['--topics']),
                  images.image_topic, *filter(None, [images.camera_info_topic]),
                  '/tf', '/tf_static', '/diagnostics',
                  *(f'{prefix}/{topic}' for topic in NODE_TOPICS)], output='screen'))
@@ -108,6 +116,7 @@ def rviz_can_be_shown() -> bool:
 def generate_launch_description() -> LaunchDescription:
     """Only the bag has no default."""
     return LaunchDescription([
-        *(DeclareLaunchArgument(name, default_value=default, description=description)
+        *(DeclareLaunchArgument(name, default_value=default, description=description,
+                                choices=['auto', 'true', 'false'] if name == 'rviz' else None)
           for name, (default, description) in ARGUMENTS.items()),
         OpaqueFunction(function=replay)])

@@ -4,16 +4,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 from panoptic_depth_ros.conversions import message_class
 from rclpy.node import Node
 from rclpy.qos import (
+    QoSCompatibility,
     QoSDurabilityPolicy,
     QoSPolicyKind,
     QoSProfile,
     QoSReliabilityPolicy,
+    qos_check_compatible,
     qos_policy_name_from_kind,
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -23,6 +26,9 @@ try:
 except ImportError:
     # Humble has it under its former name.
     from rclpy import qos_event as event_handler
+
+SETTLING_S = 5.0
+"""The middleware may say that two do not fit before it lists them both."""
 
 
 def profile(depth: int, *, best_effort: bool = False, latched: bool = False) -> QoSProfile:
@@ -43,9 +49,16 @@ class Endpoints:
     """
 
     def __init__(self, node: Node, count_lost: Callable[[int], None]) -> None:
-        self.problems: dict[str, str] = {}
+        self._problems: dict[str, tuple[str, float]] = {}
         self._node = node
         self._count_lost = count_lost
+
+    def problems(self) -> list[str]:
+        """What does not fit, one per topic; what has gone meanwhile is left out."""
+        for topic, (_, when_s) in list(self._problems.items()):
+            if time.monotonic() - when_s > SETTLING_S and self._fits(topic):
+                del self._problems[topic]
+        return [problem for problem, _ in self._problems.values()]
 
     def publisher(self, topic: str, type_name: str, qos: QoSProfile, *,
                   managed: bool = False) -> Any:
@@ -82,9 +95,20 @@ class Endpoints:
         policy = qos_policy_name_from_kind(event.last_policy_kind)
         problem = (f'{topic}: a {other} does not fit in {policy}; set qos_overrides.{topic} here '
                    'or change it there')
-        if self.problems.get(topic) != problem:
-            self.problems[topic] = problem
+        former, _ = self._problems.get(topic, ('', 0.0))
+        self._problems[topic] = problem, time.monotonic()
+        if former != problem:
             self._node.get_logger().warning(problem)
+
+    def _fits(self, topic: str) -> bool:
+        """Whether nobody on a topic keeps us from being heard, or from hearing."""
+        publishers = self._node.get_publishers_info_by_topic(topic)
+        subscriptions = self._node.get_subscriptions_info_by_topic(topic)
+        me = self._node.get_name(), self._node.get_namespace()
+        return not any(
+            me in ((p.node_name, p.node_namespace), (s.node_name, s.node_namespace))
+            and qos_check_compatible(p.qos_profile, s.qos_profile)[0] == QoSCompatibility.ERROR
+            for p in publishers for s in subscriptions)
 
 
 def _overridable() -> QoSOverridingOptions:

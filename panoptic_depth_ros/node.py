@@ -171,7 +171,7 @@ class PanopticDepthNode(LifecycleNode):
             health.camera_health(*(inputs.camera_problem() if inputs else ('', False))),
             health.latency_health(status, self._settings.diagnostics),
             health.gpu_health(status),
-            health.qos_health(list(self._endpoints.problems.values()), status.messages_lost)]
+            health.qos_health(self._endpoints.problems(), status.messages_lost)]
         self._reports.send(status, healths)
 
     def _send_labels(self) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -59,4 +60,6 @@ def _refuse_unknown(node: Node) -> None:
     # rclpy has no public way to ask for overrides that were never declared.
     for name in getattr(node, '_parameter_overrides', {}):
         if name not in known and not name.startswith(_OF_RCLPY):
-            raise ConfigError(f'parameter {name!r} is not known; known are: {", ".join(known)}')
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f'did you mean {close[0]}?' if close else 'see doc/ros_interface.md'
+            raise ConfigError(f'parameter {name!r} is not known; {hint}')

@@ -82,6 +82,9 @@ def storage_files(path: Path, report: Callable[[str], None]) -> list[Path]:
     :raises ConfigError: when there is none.
     """
     if not path.is_dir():
+        if not _is_storage(path):
+            raise ConfigError(f'{path}: is no bag; give a folder, or a file ending in '
+                              f'{" or ".join(STORAGE_SUFFIXES)}')
         return [path]
     present = sorted((p for p in path.iterdir() if _is_storage(p)), key=_natural)
     try:

@@ -21,9 +21,11 @@ from .frame_source import FrameSource, Skip
 from .image_encodings import ENCODINGS
 from .message_reading import pixels_of, stamp_of
 from .message_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, typestore
+from .output_messages import NODE_TOPICS
 
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
 _COMPRESSED = '/compressed'
+_RESULTS = tuple(f'/{topic}' for topic in NODE_TOPICS)
 
 
 def deserialize(message: Message) -> Any:
@@ -63,7 +65,8 @@ def choose_image_topic(bag: BagReader, wanted: str | None) -> Topic:
     """
     The topic that was asked for, else the only one with pictures.
 
-    Of a topic and its own ``/compressed`` the raw one is taken: they show the same.
+    Results of this program are no choice, and of a topic and its own ``/compressed`` the raw one
+    is taken: they show the same.
 
     :raises ConfigError: not there, of another type, none or several.
     """
@@ -75,7 +78,7 @@ def choose_image_topic(bag: BagReader, wanted: str | None) -> Topic:
             raise ConfigError(f'{bag.path}: image topic {wanted} {state}; image topics are: '
                               f'{_list(images)}')
         return topic
-    found = images
+    found = [t for t in images if not t.name.endswith(_RESULTS)] or images
     if len(found) > 1:
         found = [topic for topic in found if _is_picture(bag, topic)]
         names = {topic.name for topic in found}
@@ -115,14 +118,14 @@ class BagImages(NamedTuple):
 
     :param camera_info_topic: None where there is none.
     :param frame_id: of the first readable image; may be empty.
-    :param has_tf: whether transforms are recorded.
+    :param topics: of everything in the bag.
     """
 
     image_topic: str
     camera_info_topic: str | None
     is_compressed: bool
     frame_id: str
-    has_tf: bool
+    topics: tuple[str, ...]
 
 
 def describe_images(path: Path | str, image_topic: str | None = None,
@@ -145,7 +148,7 @@ def describe_images(path: Path | str, image_topic: str | None = None,
                 continue
             break
         return BagImages(topic.name, info_topic, topic.type == COMPRESSED_IMAGE, frame_id,
-                         bool({'/tf', '/tf_static'} & set(bag.topics)))
+                         tuple(bag.topics))
     finally:
         bag.close()
 

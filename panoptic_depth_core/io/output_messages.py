@@ -30,7 +30,7 @@ from .message_types import (
 )
 from .messages import MessageMaker
 from .point_clouds import point_cloud
-from .visualization import depth_color, overlay
+from .visualization import depth_color, overlay, picture_of
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,7 @@ class FrameMessages:
     @cached_property
     def picture(self) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB image at the size of the result."""
-        height, width = self.result.panoptic.shape
-        if self.frame.image.shape[:2] == (height, width):
-            return self.frame.image
-        return np.asarray(cv2.resize(self.frame.image, (width, height),
-                                     interpolation=cv2.INTER_AREA), np.uint8)
+        return picture_of(self.frame, self.result)
 
     def _image(self, array: NDArray[Any], encoding: str) -> Any:
         return self.make.image(self.head, array, encoding)

@@ -27,7 +27,7 @@ from .atomic import disk_errors, make_folder, write_atomic
 from .coco_panoptic import PanopticSink
 from .instance_lines import InstanceSink
 from .result_bags import DEFAULT_IMAGE_TOPIC, ResultBagWriter
-from .visualization import overlay
+from .visualization import overlay, picture_of
 
 DEPTH_PNG_SCALE = 256.0
 """Pixel values of depth PNGs per metre, as in KITTI."""
@@ -193,7 +193,8 @@ class _BagSink:
 
 def _overlay_sink(out: Path, options: ResultOptions) -> FileSink:
     def write(frame: Frame, result: PanopticDepth, path: Path) -> None:
-        write_atomic(path, encode_png(overlay(frame.image, result, options.classes)))
+        write_atomic(path, encode_png(
+            overlay(picture_of(frame, result), result, options.classes)))
     return FileSink(out / 'overlay', '.png', write)
 
 

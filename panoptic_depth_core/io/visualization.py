@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..labels import CITYSCAPES, LABEL_DIVISOR, VOID_ID, ClassInfo
-from ..structures import InstanceDistance, PanopticDepth
+from ..structures import Frame, InstanceDistance, PanopticDepth
 
 Picture = NDArray[np.uint8]
 
@@ -122,6 +122,25 @@ def _draw_labels(picture: Picture, distances: Sequence[InstanceDistance]) -> Non
                       cv2.FILLED)
         cv2.putText(picture, text, (left + 1, bottom - base), font, scale, (255, 255, 255),
                     thickness, cv2.LINE_AA)
+
+
+def picture_of(frame: Frame, result: PanopticDepth) -> Picture:
+    """
+    (H, W, 3) uint8 RGB part of the image that a result shows, at the size of the result.
+
+    Where it lies follows from the two cameras: a crop at the size of the network has the middle.
+    """
+    height, width = result.panoptic.shape
+    if frame.image.shape[:2] == (height, width):
+        return frame.image
+    image, small = frame.intrinsics, result.intrinsics
+    scale_x, scale_y = image.fx / small.fx, image.fy / small.fy
+    left = round(image.cx + 0.5 - (small.cx + 0.5) * scale_x)
+    top = round(image.cy + 0.5 - (small.cy + 0.5) * scale_y)
+    # A letterbox ends within the last pixel of the map.
+    shown = frame.image[max(top, 0):top + round(height * scale_y),
+                        max(left, 0):left + round(width * scale_x)]
+    return np.asarray(cv2.resize(shown, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def overlay(image: Picture, result: PanopticDepth, classes: Sequence[ClassInfo] = CITYSCAPES,

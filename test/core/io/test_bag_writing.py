@@ -16,6 +16,7 @@ import pytest
 from io_scenes import CAR_ID, PERSON_ID, SECOND_NS, make_frame, make_result, make_sample
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.io.bag_writing import STORAGES
+from panoptic_depth_core.io.bags import describe_images
 from panoptic_depth_core.io.drive_bags import read_drive_bag, write_drive_bag
 from panoptic_depth_core.io.message_reading import values_of
 from panoptic_depth_core.io.result_bags import ResultBagWriter
@@ -284,3 +285,13 @@ def test_truth_that_cannot_be_stored_or_is_missing_is_named(storage: str, tmp_pa
     write_drive_bag([make_sample(0).without_truth()], tmp_path / 'drive', storage)
     (again,) = read_drive_bag(tmp_path / 'drive')
     assert again.truth.panoptic is None and not again.truth.has_semantics
+
+
+def test_results_are_no_choice_of_images(storage: str, tmp_path: Path) -> None:
+    """A bag of results can be played or predicted again without naming its topic."""
+    _write(tmp_path / 'bag', storage, range(1))
+    found = describe_images(tmp_path / 'bag')
+    assert found.image_topic == '/camera/image_raw'
+    assert found.camera_info_topic == '/camera/camera_info'
+    assert found.frame_id == 'camera_optical' and not found.is_compressed
+    assert '/panoptic_depth/output/depth' in found.topics
