@@ -10,6 +10,7 @@ import math
 import os
 import signal
 import sys
+import threading
 from typing import Any
 
 import rclpy
@@ -28,8 +29,9 @@ from panoptic_depth_ros.parameters import declare_parameters, on_change
 from panoptic_depth_ros.reports import Reports, RosLogHandler
 from panoptic_depth_ros.settings import NodeSettings
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import SetBool, Trigger
 
 TICK_S = 0.1
@@ -204,21 +206,26 @@ class PanopticDepthNode(LifecycleNode):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is told to end; 2 when a parameter is wrong."""
-    rclpy.init(args=args)
+    # rclpy's own handlers take the context away at once, whatever is being done with it.
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
     node = None
     try:
         node = PanopticDepthNode()
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        # The timers of the node wake it up often enough to notice.
+        while not ended.is_set():
+            executor.spin_once()
+    except ExternalShutdownException:
         pass
     except ConfigError as error:
         print(f'panoptic_depth: {error}', file=sys.stderr)
         return 2
     finally:
-        # A second Ctrl-C must not tear the cleaning up apart.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        ended = node is None or node.close()
-        if not ended:
+        if node is not None and not node.close():
             # A thread that hangs inside of a runtime would hold up, or crash, the interpreter.
             os._exit(0)
         rclpy.try_shutdown()

@@ -110,3 +110,20 @@ def test_segments_and_pixels_agree(seed, least):
         mine = [s for s in segments if s.class_id == thing and s.instance_id]
         assert [s.instance_id for s in mine] == list(range(1, len(mine) + 1))
         assert sorted((s.score for s in mine), reverse=True) == [s.score for s in mine]
+
+
+def test_most_instances(table):
+    """The best over all classes stay; regions, also of thing classes, do not count."""
+    crowd = [[1, CAR, 0, 0.99, 0.1, 1]]
+    index = [[0, 1, 2, 3, 4, 6, NO_SEGMENT]]
+    ids, segments = assemble(index, np.vstack([table, crowd]), max_instances=2)
+    assert ids.tolist() == [[0, SKY * 1000, CAR * 1000 + 2, CAR * 1000 + 1, VOID_ID, CAR * 1000,
+                             VOID_ID]]
+    assert [s.instance_id for s in segments] == [0, 1, 0, 0, 2]
+    ids, _ = assemble(index, np.vstack([table, crowd]), max_instances=1)
+    assert ids.tolist() == [[0, SKY * 1000, VOID_ID, CAR * 1000 + 1, VOID_ID, CAR * 1000, VOID_ID]]
+
+
+def test_what_is_too_small_takes_no_place_of_the_most(table):
+    ids, _ = assemble([[3, 2, 2, 4, 4]], table, min_instance_pixels=2, max_instances=2)
+    assert ids.tolist() == [[VOID_ID, 13001, 13001, 11001, 11001]]

@@ -217,3 +217,15 @@ def test_options_reach_the_bag(tmp_path: Path) -> None:
     assert (tmp_path / 'bag' / 'bag_0.db3').is_file()
     text = (tmp_path / 'bag' / 'metadata.yaml').read_text()
     assert 'name: /front/image\n' in text and 'name: /front/camera_info\n' in text
+
+
+def test_overlay_of_a_result_at_the_size_of_the_network(tmp_path: Path) -> None:
+    """Half the size; the picture is brought to it."""
+    frame = make_frame()
+    small = frame.intrinsics.transformed(0.5, 0.5, 0, 0, 20, 12)
+    full = make_result(frame)
+    result = replace(full, panoptic=full.panoptic[::2, ::2], depth=full.depth[::2, ::2],
+                     intrinsics=small)
+    with ResultWriter(tmp_path, ['overlay', 'bag']) as writer:
+        writer.write(frame, result)
+    assert cv2.imread(str(tmp_path / 'overlay' / '000000.png')).shape == (12, 20, 3)
