@@ -18,6 +18,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -61,6 +62,13 @@ class DepthSettings(Settings):
     sky_is_far: bool = Field(True, description='sky is far_value; otherwise NaN')
     scale: float = Field(1.0, gt=0, allow_inf_nan=False, description='factor on every depth, '
                          'for a camera whose scale was measured')
+
+    @field_validator('max_m')
+    @classmethod
+    def _beyond_min_m(cls, max_m: float, info: ValidationInfo) -> float:
+        if max_m <= info.data.get('min_m', 0.0):
+            raise ValueError(f'must be greater than min_m, {info.data["min_m"]:g}')
+        return max_m
 
 
 class DistanceSettings(Settings):

@@ -27,6 +27,7 @@ import numpy as np
 import rclpy
 from panoptic_depth_core.io.message_types import CAMERA_INFO, IMAGE
 from panoptic_depth_core.io.output_messages import OUTPUTS
+from panoptic_depth_core.io.pictures import read_picture
 from panoptic_depth_core.model_directory import ModelDirectory
 from panoptic_depth_core.structures import Intrinsics
 from panoptic_depth_ros.conversions import ROS_MESSAGES, message_class
@@ -81,8 +82,9 @@ def run(options: argparse.Namespace) -> Measured:
     """Send, listen and measure."""
     node = rclpy.create_node('panoptic_depth_benchmark')
     make, found = ROS_MESSAGES, Measured()
-    image = cv2.resize(ModelDirectory.default().load_self_test().image,
-                       (options.width, options.height))
+    picture = (read_picture(options.image) if options.image
+               else ModelDirectory.default().load_self_test().image)
+    image = cv2.resize(picture, (options.width, options.height))
     camera = Intrinsics.from_fov(70.0, options.width, options.height)
     qos = profile(1, best_effort=options.best_effort)
     images = node.create_publisher(message_class(IMAGE), '/panoptic_depth/input/image', qos)
@@ -143,6 +145,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
     parser.add_argument('--width', type=int, default=640)
     parser.add_argument('--height', type=int, default=480)
+    parser.add_argument('--image', type=Path, help='picture to send')
     parser.add_argument('--rate', type=float, default=5.0, help='images per second')
     parser.add_argument('--seconds', type=float, default=60.0)
     parser.add_argument('--topics', default=','.join(RESULTS), help='results to listen to')

@@ -35,7 +35,6 @@ def calibrate(
         dry_run: Annotated[bool, typer.Option(
             '--dry-run', help='Fit and report, write nothing.')] = False) -> None:
     """Fit the factor on the expected error of depth, and store it in the model."""
-    from ..config import InferenceSettings, load_settings
     from ..evaluation.calibration import calibrate as run_calibration
     from ..evaluation.model_calibration import (
         require_plausible,
@@ -52,7 +51,7 @@ def calibrate(
         require_writable(model)
     samples = open_dataset(dataset, root, split)
     count = min(len(samples), limit or len(samples))
-    settings = load_settings(InferenceSettings, config) if config else None
+    settings = options.evaluation_settings(config)
     with Pipeline(uncalibrated(model), backend, settings,
                   **options.backend_options(threads)) as pipeline, \
             frame_progress('calibrate', count) as progress:

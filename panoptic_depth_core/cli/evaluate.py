@@ -131,11 +131,9 @@ def _open_stored(folder: Path,
 
 def _open_pipeline(model: Path | None, backend: str, config: Path | None,
                    backend_options: dict[str, Any]) -> AbstractContextManager[Predictor]:
-    from ..config import InferenceSettings, load_settings
     from ..inference.pipeline import Pipeline
 
-    settings = load_settings(InferenceSettings, config) if config else None
-    return Pipeline(model, backend, settings, **backend_options)
+    return Pipeline(model, backend, options.evaluation_settings(config), **backend_options)
 
 
 def show_result(result: EvaluationResult) -> None:

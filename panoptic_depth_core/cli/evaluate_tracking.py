@@ -31,13 +31,12 @@ def evaluate_tracking(
         threads: options.Threads = None,
         config: options.Settings = None) -> None:
     """Measure track ids on videos: id switches, fragments, MOTA and IDF1."""
-    from ..config import InferenceSettings, load_settings
     from ..evaluation.evaluate import require_same_classes
     from ..evaluation.tracking_comparison import compare_trackers
     from ..inference.pipeline import Pipeline
     from ..training.datasets import open_dataset
 
-    settings = load_settings(InferenceSettings, config) if config else InferenceSettings()
+    settings = options.evaluation_settings(config)
     samples = open_dataset(dataset, root, split)
     count = min(len(samples), limit or len(samples))
     with Pipeline(model, backend, settings, **options.backend_options(threads)) as pipeline, \

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from ..config import InferenceSettings, load_settings
 from ..errors import ConfigError
 
 Model = Annotated[Path | None, typer.Option(
@@ -34,6 +35,20 @@ Settings = Annotated[Path | None, typer.Option(
 Changes = Annotated[list[str] | None, typer.Option(
     '--set', metavar='KEY=VALUE', show_default=False,
     help='Change the recipe, as in batch_size=32 or validation.every=200; as often as wanted.')]
+
+
+def evaluation_settings(config: Path | None) -> InferenceSettings:
+    """
+    Inference settings for results that are compared with a truth at the size of the images.
+
+    :param config: YAML; None: the defaults.
+    :raises ConfigError: results of another size are asked for.
+    """
+    settings = load_settings(InferenceSettings, config) if config else InferenceSettings()
+    if settings.output_size != 'input':
+        raise ConfigError(f'{config}: output_size is {settings.output_size!r}, but the truth has '
+                          "the size of the images; set it to 'input'")
+    return settings
 
 
 def backend_options(threads: int | None) -> dict[str, int]:

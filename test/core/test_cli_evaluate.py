@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from panoptic_depth_core.cli import main
 from panoptic_depth_core.cli.evaluate import parse_windows
+from panoptic_depth_core.cli.options import evaluation_settings
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.scoring_benchmark import write_frames
 from panoptic_depth_core.labels import SEMKITTI
@@ -175,3 +176,10 @@ def test_benchmark_of_scoring(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert '7 frames of 96x48 scored in' in shown and 'frames/s' in shown
     stored = json.loads((tmp_path / 'out/scoring.json').read_text())
     assert stored['frames'] == 7 and stored['seconds'] > 0
+
+
+def test_results_of_another_size_than_the_truth_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / 'settings.yaml'
+    path.write_text('output_size: network\n')
+    with pytest.raises(ConfigError, match="output_size is 'network', but the truth has"):
+        evaluation_settings(path)
