@@ -8,17 +8,16 @@ ros2 launch panoptic_depth panoptic_depth.launch.py image_topic:=/camera/image_r
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction
 from launch.events import Shutdown
 from launch.events.process import ProcessExited
 from launch_ros.actions import LifecycleNode, Node
 from panoptic_depth_core.io.output_messages import OUTPUTS
-
-from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from panoptic_depth_ros.environment import environment
 
 SHARE = Path(get_package_share_directory('panoptic_depth'))
 
@@ -43,24 +42,6 @@ ARGUMENTS = {
 """Name -> default and description."""
 
 SWITCH = ['true', 'false']
-
-RECEIVE_BUFFER_BYTES = 4 << 20
-"""What config/cyclonedds.xml asks for at least; Cyclone DDS does not start where it is refused."""
-
-
-def environment() -> dict[str, str]:
-    """Variables that make large images arrive, and arrive fast."""
-    # Otherwise glibc gives the memory of every image back to the kernel and asks for it again:
-    # receiving 1080p at 30 Hz took 38 % of a core, with both of these 10 %.
-    found = {'MALLOC_MMAP_THRESHOLD_': '33554432', 'MALLOC_TRIM_THRESHOLD_': '1073741824'}
-    try:
-        allowed = int(Path('/proc/sys/net/core/rmem_max').read_text())
-    except (OSError, ValueError):
-        allowed = 0
-    if 'CYCLONEDDS_URI' not in os.environ and allowed >= RECEIVE_BUFFER_BYTES:
-        found['CYCLONEDDS_URI'] = f'file://{SHARE}/config/cyclonedds.xml'
-    return found
-
 
 def lossless(prefix: str) -> dict[str, object]:
     """Parameters with which results are sent again until they have arrived, up to 100 of them."""
@@ -104,7 +85,7 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
                     ('~/input/image/compressed', f'{image}/compressed'),
                     ('~/input/camera_info', info)],
         arguments=['--ros-args', '--log-level', given['log_level']],
-        additional_env=environment(),
+        additional_env=environment(SHARE),
         on_exit=end_all)]
     if shows:
         fixed_frame = ['-f', given['fixed_frame']] if given['fixed_frame'] else []

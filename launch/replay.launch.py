@@ -16,6 +16,7 @@ from ament_index_python.packages import (
     get_package_prefix,
     get_package_share_directory,
 )
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
@@ -31,8 +32,6 @@ from launch_ros.actions import Node
 from launch_ros.event_handlers import OnStateTransition
 from panoptic_depth_core.io.bags import describe_images
 from panoptic_depth_core.io.output_messages import NODE_TOPICS
-
-from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 LAUNCH = Path(get_package_share_directory('panoptic_depth')) / 'launch'
 

@@ -25,6 +25,7 @@ from typing import Any
 import cv2
 import numpy as np
 import rclpy
+from ament_index_python.packages import get_package_share_directory
 from panoptic_depth_core.io.message_types import CAMERA_INFO, IMAGE
 from panoptic_depth_core.io.output_messages import OUTPUTS
 from panoptic_depth_core.io.pictures import read_picture
@@ -32,6 +33,7 @@ from panoptic_depth_core.model_directory import ModelDirectory
 from panoptic_depth_core.structures import Intrinsics
 from panoptic_depth_ros.conversions import ROS_MESSAGES, message_class
 from panoptic_depth_ros.endpoints import profile
+from panoptic_depth_ros.environment import environment
 from rclpy.executors import ExternalShutdownException
 
 RESULTS = ('panoptic', 'semantic', 'depth', 'camera_info', 'instances', 'detections_3d')
@@ -113,8 +115,9 @@ def run(options: argparse.Namespace) -> Measured:
         images.publish(message)
         found.sent += 1
 
+    share = Path(get_package_share_directory('panoptic_depth'))
     process = subprocess.Popen([sys.executable, '-m', 'panoptic_depth_ros.node', '--ros-args',
-                                *options.parameters])
+                                *options.parameters], env={**os.environ, **environment(share)})
     spinning = threading.Thread(target=_spin, args=(node,), daemon=True)
     spinning.start()
     try:

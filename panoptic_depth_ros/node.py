@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import signal
 import sys
 import threading
+from dataclasses import replace
 from typing import Any
 
 import rclpy
@@ -19,7 +19,6 @@ from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.inference.pipeline import Pipeline
 from panoptic_depth_core.labels import ClassInfo
 from panoptic_depth_core.status import StreamState, StreamStatus
-from panoptic_depth_core.streaming import health
 from panoptic_depth_core.streaming.stream import Stream
 from panoptic_depth_core.structures import Frame, PanopticDepth
 from panoptic_depth_ros.endpoints import Endpoints
@@ -35,7 +34,7 @@ from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import SetBool, Trigger
 
 TICK_S = 0.1
-"""How often the watchdog looks, changes of state are noticed and autostart tries again."""
+"""How often the watchdog looks, what is due is sent and autostart tries again."""
 
 
 class PanopticDepthNode(LifecycleNode):
@@ -61,12 +60,8 @@ class PanopticDepthNode(LifecycleNode):
         on_change(self, self._apply)
         self.create_service(SetBool, '~/enable', self._on_enable)
         self.create_service(Trigger, '~/rebuild_engine', self._on_rebuild)
-        # The clock of the node stands still in a paused replay; these must not.
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(TICK_S, self._tick, clock=self._steady)
-        self._report_timer: Any = None
-        self._label_timer: Any = None
-        self._set_timers()
+        # The clock of the node stands still in a paused replay; this one must not.
+        self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to load the model and return; see the status for how it goes."""
@@ -88,7 +83,6 @@ class PanopticDepthNode(LifecycleNode):
         self._inputs = Inputs(self, self._endpoints, self._settings, self._stream,
                               lambda: bool(self._outputs.wanted()))
         self._stream.set_active(True)
-        self._outputs.send_label_info(self._classes)
         return done
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -137,16 +131,6 @@ class PanopticDepthNode(LifecycleNode):
             self._inputs.configure(settings)
         if self._stream is not None:
             self._stream.configure(settings.stream(), settings.inference(), settings.diagnostics)
-        self._set_timers()
-
-    def _set_timers(self) -> None:
-        """Make the timers whose period is a parameter."""
-        for timer in filter(None, (self._report_timer, self._label_timer)):
-            self.destroy_timer(timer)
-        self._report_timer = self.create_timer(
-            self._settings.diagnostics.period_s, self._report, clock=self._steady)
-        self._label_timer = self.create_timer(
-            self._settings.label_info_period_s, self._send_labels, clock=self._steady)
 
     def _tick(self) -> None:
         if self._stream is not None:
@@ -156,29 +140,20 @@ class PanopticDepthNode(LifecycleNode):
                 self.trigger_configure()
             elif self._stream.loaded:
                 self.trigger_activate()
-        if self._reports.is_news(self._status()):
-            self._report()
+        status, stream = self._status(), self._stream
+        if self._reports.due(status, self._settings.diagnostics.period_s):
+            self._reports.send(status, self._settings.diagnostics, self._inputs,
+                               stream.statistics.bad_frame_reason() if stream else '')
+        if stream is not None and stream.active:
+            self._outputs.send_label_info(self._classes)
 
     def _status(self) -> StreamStatus:
         if self._stream is None:
             return StreamStatus(StreamState.UNCONFIGURED)
-        return self._stream.status()
-
-    def _report(self) -> None:
-        status, inputs, stream = self._status(), self._inputs, self._stream
-        healths = [
-            health.engine_health(status),
-            health.input_health(status, stream.statistics.bad_frame_reason() if stream else '',
-                                inputs.age_s if inputs else math.nan),
-            health.camera_health(*(inputs.camera_problem() if inputs else ('', False))),
-            health.latency_health(status, self._settings.diagnostics),
-            health.gpu_health(status),
-            health.qos_health(self._endpoints.problems(), status.messages_lost)]
-        self._reports.send(status, healths)
-
-    def _send_labels(self) -> None:
-        if self._stream is not None and self._stream.active:
-            self._outputs.send_label_info(self._classes)
+        status = self._stream.status()
+        if status.state == StreamState.RUNNING and not self._outputs.wanted():
+            return replace(status, message='nobody listens to the results: images are not run')
+        return status
 
     def _count_lost(self, number: int) -> None:
         if self._stream is not None:
@@ -198,9 +173,9 @@ class PanopticDepthNode(LifecycleNode):
         if self._stream is None:
             response.message = 'the node is not configured; configure it first'
             return response
-        self._stream.reload()
-        response.success = True
-        response.message = 'the model is loaded anew; see ~/output/status'
+        response.success = self._stream.reload()
+        response.message = ('the model is loaded anew; see ~/output/status' if response.success
+                            else 'too many workers hang; restart the node')
         return response
 
 

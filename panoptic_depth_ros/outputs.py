@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +30,7 @@ class Outputs:
     def __init__(self, node: Node, endpoints: Endpoints, settings: NodeSettings) -> None:
         self._node = node
         self._transforms: Transforms | None = None
+        self._labels_sent_s = -math.inf
         self.configure(settings)
         self._publishers = {
             name: endpoints.publisher(
@@ -71,6 +74,10 @@ class Outputs:
             publisher.publish(message)
 
     def send_label_info(self, classes: Sequence[ClassInfo]) -> None:
-        """Send the table of classes."""
+        """Send the table of classes, if the last time is label_info_period_s ago."""
+        now_s = time.monotonic()
+        if now_s - self._labels_sent_s < self.settings.label_info_period_s:
+            return
+        self._labels_sent_s = now_s
         head = ROS_MESSAGES.header(self._node.get_clock().now().nanoseconds, '')
         self._label_info.publish(ROS_MESSAGES.label_info(head, classes))

@@ -19,6 +19,7 @@ import pytest
 import yaml
 from panoptic_depth_core.config import InferenceSettings, Settings, load_settings
 from panoptic_depth_core.io.output_messages import OUTPUTS
+from panoptic_depth_ros.environment import RECEIVE_BUFFER_BYTES
 from panoptic_depth_ros.settings import settings_from
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -70,12 +71,12 @@ def test_rviz_shows_topics_of_the_node() -> None:
                      for name in ('points', 'markers', 'overlay', 'depth_color')}
 
 
-def test_cyclonedds_asks_for_what_the_launch_file_checks() -> None:
+def test_cyclonedds_asks_for_what_is_checked_before() -> None:
     """Cyclone DDS does not start where the kernel refuses what it asks for at least."""
     size = ElementTree.fromstring(text_of('config/cyclonedds.xml')).find(
         './/{https://cdds.io/config}SocketReceiveBufferSize')
     assert size.get('min') == '4MB'
-    assert 'RECEIVE_BUFFER_BYTES = 4 << 20' in text_of('launch/panoptic_depth.launch.py')
+    assert RECEIVE_BUFFER_BYTES == 4 << 20
 
 
 def test_versions_agree() -> None:

@@ -118,10 +118,13 @@ class Stream:
         if self._runner is not None:
             self._runner.orders = self._orders
 
-    def reload(self) -> None:
-        """Load the model anew."""
-        if self._runner is not None:
-            self._runner.reload()
+    def reload(self) -> bool:
+        """Load the model anew; False where no worker is left that could."""
+        runner = self._runner
+        if runner is None or runner.ended:
+            return False
+        runner.reload()
+        return True
 
     def watch(self) -> None:
         """Replace a worker that hangs or died; to be called a few times a second."""

@@ -181,7 +181,7 @@ def test_too_many_hangs(rig: Rig) -> None:
     for number in (10, 11):
         rig.put(number)
         rig.watch_after(TIMEOUT_S + 5)
-    rig.stream.reload()
+    assert not rig.stream.reload()
     assert state(rig)[1].startswith(words)
     assert len(rig.script.opened) == MOST_ABANDONED + 1
     status = rig.stream.status()
@@ -218,7 +218,7 @@ def test_a_dead_worker_is_replaced(rig: Rig) -> None:
     """No Exception ends it, but a library may call sys.exit."""
     rig.start()
     plain, rig.open = rig.open, throwing(SystemExit(3))
-    rig.stream.reload()
+    assert rig.stream.reload()
     eventually(lambda: len(rig.threads()) == 1)
     assert not rig.stream.loaded
     rig.open = plain

@@ -1,0 +1,140 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Images whose camera_info is missing, for each policy."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='ROS 2 is not sourced')
+
+from launch import LaunchDescription
+from launch_tools import controllable_node, description
+from panoptic_depth_core.structures import ScaleSource
+from panoptic_depth_ros.conversions import ROS_MESSAGES
+from ros_peer import CAMERA, FRAME_ID, Camera, NodeCase, eventually, heard_at, stamps
+from ros_peer import EndsWell as EndsWell
+
+FALLBACK_K = [200.0, 0.0, 63.5, 0.0, 200.0, 31.5, 0.0, 0.0, 1.0]
+"""Twice the focal length of the camera: everything is twice as far."""
+
+
+@pytest.mark.ros
+@pytest.mark.launch_test
+def generate_test_description() -> LaunchDescription:
+    policies = {
+        'require': {}, 'zero': {}, 'aged': {'camera_info__max_age_s': 1.0},
+        'fallback': {'camera_info__policy': 'fallback', 'camera_info__fallback_k': FALLBACK_K},
+        'assumed': {'camera_info__policy': 'fallback'},
+        'ignore': {'camera_info__policy': 'ignore', 'camera_info__fallback_k': FALLBACK_K}}
+    return description(*(controllable_node(name, **values) for name, values in policies.items()))
+
+
+class CameraInfoCase(NodeCase):
+    """A camera without a camera_info to begin with."""
+
+    def setUp(self) -> None:
+        self.camera = Camera(self.peer)
+        self.heard = self.peer.hear('instances')
+        self.infos = self.peer.hear('camera_info')
+
+    def without(self) -> int:
+        return self.camera.send(info=False)
+
+    def skipped(self, words: str) -> None:
+        """Send images without a camera_info until the diagnostics say so; none gets a result."""
+        self.camera.wait_matched()
+        before = self.peer.status()
+
+        def is_skipped() -> bool:
+            self.without()
+            return self.peer.status().frames_dropped_error > before.frames_dropped_error
+
+        eventually(is_skipped, 'images are skipped')
+        found = self.peer.wait_health('camera_info', 2, words)
+        self.assertIn(f'{self.peer.name}/input/camera_info', found.message)
+        self.assertEqual(self.peer.status().frames_processed, before.frames_processed)
+
+    def depths(self) -> list[int]:
+        return [round(i.depth) for i in self.heard[-1].instances]
+
+
+class TestRequire(CameraInfoCase):
+    namespace = 'require'
+
+    def test_images_are_skipped_until_it_comes(self) -> None:
+        self.skipped('none has come in')
+        self.assertEqual(self.heard, [])
+        self.camera.until_heard(self.heard, self.infos)
+        # From now on the latest one counts, also for images without one.
+        heard_at(self.heard, self.without())
+        self.assertEqual(self.depths(), [5, 10, 20])
+        self.assertEqual(self.heard[-1].scale_source, ScaleSource.METRIC_MODEL)
+        self.peer.wait_health('camera_info', 0)
+
+
+class TestZero(CameraInfoCase):
+    namespace = 'zero'
+
+    def test_one_that_is_not_calibrated_counts_as_missing(self) -> None:
+        eventually(self.camera.infos.get_subscription_count, 'camera_info is taken')
+        info = ROS_MESSAGES.camera_info(ROS_MESSAGES.header(time.time_ns(), FRAME_ID), CAMERA)
+        info.k = np.zeros(9)
+        self.camera.infos.publish(info)
+        self.skipped('k[0] = 0')
+        self.camera.until_heard(self.heard)
+
+
+class TestAged(CameraInfoCase):
+    namespace = 'aged'
+
+    def test_one_of_another_time_counts_as_missing(self) -> None:
+        self.camera.until_heard(self.heard)
+        heard_at(self.heard, self.without())
+        self.camera.send_info(time.time_ns() - 10 * 10**9)
+        time.sleep(1.5)
+        self.skipped('camera_info.max_age_s')
+        self.camera.until_heard(self.heard)
+
+
+class TestFallback(CameraInfoCase):
+    namespace = 'fallback'
+
+    def test_fallback_k_is_used_until_it_comes(self) -> None:
+        self.camera.until_heard(self.heard, self.infos, send=self.without)
+        stamp_ns = self.without()
+        found = heard_at(self.infos, stamp_ns)
+        np.testing.assert_allclose(found.k, FALLBACK_K)
+        heard_at(self.heard, stamp_ns)
+        self.assertEqual(self.depths(), [10, 20, 40])
+        self.peer.wait_health('camera_info', 1, 'camera_info.fallback_k is used')
+        self.camera.until_heard(self.heard, self.infos)
+        heard_at(self.heard, self.camera.send())
+        self.assertEqual(self.depths(), [5, 10, 20])
+        self.peer.wait_health('camera_info', 0)
+
+
+class TestAssumed(CameraInfoCase):
+    namespace = 'assumed'
+
+    def test_distances_are_relative_when_nothing_is_known(self) -> None:
+        self.camera.until_heard(self.heard, send=self.without)
+        heard_at(self.heard, self.without())
+        self.assertEqual(self.heard[-1].scale_source, ScaleSource.RELATIVE)
+        self.peer.wait_health('camera_info', 1, 'set camera_info.fallback_k')
+
+
+class TestIgnore(CameraInfoCase):
+    namespace = 'ignore'
+
+    def test_camera_info_is_not_looked_at(self) -> None:
+        self.camera.until_heard(self.heard, self.infos)
+        stamp_ns = self.camera.send()
+        np.testing.assert_allclose(heard_at(self.infos, stamp_ns).k, FALLBACK_K)
+        heard_at(self.heard, stamp_ns)
+        self.assertEqual(self.depths(), [10, 20, 40])
+        self.assertEqual(stamps(self.heard), stamps(self.infos))
+        self.peer.wait_health('camera_info', 0)
