@@ -22,6 +22,7 @@ from rclpy.node import Node
 
 _DEPTH = {'instances': 10, 'detections_3d': 10}
 _FOR_VIEWERS = {'points', 'overlay', 'depth_color'}
+_POSITIONS = {'instances', 'detections_3d', 'markers'}
 
 
 class Outputs:
@@ -57,9 +58,9 @@ class Outputs:
 
     def send(self, frame: Frame, result: PanopticDepth, classes: Sequence[ClassInfo]) -> None:
         """Make the messages of one frame, then send them: all of them or none."""
-        settings = self.settings
+        settings, names = self.settings, self.wanted()
         position_frame_id = ''
-        if settings.target_frame and self._transforms is not None:
+        if settings.target_frame and self._transforms is not None and _POSITIONS & {*names}:
             result, position_frame_id = self._transforms(
                 result, settings.target_frame, settings.tf_timeout_ms)
         moved = position_frame_id not in ('', frame.frame_id)
@@ -69,7 +70,7 @@ class Outputs:
             self._node.get_clock().now().nanoseconds - frame.stamp_ns,
             settings.scale_source(frame.intrinsics_source), settings.points.stride)
         messages: list[tuple[Any, Any]] = [
-            (self._publishers[name], OUTPUTS[name].make(of_frame)) for name in self.wanted()]
+            (self._publishers[name], OUTPUTS[name].make(of_frame)) for name in names]
         for publisher, message in messages:
             publisher.publish(message)
 
