@@ -34,7 +34,8 @@ ARGUMENTS = {
     'use_sim_time': ('false', 'true: time is what /clock says, as with a bag that is played'),
     'autostart': ('true', 'false: wait for lifecycle transitions'),
     'namespace': ('', 'of the node'),
-    'lossless': ('false', 'true: results wait for slow subscribers, such as recorders'),
+    'lossless': ('false', 'true: images and results wait in queues instead of giving way to '
+                 'newer ones, for recordings'),
     'rviz': ('false', 'true: show the results in RViz'),
     'fixed_frame': ('', 'fixed frame of RViz; empty: what its configuration says'),
     'log_level': ('info', 'of the node'),
@@ -44,10 +45,11 @@ ARGUMENTS = {
 SWITCH = ['true', 'false']
 
 def lossless(prefix: str) -> dict[str, object]:
-    """Parameters with which results are sent again until they have arrived, up to 100 of them."""
-    return {f'qos_overrides.{prefix}/{topic.name}.publisher.{policy}': value
-            for topic in OUTPUTS.values()
-            for policy, value in (('reliability', 'reliable'), ('depth', 100))}
+    """Parameters with which up to 10 images wait, and 100 results until they have arrived."""
+    qos = {f'qos_overrides.{prefix}/{topic.name}.publisher.{policy}': value
+           for topic in OUTPUTS.values()
+           for policy, value in (('reliability', 'reliable'), ('depth', 100))}
+    return {'queue_policy': 'fifo', **qos}
 
 
 def end_all(_: ProcessExited, context: LaunchContext) -> EmitEvent | None:
