@@ -16,8 +16,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..labels import CITYSCAPES, VOID_CLASS, ClassInfo
-from .segment_overlaps import SegmentOverlaps
+from ..labels import CITYSCAPES, ClassInfo
+from .segment_overlaps import SegmentOverlaps, of_class
 
 AbsentClasses = Literal['leave_out', 'zero', 'nan']
 """
@@ -106,21 +106,23 @@ class PanopticQuality:
         judged = np.ones(count, np.bool_) if judged is None else np.asarray(judged, np.bool_)
         truth_class, predicted_class = overlaps.truth_class, overlaps.predicted_class
 
-        judged_truth = _take(judged, truth_class)
-        crowd = _take(self._is_thing, truth_class) & ~overlaps.truth_void & (
+        judged_truth = of_class(judged, truth_class)
+        crowd = of_class(self._is_thing, truth_class) & ~overlaps.truth_void & (
             ~judged_truth | (overlaps.truth_instance == 0))
-        claims = _take(judged, predicted_class)
+        claims = of_class(judged, predicted_class)
         if self.crowds == 'none':
             crowd[:] = False
         else:
-            claims &= ~(_take(self._is_thing, predicted_class)
+            claims &= ~(of_class(self._is_thing, predicted_class)
                         & (overlaps.predicted_instance == 0))
         segments = judged_truth & ~overlaps.truth_void & ~crowd
 
         rows, columns, iou = overlaps.matches()
         valid = segments[rows] & claims[columns]
         rows, columns, iou = rows[valid], columns[valid], iou[valid]
-        missed, false = segments.copy(), claims & ~self._excused(overlaps, crowd)
+        missed, false = segments.copy(), claims & ~overlaps.excused(
+            crowd[:, None] & (truth_class[:, None] == predicted_class)
+            if self.crowds == 'same_class' else crowd[:, None])
         missed[rows] = False
         false[columns] = False
 
@@ -129,18 +131,6 @@ class PanopticQuality:
         self._fn += np.bincount(truth_class[missed], minlength=count)
         self._fp += np.bincount(predicted_class[false], minlength=count)
         self._frames += judged
-
-    def _excused(self, overlaps: SegmentOverlaps,
-                 crowd: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """(P,) bool: predicted segments with more than half of their pixels on void or crowd."""
-        if self.crowds == 'same_class':
-            same = overlaps.truth_class[:, None] == overlaps.predicted_class[None, :]
-            on_crowd = (overlaps.pixels * (same & crowd[:, None])).sum(axis=0)
-        else:
-            on_crowd = overlaps.pixels[crowd].sum(axis=0)
-        excused: NDArray[np.bool_] = (
-            2 * (overlaps.void_pixels + on_crowd) > overlaps.pixels.sum(axis=0))
-        return excused
 
     def merge(self, other: PanopticQuality) -> None:
         """Add the frames that another one counted with the same classes and rules."""
@@ -176,9 +166,3 @@ class PanopticQuality:
             pq=pq, sq=sq, rq=rq, true_positives=self._tp.copy(),
             false_positives=self._fp.copy(), false_negatives=self._fn.copy(),
             frames=self._frames.copy(), absent=absent)
-
-
-def _take(table: NDArray[np.bool_], classes: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Row of a table by class, False for void."""
-    known = classes != VOID_CLASS
-    return np.where(known, table[np.where(known, classes, 0)], False)

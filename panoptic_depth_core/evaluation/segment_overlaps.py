@@ -62,6 +62,18 @@ class SegmentOverlaps:
         rows, columns = np.nonzero(candidates & (2 * self.pixels > union))
         return rows, columns, self.pixels[rows, columns] / union[rows, columns]
 
+    def excused(self, crowd: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """
+        Predicted segments that are no error where they match nothing.
+
+        :param crowd: (T, P) bool, or (T, 1) for all predictions alike: the pairs whose pixels are
+            crowd; not of void.
+        :returns: (P,) bool, where more than half of the pixels are on void or crowd.
+        """
+        on_crowd = (self.pixels * crowd).sum(axis=0)
+        excused: NDArray[np.bool_] = 2 * (self.void_pixels + on_crowd) > self.pixels.sum(axis=0)
+        return excused
+
     def require_classes(self, count: int) -> None:
         """
         Check that every class is in a table of ``count`` classes.
@@ -77,6 +89,12 @@ class SegmentOverlaps:
                     f'{name}: panoptic id {ids[first]} is of class {classes[first]}, but the '
                     f'table has classes 0..{count - 1}; check the label divisor, and mark '
                     f'pixels without a class with {VOID_ID}')
+
+
+def of_class(flags: NDArray[np.bool_], classes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Flag of each class, from a table of them; False for void."""
+    known = classes != VOID_CLASS
+    return np.where(known, flags[np.where(known, classes, 0)], False)
 
 
 @dataclass(frozen=True)

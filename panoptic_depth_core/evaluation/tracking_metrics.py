@@ -24,11 +24,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..inference.tracking import assignment_solver
-from ..labels import CITYSCAPES, VOID_CLASS, ClassInfo
-from .segment_overlaps import SegmentOverlaps
+from ..labels import CITYSCAPES, ClassInfo
+from .segment_overlaps import SegmentOverlaps, of_class
 
 Key = tuple[str, int, int]
 """Sequence, class, and panoptic id of the truth or track id."""
@@ -119,18 +118,12 @@ class TrackingMetrics:
             column = match.get(row, -1)
             used.add(column)
             self._things.setdefault(key, []).append(claims.get(column))
-        excused = self._excused(overlaps, wanted)
+        crowd = of_class(self._is_thing, overlaps.truth_class) & ~wanted & ~overlaps.truth_void
+        excused = overlaps.excused(crowd[:, None])
         for column, track in claims.items():
             if column not in used and not excused[column]:
                 self._false[sequence, int(overlaps.predicted_class[column]), track] += 1
         self._frames += 1
-
-    def _excused(self, overlaps: SegmentOverlaps, wanted: NDArray[np.bool_],
-                 ) -> NDArray[np.bool_]:
-        """(P,) bool: more than half of the pixels on void or crowd."""
-        is_thing = np.append(self._is_thing, [False] * (VOID_CLASS + 1 - len(self._is_thing)))
-        ignored = overlaps.truth_void | (is_thing[overlaps.truth_class] & ~wanted)
-        return np.asarray(2 * overlaps.pixels[ignored].sum(axis=0) > overlaps.pixels.sum(axis=0))
 
     def result(self) -> TrackingResult:
         """
