@@ -157,7 +157,7 @@ def start_state(settings: TrainSettings, fabric: Fabric, run_dir: Path | None) -
                              settings.initial_gaps)
     averaged = create_network(settings.network, settings.network_settings)
     averaged.load_state_dict(network.state_dict())
-    # The annotations of Module.to lack memory_format.
+    # The annotations of Module.to lack memory_format, here and below.
     averaged.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     learner = synchronised(network, fabric)
     freeze(learner, settings.freeze)

@@ -12,25 +12,26 @@ import cv2
 import numpy as np
 import pytest
 
-torch = pytest.importorskip('torch', reason='the export needs the extra [export]')
+pytest.importorskip('torch', reason='the export needs the extra [export]')
 pytest.importorskip('onnxscript', reason='the export needs the extra [export]')
 
-import onnx  # noqa: E402
-from golden import each_golden  # noqa: E402
-from golden_published import golden_weights  # noqa: E402
-from panoptic_depth_core.cli import main  # noqa: E402
-from panoptic_depth_core.contract import COLUMN  # noqa: E402
-from panoptic_depth_core.errors import ConfigError  # noqa: E402
-from panoptic_depth_core.export.convert import (  # noqa: E402
+import onnx
+import torch
+from golden import each_golden
+from golden_published import golden_weights
+from panoptic_depth_core.cli import main
+from panoptic_depth_core.contract import COLUMN
+from panoptic_depth_core.errors import ConfigError
+from panoptic_depth_core.export.convert import (
     convert_checkpoint,
     published_description,
 )
-from panoptic_depth_core.inference.backends import create_backend  # noqa: E402
-from panoptic_depth_core.model_directory import ModelDirectory  # noqa: E402
-from panoptic_depth_core.network.assembly import assemble  # noqa: E402
-from panoptic_depth_core.network.dynamic_kernels import NetworkOutput  # noqa: E402
-from panoptic_depth_core.network.published_checkpoint import read_published  # noqa: E402
-from panoptic_depth_core.network.published_panoptic_depth import (  # noqa: E402
+from panoptic_depth_core.inference.backends import create_backend
+from panoptic_depth_core.model_directory import ModelDirectory
+from panoptic_depth_core.network.assembly import assemble
+from panoptic_depth_core.network.dynamic_kernels import NetworkOutput
+from panoptic_depth_core.network.published_checkpoint import read_published
+from panoptic_depth_core.network.published_panoptic_depth import (
     FOCAL_PX,
     PUBLISHED_ASSEMBLY,
 )
