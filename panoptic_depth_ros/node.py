@@ -76,7 +76,7 @@ class PanopticDepthNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Take images; fails, with the reason in the log, until the model is loaded."""
         if self._stream is None or not self._stream.loaded:
-            self.get_logger().error(f'cannot be activated yet: {self._status().message}')
+            self.get_logger().error(f'cannot be activated yet: {self._state()[1]}')
             return TransitionCallbackReturn.FAILURE
         self._starting = False
         done = super().on_activate(state)
@@ -140,20 +140,23 @@ class PanopticDepthNode(LifecycleNode):
                 self.trigger_configure()
             elif self._stream.loaded:
                 self.trigger_activate()
-        status, stream = self._status(), self._stream
-        if self._reports.due(status, self._settings.diagnostics.period_s):
-            self._reports.send(status, self._settings.diagnostics, self._inputs,
-                               stream.statistics.bad_frame_reason() if stream else '')
+        stream, state = self._stream, self._state()
+        if self._reports.due(state, self._settings.diagnostics.period_s):
+            self._reports.send(
+                replace(stream.status() if stream else StreamStatus(state[0]),
+                        state=state[0], message=state[1]),
+                self._settings.diagnostics, self._inputs,
+                stream.statistics.bad_frame_reason() if stream else '')
         if stream is not None and stream.active:
             self._outputs.send_label_info(self._classes)
 
-    def _status(self) -> StreamStatus:
+    def _state(self) -> tuple[StreamState, str]:
         if self._stream is None:
-            return StreamStatus(StreamState.UNCONFIGURED)
-        status = self._stream.status()
-        if status.state == StreamState.RUNNING and not self._outputs.wanted():
-            return replace(status, message='nobody listens to the results: images are not run')
-        return status
+            return StreamState.UNCONFIGURED, ''
+        state, message = self._stream.state
+        if state == StreamState.RUNNING and not self._outputs.wanted():
+            return state, 'nobody listens to the results: images are not run'
+        return state, message
 
     def _count_lost(self, number: int) -> None:
         if self._stream is not None:

@@ -32,9 +32,9 @@ class Reports:
         self._diagnostics = endpoints.publisher('/diagnostics', DIAGNOSTIC_ARRAY, profile(10))
         self._last: tuple[StreamState, str] | None = None
 
-    def due(self, status: StreamStatus, period_s: float) -> bool:
-        """Whether the last report is so long ago, or the state is another one since."""
-        return ((status.state, status.message) != self._last
+    def due(self, state: tuple[StreamState, str], period_s: float) -> bool:
+        """Whether the last report is so long ago, or state and message are others since."""
+        return (state != self._last
                 or time.monotonic() - self._sent_s >= period_s)
 
     def send(self, status: StreamStatus, limits: DiagnosticsSettings, inputs: Inputs | None,

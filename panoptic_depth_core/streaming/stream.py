@@ -153,21 +153,27 @@ class Stream:
             return
         self._start_runner(problem, runner.tracker)
 
+    @property
+    def state(self) -> tuple[StreamState, str]:
+        """State and message alone, which costs little."""
+        runner = self._runner
+        if runner is None:
+            return StreamState.UNCONFIGURED, ''
+        if runner.ended:
+            return StreamState.ERROR, (
+                f'{len(self._abandoned)} workers hang in {runner.backend}: restart the node, and '
+                'choose another backend if it happens again')
+        state, message = runner.state
+        if state == StreamState.READY and self._active_since_s is not None:
+            return self._running(self._active_since_s)
+        return state, message
+
     def status(self) -> StreamStatus:
         """State and counters at this moment."""
         runner = self._runner
-        fields = self.statistics.fields()
-        if runner is None:
-            return StreamStatus(StreamState.UNCONFIGURED, **fields)
-        state, message = runner.state
-        if runner.ended:
-            state, message = StreamState.ERROR, (
-                f'{len(self._abandoned)} workers hang in {runner.backend}: restart the node, and '
-                'choose another backend if it happens again')
-        elif state == StreamState.READY and self._active_since_s is not None:
-            state, message = self._running(self._active_since_s)
-        return StreamStatus(state, message, backend=runner.backend, model_id=runner.model_id,
-                            **fields)
+        return StreamStatus(*self.state, backend=runner.backend if runner else '',
+                            model_id=runner.model_id if runner else '',
+                            **self.statistics.fields())
 
     def _running(self, since_s: float) -> tuple[StreamState, str]:
         limit_s = self._diagnostics.input_timeout_s
