@@ -3,6 +3,7 @@
 #
 #   make demo                   a synthetic drive with its truth, into demo_out/
 #   make demo SOURCE=drive.mp4  your own image, folder, video or bag
+#   make gpu-check OUT=folder   what runs on this GPU, how fast and how exact
 #   make test                   everything, PYTEST_ARGS='-k bags' for a part
 #
 # Each sets up .venv as far as it needs it. PYTHON=python3.12 chooses another interpreter.
@@ -13,13 +14,14 @@ OUT ?= demo_out
 SOURCE ?=
 PYTEST_ARGS ?=
 BENCHMARK_ARGS ?=
+GPU_CHECK_ARGS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 PACKAGING := pyproject.toml setup.py constraints.txt
-ALL_EXTRAS := dev,train,export,plots
+ALL_EXTRAS := dev,train,export,plots,tensorrt-rtx
 
-.PHONY: help demo test lint benchmark clean
+.PHONY: help demo test lint benchmark gpu-check clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -36,6 +38,10 @@ lint: $(VENV)/.installed-all
 
 benchmark: $(VENV)/.installed-all
 	$(BIN)/panoptic-depth benchmark $(BENCHMARK_ARGS)
+
+gpu-check: OUT = gpu_check_out
+gpu-check: $(VENV)/.installed-all
+	$(BIN)/panoptic-depth gpu-check --out '$(OUT)' $(GPU_CHECK_ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -60,4 +66,10 @@ $(VENV)/.installed-all: $(PACKAGING) | $(BIN)/python
 	$(PIP) --editable '.[$(ALL_EXTRAS)]'
 # Only what the cross-checks of the metrics import: its dependencies include a "typing" of 2020.
 	$(PIP) --no-deps cityscapesscripts pyquaternion
+# What is used of full TensorRT is looked up in its modules, the oldest and the newest; they do
+# nothing without its libraries. Where a wheel does not fit, a test says that it was skipped.
+	-$(PIP) --no-deps --only-binary :all: --target $(VENV)/tensorrt-10.3 \
+	  tensorrt_cu12_bindings==10.3.0
+	-$(PIP) --no-deps --only-binary :all: --target $(VENV)/tensorrt-11.4 \
+	  tensorrt_cu13_bindings==11.4.0.106
 	@touch $@ $(VENV)/.installed-demo

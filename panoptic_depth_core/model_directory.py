@@ -27,18 +27,30 @@ from numpy.typing import NDArray
 from .config import parse_settings
 from .contract import INPUTS, GraphOutput
 from .errors import BackendError, ConfigError
-from .model_info import FORMAT_VERSION, INFO_NAME, TensorSpec
+from .model_info import FORMAT_VERSION, INFO_NAME, Precision, TensorSpec
 from .model_info import ModelClass as ModelClass
 from .model_info import ModelInfo as ModelInfo
 from .model_info import WeightsData as WeightsData
 
 DEFAULT_MODEL = 'fast'
 
+PRECISION_TOLERANCE: dict[Precision, tuple[float, float]] = {
+    'float32': (1.0, 0.0),
+    'float16': (0.95, 0.02),
+    'bfloat16': (0.75, 0.25),
+    'int8': (0.75, 0.4),
+}
+"""
+Precision -> least share of equal ids and greatest relative error of depth that it excuses in a
+self-test; float32 excuses nothing beyond what the self-test itself allows.
+"""
+
 
 class GraphRunner(Protocol):
     """The part of a backend that the self-test needs."""
 
     name: str
+    precision: Precision
 
     def run(self, image: NDArray[np.uint8], intrinsics: NDArray[np.float32],
             thresholds: NDArray[np.float32]) -> GraphOutput:
@@ -164,33 +176,44 @@ class ModelDirectory:
 
     def self_test(self, backend: GraphRunner) -> SelfTestReport:
         """
-        Run the reference input and compare.
+        Run the reference input, and refuse a runtime that is too far off.
+
+        The precision of the graph and of the runtime excuse more; see PRECISION_TOLERANCE.
 
         :raises BackendError: with the figures, when the runtime is farther off than allowed.
         """
         test = self.load_self_test()
-        output = backend.run(test.image, test.intrinsics, test.thresholds)
-        if output.segment_index.shape != test.segment_index.shape:
-            raise BackendError(
-                f'self-test of {self.info.model_id} on {backend.name}: the maps are '
-                f'{output.segment_index.shape}, not {test.segment_index.shape}; '
-                'export the model again')
-        equal = output.segment_index == test.segment_index
-        share = float(equal.mean())
-        found, wanted = output.depth[equal], test.depth[equal]
-        # A depth that the model does not have is to be NaN here and there.
-        nowhere = np.isnan(found) & np.isnan(wanted)
-        error = np.append(np.abs(found / wanted - 1.0)[~nowhere], 0.0)
-        depth_error = float(np.percentile(error, 99))
-        report = SelfTestReport(backend.name, share, depth_error)
+        report = compare(backend, test)
+        excused = [PRECISION_TOLERANCE[p] for p in (self.info.precision, backend.precision)]
+        least = min(test.min_equal_ids, *(ids for ids, _ in excused))
+        most = max(test.max_depth_error, *(error for _, error in excused))
         # Written so that NaN fails.
-        if not (share >= test.min_equal_ids and depth_error <= test.max_depth_error):
+        if not (report.equal_ids >= least and report.depth_error <= most):
             raise BackendError(
-                f'self-test of {self.info.model_id} on {backend.name}: {share:.3%} of the ids '
-                f'are equal (least {test.min_equal_ids:.3%}), relative depth error '
-                f'{depth_error:.2g} (most {test.max_depth_error:.2g}); choose another backend '
-                'or precision, or export the model again')
+                f'self-test of {self.info.model_id} on {backend.name}: {report.equal_ids:.3%} of '
+                f'the ids are equal (least {least:.3%}), relative depth error '
+                f'{report.depth_error:.2g} (most {most:.2g}); choose another backend or '
+                'precision, or export the model again')
         return report
+
+
+def compare(backend: GraphRunner, test: SelfTest) -> SelfTestReport:
+    """
+    Run the input of a self-test and measure how far the outputs are from those it holds.
+
+    :raises BackendError: for maps of another size.
+    """
+    output = backend.run(test.image, test.intrinsics, test.thresholds)
+    if output.segment_index.shape != test.segment_index.shape:
+        raise BackendError(f'self-test on {backend.name}: the maps are '
+                           f'{output.segment_index.shape}, not {test.segment_index.shape}; '
+                           'export the model again')
+    equal = output.segment_index == test.segment_index
+    found, wanted = output.depth[equal], test.depth[equal]
+    # A depth that the model does not have is to be NaN here and there.
+    nowhere = np.isnan(found) & np.isnan(wanted)
+    error = np.append(np.abs(found / wanted - 1.0)[~nowhere], 0.0)
+    return SelfTestReport(backend.name, float(equal.mean()), float(np.percentile(error, 99)))
 
 
 def open_model(model: ModelDirectory | Path | str | None) -> ModelDirectory:
@@ -237,10 +260,11 @@ def write_model_info(path: Path | str, info: ModelInfo) -> None:
     write_atomically(Path(path) / INFO_NAME, text.encode())
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
     """
     Write a file so that no reader, also after a crash, ever sees half of it.
 
+    :param mode: its permissions; a deployed model is for all to read.
     :raises OSError: when it cannot be written; what was there before is kept.
     """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
@@ -249,8 +273,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes files private; a deployed model is for all to read.
-        Path(temporary).chmod(0o644)
+        Path(temporary).chmod(mode)
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

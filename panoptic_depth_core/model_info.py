@@ -20,6 +20,9 @@ from .contract import (
 from .labels import ClassInfo
 
 FORMAT_VERSION: Final = 1
+
+Precision = Literal['float32', 'float16', 'bfloat16', 'int8']
+"""Arithmetic of convolutions; what decides about metres and ids stays float32."""
 INFO_NAME = 'model.json'
 
 TensorSpec = tuple[str, tuple[int | None, ...]]
@@ -72,6 +75,8 @@ class ModelInfo(Settings):
     input_height: int = Field(gt=0)
     input_width: int = Field(gt=0)
     output_stride: Literal[1, 2, 4]
+    precision: Precision = Field('float32', description='arithmetic of the convolutions in the '
+                                 'graph; the rest is float32')
     canonical_focal_px: _Positive
     trained_focal_range_px: tuple[_Positive, _Positive]
     depth_range_m: tuple[_Positive, _Positive]

@@ -5,11 +5,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 _UNKNOWN3 = (math.nan, math.nan, math.nan)
+
+Watch = Callable[[float, str], bool]
+"""
+Is told of work that takes long: the share that is done, 0..1 or NaN where it is not known, and
+what is being done; returns False to cancel it.
+"""
 
 
 class StreamState(IntEnum):

@@ -28,7 +28,7 @@ MOST_LINES = 350
 LAYERS = {
     'contract': 0, 'errors': 0, 'labels': 0, 'structures': 0, 'status': 0, 'config': 0,
     'model_info': 1, 'model_directory': 1,
-    'inference': 2, 'io': 2,
+    'engines': 2, 'inference': 2, 'io': 2,
     'inference.pipeline': 3, 'evaluation': 3, 'network': 3,
     'training': 4, 'streaming': 4,
     'export': 5,
@@ -36,8 +36,8 @@ LAYERS = {
 }
 """Part of the core -> layer; a module may import from its own layer and from lower ones."""
 
-APART = [{'inference', 'io'}, {'inference.pipeline', 'network'}, {'evaluation', 'network'},
-         {'streaming', 'training'}, {'streaming', 'evaluation'}]
+APART = [{'inference', 'io'}, {'engines', 'io'}, {'inference.pipeline', 'network'},
+         {'evaluation', 'network'}, {'streaming', 'training'}, {'streaming', 'evaluation'}]
 """Parts of one layer that do not know each other."""
 
 TORCH_PARTS = {'network', 'training', 'export'}

@@ -25,6 +25,7 @@ class Replay:
     """Runs nothing: returns the outputs of the reference, changed if asked to."""
 
     name = 'replay'
+    precision = 'float32'
 
     def __init__(self, test, wrong_ids=0, depth_factor=1.0):
         index = test.segment_index.copy()

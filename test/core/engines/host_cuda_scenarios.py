@@ -1,0 +1,301 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What is tried on host_cuda.c, in a process in which that is the driver; see test_cuda.py.
+
+The packages for CUDA are the real ones: ``python host_cuda_scenarios.py pycuda`` runs every
+function of SCENARIOS through one of them and prints a line of JSON for each.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from panoptic_depth_core.engines.cuda import Executor, bindings, find_gpu, open_device
+from panoptic_depth_core.engines.cuda.driver import LIBRARY
+from panoptic_depth_core.errors import BackendError, ConfigError
+
+SHAPE = (2, 3)
+IMAGE = np.arange(6, dtype=np.uint8).reshape(SHAPE)
+NOTHING = dict.fromkeys(('device', 'host', 'streams', 'events', 'graphs', 'contexts', 'stack',
+                         'leaked', 'unpinned'), 0)
+BEFORE: dict[str, int] = {}
+
+
+def held(lost: bool = False) -> dict[str, int]:
+    """
+    What the driver holds, and what it has seen of mistakes since the scenario began.
+
+    :param lost: a GPU was: what it held when its context went is nobody's mistake.
+    """
+    found = {name: count(name) - BEFORE.get(name, 0) for name in NOTHING}
+    return found | {'leaked': 0} if lost else found
+
+
+def count(name: str) -> int:
+    return int(ctypes.CDLL(LIBRARY).host_cuda_count(name.encode()))
+
+
+def fail(function: str, after: int, code: int) -> None:
+    """Make a function of the driver fail when it is called for the n-th time; -1: each time."""
+    ctypes.CDLL(LIBRARY).host_cuda_fail(function.encode(), after, code)
+
+
+class Adder:
+    """A device with work on it that adds a number to every byte, with one buffer on each side."""
+
+    def __init__(self, number: int = 3) -> None:
+        self.number = number
+        self.device = open_device()
+        self.during_work: Callable[[], object] = int
+        try:
+            self.executor = Executor(self.device, {'x': ('uint8', SHAPE)},
+                                     {'y': ('uint8', SHAPE)}, self.work)
+        except BaseException:
+            self.device.close()
+            raise
+
+    def work(self) -> None:
+        self.during_work()
+        x, y = (ctypes.c_void_p(self.executor.addresses[name]) for name in 'xy')
+        code = ctypes.CDLL(LIBRARY).host_cuda_add(
+            y, x, ctypes.c_size_t(IMAGE.size), self.number, ctypes.c_void_p(self.device.stream))
+        if code:
+            raise BackendError(f'the adder failed with {code}')
+
+    def __call__(self, image: NDArray[np.uint8] = IMAGE) -> NDArray[Any]:
+        return self.executor.run([image])[0]
+
+
+def works_anew() -> None:
+    """A new device works, and gives everything back."""
+    adder = Adder()
+    adder.executor.warm_up()
+    adder.executor.capture()
+    assert np.array_equal(adder(), IMAGE + 3)
+    adder.device.close()
+    assert held(lost=True) == NOTHING
+
+
+def frames_are_the_same_with_and_without_a_graph() -> None:
+    adder = Adder()
+    adder.executor.warm_up()
+    first = adder()
+    adder.executor.capture()
+    assert adder.executor.is_captured
+    second, kept = adder(IMAGE + 10), first.copy()
+    assert np.array_equal(first, IMAGE + 3) and np.array_equal(second, IMAGE + 13)
+    # They are the caller's own: neither the next frame nor the end changes them.
+    adder.device.close()
+    assert np.array_equal(first, kept) and first.flags.owndata
+    assert held() == NOTHING
+
+
+def a_frame_allocates_nothing_on_either_side() -> None:
+    adder = Adder()
+    adder.executor.warm_up()
+    before = count('allocations')
+    for captured in (False, True):
+        assert adder.executor.is_captured == captured
+        for _ in range(3):
+            adder()
+        adder.executor.capture()
+    assert count('allocations') == before
+    adder.device.close()
+
+
+def buffers_begin_with_zeros() -> None:
+    adder = Adder()
+    with adder.device:
+        array = adder.device.allocate_host('float32', (4, 5))
+        assert array.dtype == np.float32 and array.shape == (4, 5) and not array.any()
+        free = adder.device.free_memory()
+        adder.device.allocate(100)
+        assert adder.device.free_memory() == free - 100
+    adder.device.close()
+    assert held() == NOTHING
+
+
+def stages_are_timed() -> None:
+    adder = Adder()
+    adder.executor.warm_up()
+    # Each piece of work counts as one millisecond.
+    assert adder.executor.stage_times_ms() == {'copy_in': 1, 'network': 1, 'copy_out': 1}
+    assert count('events') == 0
+    adder.device.close()
+
+
+def without_a_graph_when_the_capture_fails() -> None:
+    for function, code in (('cuStreamEndCapture', 901), ('cuStreamBeginCapture_v2', 900),
+                           ('cuGraphInstantiateWithFlags', 2), ('cuGraphLaunch', 2)):
+        adder = Adder()
+        adder.executor.warm_up()
+        fail(function, 1, code)
+        adder.executor.capture()
+        assert not adder.executor.is_captured, function
+        if function != 'cuStreamEndCapture':
+            assert np.array_equal(adder(), IMAGE + 3), function
+        adder.device.close()
+        assert held(lost=True) == NOTHING, function
+
+
+def without_a_graph_when_the_work_cannot_be_captured() -> None:
+    adder = Adder()
+    adder.executor.warm_up()
+    adder.during_work = lambda: adder.device.allocate(10)
+    adder.executor.capture()
+    adder.during_work = int
+    assert not adder.executor.is_captured
+    assert np.array_equal(adder(), IMAGE + 3)
+    adder.device.close()
+    assert held() == NOTHING
+
+
+def memory_is_used_up() -> None:
+    for function, code in (('cuMemAlloc_v2', 2), ('cuMemHostAlloc', 2), ('cuStreamCreate', 2)):
+        # pycuda tries once more when it has collected garbage.
+        fail(function, -1, code)
+        with pytest.raises(BackendError, match='memory of the GPU is used up.*close other'):
+            Adder()
+        fail('', 0, 0)
+        assert held() == NOTHING, function
+        works_anew()
+
+
+def the_gpu_is_lost() -> None:
+    for function, code in (('cuStreamSynchronize', 700), ('cuGraphLaunch', 719)):
+        adder = Adder()
+        adder.executor.warm_up()
+        adder.executor.capture()
+        fail(function, 1, code)
+        for _ in range(2):
+            with pytest.raises(BackendError, match=f'GPU was lost.*CUDA error {code}.*loaded'):
+                adder()
+        adder.device.close()
+        assert held(lost=True) == NOTHING, function
+        works_anew()
+
+
+def a_lost_gpu_cannot_be_entered() -> None:
+    adder = Adder()
+    adder.executor.warm_up()
+    released = []
+    fail('cuCtxPushCurrent_v2', 1, 709)
+    adder.device.close(lambda: released.append(True))
+    assert released and held(lost=True) == NOTHING
+    works_anew()
+
+
+def a_device_belongs_to_a_thread() -> None:
+    adder = Adder()
+    adder.executor.warm_up()
+    said: list[str] = []
+
+    def other() -> None:
+        for use in (adder, adder.device.close):
+            with pytest.raises(BackendError) as caught:
+                use()
+            said.append(str(caught.value))
+        # Another thread has its own.
+        second = Adder(5)
+        second.executor.warm_up()
+        said.append(str(second()[0, 0]))
+        second.device.close()
+
+    thread = threading.Thread(target=other, name='other')
+    thread.start()
+    thread.join()
+    assert len(said) == 3 and said[2] == '5'
+    assert all("belongs to the thread 'MainThread'" in text for text in said[:2])
+    assert np.array_equal(adder(), IMAGE + 3)
+    adder.device.close()
+    assert held() == NOTHING
+
+
+def the_context_that_was_current_is_again() -> None:
+    outer = open_device()
+    with outer:
+        adder = Adder()
+        adder()
+        assert count('stack') == 1
+        adder.device.close()
+        assert count('stack') == 1
+        outer.synchronize()
+    outer.close()
+    assert held() == NOTHING
+
+
+def a_closed_device_says_so() -> None:
+    adder = Adder()
+    adder.device.close()
+    adder.device.close()
+    with pytest.raises(BackendError, match='given back; load the model anew'):
+        adder()
+
+
+def what_is_known_of_the_gpu() -> None:
+    gpu = find_gpu()
+    assert (gpu.device_id, gpu.name, gpu.compute_capability, gpu.cuda, gpu.memory_bytes) == (
+        0, 'Host GPU 0', '8.6', '13.0', 1 << 30)
+    assert gpu.driver
+    with pytest.raises(ConfigError, match=r'device_id is 7.*choose 0\.\.0, or -1'):
+        open_device(7)
+    fail('cuInit', 1, 100)
+    with pytest.raises(BackendError, match='no NVIDIA GPU can be used.*nvidia-smi'):
+        open_device()
+    assert held() == NOTHING
+
+
+def the_backend_needs_an_engine() -> None:
+    pytest.importorskip('tensorrt_rtx')
+    from panoptic_depth_core.inference.backends.tensorrt_backend import TensorRtBackend, usable
+    from panoptic_depth_core.model_directory import ModelDirectory
+    assert usable() == ''
+    assert 'device_id is 5' in usable(5)
+    with tempfile.TemporaryDirectory() as folder, \
+            pytest.raises(BackendError, match='no engine fits.*build policy auto'):
+        TensorRtBackend(ModelDirectory.default(), cache_dir=os.path.join(folder, 'engines'),
+                        build_policy='never', library='tensorrt_rtx')
+    assert held() == NOTHING
+
+
+SCENARIOS: dict[str, Callable[[], None]] = {function.__name__: function for function in (
+    frames_are_the_same_with_and_without_a_graph, a_frame_allocates_nothing_on_either_side,
+    buffers_begin_with_zeros, stages_are_timed, without_a_graph_when_the_capture_fails,
+    without_a_graph_when_the_work_cannot_be_captured, memory_is_used_up, the_gpu_is_lost,
+    a_lost_gpu_cannot_be_entered, a_device_belongs_to_a_thread,
+    the_context_that_was_current_is_again, a_closed_device_says_so, what_is_known_of_the_gpu,
+    the_backend_needs_an_engine)}
+
+
+def main(package: str) -> None:
+    """Run all scenarios through one package."""
+    bindings.PACKAGES = {package: bindings.PACKAGES[package]}
+    # pycuda names more functions of the driver than are tried here.
+    sys.setdlopenflags(os.RTLD_LAZY)
+    for name, scenario in SCENARIOS.items():
+        BEFORE.update({key: count(key) for key in ('leaked', 'unpinned')})
+        try:
+            scenario()
+            problem = ''
+        except pytest.skip.Exception as skipped:
+            problem = f'skip: {skipped}'
+        except BaseException:
+            problem = traceback.format_exc()
+        fail('', 0, 0)
+        print(json.dumps([name, problem]), flush=True)
+
+
+if __name__ == '__main__':
+    main(sys.argv[1])
