@@ -18,7 +18,7 @@ from panoptic_depth_core.config import InferenceSettings
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.inference.pipeline import Pipeline
 from panoptic_depth_core.labels import ClassInfo
-from panoptic_depth_core.status import StreamState, StreamStatus
+from panoptic_depth_core.status import StreamState, StreamStatus, Watch
 from panoptic_depth_core.streaming.stream import Stream
 from panoptic_depth_core.structures import Frame, PanopticDepth
 from panoptic_depth_ros.endpoints import Endpoints
@@ -54,6 +54,8 @@ class PanopticDepthNode(LifecycleNode):
         self._inputs: Inputs | None = None
         self._classes: tuple[ClassInfo, ...] = ()
         self._starting = self._settings.autostart
+        self._build_anew = False
+        self.exit_code: int | None = None
         self._endpoints = Endpoints(self, self._count_lost)
         self._outputs = Outputs(self, self._endpoints, self._settings)
         self._reports = Reports(self, self._endpoints)
@@ -65,6 +67,7 @@ class PanopticDepthNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to load the model and return; see the status for how it goes."""
+        self._build_anew = self._settings.engine.build_policy == 'force'
         self._stream = Stream(
             self._open_pipeline, self._deliver, stream=self._settings.stream(),
             inference=self._settings.inference(), diagnostics=self._settings.diagnostics,
@@ -111,11 +114,18 @@ class PanopticDepthNode(LifecycleNode):
         stream, self._stream = self._stream, None
         return stream is None or stream.stop()
 
-    def _open_pipeline(self, inference: InferenceSettings) -> Pipeline:
+    def _open_pipeline(self, inference: InferenceSettings, watch: Watch) -> Pipeline:
         """Load the model, in the worker thread."""
         settings = self._settings
-        pipeline = Pipeline(settings.model.path or None, settings.backend, inference,
-                            **settings.backend_options())
+        options = settings.backend_options()
+        # An engine is built anew once: what a failing runtime is loaded with next is there.
+        if self._build_anew:
+            options['build_policy'] = 'force'
+        elif options.get('build_policy') == 'force':
+            del options['build_policy']
+        self._build_anew = False
+        pipeline = Pipeline(settings.model.path or None, settings.backend, inference, watch,
+                            **options)
         self._classes = pipeline.model.info.class_infos()
         return pipeline
 
@@ -138,9 +148,11 @@ class PanopticDepthNode(LifecycleNode):
         if self._starting:
             if self._stream is None:
                 self.trigger_configure()
-            elif self._stream.loaded:
+            elif self._stream.loaded and not self._only_builds:
                 self.trigger_activate()
         stream, state = self._stream, self._state()
+        if self._only_builds and stream is not None:
+            self._end_when_built(stream, state[0])
         if self._reports.due(state, self._settings.diagnostics.period_s):
             self._reports.send(
                 replace(stream.status() if stream else StreamStatus(state[0]),
@@ -149,6 +161,18 @@ class PanopticDepthNode(LifecycleNode):
                 stream.statistics.bad_frame_reason() if stream else '')
         if stream is not None and stream.active:
             self._outputs.send_label_info(self._classes)
+
+    @property
+    def _only_builds(self) -> bool:
+        return self._settings.engine.build_policy == 'only'
+
+    def _end_when_built(self, stream: Stream, state: StreamState) -> None:
+        """Set the exit code; why it failed has been logged."""
+        if stream.loaded:
+            self.get_logger().info(f'engine {stream.status().engine_key} is there and works')
+            self.exit_code = 0
+        elif state == StreamState.ERROR:
+            self.exit_code = 1
 
     def _state(self) -> tuple[StreamState, str]:
         if self._stream is None:
@@ -176,14 +200,21 @@ class PanopticDepthNode(LifecycleNode):
         if self._stream is None:
             response.message = 'the node is not configured; configure it first'
             return response
+        self._build_anew = self._settings.builds_engine
         response.success = self._stream.reload()
-        response.message = ('the model is loaded anew; see ~/output/status' if response.success
+        what = 'the engine is built' if self._build_anew else 'the model is loaded'
+        response.message = (f'{what} anew; see ~/output/status' if response.success
                             else 'too many workers hang; restart the node')
         return response
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the node until it is told to end; 2 when a parameter is wrong."""
+    """
+    Run the node until it is told to end.
+
+    :returns: exit code: 2 when a parameter is wrong, 1 when an engine was to be built only, and
+        could not be.
+    """
     # rclpy's own handlers take the context away at once, whatever is being done with it.
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     ended = threading.Event()
@@ -195,7 +226,7 @@ def main(args: list[str] | None = None) -> int:
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         # The timers of the node wake it up often enough to notice.
-        while not ended.is_set():
+        while not ended.is_set() and node.exit_code is None:
             executor.spin_once()
     except ExternalShutdownException:
         pass
@@ -205,9 +236,9 @@ def main(args: list[str] | None = None) -> int:
     finally:
         if node is not None and not node.close():
             # A thread that hangs inside of a runtime would hold up, or crash, the interpreter.
-            os._exit(0)
+            os._exit(node.exit_code or 0)
         rclpy.try_shutdown()
-    return 0
+    return 0 if node is None else node.exit_code or 0
 
 
 if __name__ == '__main__':

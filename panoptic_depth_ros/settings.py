@@ -27,10 +27,10 @@ from panoptic_depth_core.config import (
 )
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.inference.backends import (
-    AUTO,
     BACKENDS,
+    WITHOUT_GPU,
     backend_options,
-    chosen_backend,
+    parse_backend,
 )
 from panoptic_depth_core.inference.tracking import assignment_solver
 from panoptic_depth_core.structures import ScaleSource
@@ -95,7 +95,9 @@ class NodeSettings(Settings):
 
     autostart: bool = Field(True, description='configure and activate without being told to, and '
                             'again after a failure')
-    backend: str = Field('auto', description=f'runtime: auto ({AUTO}), {", ".join(BACKENDS)}')
+    backend: str = Field('auto', description=f'runtime: auto (tensorrt where it can run, else '
+                         f'{WITHOUT_GPU}), {", ".join(BACKENDS)}; with options as in '
+                         'openvino:precision=bfloat16')
     model: ModelParameters = ModelParameters()
     device_id: int = Field(-1, ge=-1, description='GPU, for backends that use one; -1: the '
                            "backend's own choice")
@@ -153,7 +155,8 @@ class NodeSettings(Settings):
 
         :raises ConfigError: for an unknown backend, or an option that this one does not take.
         """
-        known = backend_options(self.backend)
+        backend, written = parse_backend(self.backend)
+        known = backend_options(backend)
         wanted = [
             ('threads', 'threads', self.threads, 0),
             ('device_id', 'device_id', self.device_id, -1),
@@ -165,10 +168,18 @@ class NodeSettings(Settings):
                 continue
             if option not in known:
                 raise ConfigError(f'{parameter} is {value!r}, but the backend '
-                                  f'{chosen_backend(self.backend)} has no use for it; leave it '
-                                  'out or choose another backend')
+                                  f'{backend} has no use for it; leave it out or choose another '
+                                  'backend')
+            if option in written:
+                raise ConfigError(f'{parameter} is {value!r}, but the backend is given as '
+                                  f'{self.backend!r}; say it once')
             options[option] = value
         return options
+
+    @property
+    def builds_engine(self) -> bool:
+        """Whether the backend is one that builds an engine."""
+        return 'build_policy' in backend_options(parse_backend(self.backend)[0])
 
     def scale_source(self, intrinsics_source: str) -> ScaleSource:
         """Where the metres come from, by where the camera is from (Frame.intrinsics_source)."""

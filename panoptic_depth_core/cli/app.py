@@ -21,15 +21,18 @@ import typer
 
 from ..errors import BackendError, ConfigError
 from .benchmark import benchmark
+from .build_engine import build_engine
 from .calibrate import calibrate
 from .console import log_to_console
 from .convert import convert
 from .demo import demo
 from .evaluate import evaluate
 from .evaluate_tracking import evaluate_tracking
+from .export import export
+from .gpu_check import gpu_check
 from .pack import pack
 from .predict import predict
-from .train import export, train
+from .train import train
 
 NAME = 'panoptic-depth'
 EXIT_FAULT = 1
@@ -45,7 +48,7 @@ app = typer.Typer(
     name=NAME, add_completion=False, pretty_exceptions_enable=False,
     help='Panoptic labels, metric depth and a distance per instance from one camera image.')
 for _command in (predict, demo, evaluate, evaluate_tracking, benchmark, train, pack, export,
-                 calibrate, convert):
+                 calibrate, convert, build_engine, gpu_check):
     app.command()(_command)
 
 

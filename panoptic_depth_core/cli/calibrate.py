@@ -42,7 +42,6 @@ def calibrate(
         store_temperature,
         uncalibrated,
     )
-    from ..inference.pipeline import Pipeline
     from ..model_directory import open_model
     from ..training.datasets import open_dataset
 
@@ -52,8 +51,7 @@ def calibrate(
     samples = open_dataset(dataset, root, split)
     count = min(len(samples), limit or len(samples))
     settings = options.evaluation_settings(config)
-    with Pipeline(uncalibrated(model), backend, settings,
-                  **options.backend_options(threads)) as pipeline, \
+    with options.open_pipeline(uncalibrated(model), backend, settings, threads) as pipeline, \
             frame_progress('calibrate', count) as progress:
         calibration = run_calibration(
             pipeline, (samples[index] for index in range(count)),

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 
 from rich.box import SIMPLE_HEAD
@@ -27,6 +27,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from ..status import Watch
 from ..structures import DistanceFlag, InstanceDistance
 
 _WIDEST = 1000
@@ -115,6 +116,21 @@ def run_progress(title: str) -> Iterator[Callable[[float, str], None]]:
                             begun=done if math.isnan(begun) else begun)
 
         yield show
+
+
+@contextmanager
+def build_progress() -> Iterator[Watch]:
+    """Show the progress of an engine that is being built, if one is; to be told of it."""
+    with ExitStack() as stack:
+        shown: list[Callable[[float, str], None]] = []
+
+        def watch(done: float, what: str) -> bool:
+            if not shown:
+                shown.append(stack.enter_context(run_progress('engine')))
+            shown[0](0.0 if math.isnan(done) else done, what)
+            return True
+
+        yield watch
 
 
 def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -98,6 +99,7 @@ def run_evaluation(dataset: str, root: str, split: str, settings: EvaluationSett
     from ..model_directory import open_model
     from ..training.datasets import open_dataset
 
+    predictor: Callable[[], AbstractContextManager[Predictor]]
     samples = open_dataset(dataset, root, split)
     count = min(len(samples), limit or len(samples))
     if predictions is not None:
@@ -112,8 +114,8 @@ def run_evaluation(dataset: str, root: str, split: str, settings: EvaluationSett
         if threads is None and jobs > 1:
             threads = max(1, cores() // jobs)
         name = info.model_id
-        predictor = partial(_open_pipeline, model, backend, config,
-                            options.backend_options(threads))
+        predictor = partial(options.open_pipeline, model, backend,
+                            options.evaluation_settings(config), threads)
     work = Work(partial(open_dataset, dataset, root, split), predictor, settings,
                 tuple(samples.classes))
     with frame_progress('evaluate', count) as progress:
@@ -127,13 +129,6 @@ def _open_stored(folder: Path,
     from ..evaluation.stored_predictions import StoredPredictions
 
     return nullcontext(StoredPredictions(folder, classes))
-
-
-def _open_pipeline(model: Path | None, backend: str, config: Path | None,
-                   backend_options: dict[str, Any]) -> AbstractContextManager[Predictor]:
-    from ..inference.pipeline import Pipeline
-
-    return Pipeline(model, backend, options.evaluation_settings(config), **backend_options)
 
 
 def show_result(result: EvaluationResult) -> None:

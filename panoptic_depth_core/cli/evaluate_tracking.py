@@ -33,13 +33,12 @@ def evaluate_tracking(
     """Measure track ids on videos: id switches, fragments, MOTA and IDF1."""
     from ..evaluation.evaluate import require_same_classes
     from ..evaluation.tracking_comparison import compare_trackers
-    from ..inference.pipeline import Pipeline
     from ..training.datasets import open_dataset
 
     settings = options.evaluation_settings(config)
     samples = open_dataset(dataset, root, split)
     count = min(len(samples), limit or len(samples))
-    with Pipeline(model, backend, settings, **options.backend_options(threads)) as pipeline, \
+    with options.open_pipeline(model, backend, settings, threads) as pipeline, \
             frame_progress('evaluate-tracking', count) as progress:
         info = pipeline.model.info
         require_same_classes(info.class_infos(), samples.classes, f'model {info.model_id}',

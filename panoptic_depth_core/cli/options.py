@@ -6,17 +6,23 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..config import InferenceSettings, load_settings
 from ..errors import ConfigError
+from .console import build_progress
+
+if TYPE_CHECKING:
+    from ..inference.pipeline import Pipeline
+    from ..model_directory import ModelDirectory
 
 Model = Annotated[Path | None, typer.Option(
     '--model', '-m', show_default='the shipped one', help='Model directory.')]
 Backend = Annotated[str, typer.Option(
-    '--backend', help='Runtime: auto, onnxruntime or torch.')]
+    '--backend', help='Runtime: auto, onnxruntime, openvino, tensorrt or torch; with options as '
+    'in openvino:precision=bfloat16.')]
 Threads = Annotated[int | None, typer.Option(
     '--threads', show_default='the runtime decides', help='CPU threads of the runtime.')]
 Fx = Annotated[float | None, typer.Option(
@@ -51,9 +57,14 @@ def evaluation_settings(config: Path | None) -> InferenceSettings:
     return settings
 
 
-def backend_options(threads: int | None) -> dict[str, int]:
-    """Options of a backend that were given."""
-    return {} if threads is None else {'threads': threads}
+def open_pipeline(model: ModelDirectory | Path | None, backend: str, settings: InferenceSettings,
+                  threads: int | None) -> Pipeline:
+    """Load a model into a runtime; an engine that has to be built shows its progress."""
+    from ..inference.pipeline import Pipeline
+
+    given = {} if threads is None else {'threads': threads}
+    with build_progress() as watch:
+        return Pipeline(model, backend, settings, watch, **given)
 
 
 def parse_size(text: str) -> tuple[int, int]:

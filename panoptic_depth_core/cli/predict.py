@@ -110,7 +110,6 @@ def predict_source(
     """
     from ..config import InferenceSettings, load_settings
     from ..errors import ConfigError
-    from ..inference.pipeline import Pipeline
     from ..io.bags import BagSource
     from ..io.results import ResultOptions, ResultWriter
     from ..io.sources import open_source
@@ -131,7 +130,7 @@ def predict_source(
         return done
 
     with open_source(source, skip=is_done, **of_source) as frames, \
-            Pipeline(model, backend, settings, **options.backend_options(threads)) as pipeline:
+            options.open_pipeline(model, backend, settings, threads) as pipeline:
         info = pipeline.model.info
         prepare_run_folder(out_dir, {
             'source': source if frames.kind == 'camera' else str(Path(source).resolve()),

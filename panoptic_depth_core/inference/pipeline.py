@@ -26,6 +26,7 @@ from ..config import InferenceSettings, Thresholds
 from ..contract import GraphOutput
 from ..labels import VOID_ID
 from ..model_directory import ModelDirectory, open_model
+from ..status import Watch
 from ..structures import Frame, Intrinsics, PanopticDepth
 from .backends import Backend, check_output, create_backend
 from .depth_range import far_as_set, mark_depth
@@ -44,8 +45,9 @@ class Pipeline:
     A model, ready to run frames.
 
     :param model: a model directory or its path; None is the model that the package ships.
-    :param backend: 'auto', a key of backends.BACKENDS, or a Backend of one's own.
+    :param backend: as backends.create_backend reads it, or a Backend of one's own.
     :param settings: thresholds that were not set explicitly are those of the model.
+    :param watch: is told of an engine that is being built, and may cancel it.
     :param options: of the backend, for instance threads.
     :raises ConfigError: for a wrong model directory, setting, backend or option.
     :raises BackendError: when the runtime is missing or cannot load the model.
@@ -53,13 +55,13 @@ class Pipeline:
 
     def __init__(self, model: ModelDirectory | Path | str | None = None,
                  backend: str | Backend = 'auto', settings: InferenceSettings | None = None,
-                 **options: Any) -> None:
+                 watch: Watch | None = None, **options: Any) -> None:
         self.model = open_model(model)
         self._info = self.model.info
         self._classes = self._info.class_infos()
         self._focal_warned = False
         self.configure(settings or InferenceSettings())
-        self.backend = (create_backend(backend, self.model, **options)
+        self.backend = (create_backend(backend, self.model, watch, **options)
                         if isinstance(backend, str) else backend)
 
     def configure(self, settings: InferenceSettings) -> None:

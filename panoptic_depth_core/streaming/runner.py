@@ -20,7 +20,7 @@ from ..config import InferenceSettings, StreamSettings, TrackingSettings
 from ..errors import BackendError, ConfigError
 from ..inference.pipeline import Pipeline
 from ..inference.tracking import Tracker
-from ..status import StreamState
+from ..status import StreamState, Watch
 from ..structures import Frame, PanopticDepth
 from .mailbox import Mailbox
 from .statistics import StreamStatistics
@@ -33,6 +33,8 @@ RETRY_S = 5.0
 
 POLL_S = 0.1
 """How often a thread without work looks whether it is to end."""
+
+OpenPipeline = Callable[[InferenceSettings, Watch], Pipeline]
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ class Runner(threading.Thread):
     """
     Loads the model and runs frames until it is told to end.
 
-    :param open_pipeline: loads the model.
+    :param open_pipeline: loads the model, and tells the second argument of what it builds.
     :param emit: takes each result, in this thread.
     :param now_ns: clock of the stamps.
     :param problem: what was wrong with the runner before this one; it is the state until a frame
@@ -70,7 +72,7 @@ class Runner(threading.Thread):
     :param tracker: of the runner before this one: a thing must not get the id of another.
     """
 
-    def __init__(self, open_pipeline: Callable[[InferenceSettings], Pipeline],
+    def __init__(self, open_pipeline: OpenPipeline,
                  mailbox: Mailbox[Job], emit: Callable[[Frame, PanopticDepth], None],
                  statistics: StreamStatistics, orders: Orders, now_ns: Callable[[], int],
                  problem: str = '', tracker: Tracker | None = None) -> None:
@@ -79,9 +81,13 @@ class Runner(threading.Thread):
         self.loaded = False
         self.backend = ''
         self.model_id = ''
+        self.engine_key = ''
+        self.gpu_memory_bytes = 0
+        self.build_progress = math.nan
         self.busy_since_s: float | None = None
         self.tracker = tracker
         self._problem = problem
+        self._building = ''
         self._open_pipeline = open_pipeline
         self._mailbox = mailbox
         self._emit = emit
@@ -96,7 +102,10 @@ class Runner(threading.Thread):
 
     @property
     def state(self) -> tuple[StreamState, str]:
-        """LOADING, READY or ERROR, and what is the matter."""
+        """BUILDING, LOADING, READY or ERROR, and what is the matter."""
+        building = self._building
+        if building:
+            return StreamState.BUILDING, building
         problem = self._problem
         if problem:
             return StreamState.ERROR, problem
@@ -151,25 +160,33 @@ class Runner(threading.Thread):
         # That a runtime failed on frames is not mended before one has gone well.
         failed_on_frames = bool(self._problem) and not self._problem.startswith(_LOAD_FAILED)
         try:
-            pipeline = self._open_pipeline(self.orders.inference)
+            pipeline = self._open_pipeline(self.orders.inference, self._watch_build)
         except Exception as error:
             self._fail(f'{_LOAD_FAILED}: {_said(error)}', error)
             return None
-        self.backend, self.model_id = pipeline.backend.name, pipeline.model.info.model_id
+        finally:
+            self._building, self.build_progress = '', math.nan
+        backend = pipeline.backend
+        self.backend, self.model_id = backend.name, pipeline.model.info.model_id
         try:
             if pipeline.model.info.self_test is not None:
                 # It also warms the runtime up, so that the first frame is as fast as any.
                 with self._busy():
-                    pipeline.model.self_test(pipeline.backend)
+                    pipeline.model.self_test(backend)
         except Exception as error:
             _close(pipeline)
             self._fail(f'{_LOAD_FAILED}: {_said(error)}', error)
             return None
         if not failed_on_frames:
             self._problem = ''
+        self.engine_key, self.gpu_memory_bytes = backend.engine_key, backend.gpu_memory_bytes
         self.loaded = True
         _log.info('%s is loaded into %s', self.model_id, self.backend)
         return pipeline
+
+    def _watch_build(self, done: float, what: str) -> bool:
+        self.build_progress, self._building = done, what
+        return not self.ended
 
     def _work(self, pipeline: Pipeline) -> None:
         """Run frames until told to stop, or until the runtime fails time and again."""

@@ -17,12 +17,11 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from ..config import DiagnosticsSettings, InferenceSettings, StreamSettings
-from ..inference.pipeline import Pipeline
 from ..inference.tracking import Tracker
 from ..status import StreamState, StreamStatus
 from ..structures import Frame, PanopticDepth
 from .mailbox import Mailbox
-from .runner import POLL_S, Job, Orders, Runner
+from .runner import POLL_S, Job, OpenPipeline, Orders, Runner
 from .statistics import StreamStatistics
 
 MOST_ABANDONED = 3
@@ -39,13 +38,14 @@ class Stream:
 
     Its methods are for one thread, as that of an executor; none but stop waits.
 
-    :param open_pipeline: loads the model; called in the worker thread, again after failures.
+    :param open_pipeline: loads the model, and tells the second argument of what it builds; called
+        in the worker thread, again after failures.
     :param deliver: sends the results of one frame; called in a thread of its own.
     :param now_ns: clock of the stamps, for latency and age.
     :param input_name: what images come from, for messages.
     """
 
-    def __init__(self, open_pipeline: Callable[[InferenceSettings], Pipeline], deliver: Deliver, *,
+    def __init__(self, open_pipeline: OpenPipeline, deliver: Deliver, *,
                  stream: StreamSettings | None = None, inference: InferenceSettings | None = None,
                  diagnostics: DiagnosticsSettings | None = None,
                  now_ns: Callable[[], int] = time.time_ns, input_name: str = 'the input') -> None:
@@ -171,9 +171,12 @@ class Stream:
     def status(self) -> StreamStatus:
         """State and counters at this moment."""
         runner = self._runner
-        return StreamStatus(*self.state, backend=runner.backend if runner else '',
-                            model_id=runner.model_id if runner else '',
-                            **self.statistics.fields())
+        if runner is None:
+            return StreamStatus(*self.state, **self.statistics.fields())
+        return StreamStatus(
+            *self.state, build_progress=runner.build_progress, backend=runner.backend,
+            model_id=runner.model_id, engine_key=runner.engine_key,
+            gpu_memory_bytes=runner.gpu_memory_bytes, **self.statistics.fields())
 
     def _running(self, since_s: float) -> tuple[StreamState, str]:
         limit_s = self._diagnostics.input_timeout_s

@@ -74,7 +74,7 @@ class _InMemory(TorchBackend):
 
     def __init__(self, network: PanopticDepthModel, model: ModelDirectory,
                  device: torch.device) -> None:
-        self._network, self._model, self._device = network, model, str(device)
+        self._prepare(network, model, str(device), 'eager')
 
 
 class Validator:

@@ -12,6 +12,8 @@ holds one order, with seconds where it takes some:
 - ok
 - slow 0.2, hang, raise, nan: what running does
 - load_slow 3, load_raise: what loading does
+- build_slow 3, build_raise: what the building does of the backend that builds, BUILDING; whatever
+  it has built is a line more in the file of the order's name with .built added
 """
 
 from __future__ import annotations
@@ -24,12 +26,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from panoptic_depth_core.contract import NO_SEGMENT, GraphOutput
-from panoptic_depth_core.inference.backends import BACKENDS
+from panoptic_depth_core.engines import BuildCancelled, BuiltEngine
+from panoptic_depth_core.engines.cache import EngineCache
+from panoptic_depth_core.engines.key import EngineKey
+from panoptic_depth_core.engines.obtain import BuildPolicy, obtain_engine
+from panoptic_depth_core.errors import BackendError
+from panoptic_depth_core.inference.backends import BACKENDS, Backend
 from panoptic_depth_core.labels import CLASS_ID
 from panoptic_depth_core.model_directory import ModelDirectory
+from panoptic_depth_core.status import Watch
 
 CONTROL = 'PANOPTIC_DEPTH_TEST_CONTROL'
 NAME = 'controllable'
+BUILDING = 'building'
 CANONICAL_FOCAL_PX = 50.0
 RED_STEP = 40
 TABLE = np.array([
@@ -42,7 +51,7 @@ TABLE = np.array([
 ], np.float32)
 
 
-class ControllableBackend:
+class ControllableBackend(Backend):
     """Sees what the picture says, unless it is told otherwise."""
 
     name = NAME
@@ -81,6 +90,32 @@ class ControllableBackend:
         """Nothing to give back."""
 
 
+class BuildingBackend(ControllableBackend):
+    """Keeps a file of its own in the cache of engines."""
+
+    name = BUILDING
+
+    def __init__(self, model: ModelDirectory, *, cache_dir: str = '',
+                 build_policy: BuildPolicy = 'auto', watch: Watch | None = None) -> None:
+        super().__init__(model)
+        key = EngineKey.of(model, BUILDING, '1.0', '8.6')
+        stored = obtain_engine(EngineCache(Path(cache_dir)), key, self._build, build_policy, watch)
+        self.engine_key, self.gpu_memory_bytes = stored.key.name, 64 * 2**20
+
+    def _build(self, timing_cache: bytes, watch: Watch) -> BuiltEngine:
+        what, seconds = _order()
+        for share in np.arange(0.0, 1.0, 0.01):
+            if not watch(float(share), 'building as told'):
+                raise BuildCancelled('cancelled')
+            if what == 'build_slow':
+                time.sleep(seconds / 100)
+        if what == 'build_raise':
+            raise BackendError('node conv_1 is not liked')
+        with Path(os.environ[CONTROL] + '.built').open('a', encoding='utf-8') as file:
+            file.write('an engine\n')
+        return BuiltEngine(b'an engine')
+
+
 def _order() -> tuple[str, float]:
     what, _, seconds = Path(os.environ[CONTROL]).read_text('utf-8').partition(' ')
     return what.strip(), float(seconds or 0.0)
@@ -89,4 +124,5 @@ def _order() -> tuple[str, float]:
 if __name__ == '__main__':
     from panoptic_depth_ros.node import main
     BACKENDS[NAME] = 'controllable_node:ControllableBackend'
+    BACKENDS[BUILDING] = 'controllable_node:BuildingBackend'
     sys.exit(main())

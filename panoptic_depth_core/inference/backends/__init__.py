@@ -9,17 +9,21 @@ They are imported when they are chosen, so none but the chosen one has to be ins
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
 from ...contract import INPUTS, NO_SEGMENT, SEGMENT_COLUMNS, GraphOutput
 from ...errors import BackendError, ConfigError
 from ...model_directory import ModelDirectory
-from ...model_info import ModelInfo
+from ...model_info import ModelInfo, Precision
+from ...status import Watch
 
 
 class Backend(Protocol):
@@ -31,6 +35,12 @@ class Backend(Protocol):
     """
 
     name: str
+    precision: Precision = 'float32'
+    """What the runtime itself computes a float32 graph in."""
+    engine_key: str = ''
+    """Name of the engine in the cache, for runtimes that build one."""
+    gpu_memory_bytes: int = 0
+    """Memory that it holds on a GPU."""
 
     def run(self, image: NDArray[np.uint8], intrinsics: NDArray[np.float32],
             thresholds: NDArray[np.float32]) -> GraphOutput:
@@ -50,29 +60,66 @@ class Backend(Protocol):
 
 BACKENDS: dict[str, str] = {
     'onnxruntime': '.onnxruntime_backend:OnnxRuntimeBackend',
+    'openvino': '.openvino_backend:OpenVinoBackend',
+    'tensorrt': '.tensorrt_backend:TensorRtBackend',
     'torch': '.torch_backend:TorchBackend',
 }
 """Name -> module (relative to this package) and class."""
 
-AUTO = 'onnxruntime'
-"""What 'auto' means: the runtime that the base installation brings along."""
+WATCH = 'watch'
+"""Option of backends that build an engine; it is given for them, not by users."""
+
+WITHOUT_GPU = 'onnxruntime'
+"""What 'auto' means where TensorRT cannot run: the runtime that comes with the installation."""
+
+_log = logging.getLogger(__name__)
 
 
-def create_backend(name: str, model: ModelDirectory, **options: Any) -> Backend:
+def create_backend(spec: str, model: ModelDirectory, watch: Watch | None = None,
+                   **options: Any) -> Backend:
     """
     Load a model into a runtime.
 
-    :param name: a key of BACKENDS, or 'auto'.
+    :param spec: a key of BACKENDS or 'auto', and options as text: 'openvino:precision=bfloat16'.
+    :param watch: is told of an engine that is being built, and may cancel it.
     :param options: what the backend takes, for instance threads.
     :raises ConfigError: for an unknown name or option, or a graph that breaks the contract.
     :raises BackendError: when the runtime is not installed or cannot load the graph.
     """
+    name, written = parse_backend(spec)
     known = backend_options(name)
     for option in options:
         if option not in known:
-            raise ConfigError(f'backend {chosen_backend(name)}: option {option!r} is not known; '
-                              f'known: {", ".join(known)}')
-    return _factory(name)(model, **options)
+            raise _unknown(name, option)
+    if WATCH in inspect.signature(_factory(name)).parameters:
+        options[WATCH] = watch
+    return _factory(name)(model, **written, **options)
+
+
+def parse_backend(spec: str) -> tuple[str, dict[str, Any]]:
+    """
+    Read 'NAME' or 'NAME:OPTION=VALUE:OPTION=VALUE'.
+
+    :returns: key of BACKENDS, 'auto' resolved, and its options.
+    :raises ConfigError: for an unknown name or option, or a value that an option cannot have.
+    """
+    name, *parts = spec.split(':')
+    name = chosen_backend(name)
+    known = backend_options(name)
+    options = {}
+    for part in parts:
+        option, equals, text = part.partition('=')
+        if option not in known:
+            raise _unknown(name, option)
+        if not equals:
+            raise ConfigError(f'backend {spec!r}: {option} has no value; '
+                              f'write {name}:{option}=VALUE')
+        try:
+            options[option] = TypeAdapter(known[option]).validate_python(text)
+        except ValidationError as error:
+            raise ConfigError(f'backend {spec!r}: {option} is {text!r}: '
+                              f'{error.errors()[0]["msg"]}') from None
+    return name, options
 
 
 def chosen_backend(name: str) -> str:
@@ -81,24 +128,41 @@ def chosen_backend(name: str) -> str:
 
     :raises ConfigError: for a name that is neither 'auto' nor known.
     """
-    chosen = AUTO if name == 'auto' else name
-    if chosen not in BACKENDS:
+    if name == 'auto':
+        return _automatic()
+    if name not in BACKENDS:
         raise ConfigError(f'backend {name!r} is not known; choose auto, {", ".join(BACKENDS)}')
-    return chosen
+    return name
 
 
-def backend_options(name: str) -> list[str]:
+def backend_options(name: str) -> dict[str, Any]:
     """
-    Options that a backend takes.
+    Options that a backend takes, with their types.
 
     :raises ConfigError: for an unknown name.
     """
-    return [p.name for p in inspect.signature(_factory(name)).parameters.values()
-            if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    factory: Any = _factory(chosen_backend(name))
+    hints = get_type_hints(vars(factory).get('__init__', factory))
+    return {p.name: hints.get(p.name, Any) for p in inspect.signature(factory).parameters.values()
+            if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name != WATCH}
+
+
+@cache
+def _automatic() -> str:
+    """TensorRT where it can run, looked at once in a process."""
+    from .tensorrt_backend import usable
+    problem = usable()
+    _log.info('backend auto: %s', f'{WITHOUT_GPU}, since {problem}' if problem else 'tensorrt')
+    return WITHOUT_GPU if problem else 'tensorrt'
+
+
+def _unknown(name: str, option: str) -> ConfigError:
+    return ConfigError(f'backend {name}: option {option!r} is not known; '
+                       f'known: {", ".join(backend_options(name))}')
 
 
 def _factory(name: str) -> Callable[..., Backend]:
-    module, _, attribute = BACKENDS[chosen_backend(name)].partition(':')
+    module, _, attribute = BACKENDS[name].partition(':')
     return cast(Callable[..., Backend], getattr(import_module(module, __package__), attribute))
 
 

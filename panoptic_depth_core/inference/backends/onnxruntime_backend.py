@@ -14,17 +14,20 @@ from ...contract import INPUTS, OUTPUTS, GraphOutput
 from ...errors import BackendError, ConfigError
 from ...model_directory import ModelDirectory
 from ...model_info import TensorSpec
-from . import check_inputs, check_threads
+from . import Backend, check_inputs, check_threads
 
 _NUMPY_NAME = {'tensor(uint8)': 'uint8', 'tensor(float)': 'float32'}
 
+_PROVIDER_OPTIONS = {'CUDAExecutionProvider': {'use_tf32': '0'}}
+"""Options of execution providers: float32 is float32 on a GPU too."""
 
-class OnnxRuntimeBackend:
+
+class OnnxRuntimeBackend(Backend):
     """
     One session of ONNX Runtime.
 
     :param threads: threads inside of one operator; ONNX Runtime's own choice when left out.
-    :param providers: execution providers in order of preference.
+    :param providers: one execution provider, or several in order of preference.
     :raises ConfigError: for an unknown provider, or a graph that breaks the contract.
     :raises BackendError: when ONNX Runtime is not installed or refuses the graph.
     """
@@ -32,8 +35,9 @@ class OnnxRuntimeBackend:
     name = 'onnxruntime'
 
     def __init__(self, model: ModelDirectory, *, threads: int | None = None,
-                 providers: Sequence[str] = ('CPUExecutionProvider',)) -> None:
+                 providers: str | Sequence[str] = 'CPUExecutionProvider') -> None:
         check_threads(threads)
+        providers = [providers] if isinstance(providers, str) else list(providers)
         try:
             import onnxruntime
         except ImportError as error:
@@ -52,12 +56,19 @@ class OnnxRuntimeBackend:
             options.intra_op_num_threads = threads
         try:
             session = onnxruntime.InferenceSession(
-                str(model.onnx_path), options, providers=list(providers))
+                str(model.onnx_path), options,
+                providers=[(p, _PROVIDER_OPTIONS.get(p, {})) for p in providers])
         # Its exceptions have no common base but Exception.
         except Exception as error:
             raise BackendError(f'{model.onnx_path}: ONNX Runtime {onnxruntime.__version__} '
                                f'cannot load it: {_one_line(error)}; '
                                'update onnxruntime or export the model again') from None
+        # What cannot be started is left out by ONNX Runtime, which then runs on the CPU.
+        missing = [p for p in providers if p not in session.get_providers()]
+        if missing:
+            raise BackendError(f'execution provider {missing[0]!r} of ONNX Runtime '
+                               f'{onnxruntime.__version__} cannot be started here; check its '
+                               'libraries and the driver, or leave it out')
         model.check_graph(_specs(session.get_inputs()), _specs(session.get_outputs()))
         self._model = model
         self._session: Any = session

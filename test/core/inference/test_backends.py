@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import replace
 
@@ -11,8 +12,18 @@ import numpy as np
 import pytest
 from panoptic_depth_core.contract import COLUMN, GraphOutput
 from panoptic_depth_core.errors import BackendError, ConfigError
-from panoptic_depth_core.inference.backends import AUTO, BACKENDS, check_output, create_backend
-from panoptic_depth_core.model_directory import save_model_directory
+from panoptic_depth_core.inference import backends
+from panoptic_depth_core.inference.backends import (
+    BACKENDS,
+    backend_options,
+    check_output,
+    chosen_backend,
+    create_backend,
+    parse_backend,
+    tensorrt_backend,
+)
+from panoptic_depth_core.inference.backends.tensorrt_backend import usable
+from panoptic_depth_core.model_directory import ModelDirectory, save_model_directory
 
 
 @pytest.fixture
@@ -26,13 +37,14 @@ def no_weights(monkeypatch, table):
         def __init__(self, info):
             super().__init__()
             self.info = info
+            self.table = torch.from_numpy(table)
 
         def forward(self, image, intrinsics, thresholds):
             assert not torch.is_grad_enabled()
             small = image[:, ::self.info.output_stride, ::self.info.output_stride]
             focal = intrinsics[:, 0] / self.info.canonical_focal_px
             return (small[..., 0], small[..., 1] * focal[:, None, None],
-                    torch.from_numpy(table)[None] + 0 * thresholds.min())
+                    self.table[None] + 0 * thresholds.min())
 
     monkeypatch.setattr('panoptic_depth_core.network.onnx_weights.load_network',
                         lambda model: Painted(model.info))
@@ -44,11 +56,18 @@ def inputs(model, painted_image):
             np.array([100, 100, 31.5, 15.5], np.float32), info.thresholds.as_vector())
 
 
-@pytest.mark.parametrize('name', [*BACKENDS, 'auto'])
+@pytest.fixture(params=[*BACKENDS, 'auto'])
+def name(request):
+    """Name of a backend that can run on this machine."""
+    if request.param in ('openvino', 'torch'):
+        pytest.importorskip(request.param)
+    if request.param == 'tensorrt' and (problem := usable()):
+        pytest.skip(problem)
+    return request.param
+
+
 @pytest.mark.usefixtures('no_weights')
 def test_run(name, painted_model, painted_image, table):
-    if name == 'torch':
-        pytest.importorskip('torch')
     backend = create_backend(name, painted_model, threads=1)
     image, camera, thresholds = inputs(painted_model, painted_image)
     output = backend.run(image, camera, thresholds)
@@ -59,13 +78,12 @@ def test_run(name, painted_model, painted_image, table):
     np.testing.assert_array_equal(output.segments, table)
     check_output(output, painted_model.info, backend.name)
     report = painted_model.self_test(backend)
-    assert report.backend == (AUTO if name == 'auto' else name)
+    assert report.backend == chosen_backend(name)
     backend.close()
     with pytest.raises(BackendError, match=f'{report.backend}: the backend is closed'):
         backend.run(image, camera, thresholds)
 
 
-@pytest.mark.parametrize('name', BACKENDS)
 @pytest.mark.usefixtures('no_weights')
 def test_wrong_inputs(name, painted_model, painted_image):
     backend = create_backend(name, painted_model)
@@ -79,18 +97,48 @@ def test_wrong_inputs(name, painted_model, painted_image):
         backend.run(image, camera, thresholds[:2])
 
 
-@pytest.mark.parametrize('name', BACKENDS)
 @pytest.mark.usefixtures('no_weights')
 def test_wrong_options(name, painted_model):
-    with pytest.raises(ConfigError, match=f"{name}: option 'fast_math' is not known; .*threads"):
+    with pytest.raises(ConfigError, match=f"{chosen_backend(name)}: option 'fast_math' is not "
+                       'known; known: '):
         create_backend(name, painted_model, fast_math=True)
-    with pytest.raises(ConfigError, match='threads is 0; give 1 or more'):
-        create_backend(name, painted_model, threads=0)
+    with pytest.raises(ConfigError, match="option 'watch' is not known"):
+        create_backend(f'{name}:watch=1', painted_model)
+    if 'threads' in backend_options(name):
+        with pytest.raises(ConfigError, match='threads is 0; give 1 or more'):
+            create_backend(name, painted_model, threads=0)
 
 
-def test_unknown_backend(painted_model):
-    with pytest.raises(ConfigError, match="'openvino' is not known; choose auto, onnxruntime, to"):
-        create_backend('openvino', painted_model)
+def test_options_written_with_the_name(painted_model):
+    assert parse_backend('torch:device=cuda:threads=2') == (
+        'torch', {'device': 'cuda', 'threads': 2})
+    assert parse_backend('onnxruntime:providers=CPUExecutionProvider') == (
+        'onnxruntime', {'providers': 'CPUExecutionProvider'})
+    assert parse_backend('tensorrt:cuda_graph=false') == ('tensorrt', {'cuda_graph': False})
+    create_backend('onnxruntime:threads=1:providers=CPUExecutionProvider', painted_model)
+
+
+@pytest.mark.parametrize(('problem', 'chosen'), [
+    ('', 'tensorrt'), ('there is no NVIDIA driver', 'onnxruntime')])
+def test_auto_is_tensorrt_where_it_can_run(problem, chosen, monkeypatch, caplog):
+    monkeypatch.setattr(tensorrt_backend, 'usable', lambda: problem)
+    monkeypatch.setattr(backends, '_automatic', backends._automatic.__wrapped__)
+    caplog.set_level('INFO', logger='panoptic_depth_core')
+    assert chosen_backend('auto') == chosen
+    assert chosen in caplog.text and problem in caplog.text
+
+
+@pytest.mark.parametrize(('spec', 'words'), [
+    ('abacus', "'abacus' is not known; choose auto, onnxruntime, "),
+    ('', "'' is not known"),
+    ('onnxruntime:precision=int8', "onnxruntime: option 'precision' is not known; known: threads"),
+    ('onnxruntime:threads', 'threads has no value; write onnxruntime:threads=VALUE'),
+    ('onnxruntime:threads=many', "threads is 'many': .*integer"),
+    ('openvino:precision=int4', "precision is 'int4': .*'float32' or 'bfloat16'"),
+])
+def test_wrong_names(spec, words, painted_model):
+    with pytest.raises(ConfigError, match=words):
+        create_backend(spec, painted_model)
 
 
 @pytest.mark.parametrize('missing', ['torch', 'panoptic_depth_core.network.onnx_weights'])
@@ -107,6 +155,40 @@ def test_torch_device_that_is_not_there(painted_model):
 
     with pytest.raises(BackendError, match="device 'warp9' cannot be used"):
         TorchBackend(painted_model, device='warp9')
+
+
+@pytest.mark.usefixtures('no_weights')
+def test_torch_modes(painted_model, painted_image):
+    pytest.importorskip('torch')
+    inputs_ = inputs(painted_model, painted_image)
+    eager = create_backend('torch', painted_model).run(*inputs_)
+    with pytest.raises(ConfigError, match="mode 'cuda_graph' needs a GPU, but device is 'cpu'"):
+        create_backend('torch:mode=cuda_graph', painted_model)
+    if shutil.which('g++') is None:
+        pytest.skip('torch.compile needs a C++ compiler: there is no g++')
+    compiled = create_backend('torch:mode=compile', painted_model).run(*inputs_)
+    np.testing.assert_array_equal(compiled.segment_index, eager.segment_index)
+    np.testing.assert_array_equal(compiled.depth, eager.depth)
+
+
+@pytest.mark.usefixtures('no_weights')
+def test_torch_gpu_that_is_not_there(painted_model):
+    torch = pytest.importorskip('torch')
+    if torch.cuda.is_available():
+        pytest.skip('there is a GPU')
+    with pytest.raises(BackendError, match="torch: device 'cuda' cannot be used"):
+        create_backend('torch:device=cuda:mode=cuda_graph', painted_model)
+
+
+@pytest.mark.slow
+def test_torch_precision_is_judged_by_its_tolerance():
+    pytest.importorskip('onnx')
+    pytest.importorskip('torch')
+    model = ModelDirectory.default()
+    backend = create_backend('torch:precision=bfloat16', model)
+    assert backend.precision == 'bfloat16'
+    report = model.self_test(backend)
+    assert report.depth_error > 1e-4, 'it is not float32'
 
 
 def test_unknown_execution_provider(painted_model):

@@ -17,9 +17,11 @@ import pytest
 from panoptic_depth_core.config import DiagnosticsSettings, InferenceSettings, StreamSettings
 from panoptic_depth_core.contract import GraphOutput
 from panoptic_depth_core.errors import BackendError, ConfigError
+from panoptic_depth_core.inference.backends import Backend
 from panoptic_depth_core.inference.pipeline import Pipeline
 from panoptic_depth_core.labels import CLASS_ID
 from panoptic_depth_core.model_directory import ModelDirectory, ModelInfo
+from panoptic_depth_core.status import Watch
 from panoptic_depth_core.streaming import stream as stream_module
 from panoptic_depth_core.streaming.runner import Job
 from panoptic_depth_core.streaming.stream import Stream
@@ -70,7 +72,7 @@ class Script:
         return GraphOutput(index, np.full((height, width), depth_m, np.float32), TABLE)
 
 
-class ScriptedBackend:
+class ScriptedBackend(Backend):
     """A Backend that follows a script."""
 
     def __init__(self, script: Script) -> None:
@@ -120,9 +122,14 @@ class Rig:
         self.open: Callable[[InferenceSettings], Pipeline] = lambda settings: Pipeline(
             self.model, ScriptedBackend(script), settings)
         self.now_ns = 0
-        self.stream = Stream(lambda settings: self.open(settings), self._deliver,
+        self.watch: Watch = lambda done, what: True
+        self.stream = Stream(self._open, self._deliver,
                              now_ns=lambda: self.now_ns, input_name='/front/image')
         self._before = set(threading.enumerate())
+
+    def _open(self, settings: InferenceSettings, watch: Watch) -> Pipeline:
+        self.watch = watch
+        return self.open(settings)
 
     def _deliver(self, frame: Frame, result: PanopticDepth) -> None:
         self.deliver(frame, result)

@@ -41,7 +41,7 @@ def test_engine(state: StreamState, level: HealthLevel, words: str) -> None:
     health = engine_health(replace(RUNNING, state=state, message='what is the matter'))
     assert (health.name, health.level, health.message) == ('engine', level, words)
     assert health.values == {'state': state.name, 'backend': 'onnxruntime', 'model': 'fast',
-                             'engine': ''}
+                             'engine': '', 'build_percent': 'unknown'}
 
 
 STALLED = replace(RUNNING, state=StreamState.STALLED, message='no image from /a for 2 s')

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,14 @@ from panoptic_depth_core.model_directory import (
 from panoptic_depth_core.status import StreamState
 from panoptic_depth_core.streaming import runner
 from panoptic_depth_core.structures import Frame, Intrinsics
-from streaming_doubles import Rig, Script, ScriptedBackend, eventually, throwing
+from streaming_doubles import (
+    PATIENCE_S,
+    Rig,
+    Script,
+    ScriptedBackend,
+    eventually,
+    throwing,
+)
 
 
 def state(rig: Rig) -> tuple[StreamState, str]:
@@ -53,6 +62,60 @@ def test_a_load_that_fails_is_tried_again(error: Exception, words: str, rig: Rig
     rig.stream.set_active(True)
     rig.run(0)
     assert rig.stamps == [0]
+
+
+def test_an_engine_that_is_built_is_seen(rig: Rig) -> None:
+    go_on = threading.Event()
+
+    def build(settings: InferenceSettings) -> Pipeline:
+        assert rig.watch(0.25, 'engine is built: tactics')
+        assert go_on.wait(PATIENCE_S)
+        backend = ScriptedBackend(rig.script)
+        backend.engine_key, backend.gpu_memory_bytes = 'fast-sm_86', 300 * 2**20
+        return Pipeline(rig.model, backend, settings)
+
+    rig.open = build
+    rig.stream.start()
+    eventually(lambda: state(rig) == (StreamState.BUILDING, 'engine is built: tactics'))
+    status = rig.stream.status()
+    assert status.build_progress == 0.25 and status.engine_key == ''
+    assert not rig.stream.loaded
+    go_on.set()
+    eventually(lambda: rig.stream.loaded)
+    status = rig.stream.status()
+    assert (status.state, status.message) == (StreamState.READY, '')
+    assert np.isnan(status.build_progress)
+    assert (status.engine_key, status.gpu_memory_bytes) == ('fast-sm_86', 300 * 2**20)
+
+
+def test_a_build_is_cancelled_by_stop(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    answers = []
+
+    def build(settings: InferenceSettings) -> Pipeline:
+        while rig.watch(np.nan, 'waits for another build'):
+            time.sleep(0.001)
+        answers.append('cancelled')
+        raise BackendError('the build was cancelled')
+
+    rig.open = build
+    rig.stream.start()
+    eventually(lambda: state(rig)[0] == StreamState.BUILDING)
+    assert rig.stream.stop(PATIENCE_S)
+    assert answers == ['cancelled']
+    # Nobody has to be told of what they asked for.
+    assert not caplog.records
+
+
+def test_a_build_that_fails_is_an_error(rig: Rig) -> None:
+    def build(settings: InferenceSettings) -> Pipeline:
+        rig.watch(0.9, 'engine is built')
+        raise BackendError('out of memory')
+
+    rig.open = build
+    rig.stream.start()
+    eventually(lambda: state(rig) == (StreamState.ERROR,
+                                      'the model cannot be loaded: out of memory'))
+    assert np.isnan(rig.stream.status().build_progress)
 
 
 def test_reload_does_not_wait_for_the_next_attempt(
