@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``panoptic-depth train`` and ``export``: from a recipe to a model directory."""
+"""``panoptic-depth train``: from a recipe to weights."""
 
 from __future__ import annotations
 
@@ -70,30 +70,3 @@ def _note(run: RunProgress) -> str:
         parts += [f'{label} {number(run.figures.get(name, math.nan), 3)}' for name, label in (
             ('pq', 'PQ'), ('miou', 'mIoU'), ('abs_rel', 'absRel'))]
     return '  '.join(parts)
-
-
-def export(
-        checkpoint: Annotated[Path, typer.Argument(help='model.pt of a training run.')],
-        out_dir: Annotated[Path, typer.Option('--out', '-o', help='Model directory to make.')],
-        config: Annotated[Path | None, typer.Option(
-            '--config', '-c', help='YAML that describes the model: id, licence, data.')] = None,
-        size: Annotated[str | None, typer.Option(
-            '--size', help='Height x width of the network input in px.')] = None) -> None:
-    """Make a model directory of a checkpoint, and check it in ONNX Runtime."""
-    from ..config import load_settings, parse_settings
-    try:
-        from ..export.onnx_export import export_checkpoint
-        from ..network.description import ModelDescription
-    except ModuleNotFoundError as error:
-        raise options.missing_extra(error, 'export') from None
-
-    description = load_settings(ModelDescription, config) if config else ModelDescription()
-    if size is not None:
-        height, width = options.parse_size(size)
-        values = {**description.model_dump(exclude_unset=True), 'height': height, 'width': width}
-        description = parse_settings(ModelDescription, values, '--size')
-    model = export_checkpoint(checkpoint, out_dir, description)
-    info = model.info
-    out().print(f'{model.path}: {info.model_id}, input {info.input_width}x{info.input_height}, '
-                f'{info.onnx_bytes / 1e6:.1f} MB, weights {info.weights_licence}',
-                highlight=False, markup=False)

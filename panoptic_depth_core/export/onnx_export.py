@@ -63,14 +63,10 @@ def export_network(network: PanopticNetwork, name: str, assembly: AssemblySettin
     if description.weight_type == 'float16':
         network = round_to_half(network)
     model = PanopticDepthModel(network, assembly).eval()
-    example = _example(description)
+    example = example_inputs(description)
     with torch.inference_mode():
         expected = [value[0].numpy() for value in model(*example)]
-    graph = strip_traces(_to_onnx(model, example, network.onnx_opset))
-    if description.weight_type == 'float16':
-        halve_weights(graph, model)
-    name_weights(graph, model)
-    onnx.checker.check_model(graph)
+    graph = to_onnx(model, example, network.onnx_opset, description.weight_type == 'float16')
     info = describe(network, name, assembly, description).model_copy(update={'producer': {
         'torch': torch.__version__, 'onnx': onnx.__version__,
         'onnxscript': onnxscript.__version__}})
@@ -147,8 +143,13 @@ def name_weights(graph: onnx.ModelProto, model: torch.nn.Module) -> None:
                 array.astype(np.float16) if is_half else array, name))
 
 
-def _to_onnx(model: torch.nn.Module, example: tuple[torch.Tensor, ...],
-             opset: int) -> onnx.ModelProto:
+def to_onnx(model: torch.nn.Module, example: tuple[torch.Tensor, ...], opset: int,
+            half_weights: bool) -> onnx.ModelProto:
+    """
+    Export a module with the inputs and outputs of contract.py.
+
+    :param half_weights: keep the weights as float16, whose values they have to have already.
+    """
     # The exporter prints its progress; what it has to say of an error is in its exception.
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter('ignore', FutureWarning)
@@ -160,7 +161,12 @@ def _to_onnx(model: torch.nn.Module, example: tuple[torch.Tensor, ...],
         # every runtime has better ones of its own.
         fold_constants(program.model)
         remove_unused_nodes(program.model)
-    return program.model_proto
+    graph = strip_traces(program.model_proto)
+    if half_weights:
+        halve_weights(graph, model)
+    name_weights(graph, model)
+    onnx.checker.check_model(graph)
+    return graph
 
 
 def _depth_rounding(model: PanopticDepthModel, example: tuple[torch.Tensor, ...],
@@ -181,7 +187,7 @@ def _depth_rounding(model: PanopticDepthModel, example: tuple[torch.Tensor, ...]
     return min(max(1e-3, 10 * rounding), _MOST_ROUNDING)
 
 
-def _example(description: ModelDescription) -> tuple[torch.Tensor, ...]:
+def example_inputs(description: ModelDescription) -> tuple[torch.Tensor, ...]:
     """Image of smooth random shapes, a plausible camera, and thresholds: the self-test's input."""
     height, width = description.height, description.width
     rng = np.random.default_rng(0)
