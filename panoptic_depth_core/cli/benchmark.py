@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def benchmark(
         model: options.Model = None,
         backends: Annotated[str, typer.Option(
-            '--backend', help='Runtimes, separated by commas.')] = 'onnxruntime,torch',
+            '--backend', help='Runtimes, separated by commas, with options as in '
+            'torch:device=cuda:mode=compile; model=DIR among them is another model directory.',
+            )] = 'onnxruntime,torch',
         size: Annotated[str, typer.Option(
             '--size', help='Height x width of the images in px.')] = '1024x2048',
         repeats: Annotated[int, typer.Option(

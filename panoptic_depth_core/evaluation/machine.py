@@ -6,10 +6,14 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
+import subprocess
 from importlib import metadata
 from pathlib import Path
 
-_PACKAGES = ('numpy', 'opencv-python-headless', 'onnxruntime', 'torch')
+_PACKAGES = ('numpy', 'opencv-python-headless', 'onnxruntime', 'onnxruntime-gpu', 'openvino',
+             'torch', 'tensorrt', 'tensorrt_rtx', 'cuda-bindings', 'pycuda')
+_GPU_TIMEOUT_S = 20
 
 
 def cores() -> int:
@@ -19,7 +23,7 @@ def cores() -> int:
 
 
 def machine() -> dict[str, str]:
-    """Model and number of usable cores of the processor, and the system."""
+    """Model and number of usable cores of the processor, the system, and GPUs if there are any."""
     cpu = platform.processor() or platform.machine()
     try:
         for line in Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines():
@@ -28,7 +32,24 @@ def machine() -> dict[str, str]:
                 break
     except OSError:
         pass
-    return {'cpu': cpu, 'cores': f'{cores()} cores', 'system': platform.system()}
+    found = {'cpu': cpu, 'cores': f'{cores()} cores', 'system': platform.system()}
+    gpus = gpu_names()
+    return {**found, 'gpu': '; '.join(gpus)} if gpus else found
+
+
+def gpu_names() -> tuple[str, ...]:
+    """Name, driver and memory of each GPU as nvidia-smi says; none where it is not there."""
+    program = shutil.which('nvidia-smi')
+    if program is None:
+        return ()
+    try:
+        answer = subprocess.run(
+            [program, '--query-gpu=name,driver_version,memory.total', '--format=csv,noheader'],
+            capture_output=True, text=True, timeout=_GPU_TIMEOUT_S, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    rows = [[part.strip() for part in line.split(',')] for line in answer.splitlines()]
+    return tuple(f'{row[0]} (driver {row[1]}, {row[2]})' for row in rows if len(row) == 3)
 
 
 def versions() -> dict[str, str]:

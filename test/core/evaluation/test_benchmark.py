@@ -6,21 +6,24 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 from panoptic_depth_core.config import InferenceSettings, Thresholds
 from panoptic_depth_core.errors import BackendError, ConfigError
-from panoptic_depth_core.evaluation.benchmark import (
+from panoptic_depth_core.evaluation.benchmark import BenchmarkResult, benchmark, street_image
+from panoptic_depth_core.evaluation.benchmark_process import (
     ROUND_FRAMES,
     BackendTiming,
-    BenchmarkResult,
+    Job,
     Timing,
-    benchmark,
-    street_image,
+    time_backends,
 )
-from panoptic_depth_core.evaluation.machine import cores, machine, versions
+from panoptic_depth_core.evaluation.benchmark_worker import split_model
+from panoptic_depth_core.evaluation.machine import cores, gpu_names, machine, versions
 from panoptic_depth_core.inference.pipeline import STEPS
+from panoptic_depth_core.model_directory import save_model_directory
 from panoptic_depth_core.structures import Frame, Intrinsics
 
 
@@ -67,6 +70,52 @@ def test_run(painted_model, painted_image):
     assert '| onnxruntime | host |' in result.to_markdown()
 
 
+def test_models_of_several_precisions(painted_model, make_info, painted_onnx, tmp_path):
+    """Rows are labelled by what was asked for; an input of another size is no comparison."""
+    other = save_model_directory(tmp_path / 'other', painted_model.info,
+                                 painted_model.onnx_path.read_bytes())
+    small = make_info(input_width=128)
+    wide = save_model_directory(tmp_path / 'wide', small, painted_onnx(small))
+    named = f'onnxruntime:threads=1:model={other.path}'
+    result = benchmark(painted_model, ('onnxruntime', named, f'onnxruntime:model={wide.path}'),
+                       image_size=(32, 64), warmup=0, repeats=1, threads=2)
+    good, same, wrong = result.backends
+    assert same.backend == named and same.steps and good.steps
+    assert f'| {named} | graph |' in result.to_markdown()
+    assert 'the input is 32x128, that of the others 32x64; time models of one size' in wrong.error
+
+
+@pytest.mark.parametrize(('spec', 'parts'), [
+    ('torch', ('torch', None)), ('torch:device=cuda', ('torch:device=cuda', None)),
+    ('onnxruntime:model=a/b:threads=2', ('onnxruntime:threads=2', 'a/b'))])
+def test_model_of_a_backend(spec, parts):
+    assert split_model(spec) == parts
+
+
+def test_graph_alone_and_its_agreement(painted_model, painted_image, tmp_path):
+    """The table's three things are counted; a reference that differs in one pixel shows."""
+    test = painted_model.load_self_test()
+    index = test.segment_index.copy()
+    index[0, 0] ^= 1
+    paths = [tmp_path / 'same.npz', tmp_path / 'other.npz']
+    for path, changed in zip(paths, (test, replace(test, segment_index=index)), strict=True):
+        np.savez(path, **asdict(changed))
+    frame = Frame(painted_image(32, 64), Intrinsics.from_focal(50.0, 64, 32))
+    job = Job(painted_model.path, (32, 64), [frame], graph_only=True, tests=paths)
+    timing, = time_backends(job, ['onnxruntime'], 1, 3, limit_s=60)
+    assert list(timing.steps) == ['graph'] and timing.frames == 3 and timing.instances == 3
+    assert timing.equal_ids == pytest.approx(1 - 1 / index.size)
+    assert timing.depth_error == pytest.approx(0.0, abs=1e-6)
+    assert timing.gpu_mib == 0
+
+
+def test_what_takes_too_long_is_given_up(painted_model, painted_image):
+    frame = Frame(painted_image(32, 64), Intrinsics.from_focal(50.0, 64, 32))
+    timing, = time_backends(Job(painted_model.path, (32, 64), [frame]), ['onnxruntime'], 1, 3,
+                            limit_s=0.01)
+    assert timing.error == 'given up: it took longer than the time it had' and not timing.steps
+
+
 def test_no_backend_at_all(painted_model):
     with pytest.raises(BackendError, match="no backend could run: nonesuch: backend 'nonesuch'"):
         benchmark(painted_model, ('nonesuch',), image_size=(32, 64), repeats=1)
@@ -99,6 +148,18 @@ def test_street_image():
     assert (image == street_image(48, 96, 3)).all()
     assert (image != street_image(48, 96, 4)).any()
     assert image[:8, :, 2].mean() > image[-8:, :, 2].mean()
+
+
+def test_gpus_are_those_of_nvidia_smi(tmp_path, monkeypatch):
+    program = tmp_path / 'nvidia-smi'
+    monkeypatch.setenv('PATH', str(tmp_path))
+    assert gpu_names() == ()
+    for script, found in (('echo "Abacus 3, 580.1, 143771 MiB"',
+                           ('Abacus 3 (driver 580.1, 143771 MiB)',)),
+                          ('echo no devices; exit 9', ())):
+        program.write_text(f'#!/bin/sh\n{script}\n')
+        program.chmod(0o755)
+        assert gpu_names() == found
 
 
 def test_machine_and_versions():
