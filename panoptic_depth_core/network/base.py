@@ -74,10 +74,11 @@ class PanopticNetwork(nn.Module):
 
     def normalised(self, image: Tensor) -> Tensor:
         """(B, H, W, 3) uint8 RGB -> (B, 3, H, W) float32, less input_mean, over input_std."""
-        mean, std = (torch.tensor(values, device=image.device)
-                     for values in (self.input_mean, self.input_std))
-        # Cast first: some parsers take uint8 into a Cast only.
-        return (image.float() / std - mean / std).permute(0, 3, 1, 2)
+        scale, shift = (torch.tensor(values, device=image.device)[:, None, None] for values in (
+            [1.0 / std for std in self.input_std],
+            [mean / std for mean, std in zip(self.input_mean, self.input_std, strict=True)]))
+        # Cast first: some parsers take uint8 into a Cast only. Scaled last: by whole planes.
+        return image.float().permute(0, 3, 1, 2) * scale - shift
 
     def deployed(self) -> PanopticNetwork:
         """Fold what only training needs into other weights, in place."""

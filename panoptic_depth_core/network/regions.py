@@ -71,10 +71,13 @@ def resolve_pixels(masks: Tensor, regions: Tensor, is_thing: Tensor) -> tuple[Te
     :param is_thing: (C,) bool.
     :returns: index (B, h, w) int64 into N + C rows, confidence (B, h, w).
     """
-    claimed = masks.amax(dim=1, keepdim=True) > 0.5
-    regions = torch.where(claimed & is_thing[:, None, None], 0.0, regions)
-    confidence, index = torch.cat([masks, regions], dim=1).max(dim=1)
-    return index, confidence
+    # Things and regions apart, as joining them would copy every map once more.
+    best_mask, thing = masks.max(dim=1)
+    claimed = (best_mask > 0.5)[:, None]
+    best_region, region = torch.where(
+        claimed & is_thing[:, None, None], 0.0, regions).max(dim=1)
+    index = torch.where(best_mask >= best_region, thing, region + masks.shape[1])
+    return index, torch.maximum(best_mask, best_region)
 
 
 def large_enough(regions: Tensor, masks: Tensor, is_thing: Tensor, least: Tensor) -> Tensor:
