@@ -52,12 +52,13 @@ class ModelParameters(Settings):
 class EngineParameters(Settings):
     """For backends that build an engine."""
 
-    cache_dir: str = Field('', description="where engines are kept; empty: beside the user's "
-                           'other caches')
+    cache_dir: str = Field('', description='where engines are kept; empty: '
+                           '~/.cache/panoptic_depth/engines')
     build_policy: Literal['auto', 'never', 'only', 'force'] = Field(
         'auto', description='auto: build when there is none; never: fail then; only: build and '
         'end; force: build anew')
-    workspace_mib: int = Field(0, ge=0, description='most GPU memory for the build; 0: no limit')
+    workspace_mib: int = Field(0, ge=0, description='GPU memory that a layer may use beside its '
+                               'inputs and outputs; 0: no limit')
     cuda_graph: bool = Field(True, description='replay the engine as one CUDA graph')
 
 

@@ -31,7 +31,8 @@ def build_engine(
             '--cache-dir', show_default='beside the other caches of this user',
             help='Folder of engines.')] = None,
         workspace_mib: Annotated[int, typer.Option(
-            '--workspace-mib', min=0, help='Most GPU memory for the build; 0: no limit.')] = 0,
+            '--workspace-mib', min=0, help='GPU memory that a layer may use beside its inputs and '
+            'outputs; 0: no limit.')] = 0,
         device: Annotated[int, typer.Option(
             '--device', min=-1, help='Number of the GPU; -1: the first.')] = -1,
         check: Annotated[bool, typer.Option(

@@ -54,9 +54,11 @@ def build_engine(graph: bytes, library: Library, *, workspace_mib: int = 0,
         _require_running(progress, graph_name)
         parser = trt.OnnxParser(network, library.logger)
         if not parser.parse(graph):
-            raise BackendError(f'{graph_name}: {library} cannot read it: '
-                               f'{_parser_errors(parser)}; export the model again, without '
-                               'operators that it lacks, or choose another backend')
+            said = _parser_errors(parser)
+            remedy = ('export it with --symmetric' if 'uantizeLinear' in said else
+                      'export the model again, without operators that it lacks')
+            raise BackendError(f'{graph_name}: {library} cannot read it: {said}; {remedy}, or '
+                               'choose another backend')
         config = _config(builder, library, target, workspace_mib, timing_cache)
         # A variable, as it must outlive the build.
         monitor = progress_monitor(trt, progress)

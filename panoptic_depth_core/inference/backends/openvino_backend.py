@@ -69,8 +69,8 @@ class OpenVinoBackend(Backend):
         check_inputs(self._model.info, image, intrinsics, thresholds)
         feed = dict(zip(INPUTS, (image[None], intrinsics[None], thresholds), strict=True))
         try:
-            # Copied, as the next run writes into the same memory.
             self._request.infer(feed, share_inputs=True)
+            # Copied, as the next run writes into the same memory.
             index, depth, segments = (
                 self._request.get_tensor(name).data[0].copy() for name in OUTPUTS)
         except RuntimeError as error:
