@@ -48,7 +48,7 @@ def export(
             '--target', show_default=False, help='Compute capabilities to build engines for ahead '
             'of time, such as sm_86,sm_120: into the model directory, with TensorRT for RTX and '
             'no GPU.')] = None) -> None:
-    """Make a model directory of a checkpoint, and check it in ONNX Runtime."""
+    """Make a model directory of a checkpoint or of another one, and test it."""
     targets = () if target is None else _known_targets(target)
     check_precision(precision, calibration, symmetric)
     if precision == 'float32':

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from ..inference.backends.torch_backend import Mode, TorchPrecision
 from .dynamic_kernels import NetworkOutput
 
 _WARM_UP = 3
@@ -26,10 +25,10 @@ class LowerPrecision(nn.Module):
     weights of convolutions are cast here, once: autocast casts them for every image.
     """
 
-    def __init__(self, network: nn.Module, precision: TorchPrecision) -> None:
+    def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
         self.network = network
-        self.dtype: torch.dtype = getattr(torch, precision)
+        self.dtype = dtype
         for module in network.modules():
             if isinstance(module, nn.Conv2d):
                 module.to(self.dtype)
@@ -98,13 +97,14 @@ class CudaGraph:
         return self._outputs
 
 
-def prepared(function: Callable[..., Any], mode: Mode,
+def prepared(function: Callable[..., Any], mode: str,
              inputs: Sequence[Tensor]) -> Callable[[], Any]:
     """
     Return how to run a function of the same tensors, whose values may change, again and again.
 
     It was compiled or captured, by running it; eager, it has not run yet.
 
+    :param mode: one of torch_backend.Mode.
     :raises RuntimeError: when it cannot be compiled, captured or run.
     """
     if mode == 'cuda_graph':

@@ -61,7 +61,7 @@ def _stages(model: ModelDirectory, device: str, host: list[Tensor], mode: Mode,
     loaded: Any = load_network(model)
     whole = loaded.to(device=device, memory_format=torch.channels_last)
     network: Any = (whole.network if precision == 'float32'
-                    else LowerPrecision(whole.network, precision))
+                    else LowerPrecision(whole.network, getattr(torch, precision)))
     inputs = [tensor.to(device) for tensor in host]
     run_network = prepared(network, mode, inputs[:2])
     output = run_network()

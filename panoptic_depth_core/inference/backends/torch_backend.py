@@ -71,7 +71,7 @@ class TorchBackend(Backend):
                                "choose another, for instance 'cpu'") from None
         self.precision = precision
         if precision != 'float32':
-            network.network = LowerPrecision(network.network, precision)
+            network.network = LowerPrecision(network.network, getattr(torch, precision))
         if device.startswith('cuda'):
             compute_as_asked()
         self._prepare(network, model, device, mode)

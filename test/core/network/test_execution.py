@@ -80,7 +80,7 @@ def test_lower_precision_is_near_and_returns_float32(precision):
     camera = torch.tensor([[100.0, 100.0, 64.0, 32.0]])
     with torch.inference_mode():
         expected = network(image, camera)
-        lower = LowerPrecision(network, precision)
+        lower = LowerPrecision(network, getattr(torch, precision))
         found = lower(image, camera)
     dtypes = {m.weight.dtype for m in network.modules() if isinstance(m, torch.nn.Conv2d)}
     assert dtypes == {getattr(torch, precision)}
