@@ -21,7 +21,8 @@ from .labels import ClassInfo
 
 FORMAT_VERSION: Final = 1
 
-Precision = Literal['float32', 'float16', 'bfloat16', 'int8']
+LowPrecision = Literal['float16', 'bfloat16', 'int8']
+Precision = Literal['float32', LowPrecision]
 """Arithmetic of convolutions; what decides about metres and ids stays float32."""
 INFO_NAME = 'model.json'
 

@@ -50,15 +50,15 @@ def export(
             'no GPU.')] = None) -> None:
     """Make a model directory of a checkpoint or of another one, and test it."""
     targets = () if target is None else _known_targets(target)
-    check_precision(precision, calibration, symmetric)
-    if precision == 'float32':
+    kind = check_precision(precision, calibration, symmetric)
+    if kind == 'float32':
         model = (_copied_model(source, out_dir, config, size) if source.is_dir()
                  else _exported_model(source, out_dir, config, size))
     else:
         with TemporaryDirectory() as folder:
             exact = (_opened_model(source, config, size) if source.is_dir()
                      else _exported_model(source, Path(folder), config, size))
-            model = converted_model(exact, out_dir, precision, calibration, calibration_frames,
+            model = converted_model(exact, out_dir, kind, calibration, calibration_frames,
                                     symmetric or engine or bool(targets))
     info = model.info
     out().print(f'{model.path}: {info.model_id}, input {info.input_width}x{info.input_height}, '

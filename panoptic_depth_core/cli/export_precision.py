@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from ..errors import ConfigError
-from ..model_info import Precision
+from ..model_info import LowPrecision, Precision
 from . import options
 from .console import frame_progress, warn
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from ..structures import Frame
 
 
-def check_precision(precision: str, calibration: str | None, symmetric: bool) -> None:
+def check_precision(precision: str, calibration: str | None, symmetric: bool) -> Precision:
     """
     Refuse what does not go together, before an export that takes its time.
 
     :raises ConfigError: for an unknown precision, or options that it does not have.
     """
-    known = get_args(Precision)
+    known: dict[str, Precision] = {name: name for name in get_args(Precision)}
     if precision not in known:
         raise ConfigError(f'--precision is {precision!r}; choose {", ".join(known)}')
     if precision == 'int8' and calibration is None:
@@ -36,9 +36,10 @@ def check_precision(precision: str, calibration: str | None, symmetric: bool) ->
     if precision != 'int8' and symmetric:
         raise ConfigError(f'--symmetric is for int8, but --precision is {precision}; '
                           'leave it out')
+    return known[precision]
 
 
-def converted_model(model: ModelDirectory, out_dir: Path, precision: str,
+def converted_model(model: ModelDirectory, out_dir: Path, precision: LowPrecision,
                     calibration: str | None, frames: int, symmetric: bool) -> ModelDirectory:
     """Convert a float32 model; see export.precision.convert_precision."""
     try:
@@ -46,8 +47,7 @@ def converted_model(model: ModelDirectory, out_dir: Path, precision: str,
     except ModuleNotFoundError as error:
         raise options.missing_extra(error, 'export') from None
     given = () if calibration is None else spread_frames(calibration, frames)
-    return convert_precision(model, out_dir, precision,  # type: ignore[arg-type]
-                             given, symmetric=symmetric)
+    return convert_precision(model, out_dir, precision, given, symmetric=symmetric)
 
 
 def spread_frames(source: str, count: int) -> Iterator[Frame]:

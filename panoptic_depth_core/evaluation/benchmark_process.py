@@ -147,13 +147,11 @@ class _Worker:
         self._is_late = False
 
     def __enter__(self) -> _Worker:
-        root = str(Path(__file__).resolve().parents[2])
-        path = os.pathsep.join(p for p in (root, os.environ.get('PYTHONPATH')) if p)
         self._stderr: IO[bytes] = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
             [sys.executable, '-m', _WORKER, str(self._folder), self.backend],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, text=True,
-            env={**os.environ, 'PYTHONPATH': path})
+            env=child_environment())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -218,9 +216,25 @@ class _Worker:
         self._is_late = time.monotonic() >= until
         if self._is_late:
             return 'given up: it took longer than the time it had'
-        self._stderr.seek(0)
-        lines = self._stderr.read().decode(errors='replace').strip().splitlines()
-        return f'its process ended with code {code}: {lines[-1] if lines else "no message"}'
+        return last_words(code, self._stderr)
+
+
+def child_environment() -> dict[str, str]:
+    """Environment in which another process of Python finds this package, installed or not."""
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(p for p in (root, os.environ.get('PYTHONPATH')) if p)
+    return {**os.environ, 'PYTHONPATH': path}
+
+
+def last_words(code: int, errors: IO[bytes]) -> str:
+    """
+    Say how a process ended that gave no answer.
+
+    :param errors: what it wrote to standard error.
+    """
+    errors.seek(0)
+    lines = errors.read().decode(errors='replace').strip().splitlines()
+    return f'its process ended with code {code}: {lines[-1] if lines else "no message"}'
 
 
 @contextmanager

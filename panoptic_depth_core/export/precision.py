@@ -9,7 +9,6 @@ import logging
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import onnx
@@ -22,13 +21,12 @@ from ..errors import BackendError, ConfigError
 from ..inference.backends import create_backend
 from ..inference.preprocess import prepare
 from ..model_directory import ModelDirectory, SelfTest, save_model_directory
+from ..model_info import LowPrecision
 from ..structures import Frame
 from .casting import GREATEST, cast_nodes
 from .model_copy import copy_licences
 from .quantization import Feed, greatest_activations, quantize
 from .trunk import Trunk, find_trunk
-
-LowPrecision = Literal['float16', 'bfloat16', 'int8']
 
 LEAST_FRAMES = 16
 """Fewer do not show the range of an activation."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import BackendError, ConfigError
+from ..key import target_of
 
 LIBRARY = 'libcuda.so.1'
 
@@ -66,7 +67,7 @@ class Gpu:
     @property
     def target(self) -> str:
         """Name of its architecture, as in Library.targets: 'sm_86'."""
-        return 'sm_' + self.compute_capability.replace('.', '')
+        return target_of(self.compute_capability)
 
 
 def find_gpu(device_id: int = -1) -> Gpu:

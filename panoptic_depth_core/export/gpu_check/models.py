@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,11 +27,10 @@ from ...network.description import ModelDescription, describe
 from ...network.onnx_weights import load_network
 from ...network.published_panoptic_depth import PUBLISHED_ASSEMBLY, PublishedNetwork
 from ...structures import Frame, Intrinsics
+from ..casting import LowFloat
 from ..convert import published_description
 from ..model_copy import copy_licences
 from ..onnx_export import example_inputs, export_network, round_to_half, to_onnx
-
-LowPrecision = Literal['float16', 'bfloat16']
 
 _PICTURES = 3
 
@@ -133,7 +132,7 @@ def export_network_alone(name: str, height: int, width: int, out_dir: str) -> di
     return {}
 
 
-def convert(models: dict[LowPrecision, str], model: str) -> dict[str, Any]:
+def convert(models: dict[LowFloat, str], model: str) -> dict[str, Any]:
     """
     Convert a model to several precisions, unless that is there.
 

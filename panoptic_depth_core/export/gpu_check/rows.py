@@ -106,7 +106,7 @@ class Row:
     :param latency_ms: p50, p95, p99 from host image to host arrays.
     :param gpu_mib: by the runtime's own account, NaN where it does not say.
     :param equal_ids, depth_error: worst of the pictures, against PyTorch in float32.
-    :param stages_ms: copies, network and assembly, see stages.py and check.GpuCheck.
+    :param stages_ms: copies, network and assembly, see stages.py and check.py.
     :param floor_ms: see limits.py.
     :param matrix_share: operations per second over the machine's rate in this precision.
     :param error: why there are no figures.

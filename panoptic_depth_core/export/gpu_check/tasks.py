@@ -9,7 +9,6 @@ This file is both sides: `python -m` of it is the process.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,8 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
+
+from ...evaluation.benchmark_process import child_environment, last_words
 
 TASKS = {
     'build': '.models:build_engine',
@@ -41,21 +42,16 @@ def run_task(task: str, limit_s: float, /, **arguments: Any) -> dict[str, Any]:
     """
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as errors:
         result = Path(folder) / 'result.json'
-        root = str(Path(__file__).resolve().parents[3])
-        path = os.pathsep.join(p for p in (root, os.environ.get('PYTHONPATH')) if p)
         try:
             code = subprocess.run(
                 [sys.executable, '-m', __spec__.name, task, json.dumps(arguments), str(result)],
                 stdout=errors, stderr=errors, stdin=subprocess.DEVNULL, check=False,
-                timeout=max(limit_s, 1.0), env={**os.environ, 'PYTHONPATH': path}).returncode
+                timeout=max(limit_s, 1.0), env=child_environment()).returncode
         except subprocess.TimeoutExpired:
             return {'error': f'given up: it took more than {limit_s:.0f} s'}
         if result.is_file():
             return cast('dict[str, Any]', json.loads(result.read_text(encoding='utf-8')))
-        errors.seek(0)
-        lines = errors.read().decode(errors='replace').strip().splitlines()
-        return {'error': f'its process ended with code {code}: '
-                         f'{lines[-1] if lines else "no message"}'}
+        return {'error': last_words(code, errors)}
 
 
 def main(name: str, arguments: dict[str, Any], result: Path) -> None:

@@ -150,8 +150,10 @@ def backend_options(name: str) -> dict[str, Any]:
 @cache
 def _automatic() -> str:
     """TensorRT where it can run, looked at once in a process."""
-    from .tensorrt_backend import usable
-    problem = usable()
+    try:
+        problem = str(_module('tensorrt').usable())
+    except BackendError as error:
+        problem = str(error)
     _log.info('backend auto: %s', f'{WITHOUT_GPU}, since {problem}' if problem else 'tensorrt')
     return WITHOUT_GPU if problem else 'tensorrt'
 
@@ -162,8 +164,18 @@ def _unknown(name: str, option: str) -> ConfigError:
 
 
 def _factory(name: str) -> Callable[..., Backend]:
-    module, _, attribute = BACKENDS[name].partition(':')
-    return cast(Callable[..., Backend], getattr(import_module(module, __package__), attribute))
+    attribute = BACKENDS[name].partition(':')[2]
+    return cast(Callable[..., Backend], getattr(_module(name), attribute))
+
+
+def _module(name: str) -> Any:
+    module = BACKENDS[name].partition(':')[0]
+    try:
+        return import_module(module, __package__)
+    except ModuleNotFoundError as error:
+        # Of locks and users of files, for instance, which Python has on POSIX only.
+        raise BackendError(f'the backend {name} cannot be used: Python has no module '
+                           f'{error.name!r} on this system; choose another') from None
 
 
 def check_threads(threads: int | None) -> None:

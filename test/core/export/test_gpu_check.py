@@ -10,33 +10,34 @@ import math
 import numpy as np
 import pytest
 
-torch = pytest.importorskip('torch', reason='the check needs the extra [export]')
+pytest.importorskip('torch', reason='the check needs the extra [export]')
 pytest.importorskip('onnxscript', reason='the check needs the extra [export]')
 
-from golden import each_golden  # noqa: E402
-from panoptic_depth_core.cli import main  # noqa: E402
-from panoptic_depth_core.errors import ConfigError  # noqa: E402
-from panoptic_depth_core.export.gpu_check.check import gpu_check  # noqa: E402
-from panoptic_depth_core.export.gpu_check.limits import floor_ms, rates  # noqa: E402
-from panoptic_depth_core.export.gpu_check.models import NetworkAlone  # noqa: E402
-from panoptic_depth_core.export.gpu_check.pipelines import as_published  # noqa: E402
-from panoptic_depth_core.export.gpu_check.published_loops import (  # noqa: E402
+import torch
+from golden import each_golden
+from panoptic_depth_core.cli import main
+from panoptic_depth_core.errors import ConfigError
+from panoptic_depth_core.export.gpu_check.check import gpu_check
+from panoptic_depth_core.export.gpu_check.limits import floor_ms, rates
+from panoptic_depth_core.export.gpu_check.models import NetworkAlone
+from panoptic_depth_core.export.gpu_check.pipelines import as_published
+from panoptic_depth_core.export.gpu_check.published_loops import (
     FIRST_THING,
     published_result,
 )
-from panoptic_depth_core.export.gpu_check.report import goals, markdown  # noqa: E402
-from panoptic_depth_core.export.gpu_check.rows import (  # noqa: E402
+from panoptic_depth_core.export.gpu_check.report import goals, markdown
+from panoptic_depth_core.export.gpu_check.rows import (
     NO_TIME,
     CheckSettings,
     Row,
     plain,
 )
-from panoptic_depth_core.export.gpu_check.scenes import street_output  # noqa: E402
-from panoptic_depth_core.export.gpu_check.tasks import run_task  # noqa: E402
-from panoptic_depth_core.labels import CLASS_ID  # noqa: E402
-from panoptic_depth_core.network.assembly import assemble  # noqa: E402
-from panoptic_depth_core.network.dynamic_kernels import NetworkOutput  # noqa: E402
-from panoptic_depth_core.network.published_panoptic_depth import (  # noqa: E402
+from panoptic_depth_core.export.gpu_check.scenes import street_output
+from panoptic_depth_core.export.gpu_check.tasks import run_task
+from panoptic_depth_core.labels import CLASS_ID
+from panoptic_depth_core.network.assembly import assemble
+from panoptic_depth_core.network.dynamic_kernels import NetworkOutput
+from panoptic_depth_core.network.published_panoptic_depth import (
     PUBLISHED_ASSEMBLY,
 )
 

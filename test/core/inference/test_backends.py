@@ -128,6 +128,18 @@ def test_auto_is_tensorrt_where_it_can_run(problem, chosen, monkeypatch, caplog)
     assert chosen in caplog.text and problem in caplog.text
 
 
+def test_a_system_without_posix_modules_has_the_other_backends(monkeypatch):
+    """Engines are locked and owned as POSIX has it; nothing else needs that."""
+    for name in [name for name in sys.modules if name.startswith('panoptic_depth_core.engines')]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, tensorrt_backend.__name__)
+    monkeypatch.setitem(sys.modules, 'fcntl', None)
+    monkeypatch.setattr(backends, '_automatic', backends._automatic.__wrapped__)
+    assert chosen_backend('auto') == 'onnxruntime'
+    with pytest.raises(BackendError, match="tensorrt cannot be used: .* no module 'fcntl'"):
+        parse_backend('tensorrt')
+
+
 @pytest.mark.parametrize(('spec', 'words'), [
     ('abacus', "'abacus' is not known; choose auto, onnxruntime, "),
     ('', "'' is not known"),
