@@ -102,7 +102,7 @@ def test_logger(caplog: pytest.LogCaptureFixture) -> None:
     """Errors of all threads reach whoever collects them; all messages reach logging."""
     library = rtx_library()
     severity = library.module.ILogger
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger='panoptic_depth_core')
     with library.errors() as outer:
         library.logger.log(severity.ERROR, 'first')
         with library.errors() as inner:
