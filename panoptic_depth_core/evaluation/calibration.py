@@ -94,11 +94,17 @@ class Calibration:
     Counts pixels of frames by |e| / b in fixed bins, so that parts of a data set add up exactly.
 
     :param cap_m: truth farther than this does not count.
+    :param keeps_frames: whether the bins of every frame are kept, 6 kB each, which ``fit`` needs.
+        Without them parts add up but for the rounding of sums.
     """
 
-    def __init__(self, cap_m: float = DEPTH_CAP_M) -> None:
+    def __init__(self, cap_m: float = DEPTH_CAP_M, *, keeps_frames: bool = True) -> None:
         self._cap_m = cap_m
+        self._keeps_frames = keeps_frames
         self._frames: list[_FrameBins] = []
+        self._sum = np.zeros(_BINS)
+        self._count = 0
+        self._stated = 0
         self._pixels = 0
 
     def update(self, predicted: NDArray[Any], truth: NDArray[Any], panoptic: NDArray[np.uint16],
@@ -133,29 +139,43 @@ class Calibration:
         with np.errstate(divide='ignore'):
             octave = np.log2(ratio, out=ratio)
         bins = np.clip((octave + _OCTAVES) * _BINS_PER_OCTAVE, 0, _BINS - 1).astype(np.intp)
-        self._frames.append(_FrameBins(
-            sequence, np.bincount(bins, minlength=_BINS).astype(np.int32)))
+        counts = np.bincount(bins, minlength=_BINS)
+        if self._keeps_frames:
+            self._frames.append(_FrameBins(sequence, counts.astype(np.int32)))
+        else:
+            self._sum += counts / bins.size
+        self._count += 1
+        self._stated += bins.size
 
     def merge(self, other: Calibration) -> None:
-        """Add the frames that another one counted with the same cap."""
+        """
+        Add the frames that another one counted with the same cap.
+
+        :raises ValueError: when only one of them keeps its frames.
+        """
+        if self._keeps_frames != other._keeps_frames:
+            raise ValueError('calibration: only one of two parts keeps its frames; give '
+                             'keeps_frames to both or to none')
         self._frames += other._frames
+        self._sum += other._sum
+        self._count += other._count
+        self._stated += other._stated
         self._pixels += other._pixels
 
     def coverage(self, temperature: float = 1.0) -> dict[float, float]:
         """Nominal -> observed share of all frames so far, with b times the temperature."""
-        below = _below(self._shares().sum(axis=0))
+        below = _below(self._total())
         return {q: _share_within(below, temperature * laplace_reach(q)) for q in LEVELS}
 
     def result(self) -> CalibrationResult:
         """Coverage of all frames so far."""
-        pixels = self._stated_pixels()
         coverage = self.coverage()
         errors = [abs(observed - q) for q, observed in coverage.items() if q != ONE_SIGMA]
         return CalibrationResult(
-            frames=len(self._frames), pixels=pixels,
-            stated_share=pixels / self._pixels if self._pixels else math.nan,
+            frames=self._count, pixels=self._stated,
+            stated_share=self._stated / self._pixels if self._pixels else math.nan,
             coverage=coverage, expected_error=float(np.mean(errors)),
-            temperature=_temperature(self._shares().sum(axis=0)))
+            temperature=_temperature(self._total()))
 
     def fit(self) -> TemperatureFit:
         """
@@ -169,7 +189,11 @@ class Calibration:
         steady, but nobody relies on the coverage of 5 % or 30 %.
 
         Frames of one sequence are left out together, since they show the same things.
+
+        :raises ValueError: when the frames were not kept.
         """
+        if not self._keeps_frames:
+            raise ValueError('calibration: a fit needs the frames; give keeps_frames=True')
         shares = self._shares()
         total = shares.sum(axis=0)
         groups: dict[object, list[int]] = {}
@@ -185,15 +209,15 @@ class Calibration:
                 found += [_share_within(_below(shares[i]), temperature * laplace_reach(q))
                           for i in own]
         return TemperatureFit(
-            temperature=_temperature(total), frames=len(self._frames),
-            pixels=self._stated_pixels(), groups=len(groups),
-            temperature_range=_range(temperatures),
+            temperature=_temperature(total), frames=self._count, pixels=self._stated,
+            groups=len(groups), temperature_range=_range(temperatures),
             left_out={q: float(np.mean(found)) if found else math.nan
                       for q, found in observed.items()},
             left_out_range={q: _range(found) for q, found in observed.items()})
 
-    def _stated_pixels(self) -> int:
-        return int(sum(int(frame.counts.sum()) for frame in self._frames))
+    def _total(self) -> NDArray[np.float64]:
+        """(_BINS,) shares of all frames, summed up in their order."""
+        return self._shares().sum(axis=0) if self._keeps_frames else self._sum
 
     def _shares(self) -> NDArray[np.float64]:
         """(F, _BINS) share of each frame's pixels in each bin."""

@@ -10,6 +10,7 @@ SILog = 100 sqrt(mean e^2 - (mean e)^2). Nothing is scaled, shifted or clipped t
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -88,7 +89,8 @@ class DepthMetrics:
         self._edges = tuple(e for e in range_edges_m if e < cap_m)
         # One more class, for pixels whose class is not known.
         self._sums = np.zeros((len(classes) + 1, len(self._edges) + 1, _COLUMNS))
-        self._images: list[NDArray[np.float64]] = []
+        # The sums of every image, one after the other: 80 bytes each.
+        self._images = array('d')
 
     def update(self, predicted: NDArray[Any], truth: NDArray[Any],
                truth_class: NDArray[Any] | None = None) -> None:
@@ -129,22 +131,26 @@ class DepthMetrics:
                           classes * ranges)
         self._sums += sums.reshape(self._sums.shape)
         if len(g):
-            self._images.append(sums.sum(axis=0))
+            self._images.frombytes(sums.sum(axis=0).tobytes())
 
     def merge(self, other: DepthMetrics) -> None:
         """Add the images that another one summed with the same classes and limits."""
         self._sums += other._sums
-        self._images += other._images
+        self._images.extend(other._images)
+
+    def pooled(self) -> DepthErrors:
+        """Errors over the pixels of all images so far."""
+        return _errors(self._sums.sum(axis=(0, 1)))
 
     def result(self) -> DepthResult:
-        """Errors of all images so far."""
-        pooled = _errors(self._sums.sum(axis=(0, 1)))
+        """Errors of all images so far, in groups too."""
         limits = (0.0, *self._edges, self.cap_m)
         by_range = self._sums.sum(axis=0)
         by_class = self._sums.sum(axis=1)[:-1]
+        images = np.array(self._images).reshape(-1, _COLUMNS)
         return DepthResult(
-            pooled=pooled, per_image=_mean([_errors(s) for s in self._images]),
-            images=len(self._images), cap_m=self.cap_m,
+            pooled=self.pooled(), per_image=_mean([_errors(sums) for sums in images]),
+            images=len(images), cap_m=self.cap_m,
             by_range={(near, far): _errors(sums) for near, far, sums
                       in zip(limits[:-1], limits[1:], by_range, strict=True)},
             by_class={i: _errors(sums) for i, sums in enumerate(by_class) if sums[0] > 0})
@@ -153,25 +159,35 @@ class DepthMetrics:
 def _sums(p: NDArray[np.float64], g: NDArray[np.float64], group: NDArray[np.intp],
           groups: int) -> NDArray[np.float64]:
     """(groups, _COLUMNS) float64 sums of the pixels of every group."""
-    truths = np.bincount(group, minlength=groups)
     known = np.isfinite(p) & (p > 0)
+    (truths,) = _by_group([], group, groups)
     if not known.all():
         p, g, group = p[known], g[known], group[known]
     ratio = p / g
     worst = np.maximum(ratio, g / p)
-    # Index 0 is within 1.25, 3 is beyond all three; then from shares of rings to those of discs.
-    ring = np.zeros(len(p), np.uint8)
-    for i in (1, 2, 3):
-        ring += worst >= 1.25 ** i
-    discs = np.bincount(4 * group + ring, minlength=4 * groups).reshape(groups, 4).cumsum(axis=1)
     difference, log_ratio = p - g, np.log(ratio)
     squared = difference ** 2
-    weights = (np.abs(difference) / g, squared / g, squared, log_ratio ** 2, log_ratio)
-    # Neighbours mostly are of one group: summed as runs first, there is little left to sort.
-    starts = np.flatnonzero(np.diff(group, prepend=-1))
-    columns = [np.bincount(group[starts], np.add.reduceat(w, starts), groups) for w in weights
-               ] if len(starts) else np.zeros((len(weights), groups))
-    return np.column_stack([truths, discs[:, 3], discs[:, :3], *columns])
+    return np.column_stack([truths, *_by_group([
+        *((worst < 1.25 ** i).view(np.uint8) for i in (1, 2, 3)),
+        np.abs(difference) / g, squared / g, squared, log_ratio ** 2, log_ratio], group, groups)])
+
+
+def _by_group(values: Sequence[NDArray[Any]], group: NDArray[np.intp],
+              groups: int) -> list[NDArray[np.float64]]:
+    """
+    Sum by group; neighbours mostly are of one, so runs are summed first.
+
+    :param values: (N,) each, at most _BLOCK of them; those of 8 bits are 0 or 1.
+    :returns: (groups,) float64 each: how many there are of every group, then the sums.
+    """
+    starts = np.concatenate(([0], np.flatnonzero(group[1:] != group[:-1]) + 1))
+    if not len(group):
+        return [np.zeros(groups)] * (1 + len(values))
+    of_run = group[starts]
+    lengths = np.diff(starts, append=len(group))
+    weights = [lengths, *(np.add.reduceat(
+        v, starts, dtype=np.uint16 if v.dtype == np.uint8 else v.dtype) for v in values)]
+    return [np.asarray(np.bincount(of_run, w, groups), np.float64) for w in weights]
 
 
 def _errors(sums: NDArray[np.float64]) -> DepthErrors:

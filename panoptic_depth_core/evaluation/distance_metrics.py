@@ -12,7 +12,8 @@ is a range of pixels: how far that holds of a median is what the coverage says.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,12 @@ class InstanceRecord:
     matched: bool
     predicted_m: float
     log_depth_scale: float = np.nan
+
+
+# The fields of a record as 37 bytes, for struct and for numpy.
+_RECORD = struct.Struct('<iqd?dd')
+_COLUMNS = np.dtype([('class_id', '<i4'), ('pixels', '<i8'), ('truth_m', '<f8'),
+                     ('matched', '?'), ('predicted_m', '<f8'), ('log_depth_scale', '<f8')])
 
 
 @dataclass(frozen=True)
@@ -79,12 +86,14 @@ class DistanceResult:
 
     :param by_range: by (near, far] in metres of the true depth.
     :param by_class: by class id; only classes with instances.
+    :param by_class_and_range: by both; only groups with instances.
     :param min_pixels: smaller instances are not in it.
     """
 
     all: DistanceErrors
     by_range: dict[tuple[float, float], DistanceErrors]
     by_class: dict[int, DistanceErrors]
+    by_class_and_range: dict[tuple[int, tuple[float, float]], DistanceErrors]
     min_pixels: int
 
 
@@ -100,7 +109,25 @@ class DistanceMetrics:
                  range_edges_m: Sequence[float] = RANGE_EDGES_M) -> None:
         self.min_pixels = min_pixels
         self._limits = (0.0, *range_edges_m, np.inf)
-        self.records: list[InstanceRecord] = []
+        self._packed = bytearray()
+
+    @property
+    def records(self) -> list[InstanceRecord]:
+        """Every instance so far, in order; made anew from their compact form."""
+        return [InstanceRecord(*fields) for fields in _RECORD.iter_unpack(self._packed)]
+
+    def add(self, record: InstanceRecord) -> None:
+        """
+        Add one instance, however it was found; it is not left out for its size.
+
+        :raises ValueError: when its true depth is not a positive number.
+        """
+        if not 0.0 < record.truth_m < np.inf:
+            raise ValueError(f'true depth of an instance is {record.truth_m} m; give a finite '
+                             'number > 0')
+        self._packed += _RECORD.pack(
+            record.class_id, record.pixels, record.truth_m, record.matched, record.predicted_m,
+            record.log_depth_scale)
 
     def update(self, overlaps: SegmentOverlaps, truth_depth_m: Mapping[int, float],
                predicted_depth_m: Mapping[int, float],
@@ -129,44 +156,72 @@ class DistanceMetrics:
                 predicted_id = int(overlaps.predicted_id[column])
                 predicted_m = predicted_depth_m.get(predicted_id, np.nan)
                 scale = (log_depth_scale or {}).get(predicted_id, np.nan)
-            self.records.append(InstanceRecord(
+            self.add(InstanceRecord(
                 class_id=int(overlaps.truth_class[row]), pixels=int(areas[row]),
                 truth_m=float(truth_m), matched=column is not None,
                 predicted_m=float(predicted_m), log_depth_scale=float(scale)))
 
     def merge(self, other: DistanceMetrics) -> None:
         """Add the instances that another one collected with the same limits."""
-        self.records += other.records
+        self._packed += other._packed
 
     def result(self) -> DistanceResult:
         """Errors of all instances so far."""
-        ranges = zip(self._limits[:-1], self._limits[1:], strict=True)
+        columns = np.frombuffer(bytes(self._packed), _COLUMNS)
+        classes, truth_m = columns['class_id'], columns['truth_m']
+        signed, ratios = _relative(columns), _stated(columns)
+        ranges = {(near, far): (near < truth_m) & (truth_m <= far)
+                  for near, far in zip(self._limits[:-1], self._limits[1:], strict=True)}
+        of_class = {i: classes == i for i in np.unique(classes).tolist()}
+
+        def errors(group: NDArray[np.bool_]) -> DistanceErrors:
+            return _errors(columns['matched'][group], signed[group], ratios[group])
+
         return DistanceResult(
-            all=_errors(self.records),
-            by_range={(near, far): _errors(r for r in self.records if near < r.truth_m <= far)
-                      for near, far in ranges},
-            by_class={i: _errors(r for r in self.records if r.class_id == i)
-                      for i in sorted({r.class_id for r in self.records})},
+            all=errors(np.ones(len(columns), np.bool_)),
+            by_range={limits: errors(group) for limits, group in ranges.items()},
+            by_class={i: errors(group) for i, group in of_class.items()},
+            by_class_and_range={
+                (i, limits): errors(inside & group) for i, inside in of_class.items()
+                for limits, group in ranges.items() if (inside & group).any()},
             min_pixels=self.min_pixels)
 
 
-def _errors(records: Iterable[InstanceRecord]) -> DistanceErrors:
-    records = list(records)
-    matched = [r for r in records if r.matched]
-    signed: NDArray[np.float64] = np.array(
-        [(r.predicted_m - r.truth_m) / r.truth_m for r in matched], np.float64)
-    signed = signed[np.isfinite(signed)]
+def _relative(columns: NDArray[np.void]) -> NDArray[np.float64]:
+    """(N,) (p - g) / g, NaN where there is no match or no predicted depth."""
+    truth_m = columns['truth_m']
+    error: NDArray[np.float64] = (columns['predicted_m'] - truth_m) / truth_m
+    return np.where(columns['matched'] & np.isfinite(error), error, np.nan)
+
+
+def _stated(columns: NDArray[np.void]) -> NDArray[np.float64]:
+    """(N,) |ln p - ln g| / b, NaN where one of them is not known."""
+    predicted_m, scale = columns['predicted_m'], columns['log_depth_scale']
+    known = columns['matched'] & (predicted_m > 0) & (predicted_m < np.inf) & (scale > 0)
+    ratios = np.full(len(columns), np.nan)
+    # The logarithm of numpy differs from one processor to the next, by its vector instructions.
+    logs = [abs(math.log(ratio)) for ratio in (predicted_m / columns['truth_m'])[known].tolist()]
+    ratios[known] = logs / scale[known]
+    return ratios
+
+
+def _errors(matched: NDArray[np.bool_], signed: NDArray[np.float64],
+            ratios: NDArray[np.float64]) -> DistanceErrors:
+    """
+    Errors of one group of N instances.
+
+    :param signed, ratios: (N,) see _relative and _stated.
+    """
+    instances, found = len(matched), int(np.count_nonzero(matched))
+    signed, ratios = (values[~np.isnan(values)] for values in (signed, ratios))
     known = len(signed) > 0
-    ratios = np.array([abs(math.log(r.predicted_m / r.truth_m)) / r.log_depth_scale
-                       for r in matched if 0 < r.predicted_m < math.inf
-                       and r.log_depth_scale > 0], np.float64)
 
     def coverage(share: float) -> float:
         return float(np.mean(ratios <= laplace_reach(share))) if len(ratios) else np.nan
 
     return DistanceErrors(
-        instances=len(records), matched=len(matched), measured=len(signed),
-        matched_share=len(matched) / len(records) if records else np.nan,
+        instances=instances, matched=found, measured=len(signed),
+        matched_share=found / instances if instances else np.nan,
         median_rel=float(np.median(np.abs(signed))) if known else np.nan,
         mean_rel=float(np.mean(np.abs(signed))) if known else np.nan,
         bias_rel=float(np.median(signed)) if known else np.nan,

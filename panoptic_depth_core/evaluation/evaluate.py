@@ -24,16 +24,21 @@ from ..labels import CITYSCAPES, VOID_ID, ClassInfo, class_of
 from ..structures import Frame, GroundTruth, PanopticDepth, Sample
 from .calibration import Calibration, CalibrationResult
 from .depth_aware_pq import depth_levels
-from .depth_metrics import DepthMetrics, DepthResult
-from .distance_metrics import DistanceMetrics, DistanceResult
+from .depth_metrics import DepthErrors, DepthMetrics, DepthResult
+from .distance_metrics import DistanceMetrics, DistanceResult, InstanceRecord
 from .panoptic_quality import PanopticQuality, PanopticQualityResult
-from .segment_overlaps import joint_table
+from .segment_overlaps import SegmentOverlaps, joint_table
 from .semantic_iou import SemanticIou, SemanticIouResult
 from .settings import EvaluationSettings
 from .video_quality import VideoQuality, VideoQualityResult
 
 # A look-up is several times faster than the division of millions of ids.
 _CLASS_OF_ID = class_of(np.arange(VOID_ID + 1))
+
+
+def classes_of(panoptic: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """(H, W) uint8 class ids of true panoptic ids."""
+    return _CLASS_OF_ID.take(panoptic, mode='clip')
 
 
 @dataclass(frozen=True)
@@ -72,15 +77,32 @@ class EvaluationResult:
     settings: EvaluationSettings
 
 
+@dataclass(frozen=True)
+class BriefResult:
+    """
+    What is told of a single frame.
+
+    :param depth: over all pixels.
+    :param instances: of the truth, with a known depth.
+    """
+
+    panoptic: PanopticQualityResult
+    pixel_accuracy: float
+    depth: DepthErrors
+    instances: Sequence[InstanceRecord]
+
+
 class Evaluator:
     """
     Takes results one by one; evaluators of parts of a data set can be merged, in its order.
 
     :param classes: the table of truth and prediction; a class id is a row of it.
+    :param compact: for results without end: a frame leaves 80 bytes, and not 6 kB; but parts add
+        up but for the rounding of sums.
     """
 
     def __init__(self, settings: EvaluationSettings | None = None,
-                 classes: Sequence[ClassInfo] = CITYSCAPES) -> None:
+                 classes: Sequence[ClassInfo] = CITYSCAPES, *, compact: bool = False) -> None:
         self.settings = settings or EvaluationSettings()
         self.classes = tuple(classes)
         edges = self.settings.range_edges_m
@@ -89,29 +111,33 @@ class Evaluator:
                                    self.settings.windows)
         self._semantic = SemanticIou(self.classes)
         self._depth = DepthMetrics(self.classes, self.settings.depth_cap_m, edges)
-        self._calibration = Calibration(self.settings.depth_cap_m)
+        self._calibration = Calibration(self.settings.depth_cap_m, keeps_frames=not compact)
         self._distance = DistanceMetrics(self.settings.min_instance_pixels, edges)
         self._frames = FrameCounts()
 
-    def add(self, truth: GroundTruth, predicted: PanopticDepth, sequence: str = '') -> None:
+    def add(self, truth: GroundTruth, predicted: PanopticDepth,
+            sequence: str = '') -> SegmentOverlaps | None:
         """
         Add one frame: the next of its sequence, or the first of another one.
 
         :param sequence: see Sample.sequence.
+        :returns: how the segments lie on each other; None where the truth has no labels.
         :raises ValueError: when truth and prediction differ in size, or a class is not in the
             table; the message names the frame.
         """
+        overlaps = None
         try:
             if truth.panoptic is not None:
-                self._add_labels(truth, truth.panoptic, predicted, sequence)
+                overlaps = self._add_labels(truth, truth.panoptic, predicted, sequence)
             if truth.depth is not None:
                 self._add_depth(truth, truth.depth, predicted)
         except ValueError as error:
             raise ValueError(f'frame {predicted.name!r}: {error}') from error
         self._frames += FrameCounts(all=1)
+        return overlaps
 
     def _add_labels(self, truth: GroundTruth, panoptic: NDArray[np.int32],
-                    predicted: PanopticDepth, sequence: str) -> None:
+                    predicted: PanopticDepth, sequence: str) -> SegmentOverlaps:
         has_instances, has_distance = bool(truth.instance_classes), bool(truth.instance_depth_m)
         depth = truth.depth if truth.has_semantics and has_instances else None
         tolerances = self.settings.tolerances
@@ -134,11 +160,11 @@ class Evaluator:
         self._frames += FrameCounts(
             semantics=int(truth.has_semantics), instances=int(has_instances),
             distance=int(has_distance), depth_aware=int(depth is not None))
+        return overlaps
 
     def _add_depth(self, truth: GroundTruth, depth: NDArray[np.float32],
                    predicted: PanopticDepth) -> None:
-        classes = None if truth.panoptic is None else _CLASS_OF_ID.take(
-            truth.panoptic, mode='clip')
+        classes = None if truth.panoptic is None else classes_of(truth.panoptic)
         self._depth.update(predicted.depth, depth, classes)
         self._calibration.update(predicted.depth, depth, predicted.panoptic, predicted.segments)
         self._frames += FrameCounts(depth=1)
@@ -147,6 +173,12 @@ class Evaluator:
         """(C,) bool classes of which the truth holds every segment."""
         return np.array([c.class_id in truth.instance_classes if c.is_thing
                          else truth.has_semantics for c in self.classes], np.bool_)
+
+    def brief(self) -> BriefResult:
+        """The main figures of the frames so far, in a tenth of the time of all."""
+        return BriefResult(
+            self._panoptic.result(self.settings.absent_classes),
+            self._semantic.result().pixel_accuracy, self._depth.pooled(), self._distance.records)
 
     def merge(self, other: Evaluator) -> None:
         """

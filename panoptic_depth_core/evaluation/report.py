@@ -20,7 +20,7 @@ from .calibration import ONE_SIGMA, TWO_SIGMA
 from .depth_aware_pq import DepthAwareQualityResult
 from .evaluate import EvaluationResult
 from .panoptic_quality import PanopticQualityResult
-from .report_tables import GROUPS, tables
+from .report_tables import GROUPS, Table, tables
 
 _ABSENT = {
     'leave_out': 'classes in no truth and no prediction are left out of means',
@@ -72,13 +72,17 @@ def to_markdown(result: EvaluationResult, title: str = 'Evaluation',
     """
     lines = [f'# {title}', '']
     for table in tables(result):
-        rule = ('---', *('---:' for _ in table.header[1:]))
-        lines += [f'## {table.title}', '']
-        lines += [f'| {" | ".join(row)} |' for row in (table.header, rule, *table.rows)] + ['']
+        lines += [f'## {table.title}', '', *table_lines(table), '']
     for name in plots:
         lines += [f'![{Path(name).stem.replace("_", " ")}]({name})', '']
     return '\n'.join([*lines, '## Conventions', '',
                       *(f'- {line}' for line in conventions(result)), ''])
+
+
+def table_lines(table: Table) -> list[str]:
+    """Lines of a table in Markdown; its cells are written as they are."""
+    rule = ('---', *('---:' for _ in table.header[1:]))
+    return [f'| {" | ".join(row)} |' for row in (table.header, rule, *table.rows)]
 
 
 def to_text(result: EvaluationResult, title: str = 'Evaluation') -> str:
@@ -146,8 +150,8 @@ def to_dict(result: EvaluationResult) -> dict[str, Any]:
         'settings': result.settings.model_dump(),
         'conventions': conventions(result),
     }
-    plain: dict[str, Any] = _plain(report)
-    return plain
+    found: dict[str, Any] = plain(report)
+    return found
 
 
 def write_report(result: EvaluationResult, folder: Path, title: str = 'Evaluation',
@@ -172,12 +176,12 @@ def _by_limits(groups: dict[tuple[float, float], Any]) -> list[dict[str, Any]]:
             for (near, far), errors in groups.items()]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Lists and dicts of JSON; NaN and Inf, which JSON does not know, are None."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -38,7 +38,7 @@ THINGS = 50
 """Instances per frame; with the stuff about 60 segments."""
 
 _STUFF = ('sky', 'building', 'vegetation', 'fence', 'sidewalk', 'terrain', 'road')
-_SCALE = 0.1
+LOG_DEPTH_SCALE = 0.1
 _VOID = 32
 
 
@@ -70,9 +70,9 @@ class ScoringTiming:
 
 
 @dataclass(frozen=True)
-class _Scene:
+class MadeScene:
     """
-    One frame and what a network could have made of it.
+    One made-up frame and what a network could have made of it.
 
     :param panoptic, predicted: (H, W) int32 and uint16 panoptic ids.
     :param depth, predicted_depth: (H, W) float32 metres, NaN where unknown.
@@ -125,7 +125,7 @@ def write_frames(root: Path, results: Path, frames: int, size: tuple[int, int] =
             for path, original in zip(paths, first[step], strict=True):
                 _repeat(original, path)
         else:
-            scene = _scene(step, size)
+            scene = made_scene(step, size)
             first.append(paths)
             segments.append(_segments_info(scene))
             for path, content in zip(paths, _pictures(scene, step), strict=True):
@@ -145,7 +145,7 @@ def _repeat(original: Path, path: Path) -> None:
         shutil.copyfile(original, path)
 
 
-def _pictures(scene: _Scene, seed: int) -> tuple[bytes, ...]:
+def _pictures(scene: MadeScene, seed: int) -> tuple[bytes, ...]:
     """Picture, labels, depth, predicted ids and predicted depth as PNG files."""
     ids = scene.panoptic
     void, instance = ids == VOID_ID, ids % LABEL_DIVISOR
@@ -158,13 +158,13 @@ def _pictures(scene: _Scene, seed: int) -> tuple[bytes, ...]:
             encode_png(depth_to_png16(scene.predicted_depth)))
 
 
-def _segments_info(scene: _Scene) -> list[dict[str, Any]]:
+def _segments_info(scene: MadeScene) -> list[dict[str, Any]]:
     """COCO's segments_info, with an expected error of depth."""
-    return [{'id': i + 1, 'category_id': i // LABEL_DIVISOR, 'log_depth_scale': _SCALE}
+    return [{'id': i + 1, 'category_id': i // LABEL_DIVISOR, 'log_depth_scale': LOG_DEPTH_SCALE}
             for i in np.unique(scene.predicted).tolist() if i != VOID_ID]
 
 
-def _scene(step: int, size: tuple[int, int]) -> _Scene:
+def made_scene(step: int, size: tuple[int, int]) -> MadeScene:
     """Draw bands of stuff with wavy borders, ellipses on them, and predict all a little off."""
     height, width = size
     rng = np.random.default_rng(0)
@@ -185,11 +185,11 @@ def _scene(step: int, size: tuple[int, int]) -> _Scene:
     # A network is wrong in patches, and at its own resolution.
     patches, grain = (cv2.resize(rng.normal(0.0, spread, (
         height // cell + 1, width // cell + 1)).astype(np.float32), (width, height))
-        for cell, spread in ((16, _SCALE), (4, 0.02)))
+        for cell, spread in ((16, LOG_DEPTH_SCALE), (4, 0.02)))
     predicted_depth = depth * np.exp(patches + grain)
     # Stereo is noisy and leaves gaps.
     depth *= rng.normal(1.0, 0.01, size).astype(np.float32)
-    depth[patches > 0.8 * _SCALE] = np.nan
+    depth[patches > 0.8 * LOG_DEPTH_SCALE] = np.nan
     shift = max(width // 500, 1)
-    return _Scene(ids, depth, np.roll(ids, shift, axis=1).astype(np.uint16),
+    return MadeScene(ids, depth, np.roll(ids, shift, axis=1).astype(np.uint16),
                   np.asarray(predicted_depth, np.float32))

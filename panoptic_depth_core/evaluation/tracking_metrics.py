@@ -18,6 +18,7 @@ Segmentation, CVPR 2019). Of that are counted:
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ from .segment_overlaps import SegmentOverlaps, of_class
 
 Key = tuple[str, int, int]
 """Sequence, class, and panoptic id of the truth or track id."""
+
+_MISSED = -1
+"""In the place of a track id."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,8 @@ class TrackingMetrics:
 
     def __init__(self, classes: Sequence[ClassInfo] = CITYSCAPES) -> None:
         self._is_thing = np.array([c.is_thing for c in classes], np.bool_)
-        # A thing's track id in each frame that it can be seen in, None where it is missed.
-        self._things: dict[Key, list[int | None]] = {}
+        # A thing's track id in each frame that it can be seen in, 8 bytes each.
+        self._things: dict[Key, array[int]] = {}
         self._false: Counter[Key] = Counter()
         self._frames = 0
 
@@ -117,13 +121,27 @@ class TrackingMetrics:
             key = (sequence, int(overlaps.truth_class[row]), int(overlaps.truth_id[row]))
             column = match.get(row, -1)
             used.add(column)
-            self._things.setdefault(key, []).append(claims.get(column))
+            self._ids_of(key).append(claims.get(column, _MISSED))
         crowd = of_class(self._is_thing, overlaps.truth_class) & ~wanted & ~overlaps.truth_void
         excused = overlaps.excused(crowd[:, None])
         for column, track in claims.items():
             if column not in used and not excused[column]:
                 self._false[sequence, int(overlaps.predicted_class[column]), track] += 1
         self._frames += 1
+
+    def merge(self, other: TrackingMetrics) -> None:
+        """
+        Add the frames of the part that follows, counted with the same classes.
+
+        A sequence may go on from one part to the next, if its track ids do.
+        """
+        for key, ids in other._things.items():
+            self._ids_of(key).extend(ids)
+        self._false.update(other._false)
+        self._frames += other._frames
+
+    def _ids_of(self, thing: Key) -> array[int]:
+        return self._things.setdefault(thing, array('q'))
 
     def result(self) -> TrackingResult:
         """
@@ -139,7 +157,7 @@ class TrackingMetrics:
         things = {key: ids for key, ids in self._things.items() if key[1] in classes}
         false = {key: count for key, count in self._false.items() if key[1] in classes}
         shared = Counter((key, (*key[:2], track)) for key, ids in things.items()
-                         for track in ids if track is not None)
+                         for track in ids if track != _MISSED)
         tracks = {track for _, track in shared} | set(false)
         seen, matched = sum(map(len, things.values())), shared.total()
         claimed = matched + sum(false.values())
@@ -154,13 +172,13 @@ class TrackingMetrics:
             detection_f1=_f1(matched, seen, claimed))
 
 
-def _switches(ids: Iterable[int | None]) -> int:
-    return sum(a != b for a, b in pairwise(i for i in ids if i is not None))
+def _switches(ids: Iterable[int]) -> int:
+    return sum(a != b for a, b in pairwise(i for i in ids if i != _MISSED))
 
 
-def _fragments(ids: Sequence[int | None]) -> int:
-    resumed = sum(a is None and b is not None for a, b in pairwise(ids))
-    return resumed - (ids[0] is None and resumed > 0)
+def _fragments(ids: Sequence[int]) -> int:
+    resumed = sum(a == _MISSED and b != _MISSED for a, b in pairwise(ids))
+    return resumed - (ids[0] == _MISSED and resumed > 0)
 
 
 def _best_shared(shared: Mapping[tuple[Key, Key], int]) -> int:
