@@ -19,7 +19,7 @@ GPU_CHECK_ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 PACKAGING := pyproject.toml setup.py constraints.txt
-ALL_EXTRAS := dev,train,export,plots,openvino,tensorrt-rtx
+ALL_EXTRAS := dev,train,export,plots,openvino,tensorrt-rtx,fleet,viz
 
 .PHONY: help demo test lint benchmark gpu-check clean
 
@@ -59,7 +59,7 @@ $(BIN)/python:
 	         "on Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
 
 $(VENV)/.installed-demo: $(PACKAGING) | $(BIN)/python
-	$(PIP) --editable '.[synthetic]'
+	$(PIP) --editable '.[synthetic,plots]'
 	@touch $@
 
 $(VENV)/.installed-all: $(PACKAGING) | $(BIN)/python

@@ -68,8 +68,8 @@ def predict(
         image_topic: options.ImageTopic = None,
         camera_info_topic: options.CameraInfoTopic = None,
         formats: Annotated[str, typer.Option(
-            '--formats', help='Of panoptic, depth, depth_npy, instances, overlay, video, bag.',
-        )] = 'panoptic,depth,instances,overlay',
+            '--formats', help='Of panoptic, depth, depth_npy, instances, overlay, video, bag, '
+            'foxglove, rrd.')] = 'panoptic,depth,instances,overlay',
         bag: Annotated[bool, typer.Option(
             '--bag/--no-bag', help='Also write a bag with the topics of the ROS node.')] = False,
         track: Annotated[bool, typer.Option(

@@ -18,7 +18,8 @@ from ..io.atomic import disk_errors, make_folder, write_atomic
 
 FILE_NAME = 'run.json'
 RESULTS = ('panoptic', 'panoptic.json', 'panoptic_segments.jsonl', 'depth', 'depth_npy',
-           'instances.jsonl', 'overlay', 'overlay.mp4', 'bag', '.bag.tmp')
+           'instances.jsonl', 'overlay', 'overlay.mp4', 'bag', '.bag.tmp',
+           'foxglove', '.foxglove.tmp', 'rerun')
 """Everything that io.results writes into a folder: what starting again removes."""
 
 

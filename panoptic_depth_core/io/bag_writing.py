@@ -28,7 +28,7 @@ from rosbags.interfaces import (
     QosReliability,
     QosTime,
 )
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from ..errors import ConfigError
 from .atomic import disk_errors, make_folder, write_atomic
@@ -94,12 +94,14 @@ class BagWriter:
     :param overwrite: replace an existing bag, when the first part of the new one is complete.
     :param resume: go on with an existing bag that this class wrote.
     :param part_bytes: size at which a part is closed; None: one part, there at the end or never.
+    :param compress: the chunks of MCAP, by zstd, which every reader of MCAP knows.
     :raises ConfigError: unknown storage; an existing target that is neither to be replaced nor
         can be gone on with.
     """
 
     def __init__(self, path: Path, storage: str = 'mcap', *, overwrite: bool = False,
-                 resume: bool = False, part_bytes: int | None = None) -> None:
+                 resume: bool = False, part_bytes: int | None = None,
+                 compress: bool = False) -> None:
         if storage not in STORAGES:
             raise ConfigError(f'bag storage {storage!r} is not known; '
                               f'give one of {", ".join(STORAGES)}')
@@ -107,6 +109,7 @@ class BagWriter:
         self.names: set[str] = set()
         self._storage = storage
         self._part_bytes = part_bytes
+        self._compress = compress
         self._whole: dict[str, Any] | None = None
         self._frames: list[str] = []
         self._writer: Writer | None = None
@@ -143,9 +146,15 @@ class BagWriter:
         make_folder(self._work)
         writer = Writer(self._work / f'{self.path.name}_{number}', version=METADATA_VERSION,
                         storage_plugin=STORAGES[self._storage][0])
+        if self._compress:
+            writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         writer.open()
         self._writer, self._connections, self._bytes = writer, {}, 0
         return writer
+
+    def done(self, name: str) -> bool:
+        """Whether the bag has this frame."""
+        return name in self.names
 
     def add(self, name: str, stamp_ns: int, messages: Sequence[Outgoing]) -> None:
         """

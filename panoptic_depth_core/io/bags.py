@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -17,7 +18,7 @@ from .camera import (
     intrinsics_from_camera_info,
     is_rectified,
 )
-from .frame_source import FrameSource, Skip
+from .frame_source import FrameSource, Skip, count_reason
 from .image_encodings import ENCODINGS
 from .message_reading import pixels_of, stamp_of
 from .message_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, typestore
@@ -30,12 +31,13 @@ _RESULTS = tuple(f'/{topic}' for topic in NODE_TOPICS)
 
 def deserialize(message: Message) -> Any:
     """
-    A message object of rosbags.
+    A message object of rosbags; long arrays in it are read-only views on the message's bytes.
 
     :raises ConfigError: when the bytes are not of the type.
     """
     try:
-        return typestore().deserialize_cdr(message.data, message.type)
+        # Of bytes, all behind the first four would be copied.
+        return typestore().deserialize_cdr(memoryview(message.data), message.type)
     # Damaged CDR makes the generated code raise nearly anything.
     except Exception as error:
         raise ConfigError(f'{message.topic}: a message is damaged '
@@ -61,16 +63,19 @@ def _list(topics: list[Topic]) -> str:
                      for t in sorted(topics, key=lambda t: t.name)) or 'none'
 
 
-def choose_image_topic(bag: BagReader, wanted: str | None) -> Topic:
+def choose_image_topic(bag: BagReader, wanted: str | None,
+                       other: Collection[str] = ()) -> Topic:
     """
     The topic that was asked for, else the only one with pictures.
 
     Results of this program are no choice, and of a topic and its own ``/compressed`` the raw one
     is taken: they show the same.
 
+    :param other: topics that are known to be no pictures.
     :raises ConfigError: not there, of another type, none or several.
     """
-    images = [t for t in bag.topics.values() if t.type in IMAGE_TYPES and t.count]
+    images = [t for t in bag.topics.values()
+              if t.type in IMAGE_TYPES and t.count and t.name not in other]
     if wanted is not None:
         topic = bag.topics.get(wanted)
         if topic is None or topic not in images:
@@ -78,7 +83,8 @@ def choose_image_topic(bag: BagReader, wanted: str | None) -> Topic:
             raise ConfigError(f'{bag.path}: image topic {wanted} {state}; image topics are: '
                               f'{_list(images)}')
         return topic
-    found = [t for t in images if not t.name.endswith(_RESULTS)] or images
+    found = [t for t in images
+             if not t.name.removesuffix(_COMPRESSED).endswith(_RESULTS)] or images
     if len(found) > 1:
         found = [topic for topic in found if _is_picture(bag, topic)]
         names = {topic.name for topic in found}
@@ -153,6 +159,123 @@ def describe_images(path: Path | str, image_topic: str | None = None,
         bag.close()
 
 
+class PairedImage(NamedTuple):
+    """
+    An image that is not decoded yet, and the CameraInfo that belongs to it.
+
+    :param stamp_ns: of its header; of the recording where that has none.
+    :param recorded_ns: time of recording.
+    :param info: sensor_msgs/CameraInfo; None where there is none.
+    """
+
+    name: str
+    stamp_ns: int
+    recorded_ns: int
+    image: Any
+    info: Any
+
+
+class ImagePairing:
+    """
+    Gives each image the CameraInfo of its stamp, else the latest one.
+
+    It takes messages as they come, so that others can be read in the same pass.
+
+    :param bag: where images find a CameraInfo that comes after them.
+    :param skip: see FrameSource; images are named by their place in the bag.
+    :param skipped, notes: count what is passed over and what the user should know.
+    """
+
+    def __init__(self, bag: BagReader, image_topic: str, camera_info_topic: str | None,
+                 skip: Skip, skipped: Counter[str], notes: Counter[str]) -> None:
+        self._image_topic = image_topic
+        self._info_topic = camera_info_topic
+        self._rectified = is_rectified(image_topic)
+        self._skip, self._skipped, self._notes = skip, skipped, notes
+        self._info = self._first_info(bag)
+        self._info_stamp_ns = -1
+        self._index = 0
+        # An image waits for the CameraInfo of its stamp, which may be recorded right after it.
+        self._waiting: PairedImage | None = None
+
+    @property
+    def topics(self) -> set[str]:
+        """What it takes."""
+        return {self._image_topic, *filter(None, [self._info_topic])}
+
+    def _first_info(self, bag: BagReader) -> Any:
+        """First usable CameraInfo of the bag: images recorded before it need it too."""
+        if self._info_topic is not None:
+            for message in bag.messages((self._info_topic,)):
+                try:
+                    info = deserialize(message)
+                except ConfigError:
+                    continue
+                if camera_info_problem(info) is None:
+                    return info
+        return None
+
+    def take(self, message: Message) -> Iterator[PairedImage]:
+        """Take the next message of ``topics``; give the images that have all they need."""
+        if message.topic == self._info_topic:
+            if self._take_info(message):
+                self._info_stamp_ns = stamp_of(self._info)
+            if self._waiting is not None and self._info_stamp_ns >= self._waiting.stamp_ns:
+                yield from self.finish()
+            return
+        name = f'{self._index:06d}'
+        self._index += 1
+        yield from self.finish()
+        if self._skip(name):
+            return
+        try:
+            image = deserialize(message)
+        except ConfigError as error:
+            count_reason(self._skipped, str(error))
+            return
+        stamp_ns = stamp_of(image) or message.stamp_ns
+        self._waiting = PairedImage(name, stamp_ns, message.stamp_ns, image, None)
+        if self._info is None or self._info_stamp_ns >= stamp_ns:
+            yield from self.finish()
+
+    def finish(self) -> Iterator[PairedImage]:
+        """Give the image that still waits, if any."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            yield waiting._replace(info=self._info)
+
+    def _take_info(self, message: Message) -> bool:
+        """Remember a CameraInfo; count it in the notes if it cannot be used."""
+        try:
+            info = deserialize(message)
+            problem = camera_info_problem(info)
+        except ConfigError as error:
+            problem = str(error)
+        if problem is not None:
+            self._notes[f'{self._info_topic}: {problem}; it counts as missing'] += 1
+            return False
+        self._info = info
+        return True
+
+    def frame(self, paired: PairedImage, camera: CameraOptions) -> Frame:
+        """
+        Decode an image.
+
+        :param camera: what the user says of the camera; it wins over the bag.
+        :raises ConfigError: it cannot be decoded.
+        """
+        pixels = pixels_of(paired.image)
+        height, width = pixels.shape[:2]
+        known = None
+        if paired.info is not None:
+            known, note = intrinsics_from_camera_info(paired.info, width, height, self._rectified)
+            if note is not None:
+                self._notes[f'{self._info_topic}: {note}'] += 1
+        intrinsics, origin = camera.resolve(width, height, known, 'camera_info')
+        return Frame(pixels, intrinsics, paired.stamp_ns,
+                     paired.image.header.frame_id or 'camera', paired.name, origin)
+
+
 class BagSource(FrameSource):
     """
     Images of one topic of a bag, each with the CameraInfo of its stamp, else the latest one.
@@ -179,87 +302,25 @@ class BagSource(FrameSource):
             raise
         self.image_topic = topic.name
         self.len_hint = topic.count
-        self._rectified = is_rectified(topic.name)
-        self._info: Any = None
 
     def __iter__(self) -> Iterator[Frame]:
         """Decode the images one by one."""
-        self._info = self._first_info()
-        info_stamp_ns = -1
-        # An image waits for the CameraInfo of its stamp, which may be recorded right after it.
-        waiting: tuple[Any, str, int] | None = None
-        index = 0
-        topics = {self.image_topic, *filter(None, [self.camera_info_topic])}
-        for message in self._bag.messages(topics):
-            if message.topic == self.camera_info_topic:
-                if self._take_info(message):
-                    info_stamp_ns = stamp_of(self._info)
-                if waiting is not None and info_stamp_ns >= waiting[2]:
-                    yield from self._frame(*waiting)
-                    waiting = None
-                continue
-            name = f'{index:06d}'
-            index += 1
-            if waiting is not None:
-                yield from self._frame(*waiting)
-                waiting = None
-            if self.skip(name):
-                continue
-            try:
-                image = deserialize(message)
-            except ConfigError as error:
-                self._skipped(error)
-                continue
-            stamp_ns = stamp_of(image) or message.stamp_ns
-            if self._info is None or info_stamp_ns >= stamp_ns:
-                yield from self._frame(image, name, stamp_ns)
-            else:
-                waiting = image, name, stamp_ns
-        if waiting is not None:
-            yield from self._frame(*waiting)
+        pairing = ImagePairing(self._bag, self.image_topic, self.camera_info_topic, self.skip,
+                               self.skipped, self.notes)
+        for message in self._bag.messages(pairing.topics):
+            for paired in pairing.take(message):
+                yield from self._frame(pairing, paired)
+        for paired in pairing.finish():
+            yield from self._frame(pairing, paired)
         self.notes.update(self._bag.problems)
         self._bag.problems.clear()
 
-    def _first_info(self) -> Any:
-        """First usable CameraInfo of the bag: images recorded before it need it too."""
-        if self.camera_info_topic is not None:
-            for message in self._bag.messages((self.camera_info_topic,)):
-                try:
-                    info = deserialize(message)
-                except ConfigError:
-                    continue
-                if camera_info_problem(info) is None:
-                    return info
-        return None
-
-    def _take_info(self, message: Message) -> bool:
-        """Remember a CameraInfo; count it in the notes if it cannot be used."""
-        try:
-            info = deserialize(message)
-            problem = camera_info_problem(info)
-        except ConfigError as error:
-            problem = str(error)
-        if problem is not None:
-            self.notes[f'{self.camera_info_topic}: {problem}; it counts as missing'] += 1
-            return False
-        self._info = info
-        return True
-
-    def _frame(self, image: Any, name: str, stamp_ns: int) -> Iterator[Frame]:
+    def _frame(self, pairing: ImagePairing, paired: PairedImage) -> Iterator[Frame]:
         """One frame, or none where it cannot be decoded."""
         try:
-            pixels = pixels_of(image)
+            yield pairing.frame(paired, self._camera)
         except ConfigError as error:
             self._skipped(error)
-            return
-        height, width = pixels.shape[:2]
-        known = None
-        if self._info is not None:
-            known, note = intrinsics_from_camera_info(self._info, width, height, self._rectified)
-            if note is not None:
-                self.notes[f'{self.camera_info_topic}: {note}'] += 1
-        intrinsics, origin = self._camera.resolve(width, height, known, 'camera_info')
-        yield Frame(pixels, intrinsics, stamp_ns, image.header.frame_id or 'camera', name, origin)
 
     def close(self) -> None:
         """Close the bag."""

@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
-from ..labels import CITYSCAPES, LABEL_DIVISOR, VOID_ID
-from ..structures import Frame, GroundTruth, Sample
+from ..labels import CITYSCAPES, VOID_ID
+from ..structures import Frame, Sample
 from .bag_storage import BagReader
 from .bag_writing import BagWriter, Outgoing
 from .bags import deserialize
 from .camera import intrinsics_from_camera_info
-from .message_reading import pixels_of, stamp_of, values_of
+from .message_reading import pixels_of, stamp_of
 from .message_types import CAMERA_INFO, IMAGE
 from .messages import ROSBAGS_MESSAGES as make
+from .truth_images import depth_of, ground_truth, labels_of
 
 IMAGE_TOPIC = '/camera/image_raw'
 CAMERA_INFO_TOPIC = '/camera/camera_info'
@@ -80,22 +81,12 @@ def _sample(group: dict[str, Any], index: int) -> Sample:
     camera, _ = intrinsics_from_camera_info(info, pixels.shape[1], pixels.shape[0])
     frame = Frame(pixels, camera, stamp_of(image), image.header.frame_id, f'{index:06d}',
                   'camera_info')
-    panoptic = depth = None
+    labels = depth = None
     if PANOPTIC_TOPIC in group:
-        panoptic = values_of(group[PANOPTIC_TOPIC]).astype(np.int32)
+        labels = labels_of(group[PANOPTIC_TOPIC])
     if DEPTH_TOPIC in group:
-        depth = values_of(group[DEPTH_TOPIC])
-    distances: dict[int, float] = {}
-    if panoptic is not None and depth is not None:
-        for number in np.unique(panoptic):
-            values = depth[panoptic == number]
-            values = values[np.isfinite(values)]
-            if number != VOID_ID and number % LABEL_DIVISOR and values.size:
-                distances[int(number)] = float(np.median(values))
-    things = tuple(info.class_id for info in CITYSCAPES if info.is_thing)
-    known = panoptic is not None
-    return Sample(frame, GroundTruth(panoptic, known, things if known else (), None, depth,
-                                     distances))
+        depth = depth_of(group[DEPTH_TOPIC])
+    return Sample(frame, ground_truth(labels, depth, CITYSCAPES))
 
 
 def read_drive_bag(path: Path | str) -> Iterator[Sample]:

@@ -23,6 +23,13 @@ def skip_none(_: str) -> bool:
     return False
 
 
+def count_reason(counter: Counter[str], reason: str) -> None:
+    """Count a reason; those beyond the first few share one entry."""
+    if reason not in counter and len(counter) >= _MOST_REASONS:
+        reason = OTHER_REASONS
+    counter[reason] += 1
+
+
 class FrameSource(ABC):
     """
     Frames in order, read one at a time.
@@ -53,10 +60,7 @@ class FrameSource(ABC):
 
     def _skipped(self, error: Exception) -> None:
         """Count a frame that is passed over; reasons beyond the first few share one entry."""
-        reason = str(error)
-        if reason not in self.skipped and len(self.skipped) >= _MOST_REASONS:
-            reason = OTHER_REASONS
-        self.skipped[reason] += 1
+        count_reason(self.skipped, str(error))
 
     def __enter__(self) -> FrameSource:
         """Be usable in a with statement."""

@@ -24,6 +24,9 @@ from ..errors import ConfigError
 
 Bytes = NDArray[np.uint8]
 
+JPEG_QUALITY = 90
+"""0..100; what is lost by it is not seen, and the size is a tenth of that of the pixels."""
+
 
 @dataclass(frozen=True)
 class Encoding:
@@ -202,6 +205,21 @@ def decode_compressed(image_format: str, data: Any) -> Bytes:
         raise ConfigError(f'compressed image of format {image_format!r}, {buffer.size} bytes: '
                           'not a picture or truncated')
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def encode_jpeg(image: NDArray[np.uint8], quality: int = JPEG_QUALITY) -> Bytes:
+    """
+    A picture as a JPEG file.
+
+    :param image: (H, W, 3) uint8 RGB.
+    :param quality: 0..100.
+    :returns: (N,) uint8.
+    """
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    good, data = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not good:
+        raise ValueError(f'{image.dtype} {image.shape} cannot be a JPEG')
+    return np.asarray(data, np.uint8).ravel()
 
 
 def decode_map(encoding: str, width: int, height: int, step: int, is_bigendian: bool,

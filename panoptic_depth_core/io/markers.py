@@ -54,9 +54,22 @@ def _marker(make: MessageMaker, head: Any, namespace: str, number: int, kind: st
                        data=make.sequence(np.empty(0, np.uint8))))
 
 
-def _text(instance: InstanceDistance) -> str:
+def tracked_text(instance: InstanceDistance) -> str:
+    """``car 12.3 m #7``; the number is that of the track, where there is one."""
     track = f' #{instance.track_id}' if instance.track_id >= 0 else ''
     return label_text(instance) + track
+
+
+def box_size(instance: InstanceDistance) -> NDArray[np.float64]:
+    """(3,) metres: the visible extent, where that is known and enough to be seen."""
+    return np.fmax(instance.size_m.astype(np.float64), LEAST_SIZE_M)
+
+
+def text_place(instance: InstanceDistance, up: Sequence[float]) -> NDArray[np.float64]:
+    """(3,) metres: where a text stands clear of the box, in the direction up."""
+    upward = np.asarray(up, np.float64)
+    above = 0.5 * float(np.abs(upward) @ box_size(instance)) + TEXT_HEIGHT_M
+    return instance.position_m.astype(np.float64) + above * upward
 
 
 def marker_array(make: MessageMaker, head: Any, result: PanopticDepth,
@@ -73,18 +86,16 @@ def marker_array(make: MessageMaker, head: Any, result: PanopticDepth,
     :param up: (3,) direction in that frame, of length 1, in which the text stands off the box.
     :param lifetime_ns: after which a viewer drops them if no others come.
     """
-    upward = np.asarray(up, np.float64)
     markers = [_marker(make, head, '', 0, 'CUBE', action='DELETEALL')]
     for instance in located(result):
         number = int(instance.segment.panoptic_id)
-        position = instance.position_m.astype(np.float64)
-        size = np.fmax(instance.size_m.astype(np.float64), LEAST_SIZE_M)
-        above = 0.5 * float(np.abs(upward) @ size) + TEXT_HEIGHT_M
         markers += [
-            _marker(make, head, 'boxes', number, 'CUBE', position, size,
+            _marker(make, head, 'boxes', number, 'CUBE',
+                    instance.position_m.astype(np.float64), box_size(instance),
                     classes[instance.segment.class_id].color, BOX_OPACITY,
                     lifetime_ns=lifetime_ns),
-            _marker(make, head, 'texts', number, 'TEXT_VIEW_FACING', position + above * upward,
-                    np.full(3, TEXT_HEIGHT_M), text=_text(instance), lifetime_ns=lifetime_ns),
+            _marker(make, head, 'texts', number, 'TEXT_VIEW_FACING',
+                    text_place(instance, up), np.full(3, TEXT_HEIGHT_M),
+                    text=tracked_text(instance), lifetime_ns=lifetime_ns),
         ]
     return make(MARKER_ARRAY, markers=markers)

@@ -6,7 +6,7 @@ The ROS 2 message types that bags need, without ROS.
 The .msg files of this package have one home, msg/ at the top of the repository, from where ROS
 takes them too; a wheel carries them as data of the package ``panoptic_depth_core.msg``. The
 types of vision_msgs (4.x) are not in rosbags' own stores and are given here field by field, since
-readers compare them by field.
+readers compare them by field; those of foxglove_msgs are in foxglove_types.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from ..errors import ConfigError
+from .foxglove_types import FOXGLOVE_MSGS
 
 PACKAGE = 'panoptic_depth'
 MESSAGES = ('InstanceDistance', 'InstanceDistanceArray', 'InferenceStatus')
@@ -80,15 +81,16 @@ def message_folder() -> Path:
 @lru_cache(maxsize=1)
 def typestore() -> Any:
     """
-    The store of rosbags with the types of ROS 2 Jazzy, vision_msgs and this package.
+    The store of rosbags: types of ROS 2 Jazzy, vision_msgs, foxglove_msgs and this package.
 
     Jazzy's standard types read bags of the other distributions too: the types used here did not
     change since Foxy.
     """
     store = get_typestore(Stores.ROS2_JAZZY)
     types: dict[str, Any] = {}
-    for name, text in VISION_MSGS.items():
-        types.update(get_types_from_msg(text, f'vision_msgs/msg/{name}'))
+    for package, texts in (('vision_msgs', VISION_MSGS), ('foxglove_msgs', FOXGLOVE_MSGS)):
+        for name, text in texts.items():
+            types.update(get_types_from_msg(text, f'{package}/msg/{name}'))
     folder = message_folder()
     for name in MESSAGES:
         text = (folder / f'{name}.msg').read_text(encoding='utf-8')

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Depth, colour and labels of one image as a point cloud."""
+"""Depth, colour and labels of one image as a point cloud, and the points of any other cloud."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ POINT = np.dtype([('x', 'f4'), ('y', 'f4'), ('z', 'f4'), ('rgb', 'u4'), ('label'
                   ('instance', 'u2')])
 """A point in memory; rgb is 0x00RRGGBB, of which RViz and PCL expect the bits as a FLOAT32."""
 
+COORDINATES = {7: 'f4', 8: 'f8'}
+"""sensor_msgs/PointField.FLOAT32 and FLOAT64."""
 
 
 def points_of(image: NDArray[np.uint8], result: PanopticDepth, stride: int = 1
@@ -72,3 +74,44 @@ def point_cloud(make: MessageMaker, head: Any, image: NDArray[np.uint8], result:
                 is_bigendian=sys.byteorder == 'big', point_step=POINT.itemsize,
                 row_step=POINT.itemsize * points.size, data=make.sequence(points.view(np.uint8)),
                 is_dense=True)
+
+
+def xyz_of(message: Any) -> NDArray[np.float32]:
+    """
+    Coordinates of the points of a sensor_msgs/PointCloud2 that are finite.
+
+    :returns: (N, 3) float32 metres in the frame of the message, in its order, axis by axis in
+        memory.
+    :raises ConfigError: no x, y, z as FLOAT32 or FLOAT64, or less data than it says.
+    """
+    fields = {field.name: field for field in message.fields}
+    missing = [axis for axis in 'xyz' if axis not in fields]
+    if missing:
+        raise ConfigError(f'point cloud: has no field {", ".join(missing)}, but '
+                          f'{", ".join(fields) or "none"}; give a cloud of x, y, z')
+    rows, columns, step = int(message.height), int(message.width), int(message.point_step)
+    # A single row needs no pitch, and drivers are careless with it.
+    pitch = int(message.row_step) if rows > 1 else columns * step
+    need = (rows - 1) * pitch + columns * step if rows and columns else 0
+    if pitch < columns * step or len(message.data) < need:
+        raise ConfigError(f'point cloud: {columns}x{rows} points of {step} bytes, row_step '
+                          f'{message.row_step}, do not fit its {len(message.data)} bytes of data; '
+                          'the message is damaged')
+    order = '>' if message.is_bigendian else '<'
+    points = np.empty((3, rows, columns), np.float32)
+    for values, axis in zip(points, 'xyz', strict=True):
+        field = fields[axis]
+        if field.datatype not in COORDINATES:
+            raise ConfigError(f'point cloud: {axis} has datatype {field.datatype}; give FLOAT32 '
+                              '(7) or FLOAT64 (8)')
+        kind = np.dtype(order + COORDINATES[field.datatype])
+        if field.offset + kind.itemsize > step:
+            raise ConfigError(f'point cloud: {axis} at offset {field.offset} does not fit '
+                              f'point_step {step}; the message is damaged')
+        if need:
+            with np.errstate(over='ignore'):
+                values[:] = np.ndarray((rows, columns), kind, message.data, field.offset,
+                                       (pitch, step))
+    flat = points.reshape(3, -1)
+    finite = np.isfinite(flat).all(axis=0)
+    return (flat if finite.all() else flat[:, finite]).T

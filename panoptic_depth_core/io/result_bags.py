@@ -31,15 +31,17 @@ class ResultBagWriter(BagWriter):
     :param debug: also what is for people: overlay, coloured depth and markers.
     :param image_topic: where the input image goes; its camera_info goes beside it.
     :param classes: what class ids mean.
-    :param storage, overwrite, resume, part_bytes: see BagWriter.
+    :param storage, overwrite, resume, part_bytes, compress: see BagWriter.
     """
 
     def __init__(self, path: Path, storage: str = 'mcap', *, debug: bool = True,
                  image_topic: str = DEFAULT_IMAGE_TOPIC,
                  classes: Sequence[ClassInfo] = CITYSCAPES, overwrite: bool = False,
-                 resume: bool = False, part_bytes: int | None = PART_BYTES) -> None:
-        super().__init__(path, storage, overwrite=overwrite, resume=resume, part_bytes=part_bytes)
-        self._debug = debug
+                 resume: bool = False, part_bytes: int | None = PART_BYTES,
+                 compress: bool = False) -> None:
+        super().__init__(path, storage, overwrite=overwrite, resume=resume, part_bytes=part_bytes,
+                         compress=compress)
+        self._outputs = RESULTS + (FOR_PEOPLE if debug else ())
         self._image_topic = image_topic.removesuffix('/compressed')
         self._classes = classes
         self._labels_sent_ns: int | None = None
@@ -50,21 +52,33 @@ class ResultBagWriter(BagWriter):
 
         :raises ConfigError: disk full ...; parts that are closed stay.
         """
-        messages = FrameMessages(make, frame, result, self._classes,
-                                 latency_ns=round(1e6 * sum(result.step_ms.values())))
-        head = messages.head
+        messages = self._messages(frame, result)
+        self.add(result.name or frame.name, frame.stamp_ns, self._outgoing(messages))
+
+    def _messages(self, frame: Frame, result: PanopticDepth) -> FrameMessages:
+        return FrameMessages(make, frame, result, self._classes,
+                             latency_ns=round(1e6 * sum(result.step_ms.values())))
+
+    def _image(self, messages: FrameMessages) -> Outgoing:
+        """The input image."""
+        return Outgoing(self._image_topic, IMAGE,
+                        make.image(messages.head, messages.frame.image, 'rgb8'))
+
+    def _outgoing(self, messages: FrameMessages) -> list[Outgoing]:
+        """All messages of a frame."""
+        head, frame = messages.head, messages.frame
         out = [
-            Outgoing(self._image_topic, IMAGE, make.image(head, frame.image, 'rgb8')),
+            self._image(messages),
             Outgoing(self._image_topic.rpartition('/')[0] + '/camera_info', CAMERA_INFO,
                      make.camera_info(head, frame.intrinsics)),
         ]
-        for name in RESULTS + (FOR_PEOPLE if self._debug else ()):
+        for name in self._outputs:
             topic = OUTPUTS[name]
             out.append(Outgoing(f'{NODE}/{topic.name}', topic.type, topic.make(messages)))
         if self._labels_due(frame.stamp_ns):
             out.append(Outgoing(f'{NODE}/output/label_info', LABEL_INFO,
                                 make.label_info(head, self._classes), latched=True))
-        self.add(result.name or frame.name, frame.stamp_ns, out)
+        return out
 
     def _labels_due(self, stamp_ns: int) -> bool:
         """Whether the class table is due again: in time, or after time went backwards."""

@@ -25,7 +25,9 @@ from ..labels import CITYSCAPES, ClassInfo
 from ..structures import Frame, PanopticDepth
 from .atomic import disk_errors, make_folder, write_atomic
 from .coco_panoptic import PanopticSink
+from .foxglove import PART_BYTES, FoxgloveWriter
 from .instance_lines import InstanceSink
+from .rerun_file import RerunFolder
 from .result_bags import DEFAULT_IMAGE_TOPIC, ResultBagWriter
 from .visualization import overlay, picture_of
 
@@ -171,26 +173,6 @@ class ResultOptions:
     image_topic: str = DEFAULT_IMAGE_TOPIC
 
 
-class _BagSink:
-    """The bag of all results."""
-
-    def __init__(self, path: Path, options: ResultOptions) -> None:
-        self._writer = ResultBagWriter(path, options.storage, image_topic=options.image_topic,
-                                       classes=options.classes, resume=True)
-
-    def done(self, name: str) -> bool:
-        """Whether the bag has the frame."""
-        return name in self._writer.names
-
-    def write(self, frame: Frame, result: PanopticDepth) -> None:
-        """Add the frame."""
-        self._writer.write(frame, result)
-
-    def close(self) -> None:
-        """Close the bag."""
-        self._writer.close()
-
-
 def _overlay_sink(out: Path, options: ResultOptions) -> FileSink:
     def write(frame: Frame, result: PanopticDepth, path: Path) -> None:
         write_atomic(path, encode_png(
@@ -210,7 +192,13 @@ FORMATS: dict[str, Callable[[Path, ResultOptions], Sink]] = {
     'overlay': _overlay_sink,
     'video': lambda out, options: VideoSink(_overlay_sink(out, options), out / 'overlay.mp4',
                                             options.fps),
-    'bag': lambda out, options: _BagSink(out / 'bag', options),
+    'bag': lambda out, options: ResultBagWriter(
+        out / 'bag', options.storage, image_topic=options.image_topic, classes=options.classes,
+        resume=True),
+    'foxglove': lambda out, options: FoxgloveWriter(
+        out / 'foxglove', image_topic=options.image_topic, classes=options.classes, resume=True,
+        part_bytes=PART_BYTES),
+    'rrd': lambda out, options: RerunFolder(out / 'rerun', options.classes),
 }
 """Formats of results. 'video' is made of the overlay pictures and brings them along."""
 

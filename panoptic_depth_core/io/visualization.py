@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..labels import CITYSCAPES, LABEL_DIVISOR, VOID_ID, ClassInfo
-from ..structures import Frame, InstanceDistance, PanopticDepth
+from ..structures import Frame, InstanceDistance, Intrinsics, PanopticDepth
 
 Picture = NDArray[np.uint8]
 
@@ -124,6 +124,18 @@ def _draw_labels(picture: Picture, distances: Sequence[InstanceDistance]) -> Non
                     thickness, cv2.LINE_AA)
 
 
+def placement(image: Intrinsics, part: Intrinsics) -> tuple[float, float, float, float]:
+    """
+    Where the picture of one camera lies in that of another, which has the same centre and axes.
+
+    :returns: scale_x, scale_y, left, top: what is x px from the left edge of the part is
+        left + x * scale_x px from that of the image.
+    """
+    scale_x, scale_y = image.fx / part.fx, image.fy / part.fy
+    return (scale_x, scale_y, image.cx + 0.5 - (part.cx + 0.5) * scale_x,
+            image.cy + 0.5 - (part.cy + 0.5) * scale_y)
+
+
 def picture_of(frame: Frame, result: PanopticDepth) -> Picture:
     """
     (H, W, 3) uint8 RGB part of the image that a result shows, at the size of the result.
@@ -133,10 +145,8 @@ def picture_of(frame: Frame, result: PanopticDepth) -> Picture:
     height, width = result.panoptic.shape
     if frame.image.shape[:2] == (height, width):
         return frame.image
-    image, small = frame.intrinsics, result.intrinsics
-    scale_x, scale_y = image.fx / small.fx, image.fy / small.fy
-    left = round(image.cx + 0.5 - (small.cx + 0.5) * scale_x)
-    top = round(image.cy + 0.5 - (small.cy + 0.5) * scale_y)
+    scale_x, scale_y, x, y = placement(frame.intrinsics, result.intrinsics)
+    left, top = round(x), round(y)
     # A letterbox ends within the last pixel of the map.
     shown = frame.image[max(top, 0):top + round(height * scale_y),
                         max(left, 0):left + round(width * scale_x)]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 import os
 import signal
@@ -62,10 +63,12 @@ def lines(path: Path) -> list[dict[str, object]]:
 def test_predict_writes_every_format(predict: Callable[..., int], tmp_path: Path,
                                      capsys: pytest.CaptureFixture[str]) -> None:
     """All results are there, and nothing that starting again would not remove."""
-    assert predict('--bag', '--formats',
-                   'panoptic,depth,depth_npy,instances,overlay,video') == 0
+    extra = {'rerun'} if importlib.util.find_spec('rerun') else set()
+    formats = 'panoptic,depth,depth_npy,instances,overlay,video,foxglove'
+    assert predict('--bag', '--formats', formats + (',rrd' if extra else '')) == 0
     out = tmp_path / 'out'
-    assert {p.name for p in out.iterdir()} == {*RESULTS, FILE_NAME} - {'.bag.tmp'}
+    lasting = {*RESULTS, FILE_NAME} - {'.bag.tmp', '.foxglove.tmp', 'rerun'}
+    assert {p.name for p in out.iterdir()} == lasting | extra
     assert [r['name'] for r in lines(out / 'instances.jsonl')] == ['a', 'b', 'c']
     assert {p.name for p in (out / 'overlay').iterdir()} == {'a.png', 'b.png', 'c.png'}
     shown = capsys.readouterr().out

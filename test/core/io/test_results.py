@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import json
 import os
 from dataclasses import replace
@@ -28,7 +29,8 @@ from panoptic_depth_core.io.results import (
 )
 from panoptic_depth_core.labels import CITYSCAPES, VOID_ID
 
-ALL = tuple(FORMATS)
+HAS_RERUN = importlib.util.find_spec('rerun') is not None
+ALL = tuple(name for name in FORMATS if name != 'rrd' or HAS_RERUN)
 
 
 def _run(out: Path, indices: range, formats: tuple[str, ...] = ALL) -> list[str]:
@@ -48,7 +50,8 @@ def test_every_format(tmp_path: Path) -> None:
     result = make_result(make_frame(1))
     assert {path.name for path in tmp_path.iterdir()} == {
         'panoptic', 'panoptic.json', 'panoptic_segments.jsonl', 'depth', 'depth_npy',
-        'instances.jsonl', 'overlay', 'overlay.mp4', 'bag'}
+        'instances.jsonl', 'overlay', 'overlay.mp4', 'bag', 'foxglove',
+        *(['rerun'] if HAS_RERUN else [])}
 
     depth = cv2.imread(str(tmp_path / 'depth' / '000001.png'), cv2.IMREAD_UNCHANGED)
     assert depth.dtype == np.uint16
