@@ -30,14 +30,15 @@ LAYERS = {
     'model_info': 1, 'model_directory': 1,
     'engines': 2, 'inference': 2, 'io': 2,
     'inference.pipeline': 3, 'evaluation': 3, 'network': 3,
-    'training': 4, 'streaming': 4,
+    'training': 4, 'streaming': 4, 'replay': 4,
     'export': 5,
     'cli': 6,
 }
 """Part of the core -> layer; a module may import from its own layer and from lower ones."""
 
 APART = [{'inference', 'io'}, {'engines', 'io'}, {'inference.pipeline', 'network'},
-         {'evaluation', 'network'}, {'streaming', 'training'}, {'streaming', 'evaluation'}]
+         {'evaluation', 'network'}, {'streaming', 'training'}, {'streaming', 'evaluation'},
+         {'replay', 'training'}, {'replay', 'streaming'}]
 """Parts of one layer that do not know each other."""
 
 TORCH_PARTS = {'network', 'training', 'export'}

@@ -19,12 +19,14 @@ import pytest
 import yaml
 from panoptic_depth_core.config import InferenceSettings, Settings, load_settings
 from panoptic_depth_core.io.output_messages import OUTPUTS
+from panoptic_depth_core.replay.settings import ReplaySettings
 from panoptic_depth_ros.environment import RECEIVE_BUFFER_BYTES
 from panoptic_depth_ros.settings import settings_from
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PARAMETER_FILES = sorted((REPOSITORY / 'config/ros').glob('*.yaml'))
-CONFIGS = sorted({*(REPOSITORY / 'config').rglob('*.yaml')} - {*PARAMETER_FILES})
+CONFIGS = sorted({*(REPOSITORY / 'config').rglob('*.yaml')} - {
+    *PARAMETER_FILES, REPOSITORY / 'config/replay/thresholds.yaml'})
 DOCUMENTS = sorted([*REPOSITORY.glob('*.md'), *(REPOSITORY / 'doc').rglob('*.md')])
 MESSAGES = sorted((REPOSITORY / 'msg').glob('*.msg'))
 
@@ -44,6 +46,8 @@ def settings_class(path: Path) -> type[Settings]:
     if folder == 'export':
         from panoptic_depth_core.network.description import ModelDescription
         return ModelDescription
+    if folder == 'replay':
+        return ReplaySettings
     assert folder == 'inference', f'config/{folder} is not known; say here what reads it'
     return InferenceSettings
 

@@ -27,6 +27,7 @@ from .console import log_to_console
 from .convert import convert
 from .demo import demo
 from .evaluate import evaluate
+from .evaluate_bag import evaluate_bag
 from .evaluate_tracking import evaluate_tracking
 from .export import export
 from .gpu_check import gpu_check
@@ -47,8 +48,8 @@ _log = logging.getLogger('panoptic_depth_core')
 app = typer.Typer(
     name=NAME, add_completion=False, pretty_exceptions_enable=False,
     help='Panoptic labels, metric depth and a distance per instance from one camera image.')
-for _command in (predict, demo, evaluate, evaluate_tracking, benchmark, train, pack, export,
-                 calibrate, convert, build_engine, gpu_check):
+for _command in (predict, demo, evaluate, evaluate_bag, evaluate_tracking, benchmark, train, pack,
+                 export, calibrate, convert, build_engine, gpu_check):
     app.command()(_command)
 
 

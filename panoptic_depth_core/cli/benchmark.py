@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``panoptic-depth benchmark``: time and memory per step, by runtime; of scoring; of training."""
+"""``panoptic-depth benchmark``: time and memory per step, by runtime; of other work too."""
 
 from __future__ import annotations
 
@@ -19,14 +19,18 @@ if TYPE_CHECKING:
     from ..training.benchmark import TrainingTiming
 
 
+SIZE = '1024x2048'
+
+
 def benchmark(
         model: options.Model = None,
         backends: Annotated[str, typer.Option(
             '--backend', help='Runtimes, separated by commas, with options as in '
             'torch:device=cuda:mode=compile; model=DIR among them is another model directory.',
             )] = 'onnxruntime,torch',
-        size: Annotated[str, typer.Option(
-            '--size', help='Height x width of the images in px.')] = '1024x2048',
+        size: Annotated[str | None, typer.Option(
+            '--size', show_default=SIZE, help='Height x width of the images in px.',
+            )] = None,
         repeats: Annotated[int, typer.Option(
             '--repeats', min=1, help='Frames, or iterations of training, counted.')] = 30,
         warmup: Annotated[int, typer.Option(
@@ -36,6 +40,10 @@ def benchmark(
             '--scoring', min=1, metavar='FRAMES', show_default=False,
             help='Time the scoring of so many made-up frames with stored results instead.',
         )] = None,
+        replay: Annotated[int | None, typer.Option(
+            '--replay', min=1, metavar='FRAMES', show_default=False,
+            help='Time the evaluation of made-up recordings with recorded results instead, at '
+            '375x1242 or --size.')] = None,
         jobs: Annotated[int | None, typer.Option(
             '--jobs', min=1, show_default='one per core up to 4',
             help='Processes that score.')] = None,
@@ -54,7 +62,12 @@ def benchmark(
     from ..evaluation.benchmark import benchmark as run_benchmark
 
     if scoring is not None:
-        timing = _time_scoring(scoring, options.parse_size(size), jobs)
+        timing = _time_scoring(scoring, options.parse_size(size or SIZE), jobs)
+        typer.echo(timing.to_text(), nl=False)
+        _write(out_file, timing.to_dict())
+        return
+    if replay is not None:
+        timing = _time_replay(replay, size, jobs)
         typer.echo(timing.to_text(), nl=False)
         _write(out_file, timing.to_dict())
         return
@@ -68,7 +81,7 @@ def benchmark(
         raise ConfigError(f'--backend is {backends!r}; name at least one runtime')
     settings = load_settings(InferenceSettings, config) if config else None
     result = run_benchmark(
-        model, names, image_size=options.parse_size(size), warmup=warmup,
+        model, names, image_size=options.parse_size(size or SIZE), warmup=warmup,
         repeats=repeats, threads=threads, settings=settings)
     typer.echo(result.to_markdown(), nl=False)
     _write(out_file, result.to_dict())
@@ -108,3 +121,14 @@ def _time_scoring(frames: int, size: tuple[int, int], jobs: int | None) -> Scori
     settings = convention('ours', windows=WINDOWS[data_set])
     return scoring_benchmark(frames, lambda root, results: run_evaluation(
         data_set, str(root), 'val', settings, predictions=results, jobs=jobs), size)
+
+
+def _time_replay(frames: int, size: str | None, jobs: int | None) -> ScoringTiming:
+    """Evaluate recordings of which everything is known."""
+    from ..evaluation.machine import cores
+    from ..evaluation.parallel import MOST_JOBS
+    from ..replay.benchmark import SIZE as KITTI_SIZE
+    from ..replay.benchmark import replay_benchmark
+
+    return replay_benchmark(frames, jobs or min(cores(), MOST_JOBS),
+                            KITTI_SIZE if size is None else options.parse_size(size))

@@ -1,0 +1,215 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+How far two results of the same image agree, as of the live node and of a run offline.
+
+Neither is the truth. Pixels are of the same segment where both are void, or where the segments
+that they are of match: same class, IoU > 0.5, as in panoptic quality.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..evaluation.segment_overlaps import SegmentOverlaps, segment_overlaps
+from ..labels import VOID_CLASS, ClassInfo
+from ..structures import PanopticDepth
+
+# A float32 above 0 is in the bin of its leading bits, 128 to an octave, so 0.8 % wide.
+_BITS = 16
+_BINS = 1 << 15
+
+
+class _Histogram:
+    """Differences from 0 on, float32, in fixed bins; 0 has one of its own."""
+
+    def __init__(self) -> None:
+        self.counts = np.zeros(_BINS, np.int64)
+        self.greatest = math.nan
+
+    def add(self, values: NDArray[np.float32]) -> None:
+        if values.size:
+            bins = values.view(np.uint32) >> _BITS
+            self.counts += np.bincount(bins, minlength=_BINS)
+            self.greatest = float(np.fmax(self.greatest, values.max()))
+
+    def merge(self, other: _Histogram) -> None:
+        self.counts += other.counts
+        self.greatest = float(np.fmax(self.greatest, other.greatest))
+
+    def quantile(self, share: float) -> float:
+        """Middle of the bin with this share of the values up to it; exact for 0."""
+        below = np.cumsum(self.counts)
+        if not below[-1]:
+            return math.nan
+        found = int(np.searchsorted(below, max(share * float(below[-1]), 1.0)))
+        if found == 0:
+            return 0.0
+        edges = (np.array([found, found + 1], np.uint32) << _BITS).view(np.float32)
+        return float(min(edges.mean(dtype=np.float64), self.greatest))
+
+
+@dataclass(frozen=True)
+class AgreementResult:
+    """
+    Agreement over frames; NaN where there is nothing to compare.
+
+    :param frames: that were compared.
+    :param other_size: that were not, as the results are of different sizes.
+    :param identical_frames: with ids and depths that are equal bit for bit.
+    :param same_class_share, same_segment_share: of all pixels.
+    :param depth_known_in_one_share: of all pixels, those with a finite depth in one alone.
+    :param depth_median_log, depth_p99_log: of |ln d1 - ln d2| over pixels with a depth in both,
+        within 0.4 %.
+    :param depth_max_log: the greatest of them.
+    :param instances_matched: things that both have.
+    :param instances_only_result, instances_only_reference: things that one alone has.
+    :param distance_median_rel: of |d1 - d2| / d2, d2 of the reference, over the matched, within
+        0.4 %.
+    """
+
+    frames: int
+    other_size: int
+    identical_frames: int
+    same_class_share: float
+    same_segment_share: float
+    depth_known_in_one_share: float
+    depth_median_log: float
+    depth_p99_log: float
+    depth_max_log: float
+    instances_matched: int
+    instances_only_result: int
+    instances_only_reference: int
+    distance_median_rel: float
+
+    def figures(self) -> Iterator[tuple[str, float, str]]:
+        """Names, values and what they are of, for reports."""
+        if self.frames:
+            for name in ('same_class_share', 'same_segment_share', 'depth_known_in_one_share',
+                         'depth_median_log', 'depth_p99_log', 'depth_max_log',
+                         'instances_matched', 'instances_only_result',
+                         'instances_only_reference', 'distance_median_rel', 'identical_frames'):
+                yield f'agreement.{name}', getattr(self, name), f'{self.frames} frames'
+
+
+class AgreementMetrics:
+    """
+    Compares results frame by frame; of any number of frames it keeps the same few numbers.
+
+    :param classes: by class id.
+    """
+
+    def __init__(self, classes: Sequence[ClassInfo]) -> None:
+        self._things = np.zeros(VOID_CLASS + 1, np.bool_)
+        self._things[[c.class_id for c in classes if c.is_thing]] = True
+        self._counts = {'frames': 0, 'other_size': 0, 'identical_frames': 0, 'pixels': 0,
+                        'same_class': 0, 'same_segment': 0, 'known_in_one': 0,
+                        'instances_matched': 0, 'instances_only_result': 0,
+                        'instances_only_reference': 0}
+        self._depth = _Histogram()
+        self._distance = _Histogram()
+
+    def update(self, result: PanopticDepth, reference: PanopticDepth) -> dict[str, Any]:
+        """
+        Compare two results of one frame.
+
+        :returns: the fields of AgreementResult, of this frame alone; all but ``other_size`` are 0
+            or NaN where they are of different sizes.
+        """
+        one = AgreementMetrics(())
+        one._things = self._things
+        if result.panoptic.shape == reference.panoptic.shape:
+            one._compare(result, reference)
+        else:
+            one._counts['other_size'] = 1
+        self.merge(one)
+        return vars(one.result())
+
+    def _compare(self, result: PanopticDepth, reference: PanopticDepth) -> None:
+        """Be the comparison of one frame."""
+        counts = self._counts
+        overlaps = segment_overlaps(
+            reference.panoptic, result.panoptic, unlabelled_is_void=False,
+            truth_divisor=reference.label_divisor, predicted_divisor=result.label_divisor)
+        same_class = overlaps.truth_class[:, None] == overlaps.predicted_class[None, :]
+        rows, columns, _ = overlaps.matches()
+        both_void = same_class & (overlaps.truth_class == VOID_CLASS)[:, None]
+        known_in_one = self._add_depths(result.depth, reference.depth)
+        counts['frames'] = 1
+        counts['identical_frames'] = int(
+            result.label_divisor == reference.label_divisor
+            and np.array_equal(result.panoptic, reference.panoptic)
+            and np.array_equal(_bits(result.depth), _bits(reference.depth)))
+        counts['pixels'] = int(overlaps.pixels.sum())
+        counts['same_class'] = int(overlaps.pixels[same_class].sum())
+        counts['same_segment'] = int(overlaps.pixels[rows, columns].sum()
+                                     + overlaps.pixels[both_void].sum())
+        counts['known_in_one'] = known_in_one
+        self._add_instances(overlaps, rows, columns, result, reference)
+
+    def _add_depths(self, one: NDArray[np.float32], other: NDArray[np.float32]) -> int:
+        """Add the differences of depths; returns in how many pixels one alone has a depth."""
+        known_one, known_other = (np.isfinite(d) & (d > 0) for d in (one, other))
+        both = known_one & known_other
+        difference = np.log(one[both] / other[both])
+        self._depth.add(np.abs(difference, out=difference))
+        return int(np.count_nonzero(known_one ^ known_other))
+
+    def _add_instances(self, overlaps: SegmentOverlaps, rows: NDArray[np.intp],
+                       columns: NDArray[np.intp], result: PanopticDepth,
+                       reference: PanopticDepth) -> None:
+        """Add the things that both or one of the two have, and the distances of the former."""
+        mine = self._is_instance(overlaps.predicted_class, overlaps.predicted_instance)
+        theirs = self._is_instance(overlaps.truth_class, overlaps.truth_instance)
+        matched = mine[columns] & theirs[rows]
+        self._counts['instances_matched'] = int(matched.sum())
+        self._counts['instances_only_result'] = int(mine.sum() - matched.sum())
+        self._counts['instances_only_reference'] = int(theirs.sum() - matched.sum())
+        distance, true_distance = ({d.segment.panoptic_id: d.distance_m for d in r.distances}
+                                   for r in (result, reference))
+        pairs = np.array([
+            (distance.get(int(i), math.nan), true_distance.get(int(j), math.nan))
+            for i, j in zip(overlaps.predicted_id[columns[matched]],
+                            overlaps.truth_id[rows[matched]], strict=True)]).reshape(-1, 2)
+        relative = np.abs(pairs[:, 0] - pairs[:, 1]) / pairs[:, 1]
+        self._distance.add(relative[np.isfinite(relative)].astype(np.float32))
+
+    def _is_instance(self, classes: NDArray[np.int64], instances: NDArray[np.int64],
+                     ) -> NDArray[np.bool_]:
+        return self._things[np.minimum(classes, VOID_CLASS)] & (instances > 0)
+
+    def merge(self, other: AgreementMetrics) -> None:
+        """Add the frames that another one compared."""
+        for name, count in other._counts.items():
+            self._counts[name] += count
+        self._depth.merge(other._depth)
+        self._distance.merge(other._distance)
+
+    def result(self) -> AgreementResult:
+        """Agreement of all frames so far."""
+        counts = self._counts
+
+        def share(name: str) -> float:
+            return counts[name] / counts['pixels'] if counts['pixels'] else math.nan
+
+        return AgreementResult(
+            frames=counts['frames'], other_size=counts['other_size'],
+            identical_frames=counts['identical_frames'], same_class_share=share('same_class'),
+            same_segment_share=share('same_segment'),
+            depth_known_in_one_share=share('known_in_one'),
+            depth_median_log=self._depth.quantile(0.5), depth_p99_log=self._depth.quantile(0.99),
+            depth_max_log=self._depth.greatest, instances_matched=counts['instances_matched'],
+            instances_only_result=counts['instances_only_result'],
+            instances_only_reference=counts['instances_only_reference'],
+            distance_median_rel=self._distance.quantile(0.5))
+
+
+def _bits(depth: NDArray[np.float32]) -> NDArray[np.uint32]:
+    """Depth as it is stored: NaN equals NaN, and 0 is not -0."""
+    return np.ascontiguousarray(depth, np.float32).view(np.uint32)

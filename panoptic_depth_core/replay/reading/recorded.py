@@ -1,0 +1,156 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Results that a recording holds, by the stamps of the images that they are of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from ...errors import ConfigError
+from ...io.bag_storage import BagReader, Message
+from ...io.bags import deserialize
+from ...io.message_reading import stamp_of
+from ...io.message_types import LABEL_INFO
+from ...io.result_reading import LABEL_INFO_TOPIC, RESULT_TOPICS, read_classes, read_result
+from ...labels import ClassInfo
+from ...structures import Frame, PanopticDepth
+from ..settings import SyncSettings, TopicSettings
+from .stamp_window import StampWindow
+from .topics import find_topics
+
+Note = Callable[[str], None]
+
+
+def take_into(window: StampWindow, message: Message, key: str, note: Note) -> None:
+    """Read a message into a window; a damaged one is counted."""
+    window.took(key)
+    try:
+        value = deserialize(message)
+    except ConfigError as error:
+        note(str(error))
+        return
+    window.add(key, stamp_of(value) or message.stamp_ns, value)
+
+
+class RecordedResults:
+    """
+    Results of one node.
+
+    :param node: its name, None where the recording has none.
+    :param classes: the table to look into first, see read_classes.
+    :param note: counts what the user should know.
+    :ivar classes: the table of the recording, or the given one where that has none.
+    :ivar model_id: of the latest result.
+    :raises ConfigError: there are no results of a node, or its table of classes is none.
+    """
+
+    def __init__(self, bag: BagReader, node: str | None, sync: SyncSettings,
+                 classes: Sequence[ClassInfo], note: Note) -> None:
+        if node is None:
+            raise ConfigError(
+                f'{bag.path}: holds no results of a node, or of several and topics.node is not '
+                'set; give a model to make them, or a recording of them with --results')
+        self.model_id = ''
+        self._note = note
+        self.topics = {f'{node}/{topic}': name for name, topic in RESULT_TOPICS.items()
+                       if f'{node}/{topic}' in bag.topics and bag.topics[f'{node}/{topic}'].count}
+        for name, topic in RESULT_TOPICS.items():
+            if name not in self.topics.values():
+                note(f'{node}/{topic} is not recorded: '
+                     f'{"depths" if name == "depth" else "distances"} are not known')
+        counts = {name: bag.topics[topic].count for topic, name in self.topics.items()}
+        self._window = StampWindow(counts, 0.0, sync.max_waiting)
+        self.classes = self._read_classes(bag, f'{node}/{LABEL_INFO_TOPIC}', tuple(classes))
+
+    def _read_classes(self, bag: BagReader, topic: str, known: tuple[ClassInfo, ...],
+                      ) -> tuple[ClassInfo, ...]:
+        found = bag.topics.get(topic)
+        if found is None or found.type != LABEL_INFO:
+            self._note(f'{topic} is not recorded: classes are taken to be the usual ones')
+            return known
+        for message in bag.messages((topic,)):
+            try:
+                table, unknown = read_classes(deserialize(message), known)
+            except ConfigError as error:
+                self._note(str(error))
+                continue
+            if unknown:
+                self._note(f'{topic}: {", ".join(unknown)}: no known classes; they count as stuff')
+            return table
+        return known
+
+    def take(self, message: Message) -> None:
+        """Take a message of one of ``topics``."""
+        take_into(self._window, message, self.topics[message.topic], self._note)
+
+    def settled(self, stamp_ns: int) -> bool:
+        """Whether the result of a stamp is there, or not to be expected any more."""
+        return self._window.settled(stamp_ns)
+
+    def of(self, frame: Frame) -> PanopticDepth | None:
+        """
+        Result of a frame.
+
+        :param frame: of a later stamp than all before it.
+        :returns: None where there is none.
+        :raises ConfigError: it is damaged.
+        """
+        self._window.forget_before(frame.stamp_ns)
+        group = self._window.nearest(frame.stamp_ns)
+        if group is None:
+            return None
+        result = read_result(group.messages, frame, self.classes)
+        self.model_id = result.model_id or self.model_id
+        (height, width), camera = result.panoptic.shape, frame.intrinsics
+        if (width, height) != (camera.width, camera.height):
+            self._note(f'recorded results are of {width}x{height} px, the images of '
+                       f'{camera.width}x{camera.height} px: they do not fit truth by pixel')
+        return result
+
+
+class OtherRecording(RecordedResults):
+    """
+    Results out of a recording of their own, which is read as far as each frame needs it.
+
+    :param path: bag folder or storage file.
+    :param node: name of the node; empty: the only one.
+    """
+
+    def __init__(self, path: Path, node: str, sync: SyncSettings, classes: Sequence[ClassInfo],
+                 note: Note) -> None:
+        self._bag = BagReader(path)
+        try:
+            found = find_topics(self._bag, TopicSettings(node=node), needs_images=False)
+            for line in found.notes:
+                note(line)
+            super().__init__(self._bag, found.node, sync, classes, note)
+        except BaseException:
+            self._bag.close()
+            raise
+        self._messages: Iterator[Message] = self._bag.messages(self.topics)
+
+    def of(self, frame: Frame) -> PanopticDepth | None:
+        self._window.forget_before(frame.stamp_ns)
+        while not self._window.settled(frame.stamp_ns):
+            message = next(self._messages, None)
+            if message is None:
+                break
+            self.take(message)
+            self._window.forget_before(frame.stamp_ns)
+        return super().of(frame)
+
+    def problems(self) -> dict[str, int]:
+        """What is wrong with the recording -> how often."""
+        return dict(self._bag.problems)
+
+    def close(self) -> None:
+        """Close the recording."""
+        self._bag.close()
+
+
+def same_recording(one: Path, other: Path) -> bool:
+    """Whether two paths are one recording."""
+    return one.resolve() == other.resolve()
+
+
