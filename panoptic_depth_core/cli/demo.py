@@ -42,9 +42,11 @@ def demo(
     from .predict import predict_source
 
     if source is not None:
-        name = re.sub(r'[^\w.-]+', '_', Path(source).stem) or 'source'
-        summary = predict_source(source, out_dir / name, model=model, backend=backend,
+        folder = out_dir / (re.sub(r'[^\w.-]+', '_', Path(source).stem) or 'source')
+        summary = predict_source(source, folder, model=model, backend=backend,
                                  threads=None, formats=FORMATS, limit=frames, fx=fx, fov_deg=fov)
+        if not summary.exit_code:
+            _report(folder / 'bag', folder / 'report')
         raise typer.Exit(summary.exit_code)
     _synthetic_demo(out_dir / 'synthetic', frames or FRAMES, seed, model, backend)
 
@@ -79,6 +81,28 @@ def _synthetic_demo(folder: Path, frames: int, seed: int, model: Path | None,
     if summary.exit_code:
         raise typer.Exit(summary.exit_code)
     _show(comparison.pairs, comparison.finish(), folder)
+    _report(bag, folder / 'report', model, backend)
+
+
+def _report(bag: Path, folder: Path, model: Path | None = None,
+            backend: str | None = None) -> None:
+    """
+    Write what evaluate-bag says of a recording, beside which its own tables are.
+
+    :param backend: None: of the results in the bag.
+    """
+    from ..config import InferenceSettings
+    from ..replay.bag_run import BagJob, ModelChoice, close_models
+    from ..replay.evaluate_bags import evaluate_bags
+    from ..replay.settings import ReplaySettings
+
+    choice = None if backend is None else ModelChoice(model, backend, InferenceSettings())
+    with frame_progress('report', None) as progress:
+        evaluate_bags([BagJob(bag.name, bag, ReplaySettings(), choice)], folder, overwrite=True,
+                      progress=lambda _, done, expected: progress.update(
+                          progress.task_ids[0], completed=done, total=expected))
+    close_models()
+    out().print(f'Report: {folder / "report.html"}', highlight=False, markup=False)
 
 
 def _shown(samples: Iterable[Sample], total: int) -> Iterator[Sample]:

@@ -28,14 +28,14 @@ _RECORDED = 'recorded'
 
 def evaluate_bag(
         bags: Annotated[list[Path], typer.Argument(
-            metavar='BAG...', help='rosbag2 recordings, or folders of them.')],
+            metavar='BAG', help='rosbag2 recordings, or folders of them.')],
         out_dir: Annotated[Path, typer.Option('--out', '-o', help='Folder of the report.')],
         model: options.Model = None,
         backend: options.Backend = 'auto',
         threads: options.Threads = None,
         config: options.Settings = None,
         track: Annotated[bool, typer.Option(
-            '--track/--no-track', help='Follow instances over frames (extra [tracking]).')] = True,
+            '--track/--no-track', help='Follow instances over frames (extra tracking).')] = True,
         results: Annotated[str, typer.Option(
             '--results', help='model: run it; recorded: those in the bag; or the path of another '
             'recording, as replay.launch.py makes it.')] = 'model',
@@ -69,10 +69,10 @@ def evaluate_bag(
         workers: Annotated[int, typer.Option(
             '--workers', min=1, help='Processes, each with a recording at a time.')] = 1,
         ray: Annotated[str | None, typer.Option(
-            '--ray', metavar='ADDRESS', help='Run on a Ray cluster instead (extra [fleet]): '
+            '--ray', metavar='ADDRESS', help='Run on a Ray cluster instead (extra fleet): '
             'HOST:PORT, auto or local.')] = None,
         rrd: Annotated[bool, typer.Option(
-            '--rrd', help='Also write recordings for the Rerun viewer (extra [viz]).')] = False,
+            '--rrd', help='Also write recordings for the Rerun viewer (extra viz).')] = False,
         mcap: Annotated[bool, typer.Option(
             '--mcap', help='Also write recordings for Foxglove.')] = False,
         limit: Annotated[int | None, typer.Option(

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import unittest
@@ -21,10 +22,14 @@ from launch import LaunchDescription
 from launch.actions import ExecuteProcess
 from launch_testing.util import KeepAliveProc
 from launch_tools import FOLDER, description
+from panoptic_depth_core.config import InferenceSettings
 from panoptic_depth_core.io.bag_storage import BagReader
 from panoptic_depth_core.io.bags import deserialize
 from panoptic_depth_core.io.drive_bags import CAMERA_INFO_TOPIC, IMAGE_TOPIC, write_drive_bag
 from panoptic_depth_core.io.output_messages import OUTPUTS
+from panoptic_depth_core.replay.bag_run import BagJob, ModelChoice
+from panoptic_depth_core.replay.evaluate_bags import evaluate_bags
+from panoptic_depth_core.replay.settings import ReplaySettings
 from panoptic_depth_core.structures import Frame, GroundTruth, Sample
 from ros_peer import CAMERA, FRAME_ID, picture
 
@@ -106,6 +111,24 @@ class TestAfterwards(unittest.TestCase):
                 with self.subTest(name):
                     self.assertEqual(self.stamps(found[topic]), stamps)
                     self.assertEqual({header.frame_id for header in found[topic]}, {FRAME_ID})
+
+    def test_the_live_node_and_the_offline_run_agree(self) -> None:
+        """Frame by frame, by stamp; the drive holds no truth, so nothing else is known."""
+        drive, name = FOLDER / 'drive', 'agreement.'
+        offline = BagJob('drive', drive, ReplaySettings(), reference=RESULTS, model=ModelChoice(
+            None, 'onnxruntime', InferenceSettings()))
+        live = BagJob('drive', drive, ReplaySettings(), results=RESULTS)
+        for job in (offline, live):
+            evaluate_bags([job], FOLDER / 'report')
+            figures = json.loads((FOLDER / 'report/report.json').read_text())['figures']
+            if job is offline:
+                self.assertEqual(figures['frames.scored']['value'], IMAGES)
+                compared = int(figures[f'{name}identical_frames']['on'].split()[0])
+                self.assertEqual(figures[f'{name}identical_frames']['value'], compared)
+                self.assertEqual(figures[f'{name}depth_max_log']['value'], 0.0)
+            else:
+                self.assertEqual(figures['frames.scored']['value'], compared)
+                self.assertEqual(figures['frames.skipped']['value'], IMAGES - compared)
 
     @staticmethod
     def stamps(headers: list[Any]) -> list[int]:
