@@ -52,6 +52,9 @@ def evaluate_bag(
             '--lidar-topic', help='Point clouds, for a bag with several.')] = None,
         boxes_topic: Annotated[str | None, typer.Option(
             '--boxes-topic', help='True boxes, if not /truth/boxes.')] = None,
+        node: Annotated[str | None, typer.Option(
+            '--node', help='Node whose recorded results are taken, for a bag with those of '
+            'several.')] = None,
         calibration: Annotated[Path | None, typer.Option(
             '--calibration', help='YAML with transforms between sensors; they win over tf.',
         )] = None,
@@ -91,7 +94,7 @@ def evaluate_bag(
 
     settings = _replay_settings(evaluation, {
         'image': image_topic, 'camera_info': camera_info_topic, 'labels': labels_topic,
-        'depth': depth_topic, 'lidar': lidar_topic, 'boxes': boxes_topic})
+        'depth': depth_topic, 'lidar': lidar_topic, 'boxes': boxes_topic, 'node': node})
     choice = None
     if results == 'model':
         choice = ModelChoice(model, backend, _inference_settings(config, track),
@@ -99,7 +102,7 @@ def evaluate_bag(
     elif model is not None or config is not None:
         raise ConfigError(f'--results is {results!r}, in place of a model; leave --model and '
                           '--config out')
-    paths = find_bags(bags)
+    paths = find_bags(bags, out_dir)
     alone = len(paths) == 1
     names = bag_names(paths)
     jobs = [BagJob(
@@ -176,7 +179,8 @@ def _evaluate(jobs: list[BagJob], folder: Path, *, workers: int, ray: str | None
                 seen[index] = done, expected
                 known = [n for _, n in seen.values() if n is not None]
                 bar.update(bar.task_ids[0], completed=sum(n for n, _ in seen.values()),
-                           total=sum(known) if len(known) == len(jobs) else None)
+                           total=sum(known) if len(known) == len(jobs) else None,
+                           description=f'recording {max(seen) + 1} of {len(jobs)}')
 
             written = evaluate_bags(
                 jobs, folder, workers=workers, ray_address=ray, overwrite=overwrite,
@@ -185,7 +189,8 @@ def _evaluate(jobs: list[BagJob], folder: Path, *, workers: int, ray: str | None
     finally:
         close_models()
     if written is None:
-        out().print('interrupted; the same command goes on from here')
+        without = ' without --overwrite' if overwrite else ''
+        out().print(f'interrupted; the same command{without} goes on from here')
         return stopped.exit_code or EXIT_GATE
     _show(folder, written)
     return 0 if written.passed else EXIT_GATE

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from ..io.atomic import make_folder, write_atomic
-from .calibration import ONE_SIGMA, TWO_SIGMA
+from .calibration import ONE_SIGMA, TWO_SIGMA, CalibrationResult
 from .depth_aware_pq import DepthAwareQualityResult
+from .depth_metrics import DepthResult
+from .distance_metrics import DistanceResult
 from .evaluate import EvaluationResult
 from .panoptic_quality import PanopticQualityResult
 from .report_tables import GROUPS, Table, tables
@@ -101,7 +103,7 @@ def to_text(result: EvaluationResult, title: str = 'Evaluation') -> str:
 
 def to_dict(result: EvaluationResult) -> dict[str, Any]:
     """The report as plain values for JSON; what is not known is None."""
-    semantic, depth, video = result.semantic, result.depth, result.video
+    semantic, video = result.semantic, result.video
     names = [c.name for c in result.classes]
 
     def of_classes(values: Any) -> dict[str, Any]:
@@ -131,27 +133,46 @@ def to_dict(result: EvaluationResult) -> dict[str, Any]:
             'pixel_accuracy': semantic.pixel_accuracy,
             'by_class': {name: of_classes(getattr(semantic, name)) for name in (
                 'iou', 'truth_share', 'counted')}},
-        'depth': {
-            'pooled': asdict(depth.pooled), 'per_image': asdict(depth.per_image),
-            'images': depth.images,
-            'by_range': _by_limits(depth.by_range),
-            'by_class': {names[i]: asdict(errors) for i, errors in depth.by_class.items()}},
-        'calibration': {
-            **asdict(result.calibration),
-            'coverage_68': result.calibration.coverage[ONE_SIGMA],
-            'coverage_95': result.calibration.coverage[TWO_SIGMA],
-            'coverage': [{'expected': q, 'observed': share}
-                         for q, share in result.calibration.coverage.items()]},
-        'distance': {
-            'all': asdict(result.distance.all),
-            'by_range': _by_limits(result.distance.by_range),
-            'by_class': {names[i]: asdict(errors)
-                         for i, errors in result.distance.by_class.items()}},
+        'depth': depth_dict(result.depth, names),
+        'calibration': calibration_dict(result.calibration),
+        'distance': distance_dict(result.distance, names),
         'settings': result.settings.model_dump(),
         'conventions': conventions(result),
     }
     found: dict[str, Any] = plain(report)
     return found
+
+
+def depth_dict(result: DepthResult, names: Sequence[str]) -> dict[str, Any]:
+    """
+    Errors of depth as values for ``plain``.
+
+    :param names: of the classes, by class id.
+    """
+    return {'pooled': asdict(result.pooled), 'per_image': asdict(result.per_image),
+            'images': result.images, 'by_range': _by_limits(result.by_range),
+            'by_class': {names[i]: asdict(errors) for i, errors in result.by_class.items()}}
+
+
+def distance_dict(result: DistanceResult, names: Sequence[str]) -> dict[str, Any]:
+    """
+    Errors of distances as values for ``plain``.
+
+    :param names: of the classes, by class id.
+    """
+    return {'all': asdict(result.all), 'by_range': _by_limits(result.by_range),
+            'by_class': {names[i]: asdict(errors) for i, errors in result.by_class.items()},
+            'by_class_and_range': [
+                {'class': names[i], 'near_m': near, 'far_m': far, **asdict(errors)}
+                for (i, (near, far)), errors in result.by_class_and_range.items()]}
+
+
+def calibration_dict(result: CalibrationResult) -> dict[str, Any]:
+    """Coverage of the uncertainty as values for ``plain``."""
+    return {**asdict(result), 'coverage_68': result.coverage[ONE_SIGMA],
+            'coverage_95': result.coverage[TWO_SIGMA],
+            'coverage': [{'expected': q, 'observed': share}
+                         for q, share in result.coverage.items()]}
 
 
 def write_report(result: EvaluationResult, folder: Path, title: str = 'Evaluation',

@@ -183,11 +183,19 @@ def _fragments(ids: Sequence[int]) -> int:
 
 def _best_shared(shared: Mapping[tuple[Key, Key], int]) -> int:
     """Frames that things and tracks share, under the best assignment of one to the other."""
-    things, tracks = (list(dict.fromkeys(keys)) for keys in zip(*shared, strict=True)) if (
-        shared) else ([], [])
-    counts = np.array([[shared.get((thing, track), 0) for track in tracks] for thing in things],
-                      np.int64).reshape(len(things), len(tracks))
-    return int(counts[assignment_solver()(counts, maximize=True)].sum())
+    solve = assignment_solver()
+    # Only those of one sequence and class share frames: one table of all would grow with the
+    # square of the number of recordings.
+    groups: dict[tuple[str, int], dict[tuple[Key, Key], int]] = {}
+    for pair, count in shared.items():
+        groups.setdefault(pair[0][:2], {})[pair] = count
+    best = 0
+    for group in groups.values():
+        things, tracks = (list(dict.fromkeys(keys)) for keys in zip(*group, strict=True))
+        counts = np.array([[group.get((thing, track), 0) for track in tracks]
+                           for thing in things], np.int64)
+        best += int(counts[solve(counts, maximize=True)].sum())
+    return best
 
 
 def _f1(right: int, seen: int, claimed: int) -> float:

@@ -146,6 +146,10 @@ def _whole_pages() -> tuple[str, apsw.VFS]:
     return name, _WholePages(name, '')
 
 
+def _text(data: bytes | None) -> str:
+    return (data or b'').decode('utf-8', 'replace')
+
+
 def salvage_sqlite3(path: Path, report: Report) -> Iterator[Record]:
     """Messages of an SQLite file up to the first row that cannot be read."""
     count = 0
@@ -155,12 +159,15 @@ def salvage_sqlite3(path: Path, report: Report) -> Iterator[Record]:
                                      vfs=_whole_pages()[0])) as connection:
             # With this, SQLite takes a file that is shorter than its header says.
             connection.execute('PRAGMA writable_schema=ON')
-            topics = {number: (str(name), str(kind)) for number, name, kind
-                      in connection.execute('SELECT id, name, type FROM topics')}
+            # As text, a byte that is no UTF-8 would be an error.
+            topics = {number: (_text(name), _text(kind)) for number, name, kind in (
+                connection.execute('SELECT id, CAST(name AS BLOB), CAST(type AS BLOB) '
+                                   'FROM topics'))}
             for number, stamp_ns, data in connection.execute(
-                    'SELECT topic_id, timestamp, data FROM messages ORDER BY id'):
-                if number in topics and isinstance(data, bytes):
-                    yield *topics[number], int(stamp_ns), data
+                    'SELECT topic_id, timestamp, data FROM messages WHERE '
+                    "typeof(timestamp) = 'integer' AND typeof(data) = 'blob' ORDER BY id"):
+                if number in topics:
+                    yield *topics[number], stamp_ns, data
                     count += 1
     except apsw.Error as error:
         report(f'{path.name}: {error} after {count} messages; what comes before is read')

@@ -25,6 +25,8 @@ from .message_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, typestore
 from .output_messages import NODE_TOPICS
 
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
+NO_STAMP = 'has no stamps; the time of recording is taken for them'
+
 _COMPRESSED = '/compressed'
 _RESULTS = tuple(f'/{topic}' for topic in NODE_TOPICS)
 
@@ -35,9 +37,10 @@ def deserialize(message: Message) -> Any:
 
     :raises ConfigError: when the bytes are not of the type.
     """
+    store = typestore()
     try:
         # Of bytes, all behind the first four would be copied.
-        return typestore().deserialize_cdr(memoryview(message.data), message.type)
+        return store.deserialize_cdr(memoryview(message.data), message.type)
     # Damaged CDR makes the generated code raise nearly anything.
     except Exception as error:
         raise ConfigError(f'{message.topic}: a message is damaged '
@@ -233,7 +236,10 @@ class ImagePairing:
         except ConfigError as error:
             count_reason(self._skipped, str(error))
             return
-        stamp_ns = stamp_of(image) or message.stamp_ns
+        stamp_ns = stamp_of(image)
+        if not stamp_ns:
+            self._notes[f'{self._image_topic}: {NO_STAMP}'] += 1
+            stamp_ns = message.stamp_ns
         self._waiting = PairedImage(name, stamp_ns, message.stamp_ns, image, None)
         if self._info is None or self._info_stamp_ns >= stamp_ns:
             yield from self.finish()

@@ -36,6 +36,9 @@ PART_BYTES = 512 << 20
 FLUSH_FRAMES = 16
 """Frames between looks at whether the disk still takes them; they wait in memory until then."""
 
+FLUSH_TIMEOUT_S = 60.0
+"""Its own thread may have died with the disk; without an end it would be waited for for ever."""
+
 CHUNK_BYTES = 4 << 20
 """Of one entity; rerun's index of chunks, some KB for each, is kept in memory to the end."""
 
@@ -139,7 +142,7 @@ class RerunFile:
                           figures)
                 self._number += 1
                 if self._number % FLUSH_FRAMES == 0:
-                    stream.flush()
+                    stream.flush(timeout_sec=FLUSH_TIMEOUT_S)
         except BaseException:
             self.abort()
             raise
@@ -171,7 +174,7 @@ class RerunFile:
         try:
             with _rerun_errors(self.path):
                 send_layout(self._rerun, self._stream, self._figures)
-                self._stream.flush()
+                self._stream.flush(timeout_sec=FLUSH_TIMEOUT_S)
                 self._stream.disconnect()
                 self._check()
                 os.replace(self._work, self.path)

@@ -10,7 +10,7 @@ the network expects.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -71,13 +71,50 @@ def _instance(message: Any, in_camera_frame: bool) -> InstanceDistance:
         track_id=message.track_id, **places)
 
 
-def _segments(panoptic: NDArray[np.uint16], distances: Sequence[InstanceDistance],
+def _require_known_ids(ids: Iterable[int], label_divisor: int,
+                       classes: Sequence[ClassInfo]) -> None:
+    """Refuse results of another table of classes, or of another divisor."""
+    for number in ids:
+        if number != VOID_ID and number // label_divisor >= len(classes):
+            raise ConfigError(
+                f'recorded panoptic image holds the id {number}, of class '
+                f'{number // label_divisor}, but there are {len(classes)} classes; record '
+                f'{LABEL_INFO_TOPIC} and output/instances with it')
+
+
+def _require_possible(distances: Sequence[InstanceDistance], label_divisor: int,
+                      shape: tuple[int, int], classes: Sequence[ClassInfo]) -> None:
+    """Refuse instances that no result has: all that follows may rely on it."""
+    height, width = shape
+    ids = [d.segment.panoptic_id for d in distances]
+    for distance in distances:
+        segment, (x, y, columns, rows) = distance.segment, distance.roi
+        number = segment.class_id * label_divisor + segment.instance_id
+        problem = (
+            f'of class {segment.class_id}, but there are {len(classes)} classes'
+            if segment.class_id >= len(classes)
+            else f'with instance id {segment.instance_id} of class {segment.class_id}'
+            if number != segment.panoptic_id
+            else 'there twice' if ids.count(segment.panoptic_id) > 1
+            else f'outside of the {width}x{height} px' if x + columns > width or y + rows > height
+            else f'at a distance of {distance.distance_m:g} m, depth {distance.depth_m:g} m'
+            if not (_is_length(distance.distance_m) and _is_length(distance.depth_m)) else '')
+        if problem:
+            raise ConfigError(f'recorded instances are damaged: {segment.panoptic_id} is '
+                              f'{problem}')
+
+
+def _is_length(metres: float) -> bool:
+    return math.isnan(metres) or 0 < metres < math.inf
+
+
+def _segments(pixel_counts: Mapping[int, int], distances: Sequence[InstanceDistance],
               label_divisor: int, classes: Sequence[ClassInfo]) -> tuple[Segment, ...]:
     """Those of the instances, then all others that have pixels, by id."""
     told = {d.segment.panoptic_id: d.segment for d in distances}
     things = {c.class_id for c in classes if c.is_thing}
     found = []
-    for number, count in IdRuns.of(panoptic).pixel_counts().items():
+    for number, count in pixel_counts.items():
         if number == VOID_ID or number in told:
             continue
         class_id, instance_id = divmod(number, label_divisor)
@@ -97,7 +134,7 @@ def read_result(messages: Mapping[str, Any], frame: Frame, classes: Sequence[Cla
     :returns: segments are those of the instances, then the rest by id, whose score is NaN.
         Positions are NaN where they were recorded in another frame than the camera's. Maps are
         views on the messages.
-    :raises ConfigError: damaged, of another size, or no result of this program.
+    :raises ConfigError: damaged, of another size or other classes, or no result of this program.
     """
     panoptic = _map(messages['panoptic'], np.uint16, 'panoptic image')
     height, width = panoptic.shape
@@ -108,20 +145,25 @@ def read_result(messages: Mapping[str, Any], frame: Frame, classes: Sequence[Cla
                           f'panoptic image {width}x{height} px; record them with one setting')
     camera = scaled_to(frame.intrinsics, width, height)
     array = messages.get('instances')
+    pixel_counts = IdRuns.of(panoptic).pixel_counts()
     if array is None:
-        segments = _segments(panoptic, (), LABEL_DIVISOR, classes)
+        _require_known_ids(pixel_counts, LABEL_DIVISOR, classes)
+        segments = _segments(pixel_counts, (), LABEL_DIVISOR, classes)
         return PanopticDepth(panoptic, depth, segments, (), camera, LABEL_DIVISOR, frame.stamp_ns,
                              frame.frame_id, frame.name)
     if not array.label_divisor:
         raise ConfigError('recorded instances have label_divisor 0; they are no result of this '
                           'program')
+    _require_known_ids(pixel_counts, array.label_divisor, classes)
     in_camera_frame = array.header.frame_id == (array.camera_frame_id or array.header.frame_id)
     distances = tuple(_instance(instance, in_camera_frame) for instance in array.instances)
+    _require_possible(distances, array.label_divisor, (height, width), classes)
     latency_ms = 1e3 * array.latency.sec + 1e-6 * array.latency.nanosec
     return PanopticDepth(
-        panoptic, depth, _segments(panoptic, distances, array.label_divisor, classes), distances,
-        camera, int(array.label_divisor), frame.stamp_ns, array.camera_frame_id or frame.frame_id,
-        frame.name, array.model_id, {LATENCY: latency_ms})
+        panoptic, depth, _segments(pixel_counts, distances, array.label_divisor, classes),
+        distances, camera, int(array.label_divisor), frame.stamp_ns,
+        array.camera_frame_id or frame.frame_id, frame.name, array.model_id,
+        {LATENCY: latency_ms})
 
 
 def read_classes(message: Any, known: Sequence[ClassInfo],

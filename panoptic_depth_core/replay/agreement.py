@@ -10,7 +10,7 @@ that they are of match: same class, IoU > 0.5, as in panoptic quality.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,15 +87,6 @@ class AgreementResult:
     instances_only_result: int
     instances_only_reference: int
     distance_median_rel: float
-
-    def figures(self) -> Iterator[tuple[str, float, str]]:
-        """Names, values and what they are of, for reports."""
-        if self.frames:
-            for name in ('same_class_share', 'same_segment_share', 'depth_known_in_one_share',
-                         'depth_median_log', 'depth_p99_log', 'depth_max_log',
-                         'instances_matched', 'instances_only_result',
-                         'instances_only_reference', 'distance_median_rel', 'identical_frames'):
-                yield f'agreement.{name}', getattr(self, name), f'{self.frames} frames'
 
 
 class AgreementMetrics:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -25,10 +24,13 @@ from ..evaluation.report import plain
 from ..inference.pipeline import Pipeline
 from ..inference.tracking import Tracker
 from ..io.camera import CameraOptions
+from ..io.frame_source import count_reason
 from ..labels import CITYSCAPES
 from ..structures import Frame, PanopticDepth
 from .fleet.one_job import Tell
 from .reading.frames import ReplayReader
+from .reading.topics import TRUTH_TYPES
+from .report.files import frame_line
 from .scoring import BagScore
 from .settings import ReplaySettings
 from .step_times import StepTimes
@@ -37,9 +39,6 @@ from .viewers import open_viewers
 from .worst import WorstFrame, WorstFrames, draw
 
 FAILURES_IN_A_ROW = 10
-
-TRUTHS = ('labels', 'depth', 'lidar', 'boxes')
-"""What a frame can be judged by, in the order of reports."""
 
 
 @dataclass(frozen=True)
@@ -167,11 +166,10 @@ class _Run:
         self._classes = reader.classes if predictor is None else predictor.classes
         self._score = BagScore(self._classes, job.settings)
         self._times = StepTimes()
-        self._worst = WorstFrames(job.settings.worst.by or _worst_by(reader),
-                                  job.settings.worst.count)
+        self._worst = WorstFrames(job.settings.worst.by, job.settings.worst.count)
         self._skipped: Counter[str] = Counter()
         self._truth: set[str] = set()
-        self._stamps_ns: list[int] = []
+        self._first_ns = self._last_ns = 0
 
     def part(self, tell: Tell) -> BagPart:
         """Take every frame."""
@@ -181,8 +179,7 @@ class _Run:
         with gzip.GzipFile('', 'wb', 1, packed, mtime=0) as lines, open_viewers(
                 self._job.viewers, self._classes, self._reader.topics.image) as show:
             for record, item, result in self._records():
-                text = json.dumps(plain(record), allow_nan=False, separators=(',', ':'))
-                lines.write(text.encode() + b'\n')
+                lines.write(frame_line(plain(record)))
                 show(record, item, result)
                 tell(self._score.frames, self._expected())
         if not self._score.frames:
@@ -213,14 +210,14 @@ class _Run:
                 failures += 1
                 if not self._score.frames or failures >= FAILURES_IN_A_ROW:
                     raise
-                self._skipped[str(error)] += 1
+                count_reason(self._skipped, str(error))
                 continue
             failures = 0
             start = time.perf_counter()
             try:
                 record = self._scored(item, result)
             except ValueError as error:
-                self._skipped[str(error)] += 1
+                count_reason(self._skipped, str(error))
                 continue
             self._times.add({'read': 1e3 * read_s, **result.step_ms,
                              'score': 1e3 * (time.perf_counter() - start)})
@@ -240,15 +237,15 @@ class _Run:
         self._truth |= {kind for kind, known in (
             ('labels', item.truth.panoptic), ('depth', item.truth.depth),
             ('lidar', item.lidar_depth), ('boxes', item.boxes)) if known is not None}
-        self._stamps_ns = [*self._stamps_ns[:1], frame.stamp_ns]
+        self._first_ns = frame.stamp_ns if self._score.frames == 1 else self._first_ns
+        self._last_ns = frame.stamp_ns
         return record
 
     def _summary(self) -> dict[str, Any]:
-        first, last = self._stamps_ns[0], self._stamps_ns[-1]
         return {
             'name': self._job.name, 'path': str(self._job.path), 'frames': self._score.frames,
-            'duration_s': (last - first) / 1e9,
-            'truth': [kind for kind in TRUTHS if kind in self._truth],
+            'duration_s': (self._last_ns - self._first_ns) / 1e9,
+            'truth': [kind for kind in TRUTH_TYPES if kind in self._truth],
             'skipped': dict(sorted((self._skipped + self._reader.skipped).items())),
             'notes': dict(sorted(self._reader.notes.items())), 'error': None}
 
@@ -258,11 +255,3 @@ def failed_part(job: BagJob, error: str) -> BagPart:
     return BagPart(job.name, {
         'name': job.name, 'path': str(job.path), 'frames': 0, 'duration_s': 0.0, 'truth': [],
         'skipped': {}, 'notes': {}, 'error': error})
-
-
-def _worst_by(reader: ReplayReader) -> str:
-    """What the worst frames of a recording are chosen by, from what is in it."""
-    topics = reader.topics
-    return next((name for name, topic in (
-        ('depth', topics.depth), ('lidar', topics.lidar), ('labels', topics.labels))
-        if topic is not None), 'consistency')

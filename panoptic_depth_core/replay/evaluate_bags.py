@@ -13,6 +13,7 @@ from __future__ import annotations
 import gzip
 import io
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,10 @@ from ..evaluation.machine import machine, versions
 from .bag_run import BagJob, BagPart, evaluate_bag, failed_part
 from .figures import Figure
 from .fleet.one_job import Progress
-from .fleet.part_files import load_part, remove_parts, save_part
+from .fleet.part_files import has_parts, load_part, remove_parts, save_part
 from .fleet.run_bags import run_bags
 from .jobs import job_key
-from .report.folder import Written, write_report
+from .report.folder import Written, claim_folder, write_report
 from .report.thresholds import Thresholds
 from .scoring import BagScore
 from .step_times import StepTimes
@@ -50,7 +51,11 @@ def evaluate_bags(jobs: Sequence[BagJob], folder: Path, *, title: str = '', work
     :returns: None when it was stopped before the end.
     :raises ConfigError: no recording could be scored, or the folder cannot be written.
     """
+    if len({job.name for job in jobs}) < max(len(jobs), 1):
+        raise ConfigError(f'{len(jobs)} recordings with {len({job.name for job in jobs})} names; '
+                          'give at least one, and each a name of its own')
     parts = folder / PARTS
+    claim_folder(folder, has_parts(parts))
     if overwrite:
         remove_parts(parts)
     keys = {job.name: job_key(job) for job in jobs}
@@ -59,24 +64,27 @@ def evaluate_bags(jobs: Sequence[BagJob], folder: Path, *, title: str = '', work
         part: BagPart | None = load_part(parts, job.name, keys[job.name])
         return part if all(path.exists() for path in job.viewers) else None
 
+    fresh = Counter[str]()
+
     def keep(job: BagJob, part: BagPart) -> None:
         save_part(parts, job.name, part, keys[job.name])
+        fresh['frames'] += part.summary['frames']
 
     start = time.perf_counter()
     total = _Total(jobs)
     for part in run_bags(
             evaluate_bag, jobs, workers=workers, ray_address=ray_address, progress=progress,
-            stopped=stopped, failed=failed_part,
-            done=load, keep=keep):
+            stopped=stopped, failed=failed_part, done=load, keep=keep):
         total.add(part)
     if len(total.bags) < len(jobs):
         return None
     report = total.report(title or _title(jobs))
-    times = total.times_report(time.perf_counter() - start)
+    times = total.times_report(time.perf_counter() - start, fresh['frames'])
+    scored = {bag['name'] for bag in total.bags if bag['error'] is None}
 
     def lines() -> Iterator[bytes]:
         for job in jobs:
-            if (part := load(job)) is not None:
+            if job.name in scored and (part := load(job)) is not None:
                 with gzip.GzipFile(fileobj=io.BytesIO(part.lines)) as packed:
                     yield from packed
 
@@ -98,6 +106,7 @@ class _Total:
         self._settings = jobs[0].settings
         self._score: BagScore | None = None
         self._run: dict[str, Any] = {}
+        self._model_ids: dict[str, None] = {}
         self._times = StepTimes()
         self._worst: list[WorstFrame] = []
         self.bags: list[dict[str, Any]] = []
@@ -119,6 +128,7 @@ class _Total:
                                     'recording; evaluate it by itself')
         else:
             self._score.merge(score)
+        self._model_ids[part.run['model_id']] = None
         return part
 
     def report(self, title: str) -> dict[str, Any]:
@@ -136,8 +146,10 @@ class _Total:
             'recorded' if job.results is None else str(job.results))
         return {
             'title': title,
-            'run': {'results': results, 'model_id': '', 'model_sha256': '', 'backend': '',
+            'run': {'results': results, 'model_sha256': '', 'backend': '',
                     'settings': {}, **self._run,
+                    # Recorded results may be of one model here and of another one there.
+                    'model_id': ', '.join(filter(None, self._model_ids)),
                     'evaluation': job.settings.model_dump(mode='json')},
             'bags': self.bags,
             'figures': {figure.name: figure.to_dict()
@@ -160,8 +172,12 @@ class _Total:
         """Pictures of the worst frames by their path in the report."""
         return {name: frame.jpeg for name, frame in self._named_worst().items()}
 
-    def times_report(self, wall_s: float) -> dict[str, Any]:
-        """Return the content of times.json; parts of an earlier run keep their times."""
+    def times_report(self, wall_s: float, fresh: int) -> dict[str, Any]:
+        """
+        Return the content of times.json; parts of an earlier run keep their times.
+
+        :param wall_s: of this run; fresh: frames that it scored.
+        """
         return {'machine': {**machine(), **versions()}, 'wall_s': round(wall_s, 3),
-                'frames_per_s': round(self._times.frames / wall_s, 2) if wall_s else None,
+                'frames_per_s': round(fresh / wall_s, 2) if fresh else None,
                 **self._times.to_dict()}

@@ -14,35 +14,42 @@ from ..io.bag_storage import is_bag
 from ..model_directory import open_model
 from .bag_run import BagJob
 from .fleet.code_digest import code_digest
+from .report.files import REPORT
 
 
-def find_bags(paths: Sequence[Path]) -> list[Path]:
+def find_bags(paths: Sequence[Path], report: Path | None = None) -> list[Path]:
     """
     Recordings that are given by themselves or in folders, each once.
 
+    :param report: folder that is no place of recordings; nor is one that has a report in it,
+        whose files for viewers look like recordings.
     :raises ConfigError: a path that is not there, or a folder without a recording in it.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}
     for path in paths:
         if not path.exists():
             raise ConfigError(f'{path}: no such file or folder; give rosbag2 recordings, or '
                               'folders of them')
-        inside = [path] if is_bag(path) else _bags_below(path)
+        inside = [path] if is_bag(path) else _bags_below(path, report)
         if not inside:
             raise ConfigError(f'{path}: is no recording and has none in it; give a rosbag2 '
                               'folder, a .mcap or .db3 file, or a folder of such folders')
-        found.update(dict.fromkeys(inside))
-    return list(found)
+        for bag in inside:
+            found.setdefault(bag.resolve(), bag)
+    return list(found.values())
 
 
-def _bags_below(folder: Path) -> list[Path]:
+def _bags_below(folder: Path, report: Path | None) -> list[Path]:
     """Recordings in a folder and below it, by name; not the storage files in one."""
-    if not folder.is_dir():
+    if not folder.is_dir() or (folder / REPORT).is_file() or (
+            report is not None and folder.resolve() == report.resolve()):
         return []
     bags: list[Path] = []
     for path in sorted(folder.iterdir()):
-        if path.is_dir() and not path.is_symlink():
-            bags += [path] if is_bag(path) else _bags_below(path)
+        if path.is_dir() and is_bag(path):
+            bags.append(path)
+        elif path.is_dir() and not path.is_symlink():
+            bags += _bags_below(path, report)
     return bags
 
 
@@ -93,7 +100,7 @@ def job_key(job: BagJob) -> str:
     for path in filter(None, (job.path, job.results, job.reference, job.calibration,
                               job.camera.file)):
         lines += _state(path)
-    return hashlib.sha256('\n'.join(lines).encode()).hexdigest()
+    return hashlib.sha256('\n'.join(lines).encode('utf-8', 'surrogatepass')).hexdigest()
 
 
 def _state(path: Path) -> list[str]:

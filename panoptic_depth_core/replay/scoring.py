@@ -27,7 +27,7 @@ from ..labels import ClassInfo
 from ..structures import GroundTruth, InstanceDistance, PanopticDepth
 from .agreement import AgreementMetrics
 from .consistency.metrics import ConsistencyMetrics
-from .reading.boxes import match_boxes, same_name
+from .reading.boxes import match_boxes, plain_name
 from .settings import ReplaySettings
 from .structures import ReplayFrame, TrueBox
 
@@ -52,9 +52,10 @@ class BagScore:
         self.lidar_distance = DistanceMetrics(rules.min_instance_pixels, rules.range_edges_m)
         self.box_distance = DistanceMetrics(1, rules.range_edges_m)
         self.tracking = TrackingMetrics(self.classes)
+        self.has_tracks = False
         self.consistency = ConsistencyMetrics(self.classes, settings.consistency)
         self.agreement = AgreementMetrics(self.classes)
-        self._class_ids = {c.name: c.class_id for c in self.classes}
+        self._thing_ids = {plain_name(c.name): c.class_id for c in self.classes if c.is_thing}
 
     def _evaluator(self) -> Evaluator:
         return Evaluator(self.settings.evaluation, self.classes, compact=True)
@@ -68,8 +69,8 @@ class BagScore:
         :raises ValueError: truth or results that do not fit; nothing of the frame is counted.
         """
         record: Record = {
-            'instances': len(result.distances), 'labels': None, 'depth': None, 'lidar': None,
-            'distances': [], 'consistency': None, 'agreement': None}
+            'instances': len(instances_of(result)), 'labels': None, 'depth': None,
+            'lidar': None, 'distances': [], 'consistency': None, 'agreement': None}
         self._add_truth(item.truth, result, sequence, record)
         if item.lidar_depth is not None:
             self._add_lidar(item.lidar_depth, item.truth, result, record)
@@ -97,9 +98,11 @@ class BagScore:
 
     def _add_tracks(self, overlaps: SegmentOverlaps, judged: Sequence[int],
                     result: PanopticDepth, sequence: str) -> None:
-        tracks = {d.segment.panoptic_id: d.track_id for d in result.distances}
-        if judged and max(tracks.values(), default=-1) >= 0:
+        """Frames in which nothing is tracked count too: what is in them was missed."""
+        if judged:
+            tracks = {d.segment.panoptic_id: d.track_id for d in result.distances}
             self.tracking.update(overlaps, judged, tracks, sequence)
+            self.has_tracks |= max(tracks.values(), default=-1) >= 0
 
     def _add_lidar(self, depth: NDArray[np.float32], truth: GroundTruth, result: PanopticDepth,
                    record: Record) -> None:
@@ -119,20 +122,19 @@ class BagScore:
         self.lidar_calibration.update(predicted, metres, ids, result.segments)
         record['lidar'] = _depth(one.pooled())
         records = list(lidar_instances(
-            metres, ids, result.distances, self.settings.lidar.min_instance_points,
+            metres, ids, instances_of(result), self.settings.lidar.min_instance_points,
             self.settings.evaluation.min_instance_pixels))
         for instance in records:
             self.lidar_distance.add(instance)
         record['distances'] += self._told('lidar', records)
 
     def _add_boxes(self, boxes: Sequence[TrueBox], result: PanopticDepth, record: Record) -> None:
-        """By true boxes of classes that the model knows."""
-        known = {box: class_id for box in boxes
-                 for name, class_id in self._class_ids.items() if same_name(name, box.class_name)}
-        judged = list(known)
-        answers = match_boxes(judged, result.distances, self.settings.boxes)
-        records = [box_instance(box, known[box], None if answer is None else
-                                result.distances[answer])
+        """By true boxes of things that the model knows; FrameTruth tells of others."""
+        judged = [box for box in boxes if plain_name(box.class_name) in self._thing_ids]
+        instances = instances_of(result)
+        answers = match_boxes(judged, instances, self.settings.boxes)
+        records = [box_instance(box, self._thing_ids[plain_name(box.class_name)],
+                                None if answer is None else instances[answer])
                    for box, answer in zip(judged, answers, strict=True)]
         for instance in records:
             self.box_distance.add(instance)
@@ -151,9 +153,24 @@ class BagScore:
         """
         self.labels.merge(other.labels)
         for name in ('lidar_depth', 'lidar_calibration', 'lidar_distance', 'box_distance',
-                     'tracking', 'consistency', 'agreement'):
+                     'consistency', 'agreement'):
             getattr(self, name).merge(getattr(other, name))
+        self._merge_tracking(other)
         self.frames += other.frames
+
+    def _merge_tracking(self, other: BagScore) -> None:
+        """Add the tracks of another bag; one without any was not tracked, and counts no misses."""
+        if not other.has_tracks:
+            return
+        if not self.has_tracks:
+            self.tracking = TrackingMetrics(self.classes)
+        self.tracking.merge(other.tracking)
+        self.has_tracks = True
+
+
+def instances_of(result: PanopticDepth) -> list[InstanceDistance]:
+    """Instances of things; not stuff, nor regions of a thing class without an instance."""
+    return [d for d in result.distances if d.segment.is_thing and d.segment.instance_id > 0]
 
 
 def lidar_instances(metres: NDArray[np.float32], ids: NDArray[np.uint16],
@@ -163,6 +180,8 @@ def lidar_instances(metres: NDArray[np.float32], ids: NDArray[np.uint16],
     Predicted instances with the median depth of the points on their masks.
 
     :param metres: (N,) depth of the points; ids: (N,) the predicted ids of their pixels.
+    :param distances: of instances; smaller ones than min_pixels, and those with fewer points than
+        min_points, are left out.
     """
     order = np.argsort(ids, kind='stable')
     found, starts = np.unique(ids[order], return_index=True)
@@ -170,7 +189,7 @@ def lidar_instances(metres: NDArray[np.float32], ids: NDArray[np.uint16],
     for distance in distances:
         segment = distance.segment
         on_mask = points.get(segment.panoptic_id, ())
-        if segment.is_thing and segment.pixel_count >= min_pixels and len(on_mask) >= min_points:
+        if segment.pixel_count >= min_pixels and len(on_mask) >= min_points:
             yield InstanceRecord(segment.class_id, segment.pixel_count,
                                  median(on_mask), True, distance.depth_m,
                                  segment.log_depth_scale)

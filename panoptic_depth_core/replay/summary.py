@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -13,11 +13,11 @@ from ..evaluation.calibration import ONE_SIGMA, TWO_SIGMA, CalibrationResult
 from ..evaluation.depth_metrics import DepthResult
 from ..evaluation.distance_metrics import DistanceResult
 from ..evaluation.evaluate import EvaluationResult
-from ..evaluation.report import plain, to_dict
-from ..evaluation.tracking_metrics import TrackingScores
-from ..labels import ClassInfo
+from ..evaluation.report import calibration_dict, depth_dict, distance_dict, plain, to_dict
+from ..evaluation.tracking_metrics import TrackingResult
+from .agreement import AgreementResult
 from .consistency.metrics import ConsistencyResult
-from .figures import FIGURES, Figure
+from .figures import AGREEMENT, FIGURES, Figure
 from .scoring import BagScore
 
 Plain = dict[str, Any]
@@ -35,6 +35,7 @@ def summarise(score: BagScore) -> tuple[list[Figure], Plain]:
     distances = {'labels': labels.distance, 'lidar': score.lidar_distance.result(),
                  'boxes': score.box_distance.result()}
     tracking = _tracking(score)
+    names = [c.name for c in score.classes]
     consistency, agreement = score.consistency.result(), score.agreement.result()
     judged = labels.frames.semantics or labels.frames.instances or labels.frames.depth
     found = [
@@ -44,29 +45,26 @@ def summarise(score: BagScore) -> tuple[list[Figure], Plain]:
           for figure in _of_distance(source, result)),
         *(figure for source, calibration in calibrations.items()
           for figure in _of_calibration(source, calibration)),
-        *_of_tracking(tracking, labels.frames.instances),
-        *_of_consistency(consistency),
-        *(Figure(name, value, on) for name, value, on in agreement.figures())]
+        *_of_tracking(tracking), *_of_consistency(consistency), *_of_agreement(agreement)]
     detail = {
         'evaluation': to_dict(labels) if judged else None,
-        'lidar': _depth_detail(lidar) if lidar.images else None,
-        'distance': {source: _distance_detail(result, score.classes)
+        'lidar': depth_dict(lidar, names) if lidar.images else None,
+        'distance': {source: distance_dict(result, names)
                      for source, result in distances.items() if result.all.instances},
-        'calibration': {source: _calibration_detail(calibration)
+        'calibration': {source: calibration_dict(calibration)
                         for source, calibration in calibrations.items() if calibration.pixels},
-        'tracking': None if tracking is None else asdict(tracking),
+        'tracking': None if tracking is None else asdict(tracking.all),
         'consistency': asdict(consistency) if consistency.frames else None,
         'agreement': asdict(agreement) if agreement.frames else None}
-    return [f for f in found if f.name in FIGURES], plain(detail)
+    return found, plain(detail)
 
 
-def _tracking(score: BagScore) -> TrackingScores | None:
+def _tracking(score: BagScore) -> TrackingResult | None:
     try:
-        result = score.tracking.result()
+        return score.tracking.result() if score.has_tracks else None
     except ConfigError:
         # Without scipy there is no assignment of tracks to things.
         return None
-    return result.all if result.frames else None
 
 
 def _of_labels(result: EvaluationResult) -> Iterator[Figure]:
@@ -113,11 +111,11 @@ def _of_calibration(source: str, result: CalibrationResult) -> Iterator[Figure]:
         yield Figure(f'calibration.{source}.{name}', value, on)
 
 
-def _of_tracking(scores: TrackingScores | None, frames: int) -> Iterator[Figure]:
-    if scores is not None:
-        on = f'{frames} frames, {scores.things} things'
+def _of_tracking(result: TrackingResult | None) -> Iterator[Figure]:
+    if result is not None:
+        on = f'{result.frames} frames, {result.all.things} things'
         for name in ('switches', 'fragments', 'mota', 'idf1'):
-            yield Figure(f'tracking.{name}', getattr(scores, name), on)
+            yield Figure(f'tracking.{name}', getattr(result.all, name), on)
 
 
 def _of_consistency(result: ConsistencyResult) -> Iterator[Figure]:
@@ -141,25 +139,7 @@ def _of_consistency(result: ConsistencyResult) -> Iterator[Figure]:
             yield Figure(f'consistency.{name}', value, on)
 
 
-def _depth_detail(result: DepthResult) -> Plain:
-    return {'pooled': asdict(result.pooled), 'images': result.images,
-            'by_range': [{'near_m': near, 'far_m': far, **asdict(errors)}
-                         for (near, far), errors in result.by_range.items()]}
-
-
-def _distance_detail(result: DistanceResult, classes: Sequence[ClassInfo]) -> Plain:
-    return {
-        'all': asdict(result.all),
-        'by_range': [{'near_m': near, 'far_m': far, **asdict(errors)}
-                     for (near, far), errors in result.by_range.items()],
-        'by_class': {classes[i].name: asdict(errors) for i, errors in result.by_class.items()},
-        'by_class_and_range': [
-            {'class': classes[i].name, 'near_m': near, 'far_m': far, **asdict(errors)}
-            for (i, (near, far)), errors in result.by_class_and_range.items()]}
-
-
-def _calibration_detail(result: CalibrationResult) -> Plain:
-    return {'coverage': [{'expected': q, 'observed': share}
-                         for q, share in result.coverage.items()],
-            'expected_error': result.expected_error, 'pixels': result.pixels,
-            'temperature': result.temperature}
+def _of_agreement(result: AgreementResult) -> Iterator[Figure]:
+    if result.frames:
+        for name in AGREEMENT:
+            yield Figure(f'agreement.{name}', getattr(result, name), f'{result.frames} frames')

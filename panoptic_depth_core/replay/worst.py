@@ -17,15 +17,12 @@ from ..io.image_encodings import encode_jpeg
 from ..io.visualization import Picture, color_panoptic, depth_color, overlay, picture_of
 from ..labels import LABEL_DIVISOR, ClassInfo
 from ..structures import PanopticDepth
+from .figures import FRAME_FIGURES
+from .report.series import of_frame
 from .structures import ReplayFrame
 
-FIGURES = {
-    'depth': ('depth', 'abs_rel', 1.0),
-    'lidar': ('lidar', 'abs_rel', 1.0),
-    'labels': ('labels', 'pq', -1.0),
-    'consistency': ('consistency', 'label_stability', -1.0),
-}
-"""Name in WorstSettings.by -> part and figure of a frame's record, and sign: greater is worse."""
+RANKED = {name.partition('.')[0]: name for name in FRAME_FIGURES}
+"""Name in WorstSettings.by -> figure of a frame, in the order in which one is chosen."""
 
 _GREATEST_WIDTH = 800
 _JPEG_QUALITY = 85
@@ -37,7 +34,7 @@ class WorstFrame:
     """
     A frame that is among the worst.
 
-    :param by: key of FIGURES.
+    :param by: key of RANKED.
     :param badness: the figure, with the sign that makes greater worse.
     :param record: bag, name, stamp_ns, figure and value, for report.json.
     :param jpeg: the picture.
@@ -53,11 +50,11 @@ class WorstFrames:
     """
     Keeps the worst frames so far; a picture is only drawn of what is among them.
 
-    :param by: key of FIGURES.
+    :param by: key of RANKED; empty: the first of them that is known of any frame.
     """
 
     def __init__(self, by: str, count: int) -> None:
-        self.by = by
+        self._kinds = [by] if by else list(RANKED)
         self._count = count
         self._heap: list[tuple[float, int, WorstFrame]] = []
         self._seen = 0
@@ -70,16 +67,22 @@ class WorstFrames:
         :param draw: makes the picture.
         """
         self._seen += 1
-        part, figure, sign = FIGURES[self.by]
-        value = (record[part] or {}).get(figure)
-        if value is None or value != value or not self._count:
+        known = {by: value for by in self._kinds
+                 if (value := of_frame(record, RANKED[by])) is not None and value == value}
+        if not known or not self._count:
             return
+        by, value = next(iter(known.items()))
+        if by != self._kinds[-1]:
+            # What is kept was chosen by a figure of less worth.
+            self._kinds = self._kinds[:self._kinds.index(by) + 1]
+            self._heap = []
+        figure = RANKED[by]
+        sign = 1.0 if FRAME_FIGURES[figure].better == 'lower' else -1.0
         entry = (sign * value, -self._seen)
         if len(self._heap) == self._count and entry < self._heap[0][:2]:
             return
         told = {key: record[key] for key in ('bag', 'name', 'stamp_ns')}
-        frame = WorstFrame(self.by, entry[0], {**told, 'figure': f'{part}.{figure}',
-                                               'value': value}, draw())
+        frame = WorstFrame(by, entry[0], {**told, 'figure': figure, 'value': value}, draw())
         push = heapq.heappushpop if len(self._heap) == self._count else heapq.heappush
         push(self._heap, (*entry, frame))
 
@@ -95,7 +98,7 @@ def worst_of(parts: Sequence[Sequence[WorstFrame]], count: int) -> list[WorstFra
     :param parts: by recording, in their order.
     """
     found = [frame for part in parts for frame in part]
-    by = next((name for name in FIGURES if any(f.by == name for f in found)), '')
+    by = next((name for name in RANKED if any(f.by == name for f in found)), '')
     return sorted((f for f in found if f.by == by), key=lambda f: -f.badness)[:count]
 
 

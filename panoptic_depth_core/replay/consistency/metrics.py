@@ -183,7 +183,7 @@ class ConsistencyMetrics:
         n, values = self._counts, self._values
         had, kept = self._kept.sum(axis=1), self._kept[:, 1]
         medians = {name: _median(values[name]) for name in MEDIANS}
-        height = medians['ground_height_m']
+        height, n_heights = medians['ground_height_m'], len(values['ground_height_m'])
         deviation = MAD_TO_SIGMA * _median(np.abs(np.asarray(values['ground_height_m']) - height))
         return ConsistencyResult(
             **medians, frames=n['frames'], compared_frames=n['compared_frames'],
@@ -202,8 +202,8 @@ class ConsistencyMetrics:
             distance_triples=len(values['distance_jitter']),
             void_share=_share(n['void'], n['pixels']),
             depth_missing_share=_share(n['depth_missing'], n['pixels']),
-            ground_frames=len(values['ground_height_m']),
-            ground_height_spread=deviation / height)
+            ground_frames=n_heights,
+            ground_height_spread=deviation / height if n_heights > 1 else math.nan)
 
     def _step_from(self, before: View | None, now: View) -> Step | None:
         if before is None or now.panoptic.shape != before.panoptic.shape or (

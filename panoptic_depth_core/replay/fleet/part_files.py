@@ -28,6 +28,7 @@ SUFFIX = '.part'
 _log = logging.getLogger(__name__)
 
 _MOST_OF_NAME = 60
+_FILES = f'*-{"[0-9a-f]" * 16}{SUFFIX}'
 
 _PACKAGE = __name__.partition('.')[0]
 # Not io or inference: the mere making of one of their objects may write a file or load a model.
@@ -106,10 +107,15 @@ def remove_parts(folder: Path) -> None:
     :raises ConfigError: no permission ...
     """
     with disk_errors(folder):
-        for path in folder.glob(f'*{SUFFIX}'):
+        for path in folder.glob(_FILES):
             path.unlink(missing_ok=True)
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
+
+
+def has_parts(folder: Path) -> bool:
+    """Whether there are files of parts, of whatever recordings."""
+    return any(folder.glob(_FILES))
 
 
 def file_name(name: str) -> str:

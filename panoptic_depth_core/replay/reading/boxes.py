@@ -94,7 +94,7 @@ def _instances(message: Any, camera: Intrinsics, settings: BoxSettings) -> tuple
         box = TrueBox(instance.class_name, _clipped(
             (roi.x_offset * across, roi.y_offset * down, roi.width * across, roi.height * down),
             camera), float(instance.distance), float(instance.depth))
-        if (instance.is_thing and math.isfinite(box.distance_m) and box.roi[2] > 0
+        if (instance.is_thing and 0 < box.distance_m < math.inf and box.roi[2] > 0
                 and box.roi[3] >= settings.min_height_px):
             found.append(box)
     return tuple(found)
@@ -181,9 +181,9 @@ def _iou(one: Roi, other: Roi) -> float:
     return both / union if union > 0 else 0.0
 
 
-def same_name(one: str, other: str) -> bool:
-    """Whether two names are of one class: 'Traffic_Light' is 'traffic light'."""
-    return one.lower().replace('_', ' ') == other.lower().replace('_', ' ')
+def plain_name(name: str) -> str:
+    """Name of a class as it is compared: 'Traffic_Light' is 'traffic light'."""
+    return name.lower().replace('_', ' ')
 
 
 def match_boxes(boxes: Sequence[TrueBox], distances: Sequence[InstanceDistance],
@@ -196,7 +196,7 @@ def match_boxes(boxes: Sequence[TrueBox], distances: Sequence[InstanceDistance],
     """
     pairs = sorted((-_iou(box.roi, instance.roi), row, column)
                    for row, box in enumerate(boxes) for column, instance in enumerate(distances)
-                   if same_name(box.class_name, instance.class_name))
+                   if plain_name(box.class_name) == plain_name(instance.class_name))
     answers: list[int | None] = [None] * len(boxes)
     used: set[int] = set()
     for negative, row, column in pairs:

@@ -20,7 +20,7 @@ from ...labels import ClassInfo
 from ...structures import Frame, GroundTruth
 from ..settings import ReplaySettings
 from ..structures import TrueBox
-from .boxes import true_boxes
+from .boxes import plain_name, true_boxes
 from .lidar import lidar_depth
 from .motion import RecordedMotion
 from .recorded import Note, take_into
@@ -107,18 +107,24 @@ class FrameTruth:
             self._left_out('lidar', error)
             return None
 
-    def boxes(self, frame: Frame) -> tuple[TrueBox, ...] | None:
-        """Things whose place is known, see ReplayFrame."""
+    def boxes(self, frame: Frame, classes: tuple[ClassInfo, ...]) -> tuple[TrueBox, ...] | None:
+        """Things whose place is known, see ReplayFrame; those of other classes are noted."""
         group = self._group('boxes', frame)
         if group is None or self._motion is None:
             return None
         (message,) = group.messages.values()
         locate = partial(self._motion.tree.between, frame.frame_id, frame.stamp_ns)
         try:
-            return true_boxes(message, locate, frame.intrinsics, self._settings.boxes)
+            found = true_boxes(message, locate, frame.intrinsics, self._settings.boxes)
         except ConfigError as error:
             self._left_out('boxes', error)
             return None
+        things = {plain_name(c.name) for c in classes if c.is_thing}
+        for name in sorted({box.class_name for box in found}):
+            if plain_name(name) not in things:
+                self._note(f'{self._topics.boxes}: boxes of {name!r} are not judged: the results '
+                           'have no thing of that name')
+        return found
 
     def _group(self, kind: str, frame: Frame) -> Group | None:
         """Messages of one kind that belong to a frame."""

@@ -190,7 +190,8 @@ class ReplayReader:
             count_reason(self.skipped, NO_RESULT)
             return
         yield ReplayFrame(frame, self._truth.maps(frame, self.classes), self._truth.lidar(frame),
-                          self._truth.boxes(frame), recorded, self._reference_of(frame, recorded))
+                          self._truth.boxes(frame, self.classes), recorded,
+                          self._reference_of(frame, recorded))
 
     def _reference_of(self, frame: Frame, recorded: PanopticDepth | None) -> PanopticDepth | None:
         """Result to compare with; one that is missing is no reason to leave a frame out."""

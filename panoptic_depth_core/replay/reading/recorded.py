@@ -9,17 +9,22 @@ from pathlib import Path
 
 from ...errors import ConfigError
 from ...io.bag_storage import BagReader, Message
-from ...io.bags import deserialize
+from ...io.bags import NO_STAMP, deserialize
+from ...io.camera import camera_info_problem, intrinsics_from_camera_info
 from ...io.message_reading import stamp_of
-from ...io.message_types import LABEL_INFO
-from ...io.result_reading import LABEL_INFO_TOPIC, RESULT_TOPICS, read_classes, read_result
+from ...io.message_types import CAMERA_INFO, LABEL_INFO
+from ...io.output_messages import OUTPUTS
+from ...io.result_reading import LABEL_INFO_TOPIC, READ, read_classes, read_result
 from ...labels import ClassInfo
-from ...structures import Frame, PanopticDepth
+from ...structures import Frame, Intrinsics, PanopticDepth
 from ..settings import SyncSettings, TopicSettings
+from .image_size import at_image_size, grid_size
 from .stamp_window import StampWindow
 from .topics import find_topics
 
 Note = Callable[[str], None]
+
+_CAMERA = 'camera_info'
 
 
 def take_into(window: StampWindow, message: Message, key: str, note: Note) -> None:
@@ -30,7 +35,10 @@ def take_into(window: StampWindow, message: Message, key: str, note: Note) -> No
     except ConfigError as error:
         note(str(error))
         return
-    window.add(key, stamp_of(value) or message.stamp_ns, value)
+    stamp_ns = stamp_of(value)
+    if not stamp_ns:
+        note(f'{message.topic}: {NO_STAMP}')
+    window.add(key, stamp_ns or message.stamp_ns, value)
 
 
 class RecordedResults:
@@ -50,17 +58,26 @@ class RecordedResults:
         if node is None:
             raise ConfigError(
                 f'{bag.path}: holds no results of a node, or of several and topics.node is not '
-                'set; give a model to make them, or a recording of them with --results')
+                'set (--node); give a model to make them, or a recording of them with --results')
         self.model_id = ''
         self._note = note
-        self.topics = {f'{node}/{topic}': name for name, topic in RESULT_TOPICS.items()
-                       if f'{node}/{topic}' in bag.topics and bag.topics[f'{node}/{topic}'].count}
-        for name, topic in RESULT_TOPICS.items():
-            if name not in self.topics.values():
-                note(f'{node}/{topic} is not recorded: '
-                     f'{"depths" if name == "depth" else "distances"} are not known')
+        self.topics: dict[str, str] = {}
+        for name, output in ((name, OUTPUTS[name]) for name in READ):
+            topic = bag.topics.get(f'{node}/{output.name}')
+            if topic is not None and topic.type == output.type and topic.count:
+                self.topics[topic.name] = name
+                continue
+            problem = ('is not recorded' if topic is None or not topic.count
+                       else f'has {topic.type}, not {output.type}')
+            note(f'{node}/{output.name} {problem}: '
+                 f'{"depths" if name == "depth" else "distances"} are not known')
         counts = {name: bag.topics[topic].count for topic, name in self.topics.items()}
         self._window = StampWindow(counts, 0.0, sync.max_waiting)
+        self._cameras: StampWindow | None = None
+        topic = bag.topics.get(f'{node}/{OUTPUTS["camera_info"].name}')
+        if topic is not None and topic.type == CAMERA_INFO and topic.count:
+            self._cameras = StampWindow({_CAMERA: topic.count}, 0.0, sync.max_waiting)
+            self.topics[topic.name] = _CAMERA
         self.classes = self._read_classes(bag, f'{node}/{LABEL_INFO_TOPIC}', tuple(classes))
 
     def _read_classes(self, bag: BagReader, topic: str, known: tuple[ClassInfo, ...],
@@ -82,11 +99,20 @@ class RecordedResults:
 
     def take(self, message: Message) -> None:
         """Take a message of one of ``topics``."""
-        take_into(self._window, message, self.topics[message.topic], self._note)
+        name = self.topics[message.topic]
+        cameras = self._cameras if name == _CAMERA else None
+        take_into(self._window if cameras is None else cameras, message, name, self._note)
 
     def settled(self, stamp_ns: int) -> bool:
         """Whether the result of a stamp is there, or not to be expected any more."""
-        return self._window.settled(stamp_ns)
+        return self._window.settled(stamp_ns) and (
+            self._cameras is None or self._cameras.settled(stamp_ns))
+
+    def _forget_before(self, stamp_ns: int) -> None:
+        """Drop what cannot belong to an image of this stamp or a later one."""
+        self._window.forget_before(stamp_ns)
+        if self._cameras is not None:
+            self._cameras.forget_before(stamp_ns)
 
     def of(self, frame: Frame) -> PanopticDepth | None:
         """
@@ -94,19 +120,29 @@ class RecordedResults:
 
         :param frame: of a later stamp than all before it.
         :returns: None where there is none.
-        :raises ConfigError: it is damaged.
+        :raises ConfigError: it is damaged, or of another image.
         """
-        self._window.forget_before(frame.stamp_ns)
+        self._forget_before(frame.stamp_ns)
         group = self._window.nearest(frame.stamp_ns)
         if group is None:
             return None
         result = read_result(group.messages, frame, self.classes)
         self.model_id = result.model_id or self.model_id
         (height, width), camera = result.panoptic.shape, frame.intrinsics
-        if (width, height) != (camera.width, camera.height):
-            self._note(f'recorded results are of {width}x{height} px, the images of '
-                       f'{camera.width}x{camera.height} px: they do not fit truth by pixel')
+        if (width, height) == (camera.width, camera.height):
+            return result
+        cameras = [*self._recorded_camera(frame, width, height), result.intrinsics]
+        result = at_image_size(result, frame, cameras)
+        self._note(f'recorded results are of {width}x{height} px: they are brought to the '
+                   f'{grid_size(camera)} of the image')
         return result
+
+    def _recorded_camera(self, frame: Frame, width: int, height: int) -> Iterator[Intrinsics]:
+        """Camera of the result of a frame, if it is recorded and can be used."""
+        group = None if self._cameras is None else self._cameras.nearest(frame.stamp_ns)
+        for info in () if group is None else group.messages.values():
+            if camera_info_problem(info) is None:
+                yield intrinsics_from_camera_info(info, width, height)[0]
 
 
 class OtherRecording(RecordedResults):
@@ -131,13 +167,13 @@ class OtherRecording(RecordedResults):
         self._messages: Iterator[Message] = self._bag.messages(self.topics)
 
     def of(self, frame: Frame) -> PanopticDepth | None:
-        self._window.forget_before(frame.stamp_ns)
-        while not self._window.settled(frame.stamp_ns):
+        self._forget_before(frame.stamp_ns)
+        while not self.settled(frame.stamp_ns):
             message = next(self._messages, None)
             if message is None:
                 break
             self.take(message)
-            self._window.forget_before(frame.stamp_ns)
+            self._forget_before(frame.stamp_ns)
         return super().of(frame)
 
     def problems(self) -> dict[str, int]:

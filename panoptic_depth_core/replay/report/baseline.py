@@ -12,18 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError
-from ..figures import FigureKind
+from ..figures import FRAME_FIGURES
 from .files import TIMES, FrameIndex, Record, read_optional, read_report
 from .format import flat
 from .series import Line, lines_of, of_frame
-
-FRAME_FIGURES = {
-    'depth.abs_rel': FigureKind('absRel of depth, depth images', 'share', 'lower'),
-    'lidar.abs_rel': FigureKind('absRel of depth, LiDAR', 'share', 'lower'),
-    'labels.pq': FigureKind('PQ', 'share', 'higher'),
-    'consistency.label_stability': FigureKind('pixels that keep their class', 'share', 'higher'),
-}
-"""Figures of single frames that are compared."""
 
 MOST_CHANGED = 10
 
@@ -135,6 +127,8 @@ def require_baseline(baseline: Path, folder: Path) -> None:
     :raises ConfigError: when it is no report, or is the folder that is to be written.
     """
     read_report(baseline)
+    read_optional(baseline / TIMES)
+    FrameIndex(baseline)
     if baseline.resolve() == folder.resolve():
         raise ConfigError(f'{baseline}: is the folder of this report and cannot be its baseline; '
                           'choose another -o')

@@ -50,6 +50,10 @@ def read_report(folder: Path) -> Record:
         if not isinstance(report.get(key), kind):
             raise ConfigError(f'{path}: {key!r} is missing or broken; evaluate the recordings '
                               'again')
+    if not all(isinstance(entry, dict) for entry in (
+            *report['bags'], *report['worst'], *report['figures'].values())):
+        raise ConfigError(f'{path}: has entries that are no objects; evaluate the recordings '
+                          'again')
     return report
 
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from ...errors import ConfigError
 from ...io.atomic import disk_errors, make_folder, write_atomic
 from .baseline import Comparison, compare, require_baseline
 from .blocks import Plot
@@ -31,6 +32,7 @@ from .files import (
     Record,
     frame_line,
     read_frames,
+    read_json,
     read_optional,
     read_report,
 )
@@ -64,6 +66,23 @@ class Written:
         return all(gate.passed for gate in self.gates)
 
 
+def claim_folder(folder: Path, begun: bool) -> None:
+    """
+    Make the folder of a report before the work of hours.
+
+    :param begun: whether an earlier run has left its parts there.
+    :raises ConfigError: it cannot be made, or there are files in it that would be replaced and
+        are not those of a report.
+    """
+    make_folder(folder)
+    if begun or (folder / REPORT).is_file() and 'format' in read_json(folder / REPORT):
+        return
+    for name in (REPORT, FRAMES, TIMES, MARKDOWN, HTML, COMPARISON, THRESHOLDS):
+        if (folder / name).exists():
+            raise ConfigError(f'{folder / name}: is there already and not of a report of '
+                              'evaluate-bag; it is not replaced: choose another folder')
+
+
 def write_report(folder: Path, report: Record, times: Record,
                  frames: Iterable[Record | bytes], pictures: Mapping[str, bytes], *,
                  baseline: Path | None = None, thresholds: Thresholds | None = None) -> Written:
@@ -86,13 +105,18 @@ def write_report(folder: Path, report: Record, times: Record,
     _write_pictures(folder, pictures)
     write_atomic(folder / FRAMES, lambda path: _write_frames(path, frames))
     _write_json(folder / REPORT, {'format': FORMAT, **report})
-    if thresholds is not None:
-        _write_json(folder / THRESHOLDS, thresholds.to_dict())
-    if baseline is not None:
-        times = {**times, 'baseline': read_optional(baseline / TIMES)}
-        _write_json(folder / COMPARISON, compare(folder, baseline).to_dict())
-    _write_json(folder / TIMES, times)
-    return render(folder)
+    try:
+        if thresholds is not None:
+            _write_json(folder / THRESHOLDS, thresholds.to_dict())
+        if baseline is not None:
+            times = {**times, 'baseline': read_optional(baseline / TIMES)}
+            _write_json(folder / COMPARISON, compare(folder, baseline).to_dict())
+        _write_json(folder / TIMES, times)
+        return render(folder)
+    except BaseException:
+        with suppress(ConfigError):
+            _remove(folder / REPORT)
+        raise
 
 
 def render(folder: Path) -> Written:
@@ -146,7 +170,7 @@ def _write_pictures(folder: Path, pictures: Mapping[str, bytes]) -> None:
     for name in pictures:
         if not _is_picture(name):
             raise ValueError(f'picture {name!r}: give {WORST}/NAME.jpg')
-    for path in sorted((folder / WORST).glob('*.jpg')):
+    for path in sorted((folder / WORST).glob('[0-9]*.jpg')):
         _remove(path)
     if pictures:
         make_folder(folder / WORST)

@@ -26,6 +26,7 @@ from .blocks import (
     Section,
     Text,
 )
+from .explanations import conventions, meanings
 from .files import Record
 from .format import change_text, figure_text, flat, stamp_text, value_text
 from .tables import (
@@ -89,7 +90,9 @@ def build_page(content: Content) -> Page:
         Section('figures', 'Figures', tuple(
             table for table in (figures_table(report['figures']), *detail_tables(
                 report['detail'])) if table.rows)),
-        Section('conventions', 'Conventions', tuple(_conventions(report))),
+        Section('meaning', 'What the figures mean',
+                tuple(_lines(meanings(report['figures'])))),
+        Section('conventions', 'Conventions', tuple(_lines(conventions(report)))),
         Section('settings', 'Settings', tuple(_settings(report))),
         Section(TIMES_ANCHOR, 'Times', tuple(_times(content)))]
     return Page(str(report.get('title') or 'Replay evaluation'), _line(report),
@@ -229,28 +232,7 @@ def _worst(worst: Sequence[Record], pictures: dict[str, bytes]) -> list[Block]:
     return blocks
 
 
-def _conventions(report: Record) -> list[Block]:
-    detail = report['detail']
-    settings = report['run'].get('evaluation') or {}
-    lines = [str(line) for line in (detail.get('evaluation') or {}).get('conventions') or ()]
-    lidar, boxes, consistency = (settings.get(key) or {} for key in (
-        'lidar', 'boxes', 'consistency'))
-    if detail.get('lidar') and lidar:
-        lines.append(
-            f'LiDAR: points from {lidar["min_m"]:g} to {lidar["max_m"]:g} m; a point is hidden by '
-            f'one within the {lidar["occlusion_window_px"]} px square around it that is nearer by '
-            f'more than {100 * lidar["occlusion_ratio"]:g} % of its depth. Instances are the '
-            f'predicted ones with at least {lidar["min_instance_points"]} points, so that none is '
-            'missed.')
-    if (detail.get('distance') or {}).get('boxes') and boxes:
-        lines.append(
-            f'True boxes: at least {boxes["min_height_px"]} px high; answered by the instance of '
-            f'their class with an IoU of the rectangles of at least {boxes["min_iou"]:g}; '
-            'Euclidean distances.')
-    if detail.get('consistency') and consistency:
-        lines.append(
-            f'Consistency: frames at most {consistency["max_gap_s"]:g} s apart are compared along '
-            'the optical flow of the images. It says how steady results are, not how true.')
+def _lines(lines: Sequence[str]) -> list[Block]:
     return [Bullets(tuple(lines))] if lines else []
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...evaluation.report_tables import Table
-from ..figures import FIGURES, TIMES
-from .baseline import FRAME_FIGURES, ComparedFigure, Comparison
+from ..figures import FIGURES, FRAME_FIGURES, KNOWN
+from .baseline import ComparedFigure, Comparison
 from .files import Record
 from .format import (
     UNKNOWN,
@@ -32,8 +32,7 @@ DEPTH_SOURCES = {'labels': 'depth images', 'lidar': 'LiDAR'}
 
 def title_of(name: str) -> str:
     """Name of a figure in words."""
-    kind = FIGURES.get(name) or TIMES.get(name)
-    return kind.title if kind else name
+    return KNOWN[name].title if name in KNOWN else name
 
 
 def frame_title(name: str) -> str:
@@ -99,8 +98,8 @@ def detail_tables(detail: Record) -> list[Table]:
         _depth_by_range('Depth by range, depth images',
                         (evaluation.get('depth') or {}).get('by_range')),
         _depth_by_range('Depth by range, LiDAR', lidar.get('by_range')),
-        *(table for source, words in SOURCES.items()
-          for table in _distance(words, (detail.get('distance') or {}).get(source) or {})),
+        *(table for source in SOURCES
+          for table in _distance(source, (detail.get('distance') or {}).get(source) or {})),
         _coverage(detail.get('calibration') or {}),
         *(table for key, title in (('tracking', 'Tracking'), ('consistency', 'Consistency'),
                                    ('agreement', 'Agreement with the other recording'))
@@ -135,33 +134,37 @@ def _depth_by_range(title: str, groups: Sequence[Record] | None) -> Table:
         for g in groups or () if g.get('pixels')))
 
 
-_DISTANCE_HEADER = ('instances', 'found', 'error, median', 'bias', 'within 68 % range',
-                    'within 95 % range')
+_DISTANCE_SHARES = {
+    'matched_share': 'found', 'median_rel': 'error, median', 'bias_rel': 'bias',
+    'coverage_68': 'within 68 % range', 'coverage_95': 'within 95 % range'}
 
 
-def _distance(words: str, found: Record) -> list[Table]:
+def _distance(source: str, found: Record) -> list[Table]:
     """By range, by class, and by both."""
+    words = SOURCES[source]
+    # Of a LiDAR, instances are the predicted ones: that all are found says nothing.
+    shares = {key: title for key, title in _DISTANCE_SHARES.items()
+              if source != 'lidar' or key != 'matched_share'}
+    header = ('instances', *shares.values())
+
+    def errors(group: Record) -> tuple[str, ...]:
+        return (str(group.get('instances', UNKNOWN)),
+                *(figure_text(group.get(key), 'share') for key in shares))
+
     ranges, classes = found.get('by_range') or [], found.get('by_class') or {}
     both = found.get('by_class_and_range') or []
-    limits = list(dict.fromkeys((g['near_m'], g.get('far_m')) for g in both))
+    limits = sorted({g['near_m']: g.get('far_m') for g in both}.items())
     cells = {(g['class'], g['near_m']): _cell(g) for g in both}
     return [
-        Table(f'Distance by range, {words}', ('true distance', *_DISTANCE_HEADER), tuple(
-            (range_text(g['near_m'], g.get('far_m'), ' m'), *_errors(g))
+        Table(f'Distance by range, {words}', ('true distance', *header), tuple(
+            (range_text(g['near_m'], g.get('far_m'), ' m'), *errors(g))
             for g in ranges if g.get('instances'))),
-        Table(f'Distance by class, {words}', ('class', *_DISTANCE_HEADER), tuple(
-            (name, *_errors(g)) for name, g in classes.items())),
+        Table(f'Distance by class, {words}', ('class', *header), tuple(
+            (name, *errors(g)) for name, g in classes.items())),
         Table(f'Distance by class and range, {words}: error, median (instances)', (
             'class', *(range_text(near, far, ' m') for near, far in limits)), tuple(
             (name, *(cells.get((name, near), UNKNOWN) for near, _ in limits))
             for name in dict.fromkeys(g['class'] for g in both)))]
-
-
-def _errors(group: Record) -> tuple[str, ...]:
-    """Cells under _DISTANCE_HEADER."""
-    shares = ('matched_share', 'median_rel', 'bias_rel', 'coverage_68', 'coverage_95')
-    return (str(group.get('instances', UNKNOWN)),
-            *(figure_text(group.get(key), 'share') for key in shares))
 
 
 def _cell(group: Record) -> str:

@@ -15,13 +15,10 @@ from pydantic import Field, model_validator
 
 from ...config import Settings, parse_settings
 from ...errors import ConfigError
-from ..figures import FIGURES, TIMES, FigureKind
+from ..figures import KNOWN, TIMES
 from .baseline import ComparedFigure, Comparison
 from .files import Record
 from .format import difference_text, figure_text
-
-KNOWN: dict[str, FigureKind] = {**FIGURES, **TIMES}
-"""Figures that can have a limit."""
 
 
 class Limit(Settings):

@@ -43,7 +43,7 @@ def plots_over_time(lines: Mapping[str, Mapping[str, Line]],
     """
     A line per recording.
 
-    :param lines: as of report_series.lines_of.
+    :param lines: as of series.lines_of.
     :raises ImportError: when matplotlib is not installed.
     """
     before = {} if comparison is None else comparison.lines
@@ -77,6 +77,9 @@ def _over_time(name: str, here: Mapping[str, Line], there: Mapping[str, Line]) -
                       linewidth=1.5 if known else 0.7)
         axes.set(xlabel='seconds since the first frame', ylabel=ylabel)
         axes.set_xlim(left=0)
+        if unit == 'share':
+            # A line at 100 % is not in the middle of what cannot be.
+            axes.set_ylim(top=min(axes.get_ylim()[1], 101.0))
 
     alt = f'{title}. ' + '; '.join(
         f'{bag}: mean {figure_text(means[bag], unit)}' for bag in named)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from panoptic_depth_core.evaluation import tracking_metrics
 from panoptic_depth_core.evaluation.segment_overlaps import segment_overlaps
 from panoptic_depth_core.evaluation.tracking_metrics import TrackingMetrics
 from panoptic_depth_core.labels import CLASS_ID
@@ -150,3 +151,21 @@ def test_an_id_twice_in_a_frame_is_refused() -> None:
 def test_a_class_outside_of_the_table_is_refused() -> None:
     with pytest.raises(ValueError, match=r'class 40, but the table has classes 0\.\.18'):
         scored([(line(CARS[0]), line(40_001), {})])
+
+
+def test_tables_do_not_grow_with_the_number_of_sequences(monkeypatch) -> None:
+    """One table of all things and tracks would be of gigabytes for a fleet."""
+    shapes, solve = [], tracking_metrics.assignment_solver()
+
+    def small(counts, maximize):
+        shapes.append(counts.shape)
+        return solve(counts, maximize=maximize)
+
+    monkeypatch.setattr(tracking_metrics, 'assignment_solver', lambda: small)
+    metrics = TrackingMetrics()
+    for number in range(9):
+        for truth, predicted, tracks in seen(1, 1, 2):
+            metrics.update(segment_overlaps(truth, predicted), (CAR,), tracks, f'drive {number}')
+    result = metrics.result()
+    assert result.all.idf1 == pytest.approx(2 / 3)
+    assert set(shapes) == {(1, 2)}

@@ -4,14 +4,24 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from known_errors import OPTIONS, without_plots, wrong
+from simulated_drive import write_simulated_drive
 
 
 @pytest.fixture
-def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_plots() -> Iterator[None]:
     """Reports without plots, which have tests of their own and take most of the time."""
-    for name in [n for n in sys.modules if n.partition('.')[0] == 'matplotlib']:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, 'matplotlib', None)
+    with without_plots():
+        yield
+
+
+@pytest.fixture(scope='session')
+def wrong_bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a recording whose results are wrong in known ways, see known_errors.py."""
+    path = tmp_path_factory.mktemp('bags') / 'wrong'
+    write_simulated_drive(path, depth_factor=1.0, change=wrong, **OPTIONS)
+    return path

@@ -112,7 +112,6 @@ def test_other_sizes_are_not_compared() -> None:
     found = compare(result(IDS), result([[0, 0]]))
     assert found.frames == 0 and found.other_size == 1
     assert math.isnan(found.same_class_share) and math.isnan(found.depth_max_log)
-    assert list(found.figures()) == []
 
 
 def test_nothing() -> None:
@@ -141,14 +140,6 @@ def test_parts_are_merged_exactly() -> None:
     assert found.depth_median_log == pytest.approx(np.median(errors), rel=6e-3)
     assert found.depth_p99_log == pytest.approx(np.quantile(errors, 0.99), rel=6e-3)
     assert found.depth_max_log == pytest.approx(errors.max(), rel=1e-6)
-
-
-def test_figures_have_names() -> None:
-    metrics = AgreementMetrics(CITYSCAPES)
-    metrics.update(result(IDS), result(IDS))
-    found = {name: (value, on) for name, value, on in metrics.result().figures()}
-    assert found['agreement.same_class_share'] == (1.0, '1 frames')
-    assert found['agreement.identical_frames'] == (1, '1 frames')
 
 
 def test_memory_does_not_grow() -> None:

@@ -40,7 +40,7 @@ def report(folder: Path) -> dict[str, Any]:
 def test_recorded_results(drive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert evaluate(drive, '--results', 'recorded', '-o', tmp_path / 'report') == 0
     told = capsys.readouterr()
-    assert 'absRel of depth, LiDAR' in told.out and '5.00 %' in told.out
+    assert '(absRel), LiDAR' in told.out and '5.00 %' in told.out
     assert 'no plots: matplotlib is not installed' in told.err
     for name in ('report.json', 'frames.jsonl', 'times.json', 'report.md', 'report.html'):
         assert (tmp_path / 'report' / name).stat().st_size > 100

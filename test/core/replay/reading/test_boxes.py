@@ -14,7 +14,7 @@ from panoptic_depth_core.inference.transforms import rotation_matrix
 from panoptic_depth_core.io.message_types import DETECTION_3D_ARRAY
 from panoptic_depth_core.io.messages import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.labels import LABEL_DIVISOR
-from panoptic_depth_core.replay.reading.boxes import match_boxes, same_name, true_boxes
+from panoptic_depth_core.replay.reading.boxes import match_boxes, plain_name, true_boxes
 from panoptic_depth_core.replay.reading.transforms import TransformError, TransformTree
 from panoptic_depth_core.replay.settings import BoxSettings
 from panoptic_depth_core.replay.structures import TrueBox
@@ -194,7 +194,7 @@ def test_the_least_iou_counts() -> None:
 
 
 def test_names_of_classes() -> None:
-    assert same_name('Traffic_Light', 'traffic light') and not same_name('car', 'cart')
+    assert plain_name('Traffic_Light') == plain_name('traffic light') != plain_name('traffic')
 
 
 def test_instance_distances_are_taken_as_they_are() -> None:

@@ -104,7 +104,7 @@ def test_frames_that_changed_most(tmp_path) -> None:
     assert [frame.name for frame in better['labels.pq']] == ['000003'] and (
         'labels.pq' not in worse)
     page = (tmp_path / 'x/report.md').read_text()
-    assert '### Frames that became worse: absRel of depth, depth images' in page
+    assert '### Frames that became worse: depth error, mean relative (absRel)' in page
     assert '+1.90 points | 1317046452.900000000 s |' in page
 
 
@@ -116,7 +116,7 @@ def test_what_is_stored_is_read_back(tmp_path) -> None:
     assert Comparison.from_dict(stored, times) == written.comparison == compare(
         tmp_path / 'x', tmp_path / 'base')
     page = (tmp_path / 'x/report.md').read_text()
-    assert '| PQ | 61.2 % | 51.0 % | +10.2 points | better | 60 frames, 212 instances |' in page
+    assert '(PQ) | 61.2 % | 51.0 % | +10.2 points | better | 60 frames, 212 instances |' in page
     assert 'Frames matched by stamp: 90; only here: 0; only in the baseline: 0.' in page
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import report_fixture as reports
 from panoptic_depth_core.errors import ConfigError
+from panoptic_depth_core.replay.report.explanations import MEANINGS
 from panoptic_depth_core.replay.report.folder import render, write_report
 from panoptic_depth_core.replay.report.format import (
     change_text,
@@ -140,6 +141,12 @@ def test_what_a_complete_report_shows(folders) -> None:
     assert '| car | 6.00 % (120) | 7.50 % (60) | 9.00 % (40) | 10.5 % (30) |' in markdown
     assert '| 68 % | 65.4 % | 60.6 % |' in markdown
     assert '| train |' not in markdown
+    for source, header in (('true labels', 'instances | found | error'),
+                           ('LiDAR', 'instances | error')):
+        assert f'### Distance by class, {source}\n\n| class | {header}' in markdown
+    section = markdown.partition('## What the figures mean')[2].partition('## ')[0]
+    assert len(re.findall(r'^- ', section, re.MULTILINE)) == len(MEANINGS) - 1
+    assert 'on its predicted mask. What was not predicted is not among them' in section
     data = (folders / 'complete/worst/01_city_south_000000.jpg').read_bytes()
     assert base64.b64encode(data).decode() in html
     plots = re.findall(r'<strong>(.*?)</strong>', html)
@@ -158,6 +165,9 @@ def test_what_is_not_known_is_left_out(folders) -> None:
         assert words not in re.sub('<style.*?</style>', '', html, flags=re.DOTALL), words
     assert '| pixels that keep their class | 96.2 % |' in markdown
     assert '| road | 99.0 % |' in markdown
+    section = markdown.partition('## What the figures mean')[2].partition('## ')[0]
+    assert 'how steady results are, not whether they are right' in section
+    assert 'Depth' not in section
     assert re.findall(r'<strong>(.*?)</strong>', html)[0] == 'Label stability over time'
 
 
