@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,7 @@ from .console import frame_progress, out, print_whole, table, warn
 from .interruption import stop_on_signal
 
 if TYPE_CHECKING:
+    from ..config import InferenceSettings
     from ..replay.bag_run import BagJob
     from ..replay.report.folder import Written
     from ..replay.settings import ReplaySettings
@@ -130,7 +131,7 @@ def _replay_settings(path: Path | None, topics: dict[str, str | None]) -> Replay
     return settings.model_copy(update={'topics': settings.topics.model_copy(update=given)})
 
 
-def _inference_settings(config: Path | None, track: bool) -> Any:
+def _inference_settings(config: Path | None, track: bool) -> InferenceSettings:
     """Settings of the pipeline; it follows instances where it can, unless it is not to."""
     from ..inference.tracking import assignment_solver
 
