@@ -98,15 +98,35 @@ class IdRuns(NamedTuple):
         return dict(zip(ids.tolist(), counts.astype(np.int64).tolist(), strict=True))
 
 
-def median(values: NDArray[np.float32]) -> float:
+class Medians(NamedTuple):
     """
-    Median of numbers none of which is NaN, in a third of the time of np.median.
+    Medians of groups of numbers.
 
-    :param values: (N,), N > 0.
+    :param groups: (G,) ascending; counts: (G,) numbers in each; values: (G,) float32.
     """
-    half = len(values) // 2
-    middle = (half,) if len(values) % 2 else (half - 1, half)
-    return float(np.partition(values, middle)[middle[0]:half + 1].mean())
+
+    groups: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    values: NDArray[np.float32]
+
+
+def medians(groups: NDArray[np.uint16], values: NDArray[np.float32]) -> Medians:
+    """
+    Medians of all groups by one sort; np.median for each takes four times as long.
+
+    :param groups, values: (N,); only values that are finite and above 0 count, whose order is that
+        of their bits.
+    """
+    known = np.isfinite(values) & (values > 0)
+    keys = groups[known].astype(np.uint64) << np.uint64(32)
+    keys |= values[known].astype(np.float32, copy=False).view(np.uint32)
+    keys.sort()
+    ordered = keys.astype(np.uint32).view(np.float32)
+    of = (keys >> np.uint64(32)).astype(np.int64)
+    starts = np.flatnonzero(np.diff(of, prepend=-1))
+    counts = np.diff(starts, append=len(of))
+    low, high = ordered[starts + (counts - 1) // 2], ordered[starts + counts // 2]
+    return Medians(of[starts], counts, np.float32(0.5) * (low + high))
 
 
 def instance_depths(runs: IdRuns, depth: NDArray[np.float32]) -> dict[int, float]:
@@ -118,20 +138,12 @@ def instance_depths(runs: IdRuns, depth: NDArray[np.float32]) -> dict[int, float
     :returns: panoptic id -> metres, by ascending id.
     """
     wanted = np.flatnonzero((runs.ids % LABEL_DIVISOR > 0) & (runs.ids != VOID_ID))
-    wanted = wanted[np.argsort(runs.ids[wanted], kind='stable')]
     lengths = runs.lengths[wanted]
-    ends = np.cumsum(lengths)
     # Pixels of all wanted runs, one run after the other.
-    pixels = np.arange(lengths.sum()) + np.repeat(runs.starts[wanted] - ends + lengths, lengths)
-    values = depth.ravel()[pixels]
-    found: dict[int, float] = {}
-    ids, firsts = np.unique(runs.ids[wanted], return_index=True)
-    for number, group in zip(ids.tolist(), np.split(values, (ends - lengths)[firsts[1:]]),
-                             strict=False):
-        finite = group[np.isfinite(group)]
-        if finite.size:
-            found[number] = median(finite)
-    return found
+    pixels = np.arange(lengths.sum()) + np.repeat(
+        runs.starts[wanted] - np.cumsum(lengths) + lengths, lengths)
+    found = medians(np.repeat(runs.ids[wanted], lengths), depth.ravel()[pixels])
+    return dict(zip(found.groups.tolist(), found.values.tolist(), strict=True))
 
 
 def ground_truth(labels: LabelImage | None, depth: NDArray[np.float32] | None,

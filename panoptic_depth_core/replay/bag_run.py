@@ -179,7 +179,7 @@ class _Run:
         with gzip.GzipFile('', 'wb', 1, packed, mtime=0) as lines, open_viewers(
                 self._job.viewers, self._classes, self._reader.topics.image) as show:
             for record, item, result in self._records():
-                lines.write(frame_line(plain(record)))
+                lines.write(_line(record))
                 show(record, item, result)
                 tell(self._score.frames, self._expected())
         if not self._score.frames:
@@ -248,6 +248,14 @@ class _Run:
             'truth': [kind for kind in TRUTH_TYPES if kind in self._truth],
             'skipped': dict(sorted((self._skipped + self._reader.skipped).items())),
             'notes': dict(sorted(self._reader.notes.items())), 'error': None}
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    """Line of frames.jsonl; NaN, of which there mostly is none, becomes null."""
+    try:
+        return frame_line(record)
+    except ValueError:
+        return frame_line(plain(record))
 
 
 def failed_part(job: BagJob, error: str) -> BagPart:

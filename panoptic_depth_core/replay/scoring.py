@@ -22,7 +22,7 @@ from ..evaluation.distance_metrics import DistanceMetrics, InstanceRecord
 from ..evaluation.evaluate import BriefResult, Evaluator, classes_of
 from ..evaluation.segment_overlaps import SegmentOverlaps
 from ..evaluation.tracking_metrics import TrackingMetrics
-from ..io.truth_images import median
+from ..io.truth_images import medians
 from ..labels import ClassInfo
 from ..structures import GroundTruth, InstanceDistance, PanopticDepth
 from .agreement import AgreementMetrics
@@ -143,7 +143,8 @@ class BagScore:
     def _told(self, source: str, records: Iterable[InstanceRecord]) -> list[Record]:
         """Instances of a frame's record."""
         return [{'source': source, 'class': self.classes[r.class_id].name, 'truth_m': r.truth_m,
-                 'predicted_m': r.predicted_m, 'matched': r.matched} for r in records]
+                 'predicted_m': None if math.isnan(r.predicted_m) else r.predicted_m,
+                 'matched': r.matched} for r in records]
 
     def merge(self, other: BagScore) -> None:
         """
@@ -183,16 +184,15 @@ def lidar_instances(metres: NDArray[np.float32], ids: NDArray[np.uint16],
     :param distances: of instances; smaller ones than min_pixels, and those with fewer points than
         min_points, are left out.
     """
-    order = np.argsort(ids, kind='stable')
-    found, starts = np.unique(ids[order], return_index=True)
-    points = dict(zip(found.tolist(), np.split(metres[order], starts[1:]), strict=False))
+    found = medians(ids, metres)
+    points = {number: (count, value) for number, count, value in zip(
+        found.groups.tolist(), found.counts.tolist(), found.values.tolist(), strict=True)}
     for distance in distances:
         segment = distance.segment
-        on_mask = points.get(segment.panoptic_id, ())
-        if segment.pixel_count >= min_pixels and len(on_mask) >= min_points:
-            yield InstanceRecord(segment.class_id, segment.pixel_count,
-                                 median(on_mask), True, distance.depth_m,
-                                 segment.log_depth_scale)
+        count, true_m = points.get(segment.panoptic_id, (0, math.nan))
+        if segment.pixel_count >= min_pixels and count >= min_points:
+            yield InstanceRecord(segment.class_id, segment.pixel_count, true_m, True,
+                                 distance.depth_m, segment.log_depth_scale)
 
 
 def box_instance(box: TrueBox, class_id: int, found: InstanceDistance | None) -> InstanceRecord:

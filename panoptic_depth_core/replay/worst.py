@@ -24,7 +24,7 @@ from .structures import ReplayFrame
 RANKED = {name.partition('.')[0]: name for name in FRAME_FIGURES}
 """Name in WorstSettings.by -> figure of a frame, in the order in which one is chosen."""
 
-_GREATEST_WIDTH = 800
+_GREATEST_WIDTH = 720
 _JPEG_QUALITY = 85
 _POINT_PX = 3
 

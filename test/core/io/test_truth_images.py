@@ -19,6 +19,7 @@ from panoptic_depth_core.io.truth_images import (
     ground_truth,
     instance_depths,
     labels_of,
+    medians,
 )
 from panoptic_depth_core.labels import CITYSCAPES, LABEL_DIVISOR, THING_CLASSES, VOID_ID
 
@@ -103,3 +104,18 @@ def test_classes_that_are_not_in_the_table() -> None:
     ids = np.array([[0, 19_000]], np.uint16)
     with pytest.raises(ConfigError, match='the id 19000, of class 19, but there are 19 classes'):
         ground_truth(LabelImage(ids, True), None, CITYSCAPES)
+
+
+@pytest.mark.parametrize('count', [0, 1, 2, 7, 4000])
+def test_medians_of_groups_are_those_of_numpy(count: int) -> None:
+    rng = np.random.default_rng(count)
+    groups = rng.integers(0, 9, count).astype(np.uint16)
+    values = rng.lognormal(2.0, 1.5, count).astype(np.float32)
+    values[1::5] = np.array([np.nan, np.inf, -np.inf, -3.0, 0.0], np.float32)[
+        np.arange(len(values[1::5])) % 5]
+    found = medians(groups, values)
+    good = np.isfinite(values) & (values > 0)
+    assert found.groups.tolist() == np.unique(groups[good]).tolist()
+    for group, size, value in zip(*found, strict=True):
+        mine = values[good & (groups == group)]
+        assert (size, value) == (mine.size, np.median(mine))
