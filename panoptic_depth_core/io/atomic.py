@@ -8,10 +8,12 @@ import errno
 import json
 import os
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, TypeVar
 
 from ..errors import ConfigError
 
@@ -54,6 +56,17 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def require_absent(path: Path, overwrite: bool) -> None:
+    """
+    Check that nothing is lost by writing to a path.
+
+    :raises ConfigError: it exists, and is not to be overwritten.
+    """
+    if path.exists() and not overwrite:
+        raise ConfigError(f'{path}: exists already; remove it, choose another path, or ask to '
+                          'overwrite it')
+
+
 def write_atomic(path: Path, data: bytes | Callable[[Path], None], sync: bool = False) -> None:
     """
     Write a file so that a reader, or a crash, never sees half of it.
@@ -78,6 +91,37 @@ def write_atomic(path: Path, data: bytes | Callable[[Path], None], sync: bool = 
             with suppress(OSError):
                 temporary.unlink()
             raise
+
+
+class WholeFile(ABC):
+    """A file that grows while it is written, and is there in full at the end or not at all."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """
+        Finish the file; without anything in it none is made.
+
+        :raises ConfigError: disk full ...; nothing is left of the file then.
+        """
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Drop the file."""
+
+    def __enter__(self: _File) -> _File:
+        """Be usable in a with statement."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        """Finish the file; after an error leave nothing."""
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+
+_File = TypeVar('_File', bound=WholeFile)
 
 
 class JsonLines:

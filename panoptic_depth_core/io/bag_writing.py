@@ -31,7 +31,7 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from ..errors import ConfigError
-from .atomic import disk_errors, make_folder, write_atomic
+from .atomic import disk_errors, make_folder, require_absent, write_atomic
 from .message_types import typestore
 
 Storage = Literal['mcap', 'sqlite3']
@@ -118,9 +118,8 @@ class BagWriter:
         self._work = path.with_name(f'.{path.name}.tmp')
         if path.exists() and resume:
             self._read_existing()
-        elif path.exists() and not overwrite:
-            raise ConfigError(f'{path}: exists already; remove it, choose another path, '
-                              'or ask to overwrite it')
+        else:
+            require_absent(path, overwrite)
         make_folder(path.parent)
         with disk_errors(self._work):
             if self._work.exists():

@@ -17,16 +17,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError
 from ..labels import CITYSCAPES, ClassInfo
 from ..structures import Frame, PanopticDepth
-from .atomic import disk_errors
+from .atomic import WholeFile, disk_errors, require_absent
 from .bag_writing import Outgoing
 from .foxglove_messages import image_annotations, scene_update
 from .foxglove_types import IMAGE_ANNOTATIONS, SCENE_UPDATE
@@ -118,7 +116,7 @@ class FoxgloveWriter(ResultBagWriter):
             data=make.sequence(encode_jpeg(picture, quality))))
 
 
-class FoxgloveFile:
+class FoxgloveFile(WholeFile):
     """
     The same as a single .mcap file without metadata.yaml, there in full or not at all.
 
@@ -129,9 +127,7 @@ class FoxgloveFile:
     """
 
     def __init__(self, path: Path, *, overwrite: bool = False, **options: Any) -> None:
-        if path.exists() and not overwrite:
-            raise ConfigError(f'{path}: exists already; remove it, choose another path, '
-                              'or ask to overwrite it')
+        require_absent(path, overwrite)
         self.path = path
         self._bag = FoxgloveWriter(path.with_name(f'.{path.stem}.bag'), overwrite=True, **options)
 
@@ -155,14 +151,6 @@ class FoxgloveFile:
         finally:
             shutil.rmtree(self._bag.path, ignore_errors=True)
 
-    def __enter__(self) -> FoxgloveFile:
-        """Be usable in a with statement."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        """Finish the file; after an error leave nothing."""
-        if kind is None:
-            self.close()
-        else:
-            self._bag.abort()
+    def abort(self) -> None:
+        """Drop the file."""
+        self._bag.abort()

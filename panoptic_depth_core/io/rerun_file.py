@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from math import isfinite
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 from ..errors import ConfigError
 from ..labels import CITYSCAPES, ClassInfo
 from ..structures import Frame, Intrinsics, PanopticDepth
-from .atomic import JsonLines, disk_errors, make_folder
+from .atomic import JsonLines, WholeFile, disk_errors, make_folder, require_absent
 from .rerun_frames import log_camera, log_classes, log_frame, send_layout, set_time
 
 APPLICATION = 'panoptic_depth'
@@ -82,7 +81,7 @@ def recording_id_of(title: str, frame: Frame, result: PanopticDepth) -> str:
     return hashlib.sha256(head.encode() + frame.image.tobytes()).hexdigest()[:32]
 
 
-class RerunFile:
+class RerunFile(WholeFile):
     """
     One recording, there in full or not at all.
 
@@ -98,9 +97,7 @@ class RerunFile:
     def __init__(self, path: Path, *, classes: Sequence[ClassInfo] = CITYSCAPES, title: str = '',
                  recording_id: str = '', first_number: int = 0, overwrite: bool = False) -> None:
         self._rerun = rerun()
-        if path.exists() and not overwrite:
-            raise ConfigError(f'{path}: exists already; remove it, choose another path, '
-                              'or ask to overwrite it')
+        require_absent(path, overwrite)
         make_folder(path.parent)
         self.path = path
         self.recording_id = recording_id
@@ -201,18 +198,6 @@ class RerunFile:
                 stream.disconnect()
         with suppress(OSError):
             self._work.unlink()
-
-    def __enter__(self) -> RerunFile:
-        """Be usable in a with statement."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        """Finish the file; after an error leave nothing."""
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
 
 
 class RerunFolder:

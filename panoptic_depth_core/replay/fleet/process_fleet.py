@@ -49,9 +49,8 @@ def by_processes(run: Callable[[Job, Tell], Part], jobs: Sequence[Job], todo: Se
             if stopped():
                 return
             _give(waiting, jobs, crew, workers, run)
-            busy = {worker.connection: worker for worker in crew if worker.busy}
-            for connection in wait(list(busy), _POLL_S):
-                worker = busy[connection]  # type: ignore[index]
+            ready = wait([worker.connection for worker in crew if worker.busy], _POLL_S)
+            for worker in [worker for worker in crew if worker.connection in ready]:
                 index = worker.index
                 assert index is not None
                 try:

@@ -16,6 +16,8 @@ from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.distance_metrics import DistanceMetrics, InstanceRecord
 from panoptic_depth_core.replay.fleet.part_files import load_part, save_part
 
+NAMES = ('a', 'b', 'c', 'd', 'e')
+
 
 @dataclass(frozen=True)
 class Job:

@@ -17,24 +17,13 @@ from pathlib import Path
 
 import cv2
 import pytest
-from fleet_jobs import Job, Store, figures, run_job
+from fleet_jobs import NAMES, Job, Store, figures, run_job
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.replay.fleet.one_job import Throttle
 from panoptic_depth_core.replay.fleet.run_bags import run_bags
 
-NAMES = ('a', 'b', 'c', 'd', 'e')
 BOTH = pytest.mark.parametrize('workers', [1, 2])
 REPOSITORY = Path(__file__).resolve().parents[4]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / 'parts')
-
-
-@pytest.fixture
-def jobs(tmp_path: Path) -> list[Job]:
-    return [Job(name, tmp_path) for name in NAMES]
 
 
 def run(jobs: list[Job], store: Store, workers: int, **kwargs) -> list:

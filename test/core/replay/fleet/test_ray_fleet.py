@@ -17,13 +17,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fleet_jobs import Job, Store, figures, run_job
+from fleet_jobs import NAMES, Job, Store, figures, run_job
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.replay.fleet import ray_fleet
 from panoptic_depth_core.replay.fleet.run_bags import run_bags
 
 REPOSITORY = Path(__file__).resolve().parents[4]
-NAMES = ('a', 'b', 'c', 'd', 'e')
 
 ENVIRONMENT = {
     'RAY_USAGE_STATS_ENABLED': '0',
@@ -70,16 +69,6 @@ def processes_below(folder: str) -> list[str]:
             continue
         found += [line] if folder in line else []
     return found
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / 'parts')
-
-
-@pytest.fixture
-def jobs(tmp_path: Path) -> list[Job]:
-    return [Job(name, tmp_path) for name in NAMES]
 
 
 def run(jobs: list[Job], store: Store, address: str, **kwargs) -> list:
