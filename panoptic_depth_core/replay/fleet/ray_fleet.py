@@ -94,6 +94,9 @@ def _run(ray: Any, run: Callable[[Job, Tell], Part], jobs: Sequence[Job], todo: 
                     reason = in_words(error).partition('. ')[0]
                     outcome = Outcome(index, None, f'the process that ran it died twice: {reason}')
                 yield outcome
+        # The first was asked before the last of it was told.
+        for index, told in [*board.read(_REACH_S), *board.read(_REACH_S)]:
+            progress(index, *told)
     finally:
         for reference in flying:
             with suppress(Exception):
@@ -111,8 +114,13 @@ def _task(run: Callable[[Job, Tell], Part], job: Job, index: int, board: Any,
     """Run a job on a machine of the cluster; bytes, as arrays that Ray gives back are fixed."""
     if code_digest() != digest:
         return packed_attempt(_other_version, socket.gethostname(), _tell_nobody)
-    return packed_attempt(run, job, lambda done, expected: board.tell.remote(
-        index, done, expected))
+    sent: deque[Any] = deque(maxlen=1)
+    data = packed_attempt(run, job, lambda done, expected: sent.append(
+        board.tell.remote(index, done, expected)))
+    # The last of it would otherwise come after the result, when nobody reads it any more.
+    if sent:
+        importlib.import_module('ray').wait(list(sent), timeout=_REACH_S)
+    return data
 
 
 def _other_version(host: str, tell: Tell) -> None:
@@ -145,9 +153,9 @@ class _Board:
         self.actor = ray.remote(num_cpus=0)(_Told).remote()
         self._asked = self.actor.read.remote()
 
-    def read(self) -> list[tuple[int, tuple[int, int | None]]]:
-        """Index of each job that told something, and what."""
-        if not self._ray.wait([self._asked], timeout=0)[0]:
+    def read(self, timeout_s: float = 0.0) -> list[tuple[int, tuple[int, int | None]]]:
+        """Index of each job that told something, and what; at the end it is worth a wait."""
+        if not self._ray.wait([self._asked], timeout=timeout_s)[0]:
             return []
         try:
             told = self._ray.get(self._asked)
