@@ -29,7 +29,7 @@ LAYERS = {
     'contract': 0, 'errors': 0, 'labels': 0, 'structures': 0, 'status': 0, 'config': 0,
     'model_info': 1, 'model_directory': 1,
     'engines': 2, 'inference': 2, 'io': 2,
-    'inference.pipeline': 3, 'evaluation': 3, 'network': 3,
+    'inference.pipeline': 3, 'evaluation': 3, 'datasets': 3, 'network': 3,
     'training': 4, 'streaming': 4, 'replay': 4,
     'export': 5,
     'cli': 6,
@@ -37,6 +37,7 @@ LAYERS = {
 """Part of the core -> layer; a module may import from its own layer and from lower ones."""
 
 APART = [{'inference', 'io'}, {'engines', 'io'}, {'inference.pipeline', 'network'},
+         {'inference.pipeline', 'datasets'}, {'evaluation', 'datasets'}, {'network', 'datasets'},
          {'evaluation', 'network'}, {'streaming', 'training'}, {'streaming', 'evaluation'},
          {'replay', 'training'}, {'replay', 'streaming'}]
 """Parts of one layer that do not know each other."""

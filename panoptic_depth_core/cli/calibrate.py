@@ -35,6 +35,7 @@ def calibrate(
         dry_run: Annotated[bool, typer.Option(
             '--dry-run', help='Fit and report, write nothing.')] = False) -> None:
     """Fit the factor on the expected error of depth, and store it in the model."""
+    from ..datasets import open_dataset
     from ..evaluation.calibration import calibrate as run_calibration
     from ..evaluation.model_calibration import (
         require_plausible,
@@ -43,7 +44,6 @@ def calibrate(
         uncalibrated,
     )
     from ..model_directory import open_model
-    from ..training.datasets import open_dataset
 
     model = open_model(model_dir)
     if not dry_run:

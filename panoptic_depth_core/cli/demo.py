@@ -53,9 +53,9 @@ def demo(
 
 def _synthetic_demo(folder: Path, frames: int, seed: int, model: Path | None,
                     backend: str) -> None:
+    from ..datasets.synthetic import SyntheticDrive, SyntheticSettings
     from ..io.drive_bags import read_drive_bag, write_drive_bag
     from ..model_directory import open_model
-    from ..training.datasets.synthetic import SyntheticDrive, SyntheticSettings
     from .comparison import Comparison
     from .predict import predict_source
 

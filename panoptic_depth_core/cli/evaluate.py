@@ -93,11 +93,11 @@ def run_evaluation(dataset: str, root: str, split: str, settings: EvaluationSett
 
     :returns: what was evaluated, and its figures.
     """
+    from ..datasets import open_dataset
     from ..evaluation.evaluate import require_same_classes
     from ..evaluation.machine import cores
     from ..evaluation.parallel import MOST_JOBS, Work, evaluate_parts
     from ..model_directory import open_model
-    from ..training.datasets import open_dataset
 
     predictor: Callable[[], AbstractContextManager[Predictor]]
     samples = open_dataset(dataset, root, split)

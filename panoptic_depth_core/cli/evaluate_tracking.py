@@ -31,9 +31,9 @@ def evaluate_tracking(
         threads: options.Threads = None,
         config: options.Settings = None) -> None:
     """Measure track ids on videos: id switches, fragments, MOTA and IDF1."""
+    from ..datasets import open_dataset
     from ..evaluation.evaluate import require_same_classes
     from ..evaluation.tracking_comparison import compare_trackers
-    from ..training.datasets import open_dataset
 
     settings = options.evaluation_settings(config)
     samples = open_dataset(dataset, root, split)

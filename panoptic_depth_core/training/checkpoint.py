@@ -13,10 +13,10 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from ..datasets.packed import is_pack, read_weights
 from ..errors import ConfigError
 from ..io.atomic import write_atomic
 from ..network.base import PanopticNetwork
-from .datasets.packed import is_pack, read_weights
 from .settings import TrainSettings
 
 RESUME_FILE = 'last.pt'

@@ -16,14 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..datasets import Dataset, open_dataset
+from ..datasets.cache import CachedDataset
+from ..datasets.codec import PACKED, Storage, decode, encode, join
+from ..datasets.packed import NAME, PackedSet, PackIndex, PackWriter
 from ..errors import ConfigError
 from ..io.atomic import make_folder, write_atomic
 from ..labels import table_name
 from ..network import create_network
-from .datasets import Dataset, open_dataset
-from .datasets.cache import CachedDataset
-from .datasets.codec import PACKED, Storage, decode, encode, join
-from .datasets.packed import NAME, PackedSet, PackIndex, PackWriter
 from .initial_weights import load_initial_weights
 from .samples import MixedSamples, expand, spread
 from .settings import TrainSettings

@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from ..config import load_settings, parse_settings
+from ..datasets.packed import NAME, is_pack, read_index
 from ..errors import ConfigError
-from .datasets.packed import NAME, is_pack, read_index
 from .settings import TrainSettings
 
 

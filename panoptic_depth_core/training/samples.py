@@ -9,13 +9,13 @@ import os
 import numpy as np
 from torch.utils.data import Dataset
 
+from ..datasets import Dataset as SampleSet
+from ..datasets import open_dataset
+from ..datasets.cache import CachedDataset
 from ..errors import ConfigError
 from ..labels import CLASS_TABLES, table_name
 from ..network import settings_of
 from ..structures import Sample
-from .datasets import Dataset as SampleSet
-from .datasets import open_dataset
-from .datasets.cache import CachedDataset
 from .settings import DataSettings, TrainSettings
 from .transforms import AugmentSettings, augment
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..datasets import open_dataset
 from ..errors import BackendError, ConfigError
 from ..evaluation.evaluate import EvaluationResult, evaluate, require_same_classes
 from ..inference.backends.torch_backend import TorchBackend
@@ -23,7 +24,6 @@ from ..network import PanopticDepthModel, assembly_of
 from ..network.base import PanopticNetwork
 from ..network.description import describe
 from ..structures import Sample
-from .datasets import open_dataset
 from .samples import expand, spread
 from .settings import TrainSettings, ValidationData, ValidationSettings
 

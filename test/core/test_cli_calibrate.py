@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from panoptic_depth_core import datasets
 from panoptic_depth_core.cli import main
 from panoptic_depth_core.inference.pipeline import Pipeline
 from panoptic_depth_core.labels import CITYSCAPES
 from panoptic_depth_core.model_directory import ModelDirectory
 from panoptic_depth_core.structures import Frame, GroundTruth, Intrinsics, Sample
-from panoptic_depth_core.training import datasets
 
 FACTOR = 2.5
 FRAMES = 60

@@ -110,7 +110,7 @@ def test_predict_then_score_is_the_same(data: Path, model: Path, tmp_path: Path)
         (pictures / path.name).write_bytes(path.read_bytes())
     # The camera of the data set, at this size.
     camera = tmp_path / 'camera.json'
-    from panoptic_depth_core.training.datasets import open_dataset
+    from panoptic_depth_core.datasets import open_dataset
     known = open_dataset('cityscapes_dvps', str(data / 'dvps'), 'val')[0].frame.intrinsics
     camera.write_text(json.dumps({name: getattr(known, name) for name in (
         'fx', 'fy', 'cx', 'cy', 'width', 'height')}))

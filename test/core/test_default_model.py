@@ -9,6 +9,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from panoptic_depth_core.datasets import open_dataset
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.evaluate import evaluate
 from panoptic_depth_core.inference.backends import create_backend
@@ -17,7 +18,6 @@ from panoptic_depth_core.io.sources import open_source
 from panoptic_depth_core.labels import CLASS_ID, class_of
 from panoptic_depth_core.model_directory import ModelDirectory
 from panoptic_depth_core.structures import Frame, Sample
-from panoptic_depth_core.training.datasets import open_dataset
 
 
 @pytest.fixture(scope='module')
@@ -51,7 +51,7 @@ def test_every_backend_passes_its_self_test(model, backend):
 
 def _scene(seed: int) -> Sample:
     pytest.importorskip('embreex', reason='needs the extra [synthetic]')
-    from panoptic_depth_core.training.datasets.synthetic import SyntheticScenes, SyntheticSettings
+    from panoptic_depth_core.datasets.synthetic import SyntheticScenes, SyntheticSettings
     settings = SyntheticSettings(height=384, width=768, focal_per_width=(0.7, 0.9))
     return SyntheticScenes(8, 21, settings)[seed]
 

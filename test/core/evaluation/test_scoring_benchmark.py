@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from panoptic_depth_core.datasets import open_dataset
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.evaluate import evaluate
 from panoptic_depth_core.evaluation.scoring_benchmark import (
@@ -19,7 +20,6 @@ from panoptic_depth_core.evaluation.scoring_benchmark import (
 )
 from panoptic_depth_core.evaluation.settings import EvaluationSettings
 from panoptic_depth_core.evaluation.stored_predictions import StoredPredictions
-from panoptic_depth_core.training.datasets import open_dataset
 
 SIZE = (128, 256)
 

@@ -34,7 +34,7 @@ def _street(width: int, height: int):
     """Synthetic frame where the renderer is installed, else a picture of soft shapes."""
     from panoptic_depth_core.structures import Frame, Intrinsics
     try:
-        from panoptic_depth_core.training.datasets.synthetic import SyntheticScenes
+        from panoptic_depth_core.datasets.synthetic import SyntheticScenes
         return SyntheticScenes(1, 11)[0].frame
     except ConfigError:
         rng = np.random.default_rng(0)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from miniature import RECIPE, Miniature, make_sample
+from panoptic_depth_core import datasets
 from panoptic_depth_core.structures import Sample
-from panoptic_depth_core.training import datasets
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from miniature import Miniature, make_sample  # noqa: E402
 from panoptic_depth_core.cli import main  # noqa: E402
 from panoptic_depth_core.cli.comparison import as_result  # noqa: E402
 from panoptic_depth_core.config import parse_settings  # noqa: E402
+from panoptic_depth_core.datasets.semkitti_dvps import SemKittiDvps  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.labels import (  # noqa: E402
     CLASS_TABLES,
@@ -31,7 +32,6 @@ from panoptic_depth_core.labels import (  # noqa: E402
 from panoptic_depth_core.model_directory import ModelDirectory  # noqa: E402
 from panoptic_depth_core.network import create_network  # noqa: E402
 from panoptic_depth_core.structures import Sample  # noqa: E402
-from panoptic_depth_core.training.datasets.semkitti_dvps import SemKittiDvps  # noqa: E402
 from panoptic_depth_core.training.loading import Draws, batches  # noqa: E402
 from panoptic_depth_core.training.losses import LossSettings, panoptic_depth_loss  # noqa: E402
 from panoptic_depth_core.training.published_targets import published_targets  # noqa: E402
@@ -154,7 +154,7 @@ def test_data_with_other_classes_than_the_network_are_refused(
     class Own(Miniature):
         classes = (ClassInfo(0, 'boat', (0, 0, 0), True), ClassInfo(1, 'water', (1, 1, 1), False))
 
-    from panoptic_depth_core.training import datasets
+    from panoptic_depth_core import datasets
     monkeypatch.setitem(datasets.DATASETS, 'own', Own)
     semkitti['data'][0]['name'] = name
     semkitti['network_settings']['class_table'] = table

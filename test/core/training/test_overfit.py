@@ -22,14 +22,14 @@ torch = pytest.importorskip('torch', reason='training needs the extra [train]')
 pytest.importorskip('lightning', reason='training needs the extra [train]')
 pytest.importorskip('embreex', reason='scenes need the extra [synthetic]')
 
+from panoptic_depth_core import datasets  # noqa: E402
 from panoptic_depth_core.config import parse_settings  # noqa: E402
-from panoptic_depth_core.labels import CITYSCAPES, VOID_ID  # noqa: E402
-from panoptic_depth_core.structures import Sample  # noqa: E402
-from panoptic_depth_core.training import datasets  # noqa: E402
-from panoptic_depth_core.training.datasets.synthetic import (  # noqa: E402
+from panoptic_depth_core.datasets.synthetic import (  # noqa: E402
     SyntheticScenes,
     SyntheticSettings,
 )
+from panoptic_depth_core.labels import CITYSCAPES, VOID_ID  # noqa: E402
+from panoptic_depth_core.structures import Sample  # noqa: E402
 from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
 from panoptic_depth_core.training.trainer import train  # noqa: E402
 

@@ -18,11 +18,11 @@ from miniature import Miniature, make_sample  # noqa: E402
 from pack_files import write_pack_file  # noqa: E402
 from panoptic_depth_core.cli import main  # noqa: E402
 from panoptic_depth_core.config import parse_settings  # noqa: E402
+from panoptic_depth_core.datasets import open_dataset  # noqa: E402
+from panoptic_depth_core.datasets.packed import is_pack  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.training import packing, trainer  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
-from panoptic_depth_core.training.datasets import open_dataset  # noqa: E402
-from panoptic_depth_core.training.datasets.packed import is_pack  # noqa: E402
 from panoptic_depth_core.training.packing import write_pack  # noqa: E402
 from panoptic_depth_core.training.recipe import load_recipe  # noqa: E402
 from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
@@ -38,7 +38,7 @@ class _Drawn(Miniature):
 @pytest.fixture
 def packable(recipe, monkeypatch):
     """Miniature frames once as real data and once as rendered ones, and for validation."""
-    from panoptic_depth_core.training import datasets
+    from panoptic_depth_core import datasets
     monkeypatch.setitem(datasets.DATASETS, 'drawn', _Drawn)
     monkeypatch.setattr(packing, '_RENDERED', {'drawn'})
     recipe['data'] = [{'name': 'miniature', 'root': 'partial', 'weight': 2.0},

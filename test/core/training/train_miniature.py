@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 from miniature import Miniature
+from panoptic_depth_core import datasets
 from panoptic_depth_core.config import parse_settings
-from panoptic_depth_core.training import datasets
 from panoptic_depth_core.training.settings import TrainSettings
 from panoptic_depth_core.training.trainer import train
 

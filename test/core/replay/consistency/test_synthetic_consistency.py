@@ -18,7 +18,7 @@ pytest.importorskip('embreex', reason='the extra synthetic is not installed')
 
 
 def test_truth_is_consistent() -> None:
-    from panoptic_depth_core.training.datasets.synthetic import SyntheticDrive, SyntheticSettings
+    from panoptic_depth_core.datasets.synthetic import SyntheticDrive, SyntheticSettings
 
     drive = SyntheticDrive(4, 4, settings=SyntheticSettings(height=192, width=414))
     metrics = ConsistencyMetrics(CITYSCAPES, ConsistencySettings(min_instance_pixels=100))

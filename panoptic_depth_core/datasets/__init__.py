@@ -1,0 +1,81 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Data sets: each yields structures.Sample; one file plus one line in DATASETS.
+
+Nothing here needs torch, so that evaluation reads the same files as training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Protocol
+
+from ..errors import ConfigError
+from ..labels import ClassInfo
+from ..structures import Sample
+
+
+class Dataset(Protocol):
+    """A sequence of samples."""
+
+    @property
+    def classes(self) -> tuple[ClassInfo, ...]:
+        """The table that class ids of the truth are rows of."""
+        ...
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        ...
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read one sample."""
+        ...
+
+
+def _reader(module: str, name: str) -> Callable[[str, str], Dataset]:
+    """Class of a module beside this one, imported when it is opened."""
+    def open_reader(root: str, split: str) -> Dataset:
+        reader: Callable[[str, str], Dataset] = getattr(
+            import_module(f'.{module}', __package__), name)
+        return reader(root, split)
+    return open_reader
+
+
+def _synthetic(root: str, split: str) -> Dataset:
+    """Scenes: the root is their number, the split their seed or the camera that sees them."""
+    from .synthetic import SyntheticScenes, camera_scenes
+    if not root.isdigit() or not int(root):
+        raise ConfigError(f'synthetic: root is {root!r}; give the number of scenes')
+    kind, _, focal = split.partition('_')
+    if kind == 'focal' and focal.isdigit() and int(focal):
+        return camera_scenes(int(root), int(focal))
+    seeds = {'train': 1, 'val': 2}
+    if split not in seeds and not split.isdigit():
+        raise ConfigError(f'synthetic: split is {split!r}; give train, val, a seed, or focal_300 '
+                          'for a camera of 300 px')
+    return SyntheticScenes(int(root), seeds[split] if split in seeds else int(split))
+
+
+DATASETS: dict[str, Callable[[str, str], Dataset]] = {
+    'cityscapes': _reader('cityscapes', 'Cityscapes'),
+    'cityscapes_dvps': _reader('cityscapes_dvps', 'CityscapesDvps'),
+    'kitti_depth': _reader('kitti_depth', 'KittiDepth'),
+    'kitti_half': _reader('kitti_half', 'KittiHalf'),
+    'kitti_semantics': _reader('kitti_semantics', 'KittiSemantics'),
+    'packed': _reader('packed', 'Packed'),
+    'semkitti_dvps': _reader('semkitti_dvps', 'SemKittiDvps'),
+    'synthetic': _synthetic,
+}
+
+
+def open_dataset(name: str, root: str, split: str) -> Dataset:
+    """
+    Open a data set by its name in DATASETS.
+
+    :raises ConfigError: for an unknown name, root or split.
+    """
+    if name not in DATASETS:
+        raise ConfigError(f'data set: unknown name {name!r}; known: {", ".join(DATASETS)}')
+    return DATASETS[name](root, split)

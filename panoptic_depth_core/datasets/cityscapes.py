@@ -1,0 +1,158 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Cityscapes: single pictures with panoptic labels, optionally stereo disparities.
+
+Files below the root (https://www.cityscapes-dataset.com; encodings as in
+https://github.com/mcordts/cityscapesScripts), NAME = CITY_xxxxxx_xxxxxx:
+
+- ``leftImg8bit/SPLIT/CITY/NAME_leftImg8bit.png``
+- ``gtFine/cityscapes_panoptic_SPLIT.json`` with a folder of PNGs of that name (COCO panoptic
+  format, category ids are label ids, made by createPanopticImgs.py), or, where the JSON is not
+  there, ``gtFine/SPLIT/CITY/NAME_gtFine_instanceIds.png``: uint16 label id * 1000 + instance
+  from 0; a label id alone is stuff, or a group of things that are not told apart
+- ``disparity/SPLIT/CITY/NAME_disparity.png``, optional: uint16 disparity in px * 256 + 1, 0 where
+  unknown
+- ``camera/SPLIT/CITY/NAME_camera.json``, optional; without it there is no depth, and the camera
+  is DEFAULT_CAMERA
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ConfigError
+from ..io.camera import scaled_to
+from ..io.coco_panoptic import decode_ids
+from ..labels import CITYSCAPES, THING_CLASSES, VOID_ID
+from ..structures import Frame, GroundTruth, Intrinsics, Sample
+from .label_files import (
+    OUTSIDE,
+    VALUES,
+    classes_of_label_ids,
+    file_stems,
+    instance_depths,
+    look_up,
+    pack,
+    read_disparity,
+    read_image,
+    read_labels,
+    require_folder,
+    require_size,
+    require_split,
+)
+
+SPLITS = ('train', 'val')
+DEFAULT_CAMERA = Intrinsics(2262.52, 2265.3017905988554, 1096.98, 513.137, 2048, 1024)
+"""The calibration of Aachen, which is widely taken for all; other cities have slightly others."""
+
+_EXPECTED = 'the folder that holds leftImg8bit and gtFine'
+_IMAGE = '_leftImg8bit.png'
+_IDS = pack(classes_of_label_ids(np.where(VALUES < 1000, VALUES, VALUES // 1000)),
+            np.where(VALUES < 1000, 0, VALUES % 1000 + 1))
+
+
+class Cityscapes:
+    """
+    One split: ``train`` or ``val``.
+
+    :raises ConfigError: when the root or the split is not there.
+    """
+
+    classes = CITYSCAPES
+
+    def __init__(self, root: Path | str, split: str = 'val') -> None:
+        require_split('cityscapes', split, SPLITS)
+        self.root, self.split = Path(root), split
+        images = require_folder('cityscapes', self.root / 'leftImg8bit' / split, _EXPECTED)
+        self.names = file_stems('cityscapes', images, _IMAGE, '*/')
+        self._json = self.root / 'gtFine' / f'cityscapes_panoptic_{split}.json'
+        if not self._json.is_file():
+            require_folder('cityscapes', self.root / 'gtFine' / split, _EXPECTED)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Sample:
+        name = self.names[index]
+        image = read_image(self._file('leftImg8bit', name, _IMAGE))
+        size = image.shape[:2]
+        camera_file = self._file('camera', name, '_camera.json')
+        disparity_file = self._file('disparity', name, '_disparity.png')
+        camera, depth = DEFAULT_CAMERA, None
+        if camera_file.is_file():
+            camera, baseline_m = read_camera(camera_file)
+            if disparity_file.is_file():
+                depth = read_disparity(disparity_file, size, camera.fx * baseline_m, offset=1)
+        panoptic = self._panoptic(name, size)
+        frame = Frame(image, scaled_to(camera, size[1], size[0]), name=name,
+                      intrinsics_source='data set')
+        return Sample(frame, GroundTruth(
+            panoptic=panoptic, has_semantics=True, instance_classes=THING_CLASSES, depth=depth,
+            instance_depth_m=instance_depths(panoptic, depth)))
+
+    def _file(self, kind: str, name: str, suffix: str) -> Path:
+        return self.root / kind / self.split / name.partition('_')[0] / f'{name}{suffix}'
+
+    def _panoptic(self, name: str, size: tuple[int, int]) -> NDArray[np.int32]:
+        if not self._json.is_file():
+            path = self._file('gtFine', name, '_gtFine_instanceIds.png')
+            return look_up(path, read_labels(path, size, np.uint16), _IDS)
+        if name not in self._annotations:
+            raise ConfigError(f'{self._json}: has no annotation of {name}; make it again with '
+                              'createPanopticImgs.py')
+        file_name, ids = self._annotations[name]
+        path = self._json.with_suffix('') / file_name
+        # In the file 0 is void, for decode_ids it is the panoptic id + 1.
+        stored = (decode_ids(path).astype(np.int32) + 1) & 0xFFFF
+        require_size(path, stored, size)
+        return look_up(path, stored, _segment_ids(ids))
+
+    @cached_property
+    def _annotations(self) -> dict[str, tuple[str, list[tuple[int, int, bool]]]]:
+        """Frame -> file name and (id, label id, crowd) of its segments."""
+        try:
+            content = json.loads(self._json.read_text(encoding='utf-8'))
+            return {str(a['image_id']): (str(a['file_name']), [
+                (int(s['id']), int(s['category_id']), bool(s['iscrowd']))
+                for s in a['segments_info']]) for a in content['annotations']}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f'{self._json}: not in COCO panoptic format: {error!r}; make it '
+                              'again with createPanopticImgs.py') from None
+
+
+def _segment_ids(segments: list[tuple[int, int, bool]]) -> NDArray[np.int32]:
+    """Panoptic id per id in the PNG; the instances of a class are numbered from 1."""
+    table = np.full(len(VALUES), OUTSIDE, np.int32)
+    table[0] = VOID_ID
+    seen: Counter[int] = Counter()
+    for segment_id, label_id, is_crowd in sorted(segments):
+        seen[label_id] += not is_crowd
+        table[segment_id] = pack(classes_of_label_ids(np.array(label_id)),
+                                 np.array(0 if is_crowd else seen[label_id]))
+    return table
+
+
+def read_camera(path: Path) -> tuple[Intrinsics, float]:
+    """
+    Read a camera file of Cityscapes.
+
+    :returns: the camera of the picture of 2048x1024 px, and the distance in metres to the other
+        camera of the stereo pair.
+    :raises ConfigError: when it cannot be read or is no such file.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
+        fx, fy, cx, cy = (float(content['intrinsic'][key]) for key in ('fx', 'fy', 'u0', 'v0'))
+        camera = Intrinsics(fx, fy, cx, cy, DEFAULT_CAMERA.width, DEFAULT_CAMERA.height)
+        return camera, float(content['extrinsic']['baseline'])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f'{path}: no camera file of Cityscapes: {error!r}; '
+                          'copy it again, or remove it') from None
