@@ -20,9 +20,16 @@ Outputs, at a stride s of 1, 2 or 4 of the input:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+Task = Literal['semantic', 'instances', 'depth']
+"""semantic: a class for every pixel; instances: things told apart; depth: metres for every pixel."""
+
+TASKS: frozenset[Task] = frozenset(('semantic', 'instances', 'depth'))
+"""All of them; a model does at least one."""
 
 INPUTS = ('image', 'intrinsics', 'thresholds')
 OUTPUTS = ('segment_index', 'depth', 'segments')

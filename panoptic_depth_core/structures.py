@@ -16,6 +16,7 @@ from enum import IntEnum, IntFlag
 import numpy as np
 from numpy.typing import NDArray
 
+from .contract import TASKS, Task
 from .errors import ConfigError
 
 
@@ -204,6 +205,8 @@ class PanopticDepth:
     :param distances: one per thing instance (and stuff, if asked for), nearest first, NaN last.
     :param intrinsics: camera of these pixels.
     :param step_ms: milliseconds by step of the pipeline.
+    :param tasks: what the model does. Without semantic and instances ``panoptic`` is void and there
+        are no segments; without depth ``depth`` and every distance is NaN.
     """
 
     panoptic: NDArray[np.uint16]
@@ -217,6 +220,7 @@ class PanopticDepth:
     name: str = ''
     model_id: str = ''
     step_ms: dict[str, float] = field(default_factory=dict)
+    tasks: frozenset[Task] = TASKS
 
 
 @dataclass(frozen=True)
