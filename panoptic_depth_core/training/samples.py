@@ -33,8 +33,9 @@ class MixedSamples(Dataset[Sample]):
     def __init__(self, settings: TrainSettings, first: int, length: int) -> None:
         self.settings = settings
         self.first, self.length = first, length
-        table = settings_of(settings.network, settings.network_settings).class_table
-        self.classes = CLASS_TABLES[table]
+        # A network of depth alone learns no classes.
+        table = getattr(settings_of(settings.network, settings.network_settings), 'class_table',
+                        None)
         self.sets = [_open(data, table) for data in settings.data]
         weights = np.array([d.weight for d in settings.data])
         self.shares = weights / weights.sum()
@@ -87,10 +88,10 @@ def expand(path: str) -> str:
     return expanded
 
 
-def _open(data: DataSettings, class_table: str) -> SampleSet:
-    """:param class_table: name of the one that the network learns."""
+def _open(data: DataSettings, class_table: str | None) -> SampleSet:
+    """:param class_table: name of the one that the network learns, if any."""
     opened = open_dataset(data.name, expand(data.root), data.split)
-    if opened.classes != CLASS_TABLES[class_table]:
+    if class_table is not None and opened.classes != CLASS_TABLES[class_table]:
         own = table_name(opened.classes)
         are = 'not in labels.CLASS_TABLES; add it there' if own is None else (
             f'{own}; set network_settings: {{class_table: {own}}}, or leave it out of '

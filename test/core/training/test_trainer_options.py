@@ -13,8 +13,8 @@ pytest.importorskip('lightning', reason='training needs the extra [train]')
 
 from panoptic_depth_core.config import parse_settings  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
-from panoptic_depth_core.network import create_network  # noqa: E402
-from panoptic_depth_core.network.resnet import ResNet50Backbone, ResNetSettings  # noqa: E402
+from panoptic_depth_core.network import create_model  # noqa: E402
+from panoptic_depth_core.network.layers.resnet import ResNet50Backbone, ResNetSettings  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
 from panoptic_depth_core.training.optimization import (  # noqa: E402
     average,
@@ -120,7 +120,7 @@ def test_either_norm_is_merged_when_deployed(norm):
 
 def test_the_network_takes_the_setting():
     with pytest.raises(ConfigError, match='backbone_norm'):
-        create_network('published', {'backbone_norm': 'group'})
+        create_model('published', {'backbone_norm': 'group'})
 
 
 def test_parts_of_a_batch_add_up(recipe, tmp_path):

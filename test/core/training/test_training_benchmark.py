@@ -16,13 +16,13 @@ pytest.importorskip('lightning', reason='training needs the extra [train]')
 from miniature import make_sample  # noqa: E402
 from panoptic_depth_core.config import parse_settings  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.targets import collate  # noqa: E402
 from panoptic_depth_core.training.benchmark import (  # noqa: E402
     LoaderTiming,
     TrainingTiming,
     training_benchmark,
 )
 from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
-from panoptic_depth_core.training.targets import collate  # noqa: E402
 
 
 def _timing(step_per_s, **per_s):
