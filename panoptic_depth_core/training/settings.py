@@ -9,7 +9,6 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ..config import Settings, parse_settings
-from ..errors import ConfigError
 from ..network import MODELS, settings_of
 from ..network.description import ModelDescription
 from .transforms import AugmentSettings
@@ -98,11 +97,8 @@ class TrainSettings(Settings):
     @model_validator(mode='after')
     def _fits_network(self) -> TrainSettings:
         """Find a wrong name or loss now, not when the data is open."""
-        try:
-            settings_of(self.network, self.network_settings)
-            parse_settings(MODELS[self.network].loss_type, self.loss, 'loss')
-        except ConfigError as error:
-            raise ValueError(str(error)) from None
+        settings_of(self.network, self.network_settings)
+        parse_settings(MODELS[self.network].loss_type, self.loss, 'loss')
         return self
 
     @field_validator('accumulate')

@@ -31,7 +31,8 @@ class DynamicKernelModel(Model):
     ``rules`` are AssemblySettings, ``loss`` LossSettings.
     """
 
-    loss_type: ClassVar[type[Settings]] = LossSettings
+    loss_type: ClassVar[type[LossSettings]] = LossSettings
+    loss: LossSettings
     rules = AssemblySettings()
 
     def __init__(self, settings: Settings | None = None,
@@ -39,12 +40,6 @@ class DynamicKernelModel(Model):
         super().__init__(settings, backbone_weights)
         # Of the semantic loss; no buffer, as it is not a part of the network.
         self.class_weights: Tensor | None = None
-
-    @property
-    def default_loss(self) -> LossSettings:
-        """Settings of the losses of the family."""
-        found: LossSettings = self.loss
-        return found
 
     @property
     def thing_classes(self) -> tuple[int, ...]:
@@ -59,17 +54,17 @@ class DynamicKernelModel(Model):
 
     def targets(self) -> Callable[[Sequence[Sample]], Batch]:
         """See Model."""
-        return partial(collate, settings=self.default_loss.targets, classes=self.classes)
+        return partial(collate, settings=self.loss.targets, classes=self.classes)
 
     def prepare_losses(self, samples: Iterable[Sample]) -> None:
         """Weigh the classes by how frequent they are."""
-        weights = class_weights(samples, len(self.classes), self.default_loss.class_balance)
+        weights = class_weights(samples, len(self.classes), self.loss.class_balance)
         self.class_weights = weights.to(next(self.parameters()).device)
 
     def losses(self, output: KernelOutput, batch: Batch, seeds: Sequence[int] | None = None,
                ) -> dict[str, Tensor]:
         """See Model."""
-        return panoptic_depth_loss(output, batch, self.default_loss, self.class_weights, seeds)
+        return panoptic_depth_loss(output, batch, self.loss, self.class_weights, seeds)
 
 
 def class_weights(samples: Iterable[Sample], classes: int, balance: float) -> Tensor:

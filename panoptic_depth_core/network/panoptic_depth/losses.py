@@ -11,10 +11,8 @@ a batch is what several machines with one image each, as there, would compute.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor
 
 from ...config import Settings
@@ -37,9 +35,6 @@ _LEAST_SHARE = 0.1
 class PublishedLossSettings(Settings):
     """Weights of the published losses."""
 
-    default: LossSettings | None = Field(None, description='losses and targets of the other '
-                                         'models in place of the published ones')
-
     center: float = Field(1.0, ge=0)
     region: float = Field(1.0, ge=0)
     mask: float = Field(4.0, ge=0)
@@ -48,12 +43,12 @@ class PublishedLossSettings(Settings):
     instance_depth: float = Field(5.0, ge=0)
     kernels_per_thing: int = Field(7, ge=1, description='cells per level that answer for a thing')
 
-    @model_validator(mode='before')
-    @classmethod
-    def _read_first_form(cls, values: Any) -> Any:
-        """They were once a part of the losses of all models."""
-        is_first = isinstance(values, dict) and set(values) == {'published'}
-        return values['published'] or {} if is_first else values
+
+class LossChoice(LossSettings):
+    """What the published network learns by."""
+
+    published: PublishedLossSettings | None = Field(
+        None, description='losses and targets of the paper in place of all of these')
 
 
 def published_loss(output: KernelOutput, batch: Batch,

@@ -10,7 +10,7 @@ its numbers depend on are here: the mean of the wrong channel, coordinates of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -24,14 +24,13 @@ from ...contract import SEGMENTATION, TASKS
 from ...structures import Sample
 from ..dynamic_kernels.assembly_settings import AssemblySettings
 from ..dynamic_kernels.kernels import KernelOutput
-from ..dynamic_kernels.losses import LossSettings
 from ..dynamic_kernels.model import DynamicKernelModel
 from ..dynamic_kernels.targets import Batch, collate
 from ..layers.camera import metric_factor
 from ..layers.deformable import DeformableConv, DeformableForm
 from ..layers.fpn import GroupNorm
 from ..layers.resnet import ResNet50Backbone, ResNetSettings
-from .losses import PublishedLossSettings, published_loss
+from .losses import LossChoice, published_loss
 from .targets import PUBLISHED_TARGETS
 
 FOCAL_PX = 2265.3
@@ -76,9 +75,9 @@ class PublishedNetwork(DynamicKernelModel):
 
     name = 'published'
     settings_type = PublishedSettings
-    loss_type = PublishedLossSettings
+    loss_type = LossChoice
     settings: PublishedSettings
-    loss: PublishedLossSettings
+    loss: LossChoice
     rules = PUBLISHED_ASSEMBLY
     class_parameters = ('center', 'region')
 
@@ -151,26 +150,16 @@ class PublishedNetwork(DynamicKernelModel):
         self.settings = self.settings.model_copy(update={'merged_batch_norm': True})
         return self
 
-    @property
-    def default_loss(self) -> LossSettings:
-        """Settings of the losses of the family."""
-        return self.loss.default or LossSettings()
-
     def targets(self) -> Callable[[Sequence[Sample]], Batch]:
         """See Model."""
-        return super().targets() if self.loss.default else partial(
+        return super().targets() if self.loss.published is None else partial(
             collate, settings=PUBLISHED_TARGETS, classes=self.classes)
-
-    def prepare_losses(self, samples: Iterable[Sample]) -> None:
-        """See Model."""
-        if self.loss.default:
-            super().prepare_losses(samples)
 
     def losses(self, output: KernelOutput, batch: Batch, seeds: Sequence[int] | None = None,
                ) -> dict[str, Tensor]:
         """See Model."""
-        return super().losses(output, batch, seeds) if self.loss.default else published_loss(
-            output, batch, self.loss)
+        return super().losses(output, batch, seeds) if self.loss.published is None else (
+            published_loss(output, batch, self.loss.published))
 
     @classmethod
     def read_published(cls, path: Path) -> PublishedNetwork:

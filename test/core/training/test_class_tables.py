@@ -120,7 +120,9 @@ def test_from_training_to_the_evaluation_of_the_model(semkitti, tmp_path, capsys
 
 def test_batches_are_collated_with_the_table_of_the_network(semkitti):
     settings = parse_settings(TrainSettings, semkitti, 'test')
-    channels = torch.cat(next(batches(settings, Draws(settings, 0, 0, 1))).thing_channel)
+    model = create_model(settings.network, settings.network_settings)
+    batch = next(batches(settings, Draws(settings, 0, 0, 1), model.targets()))
+    channels = torch.cat(batch.thing_channel)
     assert set(channels.tolist()) <= {0, 2} and len(channels), 'as drawn'
 
 

@@ -16,7 +16,6 @@ from panoptic_depth_core.config import parse_settings  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, THING_CLASSES  # noqa: E402
 from panoptic_depth_core.network import create_model  # noqa: E402
-from panoptic_depth_core.network.dynamic_kernels.losses import LossSettings, panoptic_depth_loss  # noqa: E402
 from panoptic_depth_core.network.dynamic_kernels.targets import collate  # noqa: E402
 from panoptic_depth_core.network.panoptic_depth.losses import (  # noqa: E402
     PublishedLossSettings,
@@ -50,24 +49,15 @@ def _cells(target):
             sum(int(chosen.sum()) for chosen in target.of_level))
 
 
-@pytest.mark.parametrize('loss', [{'mask': 3.0}, {'published': {'mask': 3.0}}])
-def test_they_are_those_of_the_published_network(loss):
-    network = create_model('published', loss=loss)
+def test_a_recipe_chooses_them_by_one_key():
+    recipe = {'data': [{'name': 'synthetic', 'root': '1'}], 'loss': {'published': {'mask': 3.0}}}
+    settings = parse_settings(TrainSettings, {**recipe, 'network': 'published'}, 'test')
+    network = create_model('published', loss=settings.loss)
     assert network.targets().keywords['settings'] == PUBLISHED_TARGETS
-    assert (network.loss.mask, network.loss.depth) == (3.0, 5.0)
-    recipe = {'data': [{'name': 'synthetic', 'root': '1'}], 'loss': loss}
-    parse_settings(TrainSettings, {**recipe, 'network': 'published'}, 'test')
-    if 'published' in loss:
-        with pytest.raises(ConfigError, match="loss: unknown key 'published'; known keys: cente"):
-            parse_settings(TrainSettings, recipe, 'test')
-
-
-def test_it_can_be_trained_by_the_others():
-    network = create_model('published', loss={'default': {'targets': {'finest_px': 99.0}}})
-    assert network.targets().keywords['settings'].finest_px == 99.0
-    output = published_output(1, 64, 128, seed=0)
-    assert set(network.losses(output, network.targets()([make_sample()]))) == set(
-        panoptic_depth_loss(output, collate([make_sample()]), LossSettings()))
+    assert (network.loss.published.mask, network.loss.published.depth) == (3.0, 5.0)
+    # A network with learned kernels of classes cannot be trained by them.
+    with pytest.raises(ConfigError, match="test: loss: unknown key 'published'; known keys: cent"):
+        parse_settings(TrainSettings, recipe, 'test')
 
 
 def test_a_thing_is_of_every_level_whose_range_holds_it():
@@ -199,7 +189,7 @@ def network():
     return network
 
 
-@pytest.mark.parametrize('settings', [{}, {'default': {}}], ids=['published', 'default'])
+@pytest.mark.parametrize('settings', [{'published': {}}, {}], ids=['published', 'default'])
 def test_the_published_network_learns(network, settings):
     network.configure({}, settings, 'test')
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-6)
