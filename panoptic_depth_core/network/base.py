@@ -10,8 +10,9 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from ..class_tables import ClassTable, table_classes
 from ..config import Settings
-from ..labels import CLASS_TABLES, ClassInfo, thing_classes
+from ..labels import ClassInfo, thing_classes
 from .assembly_settings import AssemblySettings
 from .dynamic_kernels import NetworkOutput
 
@@ -21,15 +22,19 @@ class NetworkSettings(Settings):
 
     canonical_focal_px: float = Field(500.0, gt=0, description='focal length of the camera in '
                                       'which depth is predicted')
-    class_table: str = Field('cityscapes', description='classes that are learned, a name in '
-                             'labels.CLASS_TABLES')
+    class_table: ClassTable = Field('cityscapes', description='classes that are learned: a name '
+                                    'in labels.CLASS_TABLES, or their rows')
 
     @field_validator('class_table')
     @classmethod
-    def _is_known(cls, value: str) -> str:
-        if value not in CLASS_TABLES:
-            raise ValueError(f'unknown table {value!r}; known: {", ".join(CLASS_TABLES)}')
+    def _is_known(cls, value: ClassTable) -> ClassTable:
+        table_classes(value)
         return value
+
+    @property
+    def classes(self) -> tuple[ClassInfo, ...]:
+        """Those of class_table."""
+        return table_classes(self.class_table)
 
 
 class PanopticNetwork(nn.Module):
@@ -55,7 +60,7 @@ class PanopticNetwork(nn.Module):
     @property
     def classes(self) -> tuple[ClassInfo, ...]:
         """Table of the classes that it learns."""
-        return CLASS_TABLES[self.settings.class_table]
+        return self.settings.classes
 
     @property
     def thing_classes(self) -> tuple[int, ...]:

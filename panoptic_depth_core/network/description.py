@@ -8,9 +8,10 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
+from ..class_tables import class_rows
 from ..config import Settings, Thresholds
 from ..contract import PADDING_RGB
-from ..model_info import ModelClass, ModelInfo, WeightsData
+from ..model_info import ModelInfo, WeightsData
 from .assembly_settings import AssemblySettings
 from .base import PanopticNetwork
 
@@ -47,8 +48,7 @@ def describe(network: PanopticNetwork, name: str, assembly: AssemblySettings,
         model_id=description.model_id, network=name,
         network_settings=network.settings.model_dump(),
         assembly_settings=assembly.model_dump(),
-        classes=tuple(ModelClass(name=c.name, color=c.color, is_thing=c.is_thing)
-                      for c in network.classes),
+        classes=class_rows(network.classes),
         input_height=description.height, input_width=description.width,
         output_stride=assembly.output_stride,
         canonical_focal_px=network.settings.canonical_focal_px,
