@@ -27,7 +27,6 @@ from .config import parse_settings
 from .contract import Arrays, GraphOutput
 from .errors import BackendError, ConfigError
 from .model_info import FORMAT_VERSION, INFO_NAME, Precision, TensorSpec
-from .model_info import ModelClass as ModelClass
 from .model_info import ModelInfo as ModelInfo
 from .model_info import WeightsData as WeightsData
 

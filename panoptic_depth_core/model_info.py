@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from .class_tables import Byte, ModelClass, class_infos
 from .config import Settings, Thresholds
 from .contract import (
     INPUTS,
@@ -46,15 +47,6 @@ TensorSpec = tuple[str, tuple[int | None, ...]]
 _FileName = Annotated[str, Field(pattern=r'^[A-Za-z0-9_][A-Za-z0-9_.-]*$')]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-_Byte = Annotated[int, Field(ge=0, le=255)]
-
-
-class ModelClass(Settings):
-    """One class of the model; its id is its row in ModelInfo.classes."""
-
-    name: str
-    color: tuple[_Byte, _Byte, _Byte]
-    is_thing: bool
 
 
 class WeightsData(Settings):
@@ -131,7 +123,7 @@ class ModelInfo(Settings):
     normalisation_mean: tuple[float, float, float] = Field(
         description='RGB, 0..255; for readers: the graph normalises')
     normalisation_std: tuple[_Positive, _Positive, _Positive]
-    padding_rgb: tuple[_Byte, _Byte, _Byte] = Field(
+    padding_rgb: tuple[Byte, Byte, Byte] = Field(
         PADDING_RGB, description='colour where the image does not fill the input')
     depth_of: Literal['pixels', 'segments'] = Field(
         'pixels', description='what has a depth: every pixel, or those that a segment owns, NaN '
@@ -189,8 +181,7 @@ class ModelInfo(Settings):
 
     def class_infos(self) -> tuple[ClassInfo, ...]:
         """Class table in the form that labels.py uses."""
-        return tuple(ClassInfo(i, c.name, c.color, c.is_thing)
-                     for i, c in enumerate(self.classes))
+        return class_infos(self.classes)
 
     def graph_inputs(self) -> dict[str, TensorSpec]:
         """Return what contract.py asks of the graph's inputs at this model's size."""

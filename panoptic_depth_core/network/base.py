@@ -19,10 +19,11 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
+from ..class_tables import ClassTable, table_classes
 from ..config import Settings, parse_settings
-from ..contract import SEGMENTATION, TASKS, Task
+from ..contract import TASKS, Task
 from ..errors import ConfigError
-from ..labels import CLASS_TABLES, ClassInfo
+from ..labels import ClassInfo
 from ..model_info import ExtraInput
 from ..structures import Sample
 
@@ -32,15 +33,19 @@ class NetworkSettings(Settings):
 
     canonical_focal_px: float = Field(500.0, gt=0, description='focal length of the camera in '
                                       'which depth is predicted')
-    class_table: str = Field('cityscapes', description='classes that are learned, a name in '
-                             'labels.CLASS_TABLES')
+    class_table: ClassTable = Field('cityscapes', description='classes that are learned: a name '
+                                    'in labels.CLASS_TABLES, or their rows')
 
     @field_validator('class_table')
     @classmethod
-    def _is_known(cls, value: str) -> str:
-        if value not in CLASS_TABLES:
-            raise ValueError(f'unknown table {value!r}; known: {", ".join(CLASS_TABLES)}')
+    def _is_known(cls, value: ClassTable) -> ClassTable:
+        table_classes(value)
         return value
+
+    @property
+    def classes(self) -> tuple[ClassInfo, ...]:
+        """Those of class_table."""
+        return table_classes(self.class_table)
 
 
 class AssemblyRules(Settings):
@@ -177,7 +182,7 @@ class Model(nn.Module):
     @property
     def classes(self) -> tuple[ClassInfo, ...]:
         """Table of the classes that it learns; empty for depth alone."""
-        return CLASS_TABLES[self.settings.class_table] if self.tasks & SEGMENTATION else ()
+        return getattr(self.settings, 'classes', ())
 
     @property
     def canonical_focal_px(self) -> float | None:

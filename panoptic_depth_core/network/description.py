@@ -8,9 +8,10 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
+from ..class_tables import class_rows
 from ..config import Settings, Thresholds
 from ..contract import PADDING_RGB
-from ..model_info import ModelClass, ModelInfo, WeightsData
+from ..model_info import ModelInfo, WeightsData
 from .base import Model
 
 
@@ -40,9 +41,7 @@ def describe(model: Model, description: ModelDescription) -> ModelInfo:
     return ModelInfo(
         model_id=description.model_id, network=model.name,
         network_settings=model.settings.model_dump(), assembly_settings=model.rules.model_dump(),
-        tasks=model.tasks, extra_inputs=model.extra_inputs,
-        classes=tuple(ModelClass(name=c.name, color=c.color, is_thing=c.is_thing)
-                      for c in model.classes),
+        tasks=model.tasks, extra_inputs=model.extra_inputs, classes=class_rows(model.classes),
         input_height=description.height, input_width=description.width,
         output_stride=model.rules.output_stride, canonical_focal_px=model.canonical_focal_px,
         trained_focal_range_px=description.trained_focal_range_px,

@@ -19,6 +19,7 @@ from ..evaluation.evaluate import EvaluationResult, evaluate, require_same_class
 from ..inference.backends.torch_backend import TorchBackend
 from ..inference.pipeline import Pipeline
 from ..io.visualization import Picture, overlay
+from ..labels import ClassInfo
 from ..model_directory import ModelDirectory
 from ..network import Graph
 from ..network.base import Model
@@ -97,7 +98,7 @@ class Validator:
         self.every = validation.every
         self._frames: dict[str, _Chosen] = {}
         for data in validation.data:
-            chosen = _Chosen(data)
+            chosen = _Chosen(data, network.classes)
             label = f'{data.name}:{data.split}'
             if label in self._frames:
                 raise ConfigError(f'recipe: validation: {label} is there twice; leave one out')
@@ -121,8 +122,8 @@ class Validator:
 class _Chosen:
     """The frames of a data set that are measured, spread over it."""
 
-    def __init__(self, data: ValidationData) -> None:
-        self.samples = open_dataset(data.name, expand(data.root), data.split)
+    def __init__(self, data: ValidationData, classes: tuple[ClassInfo, ...]) -> None:
+        self.samples = open_dataset(data.name, expand(data.root), data.split, classes)
         self._indices = spread(len(self.samples), data.limit)
 
     def __iter__(self) -> Iterator[Sample]:

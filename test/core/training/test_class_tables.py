@@ -156,7 +156,8 @@ def test_classes_count_by_their_own_frequency(semkitti):
      r'cityscapes, but its own is semkitti; set network_settings: \{class_table: semkitti\}'),
     ('miniature', 'semkitti', 'miniature: .* table semkitti, but its own is cityscapes; set '
      r'network_settings: \{class_table: cityscapes\}, or leave it out'),
-    ('own', 'semkitti', 'own: .*its own is not in labels.CLASS_TABLES; add it there'),
+    ('own', 'semkitti', r'own: .*semkitti, but its own is boat \(thing\), water; write them into '
+     'a file and name it in classes, or leave it out'),
 ])
 def test_data_with_other_classes_than_the_network_are_refused(
         semkitti, monkeypatch, name, table, message):
