@@ -120,10 +120,10 @@ class ModelDirectory:
 
         :raises ConfigError: when the package was installed without it.
         """
-        path = Path(str(importlib.resources.files(__package__))) / 'models' / DEFAULT_MODEL
-        if not path.is_dir():
-            raise ConfigError(f'{path}: the weights of the default model are not in this '
-                              'installation; install the package again or name a model directory')
+        path = shipped_models().get(DEFAULT_MODEL)
+        if path is None:
+            raise ConfigError('the weights of the default model are not in this installation; '
+                              'install the package again or name a model directory')
         return cls.load(path)
 
     @property
@@ -216,11 +216,30 @@ def compare(backend: GraphRunner, test: SelfTest) -> SelfTestReport:
     return SelfTestReport(backend.name, float(equal.mean()), float(np.percentile(error, 99)))
 
 
+def shipped_models() -> dict[str, Path]:
+    """Name -> directory of the models that are in this installation."""
+    folder = Path(str(importlib.resources.files(__package__))) / 'models'
+    return {path.parent.name: path.parent for path in sorted(folder.glob(f'*/{INFO_NAME}'))}
+
+
 def open_model(model: ModelDirectory | Path | str | None) -> ModelDirectory:
-    """Model directory of a path; None is the shipped one."""
+    """
+    Model directory of a name or a path.
+
+    :param model: a model directory, its path or that of its model.json or graph, or the name of a
+        shipped model; a directory of that name goes first. None is the default one.
+    :raises ConfigError: as ModelDirectory.load.
+    """
     if model is None:
         return ModelDirectory.default()
-    return model if isinstance(model, ModelDirectory) else ModelDirectory.load(model)
+    if isinstance(model, ModelDirectory):
+        return model
+    path, shipped = Path(model), shipped_models()
+    if path.is_file() and path.suffix in ('.json', '.onnx'):
+        path = path.parent
+    elif not (path / INFO_NAME).exists():
+        path = shipped.get(str(model), path)
+    return ModelDirectory.load(path)
 
 
 def save_model_directory(path: Path | str, info: ModelInfo, onnx_bytes: bytes,
@@ -285,7 +304,8 @@ def _read_info(path: Path) -> ModelInfo:
         values = json.loads(path.read_text(encoding='utf-8'))
     except OSError as error:
         raise ConfigError(f'{path}: cannot be read: {error.strerror}; '
-                          'give a directory that `panoptic-depth export` wrote') from None
+                          'give a directory that `panoptic-depth export` wrote, or a shipped '
+                          f'model: {", ".join(shipped_models()) or "here is none"}') from None
     except ValueError as error:
         raise ConfigError(f'{path}: not valid JSON: {error}; copy or export the model again'
                           ) from None
