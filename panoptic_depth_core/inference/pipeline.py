@@ -175,9 +175,9 @@ def _refuse_settings(options: Collection[str]) -> None:
     for name in options:
         for kind, place in ((InferenceSettings, '{}'), (Thresholds, 'thresholds=Thresholds({})')):
             if name in kind.model_fields:
-                raise ConfigError(f'{name} is no option of a backend, but a setting; give settings='
-                                  f'InferenceSettings({place.format(name + "=...")}), or '
-                                  f'{name}=... to panoptic_depth_core.load()')
+                raise ConfigError(f'{name} is no option of a backend, but a setting; give '
+                                  f'settings=InferenceSettings({place.format(name + "=...")}), '
+                                  f'or {name}=... to panoptic_depth_core.load()')
 
 
 @contextmanager

@@ -100,6 +100,10 @@ class InstanceSink:
         """Append the frame's line."""
         self._lines.append(frame_record(frame, result))
 
+    def holds(self, frame: Frame, result: PanopticDepth) -> bool:
+        """Whether the frame's line is that of this result."""
+        return frame_record(frame, result) in self._lines
+
     def close(self) -> None:
         """Close the file."""
         self._lines.close()
