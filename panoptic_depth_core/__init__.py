@@ -48,8 +48,11 @@ if not TYPE_CHECKING:  # which would take any name for one that is there
     def __getattr__(name: str) -> Any:
         """Import a name when it is first used; __version__ is that of the installed package."""
         if name == '__version__':
-            from importlib.metadata import version
-            return version('panoptic-depth')
+            from importlib.metadata import PackageNotFoundError, version
+            try:
+                return version('panoptic-depth')
+            except PackageNotFoundError:
+                raise AttributeError('not installed with pip: no version known') from None
         for home, names in _HOMES.items():
             if name in names:
                 from importlib import import_module

@@ -89,7 +89,7 @@ def rgb_image(source: PilImage | ArrayLike) -> NDArray[np.uint8]:
 
     :param source: a PIL image, turned as its EXIF says; or uint8 as (H, W, 3) RGB, (H, W, 4) RGBA
         whose transparency is dropped, (H, W) or (H, W, 1) grey. BGR cannot be told from RGB.
-    :returns: (H, W, 3) uint8 RGB.
+    :returns: (H, W, 3) uint8 RGB, without a copy where that goes.
     :raises ConfigError: for anything else, with the remedy.
     """
     if isinstance(source, PilImage):
@@ -105,9 +105,9 @@ def rgb_image(source: PilImage | ArrayLike) -> NDArray[np.uint8]:
             raise ConfigError(f'{type(source).__name__}: cannot become a numpy array: {error}'
                               ) from None
     what = f'image is {array.dtype} {array.shape}'
-    if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 3, 4):
+    if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] > 4:
         raise ConfigError(f'{what}: its channels come first; give image.transpose(1, 2, 0)')
-    if array.ndim not in (2, 3) or array.ndim == 3 and array.shape[2] not in (1, 3, 4):
+    if array.ndim not in (2, 3) or array.shape[2:] not in ((), (1,), (3,), (4,)) or not array.size:
         raise ConfigError(f'{what}; give (H, W, 3) RGB')
     if array.dtype != np.uint8:
         remedy = {'f': '(255 * image).astype(numpy.uint8) if it is 0..1',

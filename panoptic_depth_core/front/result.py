@@ -56,7 +56,7 @@ class Result(PanopticDepth):
 
     @property
     def image(self) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB, the whole picture."""
+        """(H, W, 3) uint8 RGB, the whole picture; of an array it was called with, no copy."""
         return self.frame.image
 
     @property
