@@ -49,7 +49,7 @@ def pictures(tmp_path: Path, image: NDArray[np.uint8]) -> Path:
 
 @pytest.fixture
 def reference(model: pd.Model) -> Callable[..., pd.PanopticDepth]:
-    """Return what the pipeline itself says of an image, by default through a lens of 70 degrees."""
+    """Return what the pipeline itself says of an image; the lens has 70 degrees by default."""
     def run(image: NDArray[np.uint8], camera: pd.Intrinsics | None = None) -> pd.PanopticDepth:
         height, width = image.shape[:2]
         return model.pipeline(pd.Frame(image, camera or pd.Intrinsics.from_fov(70, width, height)))
