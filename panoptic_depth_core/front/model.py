@@ -52,8 +52,7 @@ def load(model: ModelDirectory | str | os.PathLike[str] | None = None,
     """
     Load a model, ready to be called with pictures.
 
-    :param model: the name of a shipped model, such as 'fast', or a model directory; by default the
-        one that is shipped for all purposes.
+    :param model: the name of a shipped model or a model directory; by default 'fast'.
     :param backend: 'auto', 'onnxruntime', 'openvino', 'tensorrt' or 'torch'.
     :param settings: InferenceSettings or a YAML file of them.
     :param watch: is told of an engine that is being built, and may cancel it.
@@ -148,23 +147,21 @@ class Model:
             camera = read_camera_file(Path(camera))
         frames = frames_of(source, SourceOptions(
             CameraOptions(fx, fov, camera=camera), image_topic, camera_info_topic))
+        update: Callable[[PanopticDepth], PanopticDepth] = _unchanged
         if not is_one_picture(source):
             frames = (frame if frame.name else replace(frame, name=f'{index:06d}')
                       for index, frame in enumerate(frames))
-        settings = self.pipeline.settings
-        tracked: Callable[[PanopticDepth], PanopticDepth] = (
-            Tracker(settings.tracking).update if settings.tracking.enabled
-            else lambda result: result)
-        return Results(self._result(frame, tracked) for frame in frames)
+            if self.pipeline.settings.tracking.enabled:
+                update = Tracker(self.pipeline.settings.tracking).update
+        return Results(self._result(frame, update) for frame in frames)
 
-    def _result(self, frame: Frame,
-                tracked: Callable[[PanopticDepth], PanopticDepth]) -> Result:
+    def _result(self, frame: Frame, update: Callable[[PanopticDepth], PanopticDepth]) -> Result:
         if frame.intrinsics_source == 'default' and not self._camera_warned:
             self._camera_warned = True
             _log.warning(DEFAULT_CAMERA_WARNING)
         info = self.pipeline.model.info
         with self._lock:
-            result = tracked(self.pipeline(frame))
+            result = update(self.pipeline(frame))
             run = {'source': 'Python', 'model': info.model_id, 'model_sha256': info.onnx_sha256,
                    'settings': self.pipeline.settings.model_dump(mode='json')}
         return Result(**vars(result), frame=frame, origin=Origin(self.classes, run))
@@ -185,6 +182,10 @@ class Model:
     def __repr__(self) -> str:
         """Name model and runtime."""
         return f'<Model {self.pipeline.model.info.model_id} on {self.pipeline.backend.name}>'
+
+
+def _unchanged(result: PanopticDepth) -> PanopticDepth:
+    return result
 
 
 def _taken(options: dict[str, Any], kind: type[Settings]) -> dict[str, Any]:

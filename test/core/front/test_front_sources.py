@@ -195,6 +195,7 @@ class TestStream:
         tracks = {i.segment.panoptic_id: i.track_id for i in first.instances}
         assert sorted(tracks.values()) == [0, 1, 2]
         assert {i.segment.panoptic_id: i.track_id for i in second.instances} == tracks
+        assert {i.track_id for i in model(image, fov=70).instances} == {-1}
 
 
 ARRAYS = [
