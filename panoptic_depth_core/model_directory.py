@@ -10,6 +10,7 @@ so that every runtime on every machine can be tested against the one that export
 from __future__ import annotations
 
 import hashlib
+import importlib.resources
 import io
 import json
 import os
@@ -27,6 +28,7 @@ from .model_info import WeightsData as WeightsData
 from .self_test import PRECISION_TOLERANCE, GraphRunner, SelfTest, SelfTestReport, compare
 
 DEFAULT_MODEL = 'fast'
+
 
 @dataclass(frozen=True)
 class ModelDirectory:
@@ -130,6 +132,12 @@ class ModelDirectory:
                 f'{report.depth_error:.2g} (most {most:.2g}); choose another backend or '
                 'precision, or export the model again')
         return report
+
+
+def shipped_models() -> dict[str, Path]:
+    """Name -> directory of the models that are in this installation."""
+    folder = Path(str(importlib.resources.files(__package__))) / 'models'
+    return {path.parent.name: path.parent for path in sorted(folder.glob(f'*/{INFO_NAME}'))}
 
 
 def open_model(model: ModelDirectory | Path | str | None) -> ModelDirectory:

@@ -106,9 +106,3 @@ def compare(backend: GraphRunner, test: SelfTest) -> SelfTestReport:
     nowhere = np.isnan(found) & np.isnan(wanted)
     error = np.append(np.abs(found / wanted - 1.0)[~nowhere], 0.0)
     return SelfTestReport(backend.name, float(equal.mean()), float(np.percentile(error, 99)))
-
-
-def shipped_models() -> dict[str, Path]:
-    """Name -> directory of the models that are in this installation."""
-    folder = Path(str(importlib.resources.files(__package__))) / 'models'
-    return {path.parent.name: path.parent for path in sorted(folder.glob(f'*/{INFO_NAME}'))}
