@@ -16,6 +16,7 @@ pytest.importorskip('onnxscript', reason='the check needs the extra [export]')
 import torch
 from golden import each_golden
 from panoptic_depth_core.cli import main
+from panoptic_depth_core.contract import TASKS
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.export.gpu_check.check import gpu_check
 from panoptic_depth_core.export.gpu_check.limits import floor_ms, rates
@@ -104,6 +105,8 @@ def test_network_alone_leaves_nothing_out():
 
     def depth(changed: KernelOutput) -> float:
         class Stand(torch.nn.Module):
+            tasks = TASKS
+
             def forward(self, image, intrinsics):
                 return changed
 

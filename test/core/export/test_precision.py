@@ -60,7 +60,8 @@ def test_a_whole_model_directory(precision, converted, painted_model):
     same = {'classes', 'input_height', 'thresholds', 'weights_licence', 'self_test'}
     assert info.model_dump(include=same) == painted_model.info.model_dump(include=same)
     test, first = model.load_self_test(), painted_model.load_self_test()
-    assert np.array_equal(test.image, first.image) and np.array_equal(test.depth, first.depth)
+    assert np.array_equal(test.inputs['image'], first.inputs['image'])
+    assert np.array_equal(test.output.depth, first.output.depth)
     assert (model.path / 'LICENSE.txt').read_text() == 'CC0-1.0'
 
 
@@ -103,7 +104,7 @@ def test_int8_runs(backend, symmetric, converted):
     test = model.load_self_test()
     found = runtime.run(test.inputs)
     # 0 to 255 in 255 steps, or in 127 of which half are below zero.
-    assert np.abs(found.depth - test.depth).max() <= (0.01 if not symmetric else 1.1)
+    assert np.abs(found.depth - test.output.depth).max() <= (0.01 if not symmetric else 1.1)
     assert np.array_equal(found.segment_index, test.output.segment_index)
 
 
@@ -191,9 +192,10 @@ def test_engines_of_the_shipped_model(precision, symmetric, tmp_path):
 def streets(model):
     """Shifted copies of the self-test's image; what is to be learned of them is a range."""
     test = model.load_self_test()
-    camera = Intrinsics(*map(float, test.intrinsics), width=test.image.shape[1],
-                        height=test.image.shape[0])
-    return [Frame(np.roll(test.image, 37 * i, axis=1), camera) for i in range(LEAST_FRAMES)]
+    image = test.inputs['image']
+    camera = Intrinsics(*map(float, test.inputs['intrinsics']), width=image.shape[1],
+                        height=image.shape[0])
+    return [Frame(np.roll(image, 37 * i, axis=1), camera) for i in range(LEAST_FRAMES)]
 
 
 @pytest.mark.slow
