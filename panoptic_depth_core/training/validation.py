@@ -32,7 +32,10 @@ _log = logging.getLogger(__name__)
 
 
 Figures = dict[str, float]
-"""Name -> share 0..1; what the labels cannot tell is NaN."""
+"""Name -> share 0..1; without what the model does not do, or the labels cannot tell."""
+
+SCORED = (('pq', 'miou'), ('delta1',))
+"""What makes weights better than others: of each group the first figure that is known."""
 
 
 @dataclass(frozen=True)
@@ -50,24 +53,22 @@ class Validation:
     @property
     def figures(self) -> Figures:
         """Means over the data sets whose labels can tell, each counting the same."""
-        found: Figures = {}
-        for name in next(iter(self.by_data.values()), {}):
-            values = np.array([figures[name] for figures in self.by_data.values()])
-            known = values[np.isfinite(values)]
-            found[name] = float(known.mean()) if len(known) else math.nan
-        return found
+        names = dict.fromkeys(name for figures in self.by_data.values() for name in figures)
+        return {name: float(np.mean([figures[name] for figures in self.by_data.values()
+                                     if name in figures])) for name in names}
 
     @property
     def score(self) -> float:
         """
         PQ plus delta1 (the share of pixels with a depth less than 25 % off), 0..2.
 
-        What no labels can tell counts 0; NaN where the weights gave no result.
+        Of a model without instances the mIoU takes the place of PQ; of one with a single task
+        there is one of the two. NaN where the weights gave no result.
         """
         figures = self.figures
-        if not figures:
-            return math.nan
-        return float(np.nan_to_num(figures['pq']) + np.nan_to_num(figures['delta1']))
+        found = [figures[known[0]] for group in SCORED
+                 if (known := [name for name in group if name in figures])]
+        return sum(found) if found else math.nan
 
 
 class _InMemory(TorchBackend):
@@ -132,8 +133,10 @@ class _Chosen:
 
 def _figures(result: EvaluationResult) -> Figures:
     depth = result.depth.per_image
-    return {'pq': result.panoptic.all.pq, 'pq_things': result.panoptic.things.pq,
-            'miou': result.semantic.mean, 'abs_rel': depth.abs_rel,
-            # A pixel without a depth is not less than 25 % off.
-            'delta1': depth.delta1 * (1.0 - depth.missing_share),
-            'distance_rel': result.distance.all.median_rel}
+    figures = {
+        'pq': result.panoptic.all.pq, 'pq_things': result.panoptic.things.pq,
+        'miou': result.semantic.mean, 'abs_rel': depth.abs_rel,
+        # A pixel without a depth is not less than 25 % off.
+        'delta1': depth.delta1 * (1.0 - depth.missing_share),
+        'distance_rel': result.distance.all.median_rel}
+    return {name: value for name, value in figures.items() if math.isfinite(value)}
