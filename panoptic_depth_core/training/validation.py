@@ -103,8 +103,9 @@ class Validator:
             label = f'{data.name}:{data.split}'
             if label in self._frames:
                 raise ConfigError(f'recipe: validation: {label} is there twice; leave one out')
-            require_same_classes(model.info.class_infos(), chosen.samples.classes, 'the network',
-                                 f'data set {data.name}')
+            if network.classes:
+                require_same_classes(network.classes, chosen.samples.classes, 'the network',
+                                     f'data set {data.name}')
             self._frames[label] = chosen
 
     def __call__(self) -> Validation:
@@ -112,7 +113,8 @@ class Validator:
         first = next(iter(next(iter(self._frames.values())))).frame
         try:
             return Validation(
-                {label: _figures(evaluate(self._pipeline, frames, classes=self._classes))
+                {label: _figures(evaluate(self._pipeline, frames,
+                                          classes=frames.samples.classes))
                  for label, frames in self._frames.items()},
                 overlay(first.image, self._pipeline(first), self._classes))
         except BackendError as error:
