@@ -197,6 +197,10 @@ def parse_settings(kind: type[Model], values: dict[str, Any], source: str) -> Mo
         return kind.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
+        inner = first.get('ctx', {}).get('error')
+        if isinstance(inner, ConfigError):
+            # Of settings within, whose kind these choose: it says already what is wrong with what.
+            raise ConfigError(f'{source}: {inner}') from None
         key = '.'.join(str(part) for part in first['loc']) or '(top level)'
         if first['type'] == 'extra_forbidden':
             raise ConfigError(

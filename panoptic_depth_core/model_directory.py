@@ -17,15 +17,14 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .config import parse_settings
-from .contract import INPUTS, GraphOutput
+from .contract import Arrays, GraphOutput
 from .errors import BackendError, ConfigError
 from .model_info import FORMAT_VERSION, INFO_NAME, Precision, TensorSpec
 from .model_info import ModelInfo as ModelInfo
@@ -51,33 +50,47 @@ class GraphRunner(Protocol):
     name: str
     precision: Precision
 
-    def run(self, image: NDArray[np.uint8], intrinsics: NDArray[np.float32],
-            thresholds: NDArray[np.float32]) -> GraphOutput:
-        """Run the graph on one image."""
+    def run(self, inputs: Arrays) -> GraphOutput:
+        """Run the graph on one image; inputs by name, without the batch axis."""
         ...
 
 
 @dataclass(frozen=True)
 class SelfTest:
     """
-    A reference input, the outputs that belong to it, and how far a runtime may be off.
+    Reference inputs, the outputs that belong to them, and how far a runtime may be off.
 
-    :param image: (H, W, 3) uint8 RGB at network size.
-    :param intrinsics: (4,) float32; thresholds: (T,) float32.
-    :param segment_index, depth, segments: as in contract.GraphOutput.
+    :param inputs: of the graph by name, without the batch axis.
     :param min_equal_ids: least share of pixels with an equal segment index.
     :param max_depth_error: greatest relative depth error, at the 99th percentile of the pixels
         whose segment index is equal (another segment is another depth by design).
     """
 
-    image: NDArray[np.uint8]
-    intrinsics: NDArray[np.float32]
-    thresholds: NDArray[np.float32]
-    segment_index: NDArray[np.uint8]
-    depth: NDArray[np.float32]
-    segments: NDArray[np.float32]
+    inputs: Arrays
+    output: GraphOutput
     min_equal_ids: float = 0.999
     max_depth_error: float = 1e-3
+
+    def save(self, file: Path | BinaryIO) -> None:
+        """Write an npz of inputs, outputs and limits, each under its own name."""
+        np.savez_compressed(file, allow_pickle=False, min_equal_ids=self.min_equal_ids,
+                            max_depth_error=self.max_depth_error, **vars(self.output),
+                            **self.inputs)
+
+    @classmethod
+    def read(cls, path: Path) -> SelfTest:
+        """
+        Read what save wrote.
+
+        :raises OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile: when it is no such
+            file.
+        """
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = dict(stored)
+        limits = {name: float(arrays.pop(name)) for name in ('min_equal_ids', 'max_depth_error')}
+        output = GraphOutput(**{field.name: arrays.pop(field.name)
+                                for field in fields(GraphOutput)})
+        return cls(arrays, output, **limits)
 
 
 @dataclass(frozen=True)
@@ -149,10 +162,11 @@ class ModelDirectory:
                         f'{self.onnx_path}: {kind} {name!r} is {_shown(found[name])}, but '
                         f'{INFO_NAME} and the contract ask for {_shown(spec)}; '
                         'export the model again')
+        known = self.info.graph_inputs()
         for name in inputs:
-            if name not in INPUTS:
+            if name not in known:
                 raise ConfigError(f'{self.onnx_path}: input {name!r} is not in the contract '
-                                  f'({", ".join(INPUTS)}); export the model again')
+                                  f'({", ".join(known)}); export the model again')
 
     def load_self_test(self) -> SelfTest:
         """
@@ -164,14 +178,10 @@ class ModelDirectory:
             raise ConfigError(f'{self.path}: the model has no self-test; export it with one')
         path = self.path / self.info.self_test
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                values = {name: arrays[name] for name in SelfTest.__dataclass_fields__}
+            return SelfTest.read(path)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ConfigError(f'{path}: no readable self-test: {error}; '
                               'copy or export the model again') from None
-        for name in ('min_equal_ids', 'max_depth_error'):
-            values[name] = float(values[name])
-        return SelfTest(**values)
 
     def self_test(self, backend: GraphRunner) -> SelfTestReport:
         """
@@ -202,13 +212,13 @@ def compare(backend: GraphRunner, test: SelfTest) -> SelfTestReport:
 
     :raises BackendError: for maps of another size.
     """
-    output = backend.run(test.image, test.intrinsics, test.thresholds)
-    if output.segment_index.shape != test.segment_index.shape:
+    output, reference = backend.run(test.inputs), test.output
+    if output.segment_index.shape != reference.segment_index.shape:
         raise BackendError(f'self-test on {backend.name}: the maps are '
-                           f'{output.segment_index.shape}, not {test.segment_index.shape}; '
+                           f'{output.segment_index.shape}, not {reference.segment_index.shape}; '
                            'export the model again')
-    equal = output.segment_index == test.segment_index
-    found, wanted = output.depth[equal], test.depth[equal]
+    equal = output.segment_index == reference.segment_index
+    found, wanted = output.depth[equal], reference.depth[equal]
     # A depth that the model does not have is to be NaN here and there.
     nowhere = np.isnan(found) & np.isnan(wanted)
     error = np.append(np.abs(found / wanted - 1.0)[~nowhere], 0.0)
@@ -240,7 +250,7 @@ def save_model_directory(path: Path | str, info: ModelInfo, onnx_bytes: bytes,
         write_atomically(path / info.onnx_file, onnx_bytes)
         if self_test is not None:
             buffer = io.BytesIO()
-            np.savez_compressed(buffer, **asdict(self_test))
+            self_test.save(buffer)
             write_atomically(path / 'self_test.npz', buffer.getvalue())
         write_model_info(path, info)
     except OSError as error:

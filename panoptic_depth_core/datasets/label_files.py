@@ -174,7 +174,7 @@ def classes_of_label_ids(label_ids: NDArray[Any]) -> NDArray[np.int32]:
     lut = np.full(1 << 16, OUTSIDE, np.int32)
     lut[:_LAST_LABEL_ID + 1] = train_id_lut()[:_LAST_LABEL_ID + 1]
     lut[VOID_CLASS] = VOID_CLASS
-    return lut[label_ids]
+    return np.asarray(lut[label_ids])
 
 
 def pack(classes: NDArray[Any], instances: NDArray[Any],
@@ -202,7 +202,7 @@ def look_up(path: Path, stored: NDArray[Any], ids: NDArray[np.int32]) -> NDArray
     :param ids: panoptic id per value, see pack and VALUES.
     :raises ConfigError: when a value has none; names the first.
     """
-    panoptic = ids[stored]
+    panoptic: NDArray[np.int32] = ids[stored]
     require_known(path, stored, panoptic)
     return panoptic
 

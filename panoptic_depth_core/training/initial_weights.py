@@ -14,9 +14,7 @@ from ..config import parse_settings
 from ..errors import ConfigError
 from ..labels import ClassInfo
 from ..model_directory import ModelDirectory
-from ..network.base import NetworkSettings, PanopticNetwork
-from ..network.published_checkpoint import network_from_published, read_published
-from ..network.published_panoptic_depth import PublishedNetwork
+from ..network.base import Model, NetworkSettings
 from ..network.state_dicts import find_gaps, list_gaps
 from .checkpoint import read_checkpoint
 from .optimization import begins
@@ -24,10 +22,10 @@ from .optimization import begins
 _DEFAULT = Path('default')
 
 
-def load_initial_weights(network: PanopticNetwork, path: Path,
+def load_initial_weights(network: Model, path: Path,
                          gaps: Sequence[str] = ()) -> None:
     """
-    Load weights of this program or of a published PanopticDepth, in place.
+    Load weights of this program, or published ones that the model reads, in place.
 
     :param path: checkpoint, or model directory; ``default`` is the model of this package.
     :param gaps: beginnings of names, up to a dot, whose weights may be missing, unknown or of
@@ -56,8 +54,7 @@ def load_initial_weights(network: PanopticNetwork, path: Path,
     network.load_state_dict({n: v for n, v in given.items() if n not in unfit}, strict=False)
 
 
-def _read(network: PanopticNetwork, path: Path
-          ) -> tuple[dict[str, Tensor], tuple[ClassInfo, ...]]:
+def _read(network: Model, path: Path) -> tuple[dict[str, Tensor], tuple[ClassInfo, ...]]:
     """Weights, and the classes that they were trained on."""
     if path.is_dir() or path == _DEFAULT:
         return _read_directory(ModelDirectory.default() if path == _DEFAULT
@@ -69,21 +66,21 @@ def _read(network: PanopticNetwork, path: Path
         table = {key: value for key, value in settings.items() if key == 'class_table'}
         return stored['network'], parse_settings(NetworkSettings, table, str(path)).classes
     except ConfigError as error:
-        if not isinstance(network, PublishedNetwork) or not path.is_file():
+        if not path.is_file():
             raise
         try:
-            published = network_from_published(read_published(path), str(path))
-            return published.state_dict(), published.classes
+            published = network.read_published(path)
         except ConfigError as other:
             raise ConfigError(f'{error}; nor is it a published one: {other}') from None
+        return published.state_dict(), published.classes
 
 
 def _read_directory(model: ModelDirectory
                     ) -> tuple[dict[str, Tensor], tuple[ClassInfo, ...]]:
     try:
-        from ..network.onnx_weights import load_network
+        from ..network.onnx_weights import load_graph
     except ModuleNotFoundError as error:
         raise ConfigError(f'{model.path}: to read the weights of a model directory {error.name} '
                           "is needed; run: pip install 'panoptic-depth[export]'") from None
-    network = load_network(model).network
+    network = load_graph(model).network
     return network.state_dict(), network.classes

@@ -23,7 +23,7 @@ from ..datasets.codec import PACKED, Storage, decode, encode, join
 from ..datasets.packed import NAME, PackedSet, PackIndex, PackWriter
 from ..errors import ConfigError
 from ..io.atomic import make_folder, write_atomic
-from ..network import create_network
+from ..network import create_model
 from .initial_weights import load_initial_weights
 from .samples import MixedSamples, expand, spread
 from .settings import TrainSettings
@@ -233,8 +233,8 @@ def _weights(settings: TrainSettings,
     if settings.backbone_weights is None and settings.initial_weights is None:
         return recipe, None
     backbone = settings.backbone_weights
-    network = create_network(settings.network, settings.network_settings,
-                             None if backbone is None else expand(backbone))
+    network = create_model(settings.network, settings.network_settings,
+                           None if backbone is None else expand(backbone))
     weights = network.state_dict()
     if settings.initial_weights is not None:
         load_initial_weights(network, Path(expand(settings.initial_weights)),

@@ -34,7 +34,9 @@ class MixedSamples(Dataset[Sample]):
     def __init__(self, settings: TrainSettings, first: int, length: int) -> None:
         self.settings = settings
         self.first, self.length = first, length
-        self.classes = settings_of(settings.network, settings.network_settings).classes
+        # A network of depth alone learns no classes.
+        self.classes = getattr(settings_of(settings.network, settings.network_settings),
+                               'classes', ())
         self.sets = [_open(data, self.classes) for data in settings.data]
         weights = np.array([d.weight for d in settings.data])
         self.shares = weights / weights.sum()
@@ -88,9 +90,9 @@ def expand(path: str) -> str:
 
 
 def _open(data: DataSettings, classes: tuple[ClassInfo, ...]) -> SampleSet:
-    """:param classes: those that the network learns."""
+    """:param classes: those that the network learns, if any."""
     opened = open_dataset(data.name, expand(data.root), data.split, classes)
-    if not same_classes(opened.classes, classes):
+    if classes and not same_classes(opened.classes, classes):
         own = table_name(opened.classes)
         are = (f'{class_names(opened.classes)}; write them into a file and name it in classes'
                if own is None else f'{own}; set network_settings: {{class_table: {own}}}')

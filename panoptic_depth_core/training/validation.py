@@ -21,8 +21,8 @@ from ..inference.pipeline import Pipeline
 from ..io.visualization import Picture, overlay
 from ..labels import ClassInfo
 from ..model_directory import ModelDirectory
-from ..network import PanopticDepthModel, assembly_of
-from ..network.base import PanopticNetwork
+from ..network import Graph
+from ..network.base import Model
 from ..network.description import describe
 from ..structures import Sample
 from .samples import expand, spread
@@ -73,7 +73,7 @@ class Validation:
 class _InMemory(TorchBackend):
     """A network that was not exported."""
 
-    def __init__(self, network: PanopticDepthModel, model: ModelDirectory,
+    def __init__(self, network: Graph, model: ModelDirectory,
                  device: torch.device) -> None:
         self._prepare(network, model, str(device), 'eager')
 
@@ -87,15 +87,13 @@ class Validator:
     """
 
     def __init__(self, settings: TrainSettings, validation: ValidationSettings,
-                 network: PanopticNetwork, device: torch.device) -> None:
+                 network: Model, device: torch.device) -> None:
         described = validation.model
-        assembly = assembly_of(network, {
-            **settings.assembly, 'output_stride': described.output_stride}, 'recipe: assembly')
+        network.configure({**settings.assembly, 'output_stride': described.output_stride},
+                          settings.loss, 'recipe')
         # No file of it is read: the backend has the network.
-        model = ModelDirectory(Path('in memory'), describe(
-            network, settings.network, assembly, described))
-        self._pipeline = Pipeline(model, _InMemory(
-            PanopticDepthModel(network, assembly).eval(), model, device))
+        model = ModelDirectory(Path('in memory'), describe(network, described))
+        self._pipeline = Pipeline(model, _InMemory(Graph(network).eval(), model, device))
         self._classes = network.classes
         self.every = validation.every
         self._frames: dict[str, _Chosen] = {}

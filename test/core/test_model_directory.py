@@ -28,11 +28,12 @@ class Replay:
     precision = 'float32'
 
     def __init__(self, test, wrong_ids=0, depth_factor=1.0):
-        index = test.segment_index.copy()
+        output = test.output
+        index = output.segment_index.copy()
         index.reshape(-1)[:wrong_ids] += 1
-        self.output = GraphOutput(index, test.depth * np.float32(depth_factor), test.segments)
+        self.output = GraphOutput(index, output.depth * np.float32(depth_factor), output.segments)
 
-    def run(self, image, intrinsics, thresholds):
+    def run(self, inputs):
         return self.output
 
 

@@ -88,7 +88,7 @@ def test_every_entry_yields_valid_samples(opened):
     set(DATASETS) - {'coco_panoptic', 'semkitti_dvps'}), indirect=True)
 def test_training_takes_samples_with_the_classes_of_cityscapes(opened):
     pytest.importorskip('torch')
-    from panoptic_depth_core.training.targets import collate
+    from panoptic_depth_core.network.dynamic_kernels.targets import collate
     assert opened.classes is CITYSCAPES
     sample = opened[0]
     batch = collate([sample, sample])

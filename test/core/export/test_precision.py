@@ -100,10 +100,10 @@ def test_int8_runs(backend, symmetric, converted):
     model = converted('int8', symmetric=symmetric)
     runtime = create_backend(backend, model, threads=1)
     test = model.load_self_test()
-    found = runtime.run(test.image, test.intrinsics, test.thresholds)
+    found = runtime.run(test.inputs)
     # 0 to 255 in 255 steps, or in 127 of which half are below zero.
     assert np.abs(found.depth - test.depth).max() <= (0.01 if not symmetric else 1.1)
-    assert np.array_equal(found.segment_index, test.segment_index)
+    assert np.array_equal(found.segment_index, test.output.segment_index)
 
 
 @pytest.mark.parametrize('precision', KINDS)

@@ -16,7 +16,7 @@ from panoptic_depth_core.class_tables import class_infos, read_class_rows  # noq
 from panoptic_depth_core.datasets import open_dataset  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.labels import CITYSCAPES, SEMKITTI  # noqa: E402
-from panoptic_depth_core.network import create_network  # noqa: E402
+from panoptic_depth_core.network import create_model  # noqa: E402
 from panoptic_depth_core.network.description import ModelDescription, describe  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
 from panoptic_depth_core.training.packing import write_pack  # noqa: E402
@@ -54,12 +54,12 @@ def test_what_is_stored_has_the_rows(written, tmp_path):
     assert MixedSamples(settings, 0, 1).classes == Renamed.classes
     stored = read_checkpoint(train(settings, tmp_path / 'run'))['recipe']
     assert stored['network_settings']['class_table'] == ROWS
-    network = create_network(stored['network'], stored['network_settings'])
-    info = describe(network, stored['network'], network.assembly, ModelDescription())
+    network = create_model(stored['network'], stored['network_settings'])
+    info = describe(network, ModelDescription())
     assert info.class_infos() == Renamed.classes
     # What model.json says is enough to build the network again.
     info = type(info).model_validate_json(info.model_dump_json())
-    assert create_network(info.network, info.network_settings).classes == Renamed.classes
+    assert create_model(info.network, info.network_settings).classes == Renamed.classes
 
 
 def test_a_pack_has_the_rows(written, tmp_path):

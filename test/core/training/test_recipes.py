@@ -25,7 +25,7 @@ from dataset_trees import (  # noqa: E402
     write_semkitti_dvps,
 )
 from panoptic_depth_core.config import load_settings  # noqa: E402
-from panoptic_depth_core.network import create_network  # noqa: E402
+from panoptic_depth_core.network import create_model  # noqa: E402
 from panoptic_depth_core.training import checkpoint, trainer  # noqa: E402
 from panoptic_depth_core.training.optimization import begins  # noqa: E402
 from panoptic_depth_core.training.recipe import load_recipe  # noqa: E402
@@ -114,7 +114,7 @@ def _write_run(path: Path, weights: Path) -> None:
     """Write what the recipe of the stage before would leave: its run has its name."""
     before = load_settings(TrainSettings, path.with_name(f'{weights.parent.name}.yaml'))
     weights.parent.mkdir(parents=True)
-    torch.save({'recipe': before.model_dump(mode='json'), 'network': create_network(
+    torch.save({'recipe': before.model_dump(mode='json'), 'network': create_model(
         before.network, before.network_settings).state_dict()}, weights)
 
 
@@ -132,7 +132,7 @@ def test_it_says_what_it_is_and_how_to_run_it(path, home):
         write_coco_panoptic(home / 'data')
     settings = load_recipe(path)
     with torch.device('meta'):
-        network = create_network(settings.network, settings.network_settings)
+        network = create_model(settings.network, settings.network_settings)
     names = [name for name, _ in network.named_parameters()]
     for prefix in settings.freeze:
         assert any(begins(name, prefix) for name in names), prefix
