@@ -17,89 +17,17 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
-
-import numpy as np
 
 from .config import parse_settings
-from .contract import Arrays, GraphOutput
 from .errors import BackendError, ConfigError
-from .model_info import FORMAT_VERSION, INFO_NAME, Precision, TensorSpec
+from .model_info import FORMAT_VERSION, INFO_NAME, TensorSpec
 from .model_info import ModelInfo as ModelInfo
 from .model_info import WeightsData as WeightsData
+from .self_test import PRECISION_TOLERANCE, GraphRunner, SelfTest, SelfTestReport, compare
 
 DEFAULT_MODEL = 'fast'
-
-PRECISION_TOLERANCE: dict[Precision, tuple[float, float]] = {
-    'float32': (1.0, 0.0),
-    'float16': (0.95, 0.02),
-    'bfloat16': (0.75, 0.25),
-    'int8': (0.75, 0.4),
-}
-"""
-Precision -> least share of equal ids and greatest relative error of depth that it excuses in a
-self-test; float32 excuses nothing beyond what the self-test itself allows.
-"""
-
-
-class GraphRunner(Protocol):
-    """The part of a backend that the self-test needs."""
-
-    name: str
-    precision: Precision
-
-    def run(self, inputs: Arrays) -> GraphOutput:
-        """Run the graph on one image; inputs by name, without the batch axis."""
-        ...
-
-
-@dataclass(frozen=True)
-class SelfTest:
-    """
-    Reference inputs, the outputs that belong to them, and how far a runtime may be off.
-
-    :param inputs: of the graph by name, without the batch axis.
-    :param min_equal_ids: least share of pixels with an equal segment index.
-    :param max_depth_error: greatest relative depth error, at the 99th percentile of the pixels
-        whose segment index is equal (another segment is another depth by design).
-    """
-
-    inputs: Arrays
-    output: GraphOutput
-    min_equal_ids: float = 0.999
-    max_depth_error: float = 1e-3
-
-    def save(self, file: Path | BinaryIO) -> None:
-        """Write an npz of inputs, outputs and limits, each under its own name."""
-        np.savez_compressed(file, allow_pickle=False, min_equal_ids=self.min_equal_ids,
-                            max_depth_error=self.max_depth_error, **vars(self.output),
-                            **self.inputs)
-
-    @classmethod
-    def read(cls, path: Path) -> SelfTest:
-        """
-        Read what save wrote.
-
-        :raises OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile: when it is no such
-            file.
-        """
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = dict(stored)
-        limits = {name: float(arrays.pop(name)) for name in ('min_equal_ids', 'max_depth_error')}
-        output = GraphOutput(**{field.name: arrays.pop(field.name)
-                                for field in fields(GraphOutput)})
-        return cls(arrays, output, **limits)
-
-
-@dataclass(frozen=True)
-class SelfTestReport:
-    """How far a runtime is from the reference; see SelfTest for the two measures."""
-
-    backend: str
-    equal_ids: float
-    depth_error: float
 
 
 @dataclass(frozen=True)
@@ -132,10 +60,10 @@ class ModelDirectory:
 
         :raises ConfigError: when the package was installed without it.
         """
-        path = Path(str(importlib.resources.files(__package__))) / 'models' / DEFAULT_MODEL
-        if not path.is_dir():
-            raise ConfigError(f'{path}: the weights of the default model are not in this '
-                              'installation; install the package again or name a model directory')
+        path = shipped_models().get(DEFAULT_MODEL)
+        if path is None:
+            raise ConfigError('the weights of the default model are not in this installation; '
+                              'install the package again or name a model directory')
         return cls.load(path)
 
     @property
@@ -206,30 +134,30 @@ class ModelDirectory:
         return report
 
 
-def compare(backend: GraphRunner, test: SelfTest) -> SelfTestReport:
-    """
-    Run the input of a self-test and measure how far the outputs are from those it holds.
-
-    :raises BackendError: for maps of another size.
-    """
-    output, reference = backend.run(test.inputs), test.output
-    if output.segment_index.shape != reference.segment_index.shape:
-        raise BackendError(f'self-test on {backend.name}: the maps are '
-                           f'{output.segment_index.shape}, not {reference.segment_index.shape}; '
-                           'export the model again')
-    equal = output.segment_index == reference.segment_index
-    found, wanted = output.depth[equal], reference.depth[equal]
-    # A depth that the model does not have is to be NaN here and there.
-    nowhere = np.isnan(found) & np.isnan(wanted)
-    error = np.append(np.abs(found / wanted - 1.0)[~nowhere], 0.0)
-    return SelfTestReport(backend.name, float(equal.mean()), float(np.percentile(error, 99)))
+def shipped_models() -> dict[str, Path]:
+    """Name -> directory of the models that are in this installation."""
+    folder = Path(str(importlib.resources.files(__package__))) / 'models'
+    return {path.parent.name: path.parent for path in sorted(folder.glob(f'*/{INFO_NAME}'))}
 
 
 def open_model(model: ModelDirectory | Path | str | None) -> ModelDirectory:
-    """Model directory of a path; None is the shipped one."""
+    """
+    Model directory of a name or a path.
+
+    :param model: a model directory, its path or that of its model.json or graph, or the name of a
+        shipped model; a directory of that name goes first. None is the default one.
+    :raises ConfigError: as ModelDirectory.load.
+    """
     if model is None:
         return ModelDirectory.default()
-    return model if isinstance(model, ModelDirectory) else ModelDirectory.load(model)
+    if isinstance(model, ModelDirectory):
+        return model
+    path, shipped = Path(model), shipped_models()
+    if path.is_file() and path.suffix in ('.json', '.onnx'):
+        path = path.parent
+    elif not (path / INFO_NAME).exists():
+        path = shipped.get(str(model), path)
+    return ModelDirectory.load(path)
 
 
 def save_model_directory(path: Path | str, info: ModelInfo, onnx_bytes: bytes,
@@ -294,7 +222,8 @@ def _read_info(path: Path) -> ModelInfo:
         values = json.loads(path.read_text(encoding='utf-8'))
     except OSError as error:
         raise ConfigError(f'{path}: cannot be read: {error.strerror}; '
-                          'give a directory that `panoptic-depth export` wrote') from None
+                          'give a directory that `panoptic-depth export` wrote, or a shipped '
+                          f'model: {", ".join(shipped_models()) or "here is none"}') from None
     except ValueError as error:
         raise ConfigError(f'{path}: not valid JSON: {error}; copy or export the model again'
                           ) from None

@@ -44,13 +44,13 @@ class Intrinsics:
             if not math.isfinite(value):
                 raise ConfigError(
                     f'intrinsics: {name} is {value}, not a finite number; '
-                    'calibrate the camera or give --fx or --fov')
+                    'calibrate the camera or give fx or fov')
         for name in ('fx', 'fy', 'width', 'height'):
             value = getattr(self, name)
             if not value > 0:
                 raise ConfigError(
                     f'intrinsics: {name} is {value}, but must be > 0; '
-                    'calibrate the camera or give --fx or --fov')
+                    'calibrate the camera or give fx or fov')
 
     @classmethod
     def from_fov(cls, fov_deg: float, width: int, height: int) -> Intrinsics:

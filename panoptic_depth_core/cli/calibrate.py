@@ -43,9 +43,10 @@ def calibrate(
         store_temperature,
         uncalibrated,
     )
-    from ..model_directory import open_model
+    from ..model_directory import ModelDirectory
 
-    model = open_model(model_dir)
+    # No name of a shipped model: what is calibrated is written.
+    model = ModelDirectory.load(model_dir)
     if not dry_run:
         require_writable(model)
     samples = open_dataset(dataset, root, split, model.info.class_infos())

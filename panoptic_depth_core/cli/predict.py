@@ -112,8 +112,8 @@ def predict_source(
     from ..errors import ConfigError
     from ..io.bags import BagSource
     from ..io.results import ResultOptions, ResultWriter
+    from ..io.run_folder import prepare_run_folder
     from ..io.sources import open_source
-    from .run_folder import prepare_run_folder
 
     settings = load_settings(InferenceSettings, config) if config else InferenceSettings()
     if track:

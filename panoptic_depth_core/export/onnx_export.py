@@ -21,11 +21,12 @@ from ..config import Thresholds
 from ..contract import GraphOutput
 from ..errors import ConfigError
 from ..inference.backends import create_backend
-from ..model_directory import ModelDirectory, SelfTest, save_model_directory
+from ..model_directory import ModelDirectory, save_model_directory
 from ..model_info import ModelInfo
 from ..network import Graph, create_model
 from ..network.base import Model
 from ..network.description import ModelDescription, describe
+from ..self_test import SelfTest
 from ..training.checkpoint import load_weights, read_checkpoint
 
 _LEAST_ROUNDING, _MOST_ROUNDING = 1e-3, 0.5

@@ -17,8 +17,9 @@ from onnx import version_converter
 from ..errors import BackendError, ConfigError
 from ..inference.backends import batched, create_backend
 from ..inference.preprocess import graph_inputs
-from ..model_directory import ModelDirectory, SelfTest, save_model_directory
+from ..model_directory import ModelDirectory, save_model_directory
 from ..model_info import LowPrecision
+from ..self_test import SelfTest
 from ..structures import Frame
 from .casting import GREATEST, cast_nodes
 from .model_copy import copy_licences

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ import numpy as np
 
 from ..config import InferenceSettings, Thresholds
 from ..contract import Arrays, GraphOutput
+from ..errors import ConfigError
 from ..labels import VOID_ID
 from ..model_directory import ModelDirectory, open_model
 from ..status import Watch
@@ -44,7 +45,7 @@ class Pipeline:
     """
     A model, ready to run frames.
 
-    :param model: a model directory or its path; None is the model that the package ships.
+    :param model: as model_directory.open_model reads it; None is the default one.
     :param backend: as backends.create_backend reads it, or a Backend of one's own.
     :param settings: thresholds that were not set explicitly are those of the model.
     :param watch: is told of an engine that is being built, and may cancel it.
@@ -56,6 +57,7 @@ class Pipeline:
     def __init__(self, model: ModelDirectory | Path | str | None = None,
                  backend: str | Backend = 'auto', settings: InferenceSettings | None = None,
                  watch: Watch | None = None, **options: Any) -> None:
+        _refuse_settings(options)
         self.model = open_model(model)
         self._info = self.model.info
         self._classes = self._info.class_infos()
@@ -82,8 +84,13 @@ class Pipeline:
         """
         Panoptic segmentation, depth and distances of one frame.
 
+        :raises ConfigError: for what is no Frame.
         :raises BackendError: when the runtime fails or returns what cannot be true.
         """
+        if not isinstance(frame, Frame):
+            raise ConfigError(f'a pipeline takes a Frame, not {type(frame).__name__}; give '
+                              'Frame(image, Intrinsics...), or let panoptic_depth_core.load() '
+                              'make it of paths, arrays and PIL images')
         info, settings, step_ms = self._info, self.settings, dict.fromkeys(STEPS, 0.0)
 
         with _timed(step_ms, 'preprocess'):
@@ -160,6 +167,16 @@ def merged_thresholds(of_model: Thresholds, of_user: Thresholds) -> Thresholds:
     """Thresholds of the model, but those that the user set explicitly."""
     return of_model.model_copy(update={
         name: getattr(of_user, name) for name in of_user.model_fields_set})
+
+
+def _refuse_settings(options: Collection[str]) -> None:
+    """Say where a setting belongs that was given as an option of the backend."""
+    for name in options:
+        for kind, place in ((InferenceSettings, '{}'), (Thresholds, 'thresholds=Thresholds({})')):
+            if name in kind.model_fields:
+                raise ConfigError(f'{name} is no option of a backend, but a setting; give '
+                                  f'settings=InferenceSettings({place.format(name + "=...")}), '
+                                  f'or {name}=... to panoptic_depth_core.load()')
 
 
 @contextmanager

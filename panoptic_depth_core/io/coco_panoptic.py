@@ -141,6 +141,10 @@ class PanopticSink:
         self._journal.append({'name': frame.name, 'width': width, 'height': height,
                               'segments_info': segments_info(result)})
 
+    def holds(self, frame: Frame, result: PanopticDepth) -> bool:
+        """Whether the picture is that of this result."""
+        return (self._folder / f'{frame.name}.png').read_bytes() == encode_ids(result.panoptic)
+
     def close(self) -> None:
         """Write the JSON of all frames."""
         self._journal.close()

@@ -67,7 +67,7 @@ def frame_record(frame: Frame, result: PanopticDepth) -> dict[str, Any]:
         'frame_id': frame.frame_id,
         'width': camera.width,
         'height': camera.height,
-        'intrinsics': {'fx': camera.fx, 'fy': camera.fy, 'cx': camera.cx, 'cy': camera.cy,
+        'intrinsics': {**{name: float(getattr(camera, name)) for name in ('fx', 'fy', 'cx', 'cy')},
                        'source': frame.intrinsics_source},
         'label_divisor': result.label_divisor,
         'model_id': result.model_id,
@@ -99,6 +99,10 @@ class InstanceSink:
     def write(self, frame: Frame, result: PanopticDepth) -> None:
         """Append the frame's line."""
         self._lines.append(frame_record(frame, result))
+
+    def holds(self, frame: Frame, result: PanopticDepth) -> bool:
+        """Whether the frame's line is that of this result."""
+        return frame_record(frame, result) in self._lines
 
     def close(self) -> None:
         """Close the file."""

@@ -12,14 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..contract import Task
 from ..errors import ConfigError
 from ..labels import CITYSCAPES, ClassInfo
 from ..structures import Frame, PanopticDepth
@@ -29,7 +31,7 @@ from .foxglove import PART_BYTES, FoxgloveWriter
 from .instance_lines import InstanceSink
 from .rerun_file import RerunFolder
 from .result_bags import DEFAULT_IMAGE_TOPIC, ResultBagWriter
-from .visualization import overlay, picture_of
+from .visualization import picture_of_result
 
 DEPTH_PNG_SCALE = 256.0
 """Pixel values of depth PNGs per metre, as in KITTI."""
@@ -46,6 +48,14 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Finish what is written per run; called also after an error."""
+
+
+@runtime_checkable
+class ComparableSink(Sink, Protocol):
+    """One whose frames can be told from others of the same name."""
+
+    def holds(self, frame: Frame, result: PanopticDepth) -> bool:
+        """Whether what is written of the frame's name is this result."""
 
 
 def encode_png(array: NDArray[np.generic]) -> bytes:
@@ -78,10 +88,10 @@ class FileSink:
     """One file per frame; the file being there is what makes the frame done."""
 
     def __init__(self, folder: Path, suffix: str,
-                 write: Callable[[Frame, PanopticDepth, Path], None]) -> None:
+                 encode: Callable[[Frame, PanopticDepth], bytes]) -> None:
         self.folder = make_folder(folder)
         self._suffix = suffix
-        self._write = write
+        self._encode = encode
 
     def path(self, name: str) -> Path:
         """Where a frame's file is."""
@@ -93,15 +103,21 @@ class FileSink:
 
     def write(self, frame: Frame, result: PanopticDepth) -> None:
         """Write the file."""
-        self._write(frame, result, self.path(frame.name))
+        write_atomic(self.path(frame.name), self._encode(frame, result))
+
+    def holds(self, frame: Frame, result: PanopticDepth) -> bool:
+        """Whether the file is that of this result."""
+        return self.path(frame.name).read_bytes() == self._encode(frame, result)
 
     def close(self) -> None:
         """Nothing is left open."""
 
 
-def _write_npy(path: Path, array: NDArray[np.float32]) -> None:
-    with path.open('wb') as file:
-        np.save(file, array)
+def encode_npy(array: NDArray[np.generic]) -> bytes:
+    """An array as a file of numpy's."""
+    buffer = BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
 
 
 class VideoSink:
@@ -174,20 +190,17 @@ class ResultOptions:
 
 
 def _overlay_sink(out: Path, options: ResultOptions) -> FileSink:
-    def write(frame: Frame, result: PanopticDepth, path: Path) -> None:
-        write_atomic(path, encode_png(
-            overlay(picture_of(frame, result), result, options.classes)))
-    return FileSink(out / 'overlay', '.png', write)
+    return FileSink(out / 'overlay', '.png', lambda frame, result: encode_png(
+        picture_of_result(frame, result, options.classes)))
 
 
 FORMATS: dict[str, Callable[[Path, ResultOptions], Sink]] = {
     'panoptic': lambda out, options: PanopticSink(out, options.classes),
     'depth': lambda out, _: FileSink(
-        out / 'depth', '.png',
-        lambda _, result, path: write_atomic(path, encode_png(depth_to_png16(result.depth)))),
+        out / 'depth', '.png', lambda _, result: encode_png(depth_to_png16(result.depth))),
     'depth_npy': lambda out, _: FileSink(
-        out / 'depth_npy', '.npy', lambda _, result, path: write_atomic(
-            path, lambda p: _write_npy(p, result.depth.astype(np.float32, copy=False)))),
+        out / 'depth_npy', '.npy',
+        lambda _, result: encode_npy(result.depth.astype(np.float32, copy=False))),
     'instances': lambda out, _: InstanceSink(out),
     'overlay': _overlay_sink,
     'video': lambda out, options: VideoSink(_overlay_sink(out, options), out / 'overlay.mp4',
@@ -203,6 +216,15 @@ FORMATS: dict[str, Callable[[Path, ResultOptions], Sink]] = {
 """Formats of results. 'video' is made of the overlay pictures and brings them along."""
 
 DEFAULT_FORMATS = ('panoptic', 'depth', 'instances', 'overlay')
+_SHOWS: dict[str, set[Task]] = {
+    'panoptic': {'semantic', 'instances'}, 'depth': {'depth'}, 'instances': {'instances'}}
+"""Format -> tasks of which a model has to do one."""
+
+
+def default_formats(tasks: Collection[Task]) -> tuple[str, ...]:
+    """DEFAULT_FORMATS but those that would hold nothing of a model that does these tasks."""
+    return tuple(name for name in DEFAULT_FORMATS
+                 if name not in _SHOWS or not _SHOWS[name].isdisjoint(tasks))
 
 
 class ResultWriter:
@@ -249,6 +271,11 @@ class ResultWriter:
             if not sink.done(frame.name):
                 with disk_errors(self.out_dir):
                     sink.write(frame, result)
+
+    def differs(self, frame: Frame, result: PanopticDepth) -> bool:
+        """Whether a format has another result under the frame's name, as far as that shows."""
+        return any(sink.done(frame.name) and not sink.holds(frame, result)
+                   for sink in self._sinks.values() if isinstance(sink, ComparableSink))
 
     def close(self) -> None:
         """

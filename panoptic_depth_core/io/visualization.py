@@ -170,6 +170,18 @@ def overlay(image: Picture, result: PanopticDepth, classes: Sequence[ClassInfo] 
     return picture
 
 
+def picture_of_result(frame: Frame, result: PanopticDepth,
+                      classes: Sequence[ClassInfo] = CITYSCAPES) -> Picture:
+    """
+    What there is to see: the overlay, or the coloured depth of a model that has no classes.
+
+    :returns: (H, W, 3) uint8 RGB, the size of the result.
+    """
+    if result.tasks == {'depth'}:
+        return depth_color(result.depth)
+    return overlay(picture_of(frame, result), result, classes)
+
+
 def depth_color(depth: NDArray[np.float32], near_m: float = 2.0, far_m: float = 100.0) -> Picture:
     """
     Depth as colour, from red (near) to blue (far), in equal steps of log depth.

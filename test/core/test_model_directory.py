@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from panoptic_depth_core.model_directory import (
     ModelDirectory,
     open_model,
     save_model_directory,
+    shipped_models,
     write_atomically,
 )
 
@@ -209,3 +211,38 @@ class TestSelfTest:
         (painted_model.path / 'self_test.npz').write_bytes(b'PK\x03\x04 nonsense')
         with pytest.raises(ConfigError, match=r'self_test\.npz: no readable self-test'):
             painted_model.load_self_test()
+
+
+class TestOpenedByName:
+    """Names, directories and files that mean a model."""
+
+    @pytest.fixture(autouse=True)
+    def _here(self, monkeypatch, tmp_path, make_info):
+        """One shipped model; the current directory is empty."""
+        save_model_directory(tmp_path / 'models' / 'fast', make_info(model_id='shipped'), b'x')
+        (tmp_path / 'models' / 'unfinished').mkdir()
+        monkeypatch.setattr(model_directory.importlib.resources, 'files', lambda _: tmp_path)
+        (tmp_path / 'here').mkdir()
+        monkeypatch.chdir(tmp_path / 'here')
+
+    @pytest.mark.parametrize('name', [None, 'fast', Path('fast')])
+    def test_shipped(self, name):
+        assert list(shipped_models()) == ['fast']
+        assert open_model(name).info.model_id == 'shipped'
+
+    def test_a_directory_of_that_name_goes_first_where_it_is_a_model(self, make_info):
+        os.mkdir('fast')
+        assert open_model('fast').info.model_id == 'shipped'
+        save_model_directory('fast', make_info(model_id='mine'), b'x')
+        assert open_model('fast').info.model_id == 'mine'
+        assert open_model(None).info.model_id == 'shipped'
+
+    @pytest.mark.parametrize('name', ['model.json', 'model.onnx'])
+    def test_a_file_of_the_directory(self, saved, name):
+        assert open_model(saved.path / name) == saved
+
+    @pytest.mark.parametrize('name', ['slow', './fast', 'unfinished'])
+    def test_unknown(self, name):
+        with pytest.raises(ConfigError, match='cannot be read.*export` wrote, or a shipped model: '
+                           'fast$'):
+            open_model(name)

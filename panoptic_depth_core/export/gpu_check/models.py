@@ -17,13 +17,14 @@ from ...inference.backends import create_backend
 from ...inference.backends.torch_backend import TorchBackend
 from ...inference.preprocess import graph_inputs
 from ...io.sources import open_source
-from ...model_directory import ModelDirectory, SelfTest, save_model_directory
+from ...model_directory import ModelDirectory, save_model_directory
 from ...network import create_model
 from ...network.base import Model
 from ...network.description import ModelDescription, describe
 from ...network.layers.deformable import DeformableForm
 from ...network.onnx_weights import load_graph
 from ...network.panoptic_depth.network import PublishedNetwork
+from ...self_test import SelfTest
 from ...structures import Frame, Intrinsics
 from .. import onnx_export
 from ..casting import LowFloat

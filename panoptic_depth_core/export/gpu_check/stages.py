@@ -20,9 +20,10 @@ from torch import Tensor
 
 from ...inference.backends import batched
 from ...inference.backends.torch_backend import Mode, TorchPrecision
-from ...model_directory import ModelDirectory, SelfTest
+from ...model_directory import ModelDirectory
 from ...network.execution import LowerPrecision, compute_as_asked, prepared
 from ...network.onnx_weights import load_graph
+from ...self_test import SelfTest
 from .limits import milliseconds
 
 

@@ -25,7 +25,7 @@ import pytest
 from tensorrt_graphs import rtx_library
 
 ALL = {
-    'Builder': 'build_serialized_network create_builder_config create_model',
+    'Builder': 'build_serialized_network create_builder_config create_network',
     'BuilderFlag': 'TF32',
     'DataType': 'BOOL FLOAT HALF INT32 INT64 INT8 UINT8',
     'IBuilderConfig': 'clear_flag create_timing_cache get_timing_cache progress_monitor '

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from panoptic_depth_core.errors import BackendError, ConfigError
 from panoptic_depth_core.inference.backends import create_backend
-from panoptic_depth_core.model_directory import ModelDirectory, compare, save_model_directory
+from panoptic_depth_core.model_directory import ModelDirectory, save_model_directory
+from panoptic_depth_core.self_test import compare
 
 
 @pytest.fixture(scope='module')
