@@ -117,6 +117,8 @@ class CocoPanoptic:
 
         :raises ConfigError: when they are no table.
         """
+        if not self._categories:
+            return ()
         return class_infos(parse_class_rows([
             {'name': category.name, 'is_thing': category.isthing,
              **({} if category.color is None else {'color': category.color})}

@@ -188,6 +188,14 @@ def test_pictures_with_depth_alone(root):
     assert [CocoPanoptic(root)[i].frame.name for i in range(2)] == ['val_000', 'val_002']
 
 
+def test_a_set_of_depth_alone(root):
+    change(root, lambda c: (c['annotations'].clear(), c['categories'].clear()))
+    data = CocoPanoptic(root)
+    assert data.classes == () and len(data) == 3
+    assert data.as_classes(FARM).classes == FARM, 'it can be a part of any mix'
+    assert data[0].truth.depth is not None and data[0].truth.panoptic is None
+
+
 def test_pictures_in_folders(root):
     for kind, suffix in (('images', 'png'), ('depth', 'png')):
         (root / kind / 'val/a').mkdir()
