@@ -49,7 +49,7 @@ def calibrate(
     model = ModelDirectory.load(model_dir)
     if not dry_run:
         require_writable(model)
-    samples = open_dataset(dataset, root, split)
+    samples = open_dataset(dataset, root, split, model.info.class_infos())
     count = min(len(samples), limit or len(samples))
     settings = options.evaluation_settings(config)
     with options.open_pipeline(uncalibrated(model), backend, settings, threads) as pipeline, \

@@ -74,6 +74,7 @@ def _synthetic(root: str, split: str) -> Dataset:
 DATASETS: dict[str, Callable[[str, str], Dataset]] = {
     'cityscapes': _reader('cityscapes', 'Cityscapes'),
     'cityscapes_dvps': _reader('cityscapes_dvps', 'CityscapesDvps'),
+    'coco_panoptic': _reader('coco_panoptic', 'CocoPanoptic'),
     'kitti_depth': _reader('kitti_depth', 'KittiDepth'),
     'kitti_half': _reader('kitti_half', 'KittiHalf'),
     'kitti_semantics': _reader('kitti_semantics', 'KittiSemantics'),
@@ -95,6 +96,6 @@ def open_dataset(name: str, root: str, split: str,
     if name not in DATASETS:
         raise ConfigError(f'data set: unknown name {name!r}; known: {", ".join(DATASETS)}')
     opened = DATASETS[name](root, split)
-    if classes is not None and isinstance(opened, NamedClasses):
+    if classes and isinstance(opened, NamedClasses):
         return opened.as_classes(classes)
     return opened

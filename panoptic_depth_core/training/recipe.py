@@ -20,7 +20,7 @@ from .samples import expand
 from .settings import TrainSettings
 
 
-class _RecipeFile(TrainSettings):
+class RecipeFile(TrainSettings):
     """A recipe as it is written: its classes may be in a file of their own."""
 
     classes: ClassTable | None = Field(None, description='that are learned: a YAML file of them, '
@@ -36,12 +36,12 @@ def load_recipe(path: Path, changes: Sequence[str] = ()) -> TrainSettings:
         values are YAML.
     :raises ConfigError: when it cannot be read, or a key or a value is wrong.
     """
-    settings = packed_recipe(path) if is_pack(path) else load_settings(_RecipeFile, path)
+    settings = packed_recipe(path) if is_pack(path) else load_settings(RecipeFile, path)
     source = ' --set '.join([f'{path} with', *changes]) if changes else str(path)
     values = settings.model_dump(mode='json', exclude_unset=True)
     for change in changes:
         _change(values, change)
-    written = parse_settings(_RecipeFile, values, source)
+    written = parse_settings(RecipeFile, values, source)
     values = written.model_dump(mode='json', exclude_unset=True, exclude={'classes'})
     if written.classes is not None:
         if 'class_table' in written.network_settings:

@@ -55,7 +55,7 @@ def test_what_is_stored_has_the_rows(written, tmp_path):
     stored = read_checkpoint(train(settings, tmp_path / 'run'))['recipe']
     assert stored['network_settings']['class_table'] == ROWS
     network = create_model(stored['network'], stored['network_settings'])
-    info = describe(network, stored['network'], network.assembly, ModelDescription())
+    info = describe(network, ModelDescription())
     assert info.class_infos() == Renamed.classes
     # What model.json says is enough to build the network again.
     info = type(info).model_validate_json(info.model_dump_json())
