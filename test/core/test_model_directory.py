@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from panoptic_depth_core import model_directory
-from panoptic_depth_core.contract import OUTPUTS, GraphOutput
+from panoptic_depth_core.contract import OUTPUTS, TASKS, GraphOutput
 from panoptic_depth_core.errors import BackendError, ConfigError
 from panoptic_depth_core.model_directory import (
     ModelDirectory,
@@ -105,7 +105,10 @@ def test_missing_self_test(saved):
     ({'canonical_focal_px': 0}, 'canonical_focal_px is 0'),
     ({'trained_focal_range_px': [5, 5]}, 'trained_focal_range_px is .*must be greater'),
     ({'onnx_file': '../model.onnx'}, "onnx_file is '../model.onnx'"),
-    ({'classes': []}, 'classes is'),
+    ({'classes': []}, r'classes is \[\]: .*there are 0 for the tasks depth, instances, semanti'),
+    ({'tasks': ['depth']}, 'there are 19 for the tasks depth; semantic and instances need class'),
+    ({'tasks': []}, r'tasks is \[\]'), ({'tasks': ['flow']}, 'tasks.0 is .flow.'),
+    ({'extra_inputs': [{'name': 'depth', 'shape': [1]}]}, 'is the name of another input or outp'),
     ({'log_depth_temperature': -1}, 'log_depth_temperature is -1'),
 ])
 def test_wrong_model_json(saved, changes, words):
@@ -120,6 +123,34 @@ def test_model_json_that_is_none(saved, text, words):
     (saved.path / 'model.json').write_bytes(text.encode('utf-8', 'surrogateescape'))
     with pytest.raises(ConfigError, match=words):
         ModelDirectory.load(saved.path)
+
+
+def test_directories_from_before_there_were_tasks(saved):
+    """The shipped model.json is of that form; models without depth said so in depth_of."""
+    shipped = json.loads((ModelDirectory.default().path / 'model.json').read_text())
+    assert 'tasks' not in shipped and ModelDirectory.default().info.tasks == TASKS
+    edit(saved, tasks=..., extra_inputs=..., precision='int8', depth_of='pixels')
+    info = ModelDirectory.load(saved.path).info
+    assert (info.tasks, info.precision, info.extra_inputs) == (TASKS, 'int8', ())
+    edit(saved, depth_of='nothing')
+    info = ModelDirectory.load(saved.path).info
+    assert info.tasks == {'semantic', 'instances'}
+    assert list(info.graph_outputs()) == ['segment_index', 'segments']
+
+
+def test_tasks_and_extra_inputs_come_back(tmp_path, make_info):
+    extra = [{'name': 'mounting', 'shape': [3]},
+             {'name': 'measured_depth', 'shape': ['height', 'width'], 'unknown': -1.0}]
+    info = make_info(tasks=['depth'], classes=[], extra_inputs=extra)
+    model = save_model_directory(tmp_path, info, b'')
+    assert model.info.tasks == {'depth'} and not model.info.class_infos()
+    assert model.info.graph_inputs() | {'image': 0} == {
+        'image': 0, 'intrinsics': ('float32', (1, 4)), 'thresholds': ('float32', (4,)),
+        'mounting': ('float32', (1, 3)), 'measured_depth': ('float32', (1, 32, 64))}
+    unknown = model.info.unknown_inputs()
+    assert np.isnan(unknown['mounting']).all() and (unknown['measured_depth'] == -1.0).all()
+    text = (tmp_path / 'model.json').read_text()
+    assert json.loads(text, parse_constant=pytest.fail)['tasks'] == ['depth']
 
 
 def test_default_model_missing_from_installation(monkeypatch, tmp_path):
