@@ -9,6 +9,7 @@ dynamic_kernels/.
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,14 @@ from torch import Tensor, nn
 from ..config import Settings, parse_settings
 from ..contract import output_names
 from ..errors import ConfigError
-from .accurate import AccurateNetwork
 from .base import Model
-from .fast import FastNetwork
-from .panoptic_depth.network import PublishedNetwork
 
-MODELS: dict[str, type[Model]] = {
-    model.name: model for model in (
-        FastNetwork,
-        AccurateNetwork,
-        PublishedNetwork,
-    )}
-"""Name -> class; each takes its settings and the file of its backbone's weights."""
+MODELS: dict[str, str] = {
+    'fast': '.fast:FastNetwork',
+    'accurate': '.accurate:AccurateNetwork',
+    'published': '.panoptic_depth.network:PublishedNetwork',
+}
+"""Name -> module (relative to this package) and class, imported when it is asked for."""
 
 
 class Graph(nn.Module):
@@ -66,7 +63,7 @@ def create_model(name: str, settings: dict[str, Any] | None = None,
     :raises ConfigError: for an unknown name or setting.
     """
     values = settings_of(name, settings or {})
-    model = MODELS[name](values, backbone_weights)
+    model = model_type(name)(values, backbone_weights)
     model.configure(rules or {}, loss or {}, source)
     return model
 
@@ -77,6 +74,17 @@ def settings_of(name: str, settings: dict[str, Any]) -> Settings:
 
     :raises ConfigError: for an unknown name or setting.
     """
+    return parse_settings(model_type(name).settings_type, settings, f'network {name}')
+
+
+def model_type(name: str) -> type[Model]:
+    """
+    Class of a model by its name in MODELS.
+
+    :raises ConfigError: for an unknown name.
+    """
     if name not in MODELS:
         raise ConfigError(f'network: unknown name {name!r}; known: {", ".join(MODELS)}')
-    return parse_settings(MODELS[name].settings_type, settings, f'network {name}')
+    module, _, attribute = MODELS[name].partition(':')
+    found: type[Model] = getattr(import_module(module, __package__), attribute)
+    return found

@@ -134,7 +134,7 @@ class Model(nn.Module):
     """
 
     name: ClassVar[str]
-    """In recipes, and in model.json."""
+    """In network.MODELS, recipes and model.json."""
 
     tasks: frozenset[Task] = TASKS
     extra_inputs: ClassVar[tuple[ExtraInput, ...]] = ()

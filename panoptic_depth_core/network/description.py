@@ -38,14 +38,15 @@ class ModelDescription(Settings):
 
 def describe(model: Model, description: ModelDescription) -> ModelInfo:
     """What model.json says of a model, but for the file of its graph."""
+    has_depth = 'depth' in model.tasks
     return ModelInfo(
         model_id=description.model_id, network=model.name,
         network_settings=model.settings.model_dump(), assembly_settings=model.rules.model_dump(),
         tasks=model.tasks, extra_inputs=model.extra_inputs, classes=class_rows(model.classes),
         input_height=description.height, input_width=description.width,
         output_stride=model.rules.output_stride, canonical_focal_px=model.canonical_focal_px,
-        trained_focal_range_px=description.trained_focal_range_px,
-        depth_range_m=description.depth_range_m if 'depth' in model.tasks else None,
+        trained_focal_range_px=description.trained_focal_range_px if has_depth else None,
+        depth_range_m=description.depth_range_m if has_depth else None,
         normalisation_mean=model.input_mean, normalisation_std=model.input_std,
         padding_rgb=description.padding_rgb, depth_of=model.depth_of,
         log_depth_temperature=description.log_depth_temperature,

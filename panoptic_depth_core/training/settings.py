@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ..config import Settings, parse_settings
-from ..network import MODELS, settings_of
+from ..network import model_type, settings_of
 from ..network.description import ModelDescription
 from .transforms import AugmentSettings
 
@@ -98,7 +98,7 @@ class TrainSettings(Settings):
     def _fits_network(self) -> TrainSettings:
         """Find a wrong name or loss now, not when the data is open."""
         settings_of(self.network, self.network_settings)
-        parse_settings(MODELS[self.network].loss_type, self.loss, 'loss')
+        parse_settings(model_type(self.network).loss_type, self.loss, 'loss')
         return self
 
     @field_validator('accumulate')

@@ -11,7 +11,7 @@ torch = pytest.importorskip('torch', reason='the network needs the extra [train]
 from panoptic_depth_core.contract import COLUMN  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.labels import CLASS_TABLES, ClassInfo  # noqa: E402
-from panoptic_depth_core.network import MODELS, create_model  # noqa: E402
+from panoptic_depth_core.network import MODELS, create_model, model_type  # noqa: E402
 from panoptic_depth_core.network.base import Model  # noqa: E402
 from panoptic_depth_core.network.description import ModelDescription, describe  # noqa: E402
 from panoptic_depth_core.network.dynamic_kernels.assembly import assemble  # noqa: E402
@@ -48,9 +48,12 @@ def test_things_and_regions_are_those_of_its_table(network):
     assert regions[:, COLUMN['class_id']].tolist() == [0, 1, 2, 3, 4]
 
 
+def test_the_table_has_them_by_their_names():
+    assert {name: model_type(name).name for name in MODELS} == {name: name for name in MODELS}
+
+
 def test_parameters_that_hold_classes_are_named(network):
-    name = next(n for n, kind in MODELS.items() if kind is type(network))
-    other = create_model(name).state_dict()
+    other = create_model(network.name).state_dict()
     sized = {n for n, value in network.state_dict().items() if value.shape != other[n].shape}
     named = {n for n in other for part in network.class_parameters if n.startswith(f'{part}.')
              or n == part}
