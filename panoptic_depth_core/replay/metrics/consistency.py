@@ -1,0 +1,113 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Whether results agree with those of the frames before, without any truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ...evaluation.metrics.base import Metric
+from ...evaluation.metrics.depth import DEPTH
+from ...evaluation.metrics.distance import PLACED
+from ...evaluation.metrics.frame import JudgedFrame, Rules
+from ...evaluation.metrics.panoptic import SEGMENTS, STUFF, THINGS
+from ...evaluation.metrics.shown import FigureKind, Record
+from ..consistency.metrics import ConsistencyMetrics, ConsistencyResult
+from .frame import of_recording, rules_of
+
+
+class ConsistencyMetric(Metric[ConsistencyResult]):
+    """Frames along the optical flow."""
+
+    name, title, place = 'consistency', 'Consistency', 8
+    kinds = {
+        'label_stability': FigureKind(
+            'pixels that keep their class', 'share', 'higher', 'Share of the pixels followed from '
+            'the frame before that have its class.', STUFF, is_key=True, worst=4,
+            over_time=('Label stability', 'pixels that keep their class, in %')),
+        'label_flicker': FigureKind(
+            'pixels whose class flips and comes back', 'share', 'lower',
+            'Share of the pixels followed over three frames with classes A, B, A.', STUFF),
+        'depth_jitter': FigureKind(
+            'jitter of depth between frames', 'share', 'lower', 'Standard deviation of a depth '
+            'off the line through the one before and after.', DEPTH, is_key=True,
+            over_time=('Jitter of depth', 'jitter in %')),
+        'distance_jitter': FigureKind(
+            'jitter of distances between frames', 'share', 'lower',
+            'The same of the distances of instances.', PLACED),
+        'id_switches': FigureKind('track ids that change, by flow', 'count', 'lower',
+                                  'Instances seen again under another track id.', THINGS),
+        'instance_survival': FigureKind(
+            'instances seen again in the next frame', 'share', 'higher',
+            'Share of those that should be, by class and an IoU above 0.5.', THINGS),
+        'void_share': FigureKind('pixels without a label (void)', 'share', 'lower',
+                                 'Share of all pixels.', SEGMENTS, any_task=True, is_key=True),
+        'depth_missing_share': FigureKind('pixels without a depth', 'share', 'lower',
+                                          'Share of all pixels whose depth is NaN.', DEPTH),
+        'ground_height_m': FigureKind(
+            'height of the camera above the predicted ground', 'm', None,
+            'Above the plane through the pixels of the ground, median.', STUFF | DEPTH,
+            over_time=('Height above the ground', 'metres')),
+        'ground_height_spread': FigureKind(
+            'variation of that height between frames', 'share', 'lower',
+            'Relative standard deviation of the height over frames.', STUFF | DEPTH),
+        'ground_residual': FigureKind(
+            'depth of the ground off its plane, median', 'share', 'lower',
+            'Relative distance of the depth of the ground to the plane.', STUFF | DEPTH),
+        'ground_inlier_share': FigureKind(
+            'ground within 10 % of its plane', 'share', 'higher',
+            'Share of the pixels of the ground.', STUFF | DEPTH)}
+    meanings = {
+        '': 'Consistency: results against those of the frames before, along the optical flow of '
+            'the images, without any truth. It says how steady results are, not whether they are '
+            'right: what is always wrong is steady.',
+        'ground_': 'Ground: a plane through the predicted depth of the ground. The height of the '
+                   'camera above it can be checked with a rule, and should be the same in every '
+                   'frame.'}
+
+    def __init__(self, rules: Rules) -> None:
+        super().__init__(rules)
+        self.sums = ConsistencyMetrics(rules.classes, rules_of(rules).consistency)
+
+    def update(self, frame: JudgedFrame) -> None:
+        self.sums.update(of_recording(frame).item.frame, frame.result)
+
+    def alone(self, frame: JudgedFrame) -> ConsistencyMetric:
+        """Compare with the frames before, of which the new frame then is the last."""
+        one = type(self)(self.rules)
+        one.sums = self.sums.alone(of_recording(frame).item.frame, frame.result)
+        one.frames, one.tasks = 1, frame.result.tasks
+        return one
+
+    def record(self) -> Record:
+        found: Record = self.sums.record()
+        return found
+
+    def values(self) -> Iterator[tuple[str, float, str]]:
+        found = self.found
+        compared = f'{found.compared_frames} frames, {found.compared_pixels} px'
+        every, ground = f'{found.frames} frames', f'{found.ground_frames} frames'
+        for name, on, count in (
+                ('label_stability', compared, found.compared_pixels),
+                ('label_flicker', f'{found.flicker_pixels} px', found.flicker_pixels),
+                ('depth_jitter', f'{found.jitter_frames} frames', found.jitter_frames),
+                ('distance_jitter', f'{found.distance_triples} instances, seen three times',
+                 found.distance_triples),
+                ('id_switches', f'{found.tracked_instances} instances', found.tracked_instances),
+                ('instance_survival', f'{found.instances} instances', found.instances),
+                ('void_share', every, found.frames),
+                ('depth_missing_share', every, found.frames),
+                *((name, ground, found.ground_frames) for name in (
+                    'ground_height_m', 'ground_height_spread', 'ground_residual',
+                    'ground_inlier_share'))):
+            value = getattr(found, name)
+            if count and value is not None:
+                yield name, value, on
+
+    @classmethod
+    def conventions(cls, settings: Mapping[str, Any]) -> list[str]:
+        consistency = settings.get('consistency')
+        return [f'Consistency: frames at most {consistency["max_gap_s"]:g} s apart are compared, '
+                'where the flow forth and back comes to the same pixel; instances of at least '
+                f'{consistency["min_instance_pixels"]} px.'] if consistency else []
