@@ -73,7 +73,7 @@ class EvaluationResult:
     def values(self) -> dict[str, float]:
         """Every figure that was measured by its name, such as 'panoptic.pq'; NaN if not known."""
         return {figure.name: figure.value for metric in self.metrics.values()
-                for figure in metric.figures()}
+                for figure in metric.figures().values()}
 
     @property
     def instances(self) -> int:
@@ -144,10 +144,11 @@ def require_same_classes(model: Sequence[ClassInfo], data: Sequence[ClassInfo],
     """
     Check that class ids mean the same in a prediction and in the truth.
 
+    :param model: empty for one without classes, which fits any data.
     :raises ConfigError: when names, their order or what is a thing differ.
     """
     tables = [[(c.name, c.is_thing) for c in table] for table in (model, data)]
-    if tables[0] != tables[1]:
+    if model and tables[0] != tables[1]:
         texts = [', '.join(f'{name} (thing)' if is_thing else name for name, is_thing in table)
                  for table in tables]
         raise ConfigError(

@@ -53,8 +53,11 @@ def write_plots(result: EvaluationResult, folder: Path) -> list[Path]:
 
 def _error_by_depth(result: EvaluationResult) -> Mapping[str, Callable[[Figure], None]]:
     """Errors of pixels and of instances beside each other, by range of true depth."""
-    found = {metric.range_label: metric.range_errors() for metric in result.metrics.values()
-             if metric.range_label}
+    found = {}
+    for metric in result.metrics.values():
+        for label, figure in [metric.range_error] if metric.range_error else ():
+            found[label] = {near: getattr(group, figure)
+                            for (near, _), group in metric.found.by_range.items()}
     near = sorted({start for errors in found.values() for start in errors})
     width = 0.8 / max(1, len(found))
 

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from .evaluate import EvaluationResult
 from .metrics.depth import DepthMetric
@@ -27,27 +26,27 @@ def _summary(result: EvaluationResult) -> Table:
 
 def _by_class(result: EvaluationResult) -> Table:
     """Of the classes that any metric knows."""
-    parts = [(metric.class_header, metric.by_class()) for metric in result.metrics.values()]
+    parts = [(metric, metric.by_class()) for metric in result.metrics.values()]
     rows = []
     for info in result.classes:
-        cells = [found.get(info.class_id, ('-',) * len(header)) for header, found in parts]
-        if any(cell[:1] not in ((), ('-',)) for cell in map(tuple, cells)):
+        cells = [found.get(info.class_id, ('-',) * len(metric.error_columns))
+                 for metric, found in parts]
+        if any(cell and cell[0] != '-' for cell in cells):
             rows.append((info.name, *(text for cell in cells for text in cell)))
-    return Table('By class', ('class', *_headers(result, 'class_header')), tuple(rows))
+    return Table('By class', ('class', *(column.title for metric, _ in parts
+                                         for column in metric.error_columns)), tuple(rows))
 
 
 def _by_range(result: EvaluationResult) -> Table:
-    parts = [(metric.range_header, metric.by_range()) for metric in result.metrics.values()]
+    parts = [(metric.error_columns, metric.by_range()) for metric in result.metrics.values()
+             if metric.range_error]
     near = sorted({start for _, found in parts for start in found})
     # The last group ends at the cap for depth, and nowhere for instances.
-    rows = [(_limits(start, end), *(text for header, found in parts
-                                    for text in found.get(start, ('-',) * len(header))))
+    rows = [(_limits(start, end), *(text for columns, found in parts
+                                    for text in found.get(start, ('-',) * len(columns))))
             for start, end in zip(near, [*near[1:], math.inf], strict=True)]
-    return Table('By true depth', ('metres', *_headers(result, 'range_header')), tuple(rows))
-
-
-def _headers(result: EvaluationResult, name: str) -> Sequence[str]:
-    return [text for metric in result.metrics.values() for text in getattr(metric, name)]
+    return Table('By true depth', ('metres', *(column.title for columns, _ in parts
+                                               for column in columns)), tuple(rows))
 
 
 def _limits(near: float, far: float) -> str:

@@ -8,7 +8,7 @@ All but counts and times are those of the metrics.
 
 from __future__ import annotations
 
-from ..evaluation.metrics.base import in_place, kinds_of
+from ..evaluation.metrics.base import in_place
 from ..evaluation.metrics.shown import FigureKind
 from .metrics import all_metrics
 
@@ -28,7 +28,8 @@ TIMES = {f'times.total_ms.{q}': FigureKind(f'time of a frame, {q}', 'ms', 'lower
 
 def figure_kinds() -> dict[str, FigureKind]:
     """Name -> what it is, in the order of reports."""
-    return {**COUNTS, **kinds_of(all_metrics())}
+    return {**COUNTS, **{f'{metric.prefix}.{end}': kind for metric in in_place(all_metrics())
+                         for end, kind in metric.kinds.items()}}
 
 
 def known_kinds() -> dict[str, FigureKind]:

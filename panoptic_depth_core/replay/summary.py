@@ -34,7 +34,8 @@ def summarise(score: BagScore) -> tuple[list[Figure], Plain]:
             detail.setdefault(first, {}).update({} if found is None else {rest[0]: found})
         elif not rest:
             detail[first] = found
-    return [figure for metric in finished.values() for figure in metric.figures()], plain(detail)
+    return [figure for metric in finished.values() for figure in metric.figures().values()
+            ], plain(detail)
 
 
 def detail_path(metric: type[Metric[Any]]) -> list[str]:

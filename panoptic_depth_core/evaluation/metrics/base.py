@@ -5,7 +5,8 @@ What a metric is: the figures it yields, the truth and tasks it needs, how frame
 
 All that shows figures goes over the tables of metrics (METRICS here, and that of ``replay``) and
 asks each entry. A new one has to define ``name``, ``title``, ``kinds``, ``meanings``, ``update``,
-``merge`` and ``result``, which gives its figures by their names; how it is shown has a default.
+``merge`` and ``result``, which gives its figures by the ends of their names; how it is shown has a
+default.
 """
 
 from __future__ import annotations
@@ -14,28 +15,17 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from ...contract import TASKS, Task
 from .frame import JudgedFrame, Rules, Truth
-from .shown import (
-    Breakdown,
-    Chart,
-    ClassColumn,
-    Figure,
-    FigureKind,
-    Record,
-    Table,
-    value_text,
-)
+from .shown import Breakdown, Chart, Column, Figure, FigureKind, Record, Table, value_text
 
 if TYPE_CHECKING:
     from typing import Self
 
     from matplotlib.figure import Figure as Picture
-
-LAST = 99
-"""Place of a metric that does not say where it is shown."""
 
 Found = TypeVar('Found')
 
@@ -50,11 +40,15 @@ class Metric(ABC, Generic[Found]):
     :param name: of the entry, and attribute of EvaluationResult.
     :param kinds: end of a figure's name -> what it is.
     :param meanings: beginning of the ends of figures' names -> what a reader has to know of them.
-    :param truth, needs: truth that must be there, and tasks of figures that do not say.
+    :param truth: that must be there; needs: tasks of figures that do not say which.
     :param source: what it is judged by, where the same is judged by several; in words too.
     :param place: where it is shown in a report, before those with a higher number.
     :param counted: name of its number of frames in EvaluationResult.
+    :param root: of figures and groups in ``found``, with its dot.
     :param breakdowns: tables of its detail; None: all values that are no figures.
+    :param class_columns: place -> column of the table of classes, for reports of recordings.
+    :param error_columns: of groups in ``found.by_class`` and ``found.by_range``, for data sets.
+    :param range_error: label and field of ``found.by_range``, for the plot by range of data sets.
     """
 
     name: ClassVar[str]
@@ -68,14 +62,14 @@ class Metric(ABC, Generic[Found]):
     part: ClassVar[str]
     source: ClassVar[str] = ''
     source_words: ClassVar[str] = ''
-    place: ClassVar[int] = LAST
+    place: ClassVar[int] = 99
     counted: ClassVar[str] = ''
+    root: ClassVar[str] = ''
     breakdowns: ClassVar[tuple[Breakdown, ...] | None] = None
     charts: ClassVar[tuple[Chart, ...]] = ()
-    class_columns: ClassVar[tuple[ClassColumn, ...]] = ()
-    class_header: ClassVar[tuple[str, ...]] = ()
-    range_header: ClassVar[tuple[str, ...]] = ()
-    range_label: ClassVar[str] = ''
+    class_columns: ClassVar[Mapping[int, Column]] = {}
+    error_columns: ClassVar[tuple[Column, ...]] = ()
+    range_error: ClassVar[tuple[str, str] | tuple[()]] = ()
 
     sums: Any
     """What adds up: an object with ``merge`` and ``result``, unless both are overridden."""
@@ -94,16 +88,20 @@ class Metric(ABC, Generic[Found]):
         self.tasks: frozenset[Task] = frozenset()
 
     @classmethod
-    def can_tell(cls, figure: str, tasks: frozenset[Task]) -> bool:
-        """Whether the results of a model with these tasks have a figure, by the end of its name."""
-        kind = cls.kinds[figure]
+    def can_tell(cls, end: str, tasks: frozenset[Task]) -> bool:
+        """Whether results of these tasks have a figure, by the end of its name."""
+        kind = cls.kinds[end]
         needs = cls.needs if kind.tasks is None else kind.tasks
         return bool(needs & tasks) if kind.any_task else needs <= tasks
+
+    def tasks_of(self, frame: JudgedFrame) -> frozenset[Task]:
+        """Tasks that figures of a frame may need."""
+        return frame.result.tasks
 
     def judges(self, frame: JudgedFrame) -> bool:
         """Whether the truth of a frame is there, and a task of its result."""
         return self.truth <= frame.known and any(
-            self.can_tell(figure, self.tasks_of(frame)) for figure in self.kinds)
+            self.can_tell(end, self.tasks_of(frame)) for end in self.kinds)
 
     def add(self, frame: JudgedFrame) -> None:
         """Add a frame that it judges, the next of its sequence; others are left out."""
@@ -111,10 +109,6 @@ class Metric(ABC, Generic[Found]):
             self.update(frame)
             self.frames += 1
             self.tasks |= self.tasks_of(frame)
-
-    def tasks_of(self, frame: JudgedFrame) -> frozenset[Task]:
-        """Tasks that figures of a frame may need."""
-        return frame.result.tasks
 
     def alone(self, frame: JudgedFrame) -> Self:
         """Count a frame by itself, to be merged."""
@@ -139,42 +133,44 @@ class Metric(ABC, Generic[Found]):
         return found
 
     def finished(self) -> Self:
-        """Give back what can be shown of the frames so far."""
+        """Give back what can be shown of the frames so far; what follows is of it alone."""
         one = copy.copy(self)
         one.found = self.result()
         return one
-
-    # What follows is of finished ones.
 
     @property
     def measured(self) -> bool:
         """Whether there was anything to measure."""
         return self.frames > 0
 
-    def values(self) -> Iterator[tuple[str, float, str]]:
-        """End of the name, value, and what it was measured on, of every figure."""
-        detail = self.detail()
-        for name in self.kinds:
-            if detail[name] is not None:
-                yield name, detail[name], f'{self.frames} frames'
+    def value(self, end: str) -> Any:
+        """A figure by the end of its name."""
+        if isinstance(self.found, Mapping):
+            return self.found[end]
+        return attrgetter(self.kinds[end].path or f'{self.root}{end}')(self.found)
 
-    def figures(self) -> Iterator[Figure]:
-        """Figures that truth and tasks allow."""
-        for figure, value, on in self.values() if self.measured else ():
-            if self.can_tell(figure, self.tasks):
-                yield Figure(f'{self.prefix}.{figure}', value, on, self.kinds[figure])
+    def on(self, end: str) -> str:
+        """What a figure was measured on; empty where on nothing."""
+        return f'{self.frames} frames'
+
+    def figures(self) -> dict[str, Figure]:
+        """Figures that truth and tasks allow, by the ends of their names."""
+        if not self.measured:
+            return {}
+        return {end: Figure(f'{self.prefix}.{end}', self.value(end), self.on(end), kind)
+                for end, kind in self.kinds.items()
+                if self.can_tell(end, self.tasks) and self.on(end) and self.value(end) is not None}
 
     def record(self) -> Record | list[Record]:
-        """What is told of a single frame, by the ends of names; also of what is not finished."""
-        return {figure.name.removeprefix(f'{self.prefix}.'): figure.value
-                for figure in self.finished().figures()}
+        """What is told of a single frame, also of what is not finished."""
+        return {end: figure.value for end, figure in self.finished().figures().items()}
 
     def detail(self) -> Record:
         """All that is behind the figures, as values for JSON, NaN among them."""
         found: Any = self.found
         values = dict(found) if isinstance(found, Mapping) else asdict(found)
-        return {name: None if name in self.kinds and not self.can_tell(name, self.tasks) else value
-                for name, value in values.items()}
+        return {key: None if key in self.kinds and not self.can_tell(key, self.tasks) else value
+                for key, value in values.items()}
 
     def sections(self) -> Record:
         """Return what it adds to evaluation.json."""
@@ -182,9 +178,9 @@ class Metric(ABC, Generic[Found]):
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
         """Figure, value and what it was measured on: lines of the summary of a data set."""
-        known = {figure.name: figure for figure in self.figures()}
+        known = self.figures()
         for end, kind in self.kinds.items():
-            figure = known.get(f'{self.prefix}.{end}')
+            figure = known.get(end)
             yield (kind.title, '-' if figure is None else value_text(figure.value, kind.unit),
                    '-' if figure is None else figure.on)
 
@@ -193,16 +189,19 @@ class Metric(ABC, Generic[Found]):
         yield from ()
 
     def by_class(self) -> Mapping[int, Sequence[str]]:
-        """Class id -> cells under class_header; listed are classes with a first cell."""
-        return {}
+        """Class id -> cells under ``error_columns``; listed are classes with a first cell."""
+        found: Any = self.found
+        return self._cells(found.by_class) if self.error_columns else {}
 
     def by_range(self) -> Mapping[float, Sequence[str]]:
-        """Least metres -> cells under range_header."""
-        return {}
+        """Least metres -> cells under ``error_columns``."""
+        found: Any = self.found
+        return self._cells({near: group for (near, _), group in found.by_range.items()}
+                           ) if self.range_error else {}
 
-    def range_errors(self) -> Mapping[float, float]:
-        """Least metres -> error, for the plot of range_label."""
-        return {}
+    def _cells(self, groups: Mapping[Any, Any]) -> dict[Any, list[str]]:
+        return {key: [value_text(getattr(group, column.key), column.unit)
+                      for column in self.error_columns] for key, group in groups.items()}
 
     def plots(self) -> Mapping[str, Callable[[Picture], None]]:
         """Name of a file -> what draws it, of what is known, in the report of a data set."""
@@ -220,12 +219,6 @@ class Metric(ABC, Generic[Found]):
 
 Metrics = Mapping[str, type[Metric[Any]]]
 """A table of metrics by their names."""
-
-
-def kinds_of(metrics: Metrics) -> dict[str, FigureKind]:
-    """Every figure of a table by its name, in the order of reports."""
-    return {f'{metric.prefix}.{end}': kind for metric in in_place(metrics)
-            for end, kind in metric.kinds.items()}
 
 
 def in_place(metrics: Metrics) -> list[type[Metric[Any]]]:

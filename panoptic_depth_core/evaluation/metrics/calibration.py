@@ -14,7 +14,7 @@ from ..calibration import ONE_SIGMA, TWO_SIGMA, Calibration, CalibrationResult
 from .base import Metric
 from .depth import DEPTH
 from .frame import JudgedFrame, Rules
-from .shown import Chart, FigureKind, Record, Table, percent, value_text
+from .shown import Breakdown, Chart, Column, FigureKind, Record, Table, percent, value_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -41,7 +41,9 @@ class CalibrationMetric(Metric[CalibrationResult]):
 
     name, title = 'calibration', 'Uncertainty of depth'
     prefix, source, source_words = 'calibration.labels', 'labels', 'depth images'
-    part, place, breakdowns = '', 6, ()
+    part, place = '', 6
+    breakdowns = (Breakdown('Coverage of the uncertainty of depth', 'coverage', 'pixels expected',
+                            (Column('observed', 'observed'),)),)
     truth, needs = frozenset(('depth',)), DEPTH
     kinds = calibration_kinds('depth images', 'pixels')
     meanings = {'': 'Uncertainty: share of the pixels or points whose true depth is in the range '
@@ -57,25 +59,21 @@ class CalibrationMetric(Metric[CalibrationResult]):
         self.sums = Calibration(rules.settings.depth_cap_m, keeps_frames=not rules.compact)
 
     def update(self, frame: JudgedFrame) -> None:
-        """Count its pixels by their error over the expected one."""
         result = frame.result
         self.sums.update(result.depth, frame.truth.depth, result.panoptic, result.segments)
 
     @property
     def measured(self) -> bool:
-        """Whether the model says how uncertain it is."""
         return self.found.pixels > 0
 
-    def values(self) -> Iterator[tuple[str, float, str]]:
-        """The two ranges that users rely on, and the mean of all."""
-        found = self.found
-        on = f'{found.frames} frames, {found.pixels} px'
-        yield 'coverage_68', found.coverage[ONE_SIGMA], on
-        yield 'coverage_95', found.coverage[TWO_SIGMA], on
-        yield 'expected_error', found.expected_error, on
+    def value(self, end: str) -> float:
+        found: float = self.detail()[end]
+        return found
+
+    def on(self, end: str) -> str:
+        return f'{self.found.frames} frames, {self.found.pixels} px'
 
     def detail(self) -> Record:
-        """Every range."""
         found = self.found
         return {**asdict(found), 'coverage_68': found.coverage[ONE_SIGMA],
                 'coverage_95': found.coverage[TWO_SIGMA],
@@ -83,13 +81,11 @@ class CalibrationMetric(Metric[CalibrationResult]):
                              for q, share in found.coverage.items()]}
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
-        """Also the factor that would mend it."""
         found = self.found
         if not self.measured:
             yield 'uncertainty of depth', 'not predicted', '-'
             return
-        on = (f'{found.frames} frames, {found.pixels} px, '
-              f'{percent(found.stated_share)} of those with depth')
+        on = f'{self.on("")}, {percent(found.stated_share)} of those with depth'
         for q in (ONE_SIGMA, TWO_SIGMA):
             yield (f'pixels within the expected {percent(q, 0)} range',
                    percent(found.coverage[q]), on)
@@ -97,7 +93,6 @@ class CalibrationMetric(Metric[CalibrationResult]):
         yield 'factor on the uncertainty for 68 %', value_text(found.temperature), on
 
     def tables(self) -> Iterator[Table]:
-        """Every range."""
         if self.measured:
             yield Table('Calibration of the uncertainty of depth',
                         ('pixels expected within', 'pixels within'),
@@ -105,7 +100,6 @@ class CalibrationMetric(Metric[CalibrationResult]):
                               for q, observed in self.found.coverage.items()))
 
     def plots(self) -> Mapping[str, Callable[[Picture], None]]:
-        """Observed over expected coverage."""
         found = self.found
 
         def draw(picture: Picture) -> None:
@@ -127,7 +121,6 @@ class CalibrationMetric(Metric[CalibrationResult]):
 
     @classmethod
     def conventions(cls, settings: Mapping[str, Any]) -> list[str]:
-        """Which distribution is expected."""
         return ['Uncertainty: the error of log depth is expected to have a Laplace distribution; '
                 'every frame counts the same; the calibration error is the mean of '
                 '|observed - expected| over 5 %, 10 % .. 95 %. The range of an instance is that '

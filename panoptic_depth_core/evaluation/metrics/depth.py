@@ -4,15 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar
 
 from ...contract import Task
-from ..depth_metrics import DepthErrors, DepthMetrics, DepthResult
+from ..depth_metrics import DepthMetrics, DepthResult
 from .base import Metric
 from .frame import JudgedFrame, Rules, classes_of
-from .shown import Breakdown, Chart, ClassColumn, Column, FigureKind, Record, percent, value_text
+from .shown import Breakdown, Chart, Column, FigureKind, Record, percent, value_text
 
 DEPTH: frozenset[Task] = frozenset(('depth',))
 
@@ -38,7 +38,7 @@ class DepthMetric(Metric[DepthResult]):
     """Pixels with a true depth."""
 
     name, title, source, source_words = 'depth', 'Depth', 'labels', 'depth images'
-    counted, place = 'depth', 4
+    counted, place, root = 'depth', 4, 'pooled.'
     truth, needs = frozenset(('depth',)), DEPTH
     kinds = depth_kinds('depth images', 'pixels', 1)
     meanings = {'': 'Depth, depth images: predicted depth (Z) of every pixel with a true one, all '
@@ -49,11 +49,12 @@ class DepthMetric(Metric[DepthResult]):
         Column('missing_share', 'no depth'))),)
     charts = (Chart('depth-by-range', 'Depth error by range', 'by_range', 'abs_rel',
                     'absRel in %', 'true depth in m'),)
-    class_columns: ClassVar[tuple[ClassColumn, ...]] = (
-        ClassColumn(8, 'absRel', ('by_class', '*', 'abs_rel')),
-        ClassColumn(9, 'depth px', ('by_class', '*', 'pixels'), 'count'))
-    class_header = range_header = ('depth px', 'absRel', 'RMSE m', 'delta1')
-    range_label = 'pixels: absRel'
+    class_columns: ClassVar[Mapping[int, Column]] = {
+        8: Column('by_class.*.abs_rel', 'absRel'),
+        9: Column('by_class.*.pixels', 'depth px', 'count')}
+    error_columns = (Column('pixels', 'depth px', 'count'), Column('abs_rel', 'absRel', ''),
+                     Column('rmse_m', 'RMSE m', ''), Column('delta1', 'delta1'))
+    range_error = ('pixels: absRel', 'abs_rel')
 
     def __init__(self, rules: Rules) -> None:
         super().__init__(rules)
@@ -61,7 +62,6 @@ class DepthMetric(Metric[DepthResult]):
                                  rules.settings.range_edges_m)
 
     def update(self, frame: JudgedFrame) -> None:
-        """Sum up the errors of its pixels."""
         truth = frame.truth
         assert truth.depth is not None
         self.sums.update(frame.result.depth, truth.depth,
@@ -69,32 +69,22 @@ class DepthMetric(Metric[DepthResult]):
 
     @property
     def measured(self) -> bool:
-        """Whether there are pixels with a true depth."""
         return self.found.images > 0
 
-    @property
-    def _on(self) -> str:
+    def on(self, end: str) -> str:
         return f'{self.found.images} frames, {self.found.pooled.pixels} px'
 
-    def values(self) -> Iterator[tuple[str, float, str]]:
-        """Over all pixels."""
-        for name in self.kinds:
-            yield name, getattr(self.found.pooled, name), self._on
-
     def record(self) -> Record:
-        """Also how many pixels there are."""
         errors = self.sums.pooled()
         return {name: getattr(errors, name) for name in ('pixels', *self.kinds)}
 
     def detail(self) -> Record:
-        """Over pixels and images, by range and by class."""
         found, names = self.found, self.rules.class_names
         return {'pooled': asdict(found.pooled), 'per_image': asdict(found.per_image),
                 'images': found.images, 'by_range': by_limits(found.by_range),
                 'by_class': {names[i]: asdict(errors) for i, errors in found.by_class.items()}}
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
-        """Over pixels and as a mean of images."""
         found = self.found
         for name, errors in (('over pixels', found.pooled), ('mean of images', found.per_image)):
             on = f'{found.images} frames, {errors.pixels} px'
@@ -105,23 +95,10 @@ class DepthMetric(Metric[DepthResult]):
             yield (f'delta1 / 2 / 3, {name}', ' / '.join(percent(v) for v in (
                 errors.delta1, errors.delta2, errors.delta3)), on)
             yield f'SILog, {name}', value_text(errors.si_log), on
-        yield 'pixels without a depth', percent(found.pooled.missing_share), self._on
-
-    def by_class(self) -> Mapping[int, Sequence[str]]:
-        """Of the classes of the truth."""
-        return {i: _cells(errors) for i, errors in self.found.by_class.items()}
-
-    def by_range(self) -> Mapping[float, Sequence[str]]:
-        """Of true depths."""
-        return {near: _cells(errors) for (near, _), errors in self.found.by_range.items()}
-
-    def range_errors(self) -> Mapping[float, float]:
-        """The relative error."""
-        return {near: errors.abs_rel for (near, _), errors in self.found.by_range.items()}
+        yield 'pixels without a depth', percent(found.pooled.missing_share), self.on('')
 
     @classmethod
     def conventions(cls, settings: Mapping[str, Any]) -> list[str]:
-        """Which pixels count."""
         return [f'Depth: pixels with 0 < truth <= {settings["depth_cap_m"]:g} m; pixels without a '
                 'predicted depth are counted as missing and are in no other figure.']
 
@@ -131,7 +108,3 @@ def by_limits(groups: Mapping[tuple[float, float], Any]) -> list[Record]:
     return [{'near_m': near, 'far_m': far, **asdict(errors)}
             for (near, far), errors in groups.items()]
 
-
-def _cells(errors: DepthErrors) -> tuple[str, ...]:
-    return (str(errors.pixels), value_text(errors.abs_rel), value_text(errors.rmse_m),
-            percent(errors.delta1))

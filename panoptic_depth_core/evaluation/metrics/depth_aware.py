@@ -41,21 +41,18 @@ class DepthAwareMetric(Metric[VideoQualityResult]):
                                  settings.windows)
 
     def update(self, frame: JudgedFrame) -> None:
-        """Count the windows that end in this frame."""
         self.sums.add(frame.table, frame.judged, frame.sequence)
 
     def result(self) -> VideoQualityResult:
-        """All windows so far."""
         found: VideoQualityResult = self.sums.result(self.rules.settings.absent_classes)
         return found
 
-    def values(self) -> Iterator[tuple[str, float, str]]:
+    def value(self, end: str) -> float:
         """DPQ alone, which needs windows of one frame."""
         single = self.found.by_window.get(1)
-        yield 'dpq', math.nan if single is None else single.all, f'{self.frames} frames'
+        return math.nan if single is None else single.all
 
     def detail(self) -> Record:
-        """By window, tolerance and class."""
         video, names = self.found, self.rules.class_names
         return {**{group: getattr(video, group) for group in GROUPS}, 'by_window': [
             {'frames': k, 'windows': video.windows[k],
@@ -65,7 +62,6 @@ class DepthAwareMetric(Metric[VideoQualityResult]):
             for k, found in video.by_window.items()]}
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
-        """DPQ, and the mean over windows where there are several."""
         if not self.measured:
             return
         video = self.found
@@ -79,7 +75,6 @@ class DepthAwareMetric(Metric[VideoQualityResult]):
                    f'{sum(video.windows.values())} windows')
 
     def tables(self) -> Iterator[Table]:
-        """By window and tolerance."""
         if not self.measured:
             return
         video = self.found
@@ -100,7 +95,6 @@ class DepthAwareMetric(Metric[VideoQualityResult]):
 
     @classmethod
     def conventions(cls, settings: Mapping[str, Any]) -> list[str]:
-        """Tolerances, and windows of several frames."""
         tolerances = ', '.join(f'{t:g}' for t in settings['tolerances'])
         windows = settings['windows']
         return [f'DPQ: frames with semantics, instances and depth; predicted pixels with '

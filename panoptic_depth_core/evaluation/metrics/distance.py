@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ClassVar
 
 from ...contract import Task
 from ..calibration import ONE_SIGMA, TWO_SIGMA
-from ..distance_metrics import DistanceErrors, DistanceMetrics, DistanceResult
+from ..distance_metrics import DistanceMetrics, DistanceResult
 from .base import Metric
 from .depth import by_limits
 from .frame import JudgedFrame, Rules
@@ -43,19 +43,15 @@ def distance_kinds(truth: str) -> dict[str, FigureKind]:
                                     'Share of true instances that a predicted one answers.')}
 
 
-def breakdowns_of(columns: tuple[Column, ...]) -> tuple[Breakdown, ...]:
-    """By range, by class and by both."""
-    cell = tuple(column for column in columns if column.key in ('instances', 'median_rel'))
-    return (Breakdown('Distance by range', 'by_range', 'true distance', columns),
-            Breakdown('Distance by class', 'by_class', 'class', columns),
-            Breakdown('Distance by class and range', 'by_class_and_range', 'class', cell))
-
-
 class BaseDistanceMetric(Metric[DistanceResult]):
     """Instances with a true distance, whatever it is from."""
 
-    place, needs, part = 5, PLACED, 'distances'
-    breakdowns = breakdowns_of(_COLUMNS)
+    place, needs, part, root = 5, PLACED, 'distances', 'all.'
+    breakdowns: ClassVar[tuple[Breakdown, ...]] = (
+        Breakdown('Distance by range', 'by_range', 'true distance', _COLUMNS),
+        Breakdown('Distance by class', 'by_class', 'class', _COLUMNS),
+        Breakdown('Distance by class and range', 'by_class_and_range', 'class',
+                  (_COLUMNS[0], _COLUMNS[2])))
     charts = (Chart('distance-by-range', 'Distance error by range', 'by_range', 'median_rel',
                     'median error in %', 'true distance in m'),
               Chart('distance-by-class', 'Distance error by class', 'by_class', 'median_rel',
@@ -70,28 +66,21 @@ class BaseDistanceMetric(Metric[DistanceResult]):
 
     @property
     def measured(self) -> bool:
-        """Whether there are instances."""
         return self.found.all.instances > 0
 
-    def values(self) -> Iterator[tuple[str, float, str]]:
-        """Of all instances that have such a value."""
-        errors = self.found.all
-        counts = {'median_rel': errors.measured, 'bias_rel': errors.measured,
-                  'coverage_68': errors.stated, 'coverage_95': errors.stated,
-                  'matched_share': errors.instances}
-        for name in self.kinds:
-            if counts[name]:
-                yield name, getattr(errors, name), f'{counts[name]} instances'
+    def on(self, end: str) -> str:
+        found = self.found.all
+        count = {'matched_share': found.instances, 'median_rel': found.measured,
+                 'bias_rel': found.measured}.get(end, found.stated)
+        return f'{count} instances' if count else ''
 
     def record(self) -> list[Record]:
-        """Every instance."""
         return [{'source': self.source, 'class': self.rules.classes[r.class_id].name,
                  'truth_m': r.truth_m,
                  'predicted_m': None if math.isnan(r.predicted_m) else r.predicted_m,
                  'matched': r.matched} for r in self.sums.records]
 
     def detail(self) -> Record:
-        """By range and class."""
         found, names = self.found, self.rules.class_names
         return {'all': asdict(found.all), 'by_range': by_limits(found.by_range),
                 'by_class': {names[i]: asdict(errors) for i, errors in found.by_class.items()},
@@ -109,19 +98,18 @@ class DistanceMetric(BaseDistanceMetric):
     kinds = distance_kinds('true labels')
     meanings = {'': 'Distances, true labels: median depth (Z) of the predicted instance that '
                     'matches a true one, against the median true depth of the mask of the latter.'}
-    class_header = range_header = ('instances', 'matched', 'distance error, median',
-                                   'distance bias')
-    range_label = 'instances: median error of the distance'
+    error_columns = (
+        Column('instances', 'instances', 'count'), Column('matched', 'matched', 'count'),
+        Column('median_rel', 'distance error, median'), Column('bias_rel', 'distance bias'))
+    range_error = ('instances: median error of the distance', 'median_rel')
 
     def update(self, frame: JudgedFrame) -> None:
-        """Note its instances."""
         result = frame.result
         self.sums.update(frame.overlaps, frame.truth.instance_depth_m,
                          {d.segment.panoptic_id: d.depth_m for d in result.distances},
                          {s.panoptic_id: s.log_depth_scale for s in result.segments})
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
-        """Of all instances."""
         found, where = self.found.all, f'instances in {self.frames} frames'
         yield 'distance error, median', percent(found.median_rel), f'{found.measured} {where}'
         for q, covered in ((ONE_SIGMA, found.coverage_68), (TWO_SIGMA, found.coverage_95)):
@@ -130,26 +118,9 @@ class DistanceMetric(BaseDistanceMetric):
                        f'{found.stated} {where}')
         yield 'instances matched', percent(found.matched_share), f'{found.instances} {where}'
 
-    def by_class(self) -> Mapping[int, Sequence[str]]:
-        """Of the classes with instances."""
-        return {i: _cells(errors) for i, errors in self.found.by_class.items()}
-
-    def by_range(self) -> Mapping[float, Sequence[str]]:
-        """Of true depths."""
-        return {near: _cells(errors) for (near, _), errors in self.found.by_range.items()}
-
-    def range_errors(self) -> Mapping[float, float]:
-        """The median error."""
-        return {near: errors.median_rel for (near, _), errors in self.found.by_range.items()}
-
     @classmethod
     def conventions(cls, settings: Mapping[str, Any]) -> list[str]:
-        """Which instances count."""
         return [f'Distance: true instances of at least {settings["min_instance_pixels"]} px with '
                 'a known depth, matched by a prediction of the same class with IoU > 0.5; error '
                 'of the median depth (Z) relative to that of the visible surface.']
 
-
-def _cells(errors: DistanceErrors) -> tuple[str, ...]:
-    return (str(errors.instances), str(errors.matched), percent(errors.median_rel),
-            percent(errors.bias_rel))

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Panoptic quality on frames with instances: their classes, and stuff where there are semantics."""
+"""Panoptic quality, on frames with instances."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...contract import Task
 from ..panoptic_quality import PanopticQuality, PanopticQualityResult, Quality
 from .base import Metric
 from .frame import JudgedFrame, Rules
-from .shown import ClassColumn, FigureKind, Record, percent
+from .shown import Column, FigureKind, Record, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -42,7 +42,7 @@ class PanopticMetric(Metric[PanopticQualityResult]):
     """Matched segments."""
 
     name, title, section, part = 'panoptic', 'Panoptic quality', 'panoptic_quality', 'labels'
-    counted, place, breakdowns = 'instances', 1, ()
+    counted, place, root, breakdowns = 'instances', 1, 'all.', ()
     truth, needs = frozenset(('instances',)), SEGMENTS
     kinds = {
         'pq': FigureKind('panoptic quality (PQ)', 'share', 'higher',
@@ -53,25 +53,24 @@ class PanopticMetric(Metric[PanopticQualityResult]):
         'rq': FigureKind('F1 of segments (RQ)', 'share', 'higher',
                          'TP / (TP + FP / 2 + FN / 2), a match having an IoU above 0.5.'),
         'pq_things': FigureKind('PQ of things', 'share', 'higher', 'Mean over thing classes.',
-                                THINGS),
+                                THINGS, path='things.pq'),
         'pq_stuff': FigureKind('PQ of stuff', 'share', 'higher', 'Mean over stuff classes.',
-                               STUFF)}
+                               STUFF, path='stuff.pq')}
     meanings = {'': 'Panoptic quality: predicted segments against true labels, whose class ids '
                     'must be those of the results. PQ = SQ x RQ for each class, then the mean '
                     'over classes; a match has the class and an IoU above 0.5.'}
-    class_header = ('PQ', 'SQ', 'RQ', 'TP', 'FP', 'FN')
-    class_columns = (
-        *(ClassColumn(1 + i, key.upper(), ('by_class', key, '*'))
-          for i, key in enumerate(('pq', 'sq', 'rq'))),
-        *(ClassColumn(5 + i, title, ('by_class', key, '*'), '')
-          for i, (title, key) in enumerate(zip(('TP', 'FP', 'FN'), _COUNTS, strict=True))))
+    class_columns = {
+        **{1 + i: Column(f'by_class.{key}.*', key.upper())
+           for i, key in enumerate(('pq', 'sq', 'rq'))},
+        **{5 + i: Column(f'by_class.{key}.*', title, '')
+           for i, (title, key) in enumerate(zip(('TP', 'FP', 'FN'), _COUNTS, strict=True))}}
+    error_columns = tuple(column for _, column in sorted(class_columns.items()))
 
     def __init__(self, rules: Rules) -> None:
         super().__init__(rules)
         self.sums = PanopticQuality(rules.classes, rules.settings.crowds)
 
     def update(self, frame: JudgedFrame) -> None:
-        """Count the segments that match."""
         self.sums.update(frame.overlaps, frame.judged)
 
     def result(self) -> PanopticQualityResult:
@@ -87,39 +86,28 @@ class PanopticMetric(Metric[PanopticQualityResult]):
         found = self.found
         return int((found.true_positives + found.false_negatives)[things].sum())
 
-    def values(self) -> Iterator[tuple[str, float, str]]:
-        """Means over classes."""
-        found, on = self.found, f'{self.frames} frames, {self.instances} instances'
-        for name, value in (
-                ('pq', found.all.pq), ('sq', found.all.sq), ('rq', found.all.rq),
-                ('pq_things', found.things.pq), ('pq_stuff', found.stuff.pq)):
-            yield name, value, on
+    def on(self, end: str) -> str:
+        return f'{self.frames} frames, {self.instances} instances'
 
     def record(self) -> Record:
-        """Also how many segments there were."""
         found = self.result()
         return {**{name: getattr(found.all, name) for name in ('pq', 'sq', 'rq')},
                 **{name: int(getattr(found, name).sum()) for name in _COUNTS}}
 
     def detail(self) -> Record:
-        """By group and by class."""
         return quality_dict(self.found, self.rules.class_names)
 
     def sections(self) -> Record:
-        """Also how many instances there are."""
         return {'instances': self.instances, **super().sections()}
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
-        """A line for each group of classes."""
-        on = f'{self.frames} frames, {self.instances} instances'
         for group in GROUPS:
             quality = getattr(self.found, group)
             yield (f'PQ / SQ / RQ {group}',
                    ' / '.join(percent(v) for v in (quality.pq, quality.sq, quality.rq)),
-                   f'{on}, {quality.class_count} classes')
+                   f'{self.on(group)}, {quality.class_count} classes')
 
     def by_class(self) -> Mapping[int, Sequence[str]]:
-        """Of the classes that labels could judge."""
         found = self.found
         return {i: (*(percent(values[i]) for values in (found.pq, found.sq, found.rq)),
                     *(str(getattr(found, name)[i]) for name in _COUNTS))
@@ -149,7 +137,6 @@ class PanopticMetric(Metric[PanopticQualityResult]):
 
     @classmethod
     def conventions(cls, settings: Mapping[str, Any]) -> list[str]:
-        """What becomes of absent classes and of crowds."""
         return [f'PQ: {_ABSENT[settings["absent_classes"]]}; {_CROWDS[settings["crowds"]]}.']
 
 

@@ -11,7 +11,7 @@ from ..semantic_iou import SemanticIou, SemanticIouResult
 from .base import Metric
 from .frame import JudgedFrame, Rules
 from .panoptic import STUFF, of_classes
-from .shown import ClassColumn, FigureKind, Record, percent
+from .shown import Column, FigureKind, Record, percent
 
 
 class SemanticMetric(Metric[SemanticIouResult]):
@@ -21,38 +21,30 @@ class SemanticMetric(Metric[SemanticIouResult]):
     place, breakdowns = 3, ()
     truth, needs = frozenset(('semantics',)), STUFF
     kinds = {'miou': FigureKind('IoU of classes, mean (mIoU)', 'share', 'higher',
-                                'Mean over the classes that have pixels enough.', is_key=True)}
+                                'Mean over the classes that have pixels enough.', path='mean',
+                                is_key=True)}
     meanings = {'': 'mIoU: overlap of the classes by pixel, whatever the instances.'}
-    class_header = ('IoU', 'share of pixels')
-    class_columns = (ClassColumn(4, 'IoU', ('by_class', 'iou', '*')),)
+    class_columns = {4: Column('by_class.iou.*', 'IoU')}
+    error_columns = (Column('iou', 'IoU'), Column('truth_share', 'share of pixels'))
 
     def __init__(self, rules: Rules) -> None:
         super().__init__(rules)
         self.sums = SemanticIou(rules.classes)
 
     def update(self, frame: JudgedFrame) -> None:
-        """Count its pixels."""
         self.sums.update(frame.overlaps)
 
     def result(self) -> SemanticIouResult:
-        """IoU of every class, and their mean."""
         found: SemanticIouResult = self.sums.result(self.rules.settings.min_truth_share)
         return found
 
-    def values(self) -> Iterator[tuple[str, float, str]]:
-        """The mean."""
-        yield 'miou', self.found.mean, self._on
-
-    @property
-    def _on(self) -> str:
+    def on(self, end: str) -> str:
         return f'{self.frames} frames, {int(self.found.counted.sum())} classes'
 
     def record(self) -> Record:
-        """A single frame has too few classes for a mean."""
         return {'pixel_accuracy': self.result().pixel_accuracy}
 
     def detail(self) -> Record:
-        """The mean, and by class."""
         found, names = self.found, self.rules.class_names
         return {'miou': found.mean, 'classes_counted': int(found.counted.sum()),
                 'pixel_accuracy': found.pixel_accuracy,
@@ -60,17 +52,14 @@ class SemanticMetric(Metric[SemanticIouResult]):
                              for key in ('iou', 'truth_share', 'counted')}}
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
-        """The mean."""
-        yield 'mIoU', percent(self.found.mean), self._on
+        yield 'mIoU', percent(self.found.mean), self.on('miou')
 
     def by_class(self) -> Mapping[int, Sequence[str]]:
-        """Also how frequent a class is."""
         found = self.found
         return {i: (percent(found.iou[i]), percent(found.truth_share[i], 2))
                 for i in range(len(found.iou))}
 
     @classmethod
     def conventions(cls, settings: Mapping[str, Any]) -> list[str]:
-        """Which classes count."""
         return [f'mIoU: classes with at least {100 * settings["min_truth_share"]:g} % of the '
                 'labelled pixels; a predicted void is a miss.']

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What is shown of a metric: figures, tables, and how its details become tables and plots."""
+"""What is shown of a metric: figures, and how its details become tables and plots."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any, Literal, NamedTuple
 from ...contract import Task
 
 Record = dict[str, Any]
-
 Unit = Literal['share', 'm', 'ms', '1/s', 'count', '']
 Better = Literal['higher', 'lower'] | None
 
@@ -22,10 +21,10 @@ class FigureKind(NamedTuple):
 
     :param unit: share is 0..1 and shown in percent; empty: a plain number.
     :param explanation: one sentence for the table of figures.
-    :param tasks: that the model must do; None: those of its metric.
-    :param any_task: one of these is enough.
+    :param tasks: that the model must do; None: those of its metric. any_task: one is enough.
+    :param path: in the metric's result; empty: its root and the end of the figure's name.
     :param is_key: among the figures at the top of a report.
-    :param worst: frames are ranked and compared by it, those with a lower number first; 0: not.
+    :param worst: frames are ranked and compared by it, lower numbers first; 0: they are not.
     :param over_time: title and axis of its plot over time; empty: none.
     """
 
@@ -35,6 +34,7 @@ class FigureKind(NamedTuple):
     explanation: str
     tasks: frozenset[Task] | None = None
     any_task: bool = False
+    path: str = ''
     is_key: bool = False
     worst: int = 0
     over_time: tuple[str, str] | tuple[()] = ()
@@ -72,7 +72,11 @@ class Table:
 
 
 class Column(NamedTuple):
-    """A value of each group of a breakdown."""
+    """
+    A value of each group in a metric's result or detail.
+
+    :param key: of a table of classes a path, in which '*' stands for the class.
+    """
 
     key: str
     title: str
@@ -81,10 +85,11 @@ class Column(NamedTuple):
 
 class Breakdown(NamedTuple):
     """
-    Groups of a metric's detail, as a table of a report of recordings.
+    Groups of a metric's detail as a table of a report of recordings.
 
-    :param field: by_range, by_class or by_class_and_range.
-    :param columns: the first one counts; of by_class_and_range they share a cell.
+    :param field: by_range, by_class, by_class_and_range, or coverage.
+    :param columns: the first one counts; of by_class_and_range both share a cell, and of coverage
+        there is one, which is beside those of other sources.
     """
 
     title: str
@@ -104,36 +109,9 @@ class Chart(NamedTuple):
     title: str
     field: str
     figure: str
-    ylabel: str = ''
+    ylabel: str
     xlabel: str = ''
     note: str = ''
-
-
-class ClassColumn(NamedTuple):
-    """
-    A column of the table of classes in a report of recordings.
-
-    :param path: in the metric's detail; the name of the class is put in for '*'.
-    :param unit: a class is listed where any column with a unit is known.
-    """
-
-    position: int
-    title: str
-    path: tuple[str, str, str]
-    unit: Unit = 'share'
-
-    def classes(self, detail: Record) -> list[str]:
-        """Names of the classes of a metric's detail."""
-        first, second, _ = self.path
-        found = detail.get(first) or {}
-        return list(found if second == '*' else found.get(second) or {})
-
-    def value(self, detail: Record, name: str) -> Any:
-        """What a metric's detail has of a class; None where it has nothing."""
-        found: Any = detail
-        for key in self.path:
-            found = (found or {}).get(name if key == '*' else key)
-        return found
 
 
 def percent(value: float, digits: int = 1) -> str:

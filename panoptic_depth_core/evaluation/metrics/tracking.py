@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict
 
 from ...errors import ConfigError
@@ -18,7 +17,7 @@ from .shown import FigureKind, Record
 class TrackingMetric(Metric[TrackingResult | None]):
     """True instances that keep their track id; a sequence without any was not tracked."""
 
-    name, title, part, place = 'tracking', 'Tracking', '', 7
+    name, title, part, place, root = 'tracking', 'Tracking', '', 7, 'all.'
     truth, needs = frozenset(('instances',)), THINGS
     kinds = {
         'switches': FigureKind('id switches, true labels', 'count', 'lower',
@@ -70,11 +69,9 @@ class TrackingMetric(Metric[TrackingResult | None]):
     def measured(self) -> bool:
         return self.found is not None
 
-    def values(self) -> Iterator[tuple[str, float, str]]:
+    def on(self, end: str) -> str:
         assert self.found is not None
-        on = f'{self.found.frames} frames, {self.found.all.things} things'
-        for name in self.kinds:
-            yield name, getattr(self.found.all, name), on
+        return f'{self.found.frames} frames, {self.found.all.things} things'
 
     def detail(self) -> Record:
         assert self.found is not None

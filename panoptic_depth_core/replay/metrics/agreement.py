@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from ...contract import Task
 from ...evaluation.metrics.base import Metric
 from ...evaluation.metrics.depth import DEPTH
@@ -73,6 +71,5 @@ class AgreementMetric(Metric[AgreementResult]):
         """Whether results were of one size."""
         return self.found.frames > 0
 
-    def values(self) -> Iterator[tuple[str, float, str]]:
-        for name in self.kinds:
-            yield name, getattr(self.found, name), f'{self.found.frames} frames'
+    def on(self, end: str) -> str:
+        return f'{self.found.frames} frames'

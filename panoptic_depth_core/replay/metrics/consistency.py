@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ...evaluation.metrics.base import Metric
@@ -84,26 +84,21 @@ class ConsistencyMetric(Metric[ConsistencyResult]):
         found: Record = self.sums.record()
         return found
 
-    def values(self) -> Iterator[tuple[str, float, str]]:
+    def on(self, end: str) -> str:
         found = self.found
-        compared = f'{found.compared_frames} frames, {found.compared_pixels} px'
-        every, ground = f'{found.frames} frames', f'{found.ground_frames} frames'
-        for name, on, count in (
-                ('label_stability', compared, found.compared_pixels),
-                ('label_flicker', f'{found.flicker_pixels} px', found.flicker_pixels),
-                ('depth_jitter', f'{found.jitter_frames} frames', found.jitter_frames),
-                ('distance_jitter', f'{found.distance_triples} instances, seen three times',
-                 found.distance_triples),
-                ('id_switches', f'{found.tracked_instances} instances', found.tracked_instances),
-                ('instance_survival', f'{found.instances} instances', found.instances),
-                ('void_share', every, found.frames),
-                ('depth_missing_share', every, found.frames),
-                *((name, ground, found.ground_frames) for name in (
-                    'ground_height_m', 'ground_height_spread', 'ground_residual',
-                    'ground_inlier_share'))):
-            value = getattr(found, name)
-            if count and value is not None:
-                yield name, value, on
+        count, on = {
+            'label_stability': (found.compared_pixels, f'{found.compared_frames} frames, '
+                                f'{found.compared_pixels} px'),
+            'label_flicker': (found.flicker_pixels, f'{found.flicker_pixels} px'),
+            'depth_jitter': (found.jitter_frames, f'{found.jitter_frames} frames'),
+            'distance_jitter': (found.distance_triples,
+                                f'{found.distance_triples} instances, seen three times'),
+            'id_switches': (found.tracked_instances, f'{found.tracked_instances} instances'),
+            'instance_survival': (found.instances, f'{found.instances} instances'),
+            'void_share': (found.frames, f'{found.frames} frames'),
+            'depth_missing_share': (found.frames, f'{found.frames} frames'),
+        }.get(end, (found.ground_frames, f'{found.ground_frames} frames'))
+        return on if count else ''
 
     @classmethod
     def conventions(cls, settings: Mapping[str, Any]) -> list[str]:

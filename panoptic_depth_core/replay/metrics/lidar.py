@@ -23,7 +23,7 @@ class LidarDepth(DepthMetric):
     name = prefix = section = part = 'lidar'
     source, source_words, counted = 'lidar', 'LiDAR', ''
     truth = frozenset(('lidar',))
-    class_columns = ()
+    class_columns = {}
     kinds = depth_kinds('LiDAR', 'points', 2)
     meanings = {'': 'Depth, LiDAR: the same at the pixels that a point falls on, which are few '
                     'and mostly low in the image. The motion of the vehicle between cloud and '
@@ -55,6 +55,10 @@ class LidarCalibration(CalibrationMetric):
     def update(self, frame: JudgedFrame) -> None:
         points = of_recording(frame).points
         self.sums.update(points.predicted, points.metres, points.ids, frame.result.segments)
+
+    @classmethod
+    def conventions(cls, settings: Mapping[str, Any]) -> list[str]:
+        return []
 
 
 class LidarDistance(BaseDistanceMetric):

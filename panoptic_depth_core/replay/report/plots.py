@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...evaluation.metrics.base import Metric, in_place
+from ...evaluation.metrics.base import in_place
 from ...evaluation.metrics.shown import Chart
 from ..metrics import all_metrics
 from ..summary import detail_of
@@ -25,37 +24,8 @@ if TYPE_CHECKING:
 
 MOST_CLASSES = 12
 
-Groups = dict[str, dict[str, float]]
-"""Metric by name -> name of a group -> share."""
-
-
-@dataclass(frozen=True)
-class _Sources:
-    """A chart and the metrics that have it, by name, with the numbers of their colors."""
-
-    chart: Chart
-    metrics: dict[str, type[Metric[Any]]]
-    colors: dict[str, int]
-
-    def read(self, detail: Record) -> dict[str, Any]:
-        """What is plotted of each."""
-        return {name: detail_of(metric, detail).get(self.chart.field)
-                for name, metric in self.metrics.items()}
-
-    def words(self, name: str) -> str:
-        """What a metric judges by."""
-        return self.metrics[name].source_words or self.metrics[name].title
-
-    def legend(self, shown: Sequence[str], has_baseline: bool) -> tuple[tuple[str, str], ...]:
-        """Colors of those that are shown."""
-        return (*((self.words(name), str(self.colors[name] + 1)) for name in shown),
-                *([('baseline', 'baseline')] if has_baseline else []))
-
-    def told(self, shown: Sequence[str], labels: Sequence[str], values: Groups) -> str:
-        """The plot in words."""
-        return f'{self.chart.title}. ' + '; '.join(f'{self.words(name)}: ' + ', '.join(
-            f'{label} {figure_text(values[name][label], "share")}' for label in labels
-            if label in values[name]) for name in shown)
+Groups = Mapping[str, Mapping[Any, float]]
+"""Source -> range, class or expected share -> figure."""
 
 
 def figure_plots(detail: Record, comparison: Comparison | None) -> list[Plot]:
@@ -66,92 +36,101 @@ def figure_plots(detail: Record, comparison: Comparison | None) -> list[Plot]:
     :raises ImportError: when matplotlib is not installed.
     """
     before = {} if comparison is None else comparison.detail
-    metrics = [metric for metric in in_place(all_metrics()) if metric.charts]
-    sources = list(dict.fromkeys(metric.source for metric in all_metrics().values()
-                                 if metric.charts))
-    charts = {chart.name: chart for metric in metrics for chart in metric.charts}
-    found = []
-    for field, paint in (('by_range', _bars), ('coverage', _coverage), ('by_class', _by_class)):
-        for chart in charts.values():
-            own = {metric.name: metric for metric in metrics if chart in metric.charts}
-            if chart.field == field:
-                found.append(paint(_Sources(chart, own, {
-                    name: sources.index(metric.source) % len(COLORS)
-                    for name, metric in own.items()}), detail, before))
-    return [plot for plot in found if plot is not None]
+    charts = {chart.name: chart for metric in in_place(all_metrics()) for chart in metric.charts}
+    plots = [_plot(chart, detail, before) for field in _KINDS for chart in charts.values()
+             if chart.field == field]
+    return [plot for plot in plots if plot is not None]
 
 
-def _bars(sources: _Sources, detail: Record, before: Record) -> Plot | None:
-    """Groups of bars, a source each, and the baseline as a line across each of them."""
-    chart = sources.chart
-    here, there = ({name: {
-        range_text(g['near_m'], g.get('far_m')): g[chart.figure] for g in groups or ()
-        if g.get(chart.figure) is not None} for name, groups in sources.read(of).items()}
-        for of in (detail, before))
-    shown = [name for name in here if here[name]]
-    labels = sorted({label for name in shown for label in here[name]}, key=_near)
-    if not shown:
+def _plot(chart: Chart, detail: Record, before: Record) -> Plot | None:
+    """One plot of all metrics that have it, in the colors of their sources."""
+    sources = list(dict.fromkeys(m.source for m in all_metrics().values() if m.charts))
+    metrics = {m.source: m for m in in_place(all_metrics()) if chart in m.charts}
+    read, order, paint = _KINDS[chart.field]
+    found = {source: detail_of(m, detail).get(chart.field) or () for source, m in metrics.items()}
+    here = {source: read(groups, chart.figure) for source, groups in found.items()}
+    here = {source: groups for source, groups in here.items() if groups}
+    there = {source: read(detail_of(metrics[source], before).get(chart.field) or (), chart.figure)
+             for source in here}
+    if not here:
         return None
+    every = sorted({label for groups in here.values() for label in groups},
+                   key=lambda label: order(label, [found[source] for source in here]))
+    labels, note, size = every, chart.note, SIZE_IN
+    if chart.field == 'by_class':
+        labels = every[:MOST_CLASSES]
+        rows = sum(1 + sum(label in groups for groups in here.values()) for label in labels)
+        size = SIZE_IN[0], max(SIZE_IN[1], 0.6 + 0.16 * float(rows))
+        if len(every) > len(labels):
+            note = (f'The {MOST_CLASSES} classes with most instances of {len(every)}; the table '
+                    'has all.')
+    colors = {source: sources.index(source) % len(COLORS) for source in here}
+    words = {source: metrics[source].source_words or metrics[source].title for source in here}
+    alt = f'{chart.title}. ' + '; '.join(f'{words[source]}: ' + ', '.join(
+        _told(label, groups[label]) for label in labels if label in groups)
+        for source, groups in here.items())
+    legend = (*((words[source], str(colors[source] + 1)) for source in here),
+              *([('baseline', 'baseline')] if any(there.values()) else []))
+    return Plot(chart.name, chart.title, legend, draw(
+        chart.name, alt, lambda axes: paint(axes, chart, labels, here, there, colors), size),
+        alt, note)
 
-    def paint(axes: Axes) -> None:
-        width = 0.72 / len(shown)
-        for i, name in enumerate(shown):
-            x = np.arange(len(labels)) + (i - (len(shown) - 1) / 2) * width
-            axes.bar(x, [100 * here[name].get(label, np.nan) for label in labels],
-                     0.9 * width, color=COLORS[sources.colors[name]])
-            axes.hlines([100 * there[name].get(label, np.nan) for label in labels],
-                        x - 0.52 * width, x + 0.52 * width, color=BASELINE, linewidth=2.2)
-        axes.set_xticks(range(len(labels)), labels)
-        axes.grid(visible=False, axis='x')
-        axes.set(xlabel=chart.xlabel, ylabel=chart.ylabel)
 
-    alt = sources.told(shown, labels, here)
-    return Plot(chart.name, chart.title,
-                sources.legend(shown, any(there[name] for name in shown)),
-                draw(chart.name, alt, paint), alt, chart.note)
+def _told(label: Any, value: float) -> str:
+    return f'{label} {figure_text(value, "share")}' if isinstance(label, str) else (
+        f'{100 * value:.1f} % of {100 * label:.0f} %')
 
 
-def _near(label: str) -> tuple[float, bool]:
+def _of_ranges(groups: Sequence[Record], figure: str) -> dict[str, float]:
+    return {range_text(g['near_m'], g.get('far_m')): g[figure] for g in groups
+            if g.get(figure) is not None}
+
+
+def _near(label: str, groups: Any) -> tuple[float, bool]:
     """Order of ranges: '> 40' is after '40 to 80'."""
     return float(label.removeprefix('> ').partition(' ')[0]), label.startswith('>')
 
 
-def _by_class(sources: _Sources, detail: Record, before: Record) -> Plot | None:
-    """A row per class, the most frequent ones first."""
-    chart, found = sources.chart, sources.read(detail)
-    here, there = ({name: {label: g[chart.figure] for label, g in (classes or {}).items()
-                           if g.get(chart.figure) is not None}
-                    for name, classes in sources.read(of).items()} for of in (detail, before))
-    shown = [name for name in here if here[name]]
-    if not shown:
-        return None
-    every = sorted({label for name in shown for label in here[name]}, key=lambda label: (
-        -sum(found[name].get(label, {}).get('instances', 0) for name in shown), label))
-    labels = every[:MOST_CLASSES]
+def _bars(axes: Axes, chart: Chart, labels: Sequence[str], here: Groups, there: Groups,
+          colors: Mapping[str, int]) -> None:
+    """Groups of bars, a source each, and the baseline as a line across each of them."""
+    width = 0.72 / len(here)
+    for i, source in enumerate(here):
+        x = np.arange(len(labels)) + (i - (len(here) - 1) / 2) * width
+        axes.bar(x, [100 * here[source].get(label, np.nan) for label in labels], 0.9 * width,
+                 color=COLORS[colors[source]])
+        axes.hlines([100 * there[source].get(label, np.nan) for label in labels],
+                    x - 0.52 * width, x + 0.52 * width, color=BASELINE, linewidth=2.2)
+    axes.set_xticks(range(len(labels)), labels)
+    axes.grid(visible=False, axis='x')
+    axes.set(xlabel=chart.xlabel, ylabel=chart.ylabel)
 
-    # A bar is one high; between classes there is room for another one.
-    bars = [[name for name in shown if label in here[name]] for label in labels]
-    tops = np.cumsum([0, *(len(of_class) + 1 for of_class in bars)])
 
-    def paint(axes: Axes) -> None:
-        for label, of_class, top in zip(labels, bars, tops.tolist(), strict=False):
-            for y, name in enumerate(of_class, top):
-                axes.barh(y, 100 * here[name][label], 0.9, color=COLORS[sources.colors[name]])
-                axes.vlines(100 * there[name].get(label, np.nan), y - 0.52, y + 0.52,
-                            color=BASELINE, linewidth=2.2)
-        axes.set_yticks([top + (len(of_class) - 1) / 2 for of_class, top in zip(
-            bars, tops.tolist(), strict=False)], [_short(label) for label in labels])
-        axes.set_ylim(tops[-1] - 0.5, -1)
-        axes.grid(visible=False, axis='y')
-        axes.set(xlabel=chart.ylabel)
+def _of_classes(groups: Any, figure: str) -> dict[str, float]:
+    return {name: g[figure] for name, g in dict(groups).items() if g.get(figure) is not None}
 
-    alt = sources.told(shown, labels, here)
-    size = SIZE_IN[0], max(SIZE_IN[1], 0.6 + 0.16 * float(tops[-1]))
-    note = (f'The {MOST_CLASSES} classes with most instances of {len(every)}; the table has all.'
-            if len(every) > len(labels) else chart.note)
-    return Plot(chart.name, chart.title,
-                sources.legend(shown, any(there[name] for name in shown)),
-                draw(chart.name, alt, paint, size), alt, note)
+
+def _frequent(label: str, groups: Sequence[Any]) -> tuple[int, str]:
+    """The most frequent class first."""
+    return -sum(dict(found).get(label, {}).get('instances', 0) for found in groups), label
+
+
+def _class_rows(axes: Axes, chart: Chart, labels: Sequence[str], here: Groups, there: Groups,
+                colors: Mapping[str, int]) -> None:
+    """A bar is one high; between classes there is room for another one."""
+    top, ticks = 0, []
+    for label in labels:
+        bars = [source for source in here if label in here[source]]
+        for y, source in enumerate(bars, top):
+            axes.barh(y, 100 * here[source][label], 0.9, color=COLORS[colors[source]])
+            axes.vlines(100 * there[source].get(label, np.nan), y - 0.52, y + 0.52,
+                        color=BASELINE, linewidth=2.2)
+        ticks.append(top + (len(bars) - 1) / 2)
+        top += len(bars) + 1
+    axes.set_yticks(ticks, [_short(label) for label in labels])
+    axes.set_ylim(top - 0.5, -1)
+    axes.grid(visible=False, axis='y')
+    axes.set(xlabel=chart.ylabel)
 
 
 def _short(label: str, most: int = 16) -> str:
@@ -159,32 +138,26 @@ def _short(label: str, most: int = 16) -> str:
     return label if len(label) <= most else f'{label[:most - 1]}…'
 
 
-def _coverage(sources: _Sources, detail: Record, before: Record) -> Plot | None:
+def _of_curve(points: Sequence[Record], figure: str) -> dict[float, float]:
+    return {c['expected']: c[figure] for c in points if c[figure] is not None}
+
+
+def _curves(axes: Axes, chart: Chart, labels: Sequence[float], here: Groups, there: Groups,
+            colors: Mapping[str, int]) -> None:
     """Observed over nominal coverage, with the diagonal that it should be on."""
-    chart = sources.chart
-    here, there = ({name: [(100 * c['expected'], 100 * c[chart.figure]) for c in points or ()
-                           if c[chart.figure] is not None]
-                    for name, points in sources.read(of).items()} for of in (detail, before))
-    shown = [name for name in here if here[name]]
-    if not shown:
-        return None
+    axes.plot([0, 100], [0, 100], color=GRID, linewidth=3.0)
+    for known in (there, here):
+        for source in (source for source in here if known[source]):
+            style: dict[str, Any] = {'color': BASELINE, 'linewidth': 1.1, 'linestyle': DASHES} if (
+                known is there) else {'color': COLORS[colors[source]], 'markersize': 3.5,
+                                      'marker': 'os'[colors[source] % 2]}
+            axes.plot([100 * q for q in known[source]],
+                      [100 * share for share in known[source].values()], **style)
+    axes.set(xlabel=chart.xlabel, ylabel=chart.ylabel, xlim=(0, 100), ylim=(0, 100))
 
-    def paint(axes: Axes) -> None:
-        axes.plot([0, 100], [0, 100], color=GRID, linewidth=3.0)
-        for name in shown:
-            if there[name]:
-                axes.plot(*zip(*there[name], strict=True), color=BASELINE, linewidth=1.1,
-                          linestyle=DASHES)
-        for name in shown:
-            color = sources.colors[name]
-            axes.plot(*zip(*here[name], strict=True), color=COLORS[color],
-                      marker='os'[color % 2], markersize=3.5)
-        axes.set(xlabel=chart.xlabel, ylabel=chart.ylabel, xlim=(0, 100), ylim=(0, 100))
 
-    alt = f'{chart.title}. ' + '; '.join(
-        f'{sources.words(name)}: ' + ', '.join(
-            f'{observed:.1f} % of {expected:.0f} %' for expected, observed in here[name])
-        for name in shown)
-    return Plot(chart.name, chart.title,
-                sources.legend(shown, any(there[name] for name in shown)),
-                draw(chart.name, alt, paint), alt, chart.note)
+_KINDS: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., None]]] = {
+    'by_range': (_of_ranges, _near, _bars),
+    'coverage': (_of_curve, lambda label, groups: label, _curves),
+    'by_class': (_of_classes, _frequent, _class_rows)}
+"""Field of a chart, in the order of the page -> what reads, orders and paints it."""

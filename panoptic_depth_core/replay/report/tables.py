@@ -88,30 +88,42 @@ def detail_tables(detail: Record) -> list[Table]:
     found = [_by_class(metrics, detail)]
     for metric in metrics:
         part = detail_of(metric, detail)
-        if metric.breakdowns is None:
-            found += _others(metric, part)
-        found += [_breakdown(table, metric, part) for table in metric.breakdowns or ()]
-    found.append(_coverage(metrics, detail))
+        found += _others(metric, part) if metric.breakdowns is None else ()
+        for table in metric.breakdowns or ():
+            sources = [other for other in metrics if table in (other.breakdowns or ())]
+            if table.field != 'coverage':
+                found.append(_breakdown(table, metric, part))
+            elif metric is sources[0]:
+                found.append(_coverage(table, {
+                    other.source_words: detail_of(other, detail) for other in sources}))
     return [table for table in found if table.rows]
 
 
 def _by_class(metrics: Sequence[type[Metric[Any]]], detail: Record) -> Table:
-    """Of the classes that any metric knows."""
-    columns = sorted((column, detail_of(metric, detail)) for metric in metrics
-                     for column in metric.class_columns)
-    names = dict.fromkeys(name for column, part in columns for name in column.classes(part))
-    cells = {name: [column.value(part, name) for column, part in columns] for name in names}
+    """Of the classes of which a column with a unit is known."""
+    parts = [(place, column, detail_of(metric, detail)) for metric in metrics
+             for place, column in metric.class_columns.items()]
+    columns = [(column, _of_classes(part, column.key)) for _, column, part in sorted(
+        parts, key=lambda entry: entry[0])]
+    names = dict.fromkeys(name for _, values in columns for name in values)
     return Table('Quality by class', ('class', *(column.title for column, _ in columns)), tuple(
-        (name, *(figure_text(value, column.unit) for value, (column, _) in zip(
-            values, columns, strict=True)))
-        for name, values in cells.items() if any(
-            value is not None for value, (column, _) in zip(values, columns, strict=True)
-            if column.unit)))
+        (name, *(figure_text(values.get(name), column.unit) for column, values in columns))
+        for name in names if any(values.get(name) is not None for column, values in columns
+                                 if column.unit)))
+
+
+def _of_classes(found: Any, path: str) -> Record:
+    """Values by class; '*' in the path stands for the class."""
+    before, _, after = path.partition('.*')
+    for key in before.split('.'):
+        found = (found or {}).get(key)
+    return {name: value.get(after[1:]) if after else value
+            for name, value in (found or {}).items()}
 
 
 def _breakdown(table: Breakdown, metric: type[Metric[Any]], part: Record) -> Table:
     """Groups of a metric's detail."""
-    title = f'{table.title}, {metric.source_words}' if metric.source_words else table.title
+    title = ', '.join(filter(None, (table.title, metric.source_words)))
     groups, (count, *_) = part.get(table.field) or [], table.columns
 
     def cells(group: Record) -> tuple[str, ...]:
@@ -132,12 +144,12 @@ def _breakdown(table: Breakdown, metric: type[Metric[Any]], part: Record) -> Tab
         for name in dict.fromkeys(g['class'] for g in groups)))
 
 
-def _coverage(metrics: Sequence[type[Metric[Any]]], detail: Record) -> Table:
+def _coverage(table: Breakdown, parts: dict[str, Record]) -> Table:
     """Nominal over observed, all sources beside each other."""
-    shares = {metric.source_words: {c['expected']: c['observed'] for c in part['coverage']}
-              for metric in metrics if (part := detail_of(metric, detail)).get('coverage')}
+    shares = {words: {c['expected']: c[table.columns[0].key] for c in part['coverage']}
+              for words, part in parts.items() if part.get('coverage')}
     nominal = sorted({q for column in shares.values() for q in column})
-    return Table('Coverage of the uncertainty of depth', ('pixels expected', *shares), tuple(
+    return Table(table.title, (table.header, *shares), tuple(
         (f'{100 * q:.0f} %', *(figure_text(column.get(q), 'share') for column in shares.values()))
         for q in nominal))
 
