@@ -12,9 +12,11 @@ import json
 import sys
 from pathlib import Path
 
+from panoptic_depth_core.io.generated_text import markers, row, with_part
 from panoptic_depth_ros.settings import parameters
 
-BEGIN, END = '<!-- parameters: begin -->', '<!-- parameters: end -->'
+NAME = 'parameters'
+BEGIN, END = markers(NAME)
 
 
 def parameter_table() -> str:
@@ -22,7 +24,7 @@ def parameter_table() -> str:
     rows = [('parameter', 'type', 'default', 'changes', 'meaning'), ('---',) * 5]
     rows += [(f'`{p.name}`', p.kind, f'`{json.dumps(p.default)}`',
               'fixed' if p.fixed else 'dynamic', p.description) for p in parameters()]
-    return '\n'.join(_row(*cells) for cells in rows)
+    return '\n'.join(row(*cells) for cells in rows)
 
 
 def with_table(document: str) -> str:
@@ -31,15 +33,7 @@ def with_table(document: str) -> str:
 
     :raises ValueError: a marker is missing or there twice.
     """
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end) or BEGIN in rest or END in after:
-        raise ValueError(f'the document must have {BEGIN} and then {END}, once each')
-    return f'{before}{BEGIN}\n{parameter_table()}\n{END}{after}'
-
-
-def _row(*cells: str) -> str:
-    return f'| {" | ".join(cell.replace("|", chr(92) + "|") for cell in cells)} |'
+    return with_part(document, NAME, parameter_table())
 
 
 def main(arguments: list[str]) -> None:

@@ -108,7 +108,8 @@ class Comparison:
     def add(self, sample: Sample, predicted: PanopticDepth) -> None:
         """Add one frame and write its picture."""
         truth = as_result(sample, self._classes)
-        self.pairs += distance_pairs(truth, predicted)
+        if {'instances', 'depth'} <= predicted.tasks:
+            self.pairs += distance_pairs(truth, predicted)
         self._evaluator.add(sample.truth, predicted)
         picture = comparison_picture(sample, truth, predicted, self._classes)
         write_atomic(self.folder / f'{sample.frame.name}.png', encode_png(picture))

@@ -55,12 +55,13 @@ def _synthetic_demo(folder: Path, frames: int, seed: int, model: Path | None,
                     backend: str) -> None:
     from ..datasets.synthetic import SyntheticDrive, SyntheticSettings
     from ..io.drive_bags import read_drive_bag, write_drive_bag
+    from ..labels import CITYSCAPES
     from ..model_directory import open_model
     from .comparison import Comparison
     from .predict import predict_source
 
     # Before the rendering: a missing model would only show after it.
-    classes = open_model(model).info.class_infos()
+    classes = open_model(model).info.class_infos() or CITYSCAPES
     settings = SyntheticSettings(height=HEIGHT, width=WIDTH,
                                  focal_per_width=(FOCAL_PER_WIDTH, FOCAL_PER_WIDTH))
     bag = folder / 'drive'
@@ -124,15 +125,19 @@ def _show(pairs: list[DistancePair], result: EvaluationResult, folder: Path) -> 
                 (p.instance, str(p.pixels), number(p.truth_m),
                  number(p.predicted_m) if p.error == p.error else 'not found',
                  number(100 * p.error, 1, ' %') if p.error == p.error else '') for p in last]))
-    depth, distance = result.depth.pooled, result.distance.all
+    depth, distance, panoptic = result.depth.pooled, result.distance.all, result.panoptic
+    rows = {
+        'depth.abs_rel': ('depth absRel', number(depth.abs_rel, 3)),
+        'depth.delta1': ('depth within 25 % of the truth', number(100 * depth.delta1, 1, ' %')),
+        'distance.labels.median_rel': ('median error of instance distance',
+                                       number(100 * distance.median_rel, 1, ' %')),
+        'distance.labels.matched_share': ('instances found',
+                                          f'{distance.matched} of {distance.instances}'),
+        'panoptic.pq': ('PQ all / things / stuff', ' / '.join(
+            number(100 * q.pq, 1) for q in (panoptic.all, panoptic.things, panoptic.stuff))),
+        'semantic.miou': ('mIoU', number(100 * result.semantic.mean, 1, ' %'))}
     show.print(table(f'All {result.frames.all} frames', ('figure', 'value'), [
-        ('depth absRel', number(depth.abs_rel, 3)),
-        ('depth within 25 % of the truth', number(100 * depth.delta1, 1, ' %')),
-        ('median error of instance distance', number(100 * distance.median_rel, 1, ' %')),
-        ('instances found', f'{distance.matched} of {distance.instances}'),
-        ('PQ all / things / stuff', ' / '.join(number(100 * q.pq, 1) for q in (
-            result.panoptic.all, result.panoptic.things, result.panoptic.stuff))),
-        ('mIoU', number(100 * result.semantic.mean, 1, ' %'))]))
+        row for name, row in rows.items() if name in result.values]))
     for text, path in (('Drive with truth', 'drive'), ('Results and their bag', 'results'),
                        ('Prediction (left) beside truth (right)', 'comparison')):
         show.print(f'{text}: {folder / path}', highlight=False, markup=False)

@@ -199,7 +199,7 @@ def _evaluate(jobs: list[BagJob], folder: Path, *, workers: int, ray: str | None
 
 def _show(folder: Path, written: Written) -> None:
     """Print what the report says first: what failed, the figures, the limits that are missed."""
-    from ..replay.figures import FIGURES
+    from ..replay.figures import figure_kinds
     from ..replay.report.files import read_report
     from ..replay.report.format import figure_text
 
@@ -210,7 +210,8 @@ def _show(folder: Path, written: Written) -> None:
         for kind in ('skipped', 'notes'):
             for text, count in bag[kind].items():
                 warn(f'{bag["name"]}: {text} ({count} times)')
-    rows = [(FIGURES[name].title, figure_text(figure['value'], figure['unit']), figure['on'])
+    kinds = figure_kinds()
+    rows = [(kinds[name].title, figure_text(figure['value'], figure['unit']), figure['on'])
             for name, figure in report['figures'].items()]
     print_whole(show, table(report['title'], ('figure', 'value', 'measured on'), rows))
     if written.no_plots is not None:

@@ -3,43 +3,25 @@
 """
 All metrics of a pipeline on a data set, each on the frames whose labels can judge it.
 
-- mIoU: frames with semantics.
-- Panoptic quality: frames with instances; things of their instance classes, and stuff where
-  there are semantics too. Other thing pixels are crowd.
-- DPQ and DVPQ: frames with semantics, instances and depth.
-- Depth and the calibration of its uncertainty: frames with depth.
-- Distance: instances with a known depth.
+Which truth and which tasks a metric needs, it says itself, see ``metrics``. Panoptic quality takes
+things of a frame's instance classes, and stuff where there are semantics too; other thing pixels
+are crowd.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from ..class_tables import class_names, same_classes
 from ..errors import ConfigError
-from ..labels import CITYSCAPES, VOID_ID, ClassInfo, class_of
+from ..labels import CITYSCAPES, ClassInfo
 from ..structures import Frame, GroundTruth, PanopticDepth, Sample
-from .calibration import Calibration, CalibrationResult
-from .depth_aware_pq import depth_levels
-from .depth_metrics import DepthErrors, DepthMetrics, DepthResult
-from .distance_metrics import DistanceMetrics, DistanceResult, InstanceRecord
-from .panoptic_quality import PanopticQuality, PanopticQualityResult
-from .segment_overlaps import SegmentOverlaps, joint_table
-from .semantic_iou import SemanticIou, SemanticIouResult
+from .metrics import METRICS
+from .metrics.base import Metric
+from .metrics.frame import JudgedFrame, Rules
 from .settings import EvaluationSettings
-from .video_quality import VideoQuality, VideoQualityResult
-
-# A look-up is several times faster than the division of millions of ids.
-_CLASS_OF_ID = class_of(np.arange(VOID_ID + 1))
-
-
-def classes_of(panoptic: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """(H, W) uint8 class ids of true panoptic ids."""
-    return _CLASS_OF_ID.take(panoptic, mode='clip')
 
 
 @dataclass(frozen=True)
@@ -53,44 +35,52 @@ class FrameCounts:
     distance: int = 0
     depth_aware: int = 0
 
-    def __add__(self, other: FrameCounts) -> FrameCounts:
-        return FrameCounts(*(getattr(self, name) + getattr(other, name)
-                             for name in FrameCounts.__dataclass_fields__))
-
 
 @dataclass(frozen=True)
 class EvaluationResult:
     """
     All figures of one pipeline on one data set.
 
-    :param instances: truth instances that the panoptic quality counts.
+    What a metric found in detail is an attribute by its name in METRICS, as in ``result.depth``.
+
+    :param metrics: finished, by name.
     """
 
     frames: FrameCounts
-    instances: int
-    panoptic: PanopticQualityResult
-    video: VideoQualityResult
-    semantic: SemanticIouResult
-    depth: DepthResult
-    calibration: CalibrationResult
-    distance: DistanceResult
+    metrics: Mapping[str, Metric[Any]]
     classes: tuple[ClassInfo, ...]
     settings: EvaluationSettings
 
+    def __getattr__(self, name: str) -> Any:
+        found = vars(self).get('metrics', {}).get(name)
+        if found is None:
+            raise AttributeError(f'no metric is called {name!r}')
+        return found.found
 
-@dataclass(frozen=True)
-class BriefResult:
-    """
-    What is told of a single frame.
+    @classmethod
+    def of(cls, metrics: Mapping[str, Metric[Any]], frames: int,
+           rules: Rules) -> EvaluationResult:
+        """
+        Put the entries of METRICS together.
 
-    :param depth: over all pixels.
-    :param instances: of the truth, with a known depth.
-    """
+        :param metrics: finished; those of other tables are left out.
+        :param frames: of all kinds.
+        """
+        own = {name: metrics[name] for name in METRICS}
+        counts = {metric.counted: metric.frames for metric in own.values() if metric.counted}
+        return cls(FrameCounts(all=frames, **counts), own, rules.classes, rules.settings)
 
-    panoptic: PanopticQualityResult
-    pixel_accuracy: float
-    depth: DepthErrors
-    instances: Sequence[InstanceRecord]
+    @property
+    def values(self) -> dict[str, float]:
+        """Every figure that was measured by its name, such as 'panoptic.pq'; NaN if not known."""
+        return {figure.name: figure.value for metric in self.metrics.values()
+                for figure in metric.figures().values()}
+
+    @property
+    def instances(self) -> int:
+        """Truth instances that the panoptic quality counts."""
+        found: int = self.metrics['panoptic'].sections()['instances']
+        return found
 
 
 class Evaluator:
@@ -104,82 +94,30 @@ class Evaluator:
 
     def __init__(self, settings: EvaluationSettings | None = None,
                  classes: Sequence[ClassInfo] = CITYSCAPES, *, compact: bool = False) -> None:
-        self.settings = settings or EvaluationSettings()
-        self.classes = tuple(classes)
-        edges = self.settings.range_edges_m
-        self._panoptic = PanopticQuality(self.classes, self.settings.crowds)
-        self._video = VideoQuality(self.classes, self.settings.tolerances, self.settings.crowds,
-                                   self.settings.windows)
-        self._semantic = SemanticIou(self.classes)
-        self._depth = DepthMetrics(self.classes, self.settings.depth_cap_m, edges)
-        self._calibration = Calibration(self.settings.depth_cap_m, keeps_frames=not compact)
-        self._distance = DistanceMetrics(self.settings.min_instance_pixels, edges)
-        self._frames = FrameCounts()
+        self._rules = Rules(settings or EvaluationSettings(), tuple(classes), compact)
+        self._metrics = {name: metric(self._rules) for name, metric in METRICS.items()}
+        self._frames = 0
 
-    def add(self, truth: GroundTruth, predicted: PanopticDepth,
-            sequence: str = '') -> SegmentOverlaps | None:
+    @property
+    def settings(self) -> EvaluationSettings:
+        """Conventions of the figures."""
+        return self._rules.settings
+
+    def add(self, truth: GroundTruth, predicted: PanopticDepth, sequence: str = '') -> None:
         """
         Add one frame: the next of its sequence, or the first of another one.
 
         :param sequence: see Sample.sequence.
-        :returns: how the segments lie on each other; None where the truth has no labels.
         :raises ValueError: when truth and prediction differ in size, or a class is not in the
             table; the message names the frame.
         """
-        overlaps = None
+        frame = JudgedFrame(truth, predicted, self._rules, sequence)
         try:
-            if truth.panoptic is not None:
-                overlaps = self._add_labels(truth, truth.panoptic, predicted, sequence)
-            if truth.depth is not None:
-                self._add_depth(truth, truth.depth, predicted)
+            for metric in self._metrics.values():
+                metric.add(frame)
         except ValueError as error:
             raise ValueError(f'frame {predicted.name!r}: {error}') from error
-        self._frames += FrameCounts(all=1)
-        return overlaps
-
-    def _add_labels(self, truth: GroundTruth, panoptic: NDArray[np.int32],
-                    predicted: PanopticDepth, sequence: str) -> SegmentOverlaps:
-        has_instances, has_distance = bool(truth.instance_classes), bool(truth.instance_depth_m)
-        depth = truth.depth if truth.has_semantics and has_instances else None
-        tolerances = self.settings.tolerances
-        table = joint_table(
-            panoptic, predicted.panoptic, ignore=truth.ignore,
-            level=None if depth is None else depth_levels(depth, predicted.depth, tolerances),
-            levels=len(tolerances) + 1, predicted_divisor=predicted.label_divisor)
-        overlaps = table.overlaps(unlabelled_is_void=truth.has_semantics)
-        if truth.has_semantics:
-            self._semantic.update(overlaps)
-        if has_instances:
-            self._panoptic.update(overlaps, self._judged(truth))
-        if depth is not None:
-            self._video.add(table, self._judged(truth), sequence)
-        if has_distance:
-            self._distance.update(
-                overlaps, truth.instance_depth_m,
-                {d.segment.panoptic_id: d.depth_m for d in predicted.distances},
-                {s.panoptic_id: s.log_depth_scale for s in predicted.segments})
-        self._frames += FrameCounts(
-            semantics=int(truth.has_semantics), instances=int(has_instances),
-            distance=int(has_distance), depth_aware=int(depth is not None))
-        return overlaps
-
-    def _add_depth(self, truth: GroundTruth, depth: NDArray[np.float32],
-                   predicted: PanopticDepth) -> None:
-        classes = None if truth.panoptic is None else classes_of(truth.panoptic)
-        self._depth.update(predicted.depth, depth, classes)
-        self._calibration.update(predicted.depth, depth, predicted.panoptic, predicted.segments)
-        self._frames += FrameCounts(depth=1)
-
-    def _judged(self, truth: GroundTruth) -> NDArray[np.bool_]:
-        """(C,) bool classes of which the truth holds every segment."""
-        return np.array([c.class_id in truth.instance_classes if c.is_thing
-                         else truth.has_semantics for c in self.classes], np.bool_)
-
-    def brief(self) -> BriefResult:
-        """The main figures of the frames so far, in a tenth of the time of all."""
-        return BriefResult(
-            self._panoptic.result(self.settings.absent_classes),
-            self._semantic.result().pixel_accuracy, self._depth.pooled(), self._distance.records)
+        self._frames += 1
 
     def merge(self, other: Evaluator) -> None:
         """
@@ -189,28 +127,17 @@ class Evaluator:
 
         :raises ValueError: when it has other settings or classes.
         """
-        if (self.settings, self.classes) != (other.settings, other.classes):
+        if replace(self._rules, compact=False) != replace(other._rules, compact=False):
             raise ValueError('evaluators have different settings or classes; '
                              'give the parts of a data set the same ones')
-        self._panoptic.merge(other._panoptic)
-        self._video.merge(other._video)
-        self._semantic.merge(other._semantic)
-        self._depth.merge(other._depth)
-        self._calibration.merge(other._calibration)
-        self._distance.merge(other._distance)
+        for name, metric in self._metrics.items():
+            metric.merge(other._metrics[name])
         self._frames += other._frames
 
     def result(self) -> EvaluationResult:
         """All figures of the frames so far."""
-        panoptic = self._panoptic.result(self.settings.absent_classes)
-        things = np.array([c.is_thing for c in self.classes], np.bool_)
-        instances = (panoptic.true_positives + panoptic.false_negatives)[things].sum()
-        return EvaluationResult(
-            frames=self._frames, instances=int(instances), panoptic=panoptic,
-            video=self._video.result(self.settings.absent_classes),
-            semantic=self._semantic.result(self.settings.min_truth_share),
-            depth=self._depth.result(), calibration=self._calibration.result(),
-            distance=self._distance.result(), classes=self.classes, settings=self.settings)
+        return EvaluationResult.of({name: metric.finished() for name, metric in
+                                    self._metrics.items()}, self._frames, self._rules)
 
 
 def require_same_classes(model: Sequence[ClassInfo], data: Sequence[ClassInfo],
@@ -218,9 +145,10 @@ def require_same_classes(model: Sequence[ClassInfo], data: Sequence[ClassInfo],
     """
     Check that class ids mean the same in a prediction and in the truth.
 
+    :param model: empty for one without classes, which fits any data.
     :raises ConfigError: when names, their order or what is a thing differ.
     """
-    if not same_classes(model, data):
+    if model and not same_classes(model, data):
         raise ConfigError(
             f'{model_name} has other classes than {data_name}: {class_names(model)}; not '
             f'{class_names(data)}; evaluate it on a data set with its classes, in their order')

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +14,12 @@ import numpy as np
 
 from ..io.atomic import make_folder, write_atomic
 from .evaluate import EvaluationResult
+from .metrics.depth import DepthMetric
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_THINGS, _STUFF, _IDEAL = 'tab:blue', 'tab:gray', 'black'
+_COLORS = ('tab:gray', 'tab:blue', 'tab:green', 'tab:orange')
 _DPI = 120
 
 
@@ -36,75 +37,42 @@ def write_plots(result: EvaluationResult, folder: Path) -> list[Path]:
     from matplotlib.figure import Figure
 
     make_folder(folder)
+    found = [(metric.place, metric.plots()) for metric in result.metrics.values()]
+    found.append((DepthMetric.place, _error_by_depth(result)))
     paths = []
-    for name, draw in _PLOTS.items():
-        figure = Figure(figsize=(8, 5), layout='constrained')
-        FigureCanvasAgg(figure)
-        if draw(result, figure):
+    for _, plots in sorted(found, key=lambda entry: entry[0]):
+        for name, draw in plots.items():
+            figure = Figure(figsize=(8, 5), layout='constrained')
+            FigureCanvasAgg(figure)
+            draw(figure)
             path = folder / f'{name}.png'
             write_atomic(path, partial(figure.savefig, dpi=_DPI))
             paths.append(path)
     return paths
 
 
-def _pq_by_class(result: EvaluationResult, figure: Figure) -> bool:
-    """Bars, things first, best first."""
-    pq = result.panoptic.pq
-    shown = sorted((c for c in result.classes if not math.isnan(pq[c.class_id])),
-                   key=lambda c: (not c.is_thing, -pq[c.class_id]))
-    axes = figure.subplots()
-    axes.bar(range(len(shown)), [100 * pq[c.class_id] for c in shown],
-             color=[_THINGS if c.is_thing else _STUFF for c in shown])
-    axes.set_xticks(range(len(shown)), [c.name for c in shown], rotation=60, ha='right')
-    for label, group, color in (('things', result.panoptic.things, _THINGS),
-                                ('stuff', result.panoptic.stuff, _STUFF)):
-        # A line without a height is not drawn, but named.
-        mean = 'unknown' if math.isnan(group.pq) else f'{100 * group.pq:.1f} %'
-        axes.axhline(100 * group.pq, color=color, linestyle='--', linewidth=1,
-                     label=f'mean of {label}: {mean}')
-    axes.set(title='Panoptic quality by class', ylabel='PQ in %', ylim=(0, 100))
-    figure.legend(loc='outside lower center', ncols=2)
-    return bool(shown)
-
-
-def _error_by_depth(result: EvaluationResult, figure: Figure) -> bool:
+def _error_by_depth(result: EvaluationResult) -> Mapping[str, Callable[[Figure], None]]:
     """Errors of pixels and of instances beside each other, by range of true depth."""
-    near = sorted({limits[0] for limits in (*result.depth.by_range, *result.distance.by_range)})
-    names = [f'{start:g} to {end:g}' if end else f'over {start:g}'
-             for start, end in zip(near, [*near[1:], None], strict=True)]
-    pixels = {limits[0]: errors.abs_rel for limits, errors in result.depth.by_range.items()}
-    instances = {limits[0]: errors.median_rel
-                 for limits, errors in result.distance.by_range.items()}
-    axes = figure.subplots()
-    for offset, label, found, color in (
-            (-0.2, 'pixels: absRel', pixels, _STUFF),
-            (0.2, 'instances: median error of the distance', instances, _THINGS)):
-        axes.bar(np.arange(len(near)) + offset,
-                 [100 * found.get(start, math.nan) for start in near], 0.4, color=color,
-                 label=label)
-    axes.set_xticks(range(len(near)), names)
-    axes.set(title='Relative error of depth by true depth', xlabel='true depth in m',
-             ylabel='error in %')
-    axes.legend()
-    return any(not math.isnan(value) for value in (*pixels.values(), *instances.values()))
+    found = {}
+    for metric in result.metrics.values():
+        for label, figure in [metric.range_error] if metric.range_error else ():
+            found[label] = {near: getattr(group, figure)
+                            for (near, _), group in metric.found.by_range.items()}
+    near = sorted({start for errors in found.values() for start in errors})
+    width = 0.8 / max(1, len(found))
 
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for i, ((label, errors), color) in enumerate(zip(found.items(), _COLORS, strict=False)):
+            axes.bar(np.arange(len(near)) + (i - (len(found) - 1) / 2) * width,
+                     [100 * errors.get(start, math.nan) for start in near], width, color=color,
+                     label=label)
+        axes.set_xticks(range(len(near)), [
+            f'{start:g} to {end:g}' if end else f'over {start:g}'
+            for start, end in zip(near, [*near[1:], None], strict=True)])
+        axes.set(title='Relative error of depth by true depth', xlabel='true depth in m',
+                 ylabel='error in %')
+        axes.legend()
 
-def _calibration(result: EvaluationResult, figure: Figure) -> bool:
-    """Observed over expected coverage."""
-    calibration = result.calibration
-    expected, observed = (100 * np.array(list(values)) for values in (
-        calibration.coverage, calibration.coverage.values()))
-    axes = figure.subplots()
-    axes.plot([0, 100], [0, 100], color=_IDEAL, linestyle='--', linewidth=1, label='as expected')
-    axes.plot(expected, observed, color=_THINGS, marker='o', markersize=4,
-              label=f'{calibration.pixels} px; calibration error '
-                    f'{100 * calibration.expected_error:.1f} %')
-    axes.set(title='Calibration of the uncertainty of depth',
-             xlabel='pixels expected within the range, in %',
-             ylabel='pixels within the range, in %', xlim=(0, 100), ylim=(0, 100), aspect='equal')
-    axes.legend()
-    return calibration.pixels > 0
-
-
-_PLOTS: dict[str, Callable[[EvaluationResult, Figure], bool]] = {
-    'pq_by_class': _pq_by_class, 'error_by_depth': _error_by_depth, 'calibration': _calibration}
+    known = any(not math.isnan(value) for errors in found.values() for value in errors.values())
+    return {'error_by_depth': draw} if known else {}

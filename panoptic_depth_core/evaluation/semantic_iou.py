@@ -82,7 +82,7 @@ class SemanticIou:
         correct = np.diagonal(self._confusion)
         union = truth + self._confusion[:, :-1].sum(axis=0) - correct
         total = max(int(truth.sum()), 1)
-        share = truth / total
+        share = truth / total if truth.any() else np.full(len(truth), np.nan)
         iou = np.divide(correct, union, out=np.full(len(union), np.nan), where=union > 0)
         counted = (union > 0) & (share >= min_truth_share)
         return SemanticIouResult(

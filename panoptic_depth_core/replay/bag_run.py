@@ -106,7 +106,8 @@ class _Predictor:
         self.pipeline = Pipeline(choice.model, choice.backend, choice.settings, **given)
         self._tracker: Tracker | None = None
         info = self.pipeline.model.info
-        self.classes = info.class_infos()
+        # A model without classes is judged by labels with those of Cityscapes.
+        self.classes = info.class_infos() or CITYSCAPES
         self.run = {
             'model_id': info.model_id, 'model_sha256': info.onnx_sha256,
             'backend': self.pipeline.backend.name,

@@ -20,8 +20,9 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..evaluation.machine import machine, versions
+from ..evaluation.metrics.shown import Figure
 from .bag_run import BagJob, BagPart, evaluate_bag, failed_part
-from .figures import Figure
+from .figures import COUNTS
 from .fleet.one_job import Progress
 from .fleet.part_files import has_parts, load_part, remove_parts, save_part
 from .fleet.run_bags import run_bags
@@ -160,10 +161,11 @@ class _Total:
 
     def _counts(self) -> list[Figure]:
         on = f'{len(self.bags)} recordings'
-        skipped = sum(sum(bag['skipped'].values()) for bag in self.bags)
-        return [Figure('bags.failed', sum(bag['error'] is not None for bag in self.bags), on),
-                Figure('frames.scored', sum(bag['frames'] for bag in self.bags), on),
-                Figure('frames.skipped', skipped, on)]
+        values = (sum(bag['error'] is not None for bag in self.bags),
+                  sum(bag['frames'] for bag in self.bags),
+                  sum(sum(bag['skipped'].values()) for bag in self.bags))
+        return [Figure(name, value, on, kind)
+                for (name, kind), value in zip(COUNTS.items(), values, strict=True)]
 
     def _named_worst(self) -> dict[str, WorstFrame]:
         return {f'worst/{number:02d}.jpg': frame for number, frame in enumerate(self._worst, 1)}

@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ..config import Settings
 from ..evaluation.settings import EvaluationSettings
@@ -84,9 +82,18 @@ class WorstSettings(Settings):
     """Frames that are shown as pictures."""
 
     count: int = Field(10, ge=0, le=100, description='how many')
-    by: Literal['', 'depth', 'lidar', 'labels', 'consistency'] = Field(
-        '', description='absRel of depth or lidar, PQ of labels, or stability of labels; empty: '
-        'the first of these that is known of any frame')
+    by: str = Field('', description='depth or lidar (absRel), labels (PQ), consistency (stability '
+                    'of labels); empty: the first of these that is known of any frame')
+
+    @field_validator('by')
+    @classmethod
+    def _is_ranked(cls, by: str) -> str:
+        # The metrics are scored with these settings.
+        from .worst import ranked
+
+        if by and by not in ranked():
+            raise ValueError(f'frames are not ranked by it; give one of {", ".join(ranked())}')
+        return by
 
 
 class ReplaySettings(Settings):

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .figures import TIMES, Figure
+from ..evaluation.metrics.shown import Figure
+from .figures import TIMES
 
 QUANTILES = {'p50': 50, 'p95': 95, 'p99': 99, 'max': 100}
 TOTAL = 'total'
@@ -53,5 +54,5 @@ class StepTimes:
             figure.name: figure.to_dict() for figure in self._figures(steps)}}
 
     def _figures(self, steps: dict[str, dict[str, float]]) -> list[Figure]:
-        return [Figure(name, steps[TOTAL][name.rpartition('.')[2]], f'{self.frames} frames')
-                for name in TIMES if TOTAL in steps]
+        return [Figure(name, steps[TOTAL][name.rpartition('.')[2]], f'{self.frames} frames', kind)
+                for name, kind in TIMES.items() if TOTAL in steps]

@@ -17,16 +17,18 @@ from ..io.image_encodings import encode_jpeg
 from ..io.visualization import Picture, color_panoptic, depth_color, overlay, picture_of
 from ..labels import LABEL_DIVISOR, ClassInfo
 from ..structures import PanopticDepth
-from .figures import FRAME_FIGURES
+from .figures import ranking_kinds
 from .report.series import of_frame
 from .structures import ReplayFrame
-
-RANKED = {name.partition('.')[0]: name for name in FRAME_FIGURES}
-"""Name in WorstSettings.by -> figure of a frame, in the order in which one is chosen."""
 
 _GREATEST_WIDTH = 720
 _JPEG_QUALITY = 85
 _POINT_PX = 3
+
+
+def ranked() -> dict[str, str]:
+    """Name in WorstSettings.by -> figure of a frame, in the order in which one is chosen."""
+    return {name.partition('.')[0]: name for name in ranking_kinds()}
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class WorstFrame:
     """
     A frame that is among the worst.
 
-    :param by: key of RANKED.
+    :param by: see ranked.
     :param badness: the figure, with the sign that makes greater worse.
     :param record: bag, name, stamp_ns, figure and value, for report.json.
     :param jpeg: the picture.
@@ -50,11 +52,12 @@ class WorstFrames:
     """
     Keeps the worst frames so far; a picture is only drawn of what is among them.
 
-    :param by: key of RANKED; empty: the first of them that is known of any frame.
+    :param by: see ranked; empty: the first of them that is known of any frame.
     """
 
     def __init__(self, by: str, count: int) -> None:
-        self._kinds = [by] if by else list(RANKED)
+        self._ranked, self._known = ranked(), ranking_kinds()
+        self._kinds = [by] if by else list(self._ranked)
         self._count = count
         self._heap: list[tuple[float, int, WorstFrame]] = []
         self._seen = 0
@@ -68,7 +71,7 @@ class WorstFrames:
         """
         self._seen += 1
         known = {by: value for by in self._kinds
-                 if (value := of_frame(record, RANKED[by])) is not None and value == value}
+                 if (value := of_frame(record, self._ranked[by])) is not None and value == value}
         if not known or not self._count:
             return
         by, value = next(iter(known.items()))
@@ -76,8 +79,8 @@ class WorstFrames:
             # What is kept was chosen by a figure of less worth.
             self._kinds = self._kinds[:self._kinds.index(by) + 1]
             self._heap = []
-        figure = RANKED[by]
-        sign = 1.0 if FRAME_FIGURES[figure].better == 'lower' else -1.0
+        figure = self._ranked[by]
+        sign = 1.0 if self._known[figure].better == 'lower' else -1.0
         entry = (sign * value, -self._seen)
         if len(self._heap) == self._count and entry < self._heap[0][:2]:
             return
@@ -98,7 +101,7 @@ def worst_of(parts: Sequence[Sequence[WorstFrame]], count: int) -> list[WorstFra
     :param parts: by recording, in their order.
     """
     found = [frame for part in parts for frame in part]
-    by = next((name for name in RANKED if any(f.by == name for f in found)), '')
+    by = next((name for name in ranked() if any(f.by == name for f in found)), '')
     return sorted((f for f in found if f.by == by), key=lambda f: -f.badness)[:count]
 
 

@@ -49,7 +49,7 @@ MEDIANS = ('depth_jitter', 'distance_jitter', 'ground_height_m', 'ground_pitch_d
 
 RECORD = ('compared_share', 'label_stability', 'label_flicker', 'instance_survival',
           'id_switches', 'void_share', 'depth_missing_share', *MEDIANS)
-"""Figures of a frame."""
+"""Figures of a frame by itself."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,7 @@ class ConsistencyMetrics:
     def __init__(self, classes: Sequence[ClassInfo],
                  settings: ConsistencySettings | None = None) -> None:
         self._settings = settings or ConsistencySettings()
+        self._classes = tuple(classes)
         self._names = {c.class_id: c.name for c in classes} | {VOID_CLASS: 'void'}
         self._is_ground = np.zeros(VOID_CLASS + 1, np.bool_)
         self._is_ground[[c.class_id for c in classes
@@ -147,29 +148,37 @@ class ConsistencyMetrics:
         Add the next frame.
 
         :param result: at the size of the image or of the network, at which it is compared.
-        :returns: figures of this frame by the names in RECORD, those of instances as median over
-            them; None where not known.
+        :returns: see record.
         """
-        record: Record = dict.fromkeys(RECORD)
-        time_ns = frame.stamp_ns
-        if time_ns == 0:
-            self._unstamped += 1
-            time_ns = self._unstamped * UNSTAMPED_PERIOD_NS
-        view = view_of(frame, result, self._settings.flow_width_px, time_ns)
-        self._counts['frames'] += 1
-        self._count_missing(result, record)
-        self._measure_ground(view, record)
+        one = self.alone(frame, result)
+        self.merge(one)
+        return one.record()
 
-        before, last = self._step, self._view
-        self._step, self._view = None, view
-        step = self._step_from(last, view)
+    def alone(self, frame: Frame, result: PanopticDepth) -> ConsistencyMetrics:
+        """Compare the next frame, which then is the last one, and count it by itself."""
+        time_ns, unstamped = frame.stamp_ns, self._unstamped + (frame.stamp_ns == 0)
+        if time_ns == 0:
+            time_ns = unstamped * UNSTAMPED_PERIOD_NS
+        view = view_of(frame, result, self._settings.flow_width_px, time_ns)
+        step = self._step_from(self._view, view)
+        one = ConsistencyMetrics(self._classes, self._settings)
+        one._count_missing(result)
+        one._measure_ground(view)
+        found = None
         if step is not None:
             again = seen_again(step, self._settings.min_instance_pixels)
-            self._compare(step, again, record)
-            self._step = step, again
-            if before is not None:
-                self._compare_three(ThreeFrames.of(before[0], step), before[1], again, record)
-        return record
+            one._compare(step, again, 'semantic' in result.tasks)
+            if self._step is not None:
+                one._compare_three(ThreeFrames.of(self._step[0], step), self._step[1], again,
+                                   'semantic' in result.tasks)
+            found = step, again
+        self._step, self._view, self._unstamped = found, view, unstamped
+        return one
+
+    def record(self) -> Record:
+        """Figures by the names in RECORD, those of instances as median; None where not known."""
+        found = vars(self.result())
+        return {name: None if found[name] != found[name] else found[name] for name in RECORD}
 
     def merge(self, other: ConsistencyMetrics) -> None:
         """Add the frames that another one compared with the same classes and settings."""
@@ -187,8 +196,8 @@ class ConsistencyMetrics:
         deviation = MAD_TO_SIGMA * _median(np.abs(np.asarray(values['ground_height_m']) - height))
         return ConsistencyResult(
             **medians, frames=n['frames'], compared_frames=n['compared_frames'],
-            compared_share=_share(int(had.sum()), n['reduced_pixels']),
-            compared_pixels=int(had.sum()),
+            compared_share=_share(n['followed'], n['reduced_pixels']),
+            compared_pixels=n['followed'],
             label_stability=_share(int(kept.sum()), int(had.sum())),
             stability_by_class={
                 self._names.get(i, f'class {i}'): _share(int(kept[i]), int(had[i]))
@@ -200,8 +209,8 @@ class ConsistencyMetrics:
             tracked_instances=n['tracked_instances'],
             id_switches=n['id_switches'] if n['tracked_instances'] else None,
             distance_triples=len(values['distance_jitter']),
-            void_share=_share(n['void'], n['pixels']),
-            depth_missing_share=_share(n['depth_missing'], n['pixels']),
+            void_share=_share(n['void'], n['labels']),
+            depth_missing_share=_share(n['depth_missing'], n['depths']),
             ground_frames=n_heights,
             ground_height_spread=deviation / height if n_heights > 1 else math.nan)
 
@@ -214,56 +223,49 @@ class ConsistencyMetrics:
             return None
         return step_between(before, now)
 
-    def _count_missing(self, result: PanopticDepth, record: Record) -> None:
-        pixels = result.panoptic.size
-        void = int(np.count_nonzero(result.panoptic == VOID_ID))
-        missing = int(np.count_nonzero(np.isnan(result.depth)))
-        record.update(void_share=void / pixels, depth_missing_share=missing / pixels)
-        self._counts.update(pixels=pixels, void=void, depth_missing=missing)
+    def _count_missing(self, result: PanopticDepth) -> None:
+        """Of what the model does: without labels all is void, without depth all of it missing."""
+        if 'depth' in result.tasks:
+            self._counts.update(depths=result.depth.size,
+                                depth_missing=int(np.count_nonzero(np.isnan(result.depth))))
+        if result.tasks != {'depth'}:
+            self._counts.update(labels=result.panoptic.size,
+                                void=int(np.count_nonzero(result.panoptic == VOID_ID)))
+        self._counts['frames'] += 1
 
-    def _measure_ground(self, view: View, record: Record) -> None:
+    def _measure_ground(self, view: View) -> None:
         plane = fit_ground(view.inverse_depth, self._is_ground[view.classes], view.camera)
-        if plane is None:
-            return
-        figures = {
-            'ground_height_m': plane.height_m,
-            'ground_pitch_deg': math.degrees(plane.pitch_rad),
-            'ground_roll_deg': math.degrees(plane.roll_rad),
-            'ground_residual': plane.residual, 'ground_inlier_share': plane.inlier_share}
-        record.update(figures)
-        for name, value in figures.items():
-            self._values[name].append(value)
+        if plane is not None:
+            for name, value in (
+                    ('ground_height_m', plane.height_m),
+                    ('ground_pitch_deg', math.degrees(plane.pitch_rad)),
+                    ('ground_roll_deg', math.degrees(plane.roll_rad)),
+                    ('ground_residual', plane.residual),
+                    ('ground_inlier_share', plane.inlier_share)):
+                self._values[name].append(value)
 
-    def _compare(self, step: Step, again: SeenAgain, record: Record) -> None:
+    def _compare(self, step: Step, again: SeenAgain, with_labels: bool) -> None:
         known = step.path.known
-        had = step.classes_before[known]
-        same = had == step.now.classes[known]
-        kept = int(np.count_nonzero(same))
-        self._kept += np.bincount(had * np.intp(2) + same, minlength=self._kept.size
-                                  ).reshape(self._kept.shape)
-        survived = len(again.matches)
         self._counts.update(
-            compared_frames=1, reduced_pixels=known.size, instances=again.expected,
-            survived=survived, tracked_instances=again.tracked, id_switches=again.switches)
-        record.update(
-            compared_share=same.size / known.size,
-            label_stability=kept / same.size,
-            instance_survival=survived / again.expected if again.expected else None,
-            id_switches=again.switches if again.tracked else None)
+            compared_frames=1, reduced_pixels=known.size, followed=int(np.count_nonzero(known)),
+            instances=again.expected, survived=len(again.matches),
+            tracked_instances=again.tracked, id_switches=again.switches)
+        if with_labels:
+            had = step.classes_before[known]
+            same = had == step.now.classes[known]
+            self._kept += np.bincount(had * np.intp(2) + same, minlength=self._kept.size
+                                      ).reshape(self._kept.shape)
 
     def _compare_three(self, frames: ThreeFrames, before: SeenAgain, now: SeenAgain,
-                       record: Record) -> None:
-        flickering, pixels = frames.flicker()
-        self._counts.update(flickering=flickering, flicker_pixels=pixels)
-        record['label_flicker'] = flickering / pixels if pixels else None
+                       with_labels: bool) -> None:
+        if with_labels:
+            flickering, pixels = frames.flicker()
+            self._counts.update(flickering=flickering, flicker_pixels=pixels)
         depth = frames.depth_jitter()
         if depth is not None:
-            record['depth_jitter'] = depth
             self._values['depth_jitter'].append(depth)
-        distances = frames.distance_jitter(before.matches, now.matches)
-        if len(distances):
-            record['distance_jitter'] = float(np.median(distances))
-            self._values['distance_jitter'].extend(distances.tolist())
+        self._values['distance_jitter'].extend(
+            frames.distance_jitter(before.matches, now.matches).tolist())
 
 
 def _share(part: int, whole: int) -> float:

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError
-from ..figures import FRAME_FIGURES
+from ...evaluation.metrics.shown import FigureKind
+from ..figures import ranking_kinds
+from ..metrics import all_metrics
+from ..summary import detail_of, detail_path
 from .files import TIMES, FrameIndex, Record, read_optional, read_report
 from .format import flat
 from .series import Line, lines_of, of_frame
@@ -79,7 +82,7 @@ class Comparison:
     :param baseline: its folder, as given; title: its title.
     :param settings: setting -> here, there; only those that differ, None where it is not there.
     :param matched, only_here, only_there: frames by recording and stamp.
-    :param better, worse: figure in FRAME_FIGURES -> frames that changed most, first the most.
+    :param better, worse: figure in ranking_kinds -> frames that changed most, first the most.
     :param detail: of the baseline, what plots show of it.
     :param lines: recording, by its name here -> figure -> line of the baseline.
     :param times: figures of time; not in ``comparison.json``.
@@ -147,7 +150,7 @@ def compare(folder: Path, baseline: Path) -> Comparison:
     here_times, there_times = read_optional(folder / TIMES), read_optional(baseline / TIMES)
     here_index, there_index = FrameIndex(folder), FrameIndex(baseline)
     partner = _partners(here_index.bags, there_index.bags)
-    changes = {name: _Changes() for name in FRAME_FIGURES}
+    changes = {name: _Changes(kind) for name, kind in ranking_kinds().items()}
     counts = Counter[str]()
     for bag in here_index.bags:
         for a, b in _side_by_side(here_index.frames(bag), there_index.frames(partner.get(bag))):
@@ -209,7 +212,8 @@ def _side_by_side(here: Iterator[Record], there: Iterator[Record]
 class _Changes:
     """The frames of which one figure changed most, for the better and for the worse."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: FigureKind) -> None:
+        self._better = kind.better
         self._heaps: dict[int, list[tuple[float, int, ComparedFrame]]] = {1: [], -1: []}
         self._seen = 0
 
@@ -219,7 +223,7 @@ class _Changes:
         if a is None or b is None or a == b:
             return
         self._seen += 1
-        gain = a - b if FRAME_FIGURES[name].better == 'higher' else b - a
+        gain = a - b if self._better == 'higher' else b - a
         heap = self._heaps[1 if gain > 0 else -1]
         entry = abs(gain), -self._seen, ComparedFrame(
             here['bag'], str(here.get('name', '')), here['stamp_ns'], a, b)
@@ -243,6 +247,10 @@ def _settings(here: Record, there: Record) -> dict[str, tuple[Any, Any]]:
 
 def _plotted(detail: Record) -> Record:
     """Of the details of a report what plots show of a baseline."""
-    kept = {key: detail.get(key) for key in ('lidar', 'distance', 'calibration')}
-    depth = (detail.get('evaluation') or {}).get('depth') or {}
-    return {**kept, 'evaluation': {'depth': {'by_range': depth.get('by_range', [])}}}
+    kept: Record = {}
+    for metric in all_metrics().values():
+        found, inside = detail_of(metric, detail), kept
+        for key in detail_path(metric) if metric.charts else ():
+            inside = inside.setdefault(key, {})
+        inside |= {chart.field: found.get(chart.field) for chart in metric.charts}
+    return kept

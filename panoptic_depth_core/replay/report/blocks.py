@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ...evaluation.report_tables import Table
+from ...evaluation.metrics.shown import Table
 
 Mood = Literal['', 'good', 'bad']
 

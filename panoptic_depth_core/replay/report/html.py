@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ...evaluation.report_tables import Table
+from ...evaluation.metrics.shown import Table
 from .blocks import (
     Bullets,
     Cards,

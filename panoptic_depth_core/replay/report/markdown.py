@@ -8,8 +8,8 @@ import re
 from dataclasses import replace
 from urllib.parse import quote
 
+from ...evaluation.metrics.shown import Table
 from ...evaluation.report import table_lines
-from ...evaluation.report_tables import Table
 from .blocks import Block, Bullets, Cards, Folded, Page, Picture, Plots, Text
 from .format import clean
 from .page import PLOTS_ANCHOR

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..figures import figure_kinds
 from .baseline import Comparison
 from .blocks import (
     Block,
@@ -35,7 +36,6 @@ from .tables import (
     comparison_table,
     detail_tables,
     figures_table,
-    frame_title,
     gates_table,
     steps_table,
     title_of,
@@ -43,14 +43,6 @@ from .tables import (
 from .thresholds import Gate
 
 TIMES_ANCHOR, PLOTS_ANCHOR = 'times', 'plots'
-
-KEY_FIGURES = (
-    'panoptic.pq', 'depth_aware.dpq', 'semantic.miou', 'depth.abs_rel', 'lidar.abs_rel',
-    'distance.labels.median_rel', 'distance.lidar.median_rel', 'distance.boxes.median_rel',
-    'calibration.labels.coverage_68', 'calibration.lidar.coverage_68', 'tracking.idf1',
-    'consistency.label_stability', 'consistency.depth_jitter', 'consistency.void_share',
-    'agreement.same_class_share')
-"""In the order in which they are shown at the top."""
 
 MOST_KEY_FIGURES = 8
 
@@ -164,7 +156,8 @@ def _against(comparison: Comparison) -> str:
 
 
 def _cards(figures: Record, comparison: Comparison | None) -> tuple[Card, ...]:
-    known = [name for name in KEY_FIGURES if figures.get(name, {}).get('value') is not None]
+    known = [name for name, kind in figure_kinds().items()
+             if kind.is_key and figures.get(name, {}).get('value') is not None]
     compared = {} if comparison is None else {f.name: f for f in comparison.figures}
     cards = []
     for name in known[:MOST_KEY_FIGURES]:
@@ -224,7 +217,7 @@ def _worst(worst: Sequence[Record], pictures: dict[str, bytes]) -> list[Block]:
         'true labels, or the image, and the true depth.')]
     for rank, frame in enumerate(worst, 1):
         name = str(frame['figure'])
-        caption = (f'#{rank} {frame_title(name)} {figure_text(frame["value"], "share")}: frame '
+        caption = (f'#{rank} {title_of(name)} {figure_text(frame["value"], "share")}: frame '
                    f'{frame["name"]} of {frame["bag"]}, stamp {stamp_text(frame["stamp_ns"])}')
         blocks.append(Picture(str(frame['picture']), caption,
                               f'Frame {frame["name"]} of {frame["bag"]} with its labels and depth',

@@ -4,26 +4,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...evaluation.metrics.base import in_place
+from ...evaluation.metrics.shown import Chart
+from ..metrics import all_metrics
+from ..summary import detail_of
 from .baseline import Comparison
 from .blocks import Plot
 from .files import Record
 from .format import figure_text, range_text
 from .svg import BASELINE, COLORS, DASHES, GRID, SIZE_IN, draw
-from .tables import DEPTH_SOURCES, SOURCES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_CLASSES = 12
 
-_COLOR = {source: i for i, source in enumerate(SOURCES)}
-Groups = dict[str, dict[str, float]]
-"""Source -> name of a group -> share."""
+Groups = Mapping[str, Mapping[Any, float]]
+"""Source -> range, class or expected share -> figure."""
 
 
 def figure_plots(detail: Record, comparison: Comparison | None) -> list[Plot]:
@@ -34,118 +36,101 @@ def figure_plots(detail: Record, comparison: Comparison | None) -> list[Plot]:
     :raises ImportError: when matplotlib is not installed.
     """
     before = {} if comparison is None else comparison.detail
-    found = [
-        _bars('depth-by-range', 'Depth error by range', 'absRel in %', 'true depth in m',
-              _depth_by_range(detail), _depth_by_range(before), DEPTH_SOURCES),
-        _bars('distance-by-range', 'Distance error by range', 'median error in %',
-              'true distance in m', _distance_by_range(detail), _distance_by_range(before),
-              SOURCES),
-        _coverage(detail, before), _by_class(detail, before)]
-    return [plot for plot in found if plot is not None]
+    charts = {chart.name: chart for metric in in_place(all_metrics()) for chart in metric.charts}
+    plots = [_plot(chart, detail, before) for field in _KINDS for chart in charts.values()
+             if chart.field == field]
+    return [plot for plot in plots if plot is not None]
 
 
-def _known(groups: Sequence[Record] | None, figure: str) -> dict[str, float]:
-    return {range_text(g['near_m'], g.get('far_m')): g[figure]
-            for g in groups or () if g.get(figure) is not None}
-
-
-def _depth_by_range(detail: Record) -> Groups:
-    images = (detail.get('evaluation') or {}).get('depth') or {}
-    return {'labels': _known(images.get('by_range'), 'abs_rel'),
-            'lidar': _known((detail.get('lidar') or {}).get('by_range'), 'abs_rel')}
-
-
-def _distance_by_range(detail: Record) -> Groups:
-    distance = detail.get('distance') or {}
-    return {source: _known((distance.get(source) or {}).get('by_range'), 'median_rel')
-            for source in SOURCES}
-
-
-def _bars(name: str, title: str, ylabel: str, xlabel: str, here: Groups, there: Groups,
-          sources: Mapping[str, str]) -> Plot | None:
-    """Groups of bars, a source each, and the baseline as a line across each of them."""
-    shown = [source for source in sources if here.get(source)]
-    labels = sorted({label for source in shown for label in here[source]}, key=_near)
-    if not shown:
+def _plot(chart: Chart, detail: Record, before: Record) -> Plot | None:
+    """One plot of all metrics that have it, in the colors of their sources."""
+    sources = list(dict.fromkeys(m.source for m in all_metrics().values() if m.charts))
+    metrics = {m.source: m for m in in_place(all_metrics()) if chart in m.charts}
+    read, order, paint = _KINDS[chart.field]
+    found = {source: detail_of(m, detail).get(chart.field) or () for source, m in metrics.items()}
+    here = {source: read(groups, chart.figure) for source, groups in found.items()}
+    here = {source: groups for source, groups in here.items() if groups}
+    there = {source: read(detail_of(metrics[source], before).get(chart.field) or (), chart.figure)
+             for source in here}
+    if not here:
         return None
-    has_baseline = any(there.get(source) for source in shown)
+    every = sorted({label for groups in here.values() for label in groups},
+                   key=lambda label: order(label, [found[source] for source in here]))
+    labels, note, size = every, chart.note, SIZE_IN
+    if chart.field == 'by_class':
+        labels = every[:MOST_CLASSES]
+        rows = sum(1 + sum(label in groups for groups in here.values()) for label in labels)
+        size = SIZE_IN[0], max(SIZE_IN[1], 0.6 + 0.16 * float(rows))
+        if len(every) > len(labels):
+            note = (f'The {MOST_CLASSES} classes with most instances of {len(every)}; the table '
+                    'has all.')
+    colors = {source: sources.index(source) % len(COLORS) for source in here}
+    words = {source: metrics[source].source_words or metrics[source].title for source in here}
+    alt = f'{chart.title}. ' + '; '.join(f'{words[source]}: ' + ', '.join(
+        _told(label, groups[label]) for label in labels if label in groups)
+        for source, groups in here.items())
+    legend = (*((words[source], str(colors[source] + 1)) for source in here),
+              *([('baseline', 'baseline')] if any(there.values()) else []))
+    return Plot(chart.name, chart.title, legend, draw(
+        chart.name, alt, lambda axes: paint(axes, chart, labels, here, there, colors), size),
+        alt, note)
 
-    def paint(axes: Axes) -> None:
-        width = 0.72 / len(shown)
-        for i, source in enumerate(shown):
-            x = np.arange(len(labels)) + (i - (len(shown) - 1) / 2) * width
-            axes.bar(x, [100 * here[source].get(label, np.nan) for label in labels],
-                     0.9 * width, color=COLORS[_COLOR[source]])
-            axes.hlines([100 * there.get(source, {}).get(label, np.nan) for label in labels],
-                        x - 0.52 * width, x + 0.52 * width, color=BASELINE, linewidth=2.2)
-        axes.set_xticks(range(len(labels)), labels)
-        axes.grid(visible=False, axis='x')
-        axes.set(xlabel=xlabel, ylabel=ylabel)
 
-    alt = f'{title}. ' + '; '.join(_told(sources[s], labels, here[s]) for s in shown)
-    return Plot(name, title, _legend(shown, sources, has_baseline), draw(name, alt, paint), alt)
+def _told(label: Any, value: float) -> str:
+    return f'{label} {figure_text(value, "share")}' if isinstance(label, str) else (
+        f'{100 * value:.1f} % of {100 * label:.0f} %')
 
 
-def _near(label: str) -> tuple[float, bool]:
+def _of_ranges(groups: Sequence[Record], figure: str) -> dict[str, float]:
+    return {range_text(g['near_m'], g.get('far_m')): g[figure] for g in groups
+            if g.get(figure) is not None}
+
+
+def _near(label: str, groups: Any) -> tuple[float, bool]:
     """Order of ranges: '> 40' is after '40 to 80'."""
     return float(label.removeprefix('> ').partition(' ')[0]), label.startswith('>')
 
 
-def _told(words: str, labels: Sequence[str], values: Mapping[str, float]) -> str:
-    return f'{words}: ' + ', '.join(
-        f'{label} {figure_text(values[label], "share")}' for label in labels if label in values)
+def _bars(axes: Axes, chart: Chart, labels: Sequence[str], here: Groups, there: Groups,
+          colors: Mapping[str, int]) -> None:
+    """Groups of bars, a source each, and the baseline as a line across each of them."""
+    width = 0.72 / len(here)
+    for i, source in enumerate(here):
+        x = np.arange(len(labels)) + (i - (len(here) - 1) / 2) * width
+        axes.bar(x, [100 * here[source].get(label, np.nan) for label in labels], 0.9 * width,
+                 color=COLORS[colors[source]])
+        axes.hlines([100 * there[source].get(label, np.nan) for label in labels],
+                    x - 0.52 * width, x + 0.52 * width, color=BASELINE, linewidth=2.2)
+    axes.set_xticks(range(len(labels)), labels)
+    axes.grid(visible=False, axis='x')
+    axes.set(xlabel=chart.xlabel, ylabel=chart.ylabel)
 
 
-def _legend(shown: Sequence[str], sources: Mapping[str, str],
-            has_baseline: bool) -> tuple[tuple[str, str], ...]:
-    return (*((sources[source], str(_COLOR[source] + 1)) for source in shown),
-            *([('baseline', 'baseline')] if has_baseline else []))
+def _of_classes(groups: Any, figure: str) -> dict[str, float]:
+    return {name: g[figure] for name, g in dict(groups).items() if g.get(figure) is not None}
 
 
-def _by_class(detail: Record, before: Record) -> Plot | None:
-    """A row per class, the most frequent ones first."""
-    def read(of: Record) -> dict[str, dict[str, Record]]:
-        distance = of.get('distance') or {}
-        return {source: (distance.get(source) or {}).get('by_class') or {} for source in SOURCES}
+def _frequent(label: str, groups: Sequence[Any]) -> tuple[int, str]:
+    """The most frequent class first."""
+    return -sum(dict(found).get(label, {}).get('instances', 0) for found in groups), label
 
-    def errors(of: Record) -> Groups:
-        return {source: {name: g['median_rel'] for name, g in classes.items()
-                         if g.get('median_rel') is not None}
-                for source, classes in read(of).items()}
 
-    here, there = errors(detail), errors(before)
-    shown = [source for source in SOURCES if here[source]]
-    if not shown:
-        return None
-    found = read(detail)
-    every = sorted({name for source in shown for name in here[source]}, key=lambda name: (
-        -sum(found[s].get(name, {}).get('instances', 0) for s in shown), name))
-    labels = every[:MOST_CLASSES]
-    has_baseline = any(there[source] for source in shown)
-
-    # A bar is one high; between classes there is room for another one.
-    bars = [[source for source in shown if label in here[source]] for label in labels]
-    tops = np.cumsum([0, *(len(of_class) + 1 for of_class in bars)])
-
-    def paint(axes: Axes) -> None:
-        for label, of_class, top in zip(labels, bars, tops.tolist(), strict=False):
-            for y, source in enumerate(of_class, top):
-                axes.barh(y, 100 * here[source][label], 0.9, color=COLORS[_COLOR[source]])
-                axes.vlines(100 * there[source].get(label, np.nan), y - 0.52, y + 0.52,
-                            color=BASELINE, linewidth=2.2)
-        axes.set_yticks([top + (len(of_class) - 1) / 2 for of_class, top in zip(
-            bars, tops.tolist(), strict=False)], [_short(label) for label in labels])
-        axes.set_ylim(tops[-1] - 0.5, -1)
-        axes.grid(visible=False, axis='y')
-        axes.set(xlabel='median error in %')
-
-    title = 'Distance error by class'
-    alt = f'{title}. ' + '; '.join(_told(SOURCES[s], labels, here[s]) for s in shown)
-    size = SIZE_IN[0], max(SIZE_IN[1], 0.6 + 0.16 * float(tops[-1]))
-    note = (f'The {MOST_CLASSES} classes with most instances of {len(every)}; the table has all.'
-            if len(every) > len(labels) else '')
-    return Plot('distance-by-class', title, _legend(shown, SOURCES, has_baseline),
-                draw('distance-by-class', alt, paint, size), alt, note)
+def _class_rows(axes: Axes, chart: Chart, labels: Sequence[str], here: Groups, there: Groups,
+                colors: Mapping[str, int]) -> None:
+    """A bar is one high; between classes there is room for another one."""
+    top, ticks = 0, []
+    for label in labels:
+        bars = [source for source in here if label in here[source]]
+        for y, source in enumerate(bars, top):
+            axes.barh(y, 100 * here[source][label], 0.9, color=COLORS[colors[source]])
+            axes.vlines(100 * there[source].get(label, np.nan), y - 0.52, y + 0.52,
+                        color=BASELINE, linewidth=2.2)
+        ticks.append(top + (len(bars) - 1) / 2)
+        top += len(bars) + 1
+    axes.set_yticks(ticks, [_short(label) for label in labels])
+    axes.set_ylim(top - 0.5, -1)
+    axes.grid(visible=False, axis='y')
+    axes.set(xlabel=chart.ylabel)
 
 
 def _short(label: str, most: int = 16) -> str:
@@ -153,38 +138,26 @@ def _short(label: str, most: int = 16) -> str:
     return label if len(label) <= most else f'{label[:most - 1]}…'
 
 
-def _coverage(detail: Record, before: Record) -> Plot | None:
+def _of_curve(points: Sequence[Record], figure: str) -> dict[float, float]:
+    return {c['expected']: c[figure] for c in points if c[figure] is not None}
+
+
+def _curves(axes: Axes, chart: Chart, labels: Sequence[float], here: Groups, there: Groups,
+            colors: Mapping[str, int]) -> None:
     """Observed over nominal coverage, with the diagonal that it should be on."""
-    def read(of: Record) -> dict[str, list[tuple[float, float]]]:
-        parts = of.get('calibration') or {}
-        return {source: [(100 * c['expected'], 100 * c['observed'])
-                         for c in (parts.get(source) or {}).get('coverage') or ()
-                         if c['observed'] is not None] for source in DEPTH_SOURCES}
+    axes.plot([0, 100], [0, 100], color=GRID, linewidth=3.0)
+    for known in (there, here):
+        for source in (source for source in here if known[source]):
+            style: dict[str, Any] = {'color': BASELINE, 'linewidth': 1.1, 'linestyle': DASHES} if (
+                known is there) else {'color': COLORS[colors[source]], 'markersize': 3.5,
+                                      'marker': 'os'[colors[source] % 2]}
+            axes.plot([100 * q for q in known[source]],
+                      [100 * share for share in known[source].values()], **style)
+    axes.set(xlabel=chart.xlabel, ylabel=chart.ylabel, xlim=(0, 100), ylim=(0, 100))
 
-    here, there = read(detail), read(before)
-    shown = [source for source in here if here[source]]
-    if not shown:
-        return None
-    has_baseline = any(there[source] for source in shown)
 
-    def paint(axes: Axes) -> None:
-        axes.plot([0, 100], [0, 100], color=GRID, linewidth=3.0)
-        for source in shown:
-            if there[source]:
-                axes.plot(*zip(*there[source], strict=True), color=BASELINE, linewidth=1.1,
-                          linestyle=DASHES)
-        for source in shown:
-            axes.plot(*zip(*here[source], strict=True), color=COLORS[_COLOR[source]],
-                      marker='os'[source == 'lidar'], markersize=3.5)
-        axes.set(xlabel='pixels expected within the range, in %',
-                 ylabel='pixels within it, in %', xlim=(0, 100), ylim=(0, 100))
-
-    title = 'Coverage of the uncertainty of depth'
-    alt = f'{title}. ' + '; '.join(
-        f'{DEPTH_SOURCES[source]}: ' + ', '.join(
-            f'{observed:.1f} % of {expected:.0f} %' for expected, observed in here[source])
-        for source in shown)
-    return Plot('coverage', title, _legend(shown, DEPTH_SOURCES, has_baseline),
-                draw('coverage', alt, paint), alt,
-                'On the gray line the model is as uncertain as it should be; below it, it is '
-                'too sure.')
+_KINDS: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., None]]] = {
+    'by_range': (_of_ranges, _near, _bars),
+    'coverage': (_of_curve, lambda label, groups: label, _curves),
+    'by_class': (_of_classes, _frequent, _class_rows)}
+"""Field of a chart, in the order of the page -> what reads, orders and paints it."""

@@ -11,9 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-OVER_TIME = ('labels.pq', 'consistency.label_stability', 'consistency.depth_jitter',
-             'consistency.ground_height_m')
-"""Part and figure of a frame's record."""
+from ..figures import kinds_over_time
 
 Line = list[list[float | None]]
 """Points: seconds since the first frame of the recording, and a mean or None."""
@@ -39,6 +37,7 @@ class ThinnedLines:
 
     def __init__(self, most: int = MOST_POINTS) -> None:
         self._most = max(2, most - most % 2)
+        self._names = list(kinds_over_time())
         self._width = 1
         self._first_ns: int | None = None
         # Frames, sum of seconds, then number and sum of the known values of each figure.
@@ -51,11 +50,11 @@ class ThinnedLines:
         if not self._bins or self._bins[-1][0] == self._width:
             if len(self._bins) == self._most:
                 self._halve()
-            self._bins.append([0.0] * (2 + 2 * len(OVER_TIME)))
+            self._bins.append([0.0] * (2 + 2 * len(self._names)))
         last = self._bins[-1]
         last[0] += 1
         last[1] += (record['stamp_ns'] - self._first_ns) / 1e9
-        for i, name in enumerate(OVER_TIME):
+        for i, name in enumerate(self._names):
             value = of_frame(record, name)
             if value is not None:
                 last[2 + 2 * i] += 1
@@ -69,7 +68,7 @@ class ThinnedLines:
     def lines(self) -> dict[str, Line]:
         """Every figure that is known of any frame."""
         found: dict[str, Line] = {}
-        for i, name in enumerate(OVER_TIME):
+        for i, name in enumerate(self._names):
             known = [(b[0], b[1], b[2 + 2 * i], b[3 + 2 * i]) for b in self._bins]
             if any(count for _, _, count, _ in known):
                 found[name] = [[round(seconds / frames, 6),
@@ -84,7 +83,7 @@ def lines_of(frames: Iterable[Mapping[str, Any]], bags: int) -> dict[str, dict[s
 
     :param frames: those of a recording one after the other, in their order.
     :param bags: how many recordings there are: the more, the fewer points each has.
-    :returns: recording -> figure in OVER_TIME -> line.
+    :returns: recording -> figure in kinds_over_time -> line.
     """
     most = max(_FEWEST_POINTS, min(MOST_POINTS, _MOST_ON_A_PLOT // max(1, bags)))
     found: dict[str, dict[str, Line]] = {}

@@ -7,8 +7,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...evaluation.report_tables import Table
-from ..figures import FIGURES, FRAME_FIGURES, KNOWN
+from ...evaluation.metrics.base import Metric, in_place
+from ...evaluation.metrics.shown import Breakdown, Table
+from ..figures import known_kinds, ranking_kinds
+from ..metrics import all_metrics
+from ..summary import detail_of
 from .baseline import ComparedFigure, Comparison
 from .files import Record
 from .format import (
@@ -23,21 +26,11 @@ from .format import (
 )
 from .thresholds import Gate
 
-SOURCES = {'labels': 'true labels', 'lidar': 'LiDAR', 'boxes': 'true boxes'}
-"""What distances are judged by."""
-
-DEPTH_SOURCES = {'labels': 'depth images', 'lidar': 'LiDAR'}
-"""What depth and its uncertainty are judged by."""
-
 
 def title_of(name: str) -> str:
-    """Name of a figure in words."""
-    return KNOWN[name].title if name in KNOWN else name
-
-
-def frame_title(name: str) -> str:
-    """Name of a figure of a single frame in words."""
-    return FRAME_FIGURES[name].title if name in FRAME_FIGURES else title_of(name)
+    """Name of a figure, also of a single frame, in words."""
+    kind = known_kinds().get(name) or ranking_kinds().get(name)
+    return name if kind is None else kind.title
 
 
 def figures_table(figures: Record, title: str = 'All figures') -> Table:
@@ -77,7 +70,7 @@ def comparison_details(comparison: Comparison) -> list[Table]:
     found = [Table('Settings that differ', ('setting', 'this', 'baseline'), tuple(
         (key, value_text(here), value_text(there))
         for key, (here, there) in comparison.settings.items()))]
-    for name, kind in FRAME_FIGURES.items():
+    for name, kind in ranking_kinds().items():
         for word, changed in (('worse', comparison.worse), ('better', comparison.better)):
             found.append(Table(
                 f'Frames that became {word}: {kind.title}',
@@ -91,105 +84,84 @@ def comparison_details(comparison: Comparison) -> list[Table]:
 
 def detail_tables(detail: Record) -> list[Table]:
     """All details that are known."""
-    evaluation = detail.get('evaluation') or {}
-    lidar = detail.get('lidar') or {}
-    found = [
-        _by_class(evaluation),
-        _depth_by_range('Depth by range, depth images',
-                        (evaluation.get('depth') or {}).get('by_range')),
-        _depth_by_range('Depth by range, LiDAR', lidar.get('by_range')),
-        *(table for source in SOURCES
-          for table in _distance(source, (detail.get('distance') or {}).get(source) or {})),
-        _coverage(detail.get('calibration') or {}),
-        *(table for key, title in (('tracking', 'Tracking'), ('consistency', 'Consistency'),
-                                   ('agreement', 'Agreement with the other recording'))
-          for table in _others(key, title, detail.get(key) or {}))]
+    metrics = in_place(all_metrics())
+    found = [_by_class(metrics, detail)]
+    for metric in metrics:
+        part = detail_of(metric, detail)
+        found += _others(metric, part) if metric.breakdowns is None else ()
+        for table in metric.breakdowns or ():
+            sources = [other for other in metrics if table in (other.breakdowns or ())]
+            if table.field != 'coverage':
+                found.append(_breakdown(table, metric, part))
+            elif metric is sources[0]:
+                found.append(_coverage(table, {
+                    other.source_words: detail_of(other, detail) for other in sources}))
     return [table for table in found if table.rows]
 
 
-def _by_class(evaluation: Record) -> Table:
-    """Quality of the classes that are in truth or prediction."""
-    quality = (evaluation.get('panoptic_quality') or {}).get('by_class') or {}
-    iou = ((evaluation.get('semantic') or {}).get('by_class') or {}).get('iou') or {}
-    depth = (evaluation.get('depth') or {}).get('by_class') or {}
-    counts = ('true_positives', 'false_positives', 'false_negatives')
-    rows = []
-    for name, pq in (quality.get('pq') or {}).items():
-        shares = [pq, *(quality.get(key, {}).get(name) for key in ('sq', 'rq')), iou.get(name)]
-        errors = depth.get(name) or {}
-        if any(share is not None for share in shares) or errors:
-            rows.append((name, *(figure_text(share, 'share') for share in shares),
-                         *(str(quality.get(key, {}).get(name, UNKNOWN)) for key in counts),
-                         figure_text(errors.get('abs_rel'), 'share'),
-                         str(errors.get('pixels', UNKNOWN))))
-    return Table('Quality by class', ('class', 'PQ', 'SQ', 'RQ', 'IoU', 'TP', 'FP', 'FN',
-                                      'absRel', 'depth px'), tuple(rows))
+def _by_class(metrics: Sequence[type[Metric[Any]]], detail: Record) -> Table:
+    """Of the classes of which a column with a unit is known."""
+    parts = [(place, column, detail_of(metric, detail)) for metric in metrics
+             for place, column in metric.class_columns.items()]
+    columns = [(column, _of_classes(part, column.key)) for _, column, part in sorted(
+        parts, key=lambda entry: entry[0])]
+    names = dict.fromkeys(name for _, values in columns for name in values)
+    return Table('Quality by class', ('class', *(column.title for column, _ in columns)), tuple(
+        (name, *(figure_text(values.get(name), column.unit) for column, values in columns))
+        for name in names if any(values.get(name) is not None for column, values in columns
+                                 if column.unit)))
 
 
-def _depth_by_range(title: str, groups: Sequence[Record] | None) -> Table:
-    return Table(title, ('true depth', 'px', 'absRel', 'RMSE', 'within 25 %', 'no depth'), tuple(
-        (range_text(g['near_m'], g.get('far_m'), ' m'), str(g.get('pixels', UNKNOWN)),
-         figure_text(g.get('abs_rel'), 'share'), figure_text(g.get('rmse_m'), 'm'),
-         figure_text(g.get('delta1'), 'share'), figure_text(g.get('missing_share'), 'share'))
-        for g in groups or () if g.get('pixels')))
+def _of_classes(found: Any, path: str) -> Record:
+    """Values by class; '*' in the path stands for the class."""
+    before, _, after = path.partition('.*')
+    for key in before.split('.'):
+        found = (found or {}).get(key)
+    return {name: value.get(after[1:]) if after else value
+            for name, value in (found or {}).items()}
 
 
-_DISTANCE_SHARES = {
-    'matched_share': 'found', 'median_rel': 'error, median', 'bias_rel': 'bias',
-    'coverage_68': 'within 68 % range', 'coverage_95': 'within 95 % range'}
+def _breakdown(table: Breakdown, metric: type[Metric[Any]], part: Record) -> Table:
+    """Groups of a metric's detail."""
+    title = ', '.join(filter(None, (table.title, metric.source_words)))
+    groups, (count, *_) = part.get(table.field) or [], table.columns
+
+    def cells(group: Record) -> tuple[str, ...]:
+        return tuple(figure_text(group.get(c.key), c.unit) for c in table.columns)
+
+    header = (table.header, *(column.title for column in table.columns))
+    if isinstance(groups, dict):
+        return Table(title, header, tuple((name, *cells(g)) for name, g in groups.items()))
+    if table.field == 'by_range':
+        return Table(title, header, tuple(
+            (range_text(g['near_m'], g.get('far_m'), ' m'), *cells(g))
+            for g in groups if g.get(count.key)))
+    limits = sorted({g['near_m']: g.get('far_m') for g in groups}.items())
+    found = {(g['class'], g['near_m']): '{1} ({0})'.format(*cells(g)) for g in groups}
+    return Table(f'{title}: {header[2]} ({header[1]})', (
+        table.header, *(range_text(near, far, ' m') for near, far in limits)), tuple(
+        (name, *(found.get((name, near), UNKNOWN) for near, _ in limits))
+        for name in dict.fromkeys(g['class'] for g in groups)))
 
 
-def _distance(source: str, found: Record) -> list[Table]:
-    """By range, by class, and by both."""
-    words = SOURCES[source]
-    # Of a LiDAR, instances are the predicted ones: that all are found says nothing.
-    shares = {key: title for key, title in _DISTANCE_SHARES.items()
-              if source != 'lidar' or key != 'matched_share'}
-    header = ('instances', *shares.values())
-
-    def errors(group: Record) -> tuple[str, ...]:
-        return (str(group.get('instances', UNKNOWN)),
-                *(figure_text(group.get(key), 'share') for key in shares))
-
-    ranges, classes = found.get('by_range') or [], found.get('by_class') or {}
-    both = found.get('by_class_and_range') or []
-    limits = sorted({g['near_m']: g.get('far_m') for g in both}.items())
-    cells = {(g['class'], g['near_m']): _cell(g) for g in both}
-    return [
-        Table(f'Distance by range, {words}', ('true distance', *header), tuple(
-            (range_text(g['near_m'], g.get('far_m'), ' m'), *errors(g))
-            for g in ranges if g.get('instances'))),
-        Table(f'Distance by class, {words}', ('class', *header), tuple(
-            (name, *errors(g)) for name, g in classes.items())),
-        Table(f'Distance by class and range, {words}: error, median (instances)', (
-            'class', *(range_text(near, far, ' m') for near, far in limits)), tuple(
-            (name, *(cells.get((name, near), UNKNOWN) for near, _ in limits))
-            for name in dict.fromkeys(g['class'] for g in both)))]
-
-
-def _cell(group: Record) -> str:
-    return f'{figure_text(group.get("median_rel"), "share")} ({group.get("instances", 0)})'
-
-
-def _coverage(calibration: Record) -> Table:
+def _coverage(table: Breakdown, parts: dict[str, Record]) -> Table:
     """Nominal over observed, all sources beside each other."""
-    shares = {DEPTH_SOURCES.get(source, source): {
-        c['expected']: c['observed'] for c in part['coverage']}
-              for source, part in calibration.items() if (part or {}).get('pixels')}
+    shares = {words: {c['expected']: c[table.columns[0].key] for c in part['coverage']}
+              for words, part in parts.items() if part.get('coverage')}
     nominal = sorted({q for column in shares.values() for q in column})
-    return Table('Coverage of the uncertainty of depth', ('pixels expected', *shares), tuple(
+    return Table(table.title, (table.header, *shares), tuple(
         (f'{100 * q:.0f} %', *(figure_text(column.get(q), 'share') for column in shares.values()))
         for q in nominal))
 
 
-def _others(part: str, title: str, values: Record) -> list[Table]:
+def _others(metric: type[Metric[Any]], values: Record) -> list[Table]:
     """What is not among the figures; groups of values have a table each."""
     groups = {key: value for key, value in values.items() if isinstance(value, dict)}
     return [
-        Table(f'{title}: beside the figures', ('', 'value'), tuple(
+        Table(f'{metric.title}: beside the figures', ('', 'value'), tuple(
             (key.replace('_', ' '), _measured(key, value)) for key, value in values.items()
-            if value is not None and key not in groups and f'{part}.{key}' not in FIGURES)),
-        *(Table(f'{title}: {key.replace("_", " ")}', ('', 'value'), tuple(
+            if value is not None and key not in groups and key not in metric.kinds)),
+        *(Table(f'{metric.title}: {key.replace("_", " ")}', ('', 'value'), tuple(
             (name, _measured('share', value)) for name, value in flat(group).items()
             if value is not None)) for key, group in groups.items())]
 

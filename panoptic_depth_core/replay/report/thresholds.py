@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from ...config import Settings, parse_settings
 from ...errors import ConfigError
-from ..figures import KNOWN, TIMES
+from ..figures import TIMES, known_kinds
 from .baseline import ComparedFigure, Comparison
 from .files import Record
 from .format import difference_text, figure_text
@@ -139,7 +139,7 @@ _WANTED = {'min': 'at least {} is wanted', 'max': 'at most {} is wanted',
 
 
 def _gate(name: str, limit: str, bound: float, value: float | None, passed: bool) -> Gate:
-    wanted, found = _apart(figure_text, bound, value, KNOWN[name].unit)
+    wanted, found = _apart(figure_text, bound, value, known_kinds()[name].unit)
     wanted = _WANTED[limit].format(wanted)
     told = (f'{name} is not known in this report; {wanted}' if value is None else
             f'{name} is {found}, {wanted}')
@@ -151,7 +151,7 @@ def _loss_gate(name: str, bound: float, figure: ComparedFigure | None,
     gain = None if figure is None else figure.gain
     # -0.0 would be shown as a loss.
     loss = None if gain is None else 0.0 - gain
-    unit = KNOWN[name].unit
+    unit = known_kinds()[name].unit
     wanted, lost = _apart(difference_text, bound, loss, unit)
     wanted = _WANTED['max_loss'].format(wanted)
     if loss is None or figure is None:
@@ -179,15 +179,15 @@ def _apart(write: Callable[[float | None, str, int], str], bound: float, value: 
 
 
 def _parse(values: Mapping[Any, Any], source: str) -> Thresholds:
-    limits = {}
+    limits, known = {}, known_kinds()
     for name, value in values.items():
-        if name not in KNOWN:
+        if name not in known:
             raise ConfigError(f'{source}: unknown figure {name!r}; {_nearest(str(name))}')
         if not isinstance(value, dict):
             raise ConfigError(f'{source}: {name} is {value!r}; give limits, as in '
                               f"'{name}: {{min: 0.5}}'")
         limit = parse_settings(Limit, value, f'{source}: {name}')
-        if limit.max_loss is not None and KNOWN[name].better is None:
+        if limit.max_loss is not None and known[name].better is None:
             raise ConfigError(f'{source}: {name}: max_loss is {limit.max_loss:g}, but neither '
                               'more nor less of it is better; give min and max')
         limits[name] = limit
@@ -195,8 +195,8 @@ def _parse(values: Mapping[Any, Any], source: str) -> Thresholds:
 
 
 def _nearest(name: str) -> str:
-    near = difflib.get_close_matches(name, KNOWN, n=3)
-    groups = ', '.join(sorted({f'{known.partition(".")[0]}.*' for known in KNOWN}))
+    near = difflib.get_close_matches(name, known_kinds(), n=3)
+    groups = ', '.join(sorted({f'{known.partition(".")[0]}.*' for known in known_kinds()}))
     return f'did you mean {" or ".join(near)}?' if near else f'known: {groups}'
 
 

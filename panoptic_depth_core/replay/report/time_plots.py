@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...evaluation.metrics.shown import FigureKind
+from ..figures import kinds_over_time
 from .baseline import Comparison
 from .blocks import Plot
 from .files import Record
@@ -18,15 +21,6 @@ from .svg import BASELINE, COLORS, DASHES, OTHER, SIZE_IN, draw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_KINDS = {
-    'labels.pq': ('PQ over time', 'PQ in %', 'share', 1),
-    'consistency.label_stability': ('Label stability over time', 'pixels that keep their class, '
-                                    'in %', 'share', 1),
-    'consistency.depth_jitter': ('Jitter of depth over time', 'jitter in %', 'share', -1),
-    'consistency.ground_height_m': ('Height above the ground over time', 'metres', 'm', 0),
-}
-"""Figure -> title, axis, unit, and sign: less is worse times it."""
 
 MOST_NAMED = len(COLORS)
 _NAMED_OF_MANY = 3
@@ -48,16 +42,19 @@ def plots_over_time(lines: Mapping[str, Mapping[str, Line]],
     """
     before = {} if comparison is None else comparison.lines
     found = []
-    for name in _KINDS:
+    for name, kind in kinds_over_time().items():
         here = {bag: figures[name] for bag, figures in lines.items() if name in figures}
         if here:
             there = {bag: before[bag][name] for bag in here if name in before.get(bag, {})}
-            found.append(_over_time(name, here, there))
+            found.append(_over_time(name, kind, here, there))
     return found
 
 
-def _over_time(name: str, here: Mapping[str, Line], there: Mapping[str, Line]) -> Plot:
-    title, ylabel, unit, sign = _KINDS[name]
+def _over_time(name: str, kind: FigureKind, here: Mapping[str, Line],
+               there: Mapping[str, Line]) -> Plot:
+    what, ylabel = kind.over_time or ('', '')
+    title, unit, name = f'{what} over time', kind.unit, re.sub('[._]', '-', name)
+    sign = {'higher': 1, 'lower': -1, None: 0}[kind.better]
     factor = 100.0 if unit == 'share' else 1.0
     means = {bag: float(np.nanmean(_columns(line, 1.0)[1])) for bag, line in here.items()}
     named = list(here)
@@ -88,8 +85,7 @@ def _over_time(name: str, here: Mapping[str, Line], there: Mapping[str, Line]) -
               *([(f'{others} other recordings', 'other')] if others else []),
               *([('baseline', 'baseline')] if there else []))
     note = ('Named are the recordings with the worst mean.' if others and named else '')
-    return Plot(name.replace('.', '-').replace('_', '-'), title, legend,
-                draw(name.replace('.', '-').replace('_', '-'), alt, paint), alt, note)
+    return Plot(name, title, legend, draw(name, alt, paint), alt, note)
 
 
 def _columns(line: Line, factor: float) -> tuple[list[float], list[float]]:

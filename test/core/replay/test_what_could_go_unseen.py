@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 from known_errors import scored, values
+from panoptic_depth_core.evaluation.metrics.shown import Figure
 from panoptic_depth_core.io.truth_images import LabelImage, ground_truth
 from panoptic_depth_core.labels import CITYSCAPES, VOID_ID, ClassInfo
 from panoptic_depth_core.replay import evaluate_bags as module
 from panoptic_depth_core.replay.bag_run import BagJob, BagPart
-from panoptic_depth_core.replay.figures import FIGURES, Figure
+from panoptic_depth_core.replay.figures import figure_kinds
 from panoptic_depth_core.replay.reading.frames import CameraOptions, ReplayReader
 from panoptic_depth_core.replay.scoring import BagScore
 from panoptic_depth_core.replay.settings import ReplaySettings, WorstSettings
 from panoptic_depth_core.replay.structures import ReplayFrame
 from panoptic_depth_core.replay.summary import summarise
-from panoptic_depth_core.replay.worst import RANKED, WorstFrames, worst_of
+from panoptic_depth_core.replay.worst import WorstFrames, ranked, worst_of
 from panoptic_depth_core.structures import PanopticDepth
 from replay_bags import CAR, frame_at, result_at, true_depth, true_ids
 from simulated_drive import write_simulated_drive
@@ -32,11 +33,11 @@ pytestmark = pytest.mark.usefixtures('no_plots')
 SETTINGS = ReplaySettings.model_validate({'evaluation': {'min_instance_pixels': 1}})
 
 
-def score_of(*results: PanopticDepth) -> BagScore:
+def score_of(*results: PanopticDepth, name: str = 'drive') -> BagScore:
     score = BagScore(CITYSCAPES, SETTINGS)
     truth = ground_truth(LabelImage(true_ids(), True), true_depth(), CITYSCAPES)
     for index, result in enumerate(results):
-        score.add(ReplayFrame(frame_at(100 * (index + 1)), truth), result, 'drive')
+        score.add(ReplayFrame(frame_at(100 * (index + 1)), truth), result, name)
     return score
 
 
@@ -73,7 +74,7 @@ def test_what_was_not_tracked_has_no_tracking_figures() -> None:
              for r in (result_at(100), result_at(200))]
     assert not [name for name in figures_of(score_of(*plain)) if name.startswith('tracking')]
     for parts in ((plain, [tracked(100)]), ([tracked(100)], plain)):
-        one, other = (score_of(*part) for part in parts)
+        one, other = (score_of(*part, name=name) for part, name in zip(parts, 'ab', strict=True))
         one.merge(other)
         assert figures_of(one)['tracking.mota'] == 1.0
 
@@ -178,9 +179,10 @@ def test_the_worst_are_chosen_by_the_best_figure_that_any_frame_has() -> None:
     assert [(f.by, f.jpeg) for f in frames.worst_first()] == [('lidar', b'far'),
                                                              ('lidar', b'middle')]
     assert worst_of([frames.worst_first(), []], 1)[0].record['value'] == 0.3
-    assert [WorstSettings(by=name).by for name in RANKED] == list(RANKED)
+    assert [WorstSettings(by=name).by for name in ranked()] == list(ranked())
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_is_not_known(value: float) -> None:
-    assert all(Figure(name, value, '').to_dict()['value'] is None for name in FIGURES)
+    assert all(Figure(name, value, '', kind).to_dict()['value'] is None
+               for name, kind in figure_kinds().items())

@@ -12,7 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from panoptic_depth_core.replay.figures import FIGURES, TIMES
+from panoptic_depth_core.replay.figures import figure_kinds, known_kinds
 from panoptic_depth_core.replay.report.folder import Written, write_report
 from panoptic_depth_core.replay.settings import ReplaySettings
 
@@ -24,7 +24,7 @@ _LEVELS = (*(round(0.05 * i, 2) for i in range(1, 14)), 0.68, 0.7, 0.75, 0.8, 0.
 
 
 def figure(name: str, value: float | None, on: str) -> dict[str, Any]:
-    kind = {**FIGURES, **TIMES}[name]
+    kind = known_kinds()[name]
     return {name: {'value': value, 'unit': kind.unit, 'better': kind.better, 'on': on}}
 
 
@@ -102,7 +102,7 @@ def consistency() -> dict[str, Any]:
 
 def consistency_figures() -> dict[str, Any]:
     return {name: value for key, unit_value in consistency().items()
-            if f'consistency.{key}' in FIGURES
+            if f'consistency.{key}' in figure_kinds()
             for name, value in figure(f'consistency.{key}', unit_value, '58 frames').items()}
 
 

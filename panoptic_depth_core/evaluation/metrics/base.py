@@ -1,0 +1,226 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What a metric is: the figures it yields, the truth and tasks it needs, how frames add up.
+
+All that shows figures goes over the tables of metrics (METRICS here, and that of ``replay``) and
+asks each entry. A new one has to define ``name``, ``title``, ``kinds``, ``meanings``, ``update``,
+``merge`` and ``result``, which gives its figures by the ends of their names; how it is shown has a
+default.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from ...contract import TASKS, Task
+from .frame import JudgedFrame, Rules, Truth
+from .shown import Breakdown, Chart, Column, Figure, FigureKind, Record, Table, value_text
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from matplotlib.figure import Figure as Picture
+
+Found = TypeVar('Found')
+
+
+class Metric(ABC, Generic[Found]):
+    """
+    An entry of a table of metrics; an object of it counts frames, and parts can be merged.
+
+    Names that are not given are ``name``: ``prefix`` of its figures, ``section`` of JSON, ``part``
+    of a frame's record.
+
+    :param name: of the entry, and attribute of EvaluationResult.
+    :param kinds: end of a figure's name -> what it is.
+    :param meanings: beginning of the ends of figures' names -> what a reader has to know of them.
+    :param truth: that must be there; needs: tasks of figures that do not say which.
+    :param source: what it is judged by, where the same is judged by several; in words too.
+    :param place: where it is shown in a report, before those with a higher number.
+    :param counted: name of its number of frames in EvaluationResult.
+    :param root: of figures and groups in ``found``, with its dot.
+    :param breakdowns: tables of its detail; None: all values that are no figures.
+    :param class_columns: place -> column of the table of classes, for reports of recordings.
+    :param error_columns: of groups in ``found.by_class`` and ``found.by_range``, for data sets.
+    :param range_error: label and field of ``found.by_range``, for the plot by range of data sets.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    kinds: ClassVar[Mapping[str, FigureKind]]
+    meanings: ClassVar[Mapping[str, str]] = {}
+    truth: ClassVar[frozenset[Truth]] = frozenset()
+    needs: ClassVar[frozenset[Task]] = TASKS
+    prefix: ClassVar[str]
+    section: ClassVar[str]
+    part: ClassVar[str]
+    source: ClassVar[str] = ''
+    source_words: ClassVar[str] = ''
+    place: ClassVar[int] = 99
+    counted: ClassVar[str] = ''
+    root: ClassVar[str] = ''
+    breakdowns: ClassVar[tuple[Breakdown, ...] | None] = None
+    charts: ClassVar[tuple[Chart, ...]] = ()
+    class_columns: ClassVar[Mapping[int, Column]] = {}
+    error_columns: ClassVar[tuple[Column, ...]] = ()
+    range_error: ClassVar[tuple[str, str] | tuple[()]] = ()
+
+    sums: Any
+    """What adds up: an object with ``merge`` and ``result``, unless both are overridden."""
+    found: Found
+    """The result, of what ``finished`` gives back."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name in ('prefix', 'section', 'part'):
+            if hasattr(cls, 'name') and not hasattr(cls, name):
+                setattr(cls, name, cls.name)
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.frames = 0
+        self.tasks: frozenset[Task] = frozenset()
+
+    @classmethod
+    def can_tell(cls, end: str, tasks: frozenset[Task]) -> bool:
+        """Whether results of these tasks have a figure, by the end of its name."""
+        kind = cls.kinds[end]
+        needs = cls.needs if kind.tasks is None else kind.tasks
+        return bool(needs & tasks) if kind.any_task else needs <= tasks
+
+    def tasks_of(self, frame: JudgedFrame) -> frozenset[Task]:
+        """Tasks that figures of a frame may need."""
+        return frame.result.tasks
+
+    def judges(self, frame: JudgedFrame) -> bool:
+        """Whether the truth of a frame is there, and a task of its result."""
+        return self.truth <= frame.known and any(
+            self.can_tell(end, self.tasks_of(frame)) for end in self.kinds)
+
+    def add(self, frame: JudgedFrame) -> None:
+        """Add a frame that it judges, the next of its sequence; others are left out."""
+        if self.judges(frame):
+            self.update(frame)
+            self.frames += 1
+            self.tasks |= self.tasks_of(frame)
+
+    def alone(self, frame: JudgedFrame) -> Self:
+        """Count a frame by itself, to be merged."""
+        one = type(self)(self.rules)
+        one.add(frame)
+        return one
+
+    @abstractmethod
+    def update(self, frame: JudgedFrame) -> None:
+        """Count a frame that it judges."""
+
+    def merge(self, other: Self) -> None:
+        """Add the frames of the part that follows, counted by the same rules."""
+        self.frames += other.frames
+        self.tasks |= other.tasks
+        if hasattr(self, 'sums'):
+            self.sums.merge(other.sums)
+
+    def result(self) -> Found:
+        """All that was found in the frames so far: a dataclass or a mapping of plain values."""
+        found: Found = self.sums.result()
+        return found
+
+    def finished(self) -> Self:
+        """Give back what can be shown of the frames so far; what follows is of it alone."""
+        one = copy.copy(self)
+        one.found = self.result()
+        return one
+
+    @property
+    def measured(self) -> bool:
+        """Whether there was anything to measure."""
+        return self.frames > 0
+
+    def value(self, end: str) -> Any:
+        """A figure by the end of its name."""
+        if isinstance(self.found, Mapping):
+            return self.found[end]
+        return attrgetter(self.kinds[end].path or f'{self.root}{end}')(self.found)
+
+    def on(self, end: str) -> str:
+        """What a figure was measured on; empty where on nothing."""
+        return f'{self.frames} frames'
+
+    def figures(self) -> dict[str, Figure]:
+        """Figures that truth and tasks allow, by the ends of their names."""
+        if not self.measured:
+            return {}
+        return {end: Figure(f'{self.prefix}.{end}', self.value(end), self.on(end), kind)
+                for end, kind in self.kinds.items()
+                if self.can_tell(end, self.tasks) and self.on(end) and self.value(end) is not None}
+
+    def record(self) -> Record | list[Record]:
+        """What is told of a single frame, also of what is not finished."""
+        return {end: figure.value for end, figure in self.finished().figures().items()}
+
+    def detail(self) -> Record:
+        """All that is behind the figures, as values for JSON, NaN among them."""
+        found: Any = self.found
+        values = dict(found) if isinstance(found, Mapping) else asdict(found)
+        return {key: None if key in self.kinds and not self.can_tell(key, self.tasks) else value
+                for key, value in values.items()}
+
+    def sections(self) -> Record:
+        """Return what it adds to evaluation.json."""
+        return {self.section: self.detail()}
+
+    def rows(self) -> Iterator[tuple[str, str, str]]:
+        """Figure, value and what it was measured on: lines of the summary of a data set."""
+        known = self.figures()
+        for end, kind in self.kinds.items():
+            figure = known.get(end)
+            yield (kind.title, '-' if figure is None else value_text(figure.value, kind.unit),
+                   '-' if figure is None else figure.on)
+
+    def tables(self) -> Iterator[Table]:
+        """Tables of its own in the report of a data set."""
+        yield from ()
+
+    def by_class(self) -> Mapping[int, Sequence[str]]:
+        """Class id -> cells under ``error_columns``; listed are classes with a first cell."""
+        found: Any = self.found
+        return self._cells(found.by_class) if self.error_columns else {}
+
+    def by_range(self) -> Mapping[float, Sequence[str]]:
+        """Least metres -> cells under ``error_columns``."""
+        found: Any = self.found
+        return self._cells({near: group for (near, _), group in found.by_range.items()}
+                           ) if self.range_error else {}
+
+    def _cells(self, groups: Mapping[Any, Any]) -> dict[Any, list[str]]:
+        return {key: [value_text(getattr(group, column.key), column.unit)
+                      for column in self.error_columns] for key, group in groups.items()}
+
+    def plots(self) -> Mapping[str, Callable[[Picture], None]]:
+        """Name of a file -> what draws it, of what is known, in the report of a data set."""
+        return {}
+
+    @classmethod
+    def conventions(cls, settings: Mapping[str, Any]) -> list[str]:
+        """
+        Lines on what has to be known to compare its figures with those of others.
+
+        :param settings: plain values of what it was scored with.
+        """
+        return []
+
+
+Metrics = Mapping[str, type[Metric[Any]]]
+"""A table of metrics by their names."""
+
+
+def in_place(metrics: Metrics) -> list[type[Metric[Any]]]:
+    """Metrics of a table in the order in which they are shown."""
+    return sorted(metrics.values(), key=lambda metric: metric.place)
