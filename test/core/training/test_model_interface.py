@@ -37,7 +37,7 @@ SIZE = {'height': 64, 'width': 128, 'thresholds': {'void': 0.0}}
 def name(request, monkeypatch):
     """One line each in the table of models."""
     for name, model in TINY.items():
-        monkeypatch.setitem(MODELS, name, model)
+        monkeypatch.setitem(MODELS, name, f'tiny_models:{model.__name__}')
     return request.param
 
 
