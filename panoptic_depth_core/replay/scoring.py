@@ -49,8 +49,9 @@ class BagScore:
                      if metric.judges(frame)}
         except ValueError as error:
             raise ValueError(f'frame {result.name!r}: {error}') from error
-        record: Record = {'instances': len(frame.instances), **{
-            metric.part: None for metric in self.metrics.values() if metric.part},
+        record: Record = {
+            'instances': len(frame.instances) if 'instances' in result.tasks else None,
+            **{metric.part: None for metric in self.metrics.values() if metric.part},
             'distances': []}
         for name, metric in alone.items():
             told = metric.record()

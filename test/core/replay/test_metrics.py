@@ -249,7 +249,8 @@ def test_a_result_of_another_model_does_not_change_what_it_cannot_tell() -> None
     after = {figure.name: figure.value for figure in summarise(score)[0]}
     for name in ('panoptic.pq', 'semantic.miou', 'depth_aware.dpq', 'consistency.void_share',
                  'consistency.label_stability', 'consistency.label_flicker',
-                 'distance.labels.matched_share', 'distance.boxes.matched_share'):
+                 'distance.labels.matched_share', 'distance.boxes.matched_share',
+                 'agreement.same_class_share', 'agreement.instances_only_reference'):
         assert after[name] == before[name], name
 
 
