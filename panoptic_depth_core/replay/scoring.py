@@ -54,10 +54,10 @@ class BagScore:
             **{metric.part: None for metric in self.metrics.values() if metric.part},
             'distances': []}
         for name, metric in alone.items():
-            told = metric.record()
+            told = metric.record() if metric.part else None
             if isinstance(told, list):
                 record[metric.part] += told
-            elif metric.part:
+            elif told is not None:
                 record[metric.part] = {**(record[metric.part] or {}), **told}
             self.metrics[name].merge(metric)
         self.frames += 1

@@ -36,7 +36,7 @@ class Metric(ABC, Generic[Found]):
     An entry of a table of metrics; an object of it counts frames, and parts can be merged.
 
     Names that are not given are ``name``: ``prefix`` of its figures, ``section`` of JSON, ``part``
-    of a frame's record.
+    of a frame's record, which an empty one is left out of.
 
     :param name: of the entry, and attribute of EvaluationResult.
     :param kinds: end of a figure's name -> what it is.
