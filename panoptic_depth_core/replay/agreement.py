@@ -10,9 +10,9 @@ that they are of match: same class, IoU > 0.5, as in panoptic quality.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,50 +99,40 @@ class AgreementMetrics:
     def __init__(self, classes: Sequence[ClassInfo]) -> None:
         self._things = np.zeros(VOID_CLASS + 1, np.bool_)
         self._things[[c.class_id for c in classes if c.is_thing]] = True
-        self._counts = {'frames': 0, 'other_size': 0, 'identical_frames': 0, 'pixels': 0,
-                        'same_class': 0, 'same_segment': 0, 'known_in_one': 0,
-                        'instances_matched': 0, 'instances_only_result': 0,
-                        'instances_only_reference': 0}
+        self._counts: Counter[str] = Counter()
         self._depth = _Histogram()
         self._distance = _Histogram()
 
-    def update(self, result: PanopticDepth, reference: PanopticDepth) -> dict[str, Any]:
+    def update(self, result: PanopticDepth, reference: PanopticDepth) -> None:
         """
-        Compare two results of one frame.
+        Compare two results of one frame, in what both models do.
 
-        :returns: the fields of AgreementResult, of this frame alone; all but ``other_size`` are 0
-            or NaN where they are of different sizes.
+        Of results of different sizes there is only said how many they are.
         """
-        one = AgreementMetrics(())
-        one._things = self._things
-        if result.panoptic.shape == reference.panoptic.shape:
-            one._compare(result, reference)
-        else:
-            one._counts['other_size'] = 1
-        self.merge(one)
-        return vars(one.result())
-
-    def _compare(self, result: PanopticDepth, reference: PanopticDepth) -> None:
-        """Be the comparison of one frame."""
-        counts = self._counts
+        if result.panoptic.shape != reference.panoptic.shape:
+            self._counts['other_size'] += 1
+            return
         overlaps = segment_overlaps(
             reference.panoptic, result.panoptic, unlabelled_is_void=False,
             truth_divisor=reference.label_divisor, predicted_divisor=result.label_divisor)
         same_class = overlaps.truth_class[:, None] == overlaps.predicted_class[None, :]
         rows, columns, _ = overlaps.matches()
         both_void = same_class & (overlaps.truth_class == VOID_CLASS)[:, None]
-        known_in_one = self._add_depths(result.depth, reference.depth)
-        counts['frames'] = 1
-        counts['identical_frames'] = int(
+        self._counts.update(frames=1, identical_frames=int(
             result.label_divisor == reference.label_divisor
             and np.array_equal(result.panoptic, reference.panoptic)
-            and np.array_equal(_bits(result.depth), _bits(reference.depth)))
-        counts['pixels'] = int(overlaps.pixels.sum())
-        counts['same_class'] = int(overlaps.pixels[same_class].sum())
-        counts['same_segment'] = int(overlaps.pixels[rows, columns].sum()
-                                     + overlaps.pixels[both_void].sum())
-        counts['known_in_one'] = known_in_one
-        self._add_instances(overlaps, rows, columns, result, reference)
+            and np.array_equal(_bits(result.depth), _bits(reference.depth))))
+        pixels, tasks = int(overlaps.pixels.sum()), result.tasks & reference.tasks
+        if 'semantic' in tasks:
+            self._counts.update(classes=pixels, same_class=int(overlaps.pixels[same_class].sum()))
+        if tasks - {'depth'}:
+            self._counts.update(segments=pixels, same_segment=int(
+                overlaps.pixels[rows, columns].sum() + overlaps.pixels[both_void].sum()))
+        if 'depth' in tasks:
+            self._counts.update(depths=pixels, known_in_one=self._add_depths(
+                result.depth, reference.depth))
+        if 'instances' in tasks:
+            self._add_instances(overlaps, rows, columns, result, reference)
 
     def _add_depths(self, one: NDArray[np.float32], other: NDArray[np.float32]) -> int:
         """Add the differences of depths; returns in how many pixels one alone has a depth."""
@@ -159,9 +149,9 @@ class AgreementMetrics:
         mine = self._is_instance(overlaps.predicted_class, overlaps.predicted_instance)
         theirs = self._is_instance(overlaps.truth_class, overlaps.truth_instance)
         matched = mine[columns] & theirs[rows]
-        self._counts['instances_matched'] = int(matched.sum())
-        self._counts['instances_only_result'] = int(mine.sum() - matched.sum())
-        self._counts['instances_only_reference'] = int(theirs.sum() - matched.sum())
+        both = int(matched.sum())
+        self._counts.update(instances_matched=both, instances_only_result=int(mine.sum()) - both,
+                            instances_only_reference=int(theirs.sum()) - both)
         distance, true_distance = ({d.segment.panoptic_id: d.distance_m for d in r.distances}
                                    for r in (result, reference))
         pairs = np.array([
@@ -177,8 +167,7 @@ class AgreementMetrics:
 
     def merge(self, other: AgreementMetrics) -> None:
         """Add the frames that another one compared."""
-        for name, count in other._counts.items():
-            self._counts[name] += count
+        self._counts.update(other._counts)
         self._depth.merge(other._depth)
         self._distance.merge(other._distance)
 
@@ -186,14 +175,15 @@ class AgreementMetrics:
         """Agreement of all frames so far."""
         counts = self._counts
 
-        def share(name: str) -> float:
-            return counts[name] / counts['pixels'] if counts['pixels'] else math.nan
+        def share(name: str, of: str) -> float:
+            return counts[name] / counts[of] if counts[of] else math.nan
 
         return AgreementResult(
             frames=counts['frames'], other_size=counts['other_size'],
-            identical_frames=counts['identical_frames'], same_class_share=share('same_class'),
-            same_segment_share=share('same_segment'),
-            depth_known_in_one_share=share('known_in_one'),
+            identical_frames=counts['identical_frames'],
+            same_class_share=share('same_class', 'classes'),
+            same_segment_share=share('same_segment', 'segments'),
+            depth_known_in_one_share=share('known_in_one', 'depths'),
             depth_median_log=self._depth.quantile(0.5), depth_p99_log=self._depth.quantile(0.99),
             depth_max_log=self._depth.greatest, instances_matched=counts['instances_matched'],
             instances_only_result=counts['instances_only_result'],

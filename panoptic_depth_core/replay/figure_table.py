@@ -23,7 +23,8 @@ NAME = 'figures'
 
 def figure_table() -> str:
     """Markdown table of every figure: name, unit, direction, what it needs, what it is."""
-    rows = [('figure', 'unit', 'better', 'of models with', 'by', 'meaning'), ('---',) * 6]
+    rows: list[tuple[str, ...]] = [
+        ('figure', 'unit', 'better', 'tasks of the model', 'truth', 'meaning'), ('---',) * 6]
     rows += [_cells(name, kind, '', '') for name, kind in COUNTS.items()]
     for metric in in_place(all_metrics()):
         truth = ', '.join(sorted(metric.truth))

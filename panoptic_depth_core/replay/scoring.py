@@ -49,14 +49,15 @@ class BagScore:
                      if metric.judges(frame)}
         except ValueError as error:
             raise ValueError(f'frame {result.name!r}: {error}') from error
-        record: Record = {'instances': len(frame.instances), **{
-            metric.part: None for metric in self.metrics.values() if metric.part},
+        record: Record = {
+            'instances': len(frame.instances) if 'instances' in result.tasks else None,
+            **{metric.part: None for metric in self.metrics.values() if metric.part},
             'distances': []}
         for name, metric in alone.items():
-            told = metric.record()
+            told = metric.record() if metric.part else None
             if isinstance(told, list):
                 record[metric.part] += told
-            elif metric.part:
+            elif told is not None:
                 record[metric.part] = {**(record[metric.part] or {}), **told}
             self.metrics[name].merge(metric)
         self.frames += 1

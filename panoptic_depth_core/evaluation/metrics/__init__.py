@@ -9,19 +9,14 @@ in ``replay.metrics``.
 
 from __future__ import annotations
 
-from .base import Metrics
-from .calibration import CalibrationMetric
-from .depth import DepthMetric
-from .depth_aware import DepthAwareMetric
-from .distance import DistanceMetric
-from .panoptic import PanopticMetric
-from .semantic import SemanticMetric
+from .base import table_of
 
-METRICS: Metrics = {metric.name: metric for metric in (
-    PanopticMetric,
-    DepthAwareMetric,
-    SemanticMetric,
-    DepthMetric,
-    CalibrationMetric,
-    DistanceMetric,
-)}
+METRICS = table_of(
+    __name__,
+    'panoptic:PanopticMetric',
+    'depth_aware:DepthAwareMetric',
+    'semantic:SemanticMetric',
+    'depth:DepthMetric',
+    'calibration:CalibrationMetric',
+    'distance:DistanceMetric',
+)

@@ -15,6 +15,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from importlib import import_module
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -35,7 +36,7 @@ class Metric(ABC, Generic[Found]):
     An entry of a table of metrics; an object of it counts frames, and parts can be merged.
 
     Names that are not given are ``name``: ``prefix`` of its figures, ``section`` of JSON, ``part``
-    of a frame's record.
+    of a frame's record, which an empty one is left out of.
 
     :param name: of the entry, and attribute of EvaluationResult.
     :param kinds: end of a figure's name -> what it is.
@@ -217,8 +218,19 @@ class Metric(ABC, Generic[Found]):
         return []
 
 
-Metrics = Mapping[str, type[Metric[Any]]]
+Metrics = dict[str, type[Metric[Any]]]
 """A table of metrics by their names."""
+
+
+def table_of(package: str, *entries: str) -> Metrics:
+    """
+    Make a table of metrics.
+
+    :param entries: ``module:Class`` in the package.
+    """
+    found = [getattr(import_module(f'.{module}', package), name)
+             for module, _, name in (entry.partition(':') for entry in entries)]
+    return {metric.name: metric for metric in found}
 
 
 def in_place(metrics: Metrics) -> list[type[Metric[Any]]]:

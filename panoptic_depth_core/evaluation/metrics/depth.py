@@ -107,4 +107,3 @@ def by_limits(groups: Mapping[tuple[float, float], Any]) -> list[Record]:
     """Groups by range of metres, as values for ``plain``."""
     return [{'near_m': near, 'far_m': far, **asdict(errors)}
             for (near, far), errors in groups.items()]
-

@@ -123,4 +123,3 @@ class DistanceMetric(BaseDistanceMetric):
         return [f'Distance: true instances of at least {settings["min_instance_pixels"]} px with '
                 'a known depth, matched by a prediction of the same class with IoU > 0.5; error '
                 'of the median depth (Z) relative to that of the visible surface.']
-

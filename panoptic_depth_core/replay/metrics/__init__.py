@@ -3,29 +3,25 @@
 """
 The metrics of recordings: those of data sets, and what else a recording can be judged by.
 
-Each is a file here and a line in OTHERS; one that data sets have too belongs into
+Each is in a file here and has a line in OTHERS; one that data sets have too belongs into
 ``evaluation.metrics``.
 """
 
 from __future__ import annotations
 
 from ...evaluation.metrics import METRICS
-from ...evaluation.metrics.base import Metrics
-from ...evaluation.metrics.tracking import TrackingMetric
-from .agreement import AgreementMetric
-from .boxes import BoxDistance
-from .consistency import ConsistencyMetric
-from .lidar import LidarCalibration, LidarDepth, LidarDistance
+from ...evaluation.metrics.base import Metrics, table_of
 
-OTHERS: Metrics = {metric.name: metric for metric in (
-    LidarDepth,
-    LidarCalibration,
-    LidarDistance,
-    BoxDistance,
-    TrackingMetric,
-    ConsistencyMetric,
-    AgreementMetric,
-)}
+OTHERS = table_of(
+    __name__,
+    'lidar:LidarDepth',
+    'lidar:LidarCalibration',
+    'lidar:LidarDistance',
+    'boxes:BoxDistance',
+    'tracking:TrackingMetric',
+    'consistency:ConsistencyMetric',
+    'agreement:AgreementMetric',
+)
 
 
 def all_metrics() -> Metrics:

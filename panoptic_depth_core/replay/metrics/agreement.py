@@ -52,7 +52,6 @@ class AgreementMetric(Metric[AgreementResult]):
     def __init__(self, rules: Rules) -> None:
         super().__init__(rules)
         self.sums = AgreementMetrics(rules.classes)
-        self._record: Record = {}
 
     def tasks_of(self, frame: JudgedFrame) -> frozenset[Task]:
         """What both results hold."""
@@ -61,10 +60,10 @@ class AgreementMetric(Metric[AgreementResult]):
         return frame.result.tasks & reference.tasks
 
     def update(self, frame: JudgedFrame) -> None:
-        self._record = self.sums.update(frame.result, of_recording(frame).item.reference)
+        self.sums.update(frame.result, of_recording(frame).item.reference)
 
     def record(self) -> Record:
-        return self._record
+        return vars(self.result())
 
     @property
     def measured(self) -> bool:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import pickle
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,10 +43,8 @@ IDS = [[VOID_ID, 0, 0, 0], [CAR + 1, CAR + 1, CAR + 1, 0], [CAR + 2, CAR + 2, 0,
 def compare(one: PanopticDepth, other: PanopticDepth) -> AgreementResult:
     """Return the agreement of one frame."""
     metrics = AgreementMetrics(CITYSCAPES)
-    record = metrics.update(one, other)
-    found = metrics.result()
-    assert str(record) == str(asdict(found))
-    return found
+    metrics.update(one, other)
+    return metrics.result()
 
 
 def test_the_same() -> None:

@@ -1,17 +1,17 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How well track ids stay with things, of sequences whose results have any; see replay.metrics."""
+"""How well track ids stay with things, of sequences whose results have any."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 
 from ...errors import ConfigError
-from ..tracking_metrics import TrackingMetrics, TrackingResult
-from .base import Metric
-from .frame import JudgedFrame, Rules
-from .panoptic import THINGS
-from .shown import FigureKind, Record
+from ...evaluation.metrics.base import Metric
+from ...evaluation.metrics.frame import JudgedFrame, Rules
+from ...evaluation.metrics.panoptic import THINGS
+from ...evaluation.metrics.shown import FigureKind, Record
+from ...evaluation.tracking_metrics import TrackingMetrics, TrackingResult
 
 
 class TrackingMetric(Metric[TrackingResult | None]):
