@@ -12,15 +12,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..contract import (
+    NEEDS_DEPTH,
+    NEEDS_INSTANCES,
+    NEEDS_LABELS,
+    NEEDS_POSITIONS,
+    Needs,
+    lacking,
+)
 from . import options
 from .console import frame_progress, number, out, table
 
 if TYPE_CHECKING:
+    from ..contract import Task
     from ..evaluation.evaluate import EvaluationResult
     from ..structures import Frame, PanopticDepth, Sample
     from .comparison import DistancePair
 
-FORMATS = ('panoptic', 'depth', 'instances', 'overlay', 'video', 'bag')
+ALSO = ('video', 'bag')
+"""Formats beside those that predict writes anyway."""
 FRAMES = 30
 SEED = 4
 HEIGHT, WIDTH, FOCAL_PER_WIDTH = 384, 768, 0.9
@@ -44,7 +54,7 @@ def demo(
     if source is not None:
         folder = out_dir / (re.sub(r'[^\w.-]+', '_', Path(source).stem) or 'source')
         summary = predict_source(source, folder, model=model, backend=backend,
-                                 threads=None, formats=FORMATS, limit=frames, fx=fx, fov_deg=fov)
+                                 threads=None, also=ALSO, limit=frames, fx=fx, fov_deg=fov)
         if not summary.exit_code:
             _report(folder / 'bag', folder / 'report')
         raise typer.Exit(summary.exit_code)
@@ -55,12 +65,14 @@ def _synthetic_demo(folder: Path, frames: int, seed: int, model: Path | None,
                     backend: str) -> None:
     from ..datasets.synthetic import SyntheticDrive, SyntheticSettings
     from ..io.drive_bags import read_drive_bag, write_drive_bag
+    from ..labels import CITYSCAPES
     from ..model_directory import open_model
     from .comparison import Comparison
     from .predict import predict_source
 
-    # Before the rendering: a missing model would only show after it.
-    classes = open_model(model).info.class_infos()
+    # Before the rendering: a missing model would only show after it. Without classes of its own it
+    # is judged by those of the drive.
+    classes = open_model(model).info.class_infos() or CITYSCAPES
     settings = SyntheticSettings(height=HEIGHT, width=WIDTH,
                                  focal_per_width=(FOCAL_PER_WIDTH, FOCAL_PER_WIDTH))
     bag = folder / 'drive'
@@ -76,11 +88,12 @@ def _synthetic_demo(folder: Path, frames: int, seed: int, model: Path | None,
         comparison.add(sample, result)
 
     summary = predict_source(str(bag), folder / 'results', model=model, backend=backend,
-                             threads=None, formats=FORMATS, overwrite=True, on_result=compare,
+                             threads=None, also=ALSO, overwrite=True, on_result=compare,
                              image_topic='/camera/image_raw')
     if summary.exit_code:
         raise typer.Exit(summary.exit_code)
-    _show(comparison.pairs, comparison.finish(), folder)
+    tasks = frozenset() if summary.last is None else summary.last.tasks
+    _show(comparison.pairs, comparison.finish(), tasks, folder)
     _report(bag, folder / 'report', model, backend)
 
 
@@ -113,8 +126,9 @@ def _shown(samples: Iterable[Sample], total: int) -> Iterator[Sample]:
             progress.advance(progress.task_ids[0])
 
 
-def _show(pairs: list[DistancePair], result: EvaluationResult, folder: Path) -> None:
-    """Distances of one frame against the truth, and the figures of all."""
+def _show(pairs: list[DistancePair], result: EvaluationResult, tasks: frozenset[Task],
+          folder: Path) -> None:
+    """Distances of one frame against the truth, and the figures of all, as the model has them."""
     show = out()
     last = [p for p in pairs if p.frame == pairs[-1].frame] if pairs else []
     if last:
@@ -125,14 +139,17 @@ def _show(pairs: list[DistancePair], result: EvaluationResult, folder: Path) -> 
                  number(p.predicted_m) if p.error == p.error else 'not found',
                  number(100 * p.error, 1, ' %') if p.error == p.error else '') for p in last]))
     depth, distance = result.depth.pooled, result.distance.all
-    show.print(table(f'All {result.frames.all} frames', ('figure', 'value'), [
-        ('depth absRel', number(depth.abs_rel, 3)),
-        ('depth within 25 % of the truth', number(100 * depth.delta1, 1, ' %')),
-        ('median error of instance distance', number(100 * distance.median_rel, 1, ' %')),
-        ('instances found', f'{distance.matched} of {distance.instances}'),
-        ('PQ all / things / stuff', ' / '.join(number(100 * q.pq, 1) for q in (
+    rows: list[tuple[Needs, str, str]] = [
+        (NEEDS_DEPTH, 'depth absRel', number(depth.abs_rel, 3)),
+        (NEEDS_DEPTH, 'depth within 25 % of the truth', number(100 * depth.delta1, 1, ' %')),
+        (NEEDS_POSITIONS, 'median error of instance distance',
+         number(100 * distance.median_rel, 1, ' %')),
+        (NEEDS_INSTANCES, 'instances found', f'{distance.matched} of {distance.instances}'),
+        (NEEDS_INSTANCES, 'PQ all / things / stuff', ' / '.join(number(100 * q.pq, 1) for q in (
             result.panoptic.all, result.panoptic.things, result.panoptic.stuff))),
-        ('mIoU', number(100 * result.semantic.mean, 1, ' %'))]))
+        (NEEDS_LABELS, 'mIoU', number(100 * result.semantic.mean, 1, ' %'))]
+    show.print(table(f'All {result.frames.all} frames', ('figure', 'value'), [
+        row for needs, *row in rows if not lacking(needs, tasks)]))
     for text, path in (('Drive with truth', 'drive'), ('Results and their bag', 'results'),
                        ('Prediction (left) beside truth (right)', 'comparison')):
         show.print(f'{text}: {folder / path}', highlight=False, markup=False)
