@@ -38,6 +38,17 @@ TASKS: frozenset[Task] = frozenset(('semantic', 'instances', 'depth'))
 SEGMENTATION: frozenset[Task] = frozenset(('semantic', 'instances'))
 """Those that need classes."""
 
+Needs = tuple[frozenset[Task], ...]
+"""
+What a file, a topic or a picture of results takes of a model: one task of each set. Without any,
+every model can make it.
+"""
+
+NEEDS_LABELS: Needs = (SEGMENTATION,)
+NEEDS_INSTANCES: Needs = (frozenset(('instances',)),)
+NEEDS_DEPTH: Needs = (frozenset(('depth',)),)
+NEEDS_POSITIONS: Needs = (*NEEDS_INSTANCES, *NEEDS_DEPTH)
+
 Arrays = Mapping[str, NDArray[Any]]
 """Inputs or outputs by name."""
 
@@ -76,6 +87,11 @@ COLUMN: dict[str, int] = {name: i for i, name in enumerate(SEGMENT_COLUMNS)}
 def output_names(tasks: frozenset[Task]) -> tuple[str, ...]:
     """Outputs of a graph with these tasks, in its order."""
     return tuple(name for name, of_tasks in OUTPUTS.items() if tasks & of_tasks)
+
+
+def lacking(needs: Needs, tasks: frozenset[Task]) -> str:
+    """What these tasks lack, as in 'instances or semantic, depth'; empty where nothing is."""
+    return ', '.join(' or '.join(sorted(some)) for some in needs if not some & tasks)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError
 from ..io.instance_lines import frame_record
-from ..io.results import ResultOptions, ResultWriter, default_formats, encode_png
+from ..io.results import ResultOptions, ResultWriter, encode_png, formats_for
 from ..io.run_folder import prepare_run_folder
 from ..io.visualization import depth_color, label_text, picture_of_result
 from ..labels import ClassInfo, class_of
@@ -103,7 +103,8 @@ class Result(PanopticDepth):
         :param name: of its files; by default that of the picture, or one made of its pixels.
         :returns: the folder.
         :raises ConfigError: the folder has another result of that name, or results of another
-            model or other settings; an unknown format; a disk that is full.
+            model or other settings; a format that is not known or that the model has nothing for;
+            a disk that is full.
         """
         with _SAVING, self._writer(folder, formats) as writer:
             self._write(writer, name)
@@ -115,10 +116,9 @@ class Result(PanopticDepth):
 
     def _writer(self, folder: str | os.PathLike[str],
                 formats: Collection[str] | None) -> ResultWriter:
+        formats = formats_for(self.tasks, formats)
         prepare_run_folder(Path(folder), self.origin.run, remedy='remove them')
-        if formats is None:
-            formats = default_formats(self.tasks)
-        return ResultWriter(Path(folder), formats, ResultOptions(classes=self.classes))
+        return ResultWriter(Path(folder), formats, ResultOptions(self.classes, self.tasks))
 
     def _write(self, writer: ResultWriter, name: str = '') -> None:
         name = name or self.name or f'image_{_digest(self.image)}'
@@ -131,7 +131,7 @@ class Result(PanopticDepth):
     def __repr__(self) -> str:
         """Say what is seen, in one line: arrays are for other occasions."""
         height, width = self.panoptic.shape
-        seen = ', '.join(map(label_text, self.instances)) or 'no instances'
+        seen = ', '.join(label_text(i, self.tasks) for i in self.instances) or 'no instances'
         return f'<Result {self.name!r} {width}x{height} px of {self.model_id}: {seen}>'
 
     def _repr_png_(self) -> bytes:

@@ -59,7 +59,7 @@ def instance_record(instance: InstanceDistance) -> dict[str, Any]:
 
 
 def frame_record(frame: Frame, result: PanopticDepth) -> dict[str, Any]:
-    """One frame with its instances, nearest first."""
+    """One frame with its instances, nearest first; without them where the model has none."""
     camera = frame.intrinsics
     return {
         'name': frame.name,
@@ -71,7 +71,8 @@ def frame_record(frame: Frame, result: PanopticDepth) -> dict[str, Any]:
                        'source': frame.intrinsics_source},
         'label_divisor': result.label_divisor,
         'model_id': result.model_id,
-        'instances': [instance_record(instance) for instance in result.distances],
+        **({'instances': [instance_record(instance) for instance in result.distances]}
+           if 'instances' in result.tasks else {}),
     }
 
 

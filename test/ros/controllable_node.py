@@ -82,7 +82,10 @@ class ControllableBackend(Backend):
         # As a graph does: a thing below the threshold owns no pixels.
         table[(table[:, 2] > 0) & (table[:, 3] < inputs['thresholds'][0]), 0] = 0
         owned = (row < len(table)) & (table[np.minimum(row, len(table) - 1), 0] > 0)
-        return GraphOutput(np.where(owned, row, NO_SEGMENT).astype(np.uint8), depth, table)
+        found = {'segment_index': np.where(owned, row, NO_SEGMENT).astype(np.uint8),
+                 'depth': depth, 'segments': table}
+        return GraphOutput.of({name: found[name][None] for name in self._info.graph_outputs()},
+                              depth.shape)
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -36,8 +36,8 @@ def test_table():
     steps = {'graph': Timing(40.0, 50.0, 60.0), 'total': Timing(50.0, 60.0, 70.0)}
     slow = {'graph': Timing(80.0, 90.0, 99.0), 'total': Timing(100.0, 120.0, 140.0)}
     result = BenchmarkResult(
-        'fast-1', (1024, 2048), (512, 1024), None, {'cpu': 'Abacus 3', 'cores': '2 cores'},
-        {'python': '3.12'}, (
+        'fast-1', ('depth', 'instances', 'semantic'), (1024, 2048), (512, 1024), None,
+        {'cpu': 'Abacus 3', 'cores': '2 cores'}, {'python': '3.12'}, (
             BackendTiming('a', steps, 30, 20, 100.0, 512.0), BackendTiming('b', slow, 30, 20),
             BackendTiming('c', error='not installed')))
     text = result.to_markdown()
