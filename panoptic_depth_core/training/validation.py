@@ -18,7 +18,7 @@ from ..errors import BackendError, ConfigError
 from ..evaluation.evaluate import EvaluationResult, evaluate, require_same_classes
 from ..inference.backends.torch_backend import TorchBackend
 from ..inference.pipeline import Pipeline
-from ..io.visualization import Picture, overlay
+from ..io.visualization import Picture, picture_of_result
 from ..labels import ClassInfo
 from ..model_directory import ModelDirectory
 from ..network import Graph
@@ -116,7 +116,7 @@ class Validator:
                 {label: _figures(evaluate(self._pipeline, frames,
                                           classes=frames.samples.classes))
                  for label, frames in self._frames.items()},
-                overlay(first.image, self._pipeline(first), self._classes))
+                picture_of_result(first, self._pipeline(first), self._classes))
         except BackendError as error:
             _log.warning('validation: no figures: %s', error)
             return Validation({}, None)
