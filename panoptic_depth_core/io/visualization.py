@@ -210,13 +210,3 @@ def depth_color(depth: NDArray[np.float32], near_m: float = 2.0, far_m: float = 
         picture[np.isposinf(depth)] = FAR_COLOR
         picture[np.isneginf(depth)] = NEAR_COLOR
     return picture
-
-
-def panel(*pictures: Picture) -> Picture:
-    """
-    Pictures of one size in one: below each other if they are wide, else beside each other.
-
-    :param pictures: (H, W, 3) uint8 RGB each.
-    """
-    height, width = pictures[0].shape[:2]
-    return np.concatenate(pictures, axis=0 if width > 1.5 * height else 1)

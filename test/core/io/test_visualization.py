@@ -17,7 +17,6 @@ from panoptic_depth_core.io.visualization import (
     depth_color,
     label_text,
     overlay,
-    panel,
 )
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, VOID_ID
 
@@ -102,9 +101,3 @@ def test_depth_goes_from_red_to_blue_and_marks_what_is_not_finite() -> None:
         np.array([[100.0]], np.float32))[0, 0].tolist()
     redness = colors[[1, 2, 3, 4], 0] - colors[[1, 2, 3, 4], 2]
     assert redness[0] > 0 > redness[3]
-
-
-def test_panels_stack_by_shape() -> None:
-    wide, tall = np.zeros((10, 30, 3), np.uint8), np.zeros((30, 10, 3), np.uint8)
-    assert panel(wide, wide).shape == (20, 30, 3)
-    assert panel(tall, tall, tall).shape == (30, 30, 3)
