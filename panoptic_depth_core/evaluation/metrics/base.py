@@ -95,14 +95,18 @@ class Metric(ABC, Generic[Found]):
         needs = cls.needs if kind.tasks is None else kind.tasks
         return bool(needs & tasks) if kind.any_task else needs <= tasks
 
+    @classmethod
+    def can_tell_any(cls, tasks: frozenset[Task]) -> bool:
+        """Whether results of these tasks have any of the figures."""
+        return any(cls.can_tell(end, tasks) for end in cls.kinds)
+
     def tasks_of(self, frame: JudgedFrame) -> frozenset[Task]:
         """Tasks that figures of a frame may need."""
         return frame.result.tasks
 
     def judges(self, frame: JudgedFrame) -> bool:
         """Whether the truth of a frame is there, and a task of its result."""
-        return self.truth <= frame.known and any(
-            self.can_tell(end, self.tasks_of(frame)) for end in self.kinds)
+        return self.truth <= frame.known and self.can_tell_any(self.tasks_of(frame))
 
     def add(self, frame: JudgedFrame) -> None:
         """Add a frame that it judges, the next of its sequence; others are left out."""

@@ -224,11 +224,14 @@ def test_what_a_model_does_not_do_is_absent(tasks: frozenset[Task]) -> None:
          'calibration.lidar'))}
     report = to_dict(result)
     quality = report['panoptic_quality']
+    assert (quality is None) == (report['instances'] is None) == (tasks == {'depth'})
     for group, needs in (('all', {'semantic', 'instances'}), ('things', {'instances'}),
                          ('stuff', {'semantic'})):
-        assert (quality[group]['pq'] is not None) == (needs <= tasks)
-    assert (report['semantic']['miou'] is not None) == ('semantic' in tasks)
-    assert (report['depth']['pooled']['abs_rel'] is not None) == ('depth' in tasks)
+        assert ((quality or {}).get(group, {}).get('pq') is not None) == (needs <= tasks)
+    for section, needs in (('semantic', {'semantic'}), ('depth', {'depth'}),
+                           ('calibration', {'depth'}), ('depth_aware_quality', TASKS),
+                           ('distance', {'instances', 'depth'})):
+        assert (report[section] is not None) == (needs <= tasks)
     assert (detail['consistency']['label_stability'] is not None) == ('semantic' in tasks)
     assert (detail['agreement']['same_class_share'] is not None) == ('semantic' in tasks)
     summary, *others = tables(result)
