@@ -17,7 +17,7 @@ setup(
     package_dir={'panoptic_depth_core.msg': 'msg'},
     package_data={
         'panoptic_depth_core': ['models/**/*.json', 'models/**/*.npz', 'models/**/*.onnx',
-                                'models/**/*.txt'],
+                                'models/**/*.txt', 'py.typed'],
         'panoptic_depth_core.msg': ['*.msg'],
     },
 )

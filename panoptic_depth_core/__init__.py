@@ -1,2 +1,67 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
+"""
+Panoptic labels, metric depth and a distance per instance from one camera image.
+
+    import panoptic_depth_core as pd
+    model = pd.load('fast')
+    result = model('street.png', fov=70)
+
+What is named here is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config import InferenceSettings as InferenceSettings
+    from .config import Thresholds as Thresholds
+    from .errors import BackendError as BackendError
+    from .errors import ConfigError as ConfigError
+    from .front.model import Model as Model
+    from .front.model import load as load
+    from .front.result import Result as Result
+    from .front.result import Results as Results
+    from .inference.pipeline import Pipeline as Pipeline
+    from .structures import Frame as Frame
+    from .structures import InstanceDistance as InstanceDistance
+    from .structures import Intrinsics as Intrinsics
+    from .structures import PanopticDepth as PanopticDepth
+
+    __version__: str
+
+_HOMES = {
+    'config': ('InferenceSettings', 'Thresholds'),
+    'errors': ('BackendError', 'ConfigError'),
+    'front.model': ('Model', 'load'),
+    'front.result': ('Result', 'Results'),
+    'inference.pipeline': ('Pipeline',),
+    'structures': ('Frame', 'InstanceDistance', 'Intrinsics', 'PanopticDepth'),
+}
+"""Module -> its names that are exported; those for type checkers above are the same."""
+
+__all__ = [name for names in _HOMES.values() for name in names]
+
+
+if not TYPE_CHECKING:  # which would take any name for one that is there
+    def __getattr__(name: str) -> Any:
+        """Import a name when it is first used; __version__ is that of the installed package."""
+        if name == '__version__':
+            from importlib.metadata import PackageNotFoundError, version
+            try:
+                return version('panoptic-depth')
+            except PackageNotFoundError:
+                raise AttributeError('not installed with pip: no version known') from None
+        for home, names in _HOMES.items():
+            if name in names:
+                from importlib import import_module
+                value = getattr(import_module(f'.{home}', __name__), name)
+                globals()[name] = value
+                return value
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
+
+def __dir__() -> list[str]:
+    """Say what can be used, imported or not."""
+    return sorted([*__all__, '__version__'])

@@ -197,12 +197,31 @@ def parse_settings(kind: type[Model], values: dict[str, Any], source: str) -> Mo
         return kind.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
+        inner = first.get('ctx', {}).get('error')
+        if isinstance(inner, ConfigError) and not first['loc']:
+            # Of settings within, whose kind these choose: it says already what is wrong with what.
+            raise ConfigError(f'{source}: {inner}') from None
         key = '.'.join(str(part) for part in first['loc']) or '(top level)'
         if first['type'] == 'extra_forbidden':
             raise ConfigError(
                 f'{source}: unknown key {key!r}; {_known(kind, first["loc"][:-1])}') from None
-        shown = '' if first['type'] == 'missing' else f' is {first["input"]!r}'
+        shown = '' if first['type'] == 'missing' else f' is {first["input"]!r:.200}'
         raise ConfigError(f'{source}: {key}{shown}: {first["msg"]}') from None
+
+
+def read_yaml(path: Path | str) -> Any:
+    """
+    Read a YAML file.
+
+    :raises ConfigError: when it cannot be read.
+    """
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+    except OSError as error:
+        raise ConfigError(f'{path}: cannot be read: {error.strerror}; check the path') from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = str(error).replace('\n', ' ')
+        raise ConfigError(f'{path}: not valid YAML: {text}') from None
 
 
 def load_settings(kind: type[Model], path: Path | str) -> Model:
@@ -211,13 +230,7 @@ def load_settings(kind: type[Model], path: Path | str) -> Model:
 
     :raises ConfigError: when it cannot be read, is no mapping, or a value is wrong.
     """
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
-    except OSError as error:
-        raise ConfigError(f'{path}: cannot be read: {error.strerror}; check the path') from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        text = str(error).replace('\n', ' ')
-        raise ConfigError(f'{path}: not valid YAML: {text}') from None
+    values = read_yaml(path)
     if values is None:
         values = {}
     if not isinstance(values, dict):

@@ -8,8 +8,9 @@ Inputs (fixed shapes, batch 1 in deployed graphs):
 - ``image``       uint8   (B, H, W, 3)  RGB
 - ``intrinsics``  float32 (B, 4)        fx, fy, cx, cy in px of this image
 - ``thresholds``  float32 (T,)          in the order of THRESHOLDS
+- those that model.json lists as ``extra_inputs``, each with a value that says "unknown"
 
-Outputs, at a stride s of 1, 2 or 4 of the input:
+Outputs, those of the model's tasks, at a stride s of 1, 2 or 4 of the input:
 
 - ``segment_index`` uint8   (B, H/s, W/s)  row of ``segments`` that owns the pixel, NO_SEGMENT void
 - ``depth``         float32 (B, H/s, W/s)  metres along Z, > 0; void has one too, sky a useless
@@ -19,20 +20,44 @@ Outputs, at a stride s of 1, 2 or 4 of the input:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Task = Literal['semantic', 'instances', 'depth']
-"""semantic: a class for every pixel; instances: things told apart; depth: metres for every pixel."""
+"""
+semantic: a class for every pixel; instances: things told apart; depth: metres for every pixel.
+"""
 
 TASKS: frozenset[Task] = frozenset(('semantic', 'instances', 'depth'))
 """All of them; a model does at least one."""
 
+SEGMENTATION: frozenset[Task] = frozenset(('semantic', 'instances'))
+"""Those that need classes."""
+
+Needs = tuple[frozenset[Task], ...]
+"""
+What a file, a topic or a picture of results takes of a model: one task of each set. Without any,
+every model can make it.
+"""
+
+NEEDS_LABELS: Needs = (SEGMENTATION,)
+NEEDS_INSTANCES: Needs = (frozenset(('instances',)),)
+NEEDS_DEPTH: Needs = (frozenset(('depth',)),)
+NEEDS_POSITIONS: Needs = (*NEEDS_INSTANCES, *NEEDS_DEPTH)
+
+Arrays = Mapping[str, NDArray[Any]]
+"""Inputs or outputs by name."""
+
 INPUTS = ('image', 'intrinsics', 'thresholds')
-OUTPUTS = ('segment_index', 'depth', 'segments')
+"""Those of every graph, first and in this order."""
+
+OUTPUTS: dict[str, frozenset[Task]] = {
+    'segment_index': SEGMENTATION, 'depth': frozenset(('depth',)), 'segments': SEGMENTATION}
+"""Output -> tasks of which one asks for it, in the order of the graph's outputs."""
 
 NO_SEGMENT = 255
 """Value of ``segment_index`` where no segment owns the pixel; a table has at most 255 rows."""
@@ -59,6 +84,16 @@ area: share of the image, 0..1.
 COLUMN: dict[str, int] = {name: i for i, name in enumerate(SEGMENT_COLUMNS)}
 
 
+def output_names(tasks: frozenset[Task]) -> tuple[str, ...]:
+    """Outputs of a graph with these tasks, in its order."""
+    return tuple(name for name, of_tasks in OUTPUTS.items() if tasks & of_tasks)
+
+
+def lacking(needs: Needs, tasks: frozenset[Task]) -> str:
+    """What these tasks lack, as in 'instances or semantic, depth'; empty where nothing is."""
+    return ', '.join(' or '.join(sorted(some)) for some in needs if not some & tasks)
+
+
 @dataclass(frozen=True)
 class GraphOutput:
     """
@@ -72,3 +107,20 @@ class GraphOutput:
     segment_index: NDArray[np.uint8]
     depth: NDArray[np.float32]
     segments: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, outputs: Arrays, size: tuple[int, int]) -> GraphOutput:
+        """
+        Take the outputs of a graph; what its model does not do is unknown in every pixel.
+
+        :param outputs: by name, with the batch axis.
+        :param size: H/s, W/s.
+        """
+        arrays = {name: array[0] for name, array in outputs.items()}
+        unknown: dict[str, NDArray[Any]] = {}
+        if 'depth' not in arrays:
+            unknown['depth'] = np.full(size, np.nan, np.float32)
+        if 'segments' not in arrays:
+            unknown['segment_index'] = np.full(size, NO_SEGMENT, np.uint8)
+            unknown['segments'] = np.zeros((0, len(SEGMENT_COLUMNS)), np.float32)
+        return cls(**arrays, **unknown)

@@ -17,77 +17,17 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from .config import parse_settings
-from .contract import INPUTS, GraphOutput
 from .errors import BackendError, ConfigError
-from .model_info import FORMAT_VERSION, INFO_NAME, Precision, TensorSpec
-from .model_info import ModelClass as ModelClass
+from .model_info import FORMAT_VERSION, INFO_NAME, TensorSpec
 from .model_info import ModelInfo as ModelInfo
 from .model_info import WeightsData as WeightsData
+from .self_test import PRECISION_TOLERANCE, GraphRunner, SelfTest, SelfTestReport, compare
 
 DEFAULT_MODEL = 'fast'
-
-PRECISION_TOLERANCE: dict[Precision, tuple[float, float]] = {
-    'float32': (1.0, 0.0),
-    'float16': (0.95, 0.02),
-    'bfloat16': (0.75, 0.25),
-    'int8': (0.75, 0.4),
-}
-"""
-Precision -> least share of equal ids and greatest relative error of depth that it excuses in a
-self-test; float32 excuses nothing beyond what the self-test itself allows.
-"""
-
-
-class GraphRunner(Protocol):
-    """The part of a backend that the self-test needs."""
-
-    name: str
-    precision: Precision
-
-    def run(self, image: NDArray[np.uint8], intrinsics: NDArray[np.float32],
-            thresholds: NDArray[np.float32]) -> GraphOutput:
-        """Run the graph on one image."""
-        ...
-
-
-@dataclass(frozen=True)
-class SelfTest:
-    """
-    A reference input, the outputs that belong to it, and how far a runtime may be off.
-
-    :param image: (H, W, 3) uint8 RGB at network size.
-    :param intrinsics: (4,) float32; thresholds: (T,) float32.
-    :param segment_index, depth, segments: as in contract.GraphOutput.
-    :param min_equal_ids: least share of pixels with an equal segment index.
-    :param max_depth_error: greatest relative depth error, at the 99th percentile of the pixels
-        whose segment index is equal (another segment is another depth by design).
-    """
-
-    image: NDArray[np.uint8]
-    intrinsics: NDArray[np.float32]
-    thresholds: NDArray[np.float32]
-    segment_index: NDArray[np.uint8]
-    depth: NDArray[np.float32]
-    segments: NDArray[np.float32]
-    min_equal_ids: float = 0.999
-    max_depth_error: float = 1e-3
-
-
-@dataclass(frozen=True)
-class SelfTestReport:
-    """How far a runtime is from the reference; see SelfTest for the two measures."""
-
-    backend: str
-    equal_ids: float
-    depth_error: float
 
 
 @dataclass(frozen=True)
@@ -120,10 +60,10 @@ class ModelDirectory:
 
         :raises ConfigError: when the package was installed without it.
         """
-        path = Path(str(importlib.resources.files(__package__))) / 'models' / DEFAULT_MODEL
-        if not path.is_dir():
-            raise ConfigError(f'{path}: the weights of the default model are not in this '
-                              'installation; install the package again or name a model directory')
+        path = shipped_models().get(DEFAULT_MODEL)
+        if path is None:
+            raise ConfigError('the weights of the default model are not in this installation; '
+                              'install the package again or name a model directory')
         return cls.load(path)
 
     @property
@@ -150,10 +90,11 @@ class ModelDirectory:
                         f'{self.onnx_path}: {kind} {name!r} is {_shown(found[name])}, but '
                         f'{INFO_NAME} and the contract ask for {_shown(spec)}; '
                         'export the model again')
+        known = self.info.graph_inputs()
         for name in inputs:
-            if name not in INPUTS:
+            if name not in known:
                 raise ConfigError(f'{self.onnx_path}: input {name!r} is not in the contract '
-                                  f'({", ".join(INPUTS)}); export the model again')
+                                  f'({", ".join(known)}); export the model again')
 
     def load_self_test(self) -> SelfTest:
         """
@@ -165,14 +106,10 @@ class ModelDirectory:
             raise ConfigError(f'{self.path}: the model has no self-test; export it with one')
         path = self.path / self.info.self_test
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                values = {name: arrays[name] for name in SelfTest.__dataclass_fields__}
+            return SelfTest.read(path)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ConfigError(f'{path}: no readable self-test: {error}; '
                               'copy or export the model again') from None
-        for name in ('min_equal_ids', 'max_depth_error'):
-            values[name] = float(values[name])
-        return SelfTest(**values)
 
     def self_test(self, backend: GraphRunner) -> SelfTestReport:
         """
@@ -197,30 +134,30 @@ class ModelDirectory:
         return report
 
 
-def compare(backend: GraphRunner, test: SelfTest) -> SelfTestReport:
-    """
-    Run the input of a self-test and measure how far the outputs are from those it holds.
-
-    :raises BackendError: for maps of another size.
-    """
-    output = backend.run(test.image, test.intrinsics, test.thresholds)
-    if output.segment_index.shape != test.segment_index.shape:
-        raise BackendError(f'self-test on {backend.name}: the maps are '
-                           f'{output.segment_index.shape}, not {test.segment_index.shape}; '
-                           'export the model again')
-    equal = output.segment_index == test.segment_index
-    found, wanted = output.depth[equal], test.depth[equal]
-    # A depth that the model does not have is to be NaN here and there.
-    nowhere = np.isnan(found) & np.isnan(wanted)
-    error = np.append(np.abs(found / wanted - 1.0)[~nowhere], 0.0)
-    return SelfTestReport(backend.name, float(equal.mean()), float(np.percentile(error, 99)))
+def shipped_models() -> dict[str, Path]:
+    """Name -> directory of the models that are in this installation."""
+    folder = Path(str(importlib.resources.files(__package__))) / 'models'
+    return {path.parent.name: path.parent for path in sorted(folder.glob(f'*/{INFO_NAME}'))}
 
 
 def open_model(model: ModelDirectory | Path | str | None) -> ModelDirectory:
-    """Model directory of a path; None is the shipped one."""
+    """
+    Model directory of a name or a path.
+
+    :param model: a model directory, its path or that of its model.json or graph, or the name of a
+        shipped model; a directory of that name goes first. None is the default one.
+    :raises ConfigError: as ModelDirectory.load.
+    """
     if model is None:
         return ModelDirectory.default()
-    return model if isinstance(model, ModelDirectory) else ModelDirectory.load(model)
+    if isinstance(model, ModelDirectory):
+        return model
+    path, shipped = Path(model), shipped_models()
+    if path.is_file() and path.suffix in ('.json', '.onnx'):
+        path = path.parent
+    elif not (path / INFO_NAME).exists():
+        path = shipped.get(str(model), path)
+    return ModelDirectory.load(path)
 
 
 def save_model_directory(path: Path | str, info: ModelInfo, onnx_bytes: bytes,
@@ -241,7 +178,7 @@ def save_model_directory(path: Path | str, info: ModelInfo, onnx_bytes: bytes,
         write_atomically(path / info.onnx_file, onnx_bytes)
         if self_test is not None:
             buffer = io.BytesIO()
-            np.savez_compressed(buffer, **asdict(self_test))
+            self_test.save(buffer)
             write_atomically(path / 'self_test.npz', buffer.getvalue())
         write_model_info(path, info)
     except OSError as error:
@@ -285,7 +222,8 @@ def _read_info(path: Path) -> ModelInfo:
         values = json.loads(path.read_text(encoding='utf-8'))
     except OSError as error:
         raise ConfigError(f'{path}: cannot be read: {error.strerror}; '
-                          'give a directory that `panoptic-depth export` wrote') from None
+                          'give a directory that `panoptic-depth export` wrote, or a shipped '
+                          f'model: {", ".join(shipped_models()) or "here is none"}') from None
     except ValueError as error:
         raise ConfigError(f'{path}: not valid JSON: {error}; copy or export the model again'
                           ) from None

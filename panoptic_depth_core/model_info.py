@@ -4,10 +4,21 @@
 
 from __future__ import annotations
 
+from math import nan
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import (
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
+from .class_tables import Byte, ModelClass, class_infos
 from .config import Settings, Thresholds
 from .contract import (
     INPUTS,
@@ -15,7 +26,11 @@ from .contract import (
     OUTPUTS,
     PADDING_RGB,
     SEGMENT_COLUMNS,
+    SEGMENTATION,
+    TASKS,
     THRESHOLDS,
+    Task,
+    output_names,
 )
 from .labels import ClassInfo
 
@@ -32,15 +47,6 @@ TensorSpec = tuple[str, tuple[int | None, ...]]
 _FileName = Annotated[str, Field(pattern=r'^[A-Za-z0-9_][A-Za-z0-9_.-]*$')]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-_Byte = Annotated[int, Field(ge=0, le=255)]
-
-
-class ModelClass(Settings):
-    """One class of the model; its id is its row in ModelInfo.classes."""
-
-    name: str
-    color: tuple[_Byte, _Byte, _Byte]
-    is_thing: bool
 
 
 class WeightsData(Settings):
@@ -49,6 +55,33 @@ class WeightsData(Settings):
     name: str
     licence: str
     attribution: str = ''
+
+
+class ExtraInput(Settings):
+    """An input of the graph that only some models take, such as how the camera is mounted."""
+
+    name: str = Field(pattern='^[a-z][a-z0-9_]*$')
+    dtype: Literal['float32', 'uint8'] = 'float32'
+    shape: tuple[int | Literal['height', 'width'], ...] = Field(
+        description='without the batch axis; height and width are those of the network input')
+    unknown: float = Field(nan, description='value of every element where nothing is known')
+
+    def size(self, height: int, width: int) -> tuple[int, ...]:
+        """Shape for an input of this height and width, without the batch axis."""
+        side = {'height': height, 'width': width}
+        return tuple(side[n] if isinstance(n, str) else n for n in self.shape)
+
+    @field_validator('name')
+    @classmethod
+    def _is_free(cls, name: str) -> str:
+        if name in INPUTS or name in OUTPUTS:
+            raise ValueError('is the name of another input or output; choose a different one')
+        return name
+
+    @field_serializer('unknown', when_used='json')
+    def _in_json(self, value: float) -> float | str:
+        # JSON has no NaN.
+        return value if value == value else 'nan'
 
 
 class LogDepthCalibration(Settings):
@@ -72,23 +105,29 @@ class ModelInfo(Settings):
     network: str = Field(description='name in the table of networks, to rebuild it in PyTorch')
     network_settings: dict[str, Any] = {}
     assembly_settings: dict[str, Any] = {}
-    classes: tuple[ModelClass, ...] = Field(min_length=1, max_length=NO_SEGMENT)
+    tasks: frozenset[Task] = Field(TASKS, min_length=1)
+    classes: tuple[ModelClass, ...] = Field(
+        (), max_length=NO_SEGMENT, validate_default=True, description='by class id; none where '
+        'the task is depth alone')
     input_height: int = Field(gt=0)
     input_width: int = Field(gt=0)
     output_stride: Literal[1, 2, 4]
     precision: Precision = Field('float32', description='arithmetic of the convolutions in the '
                                  'graph; the rest is float32')
-    canonical_focal_px: _Positive
-    trained_focal_range_px: tuple[_Positive, _Positive]
-    depth_range_m: tuple[_Positive, _Positive]
+    extra_inputs: tuple[ExtraInput, ...] = ()
+    canonical_focal_px: _Positive | None = Field(None, description='none: depth is not predicted, '
+                                                 'or without knowledge of the camera')
+    trained_focal_range_px: tuple[_Positive, _Positive] | None = Field(
+        None, description='none: results do not depend on the focal length')
+    depth_range_m: tuple[_Positive, _Positive] | None = None
     normalisation_mean: tuple[float, float, float] = Field(
         description='RGB, 0..255; for readers: the graph normalises')
     normalisation_std: tuple[_Positive, _Positive, _Positive]
-    padding_rgb: tuple[_Byte, _Byte, _Byte] = Field(
+    padding_rgb: tuple[Byte, Byte, Byte] = Field(
         PADDING_RGB, description='colour where the image does not fill the input')
-    depth_of: Literal['pixels', 'segments', 'nothing'] = Field(
-        'pixels', description='what has a depth: every pixel, those that a segment owns, or none, '
-        'NaN elsewhere')
+    depth_of: Literal['pixels', 'segments'] = Field(
+        'pixels', description='what has a depth: every pixel, or those that a segment owns, NaN '
+        'elsewhere')
     log_depth_temperature: _Positive = Field(
         1.0, description='factor on log_depth_scale that calibrates it')
     log_depth_calibration: LogDepthCalibration | None = Field(
@@ -103,6 +142,28 @@ class ModelInfo(Settings):
     weights_data: tuple[WeightsData, ...] = ()
     self_test: _FileName | None = None
 
+    @model_validator(mode='before')
+    @classmethod
+    def _read_first_form(cls, values: Any) -> Any:
+        """Before there were tasks, a model without depth said so in depth_of."""
+        if isinstance(values, dict) and values.get('depth_of') == 'nothing':
+            return {**values, 'depth_of': 'segments', 'tasks': sorted(SEGMENTATION)}
+        return values
+
+    @field_serializer('tasks', when_used='json')
+    def _in_order(self, tasks: frozenset[Task]) -> list[Task]:
+        return sorted(tasks)
+
+    @field_validator('classes')
+    @classmethod
+    def _fit_tasks(cls, classes: tuple[ModelClass, ...],
+                   info: ValidationInfo) -> tuple[ModelClass, ...]:
+        tasks = info.data.get('tasks', TASKS)
+        if bool(classes) != bool(tasks & SEGMENTATION):
+            raise ValueError(f'there are {len(classes)} for the tasks {", ".join(sorted(tasks))}; '
+                             'semantic and instances need classes, depth alone has none')
+        return classes
+
     @field_validator('output_stride')
     @classmethod
     def _stride_divides(cls, stride: int, info: ValidationInfo) -> int:
@@ -113,28 +174,36 @@ class ModelInfo(Settings):
 
     @field_validator('trained_focal_range_px', 'depth_range_m')
     @classmethod
-    def _ascending(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if not value[0] < value[1]:
+    def _ascending(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and not value[0] < value[1]:
             raise ValueError('the second number must be greater than the first')
         return value
 
     def class_infos(self) -> tuple[ClassInfo, ...]:
         """Class table in the form that labels.py uses."""
-        return tuple(ClassInfo(i, c.name, c.color, c.is_thing)
-                     for i, c in enumerate(self.classes))
+        return class_infos(self.classes)
 
     def graph_inputs(self) -> dict[str, TensorSpec]:
         """Return what contract.py asks of the graph's inputs at this model's size."""
         shapes = ('uint8', (1, self.input_height, self.input_width, 3)), \
             ('float32', (1, 4)), ('float32', (len(THRESHOLDS),))
-        return dict(zip(INPUTS, shapes, strict=True))
+        extra: dict[str, TensorSpec] = {
+            e.name: (e.dtype, (1, *e.size(self.input_height, self.input_width)))
+            for e in self.extra_inputs}
+        return {**dict(zip(INPUTS, shapes, strict=True)), **extra}
+
+    def unknown_inputs(self) -> dict[str, NDArray[Any]]:
+        """Extra inputs of which nothing is known, without the batch axis."""
+        return {e.name: np.full(e.size(self.input_height, self.input_width), e.unknown, e.dtype)
+                for e in self.extra_inputs}
 
     def graph_outputs(self) -> dict[str, TensorSpec]:
         """Return what contract.py asks of the graph's outputs at this model's size."""
         size = self.map_size()
-        shapes = ('uint8', (1, *size)), ('float32', (1, *size)), \
-            ('float32', (1, None, len(SEGMENT_COLUMNS)))
-        return dict(zip(OUTPUTS, shapes, strict=True))
+        specs: dict[str, TensorSpec] = {
+            'segment_index': ('uint8', (1, *size)), 'depth': ('float32', (1, *size)),
+            'segments': ('float32', (1, None, len(SEGMENT_COLUMNS)))}
+        return {name: specs[name] for name in output_names(self.tasks)}
 
     def map_size(self) -> tuple[int, int]:
         """Height and width of the maps that the graph returns."""

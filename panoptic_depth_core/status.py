@@ -37,6 +37,7 @@ class StreamStatus:
 
     :param message: for people: what is the matter and what to do about it.
     :param build_progress: 0..1; NaN when nothing is being built or it is not known.
+    :param tasks: of the model, in alphabetical order; none until it is loaded.
     :param engine_key: name of the engine in the cache; empty for backends without one.
     :param frames_dropped_queue: frames for which a newer one came before they were taken.
     :param frames_dropped_age: frames that were too old when taken.
@@ -54,6 +55,7 @@ class StreamStatus:
     build_progress: float = math.nan
     backend: str = ''
     model_id: str = ''
+    tasks: tuple[str, ...] = ()
     engine_key: str = ''
     frames_received: int = 0
     frames_processed: int = 0

@@ -16,7 +16,7 @@ from enum import IntEnum, IntFlag
 import numpy as np
 from numpy.typing import NDArray
 
-from .contract import TASKS, Task
+from .contract import TASKS, Arrays, Task
 from .errors import ConfigError
 
 
@@ -44,13 +44,13 @@ class Intrinsics:
             if not math.isfinite(value):
                 raise ConfigError(
                     f'intrinsics: {name} is {value}, not a finite number; '
-                    'calibrate the camera or give --fx or --fov')
+                    'calibrate the camera or give fx or fov')
         for name in ('fx', 'fy', 'width', 'height'):
             value = getattr(self, name)
             if not value > 0:
                 raise ConfigError(
                     f'intrinsics: {name} is {value}, but must be > 0; '
-                    'calibrate the camera or give --fx or --fov')
+                    'calibrate the camera or give fx or fov')
 
     @classmethod
     def from_fov(cls, fov_deg: float, width: int, height: int) -> Intrinsics:
@@ -93,6 +93,8 @@ class Frame:
     :param frame_id: name of the optical frame (tf).
     :param name: what results of this frame are called, unique within a source.
     :param intrinsics_source: 'camera_info', 'user', 'default' ...: where the camera came from.
+    :param extra_inputs: what else is known, by the names in ModelInfo.extra_inputs, in their types
+        and shapes without the batch axis; models that do not take it ignore it.
     """
 
     image: NDArray[np.uint8]
@@ -101,6 +103,7 @@ class Frame:
     frame_id: str = 'camera'
     name: str = ''
     intrinsics_source: str = 'user'
+    extra_inputs: Arrays = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         image = self.image
@@ -205,8 +208,8 @@ class PanopticDepth:
     :param distances: one per thing instance (and stuff, if asked for), nearest first, NaN last.
     :param intrinsics: camera of these pixels.
     :param step_ms: milliseconds by step of the pipeline.
-    :param tasks: what the model does. Without semantic and instances ``panoptic`` is void and there
-        are no segments; without depth ``depth`` and every distance is NaN.
+    :param tasks: what the model does. Without semantic and instances ``panoptic`` is void and
+        there are no segments; without depth ``depth`` and every distance is NaN.
     """
 
     panoptic: NDArray[np.uint16]

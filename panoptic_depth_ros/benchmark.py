@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> Measured:
     node = rclpy.create_node('panoptic_depth_benchmark')
     make, found = ROS_MESSAGES, Measured()
     picture = (read_picture(options.image) if options.image
-               else ModelDirectory.default().load_self_test().image)
+               else ModelDirectory.default().load_self_test().inputs['image'])
     image = cv2.resize(picture, (options.width, options.height))
     camera = Intrinsics.from_fov(70.0, options.width, options.height)
     qos = profile(1, best_effort=options.best_effort)

@@ -10,14 +10,17 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import rclpy
 from panoptic_depth_core.config import InferenceSettings
+from panoptic_depth_core.contract import Task
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.inference.pipeline import Pipeline
 from panoptic_depth_core.labels import ClassInfo
+from panoptic_depth_core.model_directory import open_model
 from panoptic_depth_core.status import StreamState, StreamStatus, Watch
 from panoptic_depth_core.streaming.stream import Stream
 from panoptic_depth_core.structures import Frame, PanopticDepth
@@ -53,6 +56,7 @@ class PanopticDepthNode(LifecycleNode):
         self._stream: Stream | None = None
         self._inputs: Inputs | None = None
         self._classes: tuple[ClassInfo, ...] = ()
+        self._tasks: frozenset[Task] = frozenset()
         self._starting = self._settings.autostart
         self._build_anew = False
         self.exit_code: int | None = None
@@ -74,6 +78,9 @@ class PanopticDepthNode(LifecycleNode):
             now_ns=lambda: self.get_clock().now().nanoseconds,
             input_name=self.resolve_topic_name(image_topic(self._settings)))
         self._stream.start()
+        # Where it cannot be read, the worker says so and tries again.
+        with suppress(ConfigError):
+            self._outputs.advertise(open_model(self._settings.model.path or None).info.tasks)
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -82,6 +89,7 @@ class PanopticDepthNode(LifecycleNode):
             self.get_logger().error(f'cannot be activated yet: {self._state()[1]}')
             return TransitionCallbackReturn.FAILURE
         self._starting = False
+        self._outputs.advertise(self._tasks)
         done = super().on_activate(state)
         self._inputs = Inputs(self, self._endpoints, self._settings, self._stream,
                               lambda: bool(self._outputs.wanted()))
@@ -126,7 +134,8 @@ class PanopticDepthNode(LifecycleNode):
         self._build_anew = False
         pipeline = Pipeline(settings.model.path or None, settings.backend, inference, watch,
                             **options)
-        self._classes = pipeline.model.info.class_infos()
+        info = pipeline.model.info
+        self._classes, self._tasks = info.class_infos(), info.tasks
         return pipeline
 
     def _deliver(self, frame: Frame, result: PanopticDepth) -> None:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Results of a frame on their way out: one publisher per line of the core's table of topics."""
+"""Results of a frame on their way out, by the core's table of topics."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from panoptic_depth_core.contract import SEGMENTATION, Task
 from panoptic_depth_core.io.markers import UP_BODY, UP_OPTICAL
 from panoptic_depth_core.io.message_types import LABEL_INFO
-from panoptic_depth_core.io.output_messages import OUTPUTS, FrameMessages
+from panoptic_depth_core.io.output_messages import OUTPUTS, FrameMessages, outputs_of
 from panoptic_depth_core.labels import ClassInfo
 from panoptic_depth_core.structures import Frame, PanopticDepth
 from panoptic_depth_ros.conversions import ROS_MESSAGES
@@ -26,21 +27,40 @@ _POSITIONS = {'instances', 'detections_3d', 'markers'}
 
 
 class Outputs:
-    """Publishes the results of each frame, all with the stamp of the image."""
+    """
+    Publishes the results of each frame, all with the stamp of the image.
+
+    What they are follows from the model: see advertise.
+    """
 
     def __init__(self, node: Node, endpoints: Endpoints, settings: NodeSettings) -> None:
         self._node = node
+        self._endpoints = endpoints
+        self._tasks: frozenset[Task] = frozenset()
+        self._publishers: dict[str, Any] = {}
+        self._label_info: Any = None
         self._transforms: Transforms | None = None
         self._labels_sent_s = -math.inf
         self.configure(settings)
+
+    def advertise(self, tasks: frozenset[Task]) -> None:
+        """Have the topics that a model with these tasks can fill, and no others."""
+        if tasks == self._tasks:
+            return
+        self._tasks, self._labels_sent_s = tasks, -math.inf
+        for publisher in (*self._publishers.values(), self._label_info):
+            if publisher is not None:
+                self._node.destroy_publisher(publisher)
+        self._label_info = None
         self._publishers = {
-            name: endpoints.publisher(
+            name: self._endpoints.publisher(
                 f'~/{topic.name}', topic.type,
                 profile(5, best_effort=True) if name in _FOR_VIEWERS
                 else profile(_DEPTH.get(name, 1)), managed=True)
-            for name, topic in OUTPUTS.items()}
-        self._label_info = endpoints.publisher('~/output/label_info', LABEL_INFO,
-                                               profile(1, latched=True), managed=True)
+            for name, topic in outputs_of(tasks).items()}
+        if tasks & SEGMENTATION:
+            self._label_info = self._endpoints.publisher(
+                '~/output/label_info', LABEL_INFO, profile(1, latched=True), managed=True)
 
     def configure(self, settings: NodeSettings) -> None:
         """Take other settings."""
@@ -75,9 +95,10 @@ class Outputs:
             publisher.publish(message)
 
     def send_label_info(self, classes: Sequence[ClassInfo]) -> None:
-        """Send the table of classes, if the last time is label_info_period_s ago."""
+        """Send the table of classes, if there are any and it was last sent long enough ago."""
         now_s = time.monotonic()
-        if now_s - self._labels_sent_s < self.settings.label_info_period_s:
+        if (self._label_info is None
+                or now_s - self._labels_sent_s < self.settings.label_info_period_s):
             return
         self._labels_sent_s = now_s
         head = ROS_MESSAGES.header(self._node.get_clock().now().nanoseconds, '')

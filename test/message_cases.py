@@ -67,7 +67,8 @@ def make_result() -> PanopticDepth:
 RESULT = make_result()
 EMPTY = dataclasses.replace(RESULT, distances=(), depth=np.full_like(RESULT.depth, np.nan))
 STATUS = StreamStatus(
-    StreamState.RUNNING, 'läuft', np.float32(0.5), 'onnxruntime', 'fast', 'key', np.int64(11),
+    StreamState.RUNNING, 'läuft', np.float32(0.5), 'onnxruntime', 'fast',
+    ('depth', 'semantic'), 'key', np.int64(11),
     np.int64(6), 2, 1, 2, 3, np.float64(15.5), 14, (np.float32(40.0), 55.5, 70),
     (20.0, 25.0, 30.0), 1 << 33)
 HEALTHS = (

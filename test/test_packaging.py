@@ -41,8 +41,8 @@ def settings_class(path: Path) -> type[Settings]:
     folder = path.relative_to(REPOSITORY / 'config').parts[0]
     if folder == 'training':
         pytest.importorskip('torch')
-        from panoptic_depth_core.training.settings import TrainSettings
-        return TrainSettings
+        from panoptic_depth_core.training.recipe import RecipeFile
+        return RecipeFile
     if folder == 'export':
         from panoptic_depth_core.network.description import ModelDescription
         return ModelDescription

@@ -43,12 +43,13 @@ def calibrate(
         store_temperature,
         uncalibrated,
     )
-    from ..model_directory import open_model
+    from ..model_directory import ModelDirectory
 
-    model = open_model(model_dir)
+    # No name of a shipped model: what is calibrated is written.
+    model = ModelDirectory.load(model_dir)
     if not dry_run:
         require_writable(model)
-    samples = open_dataset(dataset, root, split)
+    samples = open_dataset(dataset, root, split, model.info.class_infos())
     count = min(len(samples), limit or len(samples))
     settings = options.evaluation_settings(config)
     with options.open_pipeline(uncalibrated(model), backend, settings, threads) as pipeline, \

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import DistanceSettings
+from ..contract import NEEDS_POSITIONS, SEGMENTATION, lacking
 from ..evaluation.evaluate import EvaluationResult, Evaluator
 from ..evaluation.segment_overlaps import segment_overlaps
 from ..inference.distances import measure_distances
@@ -85,11 +86,18 @@ def distance_pairs(truth: PanopticDepth, predicted: PanopticDepth) -> list[Dista
 
 def comparison_picture(sample: Sample, truth: PanopticDepth, predicted: PanopticDepth,
                        classes: Sequence[ClassInfo] = CITYSCAPES) -> NDArray[np.uint8]:
-    """Prediction on the left, truth on the right; (2 H, 2 W, 3) uint8 RGB."""
+    """
+    Draw the prediction on the left, the truth on the right.
+
+    :returns: (2 H, 2 W, 3) uint8 RGB; (H, 2 W, 3) of a model without depth, or without classes.
+    """
     image = sample.frame.image
-    return np.concatenate([np.concatenate(
-        [overlay(image, result, classes), depth_color(result.depth)]) for result in
-        (predicted, truth)], axis=1)
+    pictures = []
+    if predicted.tasks & SEGMENTATION:
+        pictures.append([overlay(image, result, classes) for result in (predicted, truth)])
+    if 'depth' in predicted.tasks:
+        pictures.append([depth_color(result.depth) for result in (predicted, truth)])
+    return np.concatenate([np.concatenate(row, axis=1) for row in pictures])
 
 
 class Comparison:
@@ -108,7 +116,7 @@ class Comparison:
     def add(self, sample: Sample, predicted: PanopticDepth) -> None:
         """Add one frame and write its picture."""
         truth = as_result(sample, self._classes)
-        if {'instances', 'depth'} <= predicted.tasks:
+        if not lacking(NEEDS_POSITIONS, predicted.tasks):
             self.pairs += distance_pairs(truth, predicted)
         self._evaluator.add(sample.truth, predicted)
         picture = comparison_picture(sample, truth, predicted, self._classes)

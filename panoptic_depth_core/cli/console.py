@@ -27,8 +27,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from ..io.instance_lines import flag_names
 from ..status import Watch
-from ..structures import DistanceFlag, InstanceDistance
+from ..structures import InstanceDistance, PanopticDepth
 
 _WIDEST = 1000
 """More columns than any table has."""
@@ -155,13 +156,19 @@ def number(value: float, digits: int = 2, unit: str = '') -> str:
     return '?' if math.isnan(value) else f'{value:.{digits}f}{unit}'
 
 
-def instance_table(title: str, instances: Sequence[InstanceDistance], most: int = 10) -> Table:
-    """Nearest instances; metres, in the camera's frame."""
-    rows = [
-        (f'{d.class_name} {d.segment.instance_id}', number(d.distance_m),
-         number(d.distance_stddev_m), number(d.distance_near_m),
-         ' '.join(number(float(v)) for v in d.position_m), f'{d.segment.score:.2f}',
-         ' '.join(f.name.lower() for f in DistanceFlag if f in d.flags and f.name))
-        for d in instances[:most]]
-    return table(title, ('instance', 'distance m', '±', 'near m', 'x y z m', 'score', 'flags'),
-                 rows)
+def instance_table(result: PanopticDepth, most: int = 10) -> Table:
+    """Nearest instances; metres, in the camera's frame, of a model with depth."""
+    columns: dict[str, Callable[[InstanceDistance], str]] = {
+        'instance': lambda d: f'{d.class_name} {d.segment.instance_id}'}
+    if 'depth' in result.tasks:
+        columns |= {
+            'distance m': lambda d: number(d.distance_m),
+            '±': lambda d: number(d.distance_stddev_m),
+            'near m': lambda d: number(d.distance_near_m),
+            'x y z m': lambda d: ' '.join(number(float(v)) for v in d.position_m)}
+    columns |= {
+        'score': lambda d: f'{d.segment.score:.2f}',
+        'flags': lambda d: ' '.join(flag_names(d.flags))}
+    nearest = 'Nearest instances' if 'depth' in result.tasks else 'Instances'
+    return table(f'{nearest} of frame {result.name}', tuple(columns), [
+        tuple(text(d) for text in columns.values()) for d in result.distances[:most]])

@@ -35,7 +35,7 @@ def convert(
     """Convert a published PanopticDepth checkpoint to a model directory."""
     try:
         from ..export.convert import convert_checkpoint, published_description
-        from ..network.published_panoptic_depth import FOCAL_PX, PublishedSettings
+        from ..network.panoptic_depth.network import FOCAL_PX, PublishedSettings
     except ImportError as error:
         raise options.missing_extra(error, 'export') from None
     from ..config import parse_settings
@@ -49,7 +49,7 @@ def convert(
                highlight=False, markup=False)
     model = convert_checkpoint(checkpoint, out_dir, description, deformable=form,
                                max_things=max_things)
-    if model.info.depth_of == 'nothing':
+    if 'depth' not in model.info.tasks:
         show.print('The checkpoint has no depth heads: labels only, every distance is NaN.')
     show.print(f'Model: {model.path} ({model.info.onnx_bytes / 1e6:.0f} MB); try: '
                f'panoptic-depth predict IMAGE -m {model.path} -o RESULTS --fx {FOCAL_PX}',

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from ..structures import Frame, PanopticDepth, Sample
     from .comparison import DistancePair
 
-FORMATS = ('panoptic', 'depth', 'instances', 'overlay', 'video', 'bag')
+ALSO = ('video', 'bag')
+"""Formats beside those that predict writes anyway."""
 FRAMES = 30
 SEED = 4
 HEIGHT, WIDTH, FOCAL_PER_WIDTH = 384, 768, 0.9
@@ -44,7 +45,7 @@ def demo(
     if source is not None:
         folder = out_dir / (re.sub(r'[^\w.-]+', '_', Path(source).stem) or 'source')
         summary = predict_source(source, folder, model=model, backend=backend,
-                                 threads=None, formats=FORMATS, limit=frames, fx=fx, fov_deg=fov)
+                                 threads=None, also=ALSO, limit=frames, fx=fx, fov_deg=fov)
         if not summary.exit_code:
             _report(folder / 'bag', folder / 'report')
         raise typer.Exit(summary.exit_code)
@@ -60,7 +61,8 @@ def _synthetic_demo(folder: Path, frames: int, seed: int, model: Path | None,
     from .comparison import Comparison
     from .predict import predict_source
 
-    # Before the rendering: a missing model would only show after it.
+    # Before the rendering: a missing model would only show after it. Without classes of its own it
+    # is judged by those of the drive.
     classes = open_model(model).info.class_infos() or CITYSCAPES
     settings = SyntheticSettings(height=HEIGHT, width=WIDTH,
                                  focal_per_width=(FOCAL_PER_WIDTH, FOCAL_PER_WIDTH))
@@ -77,7 +79,7 @@ def _synthetic_demo(folder: Path, frames: int, seed: int, model: Path | None,
         comparison.add(sample, result)
 
     summary = predict_source(str(bag), folder / 'results', model=model, backend=backend,
-                             threads=None, formats=FORMATS, overwrite=True, on_result=compare,
+                             threads=None, also=ALSO, overwrite=True, on_result=compare,
                              image_topic='/camera/image_raw')
     if summary.exit_code:
         raise typer.Exit(summary.exit_code)
@@ -115,7 +117,7 @@ def _shown(samples: Iterable[Sample], total: int) -> Iterator[Sample]:
 
 
 def _show(pairs: list[DistancePair], result: EvaluationResult, folder: Path) -> None:
-    """Distances of one frame against the truth, and the figures of all."""
+    """Distances of one frame against the truth, and the figures of all, as the model has them."""
     show = out()
     last = [p for p in pairs if p.frame == pairs[-1].frame] if pairs else []
     if last:

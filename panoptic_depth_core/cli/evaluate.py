@@ -100,14 +100,17 @@ def run_evaluation(dataset: str, root: str, split: str, settings: EvaluationSett
     from ..model_directory import open_model
 
     predictor: Callable[[], AbstractContextManager[Predictor]]
-    samples = open_dataset(dataset, root, split)
+    info = open_model(model).info if predictions is None else None
+    open_samples = partial(open_dataset, dataset, root, split,
+                           None if info is None else info.class_infos())
+    samples = open_samples()
     count = min(len(samples), limit or len(samples))
     if predictions is not None:
         jobs = jobs or min(cores(), MOST_JOBS)
         name = predictions.resolve().name
         predictor = partial(_open_stored, predictions, samples.classes)
     else:
-        info = open_model(model).info
+        assert info is not None
         require_same_classes(info.class_infos(), samples.classes, f'model {info.model_id}',
                              f'data set {dataset}')
         jobs = jobs or 1
@@ -116,8 +119,7 @@ def run_evaluation(dataset: str, root: str, split: str, settings: EvaluationSett
         name = info.model_id
         predictor = partial(options.open_pipeline, model, backend,
                             options.evaluation_settings(config), threads)
-    work = Work(partial(open_dataset, dataset, root, split), predictor, settings,
-                tuple(samples.classes))
+    work = Work(open_samples, predictor, settings, tuple(samples.classes))
     with frame_progress('evaluate', count) as progress:
         result = evaluate_parts(work, count, jobs, lambda done: progress.update(
             progress.task_ids[0], completed=done))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..model_directory import ModelDirectory
 
 Model = Annotated[Path | None, typer.Option(
-    '--model', '-m', show_default='the shipped one', help='Model directory.')]
+    '--model', '-m', show_default='fast', help='Model directory, or the name of a shipped model.')]
 Backend = Annotated[str, typer.Option(
     '--backend', help='Runtime: auto, onnxruntime, openvino, tensorrt or torch; with options as '
     'in openvino:precision=bfloat16.')]

@@ -67,9 +67,11 @@ def predict(
         camera: options.Camera = None,
         image_topic: options.ImageTopic = None,
         camera_info_topic: options.CameraInfoTopic = None,
-        formats: Annotated[str, typer.Option(
-            '--formats', help='Of panoptic, depth, depth_npy, instances, overlay, video, bag, '
-            'foxglove, rrd.')] = 'panoptic,depth,instances,overlay',
+        formats: Annotated[str | None, typer.Option(
+            '--formats', show_default='panoptic, depth, instances, overlay, as far as the model '
+            'does them', help='Of panoptic, depth, depth_npy, instances, overlay, video, bag, '
+            'foxglove, rrd. The first four need a model that does them, the others hold what '
+            'there is.')] = None,
         bag: Annotated[bool, typer.Option(
             '--bag/--no-bag', help='Also write a bag with the topics of the ROS node.')] = False,
         track: Annotated[bool, typer.Option(
@@ -84,10 +86,10 @@ def predict(
 
     A run that was interrupted goes on where it stopped when the same command is given again.
     """
-    wanted = (*options.parse_list(formats), *(['bag'] if bag else []))
     summary = predict_source(
-        source, out_dir, model=model, backend=backend, threads=threads, formats=wanted,
-        track=track, config=config, limit=limit, overwrite=overwrite,
+        source, out_dir, model=model, backend=backend, threads=threads,
+        formats=None if formats is None else options.parse_list(formats),
+        also=('bag',) if bag else (), track=track, config=config, limit=limit, overwrite=overwrite,
         fx=fx, fov_deg=fov, intrinsics_file=camera, image_topic=image_topic,
         camera_info_topic=camera_info_topic)
     if summary.exit_code:
@@ -96,13 +98,15 @@ def predict(
 
 def predict_source(
         source: str, out_dir: Path, *, model: Path | None, backend: str, threads: int | None,
-        formats: tuple[str, ...], track: bool = False, config: Path | None = None,
+        formats: tuple[str, ...] | None = None, also: tuple[str, ...] = (),
+        track: bool = False, config: Path | None = None,
         limit: int | None = None, overwrite: bool = False,
         on_result: Callable[[Frame, PanopticDepth], None] | None = None,
         **of_source: Any) -> Summary:
     """
     Run a source through a model, write the results and say what became of it.
 
+    :param formats: see io.results.formats_for; also: others beside them.
     :param track: also where the settings do not ask for it.
     :param on_result: also called with every new result.
     :param of_source: what io.sources.open_source takes.
@@ -111,16 +115,25 @@ def predict_source(
     from ..config import InferenceSettings, load_settings
     from ..errors import ConfigError
     from ..io.bags import BagSource
-    from ..io.results import ResultOptions, ResultWriter
+    from ..io.results import ResultOptions, ResultWriter, formats_for
+    from ..io.run_folder import prepare_run_folder
     from ..io.sources import open_source
-    from .run_folder import prepare_run_folder
+    from ..model_directory import open_model
 
     settings = load_settings(InferenceSettings, config) if config else InferenceSettings()
     if track:
         settings = settings.model_copy(update={
             'tracking': settings.tracking.model_copy(update={'enabled': True})})
-    if settings.tracking.enabled and 'instances' not in formats:
-        raise ConfigError(f'formats are {", ".join(formats)}; with tracking add instances, from '
+    opened = open_model(model)
+    info = opened.info
+    if settings.tracking.enabled and 'instances' not in info.tasks:
+        raise ConfigError(f'tracking needs a model with the task instances, but {info.model_id} '
+                          f'has {", ".join(sorted(info.tasks))}; turn it off or choose another '
+                          'model')
+    names = formats_for(info.tasks, formats)
+    names += tuple(name for name in also if name not in names)
+    if settings.tracking.enabled and 'instances' not in names:
+        raise ConfigError(f'formats are {", ".join(names)}; with tracking add instances, from '
                           'which a run that goes on takes the ids that were given before')
     summary = Summary()
 
@@ -130,17 +143,16 @@ def predict_source(
         return done
 
     with open_source(source, skip=is_done, **of_source) as frames, \
-            options.open_pipeline(model, backend, settings, threads) as pipeline:
-        info = pipeline.model.info
+            options.open_pipeline(opened, backend, settings, threads) as pipeline:
         prepare_run_folder(out_dir, {
             'source': source if frames.kind == 'camera' else str(Path(source).resolve()),
             'options': {k: None if v is None else str(v) for k, v in of_source.items()},
             'model': info.model_id, 'model_sha256': info.onnx_sha256,
             'settings': settings.model_dump(mode='json')}, overwrite=overwrite)
-        result_options = ResultOptions(classes=info.class_infos())
+        result_options = ResultOptions(info.class_infos(), info.tasks)
         if isinstance(frames, BagSource):
             result_options = replace(result_options, image_topic=frames.image_topic)
-        with ResultWriter(out_dir, formats, result_options) as writer:
+        with ResultWriter(out_dir, names, result_options) as writer:
             predict_frame: Callable[[Frame], PanopticDepth] = pipeline
             if settings.tracking.enabled:
                 predict_frame = _tracked(pipeline, settings.tracking, out_dir)
@@ -231,15 +243,15 @@ def _report(summary: Summary, out_dir: Path) -> None:
     show.print(f'{summary.done} frames done in {summary.seconds:.1f} s ({rate:.1f} frames/s), '
                f'{summary.there} were done before, {summary.skipped.total()} skipped',
                highlight=False)
-    if summary.last is not None:
+    last = summary.last
+    if last is not None:
         import numpy as np
         show.print(table('Median time per frame', ('step', 'ms'), [
             (step, number(float(np.median(ms)), 1)) for step, ms in summary.step_ms.items()]))
-        title = f'Nearest instances of frame {summary.last.name}'
-        if summary.last.distances:
-            show.print(instance_table(title, summary.last.distances))
-        else:
-            show.print(f'{title}: none', highlight=False)
+        if last.distances:
+            show.print(instance_table(last))
+        elif 'instances' in last.tasks:
+            show.print(f'Nearest instances of frame {last.name}: none', highlight=False)
     if summary.exit_code:
         show.print('interrupted; the same command goes on from here')
     show.print(f'Results are in {out_dir}', highlight=False, markup=False)

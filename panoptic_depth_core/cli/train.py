@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -66,7 +65,6 @@ def _note(run: RunProgress) -> str:
     """Short text of iteration, speed, loss and the figures of the last validation."""
     parts = [f'it {run.iteration}', f'{number(run.images_per_s, 1)} images/s',
              f'loss {number(run.loss, 3)}']
-    if run.figures:
-        parts += [f'{label} {number(run.figures.get(name, math.nan), 3)}' for name, label in (
-            ('pq', 'PQ'), ('miou', 'mIoU'), ('abs_rel', 'absRel'))]
+    parts += [f'{label} {number(run.figures[name], 3)}' for name, label in (
+        ('pq', 'PQ'), ('miou', 'mIoU'), ('abs_rel', 'absRel')) if name in run.figures]
     return '  '.join(parts)

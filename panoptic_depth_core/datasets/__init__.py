@@ -8,9 +8,9 @@ Nothing here needs torch, so that evaluation reads the same files as training.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..errors import ConfigError
 from ..labels import ClassInfo
@@ -31,6 +31,19 @@ class Dataset(Protocol):
 
     def __getitem__(self, index: int) -> Sample:
         """Read one sample."""
+        ...
+
+
+@runtime_checkable
+class NamedClasses(Protocol):
+    """A data set whose labels name their classes, so that they can be those of any table."""
+
+    def as_classes(self, classes: Sequence[ClassInfo]) -> Dataset:
+        """
+        Give the same samples, labelled with a table; void where it has no class of that name.
+
+        :raises ConfigError: when it has none of the classes.
+        """
         ...
 
 
@@ -61,6 +74,7 @@ def _synthetic(root: str, split: str) -> Dataset:
 DATASETS: dict[str, Callable[[str, str], Dataset]] = {
     'cityscapes': _reader('cityscapes', 'Cityscapes'),
     'cityscapes_dvps': _reader('cityscapes_dvps', 'CityscapesDvps'),
+    'coco_panoptic': _reader('coco_panoptic', 'CocoPanoptic'),
     'kitti_depth': _reader('kitti_depth', 'KittiDepth'),
     'kitti_half': _reader('kitti_half', 'KittiHalf'),
     'kitti_semantics': _reader('kitti_semantics', 'KittiSemantics'),
@@ -70,12 +84,18 @@ DATASETS: dict[str, Callable[[str, str], Dataset]] = {
 }
 
 
-def open_dataset(name: str, root: str, split: str) -> Dataset:
+def open_dataset(name: str, root: str, split: str,
+                 classes: Sequence[ClassInfo] | None = None) -> Dataset:
     """
     Open a data set by its name in DATASETS.
 
+    :param classes: table to label the samples with, where the data set is of NamedClasses; others
+        keep their own.
     :raises ConfigError: for an unknown name, root or split.
     """
     if name not in DATASETS:
         raise ConfigError(f'data set: unknown name {name!r}; known: {", ".join(DATASETS)}')
-    return DATASETS[name](root, split)
+    opened = DATASETS[name](root, split)
+    if classes and isinstance(opened, NamedClasses):
+        return opened.as_classes(classes)
+    return opened

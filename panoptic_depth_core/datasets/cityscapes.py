@@ -20,7 +20,6 @@ https://github.com/mcordts/cityscapesScripts), NAME = CITY_xxxxxx_xxxxxx:
 from __future__ import annotations
 
 import json
-from collections import Counter
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,11 +29,9 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError
 from ..io.camera import scaled_to
-from ..io.coco_panoptic import decode_ids
-from ..labels import CITYSCAPES, THING_CLASSES, VOID_ID
+from ..labels import CITYSCAPES, THING_CLASSES
 from ..structures import Frame, GroundTruth, Intrinsics, Sample
 from .label_files import (
-    OUTSIDE,
     VALUES,
     classes_of_label_ids,
     file_stems,
@@ -45,9 +42,9 @@ from .label_files import (
     read_image,
     read_labels,
     require_folder,
-    require_size,
     require_split,
 )
+from .panoptic_json import Annotation, read_panoptic_json, read_segments
 
 SPLITS = ('train', 'val')
 DEFAULT_CAMERA = Intrinsics(2262.52, 2265.3017905988554, 1096.98, 513.137, 2048, 1024)
@@ -55,6 +52,7 @@ DEFAULT_CAMERA = Intrinsics(2262.52, 2265.3017905988554, 1096.98, 513.137, 2048,
 
 _EXPECTED = 'the folder that holds leftImg8bit and gtFine'
 _IMAGE = '_leftImg8bit.png'
+_CLASSES = classes_of_label_ids(VALUES)
 _IDS = pack(classes_of_label_ids(np.where(VALUES < 1000, VALUES, VALUES // 1000)),
             np.where(VALUES < 1000, 0, VALUES % 1000 + 1))
 
@@ -108,36 +106,15 @@ class Cityscapes:
         if name not in self._annotations:
             raise ConfigError(f'{self._json}: has no annotation of {name}; make it again with '
                               'createPanopticImgs.py')
-        file_name, ids = self._annotations[name]
-        path = self._json.with_suffix('') / file_name
-        # In the file 0 is void, for decode_ids it is the panoptic id + 1.
-        stored = (decode_ids(path).astype(np.int32) + 1) & 0xFFFF
-        require_size(path, stored, size)
-        return look_up(path, stored, _segment_ids(ids))
+        annotation = self._annotations[name]
+        return read_segments(self._json.with_suffix('') / annotation.file_name, size,
+                             annotation.segments_info, lambda label: int(_CLASSES[label]))
 
     @cached_property
-    def _annotations(self) -> dict[str, tuple[str, list[tuple[int, int, bool]]]]:
-        """Frame -> file name and (id, label id, crowd) of its segments."""
-        try:
-            content = json.loads(self._json.read_text(encoding='utf-8'))
-            return {str(a['image_id']): (str(a['file_name']), [
-                (int(s['id']), int(s['category_id']), bool(s['iscrowd']))
-                for s in a['segments_info']]) for a in content['annotations']}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f'{self._json}: not in COCO panoptic format: {error!r}; make it '
-                              'again with createPanopticImgs.py') from None
-
-
-def _segment_ids(segments: list[tuple[int, int, bool]]) -> NDArray[np.int32]:
-    """Panoptic id per id in the PNG; the instances of a class are numbered from 1."""
-    table = np.full(len(VALUES), OUTSIDE, np.int32)
-    table[0] = VOID_ID
-    seen: Counter[int] = Counter()
-    for segment_id, label_id, is_crowd in sorted(segments):
-        seen[label_id] += not is_crowd
-        table[segment_id] = pack(classes_of_label_ids(np.array(label_id)),
-                                 np.array(0 if is_crowd else seen[label_id]))
-    return table
+    def _annotations(self) -> dict[str, Annotation]:
+        """By the frame."""
+        content = read_panoptic_json(self._json, 'make it again with createPanopticImgs.py')
+        return {str(annotation.image_id): annotation for annotation in content.annotations}
 
 
 def read_camera(path: Path) -> tuple[Intrinsics, float]:

@@ -142,7 +142,7 @@ def _decode_ids(data: bytes, ids: list[int] | None) -> NDArray[np.int32]:
     rows: NDArray[Any] = cv2.extractChannel(stored, 0)
     if len(ids) > _BYTE:
         rows = rows + _BYTE * stored[..., 1].astype(np.int32)
-    return np.array(ids, np.int32)[rows]
+    return np.asarray(np.array(ids, np.int32)[rows])
 
 
 def _encode_depth(depth: NDArray[np.float32], step: float, name: str) -> tuple[bytes, int]:

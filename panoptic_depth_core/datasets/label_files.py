@@ -118,18 +118,36 @@ def require_size(path: Path, labels: NDArray[Any], size: tuple[int, int]) -> Non
             f'{size[1]}x{size[0]} px; give pictures and labels of one size')
 
 
-def read_depth(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
+def read_depth(path: Path, size: tuple[int, int], scale: float = 256.0) -> NDArray[np.float32]:
     """
-    Read uint16 metres * 256, 0 where unknown (as in KITTI's depth devkit).
+    Read uint16 metres * scale, 0 where unknown (by default as in KITTI's depth devkit).
 
     :returns: (H, W) float32 metres, NaN where unknown.
     :raises ConfigError: see read_labels.
     """
     stored = read_labels(path, size, np.uint16)
     depth = stored.astype(np.float32)
-    depth /= 256.0
+    depth /= scale
     depth[stored == 0] = np.nan
     return depth
+
+
+def read_depth_array(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
+    """
+    Read a .npy of metres, unknown where NaN or not above 0.
+
+    :returns: (H, W) float32 metres, NaN where unknown.
+    :raises ConfigError: when it is no array of floats, or of another size than the picture.
+    """
+    try:
+        stored = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ConfigError(
+            f'{path}: no array of numbers: {error}; save it with numpy.save') from None
+    if stored.dtype.kind != 'f':
+        raise ConfigError(f'{path}: holds {stored.dtype}; give metres as floats')
+    require_size(path, stored, size)
+    return np.where(stored > 0, stored, np.nan).astype(np.float32)
 
 
 def read_disparity(path: Path, size: tuple[int, int], fx_baseline: float,
@@ -156,7 +174,7 @@ def classes_of_label_ids(label_ids: NDArray[Any]) -> NDArray[np.int32]:
     lut = np.full(1 << 16, OUTSIDE, np.int32)
     lut[:_LAST_LABEL_ID + 1] = train_id_lut()[:_LAST_LABEL_ID + 1]
     lut[VOID_CLASS] = VOID_CLASS
-    return lut[label_ids]
+    return np.asarray(lut[label_ids])
 
 
 def pack(classes: NDArray[Any], instances: NDArray[Any],
@@ -184,7 +202,7 @@ def look_up(path: Path, stored: NDArray[Any], ids: NDArray[np.int32]) -> NDArray
     :param ids: panoptic id per value, see pack and VALUES.
     :raises ConfigError: when a value has none; names the first.
     """
-    panoptic = ids[stored]
+    panoptic: NDArray[np.int32] = ids[stored]
     require_known(path, stored, panoptic)
     return panoptic
 

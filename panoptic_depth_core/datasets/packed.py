@@ -24,6 +24,7 @@ from typing import Any
 
 from pydantic import Field
 
+from ..class_tables import ClassTable, table_classes
 from ..config import Settings, parse_settings
 from ..errors import ConfigError
 from ..labels import CLASS_TABLES, ClassInfo
@@ -50,9 +51,9 @@ class Record(Settings):
 
 
 class PackedSet(Settings):
-    """One data set: rows of the records, and the name of its class table."""
+    """One data set: numbers of its records, and its class table."""
 
-    class_table: str
+    class_table: ClassTable
     samples: tuple[int, ...] = Field(min_length=1)
 
 
@@ -157,7 +158,8 @@ def read_index(path: Path | str) -> PackIndex:
     index = parse_settings(PackIndex, json.loads(data), f'{path}: {_INDEX}')
     for label, packed in index.datasets.items():
         wrong = [n for n in packed.samples if not 0 <= n < len(index.records)]
-        if wrong or packed.class_table not in CLASS_TABLES:
+        unknown = isinstance(packed.class_table, str) and packed.class_table not in CLASS_TABLES
+        if wrong or unknown:
             raise ConfigError(f'{path}: data set {label} names sample {wrong[:1]} or class table '
                               f'{packed.class_table!r}, which is not there; pack again')
     if any(r.start + r.length > end for r in index.records):
@@ -221,7 +223,7 @@ class Packed:
     @property
     def classes(self) -> tuple[ClassInfo, ...]:
         """Those of the data set that was packed."""
-        return CLASS_TABLES[self._class_table]
+        return table_classes(self._class_table)
 
     def __len__(self) -> int:
         return len(self._records)

@@ -20,7 +20,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from ..errors import BackendError, ConfigError
-from ..model_directory import SelfTestReport, write_atomically
+from ..model_directory import write_atomically
+from ..self_test import SelfTestReport
 from ..status import Watch
 from .key import EngineKey, file_name
 from .lock import wait_for_lock

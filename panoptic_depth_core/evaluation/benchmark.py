@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import InferenceSettings
+from ..contract import Task
 from ..errors import BackendError, ConfigError
 from ..model_directory import ModelDirectory, open_model
 from ..structures import Frame, Intrinsics
@@ -25,11 +26,13 @@ class BenchmarkResult:
     """
     What benchmark() measured, and on what.
 
+    :param tasks: of the model.
     :param image_size: height, width of the frames; network_size: of the network input.
     :param threads: threads that each backend was given, None for its own choice.
     """
 
     model_id: str
+    tasks: tuple[Task, ...]
     image_size: tuple[int, int]
     network_size: tuple[int, int]
     threads: int | None
@@ -63,9 +66,10 @@ class BenchmarkResult:
         for timing in self.backends:
             lines.append(
                 f'{timing.backend}: not run: {timing.error}' if timing.error else
-                f'{timing.backend}: {timing.frames} frames, about {timing.instances} instances '
-                f'each, loaded in {timing.load_ms:.0f} ms, peak memory '
-                f'{timing.peak_rss_mib:.0f} MiB'
+                f'{timing.backend}: {timing.frames} frames, '
+                + (f'about {timing.instances} instances each, ' if 'instances' in self.tasks
+                   else '')
+                + f'loaded in {timing.load_ms:.0f} ms, peak memory {timing.peak_rss_mib:.0f} MiB'
                 + (f', on the GPU {timing.gpu_mib:.0f} MiB' if timing.gpu_mib > 0 else ''))
         return '\n'.join(lines) + '\n'
 
@@ -105,7 +109,8 @@ def benchmark(model: ModelDirectory | Path | str | None = None,
     if not any(t.steps for t in timings):
         raise BackendError('benchmark: no backend could run: '
                            + '; '.join(f'{t.backend}: {t.error}' for t in timings))
-    return BenchmarkResult(info.model_id, sizes[0], size, threads, machine(), versions(), timings)
+    return BenchmarkResult(info.model_id, tuple(sorted(info.tasks)), sizes[0], size, threads,
+                           machine(), versions(), timings)
 
 
 def street_image(height: int, width: int, seed: int) -> NDArray[np.uint8]:

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from ..contract import COLUMN
 from ..errors import BackendError, ConfigError
 from ..inference.backends import backend_options, parse_backend
 from ..inference.pipeline import Pipeline, merged_thresholds
-from ..inference.preprocess import prepare
-from ..model_directory import SelfTest, compare
+from ..inference.preprocess import graph_inputs
+from ..self_test import SelfTest, compare
 from ..structures import Frame, Intrinsics
 
 MODEL = 'model'
@@ -98,8 +98,7 @@ def _agreement(pipeline: Pipeline, tests: list[str]) -> dict[str, float]:
     """Return the worst of all tests; NaN without one."""
     reports = []
     for path in tests:
-        with np.load(path, allow_pickle=False) as arrays:
-            reports.append(compare(pipeline.backend, SelfTest(**arrays)))
+        reports.append(compare(pipeline.backend, SelfTest.read(Path(path))))
     return {'equal_ids': min((r.equal_ids for r in reports), default=float('nan')),
             'depth_error': max((r.depth_error for r in reports), default=float('nan'))}
 
@@ -118,19 +117,12 @@ def _whole(pipeline: Pipeline, frames: list[Frame]) -> Step:
 def _graph_alone(pipeline: Pipeline, frames: list[Frame]) -> Step:
     info, settings = pipeline.model.info, pipeline.settings
     thresholds = merged_thresholds(info.thresholds, settings.thresholds).as_vector()
-
-    def inputs() -> Iterator[Any]:
-        for frame in frames:
-            image, geometry = prepare(frame, info.input_width, info.input_height, settings.fit,
-                                      info.padding_rgb)
-            yield image, geometry.network_intrinsics(frame.intrinsics).as_vector()
-
-    source = cycle(list(inputs()))
+    source = cycle([graph_inputs(frame, info, thresholds, settings.fit)[0] for frame in frames])
 
     def step() -> tuple[dict[str, float], int]:
-        image, camera = next(source)
+        inputs = next(source)
         start = time.perf_counter()
-        output = pipeline.backend.run(image, camera, thresholds)
+        output = pipeline.backend.run(inputs)
         taken = 1e3 * (time.perf_counter() - start)
         table = output.segments
         return {'graph': taken}, int(((table[:, COLUMN['valid']] > 0.5)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..class_tables import class_names, same_classes
 from ..contract import TASKS, Task
 from ..errors import ConfigError
 from ..labels import CITYSCAPES, ClassInfo
@@ -155,13 +156,10 @@ def require_same_classes(model: Sequence[ClassInfo], data: Sequence[ClassInfo],
     :param model: empty for one without classes, which fits any data.
     :raises ConfigError: when names, their order or what is a thing differ.
     """
-    tables = [[(c.name, c.is_thing) for c in table] for table in (model, data)]
-    if model and tables[0] != tables[1]:
-        texts = [', '.join(f'{name} (thing)' if is_thing else name for name, is_thing in table)
-                 for table in tables]
+    if model and not same_classes(model, data):
         raise ConfigError(
-            f'{model_name} has other classes than {data_name}: {texts[0]}; not {texts[1]}; '
-            'evaluate it on a data set with its classes, in their order')
+            f'{model_name} has other classes than {data_name}: {class_names(model)}; not '
+            f'{class_names(data)}; evaluate it on a data set with its classes, in their order')
 
 
 def evaluate(pipeline: Callable[[Frame], PanopticDepth], samples: Iterable[Sample],

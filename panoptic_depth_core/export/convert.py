@@ -10,18 +10,15 @@ from typing import Any
 from ..config import Thresholds, parse_settings
 from ..errors import BackendError
 from ..model_directory import ModelDirectory
-from ..network import assembly_of
-from ..network.deformable import DeformableForm
 from ..network.description import ModelDescription
-from ..network.published_checkpoint import network_from_published, read_published
-from ..network.published_panoptic_depth import (
+from ..network.layers.deformable import DeformableForm
+from ..network.panoptic_depth.checkpoint import network_from_published, read_published
+from ..network.panoptic_depth.network import (
     PUBLISHED_ASSEMBLY,
     STUFF_AREA_PX,
     TRAINED_FOCAL_RANGE_PX,
 )
-from .onnx_export import export_network
-
-_NAME = 'published'
+from .onnx_export import export_model
 
 
 def convert_checkpoint(checkpoint: Path | str, out_dir: Path | str,
@@ -31,15 +28,15 @@ def convert_checkpoint(checkpoint: Path | str, out_dir: Path | str,
     Convert ``model_final.pth`` of PanopticDepth R50, depth-aware or segmentation only.
 
     :param description: see published_description.
-    :param deformable: see network.deformable; grid_sample for runtimes without the operator.
+    :param deformable: see layers.deformable; grid_sample for runtimes without the operator.
     :raises ConfigError: when the file is no such checkpoint; the message says what does not fit.
     :raises BackendError: when ONNX Runtime does not reproduce PyTorch's outputs.
     """
-    network = network_from_published(read_published(checkpoint), str(checkpoint), deformable)
-    assembly = assembly_of(network, {
-        'max_things': max_things, 'output_stride': description.output_stride}, 'convert')
+    model = network_from_published(read_published(checkpoint), str(checkpoint), deformable)
+    model.configure({'max_things': max_things, 'output_stride': description.output_stride}, {},
+                    'convert')
     try:
-        return export_network(network, _NAME, assembly, out_dir, description)
+        return export_model(model, out_dir, description)
     except BackendError as error:
         if deformable == 'grid_sample':
             raise

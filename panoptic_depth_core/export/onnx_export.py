@@ -18,17 +18,21 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxscript.optimizer import fold_constants, remove_unused_nodes
 
 from ..config import Thresholds
-from ..contract import INPUTS, OUTPUTS
+from ..contract import GraphOutput
 from ..errors import ConfigError
 from ..inference.backends import create_backend
-from ..model_directory import ModelDirectory, SelfTest, save_model_directory
-from ..network import PanopticDepthModel, assembly_of, create_network
-from ..network.assembly import AssemblySettings
-from ..network.base import PanopticNetwork
+from ..model_directory import ModelDirectory, save_model_directory
+from ..model_info import ModelInfo
+from ..network import Graph, create_model
+from ..network.base import Model
 from ..network.description import ModelDescription, describe
+from ..self_test import SelfTest
 from ..training.checkpoint import load_weights, read_checkpoint
 
-_MOST_ROUNDING = 0.5
+_LEAST_ROUNDING, _MOST_ROUNDING = 1e-3, 0.5
+
+Example = dict[str, torch.Tensor]
+"""Inputs of a graph by name, with their batch axis."""
 
 
 def export_checkpoint(checkpoint: Path | str, out_dir: Path | str,
@@ -42,37 +46,29 @@ def export_checkpoint(checkpoint: Path | str, out_dir: Path | str,
     """
     checkpoint = Path(checkpoint)
     recipe = read_checkpoint(checkpoint)['recipe']
-    network = create_network(recipe['network'], recipe['network_settings'])
-    load_weights(network, checkpoint)
-    assembly = assembly_of(network, {
-        **recipe['assembly'], 'output_stride': description.output_stride}, str(checkpoint))
-    return export_network(network, recipe['network'], assembly, out_dir, description)
+    model = create_model(recipe['network'], recipe['network_settings'], source=str(checkpoint),
+                         rules={**recipe['assembly'], 'output_stride': description.output_stride})
+    load_weights(model, checkpoint)
+    return export_model(model, out_dir, description)
 
 
-def export_network(network: PanopticNetwork, name: str, assembly: AssemblySettings,
-                   out_dir: Path | str, description: ModelDescription) -> ModelDirectory:
-    """
-    Write a model directory for a network in memory; see export_checkpoint.
-
-    :param name: of the network in network.NETWORKS.
-    """
-    height, width = description.height, description.width
-    if height % 64 or width % 64:
-        raise ConfigError(f'input size is {width}x{height}; give multiples of 64 px')
-    network = network.deployed()
+def export_model(model: Model, out_dir: Path | str,
+                 description: ModelDescription) -> ModelDirectory:
+    """Write a model directory for a model in memory; see export_checkpoint."""
+    height, width, side = description.height, description.width, model.size_multiple
+    if height % side or width % side:
+        raise ConfigError(f'input size is {width}x{height}; give multiples of {side} px')
+    model = model.deployed()
     if description.weight_type == 'float16':
-        network = round_to_half(network)
-    model = PanopticDepthModel(network, assembly).eval()
-    example = example_inputs(description)
-    with torch.inference_mode():
-        expected = [value[0].numpy() for value in model(*example)]
-    graph = to_onnx(model, example, network.onnx_opset, description.weight_type == 'float16')
-    info = describe(network, name, assembly, description).model_copy(update={'producer': {
+        model = round_to_half(model)
+    module = Graph(model).eval()
+    info = describe(model, description).model_copy(update={'producer': {
         'torch': torch.__version__, 'onnx': onnx.__version__,
         'onnxscript': onnxscript.__version__}})
-    index, depth, segments = expected
-    test = SelfTest(example[0][0].numpy(), example[1][0].numpy(), example[2].numpy(), index,
-                    depth, segments, max_depth_error=_depth_rounding(model, example, expected))
+    example = example_inputs(info)
+    expected = run(module, example)
+    graph = to_onnx(module, example, model.onnx_opset, description.weight_type == 'float16')
+    test = self_test_of(info, example, expected, _rounding(module, example, expected))
     directory = save_model_directory(out_dir, info, graph.SerializeToString(), test)
     backend = create_backend('onnxruntime', directory)
     try:
@@ -82,7 +78,7 @@ def export_network(network: PanopticNetwork, name: str, assembly: AssemblySettin
     return directory
 
 
-def round_to_half(network: PanopticNetwork) -> PanopticNetwork:
+def round_to_half(network: Model) -> Model:
     """
     Round the weights to float16's values, in place; they stay float32.
 
@@ -143,19 +139,37 @@ def name_weights(graph: onnx.ModelProto, model: torch.nn.Module) -> None:
                 array.astype(np.float16) if is_half else array, name))
 
 
-def to_onnx(model: torch.nn.Module, example: tuple[torch.Tensor, ...], opset: int,
+def run(module: Any, example: Example) -> dict[str, np.ndarray]:
+    """Outputs of a graph in PyTorch by name, with their batch axis."""
+    with torch.inference_mode():
+        return {name: value.numpy() for name, value in zip(
+            module.output_names, module(*example.values()), strict=True)}
+
+
+def self_test_of(info: ModelInfo, example: Example, outputs: dict[str, np.ndarray],
+                 max_depth_error: float = 1e-3) -> SelfTest:
+    """Self-test of inputs and the outputs that belong to them, both with their batch axis."""
+    inputs = {name: value.numpy() if name == 'thresholds' else value[0].numpy()
+              for name, value in example.items()}
+    return SelfTest(inputs, GraphOutput.of(outputs, info.map_size()),
+                    max_depth_error=max_depth_error)
+
+
+def to_onnx(model: Any, example: Example, opset: int,
             half_weights: bool) -> onnx.ModelProto:
     """
     Export a module with the inputs and outputs of contract.py.
 
+    :param model: a Graph, or what has its ``output_names``.
     :param half_weights: keep the weights as float16, whose values they have to have already.
     """
     # The exporter prints its progress; what it has to say of an error is in its exception.
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter('ignore', FutureWarning)
         program = torch.onnx.export(
-            model, example, dynamo=True, opset_version=opset, input_names=list(INPUTS),
-            output_names=list(OUTPUTS), optimize=False, verbose=False)
+            model, tuple(example.values()), dynamo=True, opset_version=opset,
+            input_names=list(example), output_names=list(model.output_names), optimize=False,
+            verbose=False)
         assert program is not None
         # Folding alone: its rewriting rules take time with the square of the graph's size, and
         # every runtime has better ones of its own.
@@ -169,32 +183,39 @@ def to_onnx(model: torch.nn.Module, example: tuple[torch.Tensor, ...], opset: in
     return graph
 
 
-def _depth_rounding(model: PanopticDepthModel, example: tuple[torch.Tensor, ...],
-                    expected: list[np.ndarray]) -> float:
+def _rounding(module: Any, example: Example, expected: dict[str, np.ndarray]) -> float:
     """
     Relative depth error that a runtime may have: 0.001, or what rounding alone makes.
 
     A network can amplify rounding (untrained offsets of deformable convolutions of hundreds of
     cells do), so the model is compared with itself in another order of summation.
     """
-    movable: Any = model
-    with torch.inference_mode():
-        index, depth, _ = movable.to(memory_format=torch.channels_last)(*example)
-        movable.to(memory_format=torch.contiguous_format)
-    equal = (index[0].numpy() == expected[0]) & np.isfinite(expected[1])
-    error = np.abs(depth[0].numpy()[equal] / expected[1][equal] - 1.0)
+    if 'depth' not in expected:
+        return _LEAST_ROUNDING
+    again = run(module.to(memory_format=torch.channels_last), example)
+    module.to(memory_format=torch.contiguous_format)
+    equal = np.isfinite(expected['depth'])
+    if 'segment_index' in expected:
+        equal &= again['segment_index'] == expected['segment_index']
+    error = np.abs(again['depth'][equal] / expected['depth'][equal] - 1.0)
     rounding = float(np.percentile(np.append(error, 0.0), 99))
-    return min(max(1e-3, 10 * rounding), _MOST_ROUNDING)
+    return min(max(_LEAST_ROUNDING, 10 * rounding), _MOST_ROUNDING)
 
 
-def example_inputs(description: ModelDescription) -> tuple[torch.Tensor, ...]:
-    """Image of smooth random shapes, a plausible camera, and thresholds: the self-test's input."""
-    height, width = description.height, description.width
+def example_inputs(info: ModelInfo) -> Example:
+    """
+    Image of smooth random shapes, a plausible camera, and thresholds: the self-test's input.
+
+    What only some models take is unknown in it.
+    """
+    height, width = info.input_height, info.input_width
     rng = np.random.default_rng(0)
     coarse = torch.from_numpy(rng.uniform(0, 255, (1, 3, height // 32, width // 32)))
     smooth = torch.nn.functional.interpolate(coarse, size=(height, width), mode='bicubic')
-    image = smooth.clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-    focal = float(np.sqrt(np.prod(description.trained_focal_range_px)))
-    camera = torch.tensor([[focal, focal, (width - 1) / 2, (height - 1) / 2]])
+    focal = float(np.sqrt(np.prod(info.trained_focal_range_px or (width, width))))
     thresholds = Thresholds(score=0.05, overlap=0.5, stuff_area=0.0, void=0.0)
-    return image, camera, torch.from_numpy(thresholds.as_vector())
+    return {
+        'image': smooth.clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous(),
+        'intrinsics': torch.tensor([[focal, focal, (width - 1) / 2, (height - 1) / 2]]),
+        'thresholds': torch.from_numpy(thresholds.as_vector()),
+        **{name: torch.from_numpy(value[None]) for name, value in info.unknown_inputs().items()}}

@@ -10,18 +10,16 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
 import onnx
 import onnxruntime
-from numpy.typing import NDArray
 from onnx import version_converter
 
-from ..contract import INPUTS
 from ..errors import BackendError, ConfigError
-from ..inference.backends import create_backend
-from ..inference.preprocess import prepare
-from ..model_directory import ModelDirectory, SelfTest, save_model_directory
+from ..inference.backends import batched, create_backend
+from ..inference.preprocess import graph_inputs
+from ..model_directory import ModelDirectory, save_model_directory
 from ..model_info import LowPrecision
+from ..self_test import SelfTest
 from ..structures import Frame
 from .casting import GREATEST, cast_nodes
 from .model_copy import copy_licences
@@ -102,7 +100,7 @@ def _converted_graph(model: ModelDirectory, precision: LowPrecision, test: SelfT
     cast_nodes(graph.graph, trunk.nodes, precision)
     if precision == 'float16':
         _check_activations(model, exact, trunk, [
-            _feed(test.image, test.intrinsics, test.thresholds), *feeds])
+            batched(model.info, test.inputs), *feeds])
     return graph
 
 
@@ -146,15 +144,7 @@ def _feeds(model: ModelDirectory, frames: Iterable[Frame]) -> Iterator[Feed]:
     """What the pipeline gives to the graph for these frames."""
     info = model.info
     for frame in frames:
-        image, geometry = prepare(frame, info.input_width, info.input_height,
-                                  padding_rgb=info.padding_rgb)
-        camera = geometry.network_intrinsics(frame.intrinsics)
-        yield _feed(image, camera.as_vector(), info.thresholds.as_vector())
-
-
-def _feed(image: NDArray[np.uint8], intrinsics: NDArray[np.float32],
-          thresholds: NDArray[np.float32]) -> Feed:
-    return dict(zip(INPUTS, (image[None], intrinsics[None], thresholds), strict=True))
+        yield batched(info, graph_inputs(frame, info, info.thresholds.as_vector())[0])
 
 
 def _check_activations(model: ModelDirectory, graph: onnx.ModelProto, trunk: Trunk,

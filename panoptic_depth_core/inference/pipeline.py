@@ -11,8 +11,9 @@ each would be spread over many rays, and takes a fraction of the time.
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,18 +21,18 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..config import InferenceSettings, Thresholds
-from ..contract import GraphOutput
+from ..contract import Arrays, GraphOutput
+from ..errors import ConfigError
 from ..labels import VOID_ID
 from ..model_directory import ModelDirectory, open_model
 from ..status import Watch
-from ..structures import Frame, Intrinsics, PanopticDepth
+from ..structures import Frame, PanopticDepth
 from .backends import Backend, check_output, create_backend
 from .depth_range import far_as_set, mark_depth
 from .distances import measure_distances
-from .preprocess import prepare
+from .preprocess import graph_inputs
 from .segments import assemble_segments, check_label_space
 
 STEPS = ('preprocess', 'graph', 'segments', 'distances', 'restore')
@@ -44,7 +45,7 @@ class Pipeline:
     """
     A model, ready to run frames.
 
-    :param model: a model directory or its path; None is the model that the package ships.
+    :param model: as model_directory.open_model reads it; None is the default one.
     :param backend: as backends.create_backend reads it, or a Backend of one's own.
     :param settings: thresholds that were not set explicitly are those of the model.
     :param watch: is told of an engine that is being built, and may cancel it.
@@ -56,6 +57,7 @@ class Pipeline:
     def __init__(self, model: ModelDirectory | Path | str | None = None,
                  backend: str | Backend = 'auto', settings: InferenceSettings | None = None,
                  watch: Watch | None = None, **options: Any) -> None:
+        _refuse_settings(options)
         self.model = open_model(model)
         self._info = self.model.info
         self._classes = self._info.class_infos()
@@ -74,28 +76,32 @@ class Pipeline:
         self.settings = settings
         self._thresholds = merged_thresholds(
             self._info.thresholds, settings.thresholds).as_vector()
-        self._sky_ids = [c.class_id * settings.label_divisor
-                         for c in self._classes if c.name == 'sky']
+        # Where nothing has a depth, the sky is no exception.
+        self._sky_ids = [c.class_id * settings.label_divisor for c in self._classes
+                         if c.name == 'sky' and 'depth' in self._info.tasks]
 
     def __call__(self, frame: Frame) -> PanopticDepth:
         """
         Panoptic segmentation, depth and distances of one frame.
 
+        :raises ConfigError: for what is no Frame.
         :raises BackendError: when the runtime fails or returns what cannot be true.
         """
+        if not isinstance(frame, Frame):
+            raise ConfigError(f'a pipeline takes a Frame, not {type(frame).__name__}; give '
+                              'Frame(image, Intrinsics...), or let panoptic_depth_core.load() '
+                              'make it of paths, arrays and PIL images')
         info, settings, step_ms = self._info, self.settings, dict.fromkeys(STEPS, 0.0)
 
         with _timed(step_ms, 'preprocess'):
-            image, geometry = prepare(frame, info.input_width, info.input_height, settings.fit,
-                                      info.padding_rgb)
-            camera = geometry.network_intrinsics(frame.intrinsics)
+            inputs, geometry = graph_inputs(frame, info, self._thresholds, settings.fit)
             grid = geometry.grid(info.output_stride)
             map_camera = grid.intrinsics(frame.intrinsics)
             at_input = settings.output_size == 'input'
-        self._check_focal(camera)
+        self._check_focal(float(inputs['intrinsics'][0]))
 
         with _timed(step_ms, 'graph'):
-            output = self.run_graph(image, camera)
+            output = self.run_graph(inputs)
 
         with _timed(step_ms, 'segments'):
             panoptic, segments = assemble_segments(
@@ -123,15 +129,15 @@ class Pipeline:
         return PanopticDepth(
             panoptic, depth, segments, distances, frame.intrinsics if at_input else map_camera,
             settings.label_divisor, frame.stamp_ns, frame.frame_id, frame.name, info.model_id,
-            step_ms)
+            step_ms, info.tasks)
 
-    def run_graph(self, image: NDArray[np.uint8], camera: Intrinsics) -> GraphOutput:
+    def run_graph(self, inputs: Arrays) -> GraphOutput:
         """
         Step 2 alone: run the graph and refuse outputs that cannot be true.
 
-        :param image: (H, W, 3) uint8 RGB at network size, with the camera of it.
+        :param inputs: see preprocess.graph_inputs.
         """
-        output = self.backend.run(image, camera.as_vector(), self._thresholds)
+        output = self.backend.run(inputs)
         check_output(output, self._info, self.backend.name)
         return output
 
@@ -146,21 +152,31 @@ class Pipeline:
                  trace: TracebackType | None) -> None:
         self.close()
 
-    def _check_focal(self, camera: Intrinsics) -> None:
+    def _check_focal(self, focal_px: float) -> None:
         """Warn once when the network sees through a longer or wider lens than in training."""
-        low, high = self._info.trained_focal_range_px
-        if not self._focal_warned and not low <= camera.fx <= high:
+        low, high = self._info.trained_focal_range_px or (0.0, math.inf)
+        if not self._focal_warned and not low <= focal_px <= high:
             self._focal_warned = True
             _log.warning(
                 'the focal length at network size is %.0f px, but %s was trained on %.0f to '
                 '%.0f px: distances may be off; check the intrinsics, or use another camera, '
-                'fit or model', camera.fx, self._info.model_id, low, high)
+                'fit or model', focal_px, self._info.model_id, low, high)
 
 
 def merged_thresholds(of_model: Thresholds, of_user: Thresholds) -> Thresholds:
     """Thresholds of the model, but those that the user set explicitly."""
     return of_model.model_copy(update={
         name: getattr(of_user, name) for name in of_user.model_fields_set})
+
+
+def _refuse_settings(options: Collection[str]) -> None:
+    """Say where a setting belongs that was given as an option of the backend."""
+    for name in options:
+        for kind, place in ((InferenceSettings, '{}'), (Thresholds, 'thresholds=Thresholds({})')):
+            if name in kind.model_fields:
+                raise ConfigError(f'{name} is no option of a backend, but a setting; give '
+                                  f'settings=InferenceSettings({place.format(name + "=...")}), '
+                                  f'or {name}=... to panoptic_depth_core.load()')
 
 
 @contextmanager

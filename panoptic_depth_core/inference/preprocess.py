@@ -17,8 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..contract import PADDING_RGB
+from ..contract import PADDING_RGB, Arrays
 from ..errors import ConfigError
+from ..model_info import ModelInfo
 from ..structures import Frame, Intrinsics
 
 Item = TypeVar('Item', bound=np.generic)
@@ -110,6 +111,22 @@ def prepare(frame: Frame, network_width: int, network_height: int,
     padded[size[1]:] = padding_rgb
     padded[:size[1], size[0]:] = padding_rgb
     return padded, geometry
+
+
+def graph_inputs(frame: Frame, info: ModelInfo, thresholds: NDArray[np.float32],
+                 fit: Literal['letterbox', 'crop'] = 'letterbox') -> tuple[Arrays, Geometry]:
+    """
+    Everything that the graph of a model takes for a frame; what is not known says so.
+
+    :param thresholds: (T,) float32 in the order of contract.THRESHOLDS.
+    :returns: inputs by name, without the batch axis, and where the image lies in its own.
+    """
+    image, geometry = prepare(frame, info.input_width, info.input_height, fit, info.padding_rgb)
+    camera = geometry.network_intrinsics(frame.intrinsics)
+    return {'image': image, 'intrinsics': camera.as_vector(), 'thresholds': thresholds,
+            **info.unknown_inputs(), **{e.name: frame.extra_inputs[e.name] for e in
+                                        info.extra_inputs if e.name in frame.extra_inputs}
+            }, geometry
 
 
 @dataclass(frozen=True, eq=False)

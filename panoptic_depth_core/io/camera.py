@@ -16,7 +16,7 @@ from ..structures import Intrinsics
 DEFAULT_FOV_DEG = 70.0
 DEFAULT_CAMERA_WARNING = (
     f'the camera is not known: a horizontal field of view of {DEFAULT_FOV_DEG:g} degrees is '
-    'assumed, and every distance is off by the factor that this is off; give --fx, --fov or a '
+    'assumed, and every distance is off by the factor that this is off; give fx, fov or a '
     'camera.json')
 SIDECAR_NAME = 'camera.json'
 _SIDECAR_KEYS = ('fx', 'fy', 'cx', 'cy', 'width', 'height')
@@ -65,15 +65,17 @@ class CameraOptions:
     :param fx: focal length in px of the source's images.
     :param fov_deg: horizontal field of view in degrees.
     :param file: a camera.json; for an image of another size it is scaled.
+    :param camera: the camera itself, scaled likewise.
     :raises ConfigError: more than one of them, or a focal length that is not positive.
     """
 
     fx: float | None = None
     fov_deg: float | None = None
     file: Path | None = None
+    camera: Intrinsics | None = None
 
     def __post_init__(self) -> None:
-        given = [name for name in ('fx', 'fov_deg', 'file') if getattr(self, name) is not None]
+        given = [name for name, value in vars(self).items() if value is not None]
         if len(given) > 1:
             raise ConfigError(f'{" and ".join(given)} both describe the camera; give one of them')
         if self.fx is not None and not (math.isfinite(self.fx) and self.fx > 0):
@@ -87,9 +89,8 @@ class CameraOptions:
             return Intrinsics.from_focal(self.fx, width, height)
         if self.fov_deg is not None:
             return Intrinsics.from_fov(self.fov_deg, width, height)
-        if self.file is not None:
-            return scaled_to(read_camera_file(self.file), width, height)
-        return None
+        camera = self.camera if self.file is None else read_camera_file(self.file)
+        return None if camera is None else scaled_to(camera, width, height)
 
     def resolve(self, width: int, height: int, known: Intrinsics | None = None,
                 known_source: str = 'sidecar') -> tuple[Intrinsics, str]:

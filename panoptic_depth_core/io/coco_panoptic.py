@@ -40,12 +40,12 @@ def encode_ids(panoptic: NDArray[np.uint16]) -> bytes:
     return data.tobytes()
 
 
-def decode_ids(path: Path) -> NDArray[np.uint16]:
+def read_ids(path: Path) -> NDArray[np.unsignedinteger[Any]]:
     """
-    Read the panoptic ids of such a PNG.
+    Read the ids of such a PNG as they are, whoever wrote it.
 
-    :returns: (H, W) uint16, VOID_ID where void.
-    :raises ConfigError: not readable, or an id that is no panoptic id + 1.
+    :returns: (H, W) uint16, or uint32 where an id needs it.
+    :raises ConfigError: not readable.
     """
     try:
         data = np.fromfile(path, np.uint8)
@@ -54,10 +54,21 @@ def decode_ids(path: Path) -> NDArray[np.uint16]:
     bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if bgr is None:
         raise ConfigError(f'{path}: not a picture or truncated')
-    if bgr[..., 0].any():
+    ids = bgr[..., 2].astype(np.uint16) | (bgr[..., 1].astype(np.uint16) << np.uint16(8))
+    return ids | (bgr[..., 0].astype(np.uint32) << np.uint32(16)) if bgr[..., 0].any() else ids
+
+
+def decode_ids(path: Path) -> NDArray[np.uint16]:
+    """
+    Read the panoptic ids of a PNG of this program.
+
+    :returns: (H, W) uint16, VOID_ID where void.
+    :raises ConfigError: not readable, or an id that is no panoptic id + 1.
+    """
+    ids = read_ids(path)
+    if ids.dtype != np.uint16:
         raise ConfigError(f'{path}: holds ids beyond {VOID_ID}; it was not written by this '
                           'program')
-    ids = bgr[..., 2].astype(np.uint16) | (bgr[..., 1].astype(np.uint16) << np.uint16(8))
     return np.asarray(ids - np.uint16(1), np.uint16)
 
 
@@ -98,7 +109,7 @@ def segments_info(result: PanopticDepth) -> list[dict[str, Any]]:
         'category_id': segment.class_id,
         'area': int(area),
         'bbox': [int(value) for value in box],
-        'iscrowd': 0,
+        'iscrowd': int(segment.is_thing and not segment.instance_id),
         'score': round(float(segment.score), 6),
         **({'log_depth_scale': round(float(segment.log_depth_scale), 6)}
            if math.isfinite(segment.log_depth_scale) else {}),
@@ -129,6 +140,10 @@ class PanopticSink:
         height, width = result.panoptic.shape
         self._journal.append({'name': frame.name, 'width': width, 'height': height,
                               'segments_info': segments_info(result)})
+
+    def holds(self, frame: Frame, result: PanopticDepth) -> bool:
+        """Whether the picture is that of this result."""
+        return (self._folder / f'{frame.name}.png').read_bytes() == encode_ids(result.panoptic)
 
     def close(self) -> None:
         """Write the JSON of all frames."""

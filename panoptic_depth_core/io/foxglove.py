@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..contract import NEEDS_INSTANCES, NEEDS_LABELS, NEEDS_POSITIONS, lacking
 from ..labels import CITYSCAPES, ClassInfo
 from ..structures import Frame, PanopticDepth
 from .atomic import WholeFile, disk_errors, require_absent
@@ -86,15 +87,16 @@ class FoxgloveWriter(ResultBagWriter):
         :raises ConfigError: disk full ...; parts that are closed stay.
         """
         messages = replace(self._messages(frame, result), point_stride=POINT_STRIDE)
-        out = [
-            *self._outgoing(messages),
-            self._jpeg(f'{NODE}/debug/overlay', messages,
-                       overlay(messages.picture, result, self._classes)),
-            Outgoing(ANNOTATIONS_TOPIC, IMAGE_ANNOTATIONS,
-                     image_annotations(make, frame, result, self._classes)),
-            Outgoing(SCENE_TOPIC, SCENE_UPDATE,
-                     scene_update(make, frame, result, self._classes)),
-        ]
+        out = self._outgoing(messages)
+        if not lacking(NEEDS_LABELS, result.tasks):
+            out.append(self._jpeg(f'{NODE}/debug/overlay', messages,
+                                  overlay(messages.picture, result, self._classes)))
+        if not lacking(NEEDS_INSTANCES, result.tasks):
+            out.append(Outgoing(ANNOTATIONS_TOPIC, IMAGE_ANNOTATIONS,
+                                image_annotations(make, frame, result, self._classes)))
+        if not lacking(NEEDS_POSITIONS, result.tasks):
+            out.append(Outgoing(SCENE_TOPIC, SCENE_UPDATE,
+                                scene_update(make, frame, result, self._classes)))
         if lidar_depth is not None:
             measured = replace(result, depth=lidar_depth)
             out.append(Outgoing(LIDAR_TOPIC, POINT_CLOUD,

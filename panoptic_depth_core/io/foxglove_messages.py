@@ -105,7 +105,8 @@ def image_annotations(make: MessageMaker, frame: Frame, result: PanopticDepth,
             'foxglove_msgs/msg/TextAnnotation', timestamp=time,
             # Where the box begins at the top of the image, the text is within it.
             position=_points(make, [(place[0], max(place[1], font_px))])[0],
-            text=tracked_text(instance), font_size=font_px, text_color=_color(make, WHITE),
+            text=tracked_text(instance, result.tasks), font_size=font_px,
+            text_color=_color(make, WHITE),
             background_color=_color(make, color, BACKGROUND_OPACITY), metadata=[]))
     return make(IMAGE_ANNOTATIONS, timestamp=time, circles=[], points=loops, texts=texts,
                 metadata=_metadata(make, {'frame': frame.name, 'model': result.model_id}))

@@ -59,7 +59,7 @@ def instance_record(instance: InstanceDistance) -> dict[str, Any]:
 
 
 def frame_record(frame: Frame, result: PanopticDepth) -> dict[str, Any]:
-    """One frame with its instances, nearest first."""
+    """One frame with its instances, nearest first; without them where the model has none."""
     camera = frame.intrinsics
     return {
         'name': frame.name,
@@ -67,11 +67,12 @@ def frame_record(frame: Frame, result: PanopticDepth) -> dict[str, Any]:
         'frame_id': frame.frame_id,
         'width': camera.width,
         'height': camera.height,
-        'intrinsics': {'fx': camera.fx, 'fy': camera.fy, 'cx': camera.cx, 'cy': camera.cy,
+        'intrinsics': {**{name: float(getattr(camera, name)) for name in ('fx', 'fy', 'cx', 'cy')},
                        'source': frame.intrinsics_source},
         'label_divisor': result.label_divisor,
         'model_id': result.model_id,
-        'instances': [instance_record(instance) for instance in result.distances],
+        **({'instances': [instance_record(instance) for instance in result.distances]}
+           if 'instances' in result.tasks else {}),
     }
 
 
@@ -99,6 +100,10 @@ class InstanceSink:
     def write(self, frame: Frame, result: PanopticDepth) -> None:
         """Append the frame's line."""
         self._lines.append(frame_record(frame, result))
+
+    def holds(self, frame: Frame, result: PanopticDepth) -> bool:
+        """Whether the frame's line is that of this result."""
+        return frame_record(frame, result) in self._lines
 
     def close(self) -> None:
         """Close the file."""

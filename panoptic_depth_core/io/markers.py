@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..contract import TASKS, Task
 from ..labels import CITYSCAPES, ClassInfo
 from ..structures import InstanceDistance, PanopticDepth
 from .message_types import MARKER, MARKER_ARRAY
@@ -54,10 +55,10 @@ def _marker(make: MessageMaker, head: Any, namespace: str, number: int, kind: st
                        data=make.sequence(np.empty(0, np.uint8))))
 
 
-def tracked_text(instance: InstanceDistance) -> str:
+def tracked_text(instance: InstanceDistance, tasks: frozenset[Task] = TASKS) -> str:
     """``car 12.3 m #7``; the number is that of the track, where there is one."""
     track = f' #{instance.track_id}' if instance.track_id >= 0 else ''
-    return label_text(instance) + track
+    return label_text(instance, tasks) + track
 
 
 def box_size(instance: InstanceDistance) -> NDArray[np.float64]:

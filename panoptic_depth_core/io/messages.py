@@ -173,7 +173,8 @@ class MessageMaker:
         return self(
             INFERENCE_STATUS, header=head, state=int(status.state), message=status.message,
             build_progress=float(status.build_progress), backend=status.backend,
-            model_id=status.model_id, engine_key=status.engine_key,
+            model_id=status.model_id, tasks=list(status.tasks),
+            engine_key=status.engine_key,
             frames_received=int(status.frames_received),
             frames_processed=int(status.frames_processed),
             frames_dropped_queue=int(status.frames_dropped_queue),

@@ -17,6 +17,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..contract import (
+    NEEDS_DEPTH,
+    NEEDS_INSTANCES,
+    NEEDS_LABELS,
+    NEEDS_POSITIONS,
+    Needs,
+    Task,
+    lacking,
+)
 from ..labels import CITYSCAPES, ClassInfo, class_of
 from ..structures import Frame, PanopticDepth, ScaleSource
 from .markers import UP_OPTICAL, marker_array
@@ -124,27 +133,35 @@ class OutputTopic(NamedTuple):
     :param name: relative to the node.
     :param type: of its messages.
     :param make: makes one.
+    :param needs: what a model has to do for it.
     """
 
     name: str
     type: str
     make: Callable[[FrameMessages], Any]
+    needs: Needs = ()
 
 
 OUTPUTS = {
-    'panoptic': OutputTopic('output/panoptic', IMAGE, FrameMessages.panoptic),
-    'semantic': OutputTopic('output/semantic', IMAGE, FrameMessages.semantic),
-    'depth': OutputTopic('output/depth', IMAGE, FrameMessages.depth),
+    'panoptic': OutputTopic('output/panoptic', IMAGE, FrameMessages.panoptic, NEEDS_LABELS),
+    'semantic': OutputTopic('output/semantic', IMAGE, FrameMessages.semantic, NEEDS_LABELS),
+    'depth': OutputTopic('output/depth', IMAGE, FrameMessages.depth, NEEDS_DEPTH),
     'camera_info': OutputTopic('output/camera_info', CAMERA_INFO, FrameMessages.camera_info),
-    'instances': OutputTopic('output/instances', INSTANCE_DISTANCE_ARRAY, FrameMessages.instances),
+    'instances': OutputTopic('output/instances', INSTANCE_DISTANCE_ARRAY, FrameMessages.instances,
+                             NEEDS_INSTANCES),
     'detections_3d': OutputTopic('output/detections_3d', DETECTION_3D_ARRAY,
-                                 FrameMessages.detections_3d),
-    'points': OutputTopic('output/points', POINT_CLOUD, FrameMessages.points),
-    'overlay': OutputTopic('debug/overlay', IMAGE, FrameMessages.overlay),
-    'depth_color': OutputTopic('debug/depth_color', IMAGE, FrameMessages.depth_color),
-    'markers': OutputTopic('debug/markers', MARKER_ARRAY, FrameMessages.markers),
+                                 FrameMessages.detections_3d, NEEDS_POSITIONS),
+    'points': OutputTopic('output/points', POINT_CLOUD, FrameMessages.points, NEEDS_DEPTH),
+    'overlay': OutputTopic('debug/overlay', IMAGE, FrameMessages.overlay, NEEDS_LABELS),
+    'depth_color': OutputTopic('debug/depth_color', IMAGE, FrameMessages.depth_color, NEEDS_DEPTH),
+    'markers': OutputTopic('debug/markers', MARKER_ARRAY, FrameMessages.markers, NEEDS_POSITIONS),
 }
 """Short name -> topic."""
 
 NODE_TOPICS = (*(topic.name for topic in OUTPUTS.values()), 'output/label_info', 'output/status')
 """Everything that the node publishes under its own name."""
+
+
+def outputs_of(tasks: frozenset[Task]) -> dict[str, OutputTopic]:
+    """Those of OUTPUTS that a model with these tasks can fill."""
+    return {name: topic for name, topic in OUTPUTS.items() if not lacking(topic.needs, tasks)}

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..contract import TASKS
 from ..errors import ConfigError
 from ..labels import CITYSCAPES, ClassInfo
 from ..structures import Frame, Intrinsics, PanopticDepth
@@ -107,6 +108,7 @@ class RerunFile(WholeFile):
         self._work = path.with_name(f'.{path.stem}.tmp{path.suffix}')
         self._stream: Any = None
         self._camera: Intrinsics | None = None
+        self._tasks = TASKS
         self._figures: set[str] = set()
         self._has_lidar = False
 
@@ -137,6 +139,7 @@ class RerunFile(WholeFile):
                     self._camera = result.intrinsics
                 log_frame(self._rerun, stream, frame, result, lidar_depth, self._has_lidar,
                           figures)
+                self._tasks = result.tasks
                 self._number += 1
                 if self._number % FLUSH_FRAMES == 0:
                     stream.flush(timeout_sec=FLUSH_TIMEOUT_S)
@@ -170,7 +173,7 @@ class RerunFile(WholeFile):
             return
         try:
             with _rerun_errors(self.path):
-                send_layout(self._rerun, self._stream, self._figures)
+                send_layout(self._rerun, self._stream, self._figures, self._tasks)
                 self._stream.flush(timeout_sec=FLUSH_TIMEOUT_S)
                 self._stream.disconnect()
                 self._check()

@@ -16,6 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..contract import (
+    NEEDS_DEPTH,
+    NEEDS_INSTANCES,
+    NEEDS_LABELS,
+    NEEDS_POSITIONS,
+    Needs,
+    Task,
+    lacking,
+)
 from ..labels import VOID_CLASS, ClassInfo, class_of
 from ..structures import Frame, Intrinsics, PanopticDepth
 from .image_encodings import encode_jpeg
@@ -23,6 +32,11 @@ from .markers import UP_OPTICAL, box_size, tracked_text
 from .messages import located
 from .point_clouds import points_of
 from .visualization import picture_of
+
+NEEDS: dict[str, Needs] = {
+    'scene/camera/classes': NEEDS_LABELS, 'scene/camera/depth': NEEDS_DEPTH,
+    'scene/camera/instances': NEEDS_INSTANCES, 'scene/boxes': NEEDS_POSITIONS}
+"""Entity -> what a model has to do for it; the others are of every frame."""
 
 LIDAR_COLOR = (255, 160, 0)
 LIDAR_RADIUS_PX = 1.5
@@ -62,7 +76,8 @@ def log_frame(rr: Any, stream: Any, frame: Frame, result: PanopticDepth,
     """
     Log everything of one frame at the time that is set.
 
-    Depth has 16 bits, i.e. steps of 0.05 %: half the size of 32.
+    What the model does not do is left out. Depth has 16 bits, i.e. steps of 0.05 %: half the size
+    of 32.
 
     :param has_lidar: whether there are points of earlier frames to be replaced.
     """
@@ -79,7 +94,8 @@ def log_frame(rr: Any, stream: Any, frame: Frame, result: PanopticDepth,
                                             depth_range=DEPTH_SHOWN_M),
         'scene/camera/instances': rr.Boxes2D(
             array=np.array([d.roi for d in things], np.float32).reshape(-1, 4),
-            array_format=rr.Box2DFormat.XYWH, labels=[tracked_text(d) for d in things],
+            array_format=rr.Box2DFormat.XYWH,
+            labels=[tracked_text(d, result.tasks) for d in things],
             class_ids=[d.segment.class_id for d in things]),
         'scene/boxes': rr.Boxes3D(
             centers=np.array([d.position_m for d in solid], np.float32).reshape(-1, 3),
@@ -95,18 +111,21 @@ def log_frame(rr: Any, stream: Any, frame: Frame, result: PanopticDepth,
         known['scene/lidar'] = rr.Points3D(points, colors=LIDAR_COLOR,
                                            radii=rr.Radius.ui_points(LIDAR_RADIUS_PX))
     for path, entity in known.items():
-        stream.log(path, entity, strict=True)
+        if not lacking(NEEDS.get(path, ()), result.tasks):
+            stream.log(path, entity, strict=True)
     for name, value in figures.items():
         stream.log(['figures', *name.split('.')], rr.Scalars(value), strict=True)
 
 
-def send_layout(rr: Any, stream: Any, figures: Collection[str]) -> None:
+def send_layout(rr: Any, stream: Any, figures: Collection[str], tasks: frozenset[Task]) -> None:
     """Set what the viewer shows at first: the scene, image and depth, and the figures by group."""
     layout = rr.blueprint
-    camera = layout.Vertical(
-        layout.Spatial2DView(origin='/scene/camera', name='image', contents=[
-            '$origin/image', '$origin/classes', '$origin/instances']),
-        layout.Spatial2DView(origin='/scene/camera', name='depth', contents=['$origin/depth']))
+    shown = {'image': ['$origin/image', '$origin/classes', '$origin/instances']}
+    if 'depth' in tasks:
+        shown['depth'] = ['$origin/depth']
+    camera = layout.Vertical(*(
+        layout.Spatial2DView(origin='/scene/camera', name=name, contents=contents)
+        for name, contents in shown.items()))
     scene = layout.Horizontal(
         layout.Spatial3DView(
             origin='/scene', name='scene',

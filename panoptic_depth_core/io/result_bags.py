@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..contract import SEGMENTATION
 from ..labels import CITYSCAPES, ClassInfo
 from ..structures import Frame, PanopticDepth
 from .bag_writing import BagWriter, Outgoing
 from .message_types import CAMERA_INFO, IMAGE, LABEL_INFO
 from .messages import ROSBAGS_MESSAGES as make
-from .output_messages import OUTPUTS, FrameMessages
+from .output_messages import FrameMessages, outputs_of
 
 NODE = '/panoptic_depth'
 DEFAULT_IMAGE_TOPIC = '/camera/image_raw'
@@ -26,6 +27,8 @@ FOR_PEOPLE = ('overlay', 'depth_color', 'markers')
 class ResultBagWriter(BagWriter):
     """
     One bag of input images and results; every message has the stamp of its image.
+
+    What the model of a result does not do has no topic.
 
     :param path: folder of the bag.
     :param debug: also what is for people: overlay, coloured depth and markers.
@@ -72,10 +75,10 @@ class ResultBagWriter(BagWriter):
             Outgoing(self._image_topic.rpartition('/')[0] + '/camera_info', CAMERA_INFO,
                      make.camera_info(head, frame.intrinsics)),
         ]
-        for name in self._outputs:
-            topic = OUTPUTS[name]
-            out.append(Outgoing(f'{NODE}/{topic.name}', topic.type, topic.make(messages)))
-        if self._labels_due(frame.stamp_ns):
+        tasks = messages.result.tasks
+        out += [Outgoing(f'{NODE}/{topic.name}', topic.type, topic.make(messages))
+                for name, topic in outputs_of(tasks).items() if name in self._outputs]
+        if tasks & SEGMENTATION and self._labels_due(frame.stamp_ns):
             out.append(Outgoing(f'{NODE}/output/label_info', LABEL_INFO,
                                 make.label_info(head, self._classes), latched=True))
         return out

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..contract import SEGMENTATION, Task
 from ..errors import ConfigError
 from ..labels import CITYSCAPES, CLASS_TABLES, LABEL_DIVISOR, VOID_ID, ClassInfo
 from ..structures import (
@@ -33,7 +34,11 @@ from .output_messages import OUTPUTS
 from .truth_images import IdRuns
 
 READ = ('panoptic', 'depth', 'instances')
-"""Short names of the topics that a result is read from; only the first has to be there."""
+"""Short names of the topics that a result is read from; one of the first two has to be there."""
+
+TOLD_BY: dict[str, frozenset[Task]] = {
+    'panoptic': SEGMENTATION, 'depth': frozenset(('depth',))}
+"""Topic -> tasks of a model whose recording has it; whether it tells classes alone is not seen."""
 
 RESULT_TOPICS = {name: OUTPUTS[name].name for name in READ}
 LABEL_INFO_TOPIC = 'output/label_info'
@@ -127,8 +132,8 @@ def read_result(messages: Mapping[str, Any], frame: Frame, classes: Sequence[Cla
     """
     A recorded result.
 
-    :param messages: by the short names of READ; without depth it is NaN, without instances there
-        are no distances.
+    :param messages: by the short names of READ. Without panoptic or depth the model is taken not
+        to do that; without instances there are no distances.
     :param frame: the image of the same stamp.
     :param classes: by class id.
     :returns: segments are those of the instances, then the rest by id, whose score is NaN.
@@ -136,10 +141,15 @@ def read_result(messages: Mapping[str, Any], frame: Frame, classes: Sequence[Cla
         views on the messages.
     :raises ConfigError: damaged, of another size or other classes, or no result of this program.
     """
-    panoptic = _map(messages['panoptic'], np.uint16, 'panoptic image')
-    height, width = panoptic.shape
-    depth = (_map(messages['depth'], np.float32, 'depth') if 'depth' in messages
-             else np.full(panoptic.shape, np.nan, np.float32))
+    tasks = frozenset[Task]().union(*(of for name, of in TOLD_BY.items() if name in messages))
+    recorded = {name: _map(messages[name], dtype, what) for name, dtype, what in (
+        ('panoptic', np.uint16, 'panoptic image'), ('depth', np.float32, 'depth'))
+        if name in messages}
+    shape = height, width = next(iter(recorded.values())).shape
+    panoptic, depth = (
+        recorded[name] if name in recorded else np.full(shape, unknown, dtype)
+        for name, unknown, dtype in (
+            ('panoptic', VOID_ID, np.uint16), ('depth', np.nan, np.float32)))
     if depth.shape != panoptic.shape:
         raise ConfigError(f'recorded depth is {depth.shape[1]}x{depth.shape[0]} px, but the '
                           f'panoptic image {width}x{height} px; record them with one setting')
@@ -150,7 +160,7 @@ def read_result(messages: Mapping[str, Any], frame: Frame, classes: Sequence[Cla
         _require_known_ids(pixel_counts, LABEL_DIVISOR, classes)
         segments = _segments(pixel_counts, (), LABEL_DIVISOR, classes)
         return PanopticDepth(panoptic, depth, segments, (), camera, LABEL_DIVISOR, frame.stamp_ns,
-                             frame.frame_id, frame.name)
+                             frame.frame_id, frame.name, tasks=tasks)
     if not array.label_divisor:
         raise ConfigError('recorded instances have label_divisor 0; they are no result of this '
                           'program')
@@ -163,7 +173,7 @@ def read_result(messages: Mapping[str, Any], frame: Frame, classes: Sequence[Cla
         panoptic, depth, _segments(pixel_counts, distances, array.label_divisor, classes),
         distances, camera, int(array.label_divisor), frame.stamp_ns,
         array.camera_frame_id or frame.frame_id, frame.name, array.model_id,
-        {LATENCY: latency_ms})
+        {LATENCY: latency_ms}, tasks)
 
 
 def read_classes(message: Any, known: Sequence[ClassInfo],

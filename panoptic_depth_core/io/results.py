@@ -12,14 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..contract import NEEDS_DEPTH, NEEDS_INSTANCES, NEEDS_LABELS, TASKS, Needs, Task, lacking
 from ..errors import ConfigError
 from ..labels import CITYSCAPES, ClassInfo
 from ..structures import Frame, PanopticDepth
@@ -29,7 +31,7 @@ from .foxglove import PART_BYTES, FoxgloveWriter
 from .instance_lines import InstanceSink
 from .rerun_file import RerunFolder
 from .result_bags import DEFAULT_IMAGE_TOPIC, ResultBagWriter
-from .visualization import overlay, picture_of
+from .visualization import picture_of_result
 
 DEPTH_PNG_SCALE = 256.0
 """Pixel values of depth PNGs per metre, as in KITTI."""
@@ -46,6 +48,14 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Finish what is written per run; called also after an error."""
+
+
+@runtime_checkable
+class ComparableSink(Sink, Protocol):
+    """One whose frames can be told from others of the same name."""
+
+    def holds(self, frame: Frame, result: PanopticDepth) -> bool:
+        """Whether what is written of the frame's name is this result."""
 
 
 def encode_png(array: NDArray[np.generic]) -> bytes:
@@ -78,10 +88,10 @@ class FileSink:
     """One file per frame; the file being there is what makes the frame done."""
 
     def __init__(self, folder: Path, suffix: str,
-                 write: Callable[[Frame, PanopticDepth, Path], None]) -> None:
+                 encode: Callable[[Frame, PanopticDepth], bytes]) -> None:
         self.folder = make_folder(folder)
         self._suffix = suffix
-        self._write = write
+        self._encode = encode
 
     def path(self, name: str) -> Path:
         """Where a frame's file is."""
@@ -93,15 +103,21 @@ class FileSink:
 
     def write(self, frame: Frame, result: PanopticDepth) -> None:
         """Write the file."""
-        self._write(frame, result, self.path(frame.name))
+        write_atomic(self.path(frame.name), self._encode(frame, result))
+
+    def holds(self, frame: Frame, result: PanopticDepth) -> bool:
+        """Whether the file is that of this result."""
+        return self.path(frame.name).read_bytes() == self._encode(frame, result)
 
     def close(self) -> None:
         """Nothing is left open."""
 
 
-def _write_npy(path: Path, array: NDArray[np.float32]) -> None:
-    with path.open('wb') as file:
-        np.save(file, array)
+def encode_npy(array: NDArray[np.generic]) -> bytes:
+    """An array as a file of numpy's."""
+    buffer = BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
 
 
 class VideoSink:
@@ -162,47 +178,80 @@ class ResultOptions:
     """
     How results are written.
 
+    :param tasks: of the model.
     :param fps: of the video.
     :param storage: of the bag, mcap or sqlite3.
     :param image_topic: of the input image in the bag.
     """
 
     classes: tuple[ClassInfo, ...] = CITYSCAPES
+    tasks: frozenset[Task] = TASKS
     fps: float = 10.0
     storage: str = 'mcap'
     image_topic: str = DEFAULT_IMAGE_TOPIC
 
 
 def _overlay_sink(out: Path, options: ResultOptions) -> FileSink:
-    def write(frame: Frame, result: PanopticDepth, path: Path) -> None:
-        write_atomic(path, encode_png(
-            overlay(picture_of(frame, result), result, options.classes)))
-    return FileSink(out / 'overlay', '.png', write)
+    return FileSink(out / 'overlay', '.png', lambda frame, result: encode_png(
+        picture_of_result(frame, result, options.classes)))
 
 
-FORMATS: dict[str, Callable[[Path, ResultOptions], Sink]] = {
-    'panoptic': lambda out, options: PanopticSink(out, options.classes),
-    'depth': lambda out, _: FileSink(
-        out / 'depth', '.png',
-        lambda _, result, path: write_atomic(path, encode_png(depth_to_png16(result.depth)))),
-    'depth_npy': lambda out, _: FileSink(
-        out / 'depth_npy', '.npy', lambda _, result, path: write_atomic(
-            path, lambda p: _write_npy(p, result.depth.astype(np.float32, copy=False)))),
-    'instances': lambda out, _: InstanceSink(out),
-    'overlay': _overlay_sink,
-    'video': lambda out, options: VideoSink(_overlay_sink(out, options), out / 'overlay.mp4',
-                                            options.fps),
-    'bag': lambda out, options: ResultBagWriter(
+class Format(NamedTuple):
+    """
+    A format of results.
+
+    :param make: makes what writes it.
+    :param needs: what a model has to do for it.
+    """
+
+    make: Callable[[Path, ResultOptions], Sink]
+    needs: Needs = ()
+
+
+FORMATS = {
+    'panoptic': Format(lambda out, options: PanopticSink(out, options.classes), NEEDS_LABELS),
+    'depth': Format(lambda out, _: FileSink(
+        out / 'depth', '.png', lambda _, result: encode_png(depth_to_png16(result.depth))),
+        NEEDS_DEPTH),
+    'depth_npy': Format(lambda out, _: FileSink(
+        out / 'depth_npy', '.npy',
+        lambda _, result: encode_npy(result.depth.astype(np.float32, copy=False))), NEEDS_DEPTH),
+    'instances': Format(lambda out, _: InstanceSink(out), NEEDS_INSTANCES),
+    'overlay': Format(_overlay_sink),
+    'video': Format(lambda out, options: VideoSink(
+        _overlay_sink(out, options), out / 'overlay.mp4', options.fps)),
+    'bag': Format(lambda out, options: ResultBagWriter(
         out / 'bag', options.storage, image_topic=options.image_topic, classes=options.classes,
-        resume=True),
-    'foxglove': lambda out, options: FoxgloveWriter(
+        resume=True)),
+    'foxglove': Format(lambda out, options: FoxgloveWriter(
         out / 'foxglove', image_topic=options.image_topic, classes=options.classes, resume=True,
-        part_bytes=PART_BYTES),
-    'rrd': lambda out, options: RerunFolder(out / 'rerun', options.classes),
+        part_bytes=PART_BYTES)),
+    'rrd': Format(lambda out, options: RerunFolder(out / 'rerun', options.classes)),
 }
 """Formats of results. 'video' is made of the overlay pictures and brings them along."""
 
 DEFAULT_FORMATS = ('panoptic', 'depth', 'instances', 'overlay')
+
+
+def formats_for(tasks: frozenset[Task], wanted: Collection[str] | None = None) -> tuple[str, ...]:
+    """
+    Formats to write of a model that does these tasks.
+
+    :param wanted: keys of FORMATS; None: DEFAULT_FORMATS but those that the model cannot fill.
+    :raises ConfigError: one is not known, or the model cannot fill it.
+    """
+    if wanted is None:
+        return tuple(name for name in DEFAULT_FORMATS if not lacking(FORMATS[name].needs, tasks))
+    unknown = sorted(set(wanted) - set(FORMATS))
+    if unknown or not wanted:
+        raise ConfigError(f'formats: {", ".join(unknown) or "none given"}; '
+                          f'known are {", ".join(FORMATS)}')
+    for name in wanted:
+        if missing := lacking(FORMATS[name].needs, tasks):
+            raise ConfigError(f'formats: {name} needs a model with the task {missing}, but this '
+                              f'one has {", ".join(sorted(tasks))}; leave {name} out or choose '
+                              'another model')
+    return tuple(wanted)
 
 
 class ResultWriter:
@@ -210,23 +259,21 @@ class ResultWriter:
     Write results into a folder, going on with what is there.
 
     :param out_dir: made if it is not there.
-    :param formats: keys of FORMATS.
-    :raises ConfigError: unknown format, no permission, files there that cannot be gone on with.
+    :param formats: see formats_for.
+    :raises ConfigError: as formats_for; no permission, files there that cannot be gone on with.
     """
 
-    def __init__(self, out_dir: Path | str, formats: Collection[str] = DEFAULT_FORMATS,
+    def __init__(self, out_dir: Path | str, formats: Collection[str] | None = None,
                  options: ResultOptions | None = None) -> None:
-        unknown = sorted(set(formats) - set(FORMATS))
-        if unknown or not formats:
-            raise ConfigError(f'formats: {", ".join(unknown) or "none given"}; '
-                              f'known are {", ".join(FORMATS)}')
+        options = options or ResultOptions()
+        formats = formats_for(options.tasks, formats)
         self.out_dir = make_folder(Path(out_dir))
         wanted = {*formats, *(['overlay'] if 'video' in formats else [])}
         self._sinks: dict[str, Sink] = {}
         try:
-            for name, make in FORMATS.items():
+            for name, kind in FORMATS.items():
                 if name in wanted:
-                    self._sinks[name] = make(self.out_dir, options or ResultOptions())
+                    self._sinks[name] = kind.make(self.out_dir, options)
         except BaseException:
             for sink in self._sinks.values():
                 with suppress(Exception):
@@ -249,6 +296,11 @@ class ResultWriter:
             if not sink.done(frame.name):
                 with disk_errors(self.out_dir):
                     sink.write(frame, result)
+
+    def differs(self, frame: Frame, result: PanopticDepth) -> bool:
+        """Whether a format has another result under the frame's name, as far as that shows."""
+        return any(sink.done(frame.name) and not sink.holds(frame, result)
+                   for sink in self._sinks.values() if isinstance(sink, ComparableSink))
 
     def close(self) -> None:
         """

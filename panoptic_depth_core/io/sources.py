@@ -19,6 +19,7 @@ from .videos import VIDEO_SUFFIXES, CameraSource, VideoSource
 
 ACCEPTED = ('a picture, a folder of pictures, a video, a rosbag2 folder, a .db3 or .mcap file, '
             "or 'camera:0'")
+NO_TOPICS = ('is no bag, so it has no topics; leave the image topic and the camera info topic out')
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,18 @@ def open_source(source: str | Path, *, fx: float | None = None, fov_deg: float |
         contradict each other.
     """
     camera = CameraOptions(fx, fov_deg, Path(intrinsics_file) if intrinsics_file else None)
+    return open_with(source, SourceOptions(camera, image_topic, camera_info_topic, skip))
+
+
+def open_with(source: str | Path, options: SourceOptions) -> FrameSource:
+    """
+    Open a source with options that several share.
+
+    :raises ConfigError: as open_source.
+    """
     text, path = str(source), Path(source)
-    options = SourceOptions(camera, image_topic, camera_info_topic, skip)
+    if '://' in text:
+        raise ConfigError(f'{text}: is an address; download it and give the path of the file')
     if text.startswith('camera:') and not _CAMERA.fullmatch(text):
         raise ConfigError(f'{text}: no such camera; give a number, as in camera:0')
     is_camera = KINDS['camera'].matches(text, path)
@@ -98,9 +109,8 @@ def open_source(source: str | Path, *, fx: float | None = None, fov_deg: float |
         raise ConfigError(f'{text}: does not exist; give {ACCEPTED}')
     for name, kind in KINDS.items():
         if kind.matches(text, path):
-            if name != 'bag' and (image_topic or camera_info_topic):
-                raise ConfigError(f'{text}: is no bag, so it has no topics; leave '
-                                  '--image-topic and --camera-info-topic out')
+            if name != 'bag' and (options.image_topic or options.camera_info_topic):
+                raise ConfigError(f'{text}: {NO_TOPICS}')
             return kind.open(text, path, options)
     if path.suffix == '.bag':
         raise ConfigError(f'{text}: is a ROS 1 bag; convert it with rosbags-convert first')

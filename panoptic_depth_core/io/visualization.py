@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..contract import SEGMENTATION, TASKS, Task
 from ..labels import CITYSCAPES, LABEL_DIVISOR, VOID_ID, ClassInfo
 from ..structures import Frame, InstanceDistance, Intrinsics, PanopticDepth
 
@@ -79,8 +80,14 @@ def _instance_borders(panoptic: NDArray[np.uint16], divisor: int, width_px: int
     return edges
 
 
-def label_text(instance: InstanceDistance) -> str:
-    """``car 12.3 m``; a distance that is not known is a question mark."""
+def label_text(instance: InstanceDistance, tasks: frozenset[Task] = TASKS) -> str:
+    """
+    ``car 12.3 m``; a distance that is not known is a question mark.
+
+    :param tasks: of the model; without depth there is no distance to be known.
+    """
+    if 'depth' not in tasks:
+        return instance.class_name
     if math.isfinite(instance.distance_m):
         return f'{instance.class_name} {instance.distance_m:.1f} m'
     return f'{instance.class_name} ?'
@@ -99,17 +106,17 @@ def _place(left: int, bottom: int, size: tuple[int, int], taken: list[tuple[int,
     return None
 
 
-def _draw_labels(picture: Picture, distances: Sequence[InstanceDistance]) -> None:
+def _draw_labels(picture: Picture, result: PanopticDepth) -> None:
     """Label the things, nearest first; a label without room is left out."""
     height, width = picture.shape[:2]
     scale = max(0.35, min(height, width) / 1300.0)
     thickness = 2 if scale > 0.7 else 1
     font = cv2.FONT_HERSHEY_SIMPLEX
     taken: list[tuple[int, int, int, int]] = []
-    for instance in distances:
+    for instance in result.distances:
         if not instance.segment.is_thing:
             continue
-        text = label_text(instance)
+        text = label_text(instance, result.tasks)
         (text_width, text_height), base = cv2.getTextSize(text, font, scale, thickness)
         box = text_width + 2, text_height + base + 2
         x, y, roi_width, _ = instance.roi
@@ -166,8 +173,20 @@ def overlay(image: Picture, result: PanopticDepth, classes: Sequence[ClassInfo] 
     picture = np.asarray(cv2.addWeighted(image, 1.0 - opacity, colors, opacity, 0.0), np.uint8)
     border_px = max(1, min(image.shape[:2]) // 500)
     picture[_instance_borders(result.panoptic, result.label_divisor, border_px) != 0] = 255
-    _draw_labels(picture, result.distances)
+    _draw_labels(picture, result)
     return picture
+
+
+def picture_of_result(frame: Frame, result: PanopticDepth,
+                      classes: Sequence[ClassInfo] = CITYSCAPES) -> Picture:
+    """
+    What there is to see: the overlay, or the coloured depth of a model that has no classes.
+
+    :returns: (H, W, 3) uint8 RGB, the size of the result.
+    """
+    if not result.tasks & SEGMENTATION:
+        return depth_color(result.depth)
+    return overlay(picture_of(frame, result), result, classes)
 
 
 def depth_color(depth: NDArray[np.float32], near_m: float = 2.0, far_m: float = 100.0) -> Picture:

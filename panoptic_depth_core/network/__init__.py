@@ -1,79 +1,90 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The model in torch: a network and the panoptic assembly, as one module that can be exported.
+The models in torch: one file, or folder, and one line in MODELS each.
 
-A model is one file plus one line in NETWORKS.
+What a model is says base.Model; what several of them are built of is in layers/ and
+dynamic_kernels/.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from ..config import parse_settings
+from ..config import Settings, parse_settings
+from ..contract import output_names
 from ..errors import ConfigError
-from .accurate import AccurateNetwork
-from .assembly import AssemblySettings, assemble
-from .base import NetworkSettings, PanopticNetwork
-from .fast import FastNetwork
-from .published_panoptic_depth import PublishedNetwork
+from .base import Model
 
-NETWORKS: dict[str, type[PanopticNetwork]] = {
-    'fast': FastNetwork,
-    'accurate': AccurateNetwork,
-    'published': PublishedNetwork,
+MODELS: dict[str, str] = {
+    'fast': '.fast:FastNetwork',
+    'accurate': '.accurate:AccurateNetwork',
+    'published': '.panoptic_depth.network:PublishedNetwork',
 }
-"""Name -> class; each takes its settings and the file of its backbone's weights."""
+"""Name -> module (relative to this package) and class, imported when it is asked for."""
 
 
-class PanopticDepthModel(nn.Module):
+class Graph(nn.Module):
     """
-    The graph: inputs and outputs as in contract.py.
+    What is exported: a model from the inputs to the outputs of contract.py.
 
-    :param network: what gives kernels and embeddings.
+    :param model: with the ``rules`` that it is to have.
     """
 
-    def __init__(self, network: PanopticNetwork, assembly: AssemblySettings | None = None) -> None:
+    def __init__(self, model: Model) -> None:
         super().__init__()
-        self.network = network
-        self.assembly = assembly or network.assembly
+        # Its name is a part of the names of the weights in exported graphs.
+        self.network: Any = model
+        self.output_names = output_names(model.tasks)
+        self._extra = tuple(extra.name for extra in model.extra_inputs)
 
-    def forward(self, image: Tensor, intrinsics: Tensor,
-                thresholds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Run network and assembly: (segment_index, depth, segments)."""
-        return assemble(self.network(image, intrinsics), thresholds, self.assembly)
+    def forward(self, image: Tensor, intrinsics: Tensor, thresholds: Tensor,
+                *extra_inputs: Tensor) -> tuple[Tensor, ...]:
+        """Run the model; the outputs in the order of the contract."""
+        output = self.network(image, intrinsics,
+                              **dict(zip(self._extra, extra_inputs, strict=True)))
+        made = self.network.assemble(output, thresholds)
+        return tuple(made[name] for name in self.output_names)
 
 
-def create_network(name: str, settings: dict[str, Any] | None = None,
-                   backbone_weights: Path | str | None = None) -> PanopticNetwork:
+def create_model(name: str, settings: dict[str, Any] | None = None,
+                 backbone_weights: Path | str | None = None, *,
+                 rules: dict[str, Any] | None = None, loss: dict[str, Any] | None = None,
+                 source: str = 'model') -> Model:
     """
-    Build a network by its name in NETWORKS.
+    Build a model by its name in MODELS.
 
+    :param rules, loss: changes of its rules of assembly, and of its losses.
+    :param source: where all of it is from, for messages.
     :raises ConfigError: for an unknown name or setting.
     """
     values = settings_of(name, settings or {})
-    return NETWORKS[name](values, backbone_weights)
+    model = model_type(name)(values, backbone_weights)
+    model.configure(rules or {}, loss or {}, source)
+    return model
 
 
-def settings_of(name: str, settings: dict[str, Any]) -> NetworkSettings:
+def settings_of(name: str, settings: dict[str, Any]) -> Settings:
     """
-    Settings of a network by its name in NETWORKS.
+    Settings of a model by its name in MODELS.
 
     :raises ConfigError: for an unknown name or setting.
     """
-    if name not in NETWORKS:
-        raise ConfigError(f'network: unknown name {name!r}; known: {", ".join(NETWORKS)}')
-    return parse_settings(NETWORKS[name].settings_type, settings, f'network {name}')
+    return parse_settings(model_type(name).settings_type, settings, f'network {name}')
 
 
-def assembly_of(network: PanopticNetwork, changes: dict[str, Any],
-                source: str) -> AssemblySettings:
+def model_type(name: str) -> type[Model]:
     """
-    Rules of the panoptic assembly of a network, with changes.
+    Class of a model by its name in MODELS.
 
-    :raises ConfigError: for an unknown or wrong one, naming the source.
+    :raises ConfigError: for an unknown name.
     """
-    return parse_settings(AssemblySettings, {**network.assembly.model_dump(), **changes}, source)
+    if name not in MODELS:
+        raise ConfigError(f'network: unknown name {name!r}; known: {", ".join(MODELS)}')
+    module, _, attribute = MODELS[name].partition(':')
+    found: type[Model] = getattr(import_module(module, __package__), attribute)
+    return found

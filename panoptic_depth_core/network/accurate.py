@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from .camera_aware import CameraAwareNetwork, CameraAwareSettings
-from .resnet import IMAGENET_MEAN, IMAGENET_STD, ResNet50Backbone, ResNetSettings
+from .dynamic_kernels.camera_aware import CameraAwareNetwork, CameraAwareSettings
+from .layers.resnet import IMAGENET_MEAN, IMAGENET_STD, ResNet50Backbone, ResNetSettings
 
 
 class AccurateSettings(ResNetSettings, CameraAwareSettings):
@@ -29,6 +29,7 @@ class AccurateNetwork(CameraAwareNetwork):
     :param backbone_weights: torchvision's ResNet-50 state dict file; random weights where None.
     """
 
+    name = 'accurate'
     settings_type = AccurateSettings
     settings: AccurateSettings
     backbone: ResNet50Backbone

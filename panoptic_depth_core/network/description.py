@@ -8,11 +8,11 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
+from ..class_tables import class_rows
 from ..config import Settings, Thresholds
 from ..contract import PADDING_RGB
-from ..model_info import ModelClass, ModelInfo, WeightsData
-from .assembly_settings import AssemblySettings
-from .base import PanopticNetwork
+from ..model_info import ModelInfo, WeightsData
+from .base import Model
 
 
 class ModelDescription(Settings):
@@ -36,27 +36,20 @@ class ModelDescription(Settings):
         (), description='name, licence and attribution of each data set')
 
 
-def describe(network: PanopticNetwork, name: str, assembly: AssemblySettings,
-             description: ModelDescription) -> ModelInfo:
-    """
-    What model.json says of a network, but for the file of its graph.
-
-    :param name: of the network in network.NETWORKS.
-    """
+def describe(model: Model, description: ModelDescription) -> ModelInfo:
+    """What model.json says of a model, but for the file of its graph."""
+    has_depth = 'depth' in model.tasks
     return ModelInfo(
-        model_id=description.model_id, network=name,
-        network_settings=network.settings.model_dump(),
-        assembly_settings=assembly.model_dump(),
-        classes=tuple(ModelClass(name=c.name, color=c.color, is_thing=c.is_thing)
-                      for c in network.classes),
+        model_id=description.model_id, network=model.name,
+        network_settings=model.settings.model_dump(), assembly_settings=model.rules.model_dump(),
+        tasks=model.tasks, extra_inputs=model.extra_inputs, classes=class_rows(model.classes),
         input_height=description.height, input_width=description.width,
-        output_stride=assembly.output_stride,
-        canonical_focal_px=network.settings.canonical_focal_px,
-        trained_focal_range_px=description.trained_focal_range_px,
-        depth_range_m=description.depth_range_m,
-        normalisation_mean=network.input_mean, normalisation_std=network.input_std,
-        padding_rgb=description.padding_rgb, depth_of=network.depth_of,
+        output_stride=model.rules.output_stride, canonical_focal_px=model.canonical_focal_px,
+        trained_focal_range_px=description.trained_focal_range_px if has_depth else None,
+        depth_range_m=description.depth_range_m if has_depth else None,
+        normalisation_mean=model.input_mean, normalisation_std=model.input_std,
+        padding_rgb=description.padding_rgb, depth_of=model.depth_of,
         log_depth_temperature=description.log_depth_temperature,
-        thresholds=description.thresholds, opset=network.onnx_opset,
+        thresholds=description.thresholds, opset=model.onnx_opset,
         weights_licence=description.weights_licence,
         weights_data=tuple(WeightsData(**row) for row in description.weights_data))

@@ -11,8 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from .dynamic_kernels import NetworkOutput
-
 _WARM_UP = 3
 """Runs before a capture, in which libraries choose their kernels and allocate."""
 
@@ -27,22 +25,29 @@ class LowerPrecision(nn.Module):
 
     def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
-        self.network = network
+        self.network: Any = network
         self.dtype = dtype
         for module in network.modules():
             if isinstance(module, nn.Conv2d):
                 module.to(self.dtype)
 
-    def forward(self, image: Tensor, intrinsics: Tensor) -> NetworkOutput:
-        """Run the network; see PanopticNetwork."""
+    def forward(self, image: Tensor, *inputs: Tensor, **extra_inputs: Tensor) -> Any:
+        """Run the network; see Model."""
         with torch.autocast(image.device.type, dtype=self.dtype, cache_enabled=False):
-            output = self.network(image, intrinsics)
-        return NetworkOutput(*map(_in_float32, output))
+            return _in_float32(self.network(image, *inputs, **extra_inputs))
+
+    def assemble(self, output: Any, thresholds: Tensor) -> dict[str, Tensor]:
+        """See Model."""
+        assembled: dict[str, Tensor] = self.network.assemble(output, thresholds)
+        return assembled
 
 
 def _in_float32(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_in_float32(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _in_float32(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        items = map(_in_float32, value)
+        return type(value)(*items) if hasattr(value, '_fields') else type(value)(items)
     return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value
 
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .backbone import MobileNetV2Backbone
-from .camera_aware import CameraAwareNetwork, CameraAwareSettings
+from .dynamic_kernels.camera_aware import CameraAwareNetwork, CameraAwareSettings
+from .layers.backbone import MobileNetV2Backbone
 
 
 class FastNetwork(CameraAwareNetwork):
@@ -17,6 +17,7 @@ class FastNetwork(CameraAwareNetwork):
     :param backbone_weights: MobileNetV2 state dict file; random weights where None.
     """
 
+    name = 'fast'
     settings_type = CameraAwareSettings
 
     def __init__(self, settings: CameraAwareSettings | None = None,

@@ -8,14 +8,12 @@ import onnx
 import torch
 from onnx import numpy_helper
 
-from ..config import parse_settings
 from ..errors import ConfigError
 from ..model_directory import ModelDirectory
-from . import PanopticDepthModel, create_network
-from .assembly import AssemblySettings
+from . import Graph, create_model
 
 
-def load_network(model: ModelDirectory) -> PanopticDepthModel:
+def load_graph(model: ModelDirectory) -> Graph:
     """
     Rebuild the exported module; the graph's initialisers carry the names of its parameters.
 
@@ -25,9 +23,8 @@ def load_network(model: ModelDirectory) -> PanopticDepthModel:
     :raises ConfigError: when the graph lacks a weight of the network that model.json names.
     """
     info = model.info
-    network = create_network(info.network, info.network_settings)
-    assembly = parse_settings(AssemblySettings, info.assembly_settings, f'{model.path}: assembly')
-    rebuilt = PanopticDepthModel(network, assembly).eval()
+    rebuilt = Graph(create_model(info.network, info.network_settings,
+                                 rules=info.assembly_settings, source=str(model.path))).eval()
     graph = onnx.load(str(model.onnx_path)).graph
     stored = {tensor.name: tensor for tensor in graph.initializer}
     missing = [name for name in rebuilt.state_dict() if name not in stored]

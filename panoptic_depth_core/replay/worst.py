@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..contract import SEGMENTATION
 from ..io.image_encodings import encode_jpeg
 from ..io.visualization import Picture, color_panoptic, depth_color, overlay, picture_of
 from ..labels import LABEL_DIVISOR, ClassInfo
@@ -121,15 +122,18 @@ def draw(item: ReplayFrame, result: PanopticDepth, classes: Sequence[ClassInfo])
                                      for d in result.distances))
     image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     true_labels, true_depth = item.truth.panoptic, item.truth.depth
-    right = [
-        image if true_labels is None else _labelled(image, small(true_labels), classes),
-        depth_color(small(true_depth)) if true_depth is not None
-        else np.zeros_like(image) if item.lidar_depth is None
-        else _points(image, item.lidar_depth)]
-    columns = [[overlay(image, result, classes), depth_color(result.depth)]]
-    if true_labels is not None or true_depth is not None or item.lidar_depth is not None:
-        columns.append(right)
-    return encode_jpeg(np.concatenate([np.concatenate(column) for column in columns], axis=1),
+    rows = []
+    if result.tasks & SEGMENTATION:
+        rows.append([overlay(image, result, classes), image if true_labels is None
+                     else _labelled(image, small(true_labels), classes)])
+    if 'depth' in result.tasks:
+        rows.append([depth_color(result.depth),
+                     depth_color(small(true_depth)) if true_depth is not None
+                     else np.zeros_like(image) if item.lidar_depth is None
+                     else _points(image, item.lidar_depth)])
+    if true_labels is None and true_depth is None and item.lidar_depth is None:
+        rows = [row[:1] for row in rows]
+    return encode_jpeg(np.concatenate([np.concatenate(row, axis=1) for row in rows]),
                        _JPEG_QUALITY).tobytes()
 
 

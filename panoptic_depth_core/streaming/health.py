@@ -24,7 +24,8 @@ def engine_health(status: StreamStatus) -> Health:
     }.get(status.state, (HealthLevel.OK, f'{status.model_id} runs on {status.backend}'))
     return Health('engine', level, message, {
         'state': status.state.name, 'backend': status.backend, 'model': status.model_id,
-        'engine': status.engine_key, 'build_percent': _figure(100 * status.build_progress)})
+        'tasks': ', '.join(status.tasks), 'engine': status.engine_key,
+        'build_percent': _figure(100 * status.build_progress)})
 
 
 def input_health(status: StreamStatus, bad_frame: str, age_s: float) -> Health:

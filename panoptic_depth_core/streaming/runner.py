@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..config import InferenceSettings, StreamSettings, TrackingSettings
+from ..contract import Task
 from ..errors import BackendError, ConfigError
 from ..inference.pipeline import Pipeline
 from ..inference.tracking import Tracker
@@ -81,6 +82,7 @@ class Runner(threading.Thread):
         self.loaded = False
         self.backend = ''
         self.model_id = ''
+        self.tasks: tuple[Task, ...] = ()
         self.engine_key = ''
         self.gpu_memory_bytes = 0
         self.build_progress = math.nan
@@ -167,9 +169,11 @@ class Runner(threading.Thread):
         finally:
             self._building, self.build_progress = '', math.nan
         backend = pipeline.backend
-        self.backend, self.model_id = backend.name, pipeline.model.info.model_id
+        info = pipeline.model.info
+        self.backend, self.model_id, self.tasks = (
+            backend.name, info.model_id, tuple(sorted(info.tasks)))
         try:
-            if pipeline.model.info.self_test is not None:
+            if info.self_test is not None:
                 # It also warms the runtime up, so that the first frame is as fast as any.
                 with self._busy():
                     pipeline.model.self_test(backend)

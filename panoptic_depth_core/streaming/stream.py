@@ -175,7 +175,7 @@ class Stream:
             return StreamStatus(*self.state, **self.statistics.fields())
         return StreamStatus(
             *self.state, build_progress=runner.build_progress, backend=runner.backend,
-            model_id=runner.model_id, engine_key=runner.engine_key,
+            model_id=runner.model_id, tasks=runner.tasks, engine_key=runner.engine_key,
             gpu_memory_bytes=runner.gpu_memory_bytes, **self.statistics.fields())
 
     def _running(self, since_s: float) -> tuple[StreamState, str]:

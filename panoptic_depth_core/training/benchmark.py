@@ -21,11 +21,11 @@ import torch
 
 from ..errors import ConfigError
 from ..evaluation.machine import machine, versions
+from ..network.base import Batch, Model
 from .launch import create_fabric
 from .loading import PREFETCHED, Draws, batches
 from .settings import TrainSettings
-from .targets import Batch
-from .trainer import class_weights, start_state, train_step
+from .trainer import prepare, start_state, train_step
 
 _KEPT = 8
 """Batches of the step alone; their crop sizes and numbers of things differ."""
@@ -113,7 +113,7 @@ def training_benchmark(settings: TrainSettings, workers: Sequence[int],
     loaders: list[LoaderTiming] = []
     step_s = math.nan
     for number in workers:
-        loader = _Loader(settings, number)
+        loader = _Loader(settings, number, step.state.model)
         count = max(iterations, _SPANS * PREFETCHED * number)
         parts_per_s = loader.parts_per_s(count * settings.accumulate)
         if not loaders:
@@ -132,9 +132,9 @@ def training_benchmark(settings: TrainSettings, workers: Sequence[int],
 class _Loader(Iterator[Batch]):
     """Parts of batches, and how long one had to wait for them."""
 
-    def __init__(self, settings: TrainSettings, workers: int) -> None:
+    def __init__(self, settings: TrainSettings, workers: int, model: Model) -> None:
         changed = settings.model_copy(update={'workers': workers, 'iterations': _ENDLESS})
-        self._parts = batches(changed, Draws(changed, 0, 0, 1))
+        self._parts = batches(changed, Draws(changed, 0, 0, 1), model.targets())
         self._workers = workers
         self.waited_s = 0.0
 
@@ -163,8 +163,8 @@ class _Step:
     def __init__(self, settings: TrainSettings) -> None:
         self._settings = settings
         self._fabric = create_fabric(settings)
-        self._state = start_state(settings, self._fabric, None)
-        self._balance = class_weights(settings).to(self._fabric.device)
+        self.state = start_state(settings, self._fabric, None)
+        prepare(settings, self.state)
         self._draws = Draws(settings, 0, 0, 1)
 
     @property
@@ -184,10 +184,9 @@ class _Step:
         seconds = []
         for _ in range(iterations):
             begun = perf_counter()
-            train_step(self._settings, self._fabric, self._state, self._draws, parts,
-                       self._balance, 0.0)
+            train_step(self._settings, self._fabric, self.state, self._draws, parts, 0.0)
             if self._fabric.device.type == 'cuda':
                 torch.cuda.synchronize(self._fabric.device)
-            self._state.iteration += 1
+            self.state.iteration += 1
             seconds.append(perf_counter() - begun)
         return seconds

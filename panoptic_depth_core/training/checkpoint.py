@@ -16,7 +16,7 @@ from torch import nn
 from ..datasets.packed import is_pack, read_weights
 from ..errors import ConfigError
 from ..io.atomic import write_atomic
-from ..network.base import PanopticNetwork
+from ..network.base import Model
 from .settings import TrainSettings
 
 RESUME_FILE = 'last.pt'
@@ -44,14 +44,16 @@ class TrainState:
     The position in the data and in the schedule, and the states of the random generators, are
     functions of the iteration.
 
+    :param model: the one that learns; network: what runs it, on one device or several.
     :param precision: scale of the gradients in 16-mixed, else empty.
     :param best: score of the best validation so far.
     :param validated: iteration of the last validation.
     :param validation_seconds: that it took.
     """
 
+    model: Model
     network: nn.Module
-    averaged: PanopticNetwork
+    averaged: Model
     optimizer: torch.optim.Optimizer
     precision: Stateful
     iteration: int = 0

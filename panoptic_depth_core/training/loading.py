@@ -5,15 +5,15 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from ..network.base import Batch
+from ..structures import Sample
 from .samples import MixedSamples
 from .settings import TrainSettings
-from .targets import Batch, collate
 
 PREFETCHED = 4
 """Parts that each worker loads in advance."""
@@ -47,13 +47,17 @@ class Draws(Sampler[list[int]]):
                 yield list(self.of(iteration, part))
 
 
-def batches(settings: TrainSettings, draws: Draws) -> Iterator[Batch]:
-    """Parts of batches, collated, as the draws name them."""
+def batches(settings: TrainSettings, draws: Draws,
+            collate: Callable[[Sequence[Sample]], Batch]) -> Iterator[Batch]:
+    """
+    Parts of batches, as the draws name them.
+
+    :param collate: see Model.targets.
+    """
     samples = MixedSamples(settings, 0, settings.iterations * settings.batch_size)
     return iter(DataLoader(
         samples, batch_sampler=draws, num_workers=settings.workers,
-        worker_init_fn=_one_thread, collate_fn=partial(
-            collate, settings=settings.loss.used_targets(), classes=samples.classes),
+        worker_init_fn=_one_thread, collate_fn=collate,
         # A fork would copy locks of OpenCV's and OpenMP's threads, and hang.
         multiprocessing_context='spawn' if settings.workers else None,
         prefetch_factor=PREFETCHED if settings.workers else None,

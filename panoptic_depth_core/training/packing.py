@@ -16,14 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..class_tables import table_of
 from ..datasets import Dataset, open_dataset
 from ..datasets.cache import CachedDataset
 from ..datasets.codec import PACKED, Storage, decode, encode, join
 from ..datasets.packed import NAME, PackedSet, PackIndex, PackWriter
 from ..errors import ConfigError
 from ..io.atomic import make_folder, write_atomic
-from ..labels import table_name
-from ..network import create_network
+from ..network import create_model
 from .initial_weights import load_initial_weights
 from .samples import MixedSamples, expand, spread
 from .settings import TrainSettings
@@ -208,7 +208,7 @@ def _sources(settings: TrainSettings) -> tuple[list[_Source], dict[str, Any]]:
     if settings.validation is not None:
         for row, held in zip(recipe['validation']['data'], settings.validation.data, strict=True):
             row['split'] = held.split
-            opened = open_dataset(held.name, expand(held.root), held.split)
+            opened = open_dataset(held.name, expand(held.root), held.split, mixed.classes)
             add(row, (held.name, held.root, held.split, 'validation', held.limit), opened,
                 spread(len(opened), held.limit), None)
     return sources, recipe
@@ -222,11 +222,7 @@ def _stored_first(samples: Dataset) -> Sequence[int]:
 
 
 def _packed_set(source: _Source, numbers: Sequence[int]) -> PackedSet:
-    table = table_name(source.samples.classes)
-    if table is None:
-        raise ConfigError(f'pack: the classes of {source.label} are not in labels.CLASS_TABLES; '
-                          'add them there')
-    return PackedSet(class_table=table, samples=tuple(numbers))
+    return PackedSet(class_table=table_of(source.samples.classes), samples=tuple(numbers))
 
 
 def _weights(settings: TrainSettings,
@@ -237,8 +233,8 @@ def _weights(settings: TrainSettings,
     if settings.backbone_weights is None and settings.initial_weights is None:
         return recipe, None
     backbone = settings.backbone_weights
-    network = create_network(settings.network, settings.network_settings,
-                             None if backbone is None else expand(backbone))
+    network = create_model(settings.network, settings.network_settings,
+                           None if backbone is None else expand(backbone))
     weights = network.state_dict()
     if settings.initial_weights is not None:
         load_initial_weights(network, Path(expand(settings.initial_weights)),

@@ -9,28 +9,47 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import Field
 
+from ..class_tables import ClassTable, read_class_rows
 from ..config import load_settings, parse_settings
 from ..datasets.packed import NAME, is_pack, read_index
 from ..errors import ConfigError
+from ..labels import CLASS_TABLES
+from .samples import expand
 from .settings import TrainSettings
+
+
+class RecipeFile(TrainSettings):
+    """A recipe as it is written: its classes may be in a file of their own."""
+
+    classes: ClassTable | None = Field(None, description='that are learned: a YAML file of them, '
+                                       'relative to the recipe; a name in labels.CLASS_TABLES; or '
+                                       'their rows. Becomes network_settings.class_table')
 
 
 def load_recipe(path: Path, changes: Sequence[str] = ()) -> TrainSettings:
     """
-    Read the recipe in a YAML file or in a pack.
+    Read the recipe in a YAML file or in a pack; a file of classes is read, and becomes part of it.
 
     :param changes: KEY=VALUE, as in 'batch_size=32', 'validation.every=200', 'data.0.weight=2';
         values are YAML.
     :raises ConfigError: when it cannot be read, or a key or a value is wrong.
     """
-    settings = packed_recipe(path) if is_pack(path) else load_settings(TrainSettings, path)
-    if not changes:
-        return settings
+    settings = packed_recipe(path) if is_pack(path) else load_settings(RecipeFile, path)
+    source = ' --set '.join([f'{path} with', *changes]) if changes else str(path)
     values = settings.model_dump(mode='json', exclude_unset=True)
     for change in changes:
         _change(values, change)
-    return parse_settings(TrainSettings, values, f'{path} with --set {" --set ".join(changes)}')
+    written = parse_settings(RecipeFile, values, source)
+    values = written.model_dump(mode='json', exclude_unset=True, exclude={'classes'})
+    if written.classes is not None:
+        if 'class_table' in written.network_settings:
+            raise ConfigError(f'{source}: classes and network_settings.class_table both say which '
+                              'classes are learned; leave one of them out')
+        values.setdefault('network_settings', {})['class_table'] = _class_table(
+            written.classes, path.parent)
+    return parse_settings(TrainSettings, values, source)
 
 
 def packed_recipe(path: Path) -> TrainSettings:
@@ -52,6 +71,15 @@ def packed_recipe(path: Path) -> TrainSettings:
     if index.weights is not None:
         values['initial_weights'] = str(path)
     return parse_settings(TrainSettings, values, f'{path}: recipe')
+
+
+def _class_table(classes: ClassTable, folder: Path) -> Any:
+    """:param folder: that a file of them is relative to."""
+    if isinstance(classes, str):
+        if classes in CLASS_TABLES:
+            return classes
+        classes = read_class_rows(folder / expand(classes))
+    return [row.model_dump(mode='json') for row in classes]
 
 
 def _change(values: dict[str, Any], change: str) -> None:

@@ -9,11 +9,12 @@ import os
 import numpy as np
 from torch.utils.data import Dataset
 
+from ..class_tables import class_names, same_classes
 from ..datasets import Dataset as SampleSet
 from ..datasets import open_dataset
 from ..datasets.cache import CachedDataset
 from ..errors import ConfigError
-from ..labels import CLASS_TABLES, table_name
+from ..labels import ClassInfo, table_name
 from ..network import settings_of
 from ..structures import Sample
 from .settings import DataSettings, TrainSettings
@@ -33,9 +34,10 @@ class MixedSamples(Dataset[Sample]):
     def __init__(self, settings: TrainSettings, first: int, length: int) -> None:
         self.settings = settings
         self.first, self.length = first, length
-        table = settings_of(settings.network, settings.network_settings).class_table
-        self.classes = CLASS_TABLES[table]
-        self.sets = [_open(data, table) for data in settings.data]
+        # A network of depth alone learns no classes.
+        self.classes = getattr(settings_of(settings.network, settings.network_settings),
+                               'classes', ())
+        self.sets = [_open(data, self.classes) for data in settings.data]
         weights = np.array([d.weight for d in settings.data])
         self.shares = weights / weights.sum()
 
@@ -87,14 +89,14 @@ def expand(path: str) -> str:
     return expanded
 
 
-def _open(data: DataSettings, class_table: str) -> SampleSet:
-    """:param class_table: name of the one that the network learns."""
-    opened = open_dataset(data.name, expand(data.root), data.split)
-    if opened.classes != CLASS_TABLES[class_table]:
+def _open(data: DataSettings, classes: tuple[ClassInfo, ...]) -> SampleSet:
+    """:param classes: those that the network learns, if any."""
+    opened = open_dataset(data.name, expand(data.root), data.split, classes)
+    if classes and not same_classes(opened.classes, classes):
         own = table_name(opened.classes)
-        are = 'not in labels.CLASS_TABLES; add it there' if own is None else (
-            f'{own}; set network_settings: {{class_table: {own}}}, or leave it out of '
-            'the recipe')
+        are = (f'{class_names(opened.classes)}; write them into a file and name it in classes'
+               if own is None else f'{own}; set network_settings: {{class_table: {own}}}')
         raise ConfigError(f'data set {data.name}: the network learns the class table '
-                          f'{class_table}, but its own is {are}')
+                          f'{table_name(classes) or class_names(classes)}, but its own is {are}, '
+                          'or leave it out of the recipe')
     return CachedDataset(opened, expand(data.cache)) if data.cache else opened

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from ..config import Settings
+from ..config import Settings, parse_settings
+from ..network import model_type, settings_of
 from ..network.description import ModelDescription
-from .losses import LossSettings
 from .transforms import AugmentSettings
 
 
@@ -63,7 +63,8 @@ class TrainSettings(Settings):
     augment: AugmentSettings = AugmentSettings()
     crop_sizes: tuple[tuple[int, int], ...] = Field((), description='height and width; each batch '
                                                     'draws one. Empty: the one of augment')
-    loss: LossSettings = LossSettings()
+    loss: dict[str, Any] = Field({}, description='losses and targets that are other than those '
+                                 'of the network')
     batch_size: int = Field(8, ge=1, description='samples of one iteration, of all processes '
                             'together')
     accumulate: int = Field(1, ge=1, description='parts that a batch is worked through in, for '
@@ -92,6 +93,13 @@ class TrainSettings(Settings):
     save_every: int = Field(250, ge=1, description='iterations')
     log_every: int = Field(20, ge=1, description='iterations')
     seed: int = 1
+
+    @model_validator(mode='after')
+    def _fits_network(self) -> TrainSettings:
+        """Find a wrong name or loss now, not when the data is open."""
+        settings_of(self.network, self.network_settings)
+        parse_settings(model_type(self.network).loss_type, self.loss, 'loss')
+        return self
 
     @field_validator('accumulate')
     @classmethod

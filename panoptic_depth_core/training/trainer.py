@@ -16,8 +16,9 @@ from lightning.fabric import Fabric
 from torch import Tensor
 
 from ..io.atomic import make_folder
-from ..labels import VOID_CLASS, class_of
-from ..network import assembly_of, create_network
+from ..network import create_model
+from ..network.base import Batch
+from ..network.processes import average_gradients, leave, mean_over_processes
 from .checkpoint import (
     BEST_FILE,
     MODEL_FILE,
@@ -29,7 +30,6 @@ from .checkpoint import (
 from .initial_weights import load_initial_weights
 from .launch import create_fabric, synchronised
 from .loading import Draws, batches
-from .losses import panoptic_depth_loss
 from .optimization import (
     MOST_RESERVED,
     average,
@@ -38,11 +38,9 @@ from .optimization import (
     learning_rate,
     share_done,
 )
-from .processes import average_gradients, leave, mean_over_processes
 from .run_log import RunLog, Watcher
 from .samples import MixedSamples, expand
 from .settings import TrainSettings
-from .targets import Batch
 from .validation import Validator
 
 _log = logging.getLogger(__name__)
@@ -102,9 +100,9 @@ def _iterate(settings: TrainSettings, fabric: Fabric, state: TrainState, run_dir
              clock: Clock, stop: Callable[[], bool], log: RunLog | None = None,
              validator: Validator | None = None) -> None:
     """:param log, validator: of the first process; the others have none."""
-    balance = class_weights(settings).to(fabric.device)
+    prepare(settings, state)
     draws = Draws(settings, state.iteration, fabric.global_rank, fabric.world_size)
-    parts = batches(settings, draws)
+    parts = batches(settings, draws, state.model.targets())
     if settings.minutes is not None and log is not None and validator is not None and (
             state.validated < 0):
         # Says how much time to leave for the last one, and what the run has to be better than.
@@ -115,7 +113,7 @@ def _iterate(settings: TrainSettings, fabric: Fabric, state: TrainState, run_dir
                          state.validation_seconds, 60 * settings.minutes)
     since, images = clock(), 0
     while (progress := _progress(settings, fabric, state, stop)) < 1.0:
-        losses = train_step(settings, fabric, state, draws, parts, balance, progress)
+        losses = train_step(settings, fabric, state, draws, parts, progress)
         rate = learning_rate(settings, state.iteration, progress)
         state.iteration += 1
         state.seconds = clock()
@@ -148,14 +146,13 @@ def start_state(settings: TrainSettings, fabric: Fabric, run_dir: Path | None) -
     :param run_dir: the run that goes on.
     """
     backbone = settings.backbone_weights
-    network = create_network(settings.network, settings.network_settings,
-                             None if backbone is None else expand(backbone))
-    # Wrong rules are to be found now, not when the run is exported.
-    assembly_of(network, settings.assembly, 'recipe: assembly')
+    network = create_model(settings.network, settings.network_settings,
+                           None if backbone is None else expand(backbone),
+                           rules=settings.assembly, loss=settings.loss, source='recipe')
     if settings.initial_weights is not None:
         load_initial_weights(network, Path(expand(settings.initial_weights)),
                              settings.initial_gaps)
-    averaged = create_network(settings.network, settings.network_settings)
+    averaged = create_model(settings.network, settings.network_settings)
     averaged.load_state_dict(network.state_dict())
     # The annotations of Module.to lack memory_format, here and below.
     averaged.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -163,18 +160,18 @@ def start_state(settings: TrainSettings, fabric: Fabric, run_dir: Path | None) -
     freeze(learner, settings.freeze)
     learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     wrapped, optimizer = fabric.setup(learner, create_optimizer(learner, settings))
-    state = TrainState(wrapped, averaged.eval(), optimizer, fabric.strategy.precision)
+    state = TrainState(network, wrapped, averaged.eval(), optimizer, fabric.strategy.precision)
     if run_dir is not None:
         load_checkpoint(run_dir, state)
     return state
 
 
 def train_step(settings: TrainSettings, fabric: Fabric, state: TrainState, draws: Draws,
-               parts: Iterator[Batch], balance: Tensor, progress: float) -> dict[str, Tensor]:
+               parts: Iterator[Batch], progress: float) -> dict[str, Tensor]:
     """
     One iteration: the parts of a batch, then one step of the optimiser.
 
-    :param balance: (C,) float32 weights of the classes. :param progress: share of the run, 0..1.
+    :param progress: share of the run, 0..1.
     :returns: () float32 each: the losses, their total and the norm of the gradient.
     """
     for group in state.optimizer.param_groups:
@@ -188,8 +185,7 @@ def train_step(settings: TrainSettings, fabric: Fabric, state: TrainState, draws
         seeds = [settings.seed * 1_000_003 + d for d in draws.of(state.iteration, part)]
         # Gradients are exchanged once, below. The annotation asks for Fabric's own wrapper.
         with fabric.no_backward_sync(state.network):  # type: ignore[arg-type]
-            losses = panoptic_depth_loss(state.network(batch.image, batch.intrinsics), batch,
-                                         settings.loss, balance, seeds)
+            losses = state.model.losses(state.network(**batch.inputs()), batch, seeds)
             losses['total'] = torch.stack(list(losses.values())).sum()
             fabric.backward(losses['total'] / settings.accumulate)
         for name, value in losses.items():
@@ -236,15 +232,7 @@ def _share_done(settings: TrainSettings, state: TrainState) -> float:
     return share_done(settings, state.iteration, state.seconds, state.validation_seconds)
 
 
-def class_weights(settings: TrainSettings, samples: int = 150) -> Tensor:
-    """(C,) float32 weights from the class frequencies in the mix, mean 1 over seen pixels."""
+def prepare(settings: TrainSettings, state: TrainState, samples: int = 150) -> None:
+    """Show the model some draws of the mix that no iteration has."""
     probe = MixedSamples(settings, 1 << 40, samples)
-    counts = np.ones(len(probe.classes))
-    for index in range(samples):
-        truth = probe[index].truth
-        if truth.has_semantics and truth.panoptic is not None:
-            classes = class_of(truth.panoptic)
-            counts += np.bincount(classes[classes != VOID_CLASS], minlength=len(counts))
-    share = counts / counts.sum()
-    weights = np.maximum(share, 1e-4) ** -settings.loss.class_balance
-    return torch.tensor(weights / (weights * share).sum(), dtype=torch.float32)
+    state.model.prepare_losses(probe[index] for index in range(samples))

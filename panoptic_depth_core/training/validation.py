@@ -19,9 +19,10 @@ from ..evaluation.evaluate import EvaluationResult, evaluate, require_same_class
 from ..inference.backends.torch_backend import TorchBackend
 from ..inference.pipeline import Pipeline
 from ..io.visualization import Picture, overlay
+from ..labels import ClassInfo
 from ..model_directory import ModelDirectory
-from ..network import PanopticDepthModel, assembly_of
-from ..network.base import PanopticNetwork
+from ..network import Graph
+from ..network.base import Model
 from ..network.description import describe
 from ..structures import Sample
 from .samples import expand, spread
@@ -31,7 +32,10 @@ _log = logging.getLogger(__name__)
 
 
 Figures = dict[str, float]
-"""Name -> share 0..1; what the labels cannot tell is NaN."""
+"""Name -> share 0..1; without what the model does not do, or the labels cannot tell."""
+
+SCORED = (('pq', 'miou'), ('delta1',))
+"""What makes weights better than others: of each group the first figure that is known."""
 
 
 @dataclass(frozen=True)
@@ -49,30 +53,28 @@ class Validation:
     @property
     def figures(self) -> Figures:
         """Means over the data sets whose labels can tell, each counting the same."""
-        found: Figures = {}
-        for name in next(iter(self.by_data.values()), {}):
-            values = np.array([figures[name] for figures in self.by_data.values()])
-            known = values[np.isfinite(values)]
-            found[name] = float(known.mean()) if len(known) else math.nan
-        return found
+        names = dict.fromkeys(name for figures in self.by_data.values() for name in figures)
+        return {name: float(np.mean([figures[name] for figures in self.by_data.values()
+                                     if name in figures])) for name in names}
 
     @property
     def score(self) -> float:
         """
         PQ plus delta1 (the share of pixels with a depth less than 25 % off), 0..2.
 
-        What no labels can tell counts 0; NaN where the weights gave no result.
+        Of a model without instances the mIoU takes the place of PQ; of one with a single task
+        there is one of the two. NaN where the weights gave no result.
         """
         figures = self.figures
-        if not figures:
-            return math.nan
-        return float(np.nan_to_num(figures['pq']) + np.nan_to_num(figures['delta1']))
+        found = [figures[known[0]] for group in SCORED
+                 if (known := [name for name in group if name in figures])]
+        return sum(found) if found else math.nan
 
 
 class _InMemory(TorchBackend):
     """A network that was not exported."""
 
-    def __init__(self, network: PanopticDepthModel, model: ModelDirectory,
+    def __init__(self, network: Graph, model: ModelDirectory,
                  device: torch.device) -> None:
         self._prepare(network, model, str(device), 'eager')
 
@@ -86,25 +88,24 @@ class Validator:
     """
 
     def __init__(self, settings: TrainSettings, validation: ValidationSettings,
-                 network: PanopticNetwork, device: torch.device) -> None:
+                 network: Model, device: torch.device) -> None:
         described = validation.model
-        assembly = assembly_of(network, {
-            **settings.assembly, 'output_stride': described.output_stride}, 'recipe: assembly')
+        network.configure({**settings.assembly, 'output_stride': described.output_stride},
+                          settings.loss, 'recipe')
         # No file of it is read: the backend has the network.
-        model = ModelDirectory(Path('in memory'), describe(
-            network, settings.network, assembly, described))
-        self._pipeline = Pipeline(model, _InMemory(
-            PanopticDepthModel(network, assembly).eval(), model, device))
+        model = ModelDirectory(Path('in memory'), describe(network, described))
+        self._pipeline = Pipeline(model, _InMemory(Graph(network).eval(), model, device))
         self._classes = network.classes
         self.every = validation.every
         self._frames: dict[str, _Chosen] = {}
         for data in validation.data:
-            chosen = _Chosen(data)
+            chosen = _Chosen(data, network.classes)
             label = f'{data.name}:{data.split}'
             if label in self._frames:
                 raise ConfigError(f'recipe: validation: {label} is there twice; leave one out')
-            require_same_classes(model.info.class_infos(), chosen.samples.classes, 'the network',
-                                 f'data set {data.name}')
+            if network.classes:
+                require_same_classes(network.classes, chosen.samples.classes, 'the network',
+                                     f'data set {data.name}')
             self._frames[label] = chosen
 
     def __call__(self) -> Validation:
@@ -112,7 +113,8 @@ class Validator:
         first = next(iter(next(iter(self._frames.values())))).frame
         try:
             return Validation(
-                {label: _figures(evaluate(self._pipeline, frames, classes=self._classes))
+                {label: _figures(evaluate(self._pipeline, frames,
+                                          classes=frames.samples.classes))
                  for label, frames in self._frames.items()},
                 overlay(first.image, self._pipeline(first), self._classes))
         except BackendError as error:
@@ -123,8 +125,8 @@ class Validator:
 class _Chosen:
     """The frames of a data set that are measured, spread over it."""
 
-    def __init__(self, data: ValidationData) -> None:
-        self.samples = open_dataset(data.name, expand(data.root), data.split)
+    def __init__(self, data: ValidationData, classes: tuple[ClassInfo, ...]) -> None:
+        self.samples = open_dataset(data.name, expand(data.root), data.split, classes)
         self._indices = spread(len(self.samples), data.limit)
 
     def __iter__(self) -> Iterator[Sample]:
@@ -133,8 +135,10 @@ class _Chosen:
 
 def _figures(result: EvaluationResult) -> Figures:
     depth = result.depth.per_image
-    return {'pq': result.panoptic.all.pq, 'pq_things': result.panoptic.things.pq,
-            'miou': result.semantic.mean, 'abs_rel': depth.abs_rel,
-            # A pixel without a depth is not less than 25 % off.
-            'delta1': depth.delta1 * (1.0 - depth.missing_share),
-            'distance_rel': result.distance.all.median_rel}
+    figures = {
+        'pq': result.panoptic.all.pq, 'pq_things': result.panoptic.things.pq,
+        'miou': result.semantic.mean, 'abs_rel': depth.abs_rel,
+        # A pixel without a depth is not less than 25 % off.
+        'delta1': depth.delta1 * (1.0 - depth.missing_share),
+        'distance_rel': result.distance.all.median_rel}
+    return {name: value for name, value in figures.items() if math.isfinite(value)}

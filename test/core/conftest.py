@@ -15,13 +15,10 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
+from panoptic_depth_core.contract import GraphOutput
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID
-from panoptic_depth_core.model_directory import (
-    ModelDirectory,
-    ModelInfo,
-    SelfTest,
-    save_model_directory,
-)
+from panoptic_depth_core.model_directory import ModelDirectory, ModelInfo, save_model_directory
+from panoptic_depth_core.self_test import SelfTest
 
 # Machines that run tests are shared: how long one example takes says nothing.
 settings.register_profile('untimed', deadline=None)
@@ -129,8 +126,8 @@ def painted_model(tmp_path, make_info, painted_onnx, painted_image) -> ModelDire
     info = make_info()
     image = painted_image(info.input_height, info.input_width)
     s = info.output_stride
-    test = SelfTest(
-        image, np.array([CANONICAL_FOCAL_PX, CANONICAL_FOCAL_PX, 31.5, 15.5], np.float32),
-        info.thresholds.as_vector(), image[::s, ::s, 0], image[::s, ::s, 1].astype(np.float32),
-        TABLE)
+    test = SelfTest({
+        'image': image, 'thresholds': info.thresholds.as_vector(),
+        'intrinsics': np.array([CANONICAL_FOCAL_PX, CANONICAL_FOCAL_PX, 31.5, 15.5], np.float32)},
+        GraphOutput(image[::s, ::s, 0], image[::s, ::s, 1].astype(np.float32), TABLE))
     return save_model_directory(tmp_path / 'painted', info, painted_onnx(info), test)

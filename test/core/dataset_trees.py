@@ -297,3 +297,52 @@ def write_kitti_half(root: Path) -> None:
     (root / 'kitti15_instance_depth.csv').write_text(
         'frame,panoptic_id,pixels,pixels_with_gt_depth,median_gt_depth_m,label_02_box_centre_z_m\n'
         '000001,26005,32,32,10.5,11.2\n000001,26006,32,0,,11.2\n')
+
+
+FARM = tuple(ClassInfo(i, *row) for i, row in enumerate((
+    ('field', (90, 140, 60), False), ('sky', (70, 130, 180), False),
+    ('hedge', (20, 90, 30), False), ('cow', (120, 10, 30), True),
+    ('tractor', (230, 60, 200), True), ('dog', (200, 160, 90), True))))
+"""Classes that are not those of Cityscapes."""
+
+FARM_CAMERA = {'fx': 40.0, 'fy': 41.0, 'cx': 25.0, 'cy': 11.0}
+
+
+def write_coco_panoptic(root: Path, frames: int = 3, size: Size = SIZE, seed: int = 0,
+                        split: str = 'val', table: Sequence[ClassInfo] = FARM
+                        ) -> dict[str, TrueFrame]:
+    """
+    Write panoptic_SPLIT.json and what belongs to it, also classes.yaml; ids are any of 24 bits.
+
+    :returns: frame name -> truth, in the order of the data set.
+    """
+    rng = np.random.default_rng(seed)
+    written: dict[str, TrueFrame] = {}
+    images, annotations = [], []
+    for f in range(frames):
+        true, name = draw_frame(rng, size, table), f'{split}_{f:03d}'
+        codes = np.where(true.classes == VOID_CLASS, 0, true.panoptic + 1)
+        given = dict(zip(np.unique(codes).tolist(), [0, *sorted(rng.integers(
+            1, 1 << 24, len(np.unique(codes)) - 1).tolist())], strict=True))
+        ids = np.vectorize(given.get)(codes)
+        write_png(root / 'images' / split / f'{name}.png', true.image)
+        write_png(root / f'panoptic_{split}' / f'{name}.png', np.stack(
+            [ids % 256, ids // 256 % 256, ids // 65536], -1).astype(np.uint8))
+        write_png(root / 'depth' / split / f'{name}.png', true.stored_depth)
+        images.append({'id': f, 'file_name': f'{name}.jpg', 'width': size[1], 'height': size[0]})
+        annotations.append({'image_id': f, 'file_name': f'{name}.png', 'segments_info': [
+            {'id': number, 'category_id': 3 + 10 * ((code - 1) // 1000), 'area': 1, 'iscrowd': int(
+                table[(code - 1) // 1000].is_thing and (code - 1) % 1000 == 0)}
+            for code, number in given.items() if code]})
+        written[name] = true
+    categories = [{'id': 3 + 10 * c.class_id, 'name': c.name, 'isthing': int(c.is_thing),
+                   'color': c.color, 'supercategory': 'farm'} for c in table]
+    (root / f'panoptic_{split}.json').write_text(json.dumps({
+        'info': {}, 'images': images, 'annotations': annotations,
+        'categories': categories[::-1]}))
+    (root / 'camera.json').write_text(json.dumps({
+        **FARM_CAMERA, 'width': size[1], 'height': size[0]}))
+    (root / 'dataset.yaml').write_text('depth_scale: 256\n')
+    (root / 'classes.yaml').write_text(json.dumps([
+        {'name': c.name, 'color': c.color, 'is_thing': c.is_thing} for c in table]))
+    return written

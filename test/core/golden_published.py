@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 import torch
-from panoptic_depth_core.network.published_checkpoint import published_shapes
+from panoptic_depth_core.network.panoptic_depth.checkpoint import published_shapes
 
 
 def golden_weights(seed: int) -> dict[str, torch.Tensor]:

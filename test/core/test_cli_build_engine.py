@@ -16,18 +16,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 from panoptic_depth_core.cli import main
-from panoptic_depth_core.contract import GraphOutput
+from panoptic_depth_core.contract import Arrays, GraphOutput
 from panoptic_depth_core.engines import BuildCancelled, BuiltEngine, pruning
 from panoptic_depth_core.engines.cache import EngineCache
 from panoptic_depth_core.engines.key import EngineKey
 from panoptic_depth_core.engines.obtain import BuildPolicy, obtain_engine
 from panoptic_depth_core.inference.backends import BACKENDS, Backend
 from panoptic_depth_core.inference.backends.tensorrt_backend import TensorRtBackend
-from panoptic_depth_core.model_directory import ModelDirectory, SelfTestReport
+from panoptic_depth_core.model_directory import ModelDirectory
+from panoptic_depth_core.self_test import SelfTestReport
 from panoptic_depth_core.status import Watch
 
 CONTROL_C_WHILE_BUILDING = 512
@@ -57,8 +56,7 @@ class SmallEngineBackend(Backend):
         if not obtain_engine(cache, key, build, build_policy, watch).is_tested:
             cache.set_tested(key, SelfTestReport('tensorrt', 0.9998, 1e-4))
 
-    def run(self, image: NDArray[np.uint8], intrinsics: NDArray[np.float32],
-            thresholds: NDArray[np.float32]) -> GraphOutput:
+    def run(self, inputs: Arrays) -> GraphOutput:
         """Is not called here."""
         raise NotImplementedError
 

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,7 +18,7 @@ from panoptic_depth_core.evaluation.evaluate import evaluate
 from panoptic_depth_core.inference.backends import create_backend
 from panoptic_depth_core.inference.pipeline import Pipeline
 from panoptic_depth_core.io.sources import open_source
-from panoptic_depth_core.labels import CLASS_ID, class_of
+from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, class_of
 from panoptic_depth_core.model_directory import ModelDirectory
 from panoptic_depth_core.structures import Frame, Sample
 
@@ -94,6 +97,57 @@ def test_floors_on_real_frames(pipeline, shared_data):
     assert result.depth.pooled.abs_rel <= 0.20
     assert result.distance.all.median_rel <= 0.15
     assert result.distance.all.matched >= 20
+
+
+def _as_coco(kitti: Path, root: Path) -> None:
+    """Write the frames of kitti_half with all labels in COCO's format, from its own files."""
+    known = {c.cityscapes_id: c.name for c in CITYSCAPES}
+    told_apart = {'person', 'car'}
+    folder, splits = kitti / 'kitti15', json.loads((kitti / 'splits.json').read_text())
+    (size, camera), = splits['intrinsics'].items()
+    for path in ('images/val', 'depth/val', 'panoptic_val', 'camera/val'):
+        (root / path).mkdir(parents=True)
+    (root / 'dataset.yaml').write_text('depth_scale: 256')
+    images, annotations = [], []
+    for name in splits['val']:
+        if not (folder / 'panoptic' / f'{name}.png').is_file():
+            continue
+        labels = cv2.imread(str(folder / 'panoptic' / f'{name}.png'), cv2.IMREAD_UNCHANGED)
+        height, width = labels.shape
+        file_name = f'kitti15_{name}.png'
+        shutil.copy(folder / 'image' / f'{name}.jpg', root / f'images/val/kitti15_{name}.jpg')
+        if (folder / 'depth_x256' / f'{name}.png').is_file():
+            shutil.copy(folder / 'depth_x256' / f'{name}.png', root / 'depth/val' / file_name)
+        (root / f'camera/val/kitti15_{name}.json').write_text(json.dumps(
+            {**camera, 'width': width, 'height': height}))
+        ids = labels.astype(int) + 1
+        cv2.imwrite(str(root / 'panoptic_val' / file_name), np.dstack(
+            [ids // 65536, ids // 256 % 256, ids % 256]).astype(np.uint8))
+        images.append({'id': name, 'file_name': file_name})
+        annotations.append({'image_id': name, 'file_name': file_name, 'segments_info': [
+            {'id': int(i), 'category_id': int(i - 1) // 1000, 'iscrowd': int((i - 1) % 1000 == 0)}
+            for i in np.unique(ids)]})
+    (root / 'panoptic_val.json').write_text(json.dumps({
+        'images': images, 'annotations': annotations, 'categories': [
+            {'id': i, 'name': known.get(i, f'label {i}'), 'isthing': known.get(i) in told_apart}
+            for i in [*range(34), 65]]}))
+
+
+def test_real_frames_in_the_format_of_coco_have_the_same_figures(pipeline, shared_data, tmp_path):
+    """Two readers of the same labels: the figures are the same to the last digit."""
+    _as_coco(shared_data / 'kitti_half', tmp_path)
+    own = open_dataset('kitti_half', str(shared_data / 'kitti_half'), 'val:panoptic')
+    coco = open_dataset('coco_panoptic', str(tmp_path), 'val', CITYSCAPES)
+    results = {sample.frame.name: pipeline(sample.frame) for sample in map(
+        own.__getitem__, range(len(own)))}
+    one, other = (evaluate(lambda frame: results[frame.name], [
+        samples[i] for i in range(len(samples))]) for samples in (own, coco))
+    assert one.frames == other.frames and one.frames.semantics == 17
+    assert one.semantic.mean == other.semantic.mean > 0.5
+    assert one.panoptic.all == other.panoptic.all and one.instances == other.instances
+    assert one.depth.pooled == other.depth.pooled
+    for i in range(len(own)):
+        assert own[i].frame.intrinsics == coco[i].frame.intrinsics
 
 
 def test_a_real_drive_looks_like_one(pipeline, shared_data):

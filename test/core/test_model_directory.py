@@ -7,16 +7,18 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from panoptic_depth_core import model_directory
-from panoptic_depth_core.contract import OUTPUTS, GraphOutput
+from panoptic_depth_core.contract import OUTPUTS, TASKS, GraphOutput
 from panoptic_depth_core.errors import BackendError, ConfigError
 from panoptic_depth_core.model_directory import (
     ModelDirectory,
     open_model,
     save_model_directory,
+    shipped_models,
     write_atomically,
 )
 
@@ -28,11 +30,12 @@ class Replay:
     precision = 'float32'
 
     def __init__(self, test, wrong_ids=0, depth_factor=1.0):
-        index = test.segment_index.copy()
+        output = test.output
+        index = output.segment_index.copy()
         index.reshape(-1)[:wrong_ids] += 1
-        self.output = GraphOutput(index, test.depth * np.float32(depth_factor), test.segments)
+        self.output = GraphOutput(index, output.depth * np.float32(depth_factor), output.segments)
 
-    def run(self, image, intrinsics, thresholds):
+    def run(self, inputs):
         return self.output
 
 
@@ -102,7 +105,10 @@ def test_missing_self_test(saved):
     ({'canonical_focal_px': 0}, 'canonical_focal_px is 0'),
     ({'trained_focal_range_px': [5, 5]}, 'trained_focal_range_px is .*must be greater'),
     ({'onnx_file': '../model.onnx'}, "onnx_file is '../model.onnx'"),
-    ({'classes': []}, 'classes is'),
+    ({'classes': []}, r'classes is \[\]: .*there are 0 for the tasks depth, instances, semanti'),
+    ({'tasks': ['depth']}, 'there are 19 for the tasks depth; semantic and instances need class'),
+    ({'tasks': []}, r'tasks is \[\]'), ({'tasks': ['flow']}, 'tasks.0 is .flow.'),
+    ({'extra_inputs': [{'name': 'depth', 'shape': [1]}]}, 'is the name of another input or outp'),
     ({'log_depth_temperature': -1}, 'log_depth_temperature is -1'),
 ])
 def test_wrong_model_json(saved, changes, words):
@@ -117,6 +123,34 @@ def test_model_json_that_is_none(saved, text, words):
     (saved.path / 'model.json').write_bytes(text.encode('utf-8', 'surrogateescape'))
     with pytest.raises(ConfigError, match=words):
         ModelDirectory.load(saved.path)
+
+
+def test_directories_from_before_there_were_tasks(saved):
+    """The shipped model.json is of that form; models without depth said so in depth_of."""
+    shipped = json.loads((ModelDirectory.default().path / 'model.json').read_text())
+    assert 'tasks' not in shipped and ModelDirectory.default().info.tasks == TASKS
+    edit(saved, tasks=..., extra_inputs=..., precision='int8', depth_of='pixels')
+    info = ModelDirectory.load(saved.path).info
+    assert (info.tasks, info.precision, info.extra_inputs) == (TASKS, 'int8', ())
+    edit(saved, depth_of='nothing')
+    info = ModelDirectory.load(saved.path).info
+    assert info.tasks == {'semantic', 'instances'}
+    assert list(info.graph_outputs()) == ['segment_index', 'segments']
+
+
+def test_tasks_and_extra_inputs_come_back(tmp_path, make_info):
+    extra = [{'name': 'mounting', 'shape': [3]},
+             {'name': 'measured_depth', 'shape': ['height', 'width'], 'unknown': -1.0}]
+    info = make_info(tasks=['depth'], classes=[], extra_inputs=extra)
+    model = save_model_directory(tmp_path, info, b'')
+    assert model.info.tasks == {'depth'} and not model.info.class_infos()
+    assert model.info.graph_inputs() | {'image': 0} == {
+        'image': 0, 'intrinsics': ('float32', (1, 4)), 'thresholds': ('float32', (4,)),
+        'mounting': ('float32', (1, 3)), 'measured_depth': ('float32', (1, 32, 64))}
+    unknown = model.info.unknown_inputs()
+    assert np.isnan(unknown['mounting']).all() and (unknown['measured_depth'] == -1.0).all()
+    text = (tmp_path / 'model.json').read_text()
+    assert json.loads(text, parse_constant=pytest.fail)['tasks'] == ['depth']
 
 
 def test_default_model_missing_from_installation(monkeypatch, tmp_path):
@@ -208,3 +242,38 @@ class TestSelfTest:
         (painted_model.path / 'self_test.npz').write_bytes(b'PK\x03\x04 nonsense')
         with pytest.raises(ConfigError, match=r'self_test\.npz: no readable self-test'):
             painted_model.load_self_test()
+
+
+class TestOpenedByName:
+    """Names, directories and files that mean a model."""
+
+    @pytest.fixture(autouse=True)
+    def _here(self, monkeypatch, tmp_path, make_info):
+        """One shipped model; the current directory is empty."""
+        save_model_directory(tmp_path / 'models' / 'fast', make_info(model_id='shipped'), b'x')
+        (tmp_path / 'models' / 'unfinished').mkdir()
+        monkeypatch.setattr(model_directory.importlib.resources, 'files', lambda _: tmp_path)
+        (tmp_path / 'here').mkdir()
+        monkeypatch.chdir(tmp_path / 'here')
+
+    @pytest.mark.parametrize('name', [None, 'fast', Path('fast')])
+    def test_shipped(self, name):
+        assert list(shipped_models()) == ['fast']
+        assert open_model(name).info.model_id == 'shipped'
+
+    def test_a_directory_of_that_name_goes_first_where_it_is_a_model(self, make_info):
+        os.mkdir('fast')
+        assert open_model('fast').info.model_id == 'shipped'
+        save_model_directory('fast', make_info(model_id='mine'), b'x')
+        assert open_model('fast').info.model_id == 'mine'
+        assert open_model(None).info.model_id == 'shipped'
+
+    @pytest.mark.parametrize('name', ['model.json', 'model.onnx'])
+    def test_a_file_of_the_directory(self, saved, name):
+        assert open_model(saved.path / name) == saved
+
+    @pytest.mark.parametrize('name', ['slow', './fast', 'unfinished'])
+    def test_unknown(self, name):
+        with pytest.raises(ConfigError, match='cannot be read.*export` wrote, or a shipped model: '
+                           'fast$'):
+            open_model(name)

@@ -9,7 +9,8 @@ import pytest
 from panoptic_depth_core.errors import BackendError
 from panoptic_depth_core.inference.backends import check_output, create_backend
 from panoptic_depth_core.inference.backends.tensorrt_backend import usable
-from panoptic_depth_core.model_directory import PRECISION_TOLERANCE, ModelDirectory
+from panoptic_depth_core.model_directory import ModelDirectory
+from panoptic_depth_core.self_test import PRECISION_TOLERANCE
 
 pytestmark = pytest.mark.gpu
 
@@ -49,16 +50,16 @@ def test_torch(model, mode, precision):
 def test_graph_reads_every_frame_anew(model):
     """Two pictures in turns give what each gives alone; results are not overwritten."""
     test = model.load_self_test()
-    mirrored = np.ascontiguousarray(test.image[:, ::-1])
+    mirrored = np.ascontiguousarray(test.inputs['image'][:, ::-1])
     backend = create_backend('torch:device=cuda:mode=cuda_graph', model)
     eager = create_backend('torch:device=cuda', model)
-    first = backend.run(test.image, test.intrinsics, test.thresholds)
+    first = backend.run(test.inputs)
     kept = first.segment_index.copy(), first.depth.copy()
-    second = backend.run(mirrored, test.intrinsics, test.thresholds)
+    second = backend.run({**test.inputs, 'image': mirrored})
     np.testing.assert_array_equal(first.segment_index, kept[0])
     np.testing.assert_array_equal(first.depth, kept[1])
     assert (first.segment_index != second.segment_index).any()
-    expected = eager.run(mirrored, test.intrinsics, test.thresholds)
+    expected = eager.run({**test.inputs, 'image': mirrored})
     assert (second.segment_index == expected.segment_index).mean() > 0.999
 
 
@@ -81,14 +82,14 @@ def test_tensorrt_agrees(model, engine):
 
 def test_tensorrt_reads_every_frame_anew(model, engine):
     test = model.load_self_test()
-    mirrored = np.ascontiguousarray(test.image[:, ::-1])
-    first = engine.run(test.image, test.intrinsics, test.thresholds)
+    mirrored = np.ascontiguousarray(test.inputs['image'][:, ::-1])
+    first = engine.run(test.inputs)
     kept = first.segment_index.copy()
-    second = engine.run(mirrored, test.intrinsics, test.thresholds)
+    second = engine.run({**test.inputs, 'image': mirrored})
     np.testing.assert_array_equal(first.segment_index, kept)
     assert (first.segment_index != second.segment_index).any()
     check_output(second, model.info, engine.name)
-    again = engine.run(test.image, test.intrinsics, test.thresholds)
+    again = engine.run(test.inputs)
     np.testing.assert_array_equal(again.segment_index, kept)
 
 

@@ -24,8 +24,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from panoptic_depth_core.contract import NO_SEGMENT, GraphOutput
+from panoptic_depth_core.contract import NO_SEGMENT, Arrays, GraphOutput
 from panoptic_depth_core.engines import BuildCancelled, BuiltEngine
 from panoptic_depth_core.engines.cache import EngineCache
 from panoptic_depth_core.engines.key import EngineKey
@@ -64,8 +63,7 @@ class ControllableBackend(Backend):
             time.sleep(seconds)
         self._info = model.info
 
-    def run(self, image: NDArray[np.uint8], intrinsics: NDArray[np.float32],
-            thresholds: NDArray[np.float32]) -> GraphOutput:
+    def run(self, inputs: Arrays) -> GraphOutput:
         """Find what is painted."""
         what, seconds = _order()
         while what == 'hang' and _order()[0] == 'hang':
@@ -75,16 +73,19 @@ class ControllableBackend(Backend):
         if what == 'slow':
             time.sleep(seconds)
         stride = self._info.output_stride
-        small = image[::stride, ::stride]
+        small = inputs['image'][::stride, ::stride]
         row = small[..., 0] // RED_STEP
-        depth = small[..., 1] * np.float32(intrinsics[0] / CANONICAL_FOCAL_PX)
+        depth = small[..., 1] * np.float32(inputs['intrinsics'][0] / CANONICAL_FOCAL_PX)
         if what == 'nan':
             depth = np.full_like(depth, np.nan)
         table = TABLE.copy()
         # As a graph does: a thing below the threshold owns no pixels.
-        table[(table[:, 2] > 0) & (table[:, 3] < thresholds[0]), 0] = 0
+        table[(table[:, 2] > 0) & (table[:, 3] < inputs['thresholds'][0]), 0] = 0
         owned = (row < len(table)) & (table[np.minimum(row, len(table) - 1), 0] > 0)
-        return GraphOutput(np.where(owned, row, NO_SEGMENT).astype(np.uint8), depth, table)
+        found = {'segment_index': np.where(owned, row, NO_SEGMENT).astype(np.uint8),
+                 'depth': depth, 'segments': table}
+        return GraphOutput.of({name: found[name][None] for name in self._info.graph_outputs()},
+                              depth.shape)
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -8,6 +8,7 @@ import atexit
 import os
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from controllable_node import CANONICAL_FOCAL_PX, CONTROL, NAME
 from launch import LaunchDescription
 from launch_ros.actions import Node
 from launch_testing.actions import ReadyToTest
+from panoptic_depth_core.contract import SEGMENTATION, TASKS, Task
 from panoptic_depth_core.labels import CITYSCAPES
 from panoptic_depth_core.model_directory import ModelInfo, save_model_directory
 
@@ -32,13 +34,14 @@ NETWORK_SIZE = 64, 32
 """Width and height of the input of the model."""
 
 
-def make_model(path: Path) -> Path:
+def make_model(path: Path, tasks: Collection[Task] = TASKS) -> Path:
     """Write the model directory of the controllable backend, whose graph nobody reads."""
     width, height = NETWORK_SIZE
     info = ModelInfo.model_validate({
         'model_id': 'controllable-1', 'network': 'none', 'input_height': height,
-        'input_width': width, 'classes': [
-            {'name': c.name, 'color': c.color, 'is_thing': c.is_thing} for c in CITYSCAPES],
+        'input_width': width, 'tasks': tasks, 'classes': [
+            {'name': c.name, 'color': c.color, 'is_thing': c.is_thing} for c in CITYSCAPES
+            if SEGMENTATION.intersection(tasks)],
         'output_stride': 2, 'canonical_focal_px': CANONICAL_FOCAL_PX,
         'trained_focal_range_px': (10, 1000), 'depth_range_m': (0.5, 200),
         'normalisation_mean': (0, 0, 0), 'normalisation_std': (255, 255, 255),

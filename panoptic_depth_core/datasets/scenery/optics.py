@@ -97,4 +97,4 @@ def develop(radiance: Array, lens: Lens, rng: np.random.Generator) -> NDArray[np
     light = np.maximum(light, 0.0)
     value = (cv2.pow(light, 1.0 / lens.gamma) - 0.42) * lens.contrast + 0.42
     value += lens.noise * rng.standard_normal(value.shape, np.float32)
-    return np.clip(value * 255 + 0.5, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(value * 255 + 0.5, 0, 255), np.uint8)

@@ -30,7 +30,7 @@ from ...engines.library import find_library
 from ...errors import BackendError
 from ...model_directory import ModelDirectory
 from ...network.execution import compute_as_asked
-from ...network.onnx_weights import load_network
+from ...network.onnx_weights import load_graph
 
 BYTES = {'float32': 4, 'float16': 2, 'bfloat16': 2}
 
@@ -144,7 +144,7 @@ def model_cost(model: Path) -> dict[str, Any]:
     Nothing is computed: tensors without memory are passed through the network and assembly.
     """
     opened = ModelDirectory.load(model)
-    network = load_network(opened)
+    network = load_graph(opened)
     state = network.state_dict()
     with FakeTensorMode():
         weights = {name: torch.empty(value.shape, dtype=value.dtype)

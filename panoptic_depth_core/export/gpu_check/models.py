@@ -4,48 +4,46 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...contract import output_names
 from ...errors import BackendError, ConfigError
 from ...evaluation.benchmark import street_image
 from ...inference.backends import create_backend
 from ...inference.backends.torch_backend import TorchBackend
-from ...inference.preprocess import prepare
+from ...inference.preprocess import graph_inputs
 from ...io.sources import open_source
-from ...model_directory import ModelDirectory, SelfTest, save_model_directory
-from ...network import PanopticDepthModel, create_network
-from ...network.assembly_settings import AssemblySettings
-from ...network.base import PanopticNetwork
-from ...network.deformable import DeformableForm
+from ...model_directory import ModelDirectory, save_model_directory
+from ...network import create_model
+from ...network.base import Model
 from ...network.description import ModelDescription, describe
-from ...network.onnx_weights import load_network
-from ...network.published_panoptic_depth import PUBLISHED_ASSEMBLY, PublishedNetwork
+from ...network.layers.deformable import DeformableForm
+from ...network.onnx_weights import load_graph
+from ...network.panoptic_depth.network import PublishedNetwork
+from ...self_test import SelfTest
 from ...structures import Frame, Intrinsics
+from .. import onnx_export
 from ..casting import LowFloat
 from ..convert import published_description
 from ..model_copy import copy_licences
-from ..onnx_export import example_inputs, export_network, round_to_half, to_onnx
+from ..onnx_export import example_inputs, round_to_half, run, self_test_of, to_onnx
 
 _PICTURES = 3
 
 
-def network_of(name: str, height: int, width: int
-               ) -> tuple[PanopticNetwork, AssemblySettings, ModelDescription]:
-    """Network, assembly and description of a model of rows.MODELS for an input size."""
+def model_of(name: str, height: int, width: int) -> tuple[Model, ModelDescription]:
+    """Model and description by its name in rows.MODELS, for an input size."""
     if name == 'published':
-        return random_published(), PUBLISHED_ASSEMBLY, published_description(
+        return random_published(), published_description(
             height, width, model_id='published-random', weight_type='float16',
             weights_licence='CC0-1.0')
     shipped = ModelDirectory.default()
     info = shipped.info
-    rebuilt = load_network(shipped)
-    return rebuilt.network, rebuilt.assembly, ModelDescription(
+    return load_graph(shipped).network, ModelDescription(
         model_id=info.model_id, height=height, width=width, output_stride=info.output_stride,
         trained_focal_range_px=info.trained_focal_range_px, depth_range_m=info.depth_range_m,
         log_depth_temperature=info.log_depth_temperature, padding_rgb=info.padding_rgb,
@@ -61,7 +59,7 @@ def random_published(form: DeformableForm = 'grid_sample', seed: int = 0) -> Pub
     and regions are biased so that something is found, which random weights do not do.
     """
     torch.manual_seed(seed)
-    network = create_network('published', {'deformable': form})
+    network = create_model('published', {'deformable': form})
     assert isinstance(network, PublishedNetwork)
     with torch.no_grad():
         for name, value in network.named_buffers():
@@ -78,8 +76,8 @@ def export_model(name: str, height: int, width: int, out_dir: str) -> dict[str, 
     try:
         ModelDirectory.load(out_dir)
     except ConfigError:
-        network, assembly, description = network_of(name, height, width)
-        export_network(network, name, assembly, out_dir, description)
+        model, description = model_of(name, height, width)
+        onnx_export.export_model(model, out_dir, description)
         if name == 'fast':
             copy_licences(ModelDirectory.default(), Path(out_dir))
     return {}
@@ -93,10 +91,11 @@ class NetworkAlone(nn.Module):
     and table hold that sum. A graph of it takes as long as the whole graph less the assembly.
     """
 
-    def __init__(self, network: nn.Module, map_size: tuple[int, int], rows: int) -> None:
+    def __init__(self, network: Model, map_size: tuple[int, int], rows: int) -> None:
         super().__init__()
         self.network = network
         self.map_size, self.rows = map_size, rows
+        self.output_names = output_names(network.tasks)
 
     def forward(self, image: Tensor, intrinsics: Tensor,
                 thresholds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -116,19 +115,15 @@ def export_network_alone(name: str, height: int, width: int, out_dir: str) -> di
     try:
         ModelDirectory.load(out_dir)
     except ConfigError:
-        network, assembly, description = network_of(name, height, width)
-        whole = PanopticDepthModel(round_to_half(network.deployed()), assembly)
-        stride = description.output_stride
-        model = NetworkAlone(whole.network, (height // stride, width // stride),
-                             assembly.max_things + len(network.classes)).eval()
-        example = example_inputs(description)
-        with torch.inference_mode():
-            index, depth, segments = [value[0].numpy() for value in model(*example)]
-        graph = to_onnx(model, example, network.onnx_opset, True)
-        save_model_directory(
-            out_dir, describe(network, name, assembly, description), graph.SerializeToString(),
-            SelfTest(example[0][0].numpy(), example[1][0].numpy(), example[2].numpy(), index,
-                     depth, segments))
+        model, description = model_of(name, height, width)
+        network: Any = round_to_half(model.deployed())
+        info = describe(network, description)
+        alone = NetworkAlone(network, info.map_size(),
+                             network.rules.max_things + len(network.classes)).eval()
+        example = example_inputs(info)
+        graph = to_onnx(alone, example, network.onnx_opset, True)
+        save_model_directory(out_dir, info, graph.SerializeToString(),
+                             self_test_of(info, example, run(alone, example)))
     return {}
 
 
@@ -173,15 +168,9 @@ def write_references(model: str, out_dir: str, device: str, source: str | None) 
     backend = TorchBackend(opened, device=device)
     written = []
     for number, frame in enumerate(_pictures(source, info.input_height, info.input_width)):
-        image, geometry = prepare(frame, info.input_width, info.input_height, 'letterbox',
-                                  info.padding_rgb)
-        inputs = (image, geometry.network_intrinsics(frame.intrinsics).as_vector(),
-                  info.thresholds.as_vector())
-        output = backend.run(*inputs)
+        inputs, _ = graph_inputs(frame, info, info.thresholds.as_vector())
         path = Path(out_dir) / f'{number}.npz'
-        test = SelfTest(*inputs, output.segment_index, output.depth, output.segments)
-        with path.open('wb') as file:
-            np.savez(file, **asdict(test))
+        SelfTest(inputs, backend.run(inputs)).save(path)
         written.append(str(path))
     backend.close()
     return {'tests': written}

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from ...contract import NO_SEGMENT
-from ...network.assembly import assemble
+from ...network.dynamic_kernels.assembly import assemble
 from ...network.execution import prepared
-from ...network.published_panoptic_depth import PUBLISHED_ASSEMBLY, STUFF_AREA_PX
+from ...network.panoptic_depth.network import PUBLISHED_ASSEMBLY, STUFF_AREA_PX
 from .limits import milliseconds
 from .models import random_published
 from .published_loops import FIRST_THING, published_result

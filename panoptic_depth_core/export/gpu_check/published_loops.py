@@ -4,8 +4,8 @@
 The published post-processing as it was published: eager, one instance after another.
 
 Written from the description of PanopticDepth (Gao et al., CVPR 2022) and of its rules; what
-decides is asked of the device each time. It is here to be compared with network/assembly.py,
-which does the same without loops.
+decides is asked of the device each time. It is here to be compared with
+network/dynamic_kernels/assembly.py, which does the same without loops.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, linear, max_pool2d, normalize
 
-from ...network.assembly_settings import EMBEDDING_STRIDE
-from ...network.dynamic_kernels import NetworkOutput, metric_depth
-from ...network.published_panoptic_depth import PUBLISHED_ASSEMBLY as RULES
-from ...network.published_panoptic_depth import STUFF_AREA_PX
+from ...network.dynamic_kernels.assembly_settings import EMBEDDING_STRIDE
+from ...network.dynamic_kernels.kernels import KernelOutput, metric_depth
+from ...network.panoptic_depth.network import PUBLISHED_ASSEMBLY as RULES
+from ...network.panoptic_depth.network import STUFF_AREA_PX
 
 FIRST_THING = 21
 _LEAST_MASK_SCORE, _MOST_MASKS = 0.05, 200
@@ -47,7 +47,7 @@ class Segment(NamedTuple):
     depth_kernel: Tensor
 
 
-def published_result(output: NetworkOutput, *, score: float = 0.2, overlap: float = 0.5,
+def published_result(output: KernelOutput, *, score: float = 0.2, overlap: float = 0.5,
                      stuff_area: int = STUFF_AREA_PX) -> tuple[Tensor, Tensor]:
     """
     Panoptic ids and depth at the size of the image.
@@ -83,7 +83,7 @@ def published_result(output: NetworkOutput, *, score: float = 0.2, overlap: floa
     return _painted(kept, output, size)
 
 
-def _painted(kept: list[Segment], output: NetworkOutput,
+def _painted(kept: list[Segment], output: KernelOutput,
              size: list[int]) -> tuple[Tensor, Tensor]:
     """Give each pixel to the segment that is surest of it, and its depth."""
     device = output.metric.device
@@ -104,7 +104,7 @@ def _painted(kept: list[Segment], output: NetworkOutput,
     return ids, depth
 
 
-def _peaks(output: NetworkOutput) -> Things:
+def _peaks(output: KernelOutput) -> Things:
     """Peaks of the centre maps of all levels, best first."""
     found = []
     for level, side in enumerate(RULES.peak_smoothing):
@@ -152,7 +152,7 @@ def _fused(things: Things) -> Things:
                   torch.stack(depth_kernels))
 
 
-def _scored(things: Things, output: NetworkOutput) -> tuple[Things, Tensor]:
+def _scored(things: Things, output: KernelOutput) -> tuple[Things, Tensor]:
     """Things by peak and mask, best first, and their masks (N, h, w) in 0..1."""
     masks = _masks(things.kernels, output)
     inside = masks > 0.5
@@ -163,7 +163,7 @@ def _scored(things: Things, output: NetworkOutput) -> tuple[Things, Tensor]:
     return things._replace(score=score).taken(order), masks[order]
 
 
-def _regions(output: NetworkOutput) -> list[tuple[int, Tensor, Tensor]]:
+def _regions(output: KernelOutput) -> list[tuple[int, Tensor, Tensor]]:
     """Class, mask kernel and depth kernel of the classes that are somewhere, by class."""
     found: dict[int, list[tuple[Tensor, Tensor]]] = {}
     for level, logits in enumerate(output.regions):
@@ -188,7 +188,7 @@ def _regions(output: NetworkOutput) -> list[tuple[int, Tensor, Tensor]]:
     return classes
 
 
-def _masks(kernels: Tensor, output: NetworkOutput) -> Tensor:
+def _masks(kernels: Tensor, output: KernelOutput) -> Tensor:
     """(N, K) kernels -> (N, h, w) in 0..1 at the stride of the embedding."""
     embedding = output.mask_embedding[0].float()
     return (kernels @ embedding.flatten(1)).sigmoid().unflatten(1, embedding.shape[1:])

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ...labels import CITYSCAPES, CLASS_ID, THING_CLASSES
-from ...network.assembly_settings import EMBEDDING_STRIDE
-from ...network.dynamic_kernels import NetworkOutput
+from ...network.dynamic_kernels.assembly_settings import EMBEDDING_STRIDE
+from ...network.dynamic_kernels.kernels import KernelOutput
 
 _CHANNELS, _DEPTH_CHANNELS = 256, 16
 _STRIDES = (8, 16, 32, 64, 128)
@@ -23,7 +23,7 @@ _STUFF = ('sky', 'building', 'vegetation', 'sidewalk', 'road')
 
 
 def street_output(height: int, width: int, things: int, seed: int = 0,
-                  device: str = 'cpu') -> NetworkOutput:
+                  device: str = 'cpu') -> KernelOutput:
     """
     Output of the published network in which its assembly finds a known scene.
 
@@ -65,11 +65,11 @@ def street_output(height: int, width: int, things: int, seed: int = 0,
         kernels[0][0, thing, v, u] = _SURE
     depth_embedding = torch.randn(1, _DEPTH_CHANNELS, *side, generator=draw)
     identity = (torch.eye(_CHANNELS), torch.zeros(_CHANNELS))
-    output = NetworkOutput(
+    output = KernelOutput(
         centers, regions, kernels, depths, embedding, depth_embedding, torch.ones(1),
         thing_projection=identity, region_projection=identity, depth_form='linear')
     moved: list[Any] = [_moved(value, device) for value in output]
-    return NetworkOutput(*moved)
+    return KernelOutput(*moved)
 
 
 def _cells(height: int, width: int, stride: int) -> tuple[int, int]:

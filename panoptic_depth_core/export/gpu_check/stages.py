@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from ...inference.backends import batched
 from ...inference.backends.torch_backend import Mode, TorchPrecision
 from ...model_directory import ModelDirectory
-from ...network.assembly import assemble
 from ...network.execution import LowerPrecision, compute_as_asked, prepared
-from ...network.onnx_weights import load_network
+from ...network.onnx_weights import load_graph
+from ...self_test import SelfTest
 from .limits import milliseconds
 
 
@@ -39,10 +40,9 @@ def torch_stages(model: str, device: str, test: str, rows: list[tuple[Mode, Torc
     on_gpu = torch.device(device).type == 'cuda'
     if on_gpu:
         compute_as_asked()
-    with np.load(test, allow_pickle=False) as arrays:
-        host = [torch.from_numpy(arrays['image'][None]),
-                torch.from_numpy(arrays['intrinsics'][None]),
-                torch.from_numpy(arrays['thresholds'])]
+    opened = ModelDirectory.load(model)
+    host = [torch.from_numpy(array) for array in batched(
+        opened.info, SelfTest.read(Path(test)).inputs).values()]
     if on_gpu:
         host = [tensor.pin_memory() for tensor in host]
     found: dict[str, Any] = {'errors': {}}
@@ -50,7 +50,7 @@ def torch_stages(model: str, device: str, test: str, rows: list[tuple[Mode, Torc
         try:
             with torch.inference_mode():
                 found[f'{mode} {precision}'] = _stages(
-                    ModelDirectory.load(model), device, host, mode, precision, repeats)
+                    opened, device, host, mode, precision, repeats)
         except RuntimeError as error:
             found['errors'][f'{mode} {precision}'] = ' '.join(str(error).split())
     return found
@@ -58,7 +58,7 @@ def torch_stages(model: str, device: str, test: str, rows: list[tuple[Mode, Torc
 
 def _stages(model: ModelDirectory, device: str, host: list[Tensor], mode: Mode,
             precision: TorchPrecision, repeats: int) -> dict[str, float]:
-    loaded: Any = load_network(model)
+    loaded: Any = load_graph(model)
     whole = loaded.to(device=device, memory_format=torch.channels_last)
     network: Any = (whole.network if precision == 'float32'
                     else LowerPrecision(whole.network, getattr(torch, precision)))
@@ -66,8 +66,8 @@ def _stages(model: ModelDirectory, device: str, host: list[Tensor], mode: Mode,
     run_network = prepared(network, mode, inputs[:2])
     output = run_network()
 
-    def assembled(thresholds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return assemble(output, thresholds, whole.assembly)
+    def assembled(thresholds: Tensor) -> tuple[Tensor, ...]:
+        return tuple(network.assemble(output, thresholds).values())
 
     run_assembly = prepared(assembled, mode, inputs[2:])
     copies = _copies(host, inputs, run_assembly())

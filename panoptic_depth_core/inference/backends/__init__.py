@@ -13,25 +13,25 @@ import logging
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from typing import Any, Protocol, cast, get_type_hints
+from typing import Any, cast, get_type_hints
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from ...contract import INPUTS, NO_SEGMENT, SEGMENT_COLUMNS, GraphOutput
+from ...contract import COLUMN, NO_SEGMENT, SEGMENT_COLUMNS, Arrays, GraphOutput
 from ...errors import BackendError, ConfigError
 from ...model_directory import ModelDirectory
 from ...model_info import ModelInfo, Precision
 from ...status import Watch
 
 
-class Backend(Protocol):
+class Backend:
     """
     Runs the graph of one model directory.
 
     A backend is constructed with the ModelDirectory and its own keyword options, and raises
-    ConfigError for a graph that breaks the contract, BackendError for a runtime that fails.
+    ConfigError for a graph that breaks the contract, BackendError for a runtime that fails. It
+    implements ``_run`` and ``_release``.
     """
 
     name: str
@@ -42,20 +42,37 @@ class Backend(Protocol):
     gpu_memory_bytes: int = 0
     """Memory that it holds on a GPU."""
 
-    def run(self, image: NDArray[np.uint8], intrinsics: NDArray[np.float32],
-            thresholds: NDArray[np.float32]) -> GraphOutput:
+    _model: ModelDirectory
+    _is_closed = False
+
+    def run(self, inputs: Arrays) -> GraphOutput:
         """
         Run the graph on one image.
 
-        :param image: (H, W, 3) uint8 RGB, contiguous, at network size.
-        :param intrinsics: (4,) float32, px of this image.
-        :param thresholds: (T,) float32, order of contract.THRESHOLDS.
+        :param inputs: those of contract.py by name, contiguous, without the batch axis.
+        :raises BackendError: for inputs that the graph does not take, or when the runtime fails.
         """
-        ...
+        if self._is_closed:
+            raise BackendError(f'{self.name}: the backend is closed; make a new one')
+        info = self._model.info
+        return GraphOutput.of(self._run(batched(info, inputs)), info.map_size())
 
     def close(self) -> None:
         """Give back memory and threads; the backend is not used after it."""
-        ...
+        self._is_closed = True
+        self._release()
+
+    def _run(self, inputs: Arrays) -> Arrays:
+        """
+        Run the graph.
+
+        :param inputs: in the order, types and shapes of ModelInfo.graph_inputs.
+        :returns: those of ModelInfo.graph_outputs, as the graph has them; the caller's own.
+        """
+        raise RuntimeError(f'{type(self).__name__} has no _run method')
+
+    def _release(self) -> None:
+        """Free what the runtime holds."""
 
 
 BACKENDS: dict[str, str] = {
@@ -184,19 +201,24 @@ def check_threads(threads: int | None) -> None:
         raise ConfigError(f'threads is {threads}; give 1 or more, or leave it out')
 
 
-def check_inputs(info: ModelInfo, image: NDArray[np.uint8], intrinsics: NDArray[np.float32],
-                 thresholds: NDArray[np.float32]) -> None:
+def batched(info: ModelInfo, inputs: Arrays) -> Arrays:
     """
-    Refuse arrays that are not what the graph of this model takes.
+    Give the inputs their batch axis, and refuse what the graph of this model does not take.
 
-    :raises BackendError: naming the array; inference/preprocess.py makes fitting ones.
+    :raises BackendError: naming the input; inference/preprocess.py makes fitting images.
     """
-    given: tuple[NDArray[Any], ...] = (image[None], intrinsics[None], thresholds)
-    for name, array in zip(INPUTS, given, strict=True):
-        dtype, shape = info.graph_inputs()[name]
+    wanted = info.graph_inputs()
+    if wrong := sorted(inputs.keys() ^ wanted.keys()):
+        raise BackendError(f'input {wrong[0]!r} is not given or not known: {info.model_id} takes '
+                           f'{", ".join(wanted)}')
+    feed = {}
+    for name, (dtype, shape) in wanted.items():
+        array = inputs[name] if name == 'thresholds' else inputs[name][None]
         if array.dtype != dtype or array.shape != shape:
             raise BackendError(f'{name} is {array.dtype} {array.shape} with its batch axis, but '
                                f'{info.model_id} takes {dtype} {shape}; use preprocess.prepare')
+        feed[name] = array
+    return feed
 
 
 def check_output(output: GraphOutput, info: ModelInfo, backend: str) -> None:
@@ -215,19 +237,19 @@ def check_output(output: GraphOutput, info: ModelInfo, backend: str) -> None:
     if table.ndim != 2 or table.shape[1] != len(SEGMENT_COLUMNS):
         raise BackendError(f'{backend}: output segments has shape {table.shape}, not '
                            f'(rows, {len(SEGMENT_COLUMNS)}); export the model again')
-    known = {'pixels': True, 'segments': output.segment_index != NO_SEGMENT,
-             'nothing': False}[info.depth_of]
+    known = 'depth' in info.tasks and (
+        info.depth_of == 'pixels' or output.segment_index != NO_SEGMENT)
     bad = int(np.count_nonzero(~np.isfinite(output.depth) & known))
     if bad:
         raise BackendError(f'{backend}: {bad} of {output.depth.size} depths are not finite; '
                            'run the self-test of the model or use another precision')
     valid = table[table[:, 0] > 0.5]
-    classes = valid[:, SEGMENT_COLUMNS.index('class_id')]
+    classes = valid[:, COLUMN['class_id']]
     known = (classes >= 0) & (classes < len(info.classes)) & (classes == np.rint(classes))
     if not known.all():
         raise BackendError(f'{backend}: class id {classes[~known][0]} in output segments, but '
                            f'{info.model_id} has 0..{len(info.classes) - 1}; '
                            'run the self-test of the model')
-    if not np.isfinite(valid[:, SEGMENT_COLUMNS.index('score')]).all():
+    if not np.isfinite(valid[:, COLUMN['score']]).all():
         raise BackendError(f'{backend}: a score in output segments is not finite; '
                            'run the self-test of the model or use another precision')

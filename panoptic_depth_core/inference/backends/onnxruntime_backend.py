@@ -7,14 +7,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ...contract import INPUTS, OUTPUTS, GraphOutput
+from ...contract import Arrays
 from ...errors import BackendError, ConfigError
 from ...model_directory import ModelDirectory
 from ...model_info import TensorSpec
-from . import Backend, check_inputs, check_threads
+from . import Backend, check_threads
 
 _NUMPY_NAME = {'tensor(uint8)': 'uint8', 'tensor(float)': 'float32'}
 
@@ -73,22 +70,15 @@ class OnnxRuntimeBackend(Backend):
         self._model = model
         self._session: Any = session
 
-    def run(self, image: NDArray[np.uint8], intrinsics: NDArray[np.float32],
-            thresholds: NDArray[np.float32]) -> GraphOutput:
-        """Run the graph; see backends.Backend."""
-        if self._session is None:
-            raise BackendError('onnxruntime: the backend is closed; make a new one')
-        check_inputs(self._model.info, image, intrinsics, thresholds)
-        feed = dict(zip(INPUTS, (image[None], intrinsics[None], thresholds), strict=True))
+    def _run(self, inputs: Arrays) -> Arrays:
+        names = list(self._model.info.graph_outputs())
         try:
-            index, depth, segments = self._session.run(list(OUTPUTS), feed)
+            return dict(zip(names, self._session.run(names, inputs), strict=True))
         except Exception as error:
             raise BackendError(f'{self._model.onnx_path}: ONNX Runtime failed: '
                                f'{_one_line(error)}; run the self-test of the model') from None
-        return GraphOutput(index[0], depth[0], segments[0])
 
-    def close(self) -> None:
-        """Free the session."""
+    def _release(self) -> None:
         self._session = None
 
 

@@ -7,14 +7,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ...contract import INPUTS, OUTPUTS, GraphOutput
+from ...contract import Arrays
 from ...errors import BackendError, ConfigError
 from ...model_directory import ModelDirectory
 from ...model_info import TensorSpec
-from . import Backend, check_inputs, check_threads
+from . import Backend, check_threads
 
 _HINTS = {'float32': 'f32', 'bfloat16': 'bf16'}
 _NUMPY_NAME = {'u8': 'uint8', 'f32': 'float32'}
@@ -61,25 +58,17 @@ class OpenVinoBackend(Backend):
         self._model = model
         self._request: Any = compiled.create_infer_request()
 
-    def run(self, image: NDArray[np.uint8], intrinsics: NDArray[np.float32],
-            thresholds: NDArray[np.float32]) -> GraphOutput:
-        """Run the graph; see backends.Backend."""
-        if self._request is None:
-            raise BackendError('openvino: the backend is closed; make a new one')
-        check_inputs(self._model.info, image, intrinsics, thresholds)
-        feed = dict(zip(INPUTS, (image[None], intrinsics[None], thresholds), strict=True))
+    def _run(self, inputs: Arrays) -> Arrays:
         try:
-            self._request.infer(feed, share_inputs=True)
+            self._request.infer(inputs, share_inputs=True)
             # Copied, as the next run writes into the same memory.
-            index, depth, segments = (
-                self._request.get_tensor(name).data[0].copy() for name in OUTPUTS)
+            return {name: self._request.get_tensor(name).data.copy()
+                    for name in self._model.info.graph_outputs()}
         except RuntimeError as error:
             raise BackendError(f'{self._model.onnx_path}: OpenVINO failed: {_reason(error)}; '
                                'run the self-test of the model') from None
-        return GraphOutput(index, depth, segments)
 
-    def close(self) -> None:
-        """Free the compiled model."""
+    def _release(self) -> None:
         self._request = None
 
 

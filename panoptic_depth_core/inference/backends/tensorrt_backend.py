@@ -6,10 +6,7 @@ from __future__ import annotations
 
 import logging
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ...contract import OUTPUTS, GraphOutput
+from ...contract import Arrays
 from ...engines import BuiltEngine
 from ...engines.build import build_engine, read_graph
 from ...engines.cache import EngineCache
@@ -25,7 +22,7 @@ from ...errors import BackendError, ConfigError
 from ...model_directory import ModelDirectory
 from ...model_info import TensorSpec
 from ...status import Watch
-from . import Backend, check_inputs
+from . import Backend
 
 MODEL_ENGINES = 'engines'
 """Folder of a model directory with engines that were built ahead of time."""
@@ -87,14 +84,10 @@ class TensorRtBackend(Backend):
             self.close()
             raise
 
-    def run(self, image: NDArray[np.uint8], intrinsics: NDArray[np.float32],
-            thresholds: NDArray[np.float32]) -> GraphOutput:
-        """Run the engine; see backends.Backend."""
-        if self._executor is None:
-            raise BackendError('tensorrt: the backend is closed; make a new one')
-        check_inputs(self._model.info, image, intrinsics, thresholds)
-        index, depth, segments = self._executor.run((image[None], intrinsics[None], thresholds))
-        return GraphOutput(index[0], depth[0], segments[0])
+    def _run(self, inputs: Arrays) -> Arrays:
+        assert self._executor is not None
+        outputs = self._executor.run(list(inputs.values()))
+        return dict(zip(self._outputs, outputs, strict=True))
 
     def stage_times_ms(self) -> dict[str, float]:
         """
@@ -106,10 +99,10 @@ class TensorRtBackend(Backend):
             raise BackendError('tensorrt: the backend is closed; make a new one')
         return self._executor.stage_times_ms()
 
-    def close(self) -> None:
+    def _release(self) -> None:
         """Free engine, buffers and context; also of a GPU that was lost."""
         if self._device is not None:
-            self._device.close(self._release)
+            self._device.close(self._free)
             self._device = None
 
     def _load(self, device: Device, library: Library, stored: StoredEngine, cache: EngineCache,
@@ -120,9 +113,10 @@ class TensorRtBackend(Backend):
             cache.runtime_cache(stored.key) if library.is_rtx else b'')
         outputs = engine.outputs()
         self._model.check_graph(engine.inputs(), outputs)
+        self._outputs = tuple(self._model.info.graph_outputs())
         executor = self._executor = Executor(
             device, _sizes(self._model.info.graph_inputs()),
-            _sizes({name: outputs[name] for name in OUTPUTS}), engine.enqueue)
+            _sizes({name: outputs[name] for name in self._outputs}), engine.enqueue)
         engine.bind(executor.addresses, device.stream)
         executor.warm_up()
         if library.is_rtx and not engine.reused_compiled:
@@ -146,7 +140,7 @@ class TensorRtBackend(Backend):
             raise
         cache.set_tested(key, report)
 
-    def _release(self) -> None:
+    def _free(self) -> None:
         self._executor = None
         if self._engine is not None:
             self._engine.close()

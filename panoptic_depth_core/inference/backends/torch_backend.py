@@ -10,10 +10,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ...contract import GraphOutput
+from ...contract import Arrays
 from ...errors import BackendError, ConfigError
 from ...model_directory import ModelDirectory
-from . import Backend, check_inputs, check_threads
+from . import Backend, check_threads
 
 Mode = Literal['eager', 'compile', 'cuda_graph']
 """compile: torch.compile, takes a minute; cuda_graph: what eager launches, launched as one."""
@@ -50,7 +50,7 @@ class TorchBackend(Backend):
             import torch
 
             # Which reads the weights with onnx.
-            from ...network.onnx_weights import load_network
+            from ...network.onnx_weights import load_graph
         except ImportError as error:
             raise BackendError(f'the backend torch cannot be imported: {error}; run: '
                                "pip install 'panoptic-depth[export]', "
@@ -61,7 +61,7 @@ class TorchBackend(Backend):
                               "set device to 'cuda', or mode to 'eager' or 'compile'")
         if threads is not None:
             torch.set_num_threads(threads)
-        network: Any = load_network(model).eval()
+        network: Any = load_graph(model).eval()
         try:
             torch.empty(1, device=device)
             # Convolutions on a CPU are faster with the channels last.
@@ -97,27 +97,21 @@ class TorchBackend(Backend):
             except RuntimeError as error:
                 raise self._failed(f'cannot be run in mode {mode!r}', error) from error
 
-    def run(self, image: NDArray[np.uint8], intrinsics: NDArray[np.float32],
-            thresholds: NDArray[np.float32]) -> GraphOutput:
-        """Run the network; see backends.Backend."""
+    def _run(self, inputs: Arrays) -> Arrays:
         import torch
-        if self._forward is None:
-            raise BackendError('torch: the backend is closed; make a new one')
-        check_inputs(self._model.info, image, intrinsics, thresholds)
         try:
             with torch.inference_mode(), self._current():
-                arrays: tuple[NDArray[Any], ...] = (image[None], intrinsics[None], thresholds)
-                for array, host, tensor in zip(arrays, self._host, self._inputs, strict=True):
+                for array, host, tensor in zip(inputs.values(), self._host, self._inputs,
+                                               strict=True):
                     np.copyto(host.numpy(), array)
                     if self._on_gpu:
                         tensor.copy_(host, non_blocking=True)
-                index, depth, segments = self._to_host(self._forward())
-                return GraphOutput(index[0], depth[0], segments[0])
+                return dict(zip(self._model.info.graph_outputs(),
+                                self._to_host(self._forward()), strict=True))
         except RuntimeError as error:
             raise self._failed(f'failed on {self._device}', error) from error
 
-    def close(self) -> None:
-        """Free the network."""
+    def _release(self) -> None:
         self._forward, self._host, self._inputs, self._results = None, [], [], []
 
     def _to_host(self, outputs: Any) -> list[NDArray[Any]]:

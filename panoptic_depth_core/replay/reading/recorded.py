@@ -25,6 +25,7 @@ from .topics import find_topics
 Note = Callable[[str], None]
 
 _CAMERA = 'camera_info'
+_UNKNOWN = {'panoptic': 'labels', 'depth': 'depths', 'instances': 'distances'}
 
 
 def take_into(window: StampWindow, message: Message, key: str, note: Note) -> None:
@@ -64,13 +65,15 @@ class RecordedResults:
         self.topics: dict[str, str] = {}
         for name, output in ((name, OUTPUTS[name]) for name in READ):
             topic = bag.topics.get(f'{node}/{output.name}')
-            if topic is not None and topic.type == output.type and topic.count:
+            # Instances are segments of the panoptic image.
+            fits = name != 'instances' or 'panoptic' in self.topics.values()
+            if fits and topic is not None and topic.type == output.type and topic.count:
                 self.topics[topic.name] = name
                 continue
             problem = ('is not recorded' if topic is None or not topic.count
-                       else f'has {topic.type}, not {output.type}')
-            note(f'{node}/{output.name} {problem}: '
-                 f'{"depths" if name == "depth" else "distances"} are not known')
+                       else f'has {topic.type}, not {output.type}' if fits
+                       else 'is of no use without output/panoptic')
+            note(f'{node}/{output.name} {problem}: {_UNKNOWN[name]} are not known')
         counts = {name: bag.topics[topic].count for topic, name in self.topics.items()}
         self._window = StampWindow(counts, 0.0, sync.max_waiting)
         self._cameras: StampWindow | None = None
@@ -82,6 +85,8 @@ class RecordedResults:
 
     def _read_classes(self, bag: BagReader, topic: str, known: tuple[ClassInfo, ...],
                       ) -> tuple[ClassInfo, ...]:
+        if 'panoptic' not in self.topics.values():
+            return known
         found = bag.topics.get(topic)
         if found is None or found.type != LABEL_INFO:
             self._note(f'{topic} is not recorded: classes are taken to be the usual ones')

@@ -17,7 +17,7 @@ from ...io.message_types import (
     POINT_CLOUD,
 )
 from ...io.output_messages import NODE_TOPICS
-from ...io.result_reading import RESULT_TOPICS
+from ...io.result_reading import RESULT_TOPICS, TOLD_BY
 from ..settings import TopicSettings
 
 BOX_TYPES = (DETECTION_3D_ARRAY, INSTANCE_DISTANCE_ARRAY)
@@ -26,7 +26,7 @@ USUAL = {'labels': '/truth/panoptic', 'depth': '/truth/depth', 'boxes': '/truth/
 """Where truth is looked for when no topic is given."""
 
 _RESULTS = tuple(f'/{name}' for name in NODE_TOPICS)
-_PANOPTIC = f'/{RESULT_TOPICS["panoptic"]}'
+_MAPS = tuple(f'/{RESULT_TOPICS[name]}' for name in TOLD_BY)
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ def _truth(bag: BagReader, kind: str, wanted: str, notes: list[str]) -> str | No
 
 def _node(bag: BagReader, wanted: str, notes: list[str]) -> str | None:
     """Name of the node whose results are there."""
-    nodes = [name.removesuffix(_PANOPTIC) for name, topic in sorted(bag.topics.items())
-             if name.endswith(_PANOPTIC) and topic.type == IMAGE and topic.count]
+    nodes = sorted({name.removesuffix(end) for name, topic in bag.topics.items() for end in _MAPS
+                    if name.endswith(end) and topic.type == IMAGE and topic.count})
     if wanted:
         name = '/' + wanted.strip('/')
         if name not in nodes:

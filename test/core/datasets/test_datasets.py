@@ -13,6 +13,7 @@ import pytest
 from dataset_trees import (
     write_cityscapes,
     write_cityscapes_dvps,
+    write_coco_panoptic,
     write_kitti_depth_drives,
     write_kitti_half,
     write_kitti_semantics,
@@ -29,6 +30,7 @@ from panoptic_depth_core.structures import Sample
 TREES: dict[str, Callable[[Path], object]] = {
     'cityscapes': write_cityscapes,
     'cityscapes_dvps': write_cityscapes_dvps,
+    'coco_panoptic': write_coco_panoptic,
     'kitti_depth': write_kitti_depth_drives,
     'kitti_half': write_kitti_half,
     'kitti_semantics': write_kitti_semantics,
@@ -82,10 +84,11 @@ def test_every_entry_yields_valid_samples(opened):
         opened[len(opened)]
 
 
-@pytest.mark.parametrize('opened', sorted(set(DATASETS) - {'semkitti_dvps'}), indirect=True)
+@pytest.mark.parametrize('opened', sorted(
+    set(DATASETS) - {'coco_panoptic', 'semkitti_dvps'}), indirect=True)
 def test_training_takes_samples_with_the_classes_of_cityscapes(opened):
     pytest.importorskip('torch')
-    from panoptic_depth_core.training.targets import collate
+    from panoptic_depth_core.network.dynamic_kernels.targets import collate
     assert opened.classes is CITYSCAPES
     sample = opened[0]
     batch = collate([sample, sample])

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,8 +36,8 @@ def test_table():
     steps = {'graph': Timing(40.0, 50.0, 60.0), 'total': Timing(50.0, 60.0, 70.0)}
     slow = {'graph': Timing(80.0, 90.0, 99.0), 'total': Timing(100.0, 120.0, 140.0)}
     result = BenchmarkResult(
-        'fast-1', (1024, 2048), (512, 1024), None, {'cpu': 'Abacus 3', 'cores': '2 cores'},
-        {'python': '3.12'}, (
+        'fast-1', ('depth', 'instances', 'semantic'), (1024, 2048), (512, 1024), None,
+        {'cpu': 'Abacus 3', 'cores': '2 cores'}, {'python': '3.12'}, (
             BackendTiming('a', steps, 30, 20, 100.0, 512.0), BackendTiming('b', slow, 30, 20),
             BackendTiming('c', error='not installed')))
     text = result.to_markdown()
@@ -95,11 +95,12 @@ def test_model_of_a_backend(spec, parts):
 def test_graph_alone_and_its_agreement(painted_model, painted_image, tmp_path):
     """The table's three things are counted; a reference that differs in one pixel shows."""
     test = painted_model.load_self_test()
-    index = test.segment_index.copy()
+    index = test.output.segment_index.copy()
     index[0, 0] ^= 1
     paths = [tmp_path / 'same.npz', tmp_path / 'other.npz']
-    for path, changed in zip(paths, (test, replace(test, segment_index=index)), strict=True):
-        np.savez(path, **asdict(changed))
+    for path, changed in zip(paths, (test, replace(
+            test, output=replace(test.output, segment_index=index))), strict=True):
+        changed.save(path)
     frame = Frame(painted_image(32, 64), Intrinsics.from_focal(50.0, 64, 32))
     job = Job(painted_model.path, (32, 64), [frame], graph_only=True, tests=paths)
     timing, = time_backends(job, ['onnxruntime'], 1, 3, limit_s=60)

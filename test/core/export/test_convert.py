@@ -20,7 +20,7 @@ import torch
 from golden import each_golden
 from golden_published import golden_weights
 from panoptic_depth_core.cli import main
-from panoptic_depth_core.contract import COLUMN
+from panoptic_depth_core.contract import COLUMN, SEGMENTATION, TASKS
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.export.convert import (
     convert_checkpoint,
@@ -28,10 +28,10 @@ from panoptic_depth_core.export.convert import (
 )
 from panoptic_depth_core.inference.backends import create_backend
 from panoptic_depth_core.model_directory import ModelDirectory
-from panoptic_depth_core.network.assembly import assemble
-from panoptic_depth_core.network.dynamic_kernels import NetworkOutput
-from panoptic_depth_core.network.published_checkpoint import read_published
-from panoptic_depth_core.network.published_panoptic_depth import (
+from panoptic_depth_core.network.dynamic_kernels.assembly import assemble
+from panoptic_depth_core.network.dynamic_kernels.kernels import KernelOutput
+from panoptic_depth_core.network.panoptic_depth.checkpoint import read_published
+from panoptic_depth_core.network.panoptic_depth.network import (
     FOCAL_PX,
     PUBLISHED_ASSEMBLY,
 )
@@ -57,6 +57,7 @@ def test_golden_checkpoint_predicts_the_golden_result(path, tmp_path):
                  f'{height}x{width}', '--output-stride', '1', '--max-things', '200']) == 0
     info = ModelDirectory.load(model).info
     assert (info.network, info.opset, info.depth_of) == ('published', 19, 'segments')
+    assert info.tasks == TASKS
     assert main(['predict', str(tmp_path / 'image.png'), '-m', str(model), '-o', str(out),
                  '--fx', str(FOCAL_PX), '-c', str(tmp_path / 'exact.yaml'),
                  '--formats', 'panoptic,depth_npy']) == 0
@@ -96,7 +97,8 @@ def test_segmentation_checkpoint_with_other_operators(checkpoint, tmp_path, caps
     assert 'no depth heads' in capsys.readouterr().out
     model = ModelDirectory.load(tmp_path / 'm')
     info = model.info
-    assert (info.depth_of, info.opset, info.weights_licence) == ('nothing', 18, 'Apache-2.0')
+    assert (info.tasks, info.opset, info.weights_licence) == (SEGMENTATION, 18, 'Apache-2.0')
+    assert list(info.graph_outputs()) == ['segment_index', 'segments']
     assert info.onnx_bytes < 80e6
     operators = {node.op_type for node in onnx.load(str(model.onnx_path)).graph.node}
     assert 'GridSample' in operators and 'DeformConv' not in operators
@@ -121,7 +123,7 @@ def test_assembly_is_exported_as_it_is(tmp_path):
 
     class Rules(torch.nn.Module):
         def forward(self, centers, regions, kernels, depths, mask, depth, limits):
-            return assemble(NetworkOutput(
+            return assemble(KernelOutput(
                 centers, regions, kernels, depths, mask, depth, torch.ones(1),
                 depth_form='linear'), limits, PUBLISHED_ASSEMBLY)
 

@@ -16,6 +16,7 @@ pytest.importorskip('onnxscript', reason='the check needs the extra [export]')
 import torch
 from golden import each_golden
 from panoptic_depth_core.cli import main
+from panoptic_depth_core.contract import TASKS
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.export.gpu_check.check import gpu_check
 from panoptic_depth_core.export.gpu_check.limits import floor_ms, rates
@@ -35,16 +36,16 @@ from panoptic_depth_core.export.gpu_check.rows import (
 from panoptic_depth_core.export.gpu_check.scenes import street_output
 from panoptic_depth_core.export.gpu_check.tasks import run_task
 from panoptic_depth_core.labels import CLASS_ID
-from panoptic_depth_core.network.assembly import assemble
-from panoptic_depth_core.network.dynamic_kernels import NetworkOutput
-from panoptic_depth_core.network.published_panoptic_depth import (
+from panoptic_depth_core.network.dynamic_kernels.assembly import assemble
+from panoptic_depth_core.network.dynamic_kernels.kernels import KernelOutput
+from panoptic_depth_core.network.panoptic_depth.network import (
     PUBLISHED_ASSEMBLY,
 )
 
 RULES = PUBLISHED_ASSEMBLY.model_copy(update={'output_stride': 1, 'max_things': 200})
 
 
-def both(output: NetworkOutput, area: int):
+def both(output: KernelOutput, area: int):
     """Ids and depth by loops and by our assembly, in the published numbers."""
     height, width = (4 * side for side in output.mask_embedding.shape[-2:])
     index, depth, _ = assemble(output, torch.tensor([0.2, 0.5, area / (height * width), 0.0]),
@@ -88,7 +89,7 @@ def test_loops_equal_the_original(path):
     def levels(name: str) -> list[torch.Tensor]:
         return [torch.from_numpy(golden[f'{name}_{i}'][None]) for i in range(5)]
 
-    ids, depth = published_result(NetworkOutput(
+    ids, depth = published_result(KernelOutput(
         levels('center'), levels('region'), levels('kernel'), levels('depth_kernel'),
         torch.from_numpy(golden['encode_feat'][None]),
         torch.from_numpy(golden['encode_depth'][None]), torch.ones(1), depth_form='linear'),
@@ -102,8 +103,10 @@ def test_network_alone_leaves_nothing_out():
     output = street_output(128, 256, 3)
     inputs = torch.zeros(1, 128, 256, 3, dtype=torch.uint8), torch.ones(1, 4), torch.ones(4)
 
-    def depth(changed: NetworkOutput) -> float:
+    def depth(changed: KernelOutput) -> float:
         class Stand(torch.nn.Module):
+            tasks = TASKS
+
             def forward(self, image, intrinsics):
                 return changed
 

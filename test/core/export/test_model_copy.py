@@ -21,7 +21,7 @@ def test_copy_has_all_but_engines(tmp_path: Path) -> None:
     assert second.info == first.info == ModelDirectory.default().info
     for name in ('model.onnx', 'model.json', 'LICENSE.txt'):
         assert (second.path / name).read_bytes() == (first.path / name).read_bytes()
-    assert (second.load_self_test().depth == first.load_self_test().depth).all()
+    assert (second.load_self_test().output.depth == first.load_self_test().output.depth).all()
     assert not (second.path / 'engines').exists()
 
 

@@ -13,13 +13,13 @@ pytest.importorskip('onnxscript', reason='the export needs the extra [export]')
 from panoptic_depth_core.config import Thresholds  # noqa: E402
 from panoptic_depth_core.contract import COLUMN, NO_SEGMENT  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
-from panoptic_depth_core.export.onnx_export import export_network, round_to_half  # noqa: E402
+from panoptic_depth_core.export.onnx_export import export_model, round_to_half  # noqa: E402
 from panoptic_depth_core.inference.backends import create_backend  # noqa: E402
-from panoptic_depth_core.inference.preprocess import prepare  # noqa: E402
+from panoptic_depth_core.inference.preprocess import graph_inputs  # noqa: E402
 from panoptic_depth_core.model_directory import ModelDirectory  # noqa: E402
-from panoptic_depth_core.network import create_network  # noqa: E402
+from panoptic_depth_core.network import create_model  # noqa: E402
 from panoptic_depth_core.network.description import ModelDescription  # noqa: E402
-from panoptic_depth_core.network.onnx_weights import load_network  # noqa: E402
+from panoptic_depth_core.network.onnx_weights import load_graph  # noqa: E402
 
 SCENES = {
     'full': Thresholds(),
@@ -46,17 +46,14 @@ def _street(width: int, height: int):
 @pytest.mark.slow
 @pytest.mark.parametrize(('height', 'width'), [(256, 512), (192, 640), (384, 768)])
 def test_onnx_runtime_equals_torch_for_trained_weights(tmp_path, height, width):
-    trained = load_network(ModelDirectory.default())
-    directory = export_network(
-        trained.network, 'fast', trained.assembly, tmp_path,
-        ModelDescription(height=height, width=width))
+    trained = load_graph(ModelDirectory.default())
+    directory = export_model(trained.network, tmp_path,
+                             ModelDescription(height=height, width=width))
     torch_backend = create_backend('torch', directory)
     onnx_backend = create_backend('onnxruntime', directory)
     frame = _street(width, height)
-    image, geometry = prepare(frame, width, height, 'letterbox')
-    camera = geometry.network_intrinsics(frame.intrinsics).as_vector()
     for name, thresholds in SCENES.items():
-        ours, reference = (b.run(image, camera, thresholds.as_vector())
+        ours, reference = (b.run(graph_inputs(frame, directory.info, thresholds.as_vector())[0])
                            for b in (onnx_backend, torch_backend))
         equal = ours.segment_index == reference.segment_index
         assert equal.mean() >= 0.999, name
@@ -77,14 +74,16 @@ def test_onnx_runtime_equals_torch_for_trained_weights(tmp_path, height, width):
 @pytest.fixture(scope='module')
 def small():
     torch.manual_seed(1)
-    return create_network('fast', {'pyramid_width': 16, 'head_width': 16, 'encoder_width': 16})
+    return create_model('fast', {'pyramid_width': 16, 'head_width': 16, 'encoder_width': 16})
 
 
 @pytest.mark.slow
 def test_a_model_directory_rebuilds_its_network(small, tmp_path):
-    directory = export_network(small, 'fast', small_assembly(), tmp_path,
-                               ModelDescription(height=64, width=128, weights_licence='CC0-1.0'))
-    rebuilt = load_network(ModelDirectory.load(tmp_path))
+    # Unlike the default in every field that can be seen.
+    small.configure({'candidates': 12, 'max_things': 5}, {}, 'test')
+    directory = export_model(small, tmp_path, ModelDescription(
+        height=64, width=128, weights_licence='CC0-1.0'))
+    rebuilt = load_graph(ModelDirectory.load(tmp_path))
     for name, value in small.state_dict().items():
         assert torch.equal(rebuilt.network.state_dict()[name], value), name
     assert directory.info.weights_licence == 'CC0-1.0'
@@ -93,20 +92,13 @@ def test_a_model_directory_rebuilds_its_network(small, tmp_path):
     assert directory.self_test(create_backend('torch', directory)).equal_ids >= 0.999
 
 
-def small_assembly():
-    """Assembly of a small graph, unlike the default in every field that can be seen."""
-    from panoptic_depth_core.network.assembly import AssemblySettings
-    return AssemblySettings(candidates=12, max_things=5)
-
-
 def test_sizes_that_do_not_fit_are_refused(small, tmp_path):
     with pytest.raises(ConfigError, match='100x64; give multiples of 64'):
-        export_network(small, 'fast', small_assembly(), tmp_path,
-                       ModelDescription(height=64, width=100))
+        export_model(small, tmp_path, ModelDescription(height=64, width=100))
 
 
 def test_diverged_weights_are_refused():
-    network = create_network('fast', {'pyramid_width': 16, 'head_width': 16,
+    network = create_model('fast', {'pyramid_width': 16, 'head_width': 16,
                                       'encoder_width': 16})
     with torch.no_grad():
         network.fallback.bias[0] = 1e9

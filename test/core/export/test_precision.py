@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from panoptic_depth_core.errors import BackendError, ConfigError
 from panoptic_depth_core.inference.backends import create_backend
-from panoptic_depth_core.model_directory import ModelDirectory, compare, write_model_info
+from panoptic_depth_core.model_directory import ModelDirectory, write_model_info
+from panoptic_depth_core.self_test import compare
 from panoptic_depth_core.structures import Frame, Intrinsics
 from tensorrt_graphs import rtx_library
 
@@ -59,7 +60,8 @@ def test_a_whole_model_directory(precision, converted, painted_model):
     same = {'classes', 'input_height', 'thresholds', 'weights_licence', 'self_test'}
     assert info.model_dump(include=same) == painted_model.info.model_dump(include=same)
     test, first = model.load_self_test(), painted_model.load_self_test()
-    assert np.array_equal(test.image, first.image) and np.array_equal(test.depth, first.depth)
+    assert np.array_equal(test.inputs['image'], first.inputs['image'])
+    assert np.array_equal(test.output.depth, first.output.depth)
     assert (model.path / 'LICENSE.txt').read_text() == 'CC0-1.0'
 
 
@@ -100,10 +102,10 @@ def test_int8_runs(backend, symmetric, converted):
     model = converted('int8', symmetric=symmetric)
     runtime = create_backend(backend, model, threads=1)
     test = model.load_self_test()
-    found = runtime.run(test.image, test.intrinsics, test.thresholds)
+    found = runtime.run(test.inputs)
     # 0 to 255 in 255 steps, or in 127 of which half are below zero.
-    assert np.abs(found.depth - test.depth).max() <= (0.01 if not symmetric else 1.1)
-    assert np.array_equal(found.segment_index, test.segment_index)
+    assert np.abs(found.depth - test.output.depth).max() <= (0.01 if not symmetric else 1.1)
+    assert np.array_equal(found.segment_index, test.output.segment_index)
 
 
 @pytest.mark.parametrize('precision', KINDS)
@@ -190,9 +192,10 @@ def test_engines_of_the_shipped_model(precision, symmetric, tmp_path):
 def streets(model):
     """Shifted copies of the self-test's image; what is to be learned of them is a range."""
     test = model.load_self_test()
-    camera = Intrinsics(*map(float, test.intrinsics), width=test.image.shape[1],
-                        height=test.image.shape[0])
-    return [Frame(np.roll(test.image, 37 * i, axis=1), camera) for i in range(LEAST_FRAMES)]
+    image = test.inputs['image']
+    camera = Intrinsics(*map(float, test.inputs['intrinsics']), width=image.shape[1],
+                        height=image.shape[0])
+    return [Frame(np.roll(image, 37 * i, axis=1), camera) for i in range(LEAST_FRAMES)]
 
 
 @pytest.mark.slow

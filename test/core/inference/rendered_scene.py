@@ -26,9 +26,9 @@ class Renderer:
         self.closed = False
         self.calls = []
 
-    def run(self, image, intrinsics, thresholds):
-        self.calls.append((image, intrinsics, thresholds))
-        fx, fy, cx, cy = intrinsics
+    def run(self, inputs):
+        self.calls.append(tuple(inputs.values()))
+        fx, fy, cx, cy = inputs['intrinsics']
         (height, width), stride = self.info.map_size(), self.info.output_stride
         x = ((np.arange(width) + 0.5) * stride - 0.5 - cx) / fx
         y = (((np.arange(height) + 0.5) * stride - 0.5 - cy) / fy)[:, None] + 0 * x

@@ -46,14 +46,15 @@ def no_weights(monkeypatch, table):
             return (small[..., 0], small[..., 1] * focal[:, None, None],
                     self.table[None] + 0 * thresholds.min())
 
-    monkeypatch.setattr('panoptic_depth_core.network.onnx_weights.load_network',
+    monkeypatch.setattr('panoptic_depth_core.network.onnx_weights.load_graph',
                         lambda model: Painted(model.info))
 
 
 def inputs(model, painted_image):
     info = model.info
-    return (painted_image(info.input_height, info.input_width),
-            np.array([100, 100, 31.5, 15.5], np.float32), info.thresholds.as_vector())
+    return {'image': painted_image(info.input_height, info.input_width),
+            'intrinsics': np.array([100, 100, 31.5, 15.5], np.float32),
+            'thresholds': info.thresholds.as_vector()}
 
 
 @pytest.fixture(params=[*BACKENDS, 'auto'])
@@ -69,8 +70,9 @@ def name(request):
 @pytest.mark.usefixtures('no_weights')
 def test_run(name, painted_model, painted_image, table):
     backend = create_backend(name, painted_model, threads=1)
-    image, camera, thresholds = inputs(painted_model, painted_image)
-    output = backend.run(image, camera, thresholds)
+    given = inputs(painted_model, painted_image)
+    image = given['image']
+    output = backend.run(given)
     assert output.segment_index.dtype == np.uint8 and output.depth.dtype == np.float32
     np.testing.assert_array_equal(output.segment_index, image[::2, ::2, 0])
     # 100 px is twice the canonical focal length.
@@ -81,20 +83,22 @@ def test_run(name, painted_model, painted_image, table):
     assert report.backend == chosen_backend(name)
     backend.close()
     with pytest.raises(BackendError, match=f'{report.backend}: the backend is closed'):
-        backend.run(image, camera, thresholds)
+        backend.run(given)
 
 
 @pytest.mark.usefixtures('no_weights')
 def test_wrong_inputs(name, painted_model, painted_image):
     backend = create_backend(name, painted_model)
-    image, camera, thresholds = inputs(painted_model, painted_image)
+    given = inputs(painted_model, painted_image)
     with pytest.raises(BackendError, match=r'image is uint8 \(1, 16, 64, 3\) .* takes uint8 '
                        r'\(1, 32, 64, 3\)'):
-        backend.run(image[:16], camera, thresholds)
+        backend.run({**given, 'image': given['image'][:16]})
     with pytest.raises(BackendError, match='intrinsics is float64'):
-        backend.run(image, camera.astype(float), thresholds)
+        backend.run({**given, 'intrinsics': given['intrinsics'].astype(float)})
     with pytest.raises(BackendError, match='thresholds is'):
-        backend.run(image, camera, thresholds[:2])
+        backend.run({**given, 'thresholds': given['thresholds'][:2]})
+    with pytest.raises(BackendError, match="'pitch' is not given or not known: painted takes im"):
+        backend.run({**given, 'pitch': np.zeros(1, np.float32)})
 
 
 @pytest.mark.usefixtures('no_weights')
@@ -172,13 +176,13 @@ def test_torch_device_that_is_not_there(painted_model):
 @pytest.mark.usefixtures('no_weights')
 def test_torch_modes(painted_model, painted_image):
     pytest.importorskip('torch')
-    inputs_ = inputs(painted_model, painted_image)
-    eager = create_backend('torch', painted_model).run(*inputs_)
+    given = inputs(painted_model, painted_image)
+    eager = create_backend('torch', painted_model).run(given)
     with pytest.raises(ConfigError, match="mode 'cuda_graph' needs a GPU, but device is 'cpu'"):
         create_backend('torch:mode=cuda_graph', painted_model)
     if shutil.which('g++') is None:
         pytest.skip('torch.compile needs a C++ compiler: there is no g++')
-    compiled = create_backend('torch:mode=compile', painted_model).run(*inputs_)
+    compiled = create_backend('torch:mode=compile', painted_model).run(given)
     np.testing.assert_array_equal(compiled.segment_index, eager.segment_index)
     np.testing.assert_array_equal(compiled.depth, eager.depth)
 

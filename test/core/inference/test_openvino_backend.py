@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from panoptic_depth_core.errors import BackendError, ConfigError
 from panoptic_depth_core.inference.backends import create_backend
-from panoptic_depth_core.model_directory import ModelDirectory, compare, save_model_directory
-
-GOOD = (np.zeros((32, 64, 3), np.uint8), np.array([50, 50, 31.5, 15.5], np.float32))
+from panoptic_depth_core.model_directory import ModelDirectory, save_model_directory
+from panoptic_depth_core.self_test import compare
 
 
 @pytest.fixture(scope='module')
@@ -60,12 +59,13 @@ def test_bfloat16_that_the_processor_lacks(openvino, painted_model):
 @pytest.mark.usefixtures('openvino')
 def test_results_outlive_the_next_run(painted_model, painted_image):
     backend = create_backend('openvino', painted_model)
-    thresholds = painted_model.info.thresholds.as_vector()
-    image = painted_image(32, 64)
-    image.flags.writeable = False
-    first = backend.run(image, GOOD[1], thresholds)
+    given = {'image': painted_image(32, 64),
+             'intrinsics': np.array([50, 50, 31.5, 15.5], np.float32),
+             'thresholds': painted_model.info.thresholds.as_vector()}
+    given['image'].flags.writeable = False
+    first = backend.run(given)
     before = first.depth.copy()
-    backend.run(*GOOD, thresholds)
+    backend.run({**given, 'image': np.zeros((32, 64, 3), np.uint8)})
     assert np.array_equal(first.depth, before) and before.any()
 
 

@@ -120,3 +120,20 @@ def test_range_of_depths_is_not_empty() -> None:
     """With no depth in range, everything would be far."""
     with pytest.raises(ConfigError, match=r'depth.max_m is 2: .*greater than min_m, 3'):
         parse_settings(InferenceSettings, {'depth': {'min_m': 3, 'max_m': 2}}, 'settings')
+
+
+@pytest.mark.parametrize(('option', 'remedy'), [
+    ({'score': 0.5}, r'InferenceSettings\(thresholds=Thresholds\(score=...\)\)'),
+    ({'fit': 'crop'}, r'InferenceSettings\(fit=...\)'),
+])
+def test_a_setting_among_the_options_of_the_backend(info, table, option, remedy):
+    model = ModelDirectory(Path('x'), info)
+    for backend in ('onnxruntime', Renderer(info, table)):
+        with pytest.raises(ConfigError, match='is no option of a backend.*' + remedy):
+            Pipeline(model, backend, **option)
+
+
+def test_what_is_no_frame(info, table):
+    pipeline = Pipeline(ModelDirectory(Path('x'), info), Renderer(info, table))
+    with pytest.raises(ConfigError, match='takes a Frame, not ndarray; give Frame.*load'):
+        pipeline(frame_at().image)

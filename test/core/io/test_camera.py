@@ -48,7 +48,8 @@ def test_field_of_view_and_file(tmp_path: Path) -> None:
     path.write_text(json.dumps({'fx': 500.0, 'fy': 510.0, 'cx': 319.0, 'cy': 241.0,
                                 'width': 640, 'height': 480}))
     assert read_camera_file(path) == CAMERA
-    assert CameraOptions(file=path).resolve(320, 240) == (scaled_to(CAMERA, 320, 240), 'user')
+    for options in (CameraOptions(file=path), CameraOptions(camera=CAMERA)):
+        assert options.resolve(320, 240) == (scaled_to(CAMERA, 320, 240), 'user')
 
 
 @pytest.mark.parametrize(('options', 'words'), [
@@ -56,6 +57,7 @@ def test_field_of_view_and_file(tmp_path: Path) -> None:
     ({'fx': math.nan}, 'fx is nan'),
     ({'fov_deg': 180.0}, 'field of view is 180.0 degrees; give 1..175'),
     ({'fx': 1.0, 'fov_deg': 60.0}, 'fx and fov_deg both describe the camera'),
+    ({'fx': 1.0, 'camera': CAMERA}, 'fx and camera both describe the camera'),
 ])
 def test_wrong_options_are_named(options: dict, words: str) -> None:
     with pytest.raises(ConfigError, match=words):

@@ -43,6 +43,8 @@ def _assert_native(value: Any, kind: tuple[Any, Any], where: str) -> None:
     elif node == Nodetype.BASE:
         wanted = {'string': str, 'bool': bool, 'float32': float, 'float64': float}
         assert type(value) is wanted.get(detail[0], int), where
+    elif detail[0][:2] == (Nodetype.BASE, ('string', 0)):
+        assert [type(text) for text in value] == len(value) * [str], where
     elif detail[0][0] == Nodetype.BASE:
         assert value.dtype == np.dtype(detail[0][1][0]), where
         assert value.ndim == 1 and value.size == (detail[1] or value.size), where

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from panoptic_depth_core.config import InferenceSettings
-from panoptic_depth_core.contract import GraphOutput
+from panoptic_depth_core.contract import Arrays, GraphOutput
 from panoptic_depth_core.inference.pipeline import Pipeline
 from panoptic_depth_core.io.camera import intrinsics_from_camera_info
 from panoptic_depth_core.io.markers import UP_BODY
@@ -38,9 +38,8 @@ class Painted:
     def __init__(self, info: Any, table: np.ndarray) -> None:
         self._info, self._table = info, table
 
-    def run(self, image: np.ndarray, intrinsics: np.ndarray, thresholds: np.ndarray,
-            ) -> GraphOutput:
-        small = image[::self._info.output_stride, ::self._info.output_stride]
+    def run(self, inputs: Arrays) -> GraphOutput:
+        small = inputs['image'][::self._info.output_stride, ::self._info.output_stride]
         return GraphOutput(np.minimum(small[..., 0], 4), np.maximum(small[..., 1], 1).astype(
             np.float32), self._table)
 

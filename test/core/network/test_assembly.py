@@ -12,15 +12,15 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from panoptic_depth_core.contract import COLUMN, NO_SEGMENT  # noqa: E402
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID  # noqa: E402
-from panoptic_depth_core.network.assembly import AssemblySettings, assemble  # noqa: E402
-from panoptic_depth_core.network.dynamic_kernels import (  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.assembly import AssemblySettings, assemble  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.kernels import (  # noqa: E402
     DEPTH_SHAPE,
-    NetworkOutput,
+    KernelOutput,
     log_depth_scale,
     metric_depth,
 )
-from panoptic_depth_core.network.regions import resolve_pixels  # noqa: E402
-from panoptic_depth_core.network.things import (  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.regions import resolve_pixels  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.things import (  # noqa: E402
     Things,
     find_peaks,
     merge_duplicates,
@@ -32,7 +32,7 @@ THINGS = [c.class_id for c in CITYSCAPES if c.is_thing]
 LIMITS = torch.tensor([0.3, 0.5, 0.001, 0.3])
 
 
-def scene(seed: int, batch: int = 1, center: float = -8.0) -> NetworkOutput:
+def scene(seed: int, batch: int = 1, center: float = -8.0) -> KernelOutput:
     """Random network output for a 128x192 image, with no peaks of its own."""
     g = torch.Generator().manual_seed(seed)
 
@@ -49,7 +49,7 @@ def scene(seed: int, batch: int = 1, center: float = -8.0) -> NetworkOutput:
         place[:, 4] = (torch.arange(h) * stride + (stride - 1) / 2)[:, None]
         place[:, 0] = 2.0
         kernels.append(torch.cat([0.3 * rand(batch, K, h, w), place], 1))
-    return NetworkOutput(
+    return KernelOutput(
         centers=[rand(batch, len(THINGS), h, w) * 0.1 + center for h, w in sizes],
         regions=[rand(batch, len(CITYSCAPES), h, w) - 2 for h, w in sizes],
         kernels=kernels,
@@ -60,7 +60,7 @@ def scene(seed: int, batch: int = 1, center: float = -8.0) -> NetworkOutput:
         fallback_depth_kernel=rand(batch, DEPTH_SHAPE + D), metric=torch.full((batch,), 0.9))
 
 
-def with_things(output: NetworkOutput, *places: tuple[int, int, int, int]) -> NetworkOutput:
+def with_things(output: KernelOutput, *places: tuple[int, int, int, int]) -> KernelOutput:
     """Put centres at (level, class index, row, column) of the first image."""
     for level, channel, row, column in places:
         output.centers[level][0, channel, row, column] = 4.0
@@ -127,7 +127,7 @@ def test_overlap_rule_is_the_greedy_one(seed):
     picked, masks = select_things(things, torch.zeros(1, K, H, W), limit,
                                   AssemblySettings(candidates=n, max_things=n))
 
-    from panoptic_depth_core.network.dynamic_kernels import mask_logits
+    from panoptic_depth_core.network.dynamic_kernels.kernels import mask_logits
     soft = mask_logits(kernels, torch.zeros(1, K, H, W)).sigmoid()[0]
     inside = soft > 0.5
     quality = torch.stack([s[i].mean() if i.any() else s.new_zeros(())
@@ -178,10 +178,10 @@ def test_depth_is_that_of_the_owner_and_void_has_one():
 
 def test_batch_gives_what_single_images_give():
     one, two = with_things(scene(5), (0, 2, 5, 7)), scene(6)
-    both = NetworkOutput(*(
+    both = KernelOutput(*(
         [torch.cat([a, b]) for a, b in zip(x, y, strict=True)] if isinstance(x, list)
         else torch.cat([x, y]) if isinstance(x, torch.Tensor) else x
-        for name, x, y in zip(NetworkOutput._fields, one, two, strict=True)))
+        for name, x, y in zip(KernelOutput._fields, one, two, strict=True)))
     both = both._replace(class_kernels=one.class_kernels,
                          class_depth_kernels=one.class_depth_kernels)
     two = two._replace(class_kernels=one.class_kernels,

@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='the network needs the extra [train]')
 
-from panoptic_depth_core.network import PanopticDepthModel, create_network  # noqa: E402
+from panoptic_depth_core.network import Graph, create_model  # noqa: E402
 from panoptic_depth_core.network.execution import (  # noqa: E402
     KeptConstants,
     LowerPrecision,
@@ -44,7 +44,7 @@ def test_nothing_comes_from_the_host_once_constants_are_kept(name, settings):
 
     They have no values either, so nothing can depend on one.
     """
-    model = PanopticDepthModel(create_network(name, settings)).eval()
+    model = Graph(create_model(name, settings)).eval()
     state = model.state_dict()
     with FakeTensorMode():
         weights = {key: torch.empty(value.shape, dtype=value.dtype, device='cuda')
@@ -75,7 +75,7 @@ def test_kept_constants_differ_by_value():
 @pytest.mark.parametrize('precision', ['bfloat16', 'float16'])
 def test_lower_precision_is_near_and_returns_float32(precision):
     torch.manual_seed(0)
-    network = create_network('fast', SMALL).eval()
+    network = create_model('fast', SMALL).eval()
     image = torch.randint(0, 255, (1, 64, 128, 3), dtype=torch.uint8)
     camera = torch.tensor([[100.0, 100.0, 64.0, 32.0]])
     with torch.inference_mode():

@@ -9,14 +9,14 @@ import pytest
 torch = pytest.importorskip('torch', reason='the network needs the extra [train]')
 
 import torchvision  # noqa: E402
-from panoptic_depth_core.network import create_network  # noqa: E402
-from panoptic_depth_core.network.backbone import MobileNetV2Backbone  # noqa: E402
-from panoptic_depth_core.network.camera import camera_rays, metric_factor  # noqa: E402
-from panoptic_depth_core.network.dynamic_kernels import (  # noqa: E402
+from panoptic_depth_core.network import create_model  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.kernels import (  # noqa: E402
     LOCATION,
     locate_kernels,
     mask_logits,
 )
+from panoptic_depth_core.network.layers.backbone import MobileNetV2Backbone  # noqa: E402
+from panoptic_depth_core.network.layers.camera import camera_rays, metric_factor  # noqa: E402
 
 
 def test_merged_backbone_equals_torchvision(tmp_path):
@@ -80,7 +80,7 @@ def test_mask_is_dot_product_less_distance():
 
 
 def test_network_gives_every_level_its_shape():
-    network = create_network('fast').eval()
+    network = create_model('fast').eval()
     with torch.no_grad():
         out = network(torch.zeros(2, 64, 128, 3, dtype=torch.uint8),
                       torch.tensor([[100.0, 100, 64, 32]] * 2))
@@ -94,7 +94,7 @@ def test_network_gives_every_level_its_shape():
 @pytest.mark.parametrize('camera', ['canonical', 'rays', 'unknown'])
 def test_what_a_network_knows_of_its_camera(camera):
     torch.manual_seed(0)
-    network = create_network('fast', {'camera': camera, 'pyramid_width': 16, 'head_width': 16,
+    network = create_model('fast', {'camera': camera, 'pyramid_width': 16, 'head_width': 16,
                                       'encoder_width': 16}).eval()
     image = torch.randint(0, 255, (1, 64, 128, 3), dtype=torch.uint8)
     near, far = (network(image, torch.tensor([[f, f, 63.5, 31.5]])) for f in (100.0, 300.0))

@@ -11,11 +11,11 @@ torch = pytest.importorskip('torch', reason='the network needs the extra [train]
 from panoptic_depth_core.contract import COLUMN  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.labels import CLASS_TABLES, ClassInfo  # noqa: E402
-from panoptic_depth_core.network import NETWORKS, create_network  # noqa: E402
-from panoptic_depth_core.network.assembly import assemble  # noqa: E402
-from panoptic_depth_core.network.base import PanopticNetwork  # noqa: E402
+from panoptic_depth_core.network import MODELS, create_model, model_type  # noqa: E402
+from panoptic_depth_core.network.base import Model  # noqa: E402
 from panoptic_depth_core.network.description import ModelDescription, describe  # noqa: E402
-from panoptic_depth_core.network.things import find_peaks  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.assembly import assemble  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.things import find_peaks  # noqa: E402
 
 IS_THING = (False, True, False, True, True)
 FEW = tuple(ClassInfo(i, f'class {i}', (i, i, i), is_thing)
@@ -23,11 +23,11 @@ FEW = tuple(ClassInfo(i, f'class {i}', (i, i, i), is_thing)
 THINGS = (1, 3, 4)
 
 
-@pytest.fixture(params=NETWORKS)
-def network(request, monkeypatch) -> PanopticNetwork:
+@pytest.fixture(params=MODELS)
+def network(request, monkeypatch) -> Model:
     monkeypatch.setitem(CLASS_TABLES, 'few', FEW)
     torch.manual_seed(0)
-    return create_network(request.param, {'class_table': 'few'}).eval()
+    return create_model(request.param, {'class_table': 'few'}).eval()
 
 
 @torch.inference_mode()
@@ -41,16 +41,19 @@ def test_things_and_regions_are_those_of_its_table(network):
     for channel, class_id in enumerate(THINGS):
         centers = [torch.full_like(level, -9.0) for level in output.centers]
         centers[0][0, channel, 4, 4] = 9.0
-        things = find_peaks(output._replace(centers=centers), network.assembly)
+        things = find_peaks(output._replace(centers=centers), network.rules)
         assert things.class_id[0, 0] == class_id
-    table = assemble(output, torch.zeros(4), network.assembly)[2][0]
+    table = assemble(output, torch.zeros(4), network.rules)[2][0]
     regions = table[table[:, COLUMN['is_thing']] == 0]
     assert regions[:, COLUMN['class_id']].tolist() == [0, 1, 2, 3, 4]
 
 
+def test_the_table_has_them_by_their_names():
+    assert {name: model_type(name).name for name in MODELS} == {name: name for name in MODELS}
+
+
 def test_parameters_that_hold_classes_are_named(network):
-    name = next(n for n, kind in NETWORKS.items() if kind is type(network))
-    other = create_network(name).state_dict()
+    other = create_model(network.name).state_dict()
     sized = {n for n, value in network.state_dict().items() if value.shape != other[n].shape}
     named = {n for n in other for part in network.class_parameters if n.startswith(f'{part}.')
              or n == part}
@@ -58,7 +61,7 @@ def test_parameters_that_hold_classes_are_named(network):
 
 
 def test_the_model_says_which_classes_it_has(network):
-    info = describe(network, 'few', network.assembly, ModelDescription())
+    info = describe(network, ModelDescription())
     assert info.network_settings['class_table'] == 'few'
     assert [(c.name, c.color, c.is_thing) for c in info.classes] == [
         (c.name, c.color, c.is_thing) for c in FEW]
@@ -66,4 +69,4 @@ def test_the_model_says_which_classes_it_has(network):
 
 def test_an_unknown_table_is_refused():
     with pytest.raises(ConfigError, match="class_table is 'coco': .*known: cityscapes, semkitti"):
-        create_network('fast', {'class_table': 'coco'})
+        create_model('fast', {'class_table': 'coco'})

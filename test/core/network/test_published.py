@@ -13,14 +13,15 @@ torch = pytest.importorskip('torch', reason='the network needs the extra [train]
 
 from golden import each_golden, golden_file  # noqa: E402
 from golden_published import golden_weights  # noqa: E402
+from panoptic_depth_core.contract import SEGMENTATION  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
-from panoptic_depth_core.network import create_network  # noqa: E402
-from panoptic_depth_core.network.published_checkpoint import (  # noqa: E402
+from panoptic_depth_core.network import create_model  # noqa: E402
+from panoptic_depth_core.network.panoptic_depth.checkpoint import (  # noqa: E402
     network_from_published,
     published_names,
     published_shapes,
 )
-from panoptic_depth_core.network.published_panoptic_depth import (  # noqa: E402
+from panoptic_depth_core.network.panoptic_depth.network import (  # noqa: E402
     FOCAL_PX,
     PublishedNetwork,
 )
@@ -124,7 +125,7 @@ def test_names_and_shapes_are_those_of_the_checkpoints():
 
 def test_every_weight_of_the_network_has_a_name():
     for predicts_depth in (True, False):
-        network = create_network('published', {'predicts_depth': predicts_depth})
+        network = create_model('published', {'predicts_depth': predicts_depth})
         ours = list(published_names(predicts_depth).values())
         assert len(set(ours)) == len(ours)
         assert set(ours) == set(network.state_dict())
@@ -137,7 +138,7 @@ def test_segmentation_checkpoint_gives_a_network_without_depth(weights):
     kept |= {'backbone.bottom_up.stem.conv1.norm.num_batches_tracked': torch.tensor(3),
              'pixel_mean': torch.zeros(3, 1, 1)}
     network = network_from_published(kept, 'test').eval()
-    assert network.depth_of == 'nothing'
+    assert network.tasks == SEGMENTATION
     with torch.inference_mode():
         output = network(torch.zeros(1, 64, 64, 3, dtype=torch.uint8), CAMERA)
     assert output.depth_embedding is None and output.depth_kernels == []

@@ -13,23 +13,23 @@ from golden import each_golden  # noqa: E402
 from panoptic_depth_core.contract import COLUMN, NO_SEGMENT  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, THING_CLASSES  # noqa: E402
-from panoptic_depth_core.network.assembly import AssemblySettings, assemble  # noqa: E402
-from panoptic_depth_core.network.dynamic_kernels import (  # noqa: E402
-    NetworkOutput,
+from panoptic_depth_core.network.dynamic_kernels.assembly import AssemblySettings, assemble  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.kernels import (  # noqa: E402
+    KernelOutput,
     linear_depth_center,
     metric_depth,
 )
-from panoptic_depth_core.network.published_panoptic_depth import (  # noqa: E402
-    PUBLISHED_ASSEMBLY,
-)
-from panoptic_depth_core.network.regions import (  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.regions import (  # noqa: E402
     kernels_of_won_cells,
     large_enough_stuff,
 )
-from panoptic_depth_core.network.things import (  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.things import (  # noqa: E402
     Things,
     find_peaks,
     merge_duplicates,
+)
+from panoptic_depth_core.network.panoptic_depth.network import (  # noqa: E402
+    PUBLISHED_ASSEMBLY,
 )
 
 FULL = PUBLISHED_ASSEMBLY.model_copy(update={'output_stride': 1, 'max_things': 200})
@@ -47,7 +47,7 @@ def test_equals_the_original(path):
     def levels(name: str) -> list[torch.Tensor]:
         return [torch.from_numpy(golden[f'{name}_{i}'][None]) for i in range(5)]
 
-    output = NetworkOutput(
+    output = KernelOutput(
         levels('center'), levels('region'), levels('kernel'), levels('depth_kernel'),
         torch.from_numpy(golden['encode_feat'][None]),
         torch.from_numpy(golden['encode_depth'][None]), torch.ones(1), depth_form='linear')
@@ -71,14 +71,14 @@ def test_equals_the_original(path):
         assert THING_CLASSES[scores[nearest]] == values[COLUMN['class_id']]
 
 
-def scene(seed: int = 0, center: float = -8.0) -> NetworkOutput:
+def scene(seed: int = 0, center: float = -8.0) -> KernelOutput:
     """Random output for a 128x192 image without things, and regions that nothing wins."""
     g = torch.Generator().manual_seed(seed)
 
     def rand(*shape: int) -> torch.Tensor:
         return torch.randn(1, *shape, generator=g)
 
-    return NetworkOutput(
+    return KernelOutput(
         centers=[torch.full((1, THINGS, h, w), center) for h, w in SIZES],
         regions=[torch.full((1, CLASSES, h, w), -8.0) for h, w in SIZES],
         kernels=[rand(K, h, w) for h, w in SIZES],

@@ -10,9 +10,9 @@ torch = pytest.importorskip('torch', reason='the network needs the extra [train]
 
 from imagenet_weights import write_classifier  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
-from panoptic_depth_core.network import create_network  # noqa: E402
+from panoptic_depth_core.network import create_model  # noqa: E402
 from panoptic_depth_core.network.description import ModelDescription  # noqa: E402
-from panoptic_depth_core.network.resnet import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
+from panoptic_depth_core.network.layers.resnet import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
 from torch.nn.functional import pad  # noqa: E402
 from torchvision.transforms.functional import normalize  # noqa: E402
 
@@ -46,7 +46,7 @@ def _distance(a: torch.Tensor, b: torch.Tensor) -> float:
 @pytest.mark.parametrize('norm', ['frozen', 'batch'])
 def test_accurate_sees_what_torchvision_sees(classifier, norm):
     theirs, path = classifier
-    network = create_network('accurate', {**SMALL, 'backbone_norm': norm}, path).eval()
+    network = create_model('accurate', {**SMALL, 'backbone_norm': norm}, path).eval()
     with torch.no_grad():
         found = network.backbone(network.normalised(IMAGE))
         expected = _features(theirs)
@@ -66,7 +66,7 @@ def test_published_sees_it_too_by_its_own_mean(classifier, norm):
     All that differs is the colour of what is outside of the picture: zero in either.
     """
     theirs, path = classifier
-    network = create_network('published', {'backbone_norm': norm, 'stride_in': '3x3'}, path).eval()
+    network = create_model('published', {'backbone_norm': norm, 'stride_in': '3x3'}, path).eval()
     outside = [(m - origin) / std for m, origin, std in zip(
         network.input_mean, IMAGENET_MEAN, IMAGENET_STD, strict=True)]
 
@@ -91,10 +91,10 @@ def test_the_stride_is_where_the_weights_have_it(classifier):
     _, path = classifier
     for place, strides in (('1x1', ((2, 2), (1, 1))), ('3x3', ((1, 1), (2, 2)))):
         with torch.device('meta'):
-            block = create_network('published', {'stride_in': place}).backbone.stages[1][0]
+            block = create_model('published', {'stride_in': place}).backbone.stages[1][0]
         assert (block.conv1.stride, block.conv2.stride) == strides
     with pytest.raises(ConfigError, match=r'resnet50.pth: torchvision.*set .*stride_in: 3x3'):
-        create_network('published', backbone_weights=path)
+        create_model('published', backbone_weights=path)
 
 
 @pytest.mark.parametrize(('change', 'words'), [
@@ -108,25 +108,25 @@ def test_weights_that_do_not_fit(classifier, tmp_path, change, words):
     change(weights)
     torch.save(weights, tmp_path / 'weights.pth')
     with pytest.raises(ConfigError, match=f'weights.pth: weights do not fit: {words}'):
-        create_network('accurate', SMALL, tmp_path / 'weights.pth')
+        create_model('accurate', SMALL, tmp_path / 'weights.pth')
 
 
 @pytest.mark.parametrize('name', ['fast', 'accurate'])
 def test_files_that_hold_no_weights_of_the_backbone(tmp_path, name):
     with pytest.raises(ConfigError, match='weights.pth: weights cannot be read: No such file'):
-        create_network(name, SMALL, tmp_path / 'weights.pth')
+        create_model(name, SMALL, tmp_path / 'weights.pth')
     (tmp_path / 'weights.pth').write_bytes(b'no weights')
     with pytest.raises(ConfigError, match='no checkpoint of tensors.*or null for random weights'):
-        create_network(name, SMALL, tmp_path / 'weights.pth')
+        create_model(name, SMALL, tmp_path / 'weights.pth')
     torch.save({'features.0.0.weight': torch.ones(3), 'conv1.weight': torch.ones(3)},
                tmp_path / 'weights.pth')
     with pytest.raises(ConfigError, match='weights do not fit: missing: .* more; .*of another'):
-        create_network(name, SMALL, tmp_path / 'weights.pth')
+        create_model(name, SMALL, tmp_path / 'weights.pth')
 
 
 def test_accurate_has_the_heads_of_fast():
     with torch.device('meta'):
-        fast, accurate = create_network('fast'), create_network('accurate')
+        fast, accurate = create_model('fast'), create_model('accurate')
     own = ('backbone.',)
     assert [n for n in fast.state_dict() if not n.startswith(own)] == [
         n for n in accurate.state_dict() if not n.startswith(own)]
@@ -141,11 +141,10 @@ def test_accurate_has_the_heads_of_fast():
 @pytest.mark.slow
 def test_accurate_is_exported(tmp_path, classifier):
     pytest.importorskip('onnxscript', reason='needs the extra [export]')
-    from panoptic_depth_core.export.onnx_export import export_network
+    from panoptic_depth_core.export.onnx_export import export_model
     from panoptic_depth_core.inference.backends import create_backend
-    network = create_network('accurate', SMALL, classifier[1])
-    directory = export_network(network, 'accurate', network.assembly, tmp_path,
-                               ModelDescription(height=64, width=128))
+    network = create_model('accurate', SMALL, classifier[1])
+    directory = export_model(network, tmp_path, ModelDescription(height=64, width=128))
     assert directory.info.network_settings['merged_batch_norm']
     assert directory.info.normalisation_mean == IMAGENET_MEAN
     assert directory.self_test(create_backend('torch', directory)).equal_ids >= 0.999

@@ -82,10 +82,10 @@ class ScriptedBackend(Backend):
         self.threads: set[int] = set()
         script.opened.append(self)
 
-    def run(self, image, intrinsics, thresholds) -> GraphOutput:
+    def run(self, inputs) -> GraphOutput:
         script = self._script
         self.threads.add(threading.get_ident())
-        script.score_thresholds.append(float(thresholds[0]))
+        script.score_thresholds.append(float(inputs['thresholds'][0]))
         now = script.todo.popleft() if script.todo else script.then
         if now.startswith('hang'):
             script.hanging += 1

@@ -21,10 +21,10 @@ from panoptic_depth_core.streaming.health import (
 
 OK, WARN, ERROR = HealthLevel.OK, HealthLevel.WARN, HealthLevel.ERROR
 RUNNING = StreamStatus(
-    StreamState.RUNNING, backend='onnxruntime', model_id='fast', frames_received=9,
-    frames_dropped_queue=1, frames_dropped_age=2, frames_dropped_error=3, input_rate_hz=15.04,
-    output_rate_hz=10.0, latency_ms=(40.0, 60.0, 80.0), inference_ms=(20.0, 30.0, 40.0),
-    overhead_ms=(5.0, 6.0, 7.0))
+    StreamState.RUNNING, backend='onnxruntime', model_id='fast', tasks=('depth', 'semantic'),
+    frames_received=9, frames_dropped_queue=1, frames_dropped_age=2, frames_dropped_error=3,
+    input_rate_hz=15.04, output_rate_hz=10.0, latency_ms=(40.0, 60.0, 80.0),
+    inference_ms=(20.0, 30.0, 40.0), overhead_ms=(5.0, 6.0, 7.0))
 FRESH = StreamStatus(StreamState.UNCONFIGURED)
 
 
@@ -41,7 +41,7 @@ def test_engine(state: StreamState, level: HealthLevel, words: str) -> None:
     health = engine_health(replace(RUNNING, state=state, message='what is the matter'))
     assert (health.name, health.level, health.message) == ('engine', level, words)
     assert health.values == {'state': state.name, 'backend': 'onnxruntime', 'model': 'fast',
-                             'engine': '', 'build_percent': 'unknown'}
+                             'tasks': 'depth, semantic', 'engine': '', 'build_percent': 'unknown'}
 
 
 STALLED = replace(RUNNING, state=StreamState.STALLED, message='no image from /a for 2 s')

@@ -15,10 +15,10 @@ from panoptic_depth_core.errors import BackendError, ConfigError
 from panoptic_depth_core.inference.pipeline import Pipeline
 from panoptic_depth_core.model_directory import (
     ModelDirectory,
-    SelfTest,
     save_model_directory,
     write_model_info,
 )
+from panoptic_depth_core.self_test import SelfTest
 from panoptic_depth_core.status import StreamState
 from panoptic_depth_core.streaming import runner
 from panoptic_depth_core.structures import Frame, Intrinsics
@@ -176,11 +176,10 @@ def test_reload_while_loading_loads_once_more(rig: Rig) -> None:
 def tested_model(make_info, tmp_path: Path) -> ModelDirectory:
     """Return a model directory with a self-test that scripted runtimes pass when they are well."""
     info = make_info()
-    output = Script(info).output()
-    return save_model_directory(tmp_path / 'tested', info, b'graph', SelfTest(
-        np.zeros((info.input_height, info.input_width, 3), np.uint8),
-        np.array([50, 50, 31.5, 15.5], np.float32), info.thresholds.as_vector(),
-        output.segment_index, output.depth, output.segments))
+    return save_model_directory(tmp_path / 'tested', info, b'graph', SelfTest({
+        'image': np.zeros((info.input_height, info.input_width, 3), np.uint8),
+        'intrinsics': np.array([50, 50, 31.5, 15.5], np.float32),
+        'thresholds': info.thresholds.as_vector()}, Script(info).output()))
 
 
 def test_the_self_test_runs_at_load(make_rig, tested_model: ModelDirectory) -> None:

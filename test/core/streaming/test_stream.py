@@ -30,6 +30,7 @@ def test_frames_at_a_low_rate_all_come_out_in_order(rig: Rig) -> None:
     assert (status.state, status.message) == (StreamState.RUNNING, '')
     assert (status.frames_received, status.frames_processed) == (20, 20)
     assert (status.backend, status.model_id) == ('scripted 0', 'painted')
+    assert status.tasks == ('depth', 'instances', 'semantic')
     assert status.latency_ms == pytest.approx((7.0, 7.0, 7.0), abs=1e-3)
     assert 0 < status.inference_ms[0] < PATIENCE_S * 1e3
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from miniature import make_sample
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, LABEL_DIVISOR, THING_CLASSES
-from panoptic_depth_core.network.dynamic_kernels import NetworkOutput
+from panoptic_depth_core.network.dynamic_kernels.kernels import KernelOutput
 from panoptic_depth_core.structures import Sample
 
 CHANNELS, DEPTH_CHANNELS, LEVELS = 8, 16, 5
@@ -17,7 +17,7 @@ DEPTH_M = 22.0
 
 
 def published_output(images: int, height: int, width: int, seed: int | None = None,
-                     **changes: object) -> NetworkOutput:
+                     **changes: object) -> KernelOutput:
     """All maps are zero, or random where a seed is given."""
     generator = torch.Generator().manual_seed(seed or 0)
 
@@ -28,7 +28,7 @@ def published_output(images: int, height: int, width: int, seed: int | None = No
 
     sizes = [(max(height // s, 1), max(width // s, 1)) for s in (8, 16, 32, 64, 128)[:LEVELS]]
     projection = (torch.eye(CHANNELS), torch.zeros(CHANNELS))
-    output = NetworkOutput(
+    output = KernelOutput(
         centers=[maps(len(THING_CLASSES), *size) for size in sizes],
         regions=[maps(len(CITYSCAPES), *size) for size in sizes],
         kernels=[maps(CHANNELS, *size) for size in sizes],

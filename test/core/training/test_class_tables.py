@@ -30,20 +30,26 @@ from panoptic_depth_core.labels import (  # noqa: E402
     thing_classes,
 )
 from panoptic_depth_core.model_directory import ModelDirectory  # noqa: E402
-from panoptic_depth_core.network import create_network  # noqa: E402
-from panoptic_depth_core.structures import Sample  # noqa: E402
-from panoptic_depth_core.training.loading import Draws, batches  # noqa: E402
-from panoptic_depth_core.training.losses import LossSettings, panoptic_depth_loss  # noqa: E402
-from panoptic_depth_core.training.published_targets import published_targets  # noqa: E402
-from panoptic_depth_core.training.samples import MixedSamples  # noqa: E402
-from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
-from panoptic_depth_core.training.targets import (  # noqa: E402
-    PUBLISHED_TARGETS,
+from panoptic_depth_core.network import create_model  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.losses import LossSettings, panoptic_depth_loss  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.model import class_weights  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.targets import (  # noqa: E402
     TargetSettings,
     center_targets,
     collate,
 )
-from panoptic_depth_core.training.trainer import class_weights  # noqa: E402
+from panoptic_depth_core.network.panoptic_depth.losses import (  # noqa: E402
+    PublishedLossSettings,
+    published_loss,
+)
+from panoptic_depth_core.network.panoptic_depth.targets import (  # noqa: E402
+    PUBLISHED_TARGETS,
+    published_targets,
+)
+from panoptic_depth_core.structures import Sample  # noqa: E402
+from panoptic_depth_core.training.loading import Draws, batches  # noqa: E402
+from panoptic_depth_core.training.samples import MixedSamples  # noqa: E402
+from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
 from panoptic_depth_core.training.validation import Validator  # noqa: E402
 
 SIZE = (64, 128)
@@ -114,14 +120,16 @@ def test_from_training_to_the_evaluation_of_the_model(semkitti, tmp_path, capsys
 
 def test_batches_are_collated_with_the_table_of_the_network(semkitti):
     settings = parse_settings(TrainSettings, semkitti, 'test')
-    channels = torch.cat(next(batches(settings, Draws(settings, 0, 0, 1))).thing_channel)
+    model = create_model(settings.network, settings.network_settings)
+    batch = next(batches(settings, Draws(settings, 0, 0, 1), model.targets()))
+    channels = torch.cat(batch.thing_channel)
     assert set(channels.tolist()) <= {0, 2} and len(channels), 'as drawn'
 
 
 def test_validation_judges_the_classes_of_the_network(semkitti):
     settings = parse_settings(TrainSettings, {**semkitti, 'validation': {
         'model': {'height': SIZE[0], 'width': SIZE[1]}, 'data': semkitti['data']}}, 'test')
-    validator = Validator(settings, settings.validation, create_network(
+    validator = Validator(settings, settings.validation, create_model(
         'fast', settings.network_settings), torch.device('cpu'))
     data = SemKittiDvps(settings.data[0].root, 'val')
     true = {sample.frame.name: as_result(sample, SEMKITTI) for sample in map(
@@ -133,7 +141,8 @@ def test_validation_judges_the_classes_of_the_network(semkitti):
 
 def test_classes_count_by_their_own_frequency(semkitti):
     semkitti['augment'] |= {'scale': (1.0, 1.0)}
-    weights = class_weights(parse_settings(TrainSettings, semkitti, 'test'), samples=6)
+    mixed = MixedSamples(parse_settings(TrainSettings, semkitti, 'test'), 1 << 40, 6)
+    weights = class_weights(map(mixed.__getitem__, range(6)), len(SEMKITTI), 0.3)
     # Rows of stuff are of 11 classes; cars, motorcycles and bicycles are in every frame, the
     # other things in none.
     seen = {c.class_id for c in SEMKITTI if not c.is_thing} | {0, 1, 2}
@@ -147,7 +156,8 @@ def test_classes_count_by_their_own_frequency(semkitti):
      r'cityscapes, but its own is semkitti; set network_settings: \{class_table: semkitti\}'),
     ('miniature', 'semkitti', 'miniature: .* table semkitti, but its own is cityscapes; set '
      r'network_settings: \{class_table: cityscapes\}, or leave it out'),
-    ('own', 'semkitti', 'own: .*its own is not in labels.CLASS_TABLES; add it there'),
+    ('own', 'semkitti', r'own: .*semkitti, but its own is boat \(thing\), water; write them into '
+     'a file and name it in classes, or leave it out'),
 ])
 def test_data_with_other_classes_than_the_network_are_refused(
         semkitti, monkeypatch, name, table, message):
@@ -183,10 +193,9 @@ def test_published_targets_have_things_in_the_right_maps():
 
 def test_published_depth_of_stuff_is_that_of_no_thing():
     """The regions of things do not count: 0 is a car here, and road in Cityscapes."""
-    settings = LossSettings(published={})
     output = published_output(1, 128, 256, thing_classes=thing_classes(SEMKITTI))
-    batch = collate([_frame(CAR)], settings.used_targets(), SEMKITTI)
-    loss = panoptic_depth_loss(output, batch, settings)['depth']
+    batch = collate([_frame(CAR)], PUBLISHED_TARGETS, SEMKITTI)
+    loss = published_loss(output, batch, PublishedLossSettings())['depth']
     # 7 kernels on 2 levels for 500 cells of the car, at twice the depth; 5 levels of the road.
     things, stuff = 7 * 2 * 500, 5 * 1548
     share = things / (things + stuff)
@@ -194,17 +203,18 @@ def test_published_depth_of_stuff_is_that_of_no_thing():
     assert loss.item() == pytest.approx(5 * error, rel=1e-5)
 
 
-@pytest.mark.parametrize('settings', [LossSettings(), LossSettings(published={})],
-                         ids=['default', 'published'])
-def test_tables_of_other_sizes_can_be_learned(settings):
+@pytest.mark.parametrize(('loss', 'settings', 'targets'), [
+    (panoptic_depth_loss, LossSettings(), TargetSettings()),
+    (published_loss, PublishedLossSettings(), PUBLISHED_TARGETS)], ids=['default', 'published'])
+def test_tables_of_other_sizes_can_be_learned(loss, settings, targets):
     few = tuple(ClassInfo(i, str(i), (i, i, i), i in (1, 3, 4)) for i in range(9))
     whole = published_output(1, 128, 256, seed=0)
     output = whole._replace(
         centers=[level[:, :3] for level in whole.centers],
         regions=[level[:, :9] for level in whole.regions], thing_classes=thing_classes(few))
-    batch = collate([_frame(4)], settings.used_targets(), few)
+    batch = collate([_frame(4)], targets, few)
     assert batch.thing_channel[0].tolist() == [2]
-    losses = panoptic_depth_loss(output, batch, settings)
+    losses = loss(output, batch, settings)
     torch.stack(list(losses.values())).sum().backward()
     assert all(torch.isfinite(value) for value in losses.values())
     assert whole.centers[0].grad[:, :3].any((0, 2, 3)).all()

@@ -22,20 +22,23 @@ torch = pytest.importorskip('torch', reason='training needs the extra [train]')
 
 from golden import each_golden  # noqa: E402
 from golden_published import golden_weights  # noqa: E402
-from panoptic_depth_core.config import parse_settings  # noqa: E402
 from panoptic_depth_core.labels import CITYSCAPES, THING_CLASSES, VOID_ID  # noqa: E402
-from panoptic_depth_core.network.published_checkpoint import (  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.targets import collate  # noqa: E402
+from panoptic_depth_core.network.panoptic_depth.checkpoint import (  # noqa: E402
     network_from_published,
     published_names,
 )
-from panoptic_depth_core.network.published_panoptic_depth import FOCAL_PX  # noqa: E402
+from panoptic_depth_core.network.panoptic_depth.losses import (  # noqa: E402
+    PublishedLossSettings,
+    published_loss,
+)
+from panoptic_depth_core.network.panoptic_depth.network import FOCAL_PX  # noqa: E402
+from panoptic_depth_core.network.panoptic_depth.targets import PUBLISHED_TARGETS  # noqa: E402
 from panoptic_depth_core.structures import Frame, GroundTruth, Intrinsics, Sample  # noqa: E402
-from panoptic_depth_core.training.losses import LossSettings, panoptic_depth_loss  # noqa: E402
-from panoptic_depth_core.training.targets import collate  # noqa: E402
 
 NAMES = {'center': 'loss_pos_th', 'region': 'loss_pos_st', 'mask': 'loss_seg_th',
          'region_mask': 'loss_seg_st', 'depth': 'loss_depth', 'instance_depth': 'loss_depth_ins'}
-SETTINGS = parse_settings(LossSettings, {'published': {}}, 'test')
+SETTINGS = PublishedLossSettings()
 LEAST, MOST = 1e-4, 1e-2
 DEVIATIONS = 4.0
 MEASURED, DRAWS = 20, 3000
@@ -54,7 +57,7 @@ def _batch(golden):
     truth = GroundTruth(
         panoptic=np.where(ids // 1000 >= len(CITYSCAPES), VOID_ID, ids), has_semantics=True,
         instance_classes=THING_CLASSES, depth=np.where(depth > 0, depth, np.float32(np.nan)))
-    return collate([Sample(frame, truth)], SETTINGS.used_targets())
+    return collate([Sample(frame, truth)], PUBLISHED_TARGETS)
 
 
 def _head_parameters(network, golden):
@@ -85,7 +88,7 @@ def _draw(output, batch, rounding, seed):
     generator = torch.Generator().manual_seed(seed)
     centers = [logits + size.detach() * torch.randn(logits.shape, generator=generator)
                for logits, size in zip(output.centers, rounding, strict=True)]
-    return panoptic_depth_loss(output._replace(centers=centers), batch, SETTINGS)
+    return published_loss(output._replace(centers=centers), batch, SETTINGS)
 
 
 def _agrees(values, golden):

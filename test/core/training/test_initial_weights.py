@@ -14,7 +14,7 @@ pytest.importorskip('lightning', reason='training needs the extra [train]')
 
 from golden_published import golden_weights  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
-from panoptic_depth_core.network import create_network  # noqa: E402
+from panoptic_depth_core.network import create_model  # noqa: E402
 from panoptic_depth_core.training.initial_weights import load_initial_weights  # noqa: E402
 
 SMALL = {'pyramid_width': 16, 'head_width': 16, 'encoder_width': 16}
@@ -22,7 +22,7 @@ SMALL = {'pyramid_width': 16, 'head_width': 16, 'encoder_width': 16}
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    network = create_network('fast', SMALL)
+    network = create_model('fast', SMALL)
     path = tmp_path / 'model.pt'
     torch.save({'recipe': {}, 'network': network.state_dict()}, path)
     return network, path
@@ -30,7 +30,7 @@ def checkpoint(tmp_path):
 
 def test_all_of_it_fits(checkpoint):
     source, path = checkpoint
-    network = create_network('fast', SMALL)
+    network = create_model('fast', SMALL)
     load_initial_weights(network, path)
     for name, value in network.state_dict().items():
         assert torch.equal(value, source.state_dict()[name]), name
@@ -38,7 +38,7 @@ def test_all_of_it_fits(checkpoint):
 
 def test_gaps_that_are_named_are_left(checkpoint):
     source, path = checkpoint
-    network = create_network('fast', {**SMALL, 'depth_channels': 8})
+    network = create_model('fast', {**SMALL, 'depth_channels': 8})
     before = network.depth_head[-1].weight.clone()
     gaps = ['depth_head.2', 'depth_embedding', 'class_depth_kernels', 'fallback']
     load_initial_weights(network, path, gaps)
@@ -54,7 +54,7 @@ def test_gaps_that_are_named_are_left(checkpoint):
 def test_rows_of_other_classes_are_no_fit(checkpoint, tmp_path):
     """Cityscapes and SemanticKITTI have as many things and classes, in another order."""
     source, path = checkpoint
-    network = create_network('fast', {**SMALL, 'class_table': 'semkitti'})
+    network = create_model('fast', {**SMALL, 'class_table': 'semkitti'})
     with pytest.raises(ConfigError, match='of other classes: .*class_kernels.*initial_gaps'):
         load_initial_weights(network, path)
     before = network.position_head[2].weight.clone()
@@ -73,15 +73,15 @@ def test_missing_and_unknown_weights_are_named(checkpoint):
     stored['network']['extra.weight'] = stored['network'].pop('fallback.weight')
     torch.save(stored, path)
     with pytest.raises(ConfigError, match='missing: fallback.weight; unknown: extra.weight'):
-        load_initial_weights(create_network('fast', SMALL), path)
-    load_initial_weights(create_network('fast', SMALL), path, ['fallback', 'extra'])
+        load_initial_weights(create_model('fast', SMALL), path)
+    load_initial_weights(create_model('fast', SMALL), path, ['fallback', 'extra'])
 
 
 def test_a_published_checkpoint(tmp_path):
     weights = {n: v for n, v in golden_weights(0).items() if not n.startswith('depth_')}
     path = tmp_path / 'model_final.pth'
     torch.save({'model': weights}, path)
-    network = create_network('published', {'backbone_norm': 'batch'})
+    network = create_model('published', {'backbone_norm': 'batch'})
     depth = ['depth_kernel_head', 'depth_kernel', 'depth_encoder', 'depth_embedding']
     load_initial_weights(network, path, depth)
     theirs = weights['backbone.bottom_up.stem.conv1.weight']
@@ -92,24 +92,24 @@ def test_a_published_checkpoint(tmp_path):
     with pytest.raises(ConfigError, match='of other classes: center.weight, center.bias, region'):
         load_initial_weights(network, path, depth)
     with pytest.raises(ConfigError, match='not a checkpoint of this program'):
-        load_initial_weights(create_network('fast', SMALL), path)
+        load_initial_weights(create_model('fast', SMALL), path)
 
 
 def test_the_shipped_model_is_a_start():
     pytest.importorskip('onnx', reason='needs the extra [export]')
     from panoptic_depth_core.model_directory import ModelDirectory
-    from panoptic_depth_core.network.onnx_weights import load_network
-    network = create_network('fast')
+    from panoptic_depth_core.network.onnx_weights import load_graph
+    network = create_model('fast')
     load_initial_weights(network, Path('default'))
-    shipped = load_network(ModelDirectory.default()).network.state_dict()
+    shipped = load_graph(ModelDirectory.default()).network.state_dict()
     for name, value in network.state_dict().items():
         assert torch.equal(value, shipped[name]), name
     with pytest.raises(ConfigError, match='another network'):
-        load_initial_weights(create_network('fast', SMALL), ModelDirectory.default().path)
+        load_initial_weights(create_model('fast', SMALL), ModelDirectory.default().path)
 
 
 def test_a_model_directory_needs_onnx(monkeypatch):
     monkeypatch.setitem(sys.modules, 'panoptic_depth_core.network.onnx_weights', None)
     monkeypatch.setitem(sys.modules, 'onnx', None)
     with pytest.raises(ConfigError, match=r"is needed; run: pip install 'panoptic-depth\[export"):
-        load_initial_weights(create_network('fast', SMALL), Path('default'))
+        load_initial_weights(create_model('fast', SMALL), Path('default'))

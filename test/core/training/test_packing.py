@@ -110,8 +110,8 @@ def test_weights_come_along_as_float16(packable, tmp_path):
 
 
 def test_of_backbone_weights_only_the_backbone_is_packed(packable, tmp_path, monkeypatch):
-    create = packing.create_network
-    monkeypatch.setattr(packing, 'create_network', lambda name, values, _file: create(
+    create = packing.create_model
+    monkeypatch.setattr(packing, 'create_model', lambda name, values, _file: create(
         name, values))
     write_pack(_settings(packable, backbone_weights='some.pth'), tmp_path / 'a.pack')
     stored = read_checkpoint(tmp_path / 'a.pack')['network']

@@ -10,24 +10,30 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='training needs the extra [train]')
 
-from hand_output import CHANNELS, DEPTH_CHANNELS, one_car, published_output  # noqa: E402
+from hand_output import one_car, published_output  # noqa: E402
 from miniature import make_sample  # noqa: E402
 from panoptic_depth_core.config import parse_settings  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, THING_CLASSES  # noqa: E402
-from panoptic_depth_core.network import create_network  # noqa: E402
+from panoptic_depth_core.network import create_model  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.targets import collate  # noqa: E402
+from panoptic_depth_core.network.panoptic_depth.losses import (  # noqa: E402
+    PublishedLossSettings,
+    published_loss,
+)
+from panoptic_depth_core.network.panoptic_depth.targets import (  # noqa: E402
+    PUBLISHED_TARGETS,
+    published_targets,
+)
 from panoptic_depth_core.structures import GroundTruth, Sample  # noqa: E402
-from panoptic_depth_core.training.losses import LossSettings, panoptic_depth_loss  # noqa: E402
-from panoptic_depth_core.training.published_targets import published_targets  # noqa: E402
 from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
-from panoptic_depth_core.training.targets import PUBLISHED_TARGETS, collate  # noqa: E402
 
-SETTINGS = parse_settings(LossSettings, {'published': {}}, 'test')
+SETTINGS = PublishedLossSettings()
 ROAD, CAR, PERSON = (CLASS_ID[name] for name in ('road', 'car', 'person'))
 
 
 def _losses(output, samples):
-    return panoptic_depth_loss(output, collate(samples, SETTINGS.used_targets()), SETTINGS)
+    return published_loss(output, collate(samples, PUBLISHED_TARGETS), SETTINGS)
 
 
 def _targets(sample):
@@ -45,9 +51,13 @@ def _cells(target):
 
 def test_a_recipe_chooses_them_by_one_key():
     recipe = {'data': [{'name': 'synthetic', 'root': '1'}], 'loss': {'published': {'mask': 3.0}}}
-    loss = parse_settings(TrainSettings, recipe, 'test').loss
-    assert loss.used_targets() == PUBLISHED_TARGETS
-    assert loss.published is not None and (loss.published.mask, loss.published.depth) == (3.0, 5.0)
+    settings = parse_settings(TrainSettings, {**recipe, 'network': 'published'}, 'test')
+    network = create_model('published', loss=settings.loss)
+    assert network.targets().keywords['settings'] == PUBLISHED_TARGETS
+    assert (network.loss.published.mask, network.loss.published.depth) == (3.0, 5.0)
+    # A network with learned kernels of classes cannot be trained by them.
+    with pytest.raises(ConfigError, match="test: loss: unknown key 'published'; known keys: cent"):
+        parse_settings(TrainSettings, recipe, 'test')
 
 
 def test_a_thing_is_of_every_level_whose_range_holds_it():
@@ -167,35 +177,26 @@ def test_images_that_lack_something_can_be_learned_from(truth):
 def test_weights_without_depth_learn_segmentation():
     output = published_output(1, 64, 128, seed=0, depth_embedding=None, depth_kernels=[])
     losses = _losses(output, [make_sample()])
-    assert losses['depth'] == losses['instance_depth'] == 0
+    assert not {'depth', 'instance_depth'} & set(losses)
     assert losses['mask'] > 0 and losses['region_mask'] > 0
-
-
-def test_a_network_that_they_do_not_train_is_refused(sample):
-    learned = torch.zeros(len(CITYSCAPES), CHANNELS + 1)
-    output = published_output(1, 64, 128, class_kernels=learned,
-                              class_depth_kernels=torch.zeros(
-                                  len(CITYSCAPES), 2 + DEPTH_CHANNELS))
-    with pytest.raises(ConfigError, match='loss.published: .*class kernels.*network: published'):
-        _losses(output, [sample])
 
 
 @pytest.fixture(scope='module')
 def network():
     torch.manual_seed(0)
-    network = create_network('published')
+    network = create_model('published')
     network.backbone.stem.requires_grad_(False)
     return network
 
 
-@pytest.mark.parametrize('settings', [SETTINGS, LossSettings()], ids=['published', 'default'])
+@pytest.mark.parametrize('settings', [{'published': {}}, {}], ids=['published', 'default'])
 def test_the_published_network_learns(network, settings):
+    network.configure({}, settings, 'test')
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-6)
-    batch = collate([make_sample(64, 64, seed=1), make_sample(64, 64, seed=2)],
-                    settings.used_targets())
+    batch = network.targets()([make_sample(64, 64, seed=1), make_sample(64, 64, seed=2)])
     before = network.kernel.weight.detach().clone()
     for _ in range(2):
-        losses = panoptic_depth_loss(network(batch.image, batch.intrinsics), batch, settings)
+        losses = network.losses(network(**batch.inputs()), batch)
         optimizer.zero_grad()
         torch.stack(list(losses.values())).sum().backward()
         optimizer.step()

@@ -20,13 +20,15 @@ pytest.importorskip('lightning', reason='training needs the extra [train]')
 from dataset_trees import (  # noqa: E402
     write_cityscapes,
     write_cityscapes_dvps,
+    write_coco_panoptic,
     write_kitti_half,
     write_semkitti_dvps,
 )
-from panoptic_depth_core.config import load_settings, parse_settings  # noqa: E402
-from panoptic_depth_core.network import create_network  # noqa: E402
+from panoptic_depth_core.config import load_settings  # noqa: E402
+from panoptic_depth_core.network import create_model  # noqa: E402
 from panoptic_depth_core.training import checkpoint, trainer  # noqa: E402
 from panoptic_depth_core.training.optimization import begins  # noqa: E402
+from panoptic_depth_core.training.recipe import load_recipe  # noqa: E402
 from panoptic_depth_core.training.samples import expand  # noqa: E402
 from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
 from torchvision.models import mobilenet_v2, resnet50  # noqa: E402
@@ -63,6 +65,7 @@ def _frames(writer: Callable[..., Any]) -> Callable[[Path, str], None]:
 WRITERS: dict[str, Callable[[Path, str], None]] = {
     'cityscapes': _frames(write_cityscapes),
     'cityscapes_dvps': _frames(write_cityscapes_dvps),
+    'coco_panoptic': _frames(write_coco_panoptic),
     'semkitti_dvps': _frames(write_semkitti_dvps),
     'kitti_half': _kitti_half,
 }
@@ -80,7 +83,7 @@ def home(tmp_path, monkeypatch):
     torch.set_num_threads(threads)
 
 
-def _miniature(path: Path) -> TrainSettings:
+def _miniature(path: Path, home: Path) -> TrainSettings:
     """Take a recipe with all that it says of the learning, on data of the test."""
     values = yaml.safe_load(path.read_text())
     for data in [*values['data'], *values.get('validation', {}).get('data', ())]:
@@ -95,12 +98,14 @@ def _miniature(path: Path) -> TrainSettings:
         for data in values['validation']['data']:
             data['limit'] = 1
     values['augment'] = {**values.get('augment', {}), **SIZE}
-    settings = parse_settings(TrainSettings, {**values, **SMALL}, str(path))
+    written = home / path.name
+    written.write_text(yaml.safe_dump({**values, **SMALL}))
+    settings = load_recipe(written)
     if settings.backbone_weights is not None:
         weights = Path(expand(settings.backbone_weights))
         weights.parent.mkdir(parents=True)
         torch.save(BACKBONES[settings.network](weights=None).state_dict(), weights)
-    if settings.initial_weights is not None:
+    if settings.initial_weights not in (None, 'default'):
         _write_run(path, Path(expand(settings.initial_weights)))
     return settings
 
@@ -109,35 +114,37 @@ def _write_run(path: Path, weights: Path) -> None:
     """Write what the recipe of the stage before would leave: its run has its name."""
     before = load_settings(TrainSettings, path.with_name(f'{weights.parent.name}.yaml'))
     weights.parent.mkdir(parents=True)
-    torch.save({'recipe': before.model_dump(mode='json'), 'network': create_network(
+    torch.save({'recipe': before.model_dump(mode='json'), 'network': create_model(
         before.network, before.network_settings).state_dict()}, weights)
 
 
 def test_there_are_recipes():
-    assert {'fast', 'accurate', 'cityscapes_1_segmentation', 'cityscapes_2_full_scale',
+    assert {'fast', 'accurate', 'own_data', 'cityscapes_1_segmentation', 'cityscapes_2_full_scale',
             'cityscapes_3_depth', 'semkitti_dvps_1_segmentation', 'semkitti_dvps_2_depth'} <= {
                 path.stem for path in RECIPES}
 
 
 @each_recipe
-def test_it_says_what_it_is_and_how_to_run_it(path):
+def test_it_says_what_it_is_and_how_to_run_it(path, home):
     said = path.read_text().split('network:')[0]
     assert said.startswith('# ') and ('panoptic-depth train' in said or 'cli train' in said)
-    settings = load_settings(TrainSettings, path)
+    if path.stem == 'own_data':
+        write_coco_panoptic(home / 'data')
+    settings = load_recipe(path)
     with torch.device('meta'):
-        network = create_network(settings.network, settings.network_settings)
+        network = create_model(settings.network, settings.network_settings)
     names = [name for name, _ in network.named_parameters()]
     for prefix in settings.freeze:
         assert any(begins(name, prefix) for name in names), prefix
     roots = [data.root for data in settings.data]
     files = [settings.backbone_weights, settings.initial_weights]
     assert all(root.startswith('$') or root.isdigit() for root in roots), 'no own folders'
-    assert all(file is None or file.startswith('$') for file in files)
+    assert all(file in (None, 'default') or file.startswith('$') for file in files)
 
 
 @each_recipe
 def test_two_iterations_on_miniature_data(path, home, monkeypatch):
-    settings = _miniature(path)
+    settings = _miniature(path, home)
     before: dict[str, torch.Tensor] = {}
     saved: dict[str, dict[str, Any]] = {}
     start = trainer.start_state

@@ -13,10 +13,10 @@ torch = pytest.importorskip('torch', reason='training needs the extra [train]')
 
 from hand_output import one_car, published_output  # noqa: E402
 from panoptic_depth_core.labels import CLASS_ID, VOID_ID  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.losses import LossSettings, panoptic_depth_loss  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.region_kernels import training_regions  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.targets import collate  # noqa: E402
 from panoptic_depth_core.structures import Sample  # noqa: E402
-from panoptic_depth_core.training.losses import LossSettings, panoptic_depth_loss  # noqa: E402
-from panoptic_depth_core.training.region_kernels import training_regions  # noqa: E402
-from panoptic_depth_core.training.targets import collate  # noqa: E402
 
 
 def _points(sample: Sample, step: int = 4) -> Sample:

@@ -10,14 +10,12 @@ torch = pytest.importorskip('torch', reason='training needs the extra [train]')
 
 from miniature import make_sample  # noqa: E402
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, VOID_CLASS  # noqa: E402
-from panoptic_depth_core.network import create_network  # noqa: E402
-from panoptic_depth_core.structures import GroundTruth, Sample  # noqa: E402
-from panoptic_depth_core.training.losses import (  # noqa: E402
+from panoptic_depth_core.network import create_model  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.losses import (  # noqa: E402
     LossSettings,
     panoptic_depth_loss,
 )
-from panoptic_depth_core.training.targets import (  # noqa: E402
-    PUBLISHED_TARGETS,
+from panoptic_depth_core.network.dynamic_kernels.targets import (  # noqa: E402
     TargetSettings,
     center_targets,
     collate,
@@ -25,7 +23,9 @@ from panoptic_depth_core.training.targets import (  # noqa: E402
     region_targets,
     thing_masks,
 )
-from panoptic_depth_core.training.thing_kernels import sample_kernels  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.thing_kernels import sample_kernels  # noqa: E402
+from panoptic_depth_core.network.panoptic_depth.targets import PUBLISHED_TARGETS  # noqa: E402
+from panoptic_depth_core.structures import GroundTruth, Sample  # noqa: E402
 
 CAR, PERSON, ROAD = CLASS_ID['car'], CLASS_ID['person'], CLASS_ID['road']
 CHANNEL = [c.class_id for c in CITYSCAPES if c.is_thing].index
@@ -34,7 +34,7 @@ CHANNEL = [c.class_id for c in CITYSCAPES if c.is_thing].index
 @pytest.fixture(scope='module')
 def network():
     torch.manual_seed(0)
-    return create_network('fast')
+    return create_model('fast')
 
 
 def test_things_are_numbered_and_crowds_are_not(sample):

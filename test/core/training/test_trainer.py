@@ -18,8 +18,10 @@ from miniature import make_sample  # noqa: E402
 from panoptic_depth_core.config import load_settings, parse_settings  # noqa: E402
 from panoptic_depth_core.datasets.cache import CachedDataset  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
+from panoptic_depth_core.network.fast import FastNetwork  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
 from panoptic_depth_core.training.optimization import learning_rate  # noqa: E402
+from panoptic_depth_core.training.recipe import RecipeFile  # noqa: E402
 from panoptic_depth_core.training.samples import MixedSamples  # noqa: E402
 from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
 from panoptic_depth_core.training.trainer import train  # noqa: E402
@@ -34,11 +36,9 @@ def _run(recipe, folder, resume=False, **changes):
 def test_a_resumed_run_equals_an_unbroken_one(recipe, tmp_path, monkeypatch, accumulate):
     recipe['accumulate'] = accumulate
     _run(recipe, tmp_path / 'whole')
-    from panoptic_depth_core.training import trainer
-    step = trainer.train_step
     # In the middle of an iteration, after some of its numbers were drawn.
     parts = iter([*[False] * 4 * accumulate, *[True] * 99])
-    loss = trainer.panoptic_depth_loss
+    loss = FastNetwork.losses
 
     def breaking_loss(*args):
         torch.rand(3), np.random.random(), random.random()
@@ -46,15 +46,10 @@ def test_a_resumed_run_equals_an_unbroken_one(recipe, tmp_path, monkeypatch, acc
             raise KeyboardInterrupt
         return loss(*args)
 
-    def breaking(settings, fabric, state, *rest):
-        monkeypatch.setattr(trainer, 'panoptic_depth_loss', breaking_loss)
-        return step(settings, fabric, state, *rest)
-
-    monkeypatch.setattr(trainer, 'train_step', breaking)
+    monkeypatch.setattr(FastNetwork, 'losses', breaking_loss)
     with pytest.raises(KeyboardInterrupt):
         _run(recipe, tmp_path / 'broken')
-    monkeypatch.setattr(trainer, 'train_step', step)
-    monkeypatch.setattr(trainer, 'panoptic_depth_loss', loss)
+    monkeypatch.setattr(FastNetwork, 'losses', loss)
     assert read_checkpoint(tmp_path / 'broken' / 'last.pt')['iteration'] == 4, 'kept at the stop'
     _run(recipe, tmp_path / 'broken', resume=True)
     whole, broken = (read_checkpoint(tmp_path / name / 'last.pt') for name in ('whole', 'broken'))
@@ -125,7 +120,7 @@ def test_shipped_recipes_load():
     recipes = sorted((Path(__file__).parents[3] / 'config' / 'training').glob('*.yaml'))
     assert recipes
     for path in recipes:
-        assert load_settings(TrainSettings, path).data
+        assert load_settings(RecipeFile, path).data
 
 
 def test_cache_keeps_what_was_rendered(tmp_path):

@@ -28,7 +28,7 @@ def now(recipe, monkeypatch):
     """The time, which only goes on while something is trained or measured; scores that rise."""
     time = [1000.0]
     measured = []
-    step, balance = trainer.train_step, trainer.class_weights
+    step, prepare = trainer.train_step, trainer.prepare
 
     def slow(function, seconds):
         def call(*args):
@@ -44,7 +44,7 @@ def now(recipe, monkeypatch):
     measure.every = 1000
     monkeypatch.setattr(trainer, 'monotonic', lambda: time[0])
     monkeypatch.setattr(trainer, 'train_step', slow(step, STEP_S))
-    monkeypatch.setattr(trainer, 'class_weights', slow(balance, START_S))
+    monkeypatch.setattr(trainer, 'prepare', slow(prepare, START_S))
     monkeypatch.setattr(trainer, 'Validator', lambda *_: measure)
     recipe.update(iterations=10_000, minutes=1.0, validation={
         'data': [{'name': 'miniature', 'root': '-'}], 'every': 1000})

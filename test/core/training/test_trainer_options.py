@@ -13,8 +13,9 @@ pytest.importorskip('lightning', reason='training needs the extra [train]')
 
 from panoptic_depth_core.config import parse_settings  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
-from panoptic_depth_core.network import create_network  # noqa: E402
-from panoptic_depth_core.network.resnet import ResNet50Backbone, ResNetSettings  # noqa: E402
+from panoptic_depth_core.network import create_model  # noqa: E402
+from panoptic_depth_core.network.fast import FastNetwork  # noqa: E402
+from panoptic_depth_core.network.layers.resnet import ResNet50Backbone, ResNetSettings  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
 from panoptic_depth_core.training.optimization import (  # noqa: E402
     average,
@@ -120,7 +121,7 @@ def test_either_norm_is_merged_when_deployed(norm):
 
 def test_the_network_takes_the_setting():
     with pytest.raises(ConfigError, match='backbone_norm'):
-        create_network('published', {'backbone_norm': 'group'})
+        create_model('published', {'backbone_norm': 'group'})
 
 
 def test_parts_of_a_batch_add_up(recipe, tmp_path):
@@ -144,14 +145,13 @@ def test_bfloat16_learns(recipe, tmp_path):
 
 
 def test_a_step_that_is_not_finite_is_left_out(recipe, tmp_path, monkeypatch):
-    from panoptic_depth_core.training import trainer
-    loss, calls = trainer.panoptic_depth_loss, iter(range(99))
+    loss, calls = FastNetwork.losses, iter(range(99))
 
     def broken(*args):
         losses = loss(*args)
         return losses if next(calls) != 1 else {n: v * float('nan') for n, v in losses.items()}
 
-    monkeypatch.setattr(trainer, 'panoptic_depth_loss', broken)
+    monkeypatch.setattr(FastNetwork, 'losses', broken)
     path = train(_settings(recipe, iterations=3), tmp_path)
     assert all(torch.isfinite(value).all() for value in read_checkpoint(path)['network'].values())
     rows = [json.loads(line) for line in (tmp_path / 'train.jsonl').read_text().splitlines()]

@@ -17,10 +17,10 @@ pytest.importorskip('lightning', reason='training needs the extra [train]')
 
 from panoptic_depth_core.config import parse_settings  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
+from panoptic_depth_core.network.processes import normaliser  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
 from panoptic_depth_core.training.launch import create_fabric  # noqa: E402
 from panoptic_depth_core.training.loading import Draws  # noqa: E402
-from panoptic_depth_core.training.processes import normaliser  # noqa: E402
 from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
 from panoptic_depth_core.training.trainer import train  # noqa: E402
 
@@ -31,7 +31,8 @@ def _torchrun(recipe, folder):
     path = folder.parent / 'recipe.json'
     path.write_text(json.dumps(recipe))
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'GLOO_SOCKET_IFNAME': 'lo',
-                   'PYTHONPATH': str(Path(__file__).parents[3])}
+                   'PYTHONPATH': os.pathsep.join(map(str, (
+                       Path(__file__).parents[3], Path(__file__).parents[1])))}
     done = subprocess.run(
         [sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node=2',
          '--rdzv-backend=c10d', '--rdzv-endpoint=127.0.0.1:0', '--local-addr=127.0.0.1',

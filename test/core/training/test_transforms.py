@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from panoptic_depth_core.contract import PADDING_RGB
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.labels import CLASS_ID, LABEL_DIVISOR, VOID_ID
-from panoptic_depth_core.network.camera import metric_factor
+from panoptic_depth_core.network.dynamic_kernels.targets import collate
+from panoptic_depth_core.network.layers.camera import metric_factor
 from panoptic_depth_core.structures import Frame, GroundTruth, Intrinsics, Sample
 from panoptic_depth_core.training.layers import Panoptic, Picture, to_layers, to_sample
-from panoptic_depth_core.training.targets import collate
 from panoptic_depth_core.training.transforms import (
     AugmentSettings,
     augment,

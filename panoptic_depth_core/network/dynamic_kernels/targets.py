@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torch.utils.data import default_collate
 
-from ..config import Settings
-from ..labels import (
+from ...config import Settings
+from ...labels import (
     CITYSCAPES,
     LABEL_DIVISOR,
     VOID_CLASS,
@@ -26,16 +26,16 @@ from ..labels import (
     class_of,
     thing_classes,
 )
-from ..structures import Sample
+from ...structures import Sample
+from .. import base
+from ..base import stack_inputs
 
 _IGNORED_THING = 255
-_STACKED = ('image', 'intrinsics', 'semantic', 'thing', 'not_crowd', 'stuff', 'complete',
-            'depth')
 _LISTED = ('thing_channel', 'thing_box', 'thing_middle')
 
 
 class TargetSettings(Settings):
-    """Which labels become things, and at which pyramid levels; PUBLISHED_TARGETS are others."""
+    """Which labels become things, and at which pyramid levels."""
 
     finest_px: float = Field(64.0, gt=0, description='largest things of the finest level, by the '
                              'root of their box area; it doubles from level to level')
@@ -46,18 +46,11 @@ class TargetSettings(Settings):
                                     'thing; false: they are ignored where things are learned')
 
 
-PUBLISHED_TARGETS = TargetSettings(finest_px=128.0, max_things=150, least_pixels=1,
-                                   crowds_are_things=True)
-"""Those of the published PanopticDepth."""
-
-
 @dataclass
-class Batch:
+class Batch(base.Batch):
     """
     A batch of samples with partial labels.
 
-    :param image: (B, H, W, 3) uint8.
-    :param intrinsics: (B, 4) float32.
     :param semantic: (B, H, W) uint8 class ids, VOID_CLASS where unknown.
     :param thing: (B, H, W) uint8, 0 no thing, 1.. index + 1 into ``thing_channel``.
     :param not_crowd: (B, H, W) bool, where the absence of things of complete classes is known.
@@ -69,8 +62,6 @@ class Batch:
     :param thing_middle: per image (n, 2) float32 mean row and column of its pixels' middles.
     """
 
-    image: Tensor
-    intrinsics: Tensor
     semantic: Tensor
     thing: Tensor
     not_crowd: Tensor
@@ -92,38 +83,8 @@ class Batch:
         not_crowd, stuff = (_at_cells(m, size)[:, None] for m in (self.not_crowd, self.stuff))
         return torch.where(self.complete[..., None, None], not_crowd, stuff)
 
-    def to(self, device: torch.device) -> Batch:
-        """Move every tensor to a device; from pinned memory without waiting for it."""
-        return self._changed(lambda tensor: tensor.to(device, non_blocking=True))
 
-    def pin_memory(self) -> Batch:
-        """Move every tensor to memory that a GPU can copy from by itself; for DataLoader."""
-        return self._changed(Tensor.pin_memory)
-
-    def _changed(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        changed: dict[str, Any] = {name: change(getattr(self, name)) for name in _STACKED}
-        for name in _LISTED:
-            changed[name] = _split(change(torch.cat(getattr(self, name))), self._numbers())
-        return Batch(**changed)
-
-    def _numbers(self) -> list[int]:
-        return [len(boxes) for boxes in self.thing_box]
-
-    def __getstate__(self) -> dict[str, Any]:
-        """For the way between processes, where each tensor takes a file of its own."""
-        return {**self.__dict__, 'numbers': self._numbers(),
-                **{name: torch.cat(getattr(self, name)) for name in _LISTED}}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        numbers = state.pop('numbers')
-        self.__dict__.update(state, **{name: _split(state[name], numbers) for name in _LISTED})
-
-
-def _split(joined: Tensor, numbers: list[int]) -> list[Tensor]:
-    return list(joined.split(numbers))
-
-
-def collate(samples: list[Sample], settings: TargetSettings | None = None,
+def collate(samples: Sequence[Sample], settings: TargetSettings | None = None,
             classes: Sequence[ClassInfo] = CITYSCAPES) -> Batch:
     """
     Stack samples of one size.
@@ -132,17 +93,17 @@ def collate(samples: list[Sample], settings: TargetSettings | None = None,
     """
     things = thing_classes(classes)
     rows = [_targets(sample, settings or TargetSettings(), things) for sample in samples]
-    # Unlike torch.stack, this one writes into shared memory at once where a worker calls it.
     columns: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
-    return Batch(**{name: default_collate(values) if name in _STACKED else values
-                    for name, values in columns.items()})
+    return Batch(**stack_inputs(samples), **{
+        name: values if name in _LISTED else default_collate(values)
+        for name, values in columns.items()})
 
 
 def _targets(sample: Sample, settings: TargetSettings,
              things: tuple[int, ...]) -> dict[str, Tensor]:
     """:param things: class ids of the centre maps."""
-    frame, truth = sample.frame, sample.truth
-    size = frame.image.shape[:2]
+    truth = sample.truth
+    size = sample.frame.image.shape[:2]
     semantic = np.full(size, VOID_CLASS, np.uint8)
     thing = np.zeros(size, np.uint8)
     not_crowd, stuff = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
@@ -178,10 +139,8 @@ def _targets(sample: Sample, settings: TargetSettings,
     labelled = () if panoptic is None else truth.instance_classes
     boxes, middles = _places(thing, len(classes))
     return {
-        'image': torch.from_numpy(frame.image), 'semantic': torch.from_numpy(semantic),
-        'intrinsics': torch.from_numpy(frame.intrinsics.as_vector()),
-        'thing': torch.from_numpy(thing), 'not_crowd': torch.from_numpy(not_crowd),
-        'stuff': torch.from_numpy(stuff),
+        'semantic': torch.from_numpy(semantic), 'thing': torch.from_numpy(thing),
+        'not_crowd': torch.from_numpy(not_crowd), 'stuff': torch.from_numpy(stuff),
         'complete': torch.tensor([class_id in labelled for class_id in things]),
         'depth': torch.from_numpy(np.where(np.isfinite(depth), depth, np.float32(np.nan))),
         'thing_channel': torch.tensor([things.index(c) for c in classes], dtype=torch.int64),

@@ -3,7 +3,7 @@
 """
 Targets of the published PanopticDepth (Gao et al., CVPR 2022, and its code).
 
-Apart from crowds as things (see PUBLISHED_TARGETS) they differ from ours in that nothing is
+Apart from crowds as things they differ from ours in that nothing is
 ignored: where void is, the absence of everything is taught. Unlike there, a thing that vanishes
 at stride 4 is left out in place of a centre that is not a number.
 """
@@ -16,13 +16,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from .targets import (
-    PUBLISHED_TARGETS,
+from ..dynamic_kernels.targets import (
     Batch,
+    TargetSettings,
     is_of_level,
     root_areas,
     things_at_pixels,
 )
+
+PUBLISHED_TARGETS = TargetSettings(finest_px=128.0, max_things=150, least_pixels=1,
+                                   crowds_are_things=True)
 
 _CLEARLY = 0.5
 _MIN_OVERLAP = 0.7

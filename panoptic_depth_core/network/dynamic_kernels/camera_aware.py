@@ -10,10 +10,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from .base import NetworkSettings, PanopticNetwork
-from .camera import RAY_CHANNELS, camera_rays, metric_factor
-from .dynamic_kernels import DEPTH_SHAPE, NetworkOutput, locate_kernels
-from .fpn import FeaturePyramid, conv_block
+from ..base import NetworkSettings
+from ..layers.camera import RAY_CHANNELS, camera_rays, metric_factor
+from ..layers.fpn import FeaturePyramid, conv_block
+from .kernels import DEPTH_SHAPE, KernelOutput, locate_kernels
+from .model import DynamicKernelModel
 
 _STRIDES = (8, 16, 32, 64)
 
@@ -31,7 +32,7 @@ class CameraAwareSettings(NetworkSettings):
         'out; unknown: metres without any camera, for comparison')
 
 
-class CameraAwareNetwork(PanopticNetwork):
+class CameraAwareNetwork(DynamicKernelModel):
     """
     Image and camera in, kernels and embeddings out.
 
@@ -44,9 +45,8 @@ class CameraAwareNetwork(PanopticNetwork):
 
     def __init__(self, settings: CameraAwareSettings, backbone: nn.Module,
                  channels: tuple[int, ...]) -> None:
-        super().__init__()
-        s = settings
-        self.settings = s
+        super().__init__(settings)
+        s = self.settings
         self.backbone = backbone
         self.pyramid = FeaturePyramid(channels, s.pyramid_width)
         classes = len(self.classes)
@@ -65,15 +65,15 @@ class CameraAwareNetwork(PanopticNetwork):
         self.fallback = nn.Linear(s.pyramid_width, depth_numbers)
         self._initialise()
 
-    def forward(self, image: Tensor, intrinsics: Tensor) -> NetworkOutput:
-        """Run the network; see PanopticNetwork."""
+    def forward(self, image: Tensor, intrinsics: Tensor) -> KernelOutput:
+        """Run the network; see Model."""
         finest, levels, context = self.pyramid(self.backbone(self.normalised(image)))
         positions = [self.position_head(level) for level in levels]
         located = [self._with_rays(level, intrinsics, stride)
                    for level, stride in zip(levels, _STRIDES, strict=True)]
         things = len(self.thing_classes)
         encoded = self.encoder(self._with_rays(finest, intrinsics, 4))
-        return NetworkOutput(
+        return KernelOutput(
             centers=[p[:, :things] for p in positions],
             regions=[p[:, things:] for p in positions],
             kernels=[locate_kernels(self.kernel_head(level), stride)

@@ -14,10 +14,10 @@ from torchvision.models import resnet50
 from torchvision.models.resnet import Bottleneck, ResNet
 from torchvision.ops import FrozenBatchNorm2d
 
-from ..errors import ConfigError
+from ...errors import ConfigError
+from ..base import NetworkSettings
+from ..state_dicts import load_all, read_state_dict
 from .backbone import merge_batch_norm
-from .base import NetworkSettings
-from .state_dicts import load_all, read_state_dict
 
 Norm = Literal['frozen', 'batch']
 _NORMS: dict[Norm, type[nn.Module]] = {'frozen': FrozenBatchNorm2d, 'batch': nn.BatchNorm2d}

@@ -4,12 +4,14 @@
 PanopticDepth with ResNet-50 as published.
 
 Gao et al., CVPR 2022, https://github.com/NaiyuGao/PanopticDepth.
-Its checkpoints are converted by published_checkpoint.py. Of the original's faults, those that
+Its checkpoints are converted by checkpoint.py. Of the original's faults, those that
 its numbers depend on are here: the mean of the wrong channel, coordinates of the padded tensor.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -18,13 +20,18 @@ from pydantic import Field
 from torch import Tensor, nn
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelP6P7
 
-from .assembly_settings import AssemblySettings
-from .base import PanopticNetwork
-from .camera import metric_factor
-from .deformable import DeformableConv, DeformableForm
-from .dynamic_kernels import NetworkOutput
-from .fpn import GroupNorm
-from .resnet import ResNet50Backbone, ResNetSettings
+from ...contract import SEGMENTATION, TASKS
+from ...structures import Sample
+from ..dynamic_kernels.assembly_settings import AssemblySettings
+from ..dynamic_kernels.kernels import KernelOutput
+from ..dynamic_kernels.model import DynamicKernelModel
+from ..dynamic_kernels.targets import Batch, collate
+from ..layers.camera import metric_factor
+from ..layers.deformable import DeformableConv, DeformableForm
+from ..layers.fpn import GroupNorm
+from ..layers.resnet import ResNet50Backbone, ResNetSettings
+from .losses import LossChoice, published_loss
+from .targets import PUBLISHED_TARGETS
 
 FOCAL_PX = 2265.3
 """Vertical focal length of the Cityscapes pictures that it was trained on, at 1024x2048."""
@@ -58,7 +65,7 @@ class PublishedSettings(ResNetSettings):
         'published, 3x3 for ImageNet weights of torchvision')
 
 
-class PublishedNetwork(PanopticNetwork):
+class PublishedNetwork(DynamicKernelModel):
     """
     Image in, kernels and embeddings out; the camera only scales the metres.
 
@@ -66,11 +73,16 @@ class PublishedNetwork(PanopticNetwork):
         weights where None.
     """
 
+    name = 'published'
     settings_type = PublishedSettings
+    loss_type = LossChoice
     settings: PublishedSettings
+    loss: LossChoice
+    rules = PUBLISHED_ASSEMBLY
     class_parameters = ('center', 'region')
 
-    assembly = PUBLISHED_ASSEMBLY
+    # There is no depth kernel for what no segment owns.
+    depth_of = 'segments'
 
     # ImageNet's means in the wrong order: the original subtracts those of RGB from BGR, and its
     # weights were trained so.
@@ -79,9 +91,9 @@ class PublishedNetwork(PanopticNetwork):
 
     def __init__(self, settings: PublishedSettings | None = None,
                  backbone_weights: Path | str | None = None) -> None:
-        super().__init__()
-        s = settings or PublishedSettings()
-        self.settings = s
+        super().__init__(settings)
+        s = self.settings
+        self.tasks = TASKS if s.predicts_depth else SEGMENTATION
         self.backbone = ResNet50Backbone(s, backbone_weights, self.input_mean, self.input_std)
         self.pyramid = FeaturePyramidNetwork(
             list(self.backbone.channels), _WIDTH, LastLevelP6P7(_WIDTH, _WIDTH))
@@ -104,8 +116,8 @@ class PublishedNetwork(PanopticNetwork):
             assert conv.bias is not None
             nn.init.constant_(conv.bias, -2.19)
 
-    def forward(self, image: Tensor, intrinsics: Tensor) -> NetworkOutput:
-        """Run the network; see PanopticNetwork."""
+    def forward(self, image: Tensor, intrinsics: Tensor) -> KernelOutput:
+        """Run the network; see Model."""
         features = self.backbone(self.normalised(image))
         finest, *levels = self.pyramid(
             {str(stage): feature for stage, feature in enumerate(features)}).values()
@@ -113,7 +125,7 @@ class PublishedNetwork(PanopticNetwork):
         located = [with_coordinates(level) for level in levels]
         encoded = with_coordinates(self.semantic_pyramid([finest, *levels[:3]]))
         with_depth = self.settings.predicts_depth
-        return NetworkOutput(
+        return KernelOutput(
             centers=[self.center(p) for p in positions],
             regions=[self.region(p) for p in positions],
             kernels=[self.kernel(self.kernel_head(level)) for level in located],
@@ -132,16 +144,28 @@ class PublishedNetwork(PanopticNetwork):
         """DeformConv came with opset 19."""
         return 19 if self.settings.deformable == 'operator' else 18
 
-    @property
-    def depth_of(self) -> Literal['segments', 'nothing']:
-        """There is no depth kernel for what no segment owns."""
-        return 'segments' if self.settings.predicts_depth else 'nothing'
-
     def deployed(self) -> PublishedNetwork:
         """Fold batch norm into the convolutions, in place."""
         self.backbone.merge_batch_norm()
         self.settings = self.settings.model_copy(update={'merged_batch_norm': True})
         return self
+
+    def targets(self) -> Callable[[Sequence[Sample]], Batch]:
+        """See Model."""
+        return super().targets() if self.loss.published is None else partial(
+            collate, settings=PUBLISHED_TARGETS, classes=self.classes)
+
+    def losses(self, output: KernelOutput, batch: Batch, seeds: Sequence[int] | None = None,
+               ) -> dict[str, Tensor]:
+        """See Model."""
+        return super().losses(output, batch, seeds) if self.loss.published is None else (
+            published_loss(output, batch, self.loss.published))
+
+    @classmethod
+    def read_published(cls, path: Path) -> PublishedNetwork:
+        """Model of ``model_final.pth``; see Model."""
+        from .checkpoint import network_from_published, read_published
+        return network_from_published(read_published(path), str(path))
 
 
 class SemanticPyramid(nn.Module):

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..contract import NO_SEGMENT, THRESHOLDS
+from ...contract import NO_SEGMENT, THRESHOLDS
 from .assembly_settings import EMBEDDING_STRIDE
 from .assembly_settings import AssemblySettings as AssemblySettings
-from .dynamic_kernels import (
-    NetworkOutput,
+from .kernels import (
+    KernelOutput,
     class_kernels,
     class_logits,
     log_depth_scale,
@@ -33,7 +33,7 @@ from .regions import (
 from .things import Things, find_peaks, merge_duplicates, select_things, take_rows
 
 
-def assemble(output: NetworkOutput, thresholds: Tensor,
+def assemble(output: KernelOutput, thresholds: Tensor,
              settings: AssemblySettings) -> tuple[Tensor, Tensor, Tensor]:
     """
     Assemble the panoptic result; the outputs of contract.py.
@@ -73,7 +73,7 @@ def assemble(output: NetworkOutput, thresholds: Tensor,
     return segment_index, depth, table
 
 
-def _depth(owner: Tensor, depth_kernels: Tensor, output: NetworkOutput,
+def _depth(owner: Tensor, depth_kernels: Tensor, output: KernelOutput,
            settings: AssemblySettings) -> Tensor:
     """
     (B, h, w) metres by the kernel of each pixel's owner, NaN where there is none.

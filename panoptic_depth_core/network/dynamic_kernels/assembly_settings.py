@@ -8,17 +8,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from ..config import Settings
+from ..base import AssemblyRules
 
 EMBEDDING_STRIDE = 4
 
 
-class AssemblySettings(Settings):
+class AssemblySettings(AssemblyRules):
     """
     Rules and fixed sizes of the exported assembly.
 
-    The defaults are for networks of this package; published_panoptic_depth.PUBLISHED_ASSEMBLY
-    holds those of PanopticDepth (Gao et al., CVPR 2022).
+    The defaults are for networks of this package; panoptic_depth.network.PUBLISHED_ASSEMBLY holds
+    those of PanopticDepth (Gao et al., CVPR 2022).
     """
 
     candidates: int = Field(100, ge=1, description='thing candidates that are looked at')
@@ -41,5 +41,4 @@ class AssemblySettings(Settings):
         'pooled', description='pooled: kernels by attention over all cells, regions compete in a '
         'softmax, those of thing classes too; won_cells: kernels from the cells that a class '
         'wins clearly, sigmoids, stuff only')
-    output_stride: Literal[1, 2, 4] = Field(2, description='of the index and depth maps')
     max_depth_m: float | None = Field(None, gt=0, description='greatest canonical depth')

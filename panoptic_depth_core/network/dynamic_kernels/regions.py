@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear, one_hot
 
-from .dynamic_kernels import NetworkOutput, flatten_levels
+from .kernels import KernelOutput, flatten_levels
 
 _CLEARLY = 0.4
 _LEAST_SCORE = 0.1
 
 
-def kernels_of_won_cells(output: NetworkOutput) -> tuple[Tensor, Tensor, Tensor]:
+def kernels_of_won_cells(output: KernelOutput) -> tuple[Tensor, Tensor, Tensor]:
     """
     Kernels of each class's region from the cells that the class wins clearly, as published.
 
@@ -43,7 +43,7 @@ def kernels_of_won_cells(output: NetworkOutput) -> tuple[Tensor, Tensor, Tensor]
     return mean, depth_mean, (total > 0)[..., 0]
 
 
-def pool_cells(output: NetworkOutput, level: int, weights: Tensor,
+def pool_cells(output: KernelOutput, level: int, weights: Tensor,
                depth_weights: Tensor) -> tuple[Tensor, Tensor]:
     """
     Kernels of each class's region: weighted sums over the cells of a level.

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError
-from .deformable import DeformableForm
-from .published_panoptic_depth import PublishedNetwork, PublishedSettings
-from .state_dicts import COUNTER, list_gaps, read_state_dict
+from ...errors import ConfigError
+from ..layers.deformable import DeformableForm
+from ..state_dicts import COUNTER, list_gaps, read_state_dict
+from .network import PublishedNetwork, PublishedSettings
 
 _DEPTH_PARTS = ('depth_kernel_head.', 'depth_encode_head.')
 _GROUP = ('weight', 'bias')

@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torchvision.models import mobilenet_v2
 from torchvision.ops import FrozenBatchNorm2d
 
-from .state_dicts import load_all, read_state_dict
+from ..state_dicts import load_all, read_state_dict
 
 # Last block of each stride in torchvision's list of blocks, and its channels.
 _TAPS = {3: 24, 6: 32, 13: 96, 17: 320}

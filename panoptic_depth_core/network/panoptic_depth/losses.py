@@ -15,19 +15,19 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ..config import Settings
-from ..errors import ConfigError
-from ..network.dynamic_kernels import (
-    NetworkOutput,
+from ...config import Settings
+from ..dynamic_kernels.kernels import (
+    KernelOutput,
     class_logits,
     linear_depth_center,
     metric_depth,
 )
-from .loss_terms import depth_error, dice, focal
-from .published_targets import PublishedTargets, bilinear, published_targets
-from .region_kernels import pool_regions
-from .targets import Batch
-from .thing_kernels import ThingKernels, mask_errors, rows_of_cells
+from ..dynamic_kernels.losses import LossSettings
+from ..dynamic_kernels.region_kernels import pool_regions
+from ..dynamic_kernels.targets import Batch
+from ..dynamic_kernels.thing_kernels import ThingKernels, mask_errors, rows_of_cells
+from ..loss_terms import depth_error, dice, focal
+from .targets import PublishedTargets, bilinear, published_targets
 
 _LEAST_SHARE = 0.1
 
@@ -44,17 +44,21 @@ class PublishedLossSettings(Settings):
     kernels_per_thing: int = Field(7, ge=1, description='cells per level that answer for a thing')
 
 
-def published_loss(output: NetworkOutput, batch: Batch,
+class LossChoice(LossSettings):
+    """What the published network learns by."""
+
+    published: PublishedLossSettings | None = Field(
+        None, description='losses and targets of the paper in place of all of these')
+
+
+def published_loss(output: KernelOutput, batch: Batch,
                    settings: PublishedLossSettings) -> dict[str, Tensor]:
     """
     All losses, weighted; their sum is what to minimise.
 
+    :param output: of a network without learned class kernels.
     :param batch: collated with PUBLISHED_TARGETS.
-    :raises ConfigError: for a network that these losses cannot train.
     """
-    if output.class_kernels is not None:
-        raise ConfigError('loss.published: the network has learned class kernels, which these '
-                          'losses do not train; set network: published, or leave it out')
     sizes = [logits.shape[-2:] for logits in output.centers]
     fine = output.mask_embedding.shape[-2:]
     classes = output.regions[0].shape[1]
@@ -81,7 +85,7 @@ def published_loss(output: NetworkOutput, batch: Batch,
             for name in per_image[0]}
 
 
-def _sample_kernels(output: NetworkOutput, target: PublishedTargets, image: int,
+def _sample_kernels(output: KernelOutput, target: PublishedTargets, image: int,
                     per_level: int) -> ThingKernels:
     """Take the cells of each thing and level with the best centre scores, whatever these are."""
     things, cells, weights, start = [], [], [], 0
@@ -106,27 +110,27 @@ def _mean_of_things(total: Tensor, target: PublishedTargets) -> Tensor:
     return total / max(sum(int(chosen.sum()) for chosen in target.of_level), 1)
 
 
-def _center_loss(output: NetworkOutput, target: PublishedTargets, image: int) -> Tensor:
+def _center_loss(output: KernelOutput, target: PublishedTargets, image: int) -> Tensor:
     total = torch.stack([focal(logits[image].float(), heat).sum() for logits, heat in zip(
         output.centers, target.heats, strict=True)]).sum()
     return _mean_of_things(total, target)
 
 
-def _region_loss(output: NetworkOutput, target: PublishedTargets, image: int) -> Tensor:
+def _region_loss(output: KernelOutput, target: PublishedTargets, image: int) -> Tensor:
     """Mean over cells, sum over classes and levels."""
     return torch.stack([
         focal(logits[image].float(), share).mean((1, 2)).sum() for logits, share in zip(
             output.regions, target.shares, strict=True)]).sum()
 
 
-def _region_mask_loss(output: NetworkOutput, target: PublishedTargets, image: int,
+def _region_mask_loss(output: KernelOutput, target: PublishedTargets, image: int,
                       kernels: Tensor, region: Tensor) -> Tensor:
     """:param kernels: (m, K) of m levels and classes. :param region: (m,) the classes."""
     logits = class_logits(kernels[None], output.mask_embedding[image:image + 1])[0]
     return dice(logits.sigmoid(), target.regions[region]).sum() / max(len(region), 1)
 
 
-def _depth_losses(output: NetworkOutput, target: PublishedTargets, image: int,
+def _depth_losses(output: KernelOutput, target: PublishedTargets, image: int,
                   chosen: ThingKernels, region_kernels: Tensor,
                   region: Tensor) -> dict[str, Tensor]:
     """
@@ -135,8 +139,7 @@ def _depth_losses(output: NetworkOutput, target: PublishedTargets, image: int,
     :param region_kernels: (m, S + D) of m levels and classes. :param region: (m,) the classes.
     """
     if output.depth_embedding is None:
-        zero = output.mask_embedding.new_zeros((), dtype=torch.float32)
-        return {'depth': zero, 'instance_depth': zero}
+        return {}
     known = target.depth > 0
     is_stuff = ~output.is_thing()[region]
     own = rows_of_cells(output.depth_kernels, image, chosen.cell)

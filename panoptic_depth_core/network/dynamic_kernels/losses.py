@@ -22,21 +22,19 @@ from torch.nn.functional import (
     interpolate,
 )
 
-from ..config import Settings
-from ..labels import VOID_CLASS
-from ..network.dynamic_kernels import (
-    NetworkOutput,
+from ...config import Settings
+from ...labels import VOID_CLASS
+from ..loss_terms import depth_error, dice
+from ..processes import normaliser
+from .kernels import (
+    KernelOutput,
     flatten_levels,
     linear_depth_center,
     log_depth_scale,
     metric_depth,
 )
-from .loss_terms import depth_error, dice
-from .processes import normaliser
-from .published_losses import PublishedLossSettings, published_loss
 from .region_kernels import Regions, training_regions
 from .targets import (
-    PUBLISHED_TARGETS,
     Batch,
     TargetSettings,
     center_targets,
@@ -65,16 +63,9 @@ class LossSettings(Settings):
     class_balance: float = Field(0.3, ge=0, le=1, description='classes count by frequency to '
                                  'the minus this power')
     targets: TargetSettings = TargetSettings()
-    published: PublishedLossSettings | None = Field(
-        None, description='losses and targets of the published PanopticDepth in place of all of '
-        'these; for network published')
-
-    def used_targets(self) -> TargetSettings:
-        """Those for which batches are to be collated."""
-        return self.targets if self.published is None else PUBLISHED_TARGETS
 
 
-def panoptic_depth_loss(output: NetworkOutput, batch: Batch, settings: LossSettings,
+def panoptic_depth_loss(output: KernelOutput, batch: Batch, settings: LossSettings,
                         class_weights: Tensor | None = None,
                         seeds: Sequence[int] | None = None) -> dict[str, Tensor]:
     """
@@ -83,8 +74,6 @@ def panoptic_depth_loss(output: NetworkOutput, batch: Batch, settings: LossSetti
     :param class_weights: (C,) float32 weights of the classes in the semantic loss.
     :param seeds: one per image, of its random choices; None draws from the global generator.
     """
-    if settings.published is not None:
-        return published_loss(output, batch, settings.published)
     kernels = [sample_kernels(output, batch, image, settings.kernels_per_thing, settings.targets)
                for image in range(len(batch.thing_channel))]
     regions = training_regions(output, batch)
@@ -99,7 +88,7 @@ def panoptic_depth_loss(output: NetworkOutput, batch: Batch, settings: LossSetti
     return losses
 
 
-def center_loss(output: NetworkOutput, batch: Batch, settings: TargetSettings) -> Tensor:
+def center_loss(output: KernelOutput, batch: Batch, settings: TargetSettings) -> Tensor:
     """Focal loss on Gaussian heat-maps (CornerNet), per thing, where absence is known."""
     total = output.mask_embedding.new_zeros((), dtype=torch.float32)
     number = torch.zeros((), device=total.device)
@@ -116,7 +105,7 @@ def center_loss(output: NetworkOutput, batch: Batch, settings: TargetSettings) -
     return total / normaliser(number, total.device)
 
 
-def region_loss(output: NetworkOutput, batch: Batch) -> Tensor:
+def region_loss(output: KernelOutput, batch: Batch) -> Tensor:
     """Cross entropy of the region maps where the semantics are known, mean over cells."""
     total = output.mask_embedding.new_zeros((), dtype=torch.float32)
     for logits in output.regions:
@@ -150,7 +139,7 @@ def region_mask_loss(regions: Regions, batch: Batch) -> Tensor:
     return loss.sum() / normaliser(regions.labelled.sum(), loss.device)
 
 
-def mask_loss(output: NetworkOutput, kernels: list[ThingKernels]) -> Tensor:
+def mask_loss(output: KernelOutput, kernels: list[ThingKernels]) -> Tensor:
     """Dice loss of the masks of all answering cells, mean over things."""
     total = output.mask_embedding.new_zeros((), dtype=torch.float32)
     number = 0
@@ -161,20 +150,20 @@ def mask_loss(output: NetworkOutput, kernels: list[ThingKernels]) -> Tensor:
     return total / normaliser(number, total.device)
 
 
-def depth_losses(output: NetworkOutput, batch: Batch, kernels: list[ThingKernels],
+def depth_losses(output: KernelOutput, batch: Batch, kernels: list[ThingKernels],
                  regions: Regions, settings: LossSettings,
                  seeds: Sequence[int] | None = None) -> dict[str, Tensor]:
     """
     Errors of log depth: of pixels, of things, of the fallback, and the likelihood of its scale.
 
     Every pixel with a depth counts once, by the kernel of the segment that owns it; where its
-    class is not labelled, by the region that the network would give it to. What the network does
-    not have costs nothing.
+    class is not labelled, by the region that the network would give it to. A network without depth
+    has none of them.
     """
+    if output.depth_embedding is None:
+        return {}
     zero = output.mask_embedding.new_zeros((), dtype=torch.float32)
     sums = dict.fromkeys(('depth', 'instance_depth', 'fallback_depth', 'depth_scale'), zero)
-    if output.depth_embedding is None:
-        return sums
     depth = batch.depth[:, ::_LOSS_STRIDE, ::_LOSS_STRIDE]
     size = depth.shape[1:]
     logits = regions.logits.detach().masked_fill(~regions.present[..., None, None], -torch.inf)
@@ -224,7 +213,7 @@ def depth_losses(output: NetworkOutput, batch: Batch, kernels: list[ThingKernels
     return sums
 
 
-def _log_center(kernels: Tensor, output: NetworkOutput) -> Tensor:
+def _log_center(kernels: Tensor, output: KernelOutput) -> Tensor:
     """(n, S + D) -> (n,) log of canonical metres in the middle of a kernel's range."""
     if output.depth_form == 'linear':
         return linear_depth_center(kernels).clamp(min=1e-6).log()

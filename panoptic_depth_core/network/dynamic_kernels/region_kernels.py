@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..network.dynamic_kernels import NetworkOutput, class_kernels, class_logits
-from ..network.regions import kernels_of_won_cells, pool_cells
+from .kernels import KernelOutput, class_kernels, class_logits
+from .regions import kernels_of_won_cells, pool_cells
 from .targets import Batch, region_targets
 
 
@@ -31,7 +31,7 @@ class Regions(NamedTuple):
     present: Tensor
 
 
-def training_regions(output: NetworkOutput, batch: Batch) -> Regions:
+def training_regions(output: KernelOutput, batch: Batch) -> Regions:
     """
     Regions whose kernels inference would use.
 
@@ -54,7 +54,7 @@ def training_regions(output: NetworkOutput, batch: Batch) -> Regions:
     return Regions(depth_kernels, class_logits(kernels, output.mask_embedding), labelled, present)
 
 
-def _labelled_cells(output: NetworkOutput, batch: Batch) -> list[Tensor]:
+def _labelled_cells(output: KernelOutput, batch: Batch) -> list[Tensor]:
     """[(B, C, h, w)] per level, 1 where a class has half of what is labelled of the cell."""
     cells = []
     for logits in output.regions:
@@ -66,7 +66,7 @@ def _labelled_cells(output: NetworkOutput, batch: Batch) -> list[Tensor]:
     return cells
 
 
-def pool_regions(output: NetworkOutput, cells: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+def pool_regions(output: KernelOutput, cells: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """
     Mean kernels of the cells of each class, per level.
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, linear
 
-from ..labels import VOID_CLASS
-from ..network.dynamic_kernels import NetworkOutput, flatten_levels, mask_logits
-from .loss_terms import dice
+from ...labels import VOID_CLASS
+from ..loss_terms import dice
+from .kernels import KernelOutput, flatten_levels, mask_logits
 from .targets import (
     Batch,
     TargetSettings,
@@ -42,7 +42,7 @@ class ThingKernels:
     known: Tensor | None = None
 
 
-def sample_kernels(output: NetworkOutput, batch: Batch, image: int, per_level: int,
+def sample_kernels(output: KernelOutput, batch: Batch, image: int, per_level: int,
                    targets: TargetSettings) -> ThingKernels:
     """
     Choose the cells inside each thing whose centre score is best at the moment.
@@ -104,7 +104,7 @@ def rows_of_cells(maps: list[Tensor], image: int, cell: Tensor) -> Tensor:
     return flatten_levels([level[image:image + 1] for level in maps])[0, cell]
 
 
-def mask_errors(output: NetworkOutput, image: int, chosen: ThingKernels) -> Tensor:
+def mask_errors(output: KernelOutput, image: int, chosen: ThingKernels) -> Tensor:
     """(m,) dice losses of the masks of the cells."""
     kernels = rows_of_cells(output.kernels, image, chosen.cell)
     if output.thing_projection is not None:

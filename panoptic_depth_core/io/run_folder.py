@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
-from ..io.atomic import disk_errors, make_folder, write_atomic
+from .atomic import disk_errors, make_folder, write_atomic
 
 FILE_NAME = 'run.json'
 RESULTS = ('panoptic', 'panoptic.json', 'panoptic_segments.jsonl', 'depth', 'depth_npy',
@@ -23,12 +23,14 @@ RESULTS = ('panoptic', 'panoptic.json', 'panoptic_segments.jsonl', 'depth', 'dep
 """Everything that io.results writes into a folder: what starting again removes."""
 
 
-def prepare_run_folder(folder: Path, run: dict[str, Any], *, overwrite: bool) -> None:
+def prepare_run_folder(folder: Path, run: dict[str, Any], *, overwrite: bool = False,
+                       remedy: str = 'give --overwrite') -> None:
     """
     Start or go on with a run.
 
     :param run: what the results depend on, plain data.
     :param overwrite: remove the results of an earlier run first.
+    :param remedy: what gets rid of them, for the message.
     :raises ConfigError: the folder has results of another run, or of something else.
     """
     make_folder(folder)
@@ -47,7 +49,7 @@ def prepare_run_folder(folder: Path, run: dict[str, Any], *, overwrite: bool) ->
             key = changed[0]
             raise ConfigError(
                 f'{folder}: has results with {key} = {json.dumps(old.get(key))}, this run has '
-                f'{json.dumps(new.get(key))}; give --overwrite or choose another folder')
+                f'{json.dumps(new.get(key))}; {remedy} or choose another folder')
         return
     write_atomic(path, json.dumps(run, indent=1).encode() + b'\n', sync=True)
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from ..errors import ConfigError
-from ..labels import THING_CLASSES
-from .camera import pixel_centers
+from ...errors import ConfigError
+from ...labels import THING_CLASSES
+from ..layers.camera import pixel_centers
 
 LOCATION = 5
 """Numbers of a mask kernel after its weights: bias, precision x, precision y, u, v."""
@@ -38,7 +38,7 @@ linear: two, centre and range, as published.
 """
 
 
-class NetworkOutput(NamedTuple):
+class KernelOutput(NamedTuple):
     """
     What a network gives to the assembly; lists run over the pyramid levels.
 
@@ -128,7 +128,7 @@ def mask_logits(kernels: Tensor, embedding: Tensor, stride: int = 4) -> Tensor:
     return logits - along_x[:, :, None, :] - along_y[:, :, :, None]
 
 
-def class_kernels(output: NetworkOutput, attention: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def class_kernels(output: KernelOutput, attention: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """
     Kernels of each class's region: the learned ones plus those pooled where the class is.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, linear, max_pool2d, normalize, one_hot
 
 from .assembly_settings import EMBEDDING_STRIDE, AssemblySettings
-from .dynamic_kernels import LOCATION, NetworkOutput, flatten_levels, mask_logits
+from .kernels import LOCATION, KernelOutput, flatten_levels, mask_logits
 
 
 class Things(NamedTuple):
@@ -31,7 +31,7 @@ class Things(NamedTuple):
     depth_kernels: Tensor
 
 
-def find_peaks(output: NetworkOutput, settings: AssemblySettings) -> Things:
+def find_peaks(output: KernelOutput, settings: AssemblySettings) -> Things:
     """
     Take the best local maxima of the centre maps over all levels.
 

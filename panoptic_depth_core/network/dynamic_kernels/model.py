@@ -1,0 +1,85 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What every model of the family is: kernels and embeddings in, targets, losses and maps out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...config import Settings
+from ...contract import OUTPUTS, output_names
+from ...labels import VOID_CLASS, class_of, thing_classes
+from ...structures import Sample
+from ..base import Model
+from .assembly import AssemblySettings, assemble
+from .kernels import KernelOutput
+from .losses import LossSettings, panoptic_depth_loss
+from .targets import Batch, collate
+
+
+class DynamicKernelModel(Model):
+    """
+    A network that gives a KernelOutput.
+
+    ``rules`` are AssemblySettings, ``loss`` LossSettings.
+    """
+
+    loss_type: ClassVar[type[LossSettings]] = LossSettings
+    loss: LossSettings
+    rules = AssemblySettings()
+
+    def __init__(self, settings: Settings | None = None,
+                 backbone_weights: Path | str | None = None) -> None:
+        super().__init__(settings, backbone_weights)
+        # Of the semantic loss; no buffer, as it is not a part of the network.
+        self.class_weights: Tensor | None = None
+
+    @property
+    def thing_classes(self) -> tuple[int, ...]:
+        """Class ids of its centre maps."""
+        return thing_classes(self.classes)
+
+    def assemble(self, output: KernelOutput, thresholds: Tensor) -> dict[str, Tensor]:
+        """Panoptic assembly; see Model."""
+        assert isinstance(self.rules, AssemblySettings)
+        made = dict(zip(OUTPUTS, assemble(output, thresholds, self.rules), strict=True))
+        return {name: made[name] for name in output_names(self.tasks)}
+
+    def targets(self) -> Callable[[Sequence[Sample]], Batch]:
+        """See Model."""
+        return partial(collate, settings=self.loss.targets, classes=self.classes)
+
+    def prepare_losses(self, samples: Iterable[Sample]) -> None:
+        """Weigh the classes by how frequent they are."""
+        weights = class_weights(samples, len(self.classes), self.loss.class_balance)
+        self.class_weights = weights.to(next(self.parameters()).device)
+
+    def losses(self, output: KernelOutput, batch: Batch, seeds: Sequence[int] | None = None,
+               ) -> dict[str, Tensor]:
+        """See Model."""
+        return panoptic_depth_loss(output, batch, self.loss, self.class_weights, seeds)
+
+
+def class_weights(samples: Iterable[Sample], classes: int, balance: float) -> Tensor:
+    """
+    Weights of classes by their frequency in labelled samples.
+
+    :param balance: classes count by frequency to the minus this power.
+    :returns: (C,) float32, mean 1 over labelled pixels.
+    """
+    counts = np.ones(classes)
+    for sample in samples:
+        truth = sample.truth
+        if truth.has_semantics and truth.panoptic is not None:
+            seen = class_of(truth.panoptic)
+            counts += np.bincount(seen[seen != VOID_CLASS], minlength=classes)
+    share = counts / counts.sum()
+    weights = np.maximum(share, 1e-4) ** -balance
+    return torch.tensor(weights / (weights * share).sum(), dtype=torch.float32)
