@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from known_errors import DRIVE, FRAMES, scored, truth, wrong
 from panoptic_depth_core.cli.evaluate import show_result, write_all
-from panoptic_depth_core.contract import TASKS, Task
+from panoptic_depth_core.contract import NEEDS_DEPTH, TASKS, Task
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.evaluate import EvaluationResult, Evaluator
 from panoptic_depth_core.evaluation.metrics import METRICS
@@ -56,7 +56,7 @@ class NearMetric(Metric[dict[str, float]]):
     """How much is near: all that a metric has to define."""
 
     name, title = 'near', 'Nearness'
-    needs = frozenset(('depth',))
+    needs = NEEDS_DEPTH
     kinds = {'near_share': FigureKind(
         'pixels nearer than ten metres', 'share', 'lower', 'Share of the pixels with a depth.',
         is_key=True, worst=9, over_time=('Nearness', 'near pixels in %'))}
