@@ -47,7 +47,9 @@ every model can make it.
 NEEDS_LABELS: Needs = (SEGMENTATION,)
 NEEDS_INSTANCES: Needs = (frozenset(('instances',)),)
 NEEDS_DEPTH: Needs = (frozenset(('depth',)),)
+NEEDS_SEMANTIC: Needs = (frozenset(('semantic',)),)
 NEEDS_POSITIONS: Needs = (*NEEDS_INSTANCES, *NEEDS_DEPTH)
+NEEDS_PANOPTIC: Needs = (*NEEDS_SEMANTIC, *NEEDS_INSTANCES)
 
 Arrays = Mapping[str, NDArray[Any]]
 """Inputs or outputs by name."""

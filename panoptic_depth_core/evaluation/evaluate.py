@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..class_tables import class_names, same_classes
+from ..contract import TASKS, Task
 from ..errors import ConfigError
 from ..labels import CITYSCAPES, ClassInfo
 from ..structures import Frame, GroundTruth, PanopticDepth, Sample
@@ -44,10 +45,12 @@ class EvaluationResult:
     What a metric found in detail is an attribute by its name in METRICS, as in ``result.depth``.
 
     :param metrics: finished, by name.
+    :param tasks: that any of the results holds.
     """
 
     frames: FrameCounts
     metrics: Mapping[str, Metric[Any]]
+    tasks: frozenset[Task]
     classes: tuple[ClassInfo, ...]
     settings: EvaluationSettings
 
@@ -58,7 +61,7 @@ class EvaluationResult:
         return found.found
 
     @classmethod
-    def of(cls, metrics: Mapping[str, Metric[Any]], frames: int,
+    def of(cls, metrics: Mapping[str, Metric[Any]], frames: int, tasks: frozenset[Task],
            rules: Rules) -> EvaluationResult:
         """
         Put the entries of METRICS together.
@@ -68,7 +71,8 @@ class EvaluationResult:
         """
         own = {name: metrics[name] for name in METRICS}
         counts = {metric.counted: metric.frames for metric in own.values() if metric.counted}
-        return cls(FrameCounts(all=frames, **counts), own, rules.classes, rules.settings)
+        return cls(FrameCounts(all=frames, **counts), own, tasks if frames else TASKS,
+                   rules.classes, rules.settings)
 
     @property
     def values(self) -> dict[str, float]:
@@ -97,6 +101,7 @@ class Evaluator:
         self._rules = Rules(settings or EvaluationSettings(), tuple(classes), compact)
         self._metrics = {name: metric(self._rules) for name, metric in METRICS.items()}
         self._frames = 0
+        self._tasks: frozenset[Task] = frozenset()
 
     @property
     def settings(self) -> EvaluationSettings:
@@ -118,6 +123,7 @@ class Evaluator:
         except ValueError as error:
             raise ValueError(f'frame {predicted.name!r}: {error}') from error
         self._frames += 1
+        self._tasks |= predicted.tasks
 
     def merge(self, other: Evaluator) -> None:
         """
@@ -133,11 +139,13 @@ class Evaluator:
         for name, metric in self._metrics.items():
             metric.merge(other._metrics[name])
         self._frames += other._frames
+        self._tasks |= other._tasks
 
     def result(self) -> EvaluationResult:
         """All figures of the frames so far."""
         return EvaluationResult.of({name: metric.finished() for name, metric in
-                                    self._metrics.items()}, self._frames, self._rules)
+                                    self._metrics.items()}, self._frames, self._tasks,
+                                   self._rules)
 
 
 def require_same_classes(model: Sequence[ClassInfo], data: Sequence[ClassInfo],

@@ -64,10 +64,11 @@ def to_text(result: EvaluationResult, title: str = 'Evaluation') -> str:
 
 
 def to_dict(result: EvaluationResult) -> dict[str, Any]:
-    """The report as plain values for JSON; what is not known is None."""
-    report = {'frames': asdict(result.frames)}
+    """The report as plain values for JSON; what is not known, or not done, is None."""
+    report: dict[str, Any] = {'frames': asdict(result.frames)}
     for metric in result.metrics.values():
-        report |= metric.sections()
+        sections = metric.sections()
+        report |= sections if metric.can_tell_any(result.tasks) else dict.fromkeys(sections)
     found: dict[str, Any] = plain({
         **report, 'settings': result.settings.model_dump(), 'conventions': conventions(result)})
     return found

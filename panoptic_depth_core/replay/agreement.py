@@ -58,20 +58,11 @@ class _Histogram:
 @dataclass(frozen=True)
 class AgreementResult:
     """
-    Agreement over frames; NaN where there is nothing to compare.
+    Agreement over frames, see AgreementMetric.kinds; NaN where there is nothing to compare.
 
     :param frames: that were compared.
     :param other_size: that were not, as the results are of different sizes.
-    :param identical_frames: with ids and depths that are equal bit for bit.
-    :param same_class_share, same_segment_share: of all pixels.
-    :param depth_known_in_one_share: of all pixels, those with a finite depth in one alone.
-    :param depth_median_log, depth_p99_log: of |ln d1 - ln d2| over pixels with a depth in both,
-        within 0.4 %.
-    :param depth_max_log: the greatest of them.
-    :param instances_matched: things that both have.
-    :param instances_only_result, instances_only_reference: things that one alone has.
-    :param distance_median_rel: of |d1 - d2| / d2, d2 of the reference, over the matched, within
-        0.4 %.
+    :param depth_median_log, depth_p99_log, distance_median_rel: within 0.4 %.
     """
 
     frames: int

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
-from ..evaluation.metrics.base import Metric, in_place
+from ..contract import lacking
+from ..evaluation.metrics.base import in_place
 from ..evaluation.metrics.shown import FigureKind
 from ..io.generated_text import row, with_part
 from .figures import COUNTS, TIMES
@@ -28,8 +28,9 @@ def figure_table() -> str:
     rows += [_cells(name, kind, '', '') for name, kind in COUNTS.items()]
     for metric in in_place(all_metrics()):
         truth = ', '.join(sorted(metric.truth))
-        rows += [_cells(f'{metric.prefix}.{end}', kind, _tasks(metric, kind), truth)
-                 for end, kind in metric.kinds.items()]
+        rows += [_cells(f'{metric.prefix}.{end}', kind, lacking(
+            metric.needs if kind.needs is None else kind.needs, frozenset()), truth)
+            for end, kind in metric.kinds.items()]
     rows += [_cells(name, kind, '', '') for name, kind in TIMES.items()]
     return '\n'.join(row(*cells) for cells in rows)
 
@@ -37,12 +38,6 @@ def figure_table() -> str:
 def _cells(name: str, kind: FigureKind, tasks: str, truth: str) -> tuple[str, ...]:
     return (f'`{name}`', kind.unit, kind.better or '', tasks, truth,
             f'{kind.title}. {kind.explanation}')
-
-
-def _tasks(metric: type[Metric[Any]], kind: FigureKind) -> str:
-    needs = metric.needs if kind.tasks is None else kind.tasks
-    return (' or ' if kind.any_task else ', ').join(
-        task for task in ('semantic', 'instances', 'depth') if task in needs)
 
 
 def main(paths: list[str]) -> None:

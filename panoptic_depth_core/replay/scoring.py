@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..contract import Task
 from ..evaluation.metrics.base import in_place
 from ..labels import ClassInfo
 from ..structures import PanopticDepth
@@ -32,6 +33,7 @@ class BagScore:
     def __init__(self, classes: Sequence[ClassInfo], settings: ReplaySettings) -> None:
         self.classes = tuple(classes)
         self.frames = 0
+        self.tasks: frozenset[Task] = frozenset()
         self.rules = ReplayRules(settings.evaluation, self.classes, compact=True, replay=settings)
         self.metrics = {metric.name: metric(self.rules) for metric in in_place(all_metrics())}
 
@@ -61,6 +63,7 @@ class BagScore:
                 record[metric.part] = {**(record[metric.part] or {}), **told}
             self.metrics[name].merge(metric)
         self.frames += 1
+        self.tasks |= result.tasks
         return record
 
     def merge(self, other: BagScore) -> None:
@@ -75,3 +78,4 @@ class BagScore:
         for name, metric in self.metrics.items():
             metric.merge(other.metrics[name])
         self.frames += other.frames
+        self.tasks |= other.tasks

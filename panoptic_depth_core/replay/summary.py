@@ -24,7 +24,7 @@ def summarise(score: BagScore) -> tuple[list[Figure], Plain]:
     :returns: the figures that something was measured for, and plain values for JSON.
     """
     finished = {name: metric.finished() for name, metric in score.metrics.items()}
-    of_labels = EvaluationResult.of(finished, score.frames, score.rules)
+    of_labels = EvaluationResult.of(finished, score.frames, score.tasks, score.rules)
     judged = any(metric.frames for metric in of_labels.metrics.values())
     detail: Plain = {'evaluation': to_dict(of_labels) if judged else None}
     for metric in finished.values():

@@ -80,6 +80,29 @@ def test_the_shipped_model(data: Path, tmp_path: Path) -> None:
     assert found['calibration']['pixels'] > 0
 
 
+@pytest.mark.parametrize(('tasks', 'known', 'words'), [
+    (['depth'], {'depth', 'calibration'}, 'absRel, over pixels'),
+    (['instances', 'semantic'], {'panoptic_quality', 'semantic', 'instances'}, 'mIoU')])
+def test_a_model_that_does_less(data: Path, tmp_path: Path, make_info: Callable[..., ModelInfo],
+                                painted_onnx: Callable[[ModelInfo], bytes], tasks: list[str],
+                                known: set[str], words: str,
+                                capsys: pytest.CaptureFixture[str]) -> None:
+    """It is measured in what it does; the rest has no figure."""
+    info = make_info(tasks=tasks, **({} if 'semantic' in tasks else {'classes': ()}))
+    save_model_directory(tmp_path / 'less', info, painted_onnx(info))
+    assert main(['evaluate', '-d', 'cityscapes_dvps', str(data / 'dvps'), '--limit', '2',
+                 '-m', str(tmp_path / 'less'), '-o', str(tmp_path / 'out')]) == 0
+    found = report(tmp_path / 'out')
+    every = {'panoptic_quality', 'depth_aware_quality', 'semantic', 'depth', 'calibration',
+             'distance', 'instances'}
+    assert {name for name in every if found[name] is not None} == known
+    shown = capsys.readouterr().out
+    values = {name: line.removeprefix(f'  {name}').split()[0] for line in shown.splitlines()
+              for name in ('absRel, over pixels', 'mIoU') if line.startswith(f'  {name} ')}
+    assert {name for name, value in values.items() if value != '-'} == {words}
+    assert len(values) == 2 and 'DPQ and DVPQ by window' not in shown
+
+
 def test_stored_results_with_all_options(data: Path, tmp_path: Path,
                                          capsys: pytest.CaptureFixture[str]) -> None:
     """Windows, convention, limit; the figures do not depend on the number of processes."""

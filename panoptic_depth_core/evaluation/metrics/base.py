@@ -19,7 +19,7 @@ from importlib import import_module
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from ...contract import TASKS, Task
+from ...contract import NEEDS_DEPTH, NEEDS_PANOPTIC, Needs, Task, lacking
 from .frame import JudgedFrame, Rules, Truth
 from .shown import Breakdown, Chart, Column, Figure, FigureKind, Record, Table, value_text
 
@@ -41,7 +41,7 @@ class Metric(ABC, Generic[Found]):
     :param name: of the entry, and attribute of EvaluationResult.
     :param kinds: end of a figure's name -> what it is.
     :param meanings: beginning of the ends of figures' names -> what a reader has to know of them.
-    :param truth: that must be there; needs: tasks of figures that do not say which.
+    :param truth: that must be there; needs: of the model, for figures that do not say.
     :param source: what it is judged by, where the same is judged by several; in words too.
     :param place: where it is shown in a report, before those with a higher number.
     :param counted: name of its number of frames in EvaluationResult.
@@ -57,7 +57,7 @@ class Metric(ABC, Generic[Found]):
     kinds: ClassVar[Mapping[str, FigureKind]]
     meanings: ClassVar[Mapping[str, str]] = {}
     truth: ClassVar[frozenset[Truth]] = frozenset()
-    needs: ClassVar[frozenset[Task]] = TASKS
+    needs: ClassVar[Needs] = (*NEEDS_PANOPTIC, *NEEDS_DEPTH)
     prefix: ClassVar[str]
     section: ClassVar[str]
     part: ClassVar[str]
@@ -91,9 +91,13 @@ class Metric(ABC, Generic[Found]):
     @classmethod
     def can_tell(cls, end: str, tasks: frozenset[Task]) -> bool:
         """Whether results of these tasks have a figure, by the end of its name."""
-        kind = cls.kinds[end]
-        needs = cls.needs if kind.tasks is None else kind.tasks
-        return bool(needs & tasks) if kind.any_task else needs <= tasks
+        needs = cls.kinds[end].needs
+        return not lacking(cls.needs if needs is None else needs, tasks)
+
+    @classmethod
+    def can_tell_any(cls, tasks: frozenset[Task]) -> bool:
+        """Whether results of these tasks have any of the figures."""
+        return any(cls.can_tell(end, tasks) for end in cls.kinds)
 
     def tasks_of(self, frame: JudgedFrame) -> frozenset[Task]:
         """Tasks that figures of a frame may need."""
@@ -101,8 +105,7 @@ class Metric(ABC, Generic[Found]):
 
     def judges(self, frame: JudgedFrame) -> bool:
         """Whether the truth of a frame is there, and a task of its result."""
-        return self.truth <= frame.known and any(
-            self.can_tell(end, self.tasks_of(frame)) for end in self.kinds)
+        return self.truth <= frame.known and self.can_tell_any(self.tasks_of(frame))
 
     def add(self, frame: JudgedFrame) -> None:
         """Add a frame that it judges, the next of its sequence; others are left out."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...contract import NEEDS_DEPTH
 from ..calibration import ONE_SIGMA, TWO_SIGMA, Calibration, CalibrationResult
 from .base import Metric
-from .depth import DEPTH
 from .frame import JudgedFrame, Rules
 from .shown import Breakdown, Chart, Column, FigureKind, Record, Table, percent, value_text
 
@@ -44,7 +44,7 @@ class CalibrationMetric(Metric[CalibrationResult]):
     part, place = '', 6
     breakdowns = (Breakdown('Coverage of the uncertainty of depth', 'coverage', 'pixels expected',
                             (Column('observed', 'observed'),)),)
-    truth, needs = frozenset(('depth',)), DEPTH
+    truth, needs = frozenset(('depth',)), NEEDS_DEPTH
     kinds = calibration_kinds('depth images', 'pixels')
     meanings = {'': 'Uncertainty: share of the pixels or points whose true depth is in the range '
                     'that the model gives them. 68 % of them should be in the 68 % range; fewer: '

@@ -8,13 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-from ...contract import Task
+from ...contract import NEEDS_DEPTH
 from ..depth_metrics import DepthMetrics, DepthResult
 from .base import Metric
 from .frame import JudgedFrame, Rules, classes_of
 from .shown import Breakdown, Chart, Column, FigureKind, Record, percent, value_text
-
-DEPTH: frozenset[Task] = frozenset(('depth',))
 
 
 def depth_kinds(truth: str, what: str, worst: int) -> dict[str, FigureKind]:
@@ -39,7 +37,7 @@ class DepthMetric(Metric[DepthResult]):
 
     name, title, source, source_words = 'depth', 'Depth', 'labels', 'depth images'
     counted, place, root = 'depth', 4, 'pooled.'
-    truth, needs = frozenset(('depth',)), DEPTH
+    truth, needs = frozenset(('depth',)), NEEDS_DEPTH
     kinds = depth_kinds('depth images', 'pixels', 1)
     meanings = {'': 'Depth, depth images: predicted depth (Z) of every pixel with a true one, all '
                     'pixels of all frames together. Nothing is scaled to fit the truth.'}

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-from ...contract import Task
+from ...contract import NEEDS_POSITIONS
 from ..calibration import ONE_SIGMA, TWO_SIGMA
 from ..distance_metrics import DistanceMetrics, DistanceResult
 from .base import Metric
@@ -20,8 +20,6 @@ from .shown import Breakdown, Chart, Column, FigureKind, Record, percent
 _COLUMNS = (Column('instances', 'instances', 'count'), Column('matched_share', 'found'),
             Column('median_rel', 'error, median'), Column('bias_rel', 'bias'),
             Column('coverage_68', 'within 68 % range'), Column('coverage_95', 'within 95 % range'))
-
-PLACED: frozenset[Task] = frozenset(('instances', 'depth'))
 
 
 def distance_kinds(truth: str) -> dict[str, FigureKind]:
@@ -46,7 +44,7 @@ def distance_kinds(truth: str) -> dict[str, FigureKind]:
 class BaseDistanceMetric(Metric[DistanceResult]):
     """Instances with a true distance, whatever it is from."""
 
-    place, needs, part, root = 5, PLACED, 'distances', 'all.'
+    place, needs, part, root = 5, NEEDS_POSITIONS, 'distances', 'all.'
     breakdowns: ClassVar[tuple[Breakdown, ...]] = (
         Breakdown('Distance by range', 'by_range', 'true distance', _COLUMNS),
         Breakdown('Distance by class', 'by_class', 'class', _COLUMNS),

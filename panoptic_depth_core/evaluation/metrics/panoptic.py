@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...contract import Task
+from ...contract import NEEDS_INSTANCES, NEEDS_PANOPTIC, NEEDS_SEMANTIC
 from ..panoptic_quality import PanopticQuality, PanopticQualityResult, Quality
 from .base import Metric
 from .frame import JudgedFrame, Rules
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
 
 GROUPS = ('all', 'things', 'stuff')
-SEGMENTS: frozenset[Task] = frozenset(('semantic', 'instances'))
-THINGS: frozenset[Task] = frozenset(('instances',))
-STUFF: frozenset[Task] = frozenset(('semantic',))
 _COUNTS = ('true_positives', 'false_positives', 'false_negatives')
 _ABSENT = {
     'leave_out': 'classes in no truth and no prediction are left out of means',
@@ -43,7 +40,7 @@ class PanopticMetric(Metric[PanopticQualityResult]):
 
     name, title, section, part = 'panoptic', 'Panoptic quality', 'panoptic_quality', 'labels'
     counted, place, root, breakdowns = 'instances', 1, 'all.', ()
-    truth, needs = frozenset(('instances',)), SEGMENTS
+    truth, needs = frozenset(('instances',)), NEEDS_PANOPTIC
     kinds = {
         'pq': FigureKind('panoptic quality (PQ)', 'share', 'higher',
                          'SQ times RQ of each class, then the mean over classes.', is_key=True,
@@ -53,9 +50,9 @@ class PanopticMetric(Metric[PanopticQualityResult]):
         'rq': FigureKind('F1 of segments (RQ)', 'share', 'higher',
                          'TP / (TP + FP / 2 + FN / 2), a match having an IoU above 0.5.'),
         'pq_things': FigureKind('PQ of things', 'share', 'higher', 'Mean over thing classes.',
-                                THINGS, path='things.pq'),
+                                NEEDS_INSTANCES, path='things.pq'),
         'pq_stuff': FigureKind('PQ of stuff', 'share', 'higher', 'Mean over stuff classes.',
-                               STUFF, path='stuff.pq')}
+                               NEEDS_SEMANTIC, path='stuff.pq')}
     meanings = {'': 'Panoptic quality: predicted segments against true labels, whose class ids '
                     'must be those of the results. PQ = SQ x RQ for each class, then the mean '
                     'over classes; a match has the class and an IoU above 0.5.'}

@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ...contract import NEEDS_SEMANTIC
 from ..semantic_iou import SemanticIou, SemanticIouResult
 from .base import Metric
 from .frame import JudgedFrame, Rules
-from .panoptic import STUFF, of_classes
+from .panoptic import of_classes
 from .shown import Column, FigureKind, Record, percent
 
 
@@ -19,7 +20,7 @@ class SemanticMetric(Metric[SemanticIouResult]):
 
     name, title, part, counted = 'semantic', 'Semantic segmentation', 'labels', 'semantics'
     place, breakdowns = 3, ()
-    truth, needs = frozenset(('semantics',)), STUFF
+    truth, needs = frozenset(('semantics',)), NEEDS_SEMANTIC
     kinds = {'miou': FigureKind('IoU of classes, mean (mIoU)', 'share', 'higher',
                                 'Mean over the classes that have pixels enough.', path='mean',
                                 is_key=True)}

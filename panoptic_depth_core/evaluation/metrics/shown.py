@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from ...contract import Task
+from ...contract import Needs
 
 Record = dict[str, Any]
 Unit = Literal['share', 'm', 'ms', '1/s', 'count', '']
@@ -21,7 +21,7 @@ class FigureKind(NamedTuple):
 
     :param unit: share is 0..1 and shown in percent; empty: a plain number.
     :param explanation: one sentence for the table of figures.
-    :param tasks: that the model must do; None: those of its metric. any_task: one is enough.
+    :param needs: of the model; None: those of its metric.
     :param path: in the metric's result; empty: its root and the end of the figure's name.
     :param is_key: among the figures at the top of a report.
     :param worst: frames are ranked and compared by it, lower numbers first; 0: they are not.
@@ -32,8 +32,7 @@ class FigureKind(NamedTuple):
     unit: Unit
     better: Better
     explanation: str
-    tasks: frozenset[Task] | None = None
-    any_task: bool = False
+    needs: Needs | None = None
     path: str = ''
     is_key: bool = False
     worst: int = 0

@@ -55,28 +55,22 @@ RECORD = ('compared_share', 'label_stability', 'label_flicker', 'instance_surviv
 @dataclass(frozen=True)
 class ConsistencyResult:
     """
-    Figures of a set of frames; shares are 0..1, all figures NaN where there is nothing of theirs.
+    Figures of a set of frames, see ConsistencyMetric.kinds, and how much each is of.
+
+    Shares are 0..1; all is NaN where there is nothing of its kind.
 
     :param frames: of these, compared_frames have one before them to compare with.
-    :param compared_share: of the pixels of compared frames, those that could be followed.
-    :param compared_pixels: how many these are, of the reduced images.
-    :param label_stability: share of these.
+    :param compared_share: of the pixels of compared frames, those that could be followed;
+        compared_pixels: how many these are, of the reduced images.
     :param stability_by_class: by name of the class that a pixel had, and 'void'; only classes
         with pixels.
-    :param flicker_pixels: followed over three frames; label_flicker: share of these.
-    :param depth_jitter: relative; median over jitter_frames of the median over pixels.
-    :param instances: that should be seen again; instance_survival: share of these.
-    :param tracked_instances: that were, with a track id before and after.
-    :param id_switches: number of these whose ids differ; None where there are none.
-    :param distance_jitter: relative; median over distance_triples, instances seen three times.
-    :param void_share, depth_missing_share: of all pixels; the depth of sky and of what is
-        beyond the range is known.
-    :param ground_frames: in which the ground was found; of these are the medians that follow.
-    :param ground_height_m: of the camera; ground_height_spread: its standard deviation over
-        frames (1.4826 MAD), relative: how steady the scale is.
+    :param flicker_pixels: followed over three frames.
+    :param jitter_frames: whose pixels have three depths; depth_jitter is their median.
+    :param instances: that should be seen again; tracked_instances: that were, with a track id
+        before and after; id_switches is None where there are none.
+    :param distance_triples: instances seen three times.
+    :param ground_frames: in which the ground was found; of these are the medians.
     :param ground_pitch_deg, ground_roll_deg: see GroundPlane.
-    :param ground_residual: relative error of depth, median over the pixels of the ground.
-    :param ground_inlier_share: of these pixels, within 10 % of the plane.
     """
 
     frames: int

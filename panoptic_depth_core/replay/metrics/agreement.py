@@ -4,48 +4,52 @@
 
 from __future__ import annotations
 
-from ...contract import Task
+from ...contract import (
+    NEEDS_DEPTH,
+    NEEDS_INSTANCES,
+    NEEDS_LABELS,
+    NEEDS_POSITIONS,
+    NEEDS_SEMANTIC,
+    Task,
+)
 from ...evaluation.metrics.base import Metric
-from ...evaluation.metrics.depth import DEPTH
-from ...evaluation.metrics.distance import PLACED
 from ...evaluation.metrics.frame import JudgedFrame, Rules
-from ...evaluation.metrics.panoptic import SEGMENTS, STUFF, THINGS
-from ...evaluation.metrics.shown import FigureKind, Record
+from ...evaluation.metrics.shown import Better, FigureKind, Record
 from ..agreement import AgreementMetrics, AgreementResult
 from .frame import of_recording
+
+_INSTANCES: tuple[tuple[str, str, Better, str], ...] = (
+    ('matched', 'instances in both results', 'higher', 'Things that both have, by class and IoU.'),
+    ('only_result', 'instances only here', 'lower', 'Things that the reference does not have.'),
+    ('only_reference', 'instances only in the reference', 'lower', 'Things that it alone has.'))
 
 
 class AgreementMetric(Metric[AgreementResult]):
     """Results of the same images."""
 
     name, title, place = 'agreement', 'Agreement with the other recording', 9
-    truth, needs = frozenset(('reference',)), frozenset()
+    truth, needs = frozenset(('reference',)), ()
     kinds = {
         'identical_frames': FigureKind('frames identical bit for bit', 'count', 'higher',
                                        'Frames whose ids and depths are equal.'),
         'same_class_share': FigureKind(
             'pixels of the same class as in the reference', 'share', 'higher',
-            'Share of all pixels.', STUFF, is_key=True),
+            'Share of all pixels.', NEEDS_SEMANTIC, is_key=True),
         'same_segment_share': FigureKind(
             'pixels of the same segment as in the reference', 'share', 'higher',
-            'Share of all pixels; segments match as in PQ.', SEGMENTS, any_task=True),
+            'Share of all pixels; segments match as in PQ.', NEEDS_LABELS),
         'depth_known_in_one_share': FigureKind(
             'pixels with a depth in one result alone', 'share', 'lower', 'Share of all pixels.',
-            DEPTH),
+            NEEDS_DEPTH),
         **{f'depth_{end}_log': FigureKind(
             f'depth against the reference, |ln ratio|, {words}', 'share', 'lower',
-            'Of the pixels with a depth in both.', DEPTH)
+            'Of the pixels with a depth in both.', NEEDS_DEPTH)
            for end, words in (('median', 'median'), ('p99', '99 %'), ('max', 'greatest'))},
-        'instances_matched': FigureKind('instances in both results', 'count', 'higher',
-                                        'Things that both have, by class and IoU.', THINGS),
-        'instances_only_result': FigureKind('instances only here', 'count', 'lower',
-                                            'Things that the reference does not have.', THINGS),
-        'instances_only_reference': FigureKind(
-            'instances only in the reference', 'count', 'lower',
-            'Things that the reference alone has.', THINGS),
+        **{f'instances_{end}': FigureKind(words, 'count', better, meaning, NEEDS_INSTANCES)
+           for end, words, better, meaning in _INSTANCES},
         'distance_median_rel': FigureKind(
             'distances against the reference, relative, median', 'share', 'lower',
-            'Of the instances that both have.', PLACED)}
+            'Of the instances that both have.', NEEDS_POSITIONS)}
     meanings = {'': 'Agreement: two results of the same images against each other. Neither of '
                     'them is the truth.'}
 

@@ -7,11 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...contract import NEEDS_DEPTH, NEEDS_INSTANCES, NEEDS_LABELS, NEEDS_POSITIONS, NEEDS_SEMANTIC
 from ...evaluation.metrics.base import Metric
-from ...evaluation.metrics.depth import DEPTH
-from ...evaluation.metrics.distance import PLACED
 from ...evaluation.metrics.frame import JudgedFrame, Rules
-from ...evaluation.metrics.panoptic import SEGMENTS, STUFF, THINGS
 from ...evaluation.metrics.shown import FigureKind, Record
 from ..consistency.metrics import ConsistencyMetrics, ConsistencyResult
 from .frame import of_recording, rules_of
@@ -21,43 +19,44 @@ class ConsistencyMetric(Metric[ConsistencyResult]):
     """Frames along the optical flow."""
 
     name, title, place = 'consistency', 'Consistency', 8
+    needs = (*NEEDS_SEMANTIC, *NEEDS_DEPTH)
     kinds = {
         'label_stability': FigureKind(
             'pixels that keep their class', 'share', 'higher', 'Share of the pixels followed from '
-            'the frame before that have its class.', STUFF, is_key=True, worst=4,
+            'the frame before that have its class.', NEEDS_SEMANTIC, is_key=True, worst=4,
             over_time=('Label stability', 'pixels that keep their class, in %')),
         'label_flicker': FigureKind(
             'pixels whose class flips and comes back', 'share', 'lower',
-            'Share of the pixels followed over three frames with classes A, B, A.', STUFF),
+            'Share of the pixels followed over three frames, classes A, B, A.', NEEDS_SEMANTIC),
         'depth_jitter': FigureKind(
             'jitter of depth between frames', 'share', 'lower', 'Standard deviation of a depth '
-            'off the line through the one before and after.', DEPTH, is_key=True,
+            'off the line through the one before and after.', NEEDS_DEPTH, is_key=True,
             over_time=('Jitter of depth', 'jitter in %')),
         'distance_jitter': FigureKind(
             'jitter of distances between frames', 'share', 'lower',
-            'The same of the distances of instances.', PLACED),
+            'The same of the distances of instances.', NEEDS_POSITIONS),
         'id_switches': FigureKind('track ids that change, by flow', 'count', 'lower',
-                                  'Instances seen again under another track id.', THINGS),
+                                  'Instances seen again under another track id.', NEEDS_INSTANCES),
         'instance_survival': FigureKind(
             'instances seen again in the next frame', 'share', 'higher',
-            'Share of those that should be, by class and an IoU above 0.5.', THINGS),
+            'Share of those that should be, by class and an IoU above 0.5.', NEEDS_INSTANCES),
         'void_share': FigureKind('pixels without a label (void)', 'share', 'lower',
-                                 'Share of all pixels.', SEGMENTS, any_task=True, is_key=True),
+                                 'Share of all pixels.', NEEDS_LABELS, is_key=True),
         'depth_missing_share': FigureKind('pixels without a depth', 'share', 'lower',
-                                          'Share of all pixels whose depth is NaN.', DEPTH),
+                                          'Share of all pixels whose depth is NaN.', NEEDS_DEPTH),
         'ground_height_m': FigureKind(
             'height of the camera above the predicted ground', 'm', None,
-            'Above the plane through the pixels of the ground, median.', STUFF | DEPTH,
+            'Above the plane through the pixels of the ground, median.',
             over_time=('Height above the ground', 'metres')),
         'ground_height_spread': FigureKind(
             'variation of that height between frames', 'share', 'lower',
-            'Relative standard deviation of the height over frames.', STUFF | DEPTH),
+            'Relative standard deviation of the height over frames.'),
         'ground_residual': FigureKind(
             'depth of the ground off its plane, median', 'share', 'lower',
-            'Relative distance of the depth of the ground to the plane.', STUFF | DEPTH),
+            'Relative distance of the depth of the ground to the plane.'),
         'ground_inlier_share': FigureKind(
             'ground within 10 % of its plane', 'share', 'higher',
-            'Share of the pixels of the ground.', STUFF | DEPTH)}
+            'Share of the pixels of the ground.')}
     meanings = {
         '': 'Consistency: results against those of the frames before, along the optical flow of '
             'the images, without any truth. It says how steady results are, not whether they are '

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from ...contract import NEEDS_INSTANCES
 from ...errors import ConfigError
 from ...evaluation.metrics.base import Metric
 from ...evaluation.metrics.frame import JudgedFrame, Rules
-from ...evaluation.metrics.panoptic import THINGS
 from ...evaluation.metrics.shown import FigureKind, Record
 from ...evaluation.tracking_metrics import TrackingMetrics, TrackingResult
 
@@ -18,7 +18,7 @@ class TrackingMetric(Metric[TrackingResult | None]):
     """True instances that keep their track id; a sequence without any was not tracked."""
 
     name, title, part, place, root = 'tracking', 'Tracking', '', 7, 'all.'
-    truth, needs = frozenset(('instances',)), THINGS
+    truth, needs = frozenset(('instances',)), NEEDS_INSTANCES
     kinds = {
         'switches': FigureKind('id switches, true labels', 'count', 'lower',
                                'Things whose track id is another than when last tracked.'),

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import yaml
 from panoptic_depth_core.cli import main
 from panoptic_depth_core.config import load_settings
+from panoptic_depth_core.model_directory import ModelInfo, save_model_directory
 from panoptic_depth_core.replay.settings import ReplaySettings
 from pydantic import BaseModel
 from simulated_drive import calibration_yaml, write_simulated_drive
@@ -58,6 +60,24 @@ def test_the_shipped_model_on_a_drive_with_truth(drive: Path, tmp_path: Path) ->
     assert 0.01 < figures['depth.abs_rel']['value'] < 2.0
     assert figures['calibration.lidar.coverage_95']['value'] is not None
     assert 'tracking.idf1' not in figures
+
+
+def test_a_model_with_depth_alone(drive: Path, tmp_path: Path, make_info: Callable[..., ModelInfo],
+                                  painted_onnx: Callable[[ModelInfo], bytes]) -> None:
+    """Labels of the recording say of which class a depth is, and judge nothing else."""
+    info = make_info(tasks=['depth'], classes=())
+    save_model_directory(tmp_path / 'model', info, painted_onnx(info))
+    assert evaluate(drive, '-m', tmp_path / 'model', '-o', tmp_path / 'out') == 0
+    content = report(tmp_path / 'out')
+    assert {name.rpartition('.')[0] for name in content['figures']} <= {
+        'bags', 'frames', 'depth', 'lidar', 'consistency'}
+    assert 'depth.abs_rel' in content['figures'] and 'lidar.delta1' in content['figures']
+    assert 'consistency.void_share' not in content['figures']
+    detail = content['detail']
+    assert detail['evaluation']['panoptic_quality'] is None and detail['tracking'] is None
+    assert detail['evaluation']['depth']['by_class']['car']['pixels'] > 0
+    page = (tmp_path / 'out/report.md').read_text()
+    assert '| car | - | - | - | - | - | - | - |' in page and 'panoptic quality' not in page
 
 
 def test_a_real_recording_without_truth(shared_data: Path, tmp_path: Path) -> None:

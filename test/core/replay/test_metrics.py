@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from known_errors import DRIVE, FRAMES, scored, truth, wrong
 from panoptic_depth_core.cli.evaluate import show_result, write_all
-from panoptic_depth_core.contract import TASKS, Task
+from panoptic_depth_core.contract import NEEDS_DEPTH, TASKS, Task
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.evaluate import EvaluationResult, Evaluator
 from panoptic_depth_core.evaluation.metrics import METRICS
@@ -56,7 +56,7 @@ class NearMetric(Metric[dict[str, float]]):
     """How much is near: all that a metric has to define."""
 
     name, title = 'near', 'Nearness'
-    needs = frozenset(('depth',))
+    needs = NEEDS_DEPTH
     kinds = {'near_share': FigureKind(
         'pixels nearer than ten metres', 'share', 'lower', 'Share of the pixels with a depth.',
         is_key=True, worst=9, over_time=('Nearness', 'near pixels in %'))}
@@ -224,11 +224,14 @@ def test_what_a_model_does_not_do_is_absent(tasks: frozenset[Task]) -> None:
          'calibration.lidar'))}
     report = to_dict(result)
     quality = report['panoptic_quality']
+    assert (quality is None) == (report['instances'] is None) == (tasks == {'depth'})
     for group, needs in (('all', {'semantic', 'instances'}), ('things', {'instances'}),
                          ('stuff', {'semantic'})):
-        assert (quality[group]['pq'] is not None) == (needs <= tasks)
-    assert (report['semantic']['miou'] is not None) == ('semantic' in tasks)
-    assert (report['depth']['pooled']['abs_rel'] is not None) == ('depth' in tasks)
+        assert ((quality or {}).get(group, {}).get('pq') is not None) == (needs <= tasks)
+    for section, needs in (('semantic', {'semantic'}), ('depth', {'depth'}),
+                           ('calibration', {'depth'}), ('depth_aware_quality', TASKS),
+                           ('distance', {'instances', 'depth'})):
+        assert (report[section] is not None) == (needs <= tasks)
     assert (detail['consistency']['label_stability'] is not None) == ('semantic' in tasks)
     assert (detail['agreement']['same_class_share'] is not None) == ('semantic' in tasks)
     summary, *others = tables(result)
