@@ -12,11 +12,11 @@ from ..errors import BackendError
 from ..model_directory import ModelDirectory
 from ..network.description import ModelDescription
 from ..network.layers.deformable import DeformableForm
-from ..network.panoptic_depth.checkpoint import network_from_published, read_published
 from ..network.panoptic_depth.network import (
     PUBLISHED_ASSEMBLY,
     STUFF_AREA_PX,
     TRAINED_FOCAL_RANGE_PX,
+    PublishedNetwork,
 )
 from .onnx_export import export_model
 
@@ -32,7 +32,7 @@ def convert_checkpoint(checkpoint: Path | str, out_dir: Path | str,
     :raises ConfigError: when the file is no such checkpoint; the message says what does not fit.
     :raises BackendError: when ONNX Runtime does not reproduce PyTorch's outputs.
     """
-    model = network_from_published(read_published(checkpoint), str(checkpoint), deformable)
+    model = PublishedNetwork.read_published(Path(checkpoint), deformable)
     model.configure({'max_things': max_things, 'output_stride': description.output_stride}, {},
                     'convert')
     try:

@@ -8,7 +8,17 @@ import zlib
 
 import numpy as np
 import torch
-from panoptic_depth_core.network.panoptic_depth.checkpoint import published_shapes
+from panoptic_depth_core.network.panoptic_depth.checkpoint import (
+    published_names,
+    published_shape,
+)
+from panoptic_depth_core.network.panoptic_depth.network import PublishedNetwork
+
+
+def published_shapes() -> dict[str, tuple[int, ...]]:
+    """Name in a published checkpoint -> shape there."""
+    ours = PublishedNetwork().state_dict()
+    return {name: published_shape(ours[to]) for name, to in published_names().items()}
 
 
 def golden_weights(seed: int) -> dict[str, torch.Tensor]:

@@ -11,9 +11,7 @@ import torch
 from torch import Tensor
 
 from ...errors import ConfigError
-from ..layers.deformable import DeformableForm
 from ..state_dicts import COUNTER, list_gaps, read_state_dict
-from .network import PublishedNetwork, PublishedSettings
 
 _DEPTH_PARTS = ('depth_kernel_head.', 'depth_encode_head.')
 _GROUP = ('weight', 'bias')
@@ -55,23 +53,24 @@ def read_published(path: Path | str) -> dict[str, Tensor]:
     return read_state_dict(path, 'give the model_final.pth as it was published')
 
 
-def network_from_published(weights: Mapping[str, Tensor], source: str,
-                           deformable: DeformableForm = 'operator') -> PublishedNetwork:
-    """
-    Network with the weights of a published checkpoint.
+def has_depth(weights: Mapping[str, Tensor]) -> bool:
+    """Whether there is a depth head; without any it is of one of the segmentation stages."""
+    return any(name.startswith(_DEPTH_PARTS) for name in weights)
 
-    A checkpoint without any depth head is of one of the segmentation stages.
+
+def weights_as_ours(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor],
+                    source: str) -> dict[str, Tensor]:
+    """
+    Weights of a published checkpoint as the state dict of PublishedNetwork.
 
     :param weights: name -> tensor.
+    :param wanted: state dict of a network with the same heads.
     :param source: where they came from, for the message.
     :raises ConfigError: naming what is missing, unknown, of another shape or not finite.
     """
-    predicts_depth = any(name.startswith(_DEPTH_PARTS) for name in weights)
-    network = PublishedNetwork(PublishedSettings(
-        predicts_depth=predicts_depth, deformable=deformable))
-    names, wanted = published_names(predicts_depth), network.state_dict()
+    names = published_names(has_depth(weights))
     given = {name: value for name, value in weights.items() if not _is_known_extra(name)}
-    shapes = {name: (tuple(given[name].shape), _published_shape(wanted[ours]))
+    shapes = {name: (tuple(given[name].shape), published_shape(wanted[ours]))
               for name, ours in names.items() if name in given}
     gaps = {
         'missing': [name for name in names if name not in given],
@@ -87,19 +86,15 @@ def network_from_published(weights: Mapping[str, Tensor], source: str,
                  for name, ours in names.items()}
     # Theirs see BGR, ours RGB.
     converted[_STEM] = converted[_STEM].flip(1)
-    network.load_state_dict(converted, strict=True)
-    return network
+    return converted
 
 
-def published_shapes(predicts_depth: bool = True) -> dict[str, tuple[int, ...]]:
-    """Name in a published checkpoint -> shape there."""
-    ours = PublishedNetwork(PublishedSettings(predicts_depth=predicts_depth)).state_dict()
-    return {name: _published_shape(ours[to])
-            for name, to in published_names(predicts_depth).items()}
+def published_shape(ours: Tensor) -> tuple[int, ...]:
+    """
+    Shape in a published checkpoint of a weight of ours.
 
-
-def _published_shape(ours: Tensor) -> tuple[int, ...]:
-    """1x1 convolutions on single cells are matrices here, group norms are (C, 1, 1)."""
+    1x1 convolutions on single cells are matrices here, group norms are (C, 1, 1).
+    """
     shape = tuple(ours.shape)
     return {2: (*shape, 1, 1), 3: shape[:1]}.get(ours.ndim, shape)
 

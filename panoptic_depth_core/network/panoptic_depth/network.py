@@ -10,7 +10,7 @@ its numbers depend on are here: the mean of the wrong channel, coordinates of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -30,6 +30,7 @@ from ..layers.camera import metric_factor
 from ..layers.deformable import DeformableConv, DeformableForm
 from ..layers.fpn import GroupNorm
 from ..layers.resnet import ResNet50Backbone, ResNetSettings
+from .checkpoint import has_depth, read_published, weights_as_ours
 from .losses import LossChoice, published_loss
 from .targets import PUBLISHED_TARGETS
 
@@ -162,10 +163,24 @@ class PublishedNetwork(DynamicKernelModel):
             published_loss(output, batch, self.loss.published))
 
     @classmethod
-    def read_published(cls, path: Path) -> PublishedNetwork:
+    def read_published(cls, path: Path, deformable: DeformableForm = 'operator',
+                       ) -> PublishedNetwork:
         """Model of ``model_final.pth``; see Model."""
-        from .checkpoint import network_from_published, read_published
-        return network_from_published(read_published(path), str(path))
+        return network_from_published(read_published(path), str(path), deformable)
+
+
+def network_from_published(weights: Mapping[str, Tensor], source: str,
+                           deformable: DeformableForm = 'operator') -> PublishedNetwork:
+    """
+    Network with the weights of a published checkpoint.
+
+    :param weights, source: see checkpoint.weights_as_ours.
+    :raises ConfigError: see there.
+    """
+    network = PublishedNetwork(PublishedSettings(
+        predicts_depth=has_depth(weights), deformable=deformable))
+    network.load_state_dict(weights_as_ours(weights, network.state_dict(), source))
+    return network
 
 
 class SemanticPyramid(nn.Module):

@@ -107,10 +107,12 @@ def test_segmentation_checkpoint_with_other_operators(checkpoint, tmp_path, caps
     assert report.equal_ids > 0.999
     cv2.imwrite(str(tmp_path / 'image.png'),
                 np.random.default_rng(0).integers(0, 255, (64, 128, 3), np.uint8))
-    assert main(['predict', str(tmp_path / 'image.png'), '-m', str(tmp_path / 'm'), '-o',
-                 str(tmp_path / 'out'), '--fx', '100', '--formats', 'depth_npy,instances']) == 0
-    depth = np.load(tmp_path / 'out' / 'depth_npy' / 'image.npy')
-    assert not np.isfinite(depth).any() and not (depth == 0).any()
+    predict = ['predict', str(tmp_path / 'image.png'), '-m', str(tmp_path / 'm'), '-o',
+               str(tmp_path / 'out'), '--fx', '100']
+    assert main([*predict, '--formats', 'depth_npy,instances']) == 2
+    assert 'depth_npy needs a model with the task depth' in capsys.readouterr().err
+    assert main(predict) == 0
+    assert not [path for path in (tmp_path / 'out').iterdir() if 'depth' in path.name]
     record = json.loads((tmp_path / 'out' / 'instances.jsonl').read_text())
     assert record['instances'], 'the test needs a thing'
     for instance in record['instances']:

@@ -12,18 +12,15 @@ import pytest
 torch = pytest.importorskip('torch', reason='the network needs the extra [train]')
 
 from golden import each_golden, golden_file  # noqa: E402
-from golden_published import golden_weights  # noqa: E402
+from golden_published import golden_weights, published_shapes  # noqa: E402
 from panoptic_depth_core.contract import SEGMENTATION  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.network import create_model  # noqa: E402
-from panoptic_depth_core.network.panoptic_depth.checkpoint import (  # noqa: E402
-    network_from_published,
-    published_names,
-    published_shapes,
-)
+from panoptic_depth_core.network.panoptic_depth.checkpoint import published_names  # noqa: E402
 from panoptic_depth_core.network.panoptic_depth.network import (  # noqa: E402
     FOCAL_PX,
     PublishedNetwork,
+    network_from_published,
 )
 from torchvision.ops import FrozenBatchNorm2d  # noqa: E402
 

@@ -24,15 +24,15 @@ from golden import each_golden  # noqa: E402
 from golden_published import golden_weights  # noqa: E402
 from panoptic_depth_core.labels import CITYSCAPES, THING_CLASSES, VOID_ID  # noqa: E402
 from panoptic_depth_core.network.dynamic_kernels.targets import collate  # noqa: E402
-from panoptic_depth_core.network.panoptic_depth.checkpoint import (  # noqa: E402
-    network_from_published,
-    published_names,
-)
+from panoptic_depth_core.network.panoptic_depth.checkpoint import published_names  # noqa: E402
 from panoptic_depth_core.network.panoptic_depth.losses import (  # noqa: E402
     PublishedLossSettings,
     published_loss,
 )
-from panoptic_depth_core.network.panoptic_depth.network import FOCAL_PX  # noqa: E402
+from panoptic_depth_core.network.panoptic_depth.network import (  # noqa: E402
+    FOCAL_PX,
+    network_from_published,
+)
 from panoptic_depth_core.network.panoptic_depth.targets import PUBLISHED_TARGETS  # noqa: E402
 from panoptic_depth_core.structures import Frame, GroundTruth, Intrinsics, Sample  # noqa: E402
 
