@@ -11,8 +11,9 @@ For the frame NAME of the data set, at the size of its picture:
   metres * 256, 0 where not known. The former is taken where there is such a folder.
 
 One of the two folders is enough: results have the tasks of those that are there. A file may also
-be called after the picture, NAME_leftImg8bit. Where they are there, these are used too: ``panoptic.json`` for the classes and the expected errors of depth, and ``instances.jsonl``
-for the depth of every instance, which is measured otherwise, and for another label divisor.
+be called after the picture, NAME_leftImg8bit. Where they are there, these are used too:
+``panoptic.json`` for the classes and the expected errors of depth, and ``instances.jsonl`` for the
+depth of every instance, which is measured otherwise, and for another label divisor.
 """
 
 from __future__ import annotations
