@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from math import nan
+from math import isfinite, nan
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
@@ -62,9 +62,10 @@ class ExtraInput(Settings):
 
     name: str = Field(pattern='^[a-z][a-z0-9_]*$')
     dtype: Literal['float32', 'uint8'] = 'float32'
-    shape: tuple[int | Literal['height', 'width'], ...] = Field(
+    shape: tuple[Annotated[int, Field(gt=0)] | Literal['height', 'width'], ...] = Field(
         description='without the batch axis; height and width are those of the network input')
-    unknown: float = Field(nan, description='value of every element where nothing is known')
+    unknown: float = Field(nan, validate_default=True, description='value of every element where '
+                           'nothing is known')
 
     def size(self, height: int, width: int) -> tuple[int, ...]:
         """Shape for an input of this height and width, without the batch axis."""
@@ -78,10 +79,18 @@ class ExtraInput(Settings):
             raise ValueError('is the name of another input or output; choose a different one')
         return name
 
+    @field_validator('unknown')
+    @classmethod
+    def _has_a_place(cls, unknown: float, info: ValidationInfo) -> float:
+        # numpy would make another number of it, and only warn.
+        if info.data.get('dtype') == 'uint8' and unknown not in range(256):
+            raise ValueError('uint8 has no such value; give one of 0 to 255, or take float32')
+        return unknown
+
     @field_serializer('unknown', when_used='json')
     def _in_json(self, value: float) -> float | str:
-        # JSON has no NaN.
-        return value if value == value else 'nan'
+        # JSON has neither NaN nor infinity.
+        return value if isfinite(value) else str(value)
 
 
 class LogDepthCalibration(Settings):
@@ -153,6 +162,13 @@ class ModelInfo(Settings):
     @field_serializer('tasks', when_used='json')
     def _in_order(self, tasks: frozenset[Task]) -> list[Task]:
         return sorted(tasks)
+
+    @field_validator('extra_inputs')
+    @classmethod
+    def _have_own_names(cls, inputs: tuple[ExtraInput, ...]) -> tuple[ExtraInput, ...]:
+        if len({extra.name for extra in inputs}) < len(inputs):
+            raise ValueError('two have the same name; choose a different one')
+        return inputs
 
     @field_validator('classes')
     @classmethod

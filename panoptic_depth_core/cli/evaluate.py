@@ -119,7 +119,8 @@ def run_evaluation(dataset: str, root: str, split: str, settings: EvaluationSett
         name = info.model_id
         predictor = partial(options.open_pipeline, model, backend,
                             options.evaluation_settings(config), threads)
-    work = Work(open_samples, predictor, settings, tuple(samples.classes))
+    work = Work(open_samples, predictor, settings, tuple(
+        samples.classes or (info.class_infos() if info else ())))
     with frame_progress('evaluate', count) as progress:
         result = evaluate_parts(work, count, jobs, lambda done: progress.update(
             progress.task_ids[0], completed=done))

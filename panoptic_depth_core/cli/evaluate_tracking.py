@@ -34,13 +34,16 @@ def evaluate_tracking(
     from ..datasets import open_dataset
     from ..evaluation.evaluate import require_same_classes
     from ..evaluation.tracking_comparison import compare_trackers
+    from ..model_directory import open_model
 
     settings = options.evaluation_settings(config)
+    opened = open_model(model)
+    options.require_instances(opened.info, 'choose another model')
     samples = open_dataset(dataset, root, split)
     count = min(len(samples), limit or len(samples))
-    with options.open_pipeline(model, backend, settings, threads) as pipeline, \
+    with options.open_pipeline(opened, backend, settings, threads) as pipeline, \
             frame_progress('evaluate-tracking', count) as progress:
-        info = pipeline.model.info
+        info = opened.info
         require_same_classes(info.class_infos(), samples.classes, f'model {info.model_id}',
                              f'data set {dataset}')
         results = compare_trackers(

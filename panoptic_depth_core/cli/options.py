@@ -17,6 +17,7 @@ from .console import build_progress
 if TYPE_CHECKING:
     from ..inference.pipeline import Pipeline
     from ..model_directory import ModelDirectory
+    from ..model_info import ModelInfo
 
 Model = Annotated[Path | None, typer.Option(
     '--model', '-m', show_default='fast', help='Model directory, or the name of a shipped model.')]
@@ -55,6 +56,17 @@ def evaluation_settings(config: Path | None) -> InferenceSettings:
         raise ConfigError(f'{config}: output_size is {settings.output_size!r}, but the truth has '
                           "the size of the images; set it to 'input'")
     return settings
+
+
+def require_instances(info: ModelInfo, remedy: str) -> None:
+    """
+    Refuse to track what is not told apart.
+
+    :raises ConfigError: for a model without the task.
+    """
+    if 'instances' not in info.tasks:
+        raise ConfigError(f'tracking needs a model with the task instances, but {info.model_id} '
+                          f'has {", ".join(sorted(info.tasks))}; {remedy}')
 
 
 def open_pipeline(model: ModelDirectory | Path | None, backend: str, settings: InferenceSettings,

@@ -126,10 +126,8 @@ def predict_source(
             'tracking': settings.tracking.model_copy(update={'enabled': True})})
     opened = open_model(model)
     info = opened.info
-    if settings.tracking.enabled and 'instances' not in info.tasks:
-        raise ConfigError(f'tracking needs a model with the task instances, but {info.model_id} '
-                          f'has {", ".join(sorted(info.tasks))}; turn it off or choose another '
-                          'model')
+    if settings.tracking.enabled:
+        options.require_instances(info, 'turn it off or choose another model')
     names = formats_for(info.tasks, formats)
     names += tuple(name for name in also if name not in names)
     if settings.tracking.enabled and 'instances' not in names:

@@ -22,7 +22,7 @@ class Dataset(Protocol):
 
     @property
     def classes(self) -> tuple[ClassInfo, ...]:
-        """The table that class ids of the truth are rows of."""
+        """The table that class ids of the truth are rows of; empty for depth alone."""
         ...
 
     def __len__(self) -> int:

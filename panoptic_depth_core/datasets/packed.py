@@ -51,9 +51,9 @@ class Record(Settings):
 
 
 class PackedSet(Settings):
-    """One data set: numbers of its records, and its class table."""
+    """One data set: numbers of its records, and its class table, unless it has depth alone."""
 
-    class_table: ClassTable
+    class_table: ClassTable | None = None
     samples: tuple[int, ...] = Field(min_length=1)
 
 
@@ -223,7 +223,7 @@ class Packed:
     @property
     def classes(self) -> tuple[ClassInfo, ...]:
         """Those of the data set that was packed."""
-        return table_classes(self._class_table)
+        return () if self._class_table is None else table_classes(self._class_table)
 
     def __len__(self) -> int:
         return len(self._records)

@@ -154,9 +154,10 @@ def require_same_classes(model: Sequence[ClassInfo], data: Sequence[ClassInfo],
     Check that class ids mean the same in a prediction and in the truth.
 
     :param model: empty for one without classes, which fits any data.
+    :param data: empty for those of depth alone, which fit any model.
     :raises ConfigError: when names, their order or what is a thing differ.
     """
-    if model and not same_classes(model, data):
+    if model and data and not same_classes(model, data):
         raise ConfigError(
             f'{model_name} has other classes than {data_name}: {class_names(model)}; not '
             f'{class_names(data)}; evaluate it on a data set with its classes, in their order')

@@ -10,9 +10,10 @@ For the frame NAME of the data set, at the size of its picture:
 - ``depth_npy/NAME.npy``: float32 metres, NaN where not known; or ``depth/NAME.png``: uint16
   metres * 256, 0 where not known. The former is taken where there is such a folder.
 
-A file may also be called after the picture, NAME_leftImg8bit. Where they are there, these are used
-too: ``panoptic.json`` for the classes and the expected errors of depth, and ``instances.jsonl``
-for the depth of every instance, which is measured otherwise, and for another label divisor.
+One of the two folders is enough: results have the tasks of those that are there. A file may also
+be called after the picture, NAME_leftImg8bit. Where they are there, these are used too:
+``panoptic.json`` for the classes and the expected errors of depth, and ``instances.jsonl`` for the
+depth of every instance, which is measured otherwise, and for another label divisor.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import DistanceSettings
+from ..contract import SEGMENTATION, Task
 from ..errors import ConfigError
 from ..inference.distances import measure_distances
 from ..io import coco_panoptic, instance_lines
@@ -62,12 +64,12 @@ class StoredPredictions:
         self._depth_folder = folder / 'depth_npy'
         if not self._depth_folder.is_dir():
             self._depth_folder = folder / 'depth'
-        for part in (folder / coco_panoptic.FOLDER, self._depth_folder):
-            if not part.is_dir():
-                raise ConfigError(f'{part}: no such folder; give a folder of results, with '
-                                  'panoptic and depth_npy or depth in it')
         self._scales = self._read_scales(folder / coco_panoptic.FILE_NAME)
         self._instances = _read_instances(folder / instance_lines.FILE_NAME)
+        self._tasks = self._tasks_there()
+        if not self._tasks:
+            raise ConfigError(f'{folder / coco_panoptic.FOLDER}: no such folder; give a folder of '
+                              'results, with panoptic, depth_npy or depth in it')
 
     def __call__(self, frame: Frame) -> PanopticDepth:
         """
@@ -75,13 +77,17 @@ class StoredPredictions:
 
         :raises ConfigError: when a file is missing, or is not what it should be.
         """
-        path = self._path(self.folder / coco_panoptic.FOLDER, frame.name, '.png')
-        panoptic = _require_size(path, _read_ids(path), frame)
+        size = frame.image.shape[:2]
+        path = self._depth_folder
+        panoptic, depth = np.full(size, VOID_ID, np.uint16), np.full(size, np.nan, np.float32)
+        if 'depth' in self._tasks:
+            path = self._path(self._depth_folder, frame.name,
+                              '.npy' if self._depth_folder.name == 'depth_npy' else '.png')
+            depth = _require_size(path, _read_depth(path), frame)
+        if self._tasks & SEGMENTATION:
+            path = self._path(self.folder / coco_panoptic.FOLDER, frame.name, '.png')
+            panoptic = _require_size(path, _read_ids(path), frame)
         stem = path.stem
-        depth_path = self._path(
-            self._depth_folder, frame.name,
-            '.npy' if self._depth_folder.name == 'depth_npy' else '.png')
-        depth = _require_size(depth_path, _read_depth(depth_path), frame)
         known = self._instances.get(stem)
         divisor = known.label_divisor if known else LABEL_DIVISOR
         segments = self._segments(path, panoptic, divisor, self._scales.get(stem, {}))
@@ -92,7 +98,19 @@ class StoredPredictions:
                                  depth_m=known.depths_m.get(s.panoptic_id, math.nan))
                 for s in segments if s.instance_id > 0)
         return PanopticDepth(panoptic, depth, segments, distances, frame.intrinsics, divisor,
-                             frame.stamp_ns, frame.frame_id, frame.name)
+                             frame.stamp_ns, frame.frame_id, frame.name, tasks=self._tasks)
+
+    def _tasks_there(self) -> frozenset[Task]:
+        """Tasks of what made the results, as far as the files tell."""
+        tasks: set[Task] = set()
+        if self._depth_folder.is_dir():
+            tasks.add('depth')
+        if (self.folder / coco_panoptic.FOLDER).is_dir():
+            tasks |= SEGMENTATION
+            if self._scales and not self._instances and not any(
+                    i % LABEL_DIVISOR for ids in self._scales.values() for i in ids):
+                tasks.remove('instances')
+        return frozenset(tasks)
 
     def _segments(self, path: Path, panoptic: NDArray[np.uint16], divisor: int,
                   scales: dict[int, float]) -> tuple[Segment, ...]:
@@ -116,7 +134,7 @@ class StoredPredictions:
         return found
 
     def _read_scales(self, path: Path) -> dict[str, dict[int, float]]:
-        """Check the classes; return frame -> panoptic id -> expected error of log depth."""
+        """Check the classes; return frame -> panoptic id -> expected error of log depth or NaN."""
         if not path.is_file():
             return {}
         try:
@@ -124,8 +142,8 @@ class StoredPredictions:
             classes = [ClassInfo(c['id'], c['name'], (0, 0, 0), bool(c['isthing']))
                        for c in sorted(content['categories'], key=lambda c: c['id'])]
             scales = {str(Path(a['file_name']).stem): {
-                s['id'] - 1: float(s['log_depth_scale']) for s in a['segments_info']
-                if 'log_depth_scale' in s} for a in content['annotations']}
+                s['id'] - 1: float(s.get('log_depth_scale', math.nan))
+                for s in a['segments_info']} for a in content['annotations']}
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(f'{path}: is no COCO panoptic JSON ({type(error).__name__}: '
                               f'{error}); mend or remove it') from None

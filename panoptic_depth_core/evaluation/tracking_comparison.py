@@ -77,13 +77,13 @@ def compare_trackers(pipeline: Callable[[Frame], PanopticDepth], samples: Iterab
     :param samples: those without a sequence, or without instances, are left out.
     :param rate_hz: of frames without a stamp.
     :param progress: called with the number of samples that were read.
-    :returns: (name in MASKS, name in CUES) -> figures.
+    :returns: (name in MASKS, name in CUES) -> figures; without a depth there is no position.
     :raises ConfigError: when no sample is left, or scipy is not installed.
     """
     settings = settings or InferenceSettings()
     runs = {(masks, cues): (Tracker(settings_of(settings.tracking, cues)),
                             TrackingMetrics(classes)) for masks in MASKS for cues in CUES}
-    before, frames = '', 0
+    before, frames, has_depth = '', 0, False
     for done, sample in enumerate(samples, 1):
         truth = sample.truth
         if sample.sequence and truth.panoptic is not None and truth.instance_classes:
@@ -94,6 +94,7 @@ def compare_trackers(pipeline: Callable[[Frame], PanopticDepth], samples: Iterab
                     tracker.reset()
             stamp_ns = sample.frame.stamp_ns or round(1e9 * done / rate_hz)
             result = replace(pipeline(sample.frame), stamp_ns=stamp_ns)
+            has_depth |= 'depth' in result.tasks
             overlaps = _overlaps(truth, result)
             true = with_true_masks(result, truth, overlaps, classes, settings)
             found = {'predicted': (result, overlaps), 'true': (true, _overlaps(truth, true))}
@@ -107,7 +108,8 @@ def compare_trackers(pipeline: Callable[[Frame], PanopticDepth], samples: Iterab
     if not frames:
         raise ConfigError('no frame is of a sequence and has instances; give a data set and a '
                           'split of videos, such as seq0000 of kitti_half')
-    return {name: metrics.result() for name, (_, metrics) in runs.items()}
+    return {name: metrics.result() for name, (_, metrics) in runs.items()
+            if has_depth or name[1] != 'position'}
 
 
 def _overlaps(truth: GroundTruth, result: PanopticDepth) -> SegmentOverlaps:

@@ -222,7 +222,8 @@ def _stored_first(samples: Dataset) -> Sequence[int]:
 
 
 def _packed_set(source: _Source, numbers: Sequence[int]) -> PackedSet:
-    return PackedSet(class_table=table_of(source.samples.classes), samples=tuple(numbers))
+    classes = source.samples.classes
+    return PackedSet(class_table=table_of(classes) if classes else None, samples=tuple(numbers))
 
 
 def _weights(settings: TrainSettings,

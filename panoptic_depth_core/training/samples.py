@@ -92,7 +92,7 @@ def expand(path: str) -> str:
 def _open(data: DataSettings, classes: tuple[ClassInfo, ...]) -> SampleSet:
     """:param classes: those that the network learns, if any."""
     opened = open_dataset(data.name, expand(data.root), data.split, classes)
-    if classes and not same_classes(opened.classes, classes):
+    if classes and opened.classes and not same_classes(opened.classes, classes):
         own = table_name(opened.classes)
         are = (f'{class_names(opened.classes)}; write them into a file and name it in classes'
                if own is None else f'{own}; set network_settings: {{class_table: {own}}}')

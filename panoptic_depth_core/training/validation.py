@@ -103,9 +103,8 @@ class Validator:
             label = f'{data.name}:{data.split}'
             if label in self._frames:
                 raise ConfigError(f'recipe: validation: {label} is there twice; leave one out')
-            if network.classes:
-                require_same_classes(network.classes, chosen.samples.classes, 'the network',
-                                     f'data set {data.name}')
+            require_same_classes(network.classes, chosen.samples.classes, 'the network',
+                                 f'data set {data.name}')
             self._frames[label] = chosen
 
     def __call__(self) -> Validation:
@@ -114,7 +113,7 @@ class Validator:
         try:
             return Validation(
                 {label: _figures(evaluate(self._pipeline, frames,
-                                          classes=frames.samples.classes))
+                                          classes=frames.samples.classes or self._classes))
                  for label, frames in self._frames.items()},
                 picture_of_result(first, self._pipeline(first), self._classes))
         except BackendError as error:

@@ -109,6 +109,10 @@ def test_missing_self_test(saved):
     ({'tasks': ['depth']}, 'there are 19 for the tasks depth; semantic and instances need class'),
     ({'tasks': []}, r'tasks is \[\]'), ({'tasks': ['flow']}, 'tasks.0 is .flow.'),
     ({'extra_inputs': [{'name': 'depth', 'shape': [1]}]}, 'is the name of another input or outp'),
+    ({'extra_inputs': [{'name': 'a', 'shape': [0]}]}, 'extra_inputs.0.shape.0.* is 0'),
+    ({'extra_inputs': [{'name': 'a', 'shape': [1], 'dtype': 'uint8'}]},
+     'unknown is nan: .*uint8 has no such value; give one of 0 to 255, or take float32'),
+    ({'extra_inputs': 2 * [{'name': 'a', 'shape': [1]}]}, 'two have the same name; choose a'),
     ({'log_depth_temperature': -1}, 'log_depth_temperature is -1'),
 ])
 def test_wrong_model_json(saved, changes, words):
@@ -140,15 +144,19 @@ def test_directories_from_before_there_were_tasks(saved):
 
 def test_tasks_and_extra_inputs_come_back(tmp_path, make_info):
     extra = [{'name': 'mounting', 'shape': [3]},
-             {'name': 'measured_depth', 'shape': ['height', 'width'], 'unknown': -1.0}]
+             {'name': 'measured_depth', 'shape': ['height', 'width'], 'unknown': -1.0},
+             {'name': 'limit', 'shape': [1], 'unknown': float('inf')},
+             {'name': 'weather', 'dtype': 'uint8', 'shape': [1], 'unknown': 255}]
     info = make_info(tasks=['depth'], classes=[], extra_inputs=extra)
     model = save_model_directory(tmp_path, info, b'')
     assert model.info.tasks == {'depth'} and not model.info.class_infos()
     assert model.info.graph_inputs() | {'image': 0} == {
         'image': 0, 'intrinsics': ('float32', (1, 4)), 'thresholds': ('float32', (4,)),
-        'mounting': ('float32', (1, 3)), 'measured_depth': ('float32', (1, 32, 64))}
+        'mounting': ('float32', (1, 3)), 'measured_depth': ('float32', (1, 32, 64)),
+        'limit': ('float32', (1, 1)), 'weather': ('uint8', (1, 1))}
     unknown = model.info.unknown_inputs()
     assert np.isnan(unknown['mounting']).all() and (unknown['measured_depth'] == -1.0).all()
+    assert unknown['limit'] == np.inf and unknown['weather'] == 255
     text = (tmp_path / 'model.json').read_text()
     assert json.loads(text, parse_constant=pytest.fail)['tasks'] == ['depth']
 

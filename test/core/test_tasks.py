@@ -173,6 +173,12 @@ class TestPredict:
         assert (f'tracking needs a model with the task instances, but {name} has depth'
                 in capsys.readouterr().err)
 
+    def test_no_figures_of_tracks(self, models: dict[str, Path], capsys) -> None:
+        assert main(['evaluate-tracking', 'nowhere', '-d', 'kitti_half',
+                     '-m', str(models['regions'])]) == 2
+        assert ('tracking needs a model with the task instances, but regions has depth, semantic; '
+                'choose another model' in capsys.readouterr().err)
+
     @pytest.mark.parametrize('name', NAMES)
     def test_goes_on(self, predict: Predict, name: str, capsys) -> None:
         """A frame is done when every format has it that the model can fill."""

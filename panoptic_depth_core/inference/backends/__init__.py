@@ -205,7 +205,7 @@ def batched(info: ModelInfo, inputs: Arrays) -> Arrays:
     """
     Give the inputs their batch axis, and refuse what the graph of this model does not take.
 
-    :raises BackendError: naming the input; inference/preprocess.py makes fitting images.
+    :raises BackendError: naming the input; inference/preprocess.py makes those of a Frame.
     """
     wanted = info.graph_inputs()
     if wrong := sorted(inputs.keys() ^ wanted.keys()):
@@ -216,7 +216,8 @@ def batched(info: ModelInfo, inputs: Arrays) -> Arrays:
         array = inputs[name] if name == 'thresholds' else inputs[name][None]
         if array.dtype != dtype or array.shape != shape:
             raise BackendError(f'{name} is {array.dtype} {array.shape} with its batch axis, but '
-                               f'{info.model_id} takes {dtype} {shape}; use preprocess.prepare')
+                               f'{info.model_id} takes {dtype} {shape}; use '
+                               'preprocess.graph_inputs, and fitting Frame.extra_inputs')
         feed[name] = array
     return feed
 

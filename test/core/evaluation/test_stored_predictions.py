@@ -11,11 +11,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from panoptic_depth_core.contract import lacking
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.evaluate import evaluate
 from panoptic_depth_core.evaluation.report import to_dict
 from panoptic_depth_core.evaluation.stored_predictions import StoredPredictions
-from panoptic_depth_core.io.results import ResultOptions, ResultWriter, depth_to_png16
+from panoptic_depth_core.io.results import FORMATS, ResultOptions, ResultWriter, depth_to_png16
 from panoptic_depth_core.labels import CITYSCAPES, SEMKITTI, VOID_ID
 
 
@@ -58,6 +59,40 @@ def test_the_report_is_that_of_the_pipeline(samples, pipeline, tmp_path) -> None
     assert to_dict(stored) == to_dict(live)
     assert stored.calibration.pixels > 100
     assert stored.distance.all.median_rel == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize('tasks', [{'depth'}, {'semantic'}, {'semantic', 'depth'},
+                                   {'semantic', 'instances'}])
+def test_results_have_the_tasks_of_what_made_them(samples, pipeline, tmp_path, tasks) -> None:
+    """Of the rest nothing is stored, and no figure of it is made up."""
+    def run(frame):
+        found = pipeline(frame)
+        changes = {'tasks': frozenset(tasks)}
+        if 'depth' not in tasks:
+            changes |= {'depth': np.full_like(found.depth, np.nan), 'distances': tuple(
+                dataclasses.replace(d, depth_m=np.nan) for d in found.distances)}
+        if 'semantic' not in tasks:
+            changes |= {'panoptic': np.full_like(found.panoptic, VOID_ID), 'segments': ()}
+        elif 'instances' not in tasks:
+            ids = np.unique(found.panoptic // 1000 * 1000)
+            changes |= {
+                'panoptic': np.where(found.panoptic == VOID_ID, VOID_ID,
+                                     found.panoptic // 1000 * 1000).astype(np.uint16),
+                'segments': tuple(dataclasses.replace(
+                    found.segments[0], panoptic_id=i, class_id=i // 1000, instance_id=0)
+                    for i in ids.tolist() if i < VOID_ID // 1000 * 1000)}
+        if 'instances' not in tasks:
+            changes['distances'] = ()
+        return dataclasses.replace(found, **changes)
+
+    formats = ('panoptic', 'depth_npy', 'instances')
+    wanted = [name for name in formats if not lacking(FORMATS[name].needs, frozenset(tasks))]
+    with ResultWriter(tmp_path, wanted, ResultOptions(tasks=frozenset(tasks))) as writer:
+        for sample in samples:
+            writer.write(sample.frame, run(sample.frame))
+    assert StoredPredictions(tmp_path, CITYSCAPES)(samples[0].frame).tasks == tasks
+    stored = evaluate(StoredPredictions(tmp_path, CITYSCAPES), samples)
+    assert to_dict(stored) == to_dict(evaluate(run, samples))
 
 
 @pytest.mark.parametrize('ending', ['', '_leftImg8bit'])

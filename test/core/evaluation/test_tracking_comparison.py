@@ -59,6 +59,15 @@ def clip(result_of, jump_px: int = 6):
     return samples, lambda frame: results[frame.name]
 
 
+def test_without_a_depth_no_cue_is_a_position(result_of) -> None:
+    samples, pipeline = clip(result_of)
+
+    def labels_alone(frame):
+        return replace(pipeline(frame), tasks=frozenset(('semantic', 'instances')))
+
+    assert {cues for _, cues in compare_trackers(labels_alone, samples)} == {'all', 'mask', 'box'}
+
+
 def test_trackers_are_compared(result_of) -> None:
     """A jump by most of its width: mask and box of stored results find it, or do not."""
     samples, pipeline = clip(result_of)
