@@ -3,14 +3,15 @@
 """
 One sample as named parts of bytes, for caches and packs: the same code, other settings.
 
-Labels, cameras, instance depths and where a depth is known, or infinite, come back exactly. What
-may lose is the image (a quality) and the depth (steps of its logarithm, so that the relative
-error is the same near and far).
+Labels, cameras, extra inputs, instance depths and where a depth is known, or infinite, come back
+exactly. What may lose is the image (a quality) and the depth (steps of its logarithm, so that the
+relative error is the same near and far).
 
 - ``image``, ``ignore``: a file of OpenCV's; lossless ones are PNG, lossy ones WebP
 - ``panoptic``: rows of ``meta.ids``, low and high byte as channels of a lossless WebP
 - ``depth``: LZMA of: bits of where it is known; bits of where it is infinite; low and high bytes
   of the differences of its steps from pixel to pixel, signs interleaved
+- ``input.NAME``: numpy's file of an extra input
 - ``meta``: JSON with the rest
 """
 
@@ -21,6 +22,7 @@ import lzma
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from typing import Any
 
 import cv2
@@ -33,6 +35,7 @@ from ..structures import Frame, GroundTruth, Intrinsics, Sample
 Parts = dict[str, bytes]
 
 _FILTERS = [{'id': lzma.FILTER_LZMA2, 'preset': 9, 'pb': 0}]
+_INPUT = 'input.'
 _WEBP_LOSSLESS = 101
 _BYTE = 256
 _STEPS = 1 << 15
@@ -70,6 +73,10 @@ def encode(sample: Sample, storage: Storage) -> Parts:
         'instance_classes': list(truth.instance_classes),
         'instance_depth_m': truth.instance_depth_m}
     parts = {'image': _encode_image(frame.image, storage.quality)}
+    for name, array in frame.extra_inputs.items():
+        buffer = BytesIO()
+        np.save(buffer, array, allow_pickle=False)
+        parts[f'{_INPUT}{name}'] = buffer.getvalue()
     if truth.panoptic is not None:
         ids, rows = np.unique(truth.panoptic, return_inverse=True)
         meta['ids'] = ids.tolist()
@@ -92,7 +99,9 @@ def decode(parts: Mapping[str, bytes]) -> Sample:
     frame = Frame(
         image.astype(np.uint8, copy=False), Intrinsics(**meta['intrinsics']),
         meta.get('stamp_ns', 0), meta.get('frame_id', 'camera'), meta['name'],
-        meta.get('intrinsics_source', 'data set'))
+        meta.get('intrinsics_source', 'data set'),
+        {name.removeprefix(_INPUT): np.load(BytesIO(data), allow_pickle=False)
+         for name, data in parts.items() if name.startswith(_INPUT)})
     return Sample(frame, GroundTruth(
         panoptic=_decode_ids(parts['panoptic'], meta.get('ids')) if 'panoptic' in parts else None,
         has_semantics=meta['has_semantics'], instance_classes=tuple(meta['instance_classes']),

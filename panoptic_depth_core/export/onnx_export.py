@@ -210,7 +210,8 @@ def example_inputs(info: ModelInfo) -> Example:
     """
     height, width = info.input_height, info.input_width
     rng = np.random.default_rng(0)
-    coarse = torch.from_numpy(rng.uniform(0, 255, (1, 3, height // 32, width // 32)))
+    coarse = torch.from_numpy(rng.uniform(0, 255, (1, 3, *(
+        max(side // 32, 1) for side in (height, width)))))
     smooth = torch.nn.functional.interpolate(coarse, size=(height, width), mode='bicubic')
     focal = float(np.sqrt(np.prod(info.trained_focal_range_px or (width, width))))
     thresholds = Thresholds(score=0.05, overlap=0.5, stuff_area=0.0, void=0.0)

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.utils.data import default_collate
@@ -25,7 +26,7 @@ from ..contract import TASKS, Task
 from ..errors import ConfigError
 from ..labels import ClassInfo
 from ..model_info import ExtraInput
-from ..structures import Sample
+from ..structures import Frame, Sample
 
 
 class NetworkSettings(Settings):
@@ -108,6 +109,7 @@ def stack_inputs(samples: Sequence[Sample], extra: Sequence[ExtraInput] = ()) ->
 
     :param extra: what the model takes beside the image and its camera; what a sample lacks of it
         is unknown.
+    :raises ConfigError: for an extra input of another type or shape.
     """
     # Unlike torch.stack, it writes into shared memory at once where a worker calls it.
     frames = [sample.frame for sample in samples]
@@ -117,8 +119,17 @@ def stack_inputs(samples: Sequence[Sample], extra: Sequence[ExtraInput] = ()) ->
         'intrinsics': default_collate([torch.from_numpy(f.intrinsics.as_vector())
                                        for f in frames]),
         'extra_inputs': {e.name: default_collate([torch.from_numpy(
-            f.extra_inputs.get(e.name, np.full(e.size(*size), e.unknown, e.dtype)))
+            _extra_input(f, e, np.full(e.size(*size), e.unknown, e.dtype)))
             for f in frames]) for e in extra}}
+
+
+def _extra_input(frame: Frame, extra: ExtraInput, unknown: NDArray[Any]) -> NDArray[Any]:
+    given = frame.extra_inputs.get(extra.name, unknown)
+    if (given.dtype, given.shape) != (unknown.dtype, unknown.shape):
+        raise ConfigError(f'frame {frame.name!r}: {extra.name} is {given.dtype} {given.shape}, '
+                          f'but the model takes {unknown.dtype} {unknown.shape}; give fitting '
+                          'Frame.extra_inputs')
+    return given
 
 
 class Model(nn.Module):

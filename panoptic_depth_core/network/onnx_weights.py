@@ -20,11 +20,20 @@ def load_graph(model: ModelDirectory) -> Graph:
     There is one copy of the weights in a model directory, so PyTorch and the other runtimes can
     not disagree about them.
 
-    :raises ConfigError: when the graph lacks a weight of the network that model.json names.
+    :raises ConfigError: when model.json says else of the network than it is, or the graph lacks a
+        weight of it.
     """
     info = model.info
     rebuilt = Graph(create_model(info.network, info.network_settings,
                                  rules=info.assembly_settings, source=str(model.path))).eval()
+    # Compared as JSON, in which NaN is equal to itself.
+    told, own = ({'tasks': sorted(of.tasks), 'extra_inputs': [
+        extra.model_dump(mode='json') for extra in of.extra_inputs]}
+        for of in (info, rebuilt.network))
+    for name in told:
+        if told[name] != own[name]:
+            raise ConfigError(f'{model.path}: {name} is {told[name]}, but of network '
+                              f'{info.network!r} it is {own[name]}; export the model again')
     graph = onnx.load(str(model.onnx_path)).graph
     stored = {tensor.name: tensor for tensor in graph.initializer}
     missing = [name for name in rebuilt.state_dict() if name not in stored]

@@ -50,11 +50,14 @@ def samples(draw):
         ignore=layer(np.bool_, st.booleans()),
         depth=layer(np.float32, FINITE | st.just(math.nan) | st.just(math.inf)),
         instance_depth_m=draw(st.dictionaries(st.integers(1, 18_999), FINITE, max_size=3)))
+    extra = draw(st.dictionaries(st.sampled_from(('height', 'weather')), hnp.arrays(
+        st.sampled_from((np.float32, np.uint8)), SIZES), max_size=2))
     return Sample(Frame(image, camera, draw(st.integers(0, 1 << 62)), 'front', draw(st.text()),
-                        'user'), truth, draw(st.text()))
+                        'user', extra), truth, draw(st.text()))
 
 
 def assert_kept(before: Sample, after: Sample, depth_step: float) -> None:
+    np.testing.assert_equal(after.frame.extra_inputs, before.frame.extra_inputs)
     for name in ('panoptic', 'ignore'):
         old, new = getattr(before.truth, name), getattr(after.truth, name)
         assert (old is None) == (new is None)
@@ -70,7 +73,7 @@ def assert_kept(before: Sample, after: Sample, depth_step: float) -> None:
         np.testing.assert_allclose(new[known], old[known], 0.5005 * depth_step + 1e-6)
     nothing = {'panoptic': None, 'ignore': None, 'depth': None}
     assert replace(after.truth, **nothing) == replace(before.truth, **nothing)
-    image = {'image': before.frame.image}
+    image = {'image': before.frame.image, 'extra_inputs': {}}
     assert replace(after.frame, **image) == replace(before.frame, **image)
     assert after.sequence == before.sequence
     assert after.frame.image.shape == before.frame.image.shape

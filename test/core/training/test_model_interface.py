@@ -16,7 +16,7 @@ torch = pytest.importorskip('torch', reason='training needs the extra [train]')
 from miniature import make_sample  # noqa: E402
 from panoptic_depth_core.config import Thresholds, parse_settings  # noqa: E402
 from panoptic_depth_core.errors import BackendError, ConfigError  # noqa: E402
-from panoptic_depth_core.export.onnx_export import export_checkpoint  # noqa: E402
+from panoptic_depth_core.export.onnx_export import export_checkpoint, export_model  # noqa: E402
 from panoptic_depth_core.inference.backends import create_backend  # noqa: E402
 from panoptic_depth_core.inference.pipeline import Pipeline  # noqa: E402
 from panoptic_depth_core.labels import VOID_ID  # noqa: E402
@@ -92,6 +92,24 @@ def test_the_exported_graph_has_their_outputs_alone(name, exported):
         assert exported.self_test(create_backend(backend, exported)).equal_ids == 1.0
 
 
+def test_an_input_may_be_small(name, tmp_path):
+    model = create_model(name, {'width': 4})
+    description = parse_settings(ModelDescription, {'height': 28, 'width': 64}, 'test')
+    assert export_model(model, tmp_path, description).info.input_height == 28
+
+
+@pytest.mark.parametrize(('told', 'words'), [
+    ({'tasks': ['depth', 'semantic']}, r"tasks is \['depth', 'semantic'\], but of network 't"),
+    ({'extra_inputs': [{'name': 'x', 'shape': [1]}]}, r"extra_inputs is \[.*'x'.*; export the"),
+])
+@pytest.mark.parametrize('name', ['tiny_semantic'], indirect=True)
+def test_torch_refuses_what_is_told_of_another_network(exported, told, words):
+    path = exported.path / 'model.json'
+    path.write_text(json.dumps({**json.loads(path.read_text()), **told}))
+    with pytest.raises(ConfigError, match=words):
+        create_backend('torch', ModelDirectory.load(exported.path))
+
+
 def test_results_say_what_the_model_does(name, exported):
     frame = make_sample().frame
     results = []
@@ -123,6 +141,9 @@ def test_an_extra_input_reaches_the_graph_and_unknown_is_filled_in(exported):
         wrong = replace(frame, extra_inputs={'camera_height': np.zeros(2, np.float32)})
         with pytest.raises(BackendError, match=r'_height is float32 \(1, 2\) .*Frame.extra_inp'):
             pipeline(wrong)
+    with pytest.raises(ConfigError, match=r"frame '0': camera_height is float32 \(2,\), but the "
+                       r'model takes float32 \(1,\); give fitting Frame.extra_inputs'):
+        TinyDepth().targets()([replace(make_sample(), frame=wrong)])
     batch = TinyDepth().targets()([replace(make_sample(), frame=known[3.0]), make_sample()])
     assert torch.isnan(batch.inputs()['camera_height']).tolist() == [[False], [True]]
     again = pickle.loads(pickle.dumps(batch))
