@@ -30,7 +30,7 @@ Byte = Annotated[int, Field(ge=0, le=255)]
 class ModelClass(Settings):
     """One class of a table; its id is its row."""
 
-    name: str
+    name: str = Field(min_length=1)
     color: tuple[Byte, Byte, Byte]
     is_thing: bool
 

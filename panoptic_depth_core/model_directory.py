@@ -153,7 +153,7 @@ def open_model(model: ModelDirectory | Path | str | None) -> ModelDirectory:
     if isinstance(model, ModelDirectory):
         return model
     path, shipped = Path(model), shipped_models()
-    if path.is_file() and path.suffix in ('.json', '.onnx'):
+    if path.name == INFO_NAME or (path.is_file() and path.suffix in ('.json', '.onnx')):
         path = path.parent
     elif not (path / INFO_NAME).exists():
         path = shipped.get(str(model), path)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import (
+    AfterValidator,
     ConfigDict,
     Field,
     ValidationInfo,
@@ -45,7 +46,16 @@ TensorSpec = tuple[str, tuple[int | None, ...]]
 """numpy dtype name and shape of a graph input or output; None is any size."""
 
 _FileName = Annotated[str, Field(pattern=r'^[A-Za-z0-9_][A-Za-z0-9_.-]*$')]
-_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _ascending(value: tuple[float, float]) -> tuple[float, float]:
+    if not value[0] < value[1]:
+        raise ValueError('the second number must be greater than the first')
+    return value
+
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Range = Annotated[tuple[Positive, Positive], AfterValidator(_ascending)]
 _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -124,20 +134,20 @@ class ModelInfo(Settings):
     precision: Precision = Field('float32', description='arithmetic of the convolutions in the '
                                  'graph; the rest is float32')
     extra_inputs: tuple[ExtraInput, ...] = ()
-    canonical_focal_px: _Positive | None = Field(None, description='none: depth is not predicted, '
+    canonical_focal_px: Positive | None = Field(None, description='none: depth is not predicted, '
                                                  'or without knowledge of the camera')
-    trained_focal_range_px: tuple[_Positive, _Positive] | None = Field(
+    trained_focal_range_px: Range | None = Field(
         None, description='none: results do not depend on the focal length')
-    depth_range_m: tuple[_Positive, _Positive] | None = None
+    depth_range_m: Range | None = None
     normalisation_mean: tuple[float, float, float] = Field(
         description='RGB, 0..255; for readers: the graph normalises')
-    normalisation_std: tuple[_Positive, _Positive, _Positive]
+    normalisation_std: tuple[Positive, Positive, Positive]
     padding_rgb: tuple[Byte, Byte, Byte] = Field(
         PADDING_RGB, description='colour where the image does not fill the input')
     depth_of: Literal['pixels', 'segments'] = Field(
         'pixels', description='what has a depth: every pixel, or those that a segment owns, NaN '
         'elsewhere')
-    log_depth_temperature: _Positive = Field(
+    log_depth_temperature: Positive = Field(
         1.0, description='factor on log_depth_scale that calibrates it')
     log_depth_calibration: LogDepthCalibration | None = Field(
         None, description='how it was fitted; none where it was not')
@@ -187,13 +197,6 @@ class ModelInfo(Settings):
             if name in info.data and info.data[name] % stride:
                 raise ValueError(f'{name} {info.data[name]} is no multiple of it')
         return stride
-
-    @field_validator('trained_focal_range_px', 'depth_range_m')
-    @classmethod
-    def _ascending(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
-        if value is not None and not value[0] < value[1]:
-            raise ValueError('the second number must be greater than the first')
-        return value
 
     def class_infos(self) -> tuple[ClassInfo, ...]:
         """Class table in the form that labels.py uses."""

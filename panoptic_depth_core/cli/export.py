@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 def export(
         source: Annotated[Path, typer.Argument(
-            metavar='CKPT_OR_MODEL_DIR', help='model.pt of a training run, or a model directory, '
-            'of which a copy is made.')],
+            metavar='CKPT_OR_MODEL_DIR', help='best.pt or model.pt of a training run, or a model '
+            'directory, of which a copy is made.')],
         out_dir: Annotated[Path, typer.Option('--out', '-o', help='Model directory to make.')],
         config: Annotated[Path | None, typer.Option(
             '--config', '-c', help='YAML that describes the model: id, licence, data.')] = None,

@@ -100,6 +100,15 @@ class CocoPanoptic:
         if lost := set(annotations) - {str(image.id) for image in content.images}:
             raise ConfigError(f'{self._json}: annotates image {min(lost)}, which is not among '
                               f'its images; {_REMEDY}')
+        if len(annotations) < len(content.annotations):
+            image, _ = Counter(str(a.image_id) for a in content.annotations).most_common(1)[0]
+            raise ConfigError(f'{self._json}: annotates image {image} more than once; put all '
+                              'its segments into one annotation')
+        for annotation in content.annotations:
+            if outside := {s.category_id for s in annotation.segments_info} - set(self._rows):
+                raise ConfigError(
+                    f'{self._json}: a segment of image {annotation.image_id} has the category_id '
+                    f'{min(outside)}, which is not among its categories; add the category')
         files = ((image.file_name, annotations.get(str(image.id))) for image in content.images)
         self._frames = [(name, annotation) for name, annotation in files
                         if annotation is not None or self._depth_file(name) is not None]

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -98,11 +99,15 @@ def read_segments(path: Path, size: tuple[int, int], segments: Sequence[SegmentI
     :param size: (H, W) of the picture.
     :param class_of: class id of a category; VOID_CLASS: not learned, OUTSIDE: there is none.
     :returns: (H, W) int32 panoptic ids; VOID_ID where the PNG has 0.
-    :raises ConfigError: when it cannot be read, has another size, or an id that is no segment.
+    :raises ConfigError: when it cannot be read, has another size, or an id that is no segment or
+        two of them.
     """
     stored = read_ids(path)
     require_size(path, stored, size)
     rows = sorted(segments, key=lambda row: row.id)
+    if twice := [row.id for row, other in pairwise(rows) if row.id == other.id]:
+        raise ConfigError(f'{path}: two of its segments in the JSON have the id {twice[0]}; give '
+                          'each its own')
     seen: Counter[int] = Counter()
     instances = []
     for row in rows:

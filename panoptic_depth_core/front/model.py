@@ -64,7 +64,8 @@ def load(model: ModelDirectory | str | os.PathLike[str] | None = None,
     """
     if not isinstance(settings, InferenceSettings):
         settings = InferenceSettings() if settings is None else load_settings(
-            InferenceSettings, Path(settings))
+            InferenceSettings, _path('settings', settings, 'InferenceSettings, or the path of a '
+                                     'YAML file'))
     limits = _taken(options, Thresholds)
     settings = _changed(settings, _taken(options, InferenceSettings))
     settings = _changed(settings, {'thresholds': _changed(settings.thresholds, limits)})
@@ -74,7 +75,8 @@ def load(model: ModelDirectory | str | os.PathLike[str] | None = None,
             raise ConfigError(f'load: option {name!r} is not known; known are ' + ', '.join(
                 [*known, *Thresholds.model_fields, *InferenceSettings.model_fields]))
     return Model(Pipeline(
-        model if model is None or isinstance(model, ModelDirectory) else os.fspath(model),
+        model if model is None or isinstance(model, ModelDirectory) else str(_path(
+            'model', model, 'the name of a shipped model, or the path of a model directory')),
         backend, settings, watch, **options))
 
 
@@ -144,7 +146,8 @@ class Model:
         :raises BackendError: when the runtime fails.
         """
         if not (camera is None or isinstance(camera, Intrinsics)):
-            camera = read_camera_file(Path(camera))
+            camera = read_camera_file(_path('camera', camera, 'Intrinsics(fx, fy, cx, cy, width, '
+                                            'height), or the path of a camera.json'))
         frames = frames_of(source, SourceOptions(
             CameraOptions(fx, fov, camera=camera), image_topic, camera_info_topic))
         update: Callable[[PanopticDepth], PanopticDepth] = _unchanged
@@ -182,6 +185,12 @@ class Model:
     def __repr__(self) -> str:
         """Name model and runtime."""
         return f'<Model {self.pipeline.model.info.model_id} on {self.pipeline.backend.name}>'
+
+
+def _path(name: str, value: object, accepted: str) -> Path:
+    if not isinstance(value, (str, os.PathLike)):
+        raise ConfigError(f'{name} is of type {type(value).__name__}; give {accepted}')
+    return Path(value)
 
 
 def _unchanged(result: PanopticDepth) -> PanopticDepth:

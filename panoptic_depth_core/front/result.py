@@ -81,8 +81,10 @@ class Result(PanopticDepth):
         :param what: overlay: the picture tinted by class and instance, with distances; depth: from
             red, near, to blue, far. Of a model that does depth alone, both are the depth.
         :returns: (H, W, 3) uint8 RGB, the size of the maps.
-        :raises ConfigError: for the depth of a model that has none.
+        :raises ConfigError: for the depth of a model that has none, and for anything else.
         """
+        if what not in ('overlay', 'depth'):
+            raise ConfigError(f"plot: {what!r} is not known; give 'overlay' or 'depth'")
         if what == 'depth':
             if 'depth' not in self.tasks:
                 raise ConfigError(f'{self.model_id} has no depth to draw; its tasks are '

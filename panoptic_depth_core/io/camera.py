@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ DEFAULT_CAMERA_WARNING = (
 SIDECAR_NAME = 'camera.json'
 _SIDECAR_KEYS = ('fx', 'fy', 'cx', 'cy', 'width', 'height')
 _ASPECT_TOLERANCE = 0.02
+_log = logging.getLogger(__name__)
 
 
 def scaled_to(camera: Intrinsics, width: int, height: int) -> Intrinsics:
@@ -29,6 +32,27 @@ def scaled_to(camera: Intrinsics, width: int, height: int) -> Intrinsics:
         return camera
     return camera.transformed(width / camera.width, height / camera.height, 0.0, 0.0,
                               width, height)
+
+
+def _has_shape(camera: Intrinsics, width: int, height: int) -> bool:
+    """Whether an image of width x height px can be the whole image of the camera, resized."""
+    stretch = width * camera.height / (height * camera.width)
+    return abs(stretch - 1.0) <= _ASPECT_TOLERANCE
+
+
+def _stated(camera: Intrinsics, width: int, height: int) -> Intrinsics:
+    """Scale a camera that a person has written down, who may have taken that of another image."""
+    if not _has_shape(camera, width, height):
+        _warn(f'the camera is of {camera.width}x{camera.height} px, the image of {width}x{height} '
+              'px: the intrinsics are scaled, though the shapes differ, and distances are wrong '
+              'if the image was cropped or turned; give the camera of this image')
+    return scaled_to(camera, width, height)
+
+
+@cache
+def _warn(text: str) -> None:
+    """Once for all frames."""
+    _log.warning('%s', text)
 
 
 def read_camera_file(path: Path) -> Intrinsics:
@@ -78,6 +102,9 @@ class CameraOptions:
         given = [name for name, value in vars(self).items() if value is not None]
         if len(given) > 1:
             raise ConfigError(f'{" and ".join(given)} both describe the camera; give one of them')
+        for name, value in (('fx', self.fx), ('fov', self.fov_deg)):
+            if isinstance(value, str):
+                raise ConfigError(f'{name} is {value!r}, a text; give a number')
         if self.fx is not None and not (math.isfinite(self.fx) and self.fx > 0):
             raise ConfigError(f'fx is {self.fx}; give a focal length in px, > 0')
         if self.fov_deg is not None:
@@ -90,7 +117,7 @@ class CameraOptions:
         if self.fov_deg is not None:
             return Intrinsics.from_fov(self.fov_deg, width, height)
         camera = self.camera if self.file is None else read_camera_file(self.file)
-        return None if camera is None else scaled_to(camera, width, height)
+        return None if camera is None else _stated(camera, width, height)
 
     def resolve(self, width: int, height: int, known: Intrinsics | None = None,
                 known_source: str = 'sidecar') -> tuple[Intrinsics, str]:
@@ -103,7 +130,7 @@ class CameraOptions:
         if user is not None:
             return user, 'user'
         if known is not None:
-            return scaled_to(known, width, height), known_source
+            return _stated(known, width, height), known_source
         return Intrinsics.from_fov(DEFAULT_FOV_DEG, width, height), 'default'
 
 
@@ -164,8 +191,7 @@ def intrinsics_from_camera_info(info: Any, width: int, height: int, rectified: b
     if (camera.width, camera.height) != (width, height):
         note = (f'camera_info is of {camera.width}x{camera.height} px, the image of '
                 f'{width}x{height} px: the intrinsics are scaled')
-        stretch = width * camera.height / (height * camera.width)
-        if abs(stretch - 1.0) > _ASPECT_TOLERANCE:
+        if not _has_shape(camera, width, height):
             note += ', though the shapes differ; check that they belong together'
         notes.append(note)
         camera = scaled_to(camera, width, height)

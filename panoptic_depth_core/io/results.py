@@ -242,6 +242,8 @@ def formats_for(tasks: frozenset[Task], wanted: Collection[str] | None = None) -
     """
     if wanted is None:
         return tuple(name for name in DEFAULT_FORMATS if not lacking(FORMATS[name].needs, tasks))
+    if isinstance(wanted, str):
+        raise ConfigError(f'formats: {wanted!r} is a text; give a list of {", ".join(FORMATS)}')
     unknown = sorted(set(wanted) - set(FORMATS))
     if unknown or not wanted:
         raise ConfigError(f'formats: {", ".join(unknown) or "none given"}; '

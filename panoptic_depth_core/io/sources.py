@@ -100,6 +100,8 @@ def open_with(source: str | Path, options: SourceOptions) -> FrameSource:
     :raises ConfigError: as open_source.
     """
     text, path = str(source), Path(source)
+    if not text:
+        raise ConfigError(f"the source is ''; give {ACCEPTED}")
     if '://' in text:
         raise ConfigError(f'{text}: is an address; download it and give the path of the file')
     if text.startswith('camera:') and not _CAMERA.fullmatch(text):

@@ -8,10 +8,10 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from ..class_tables import class_rows
+from ..class_tables import Byte, class_rows
 from ..config import Settings, Thresholds
 from ..contract import PADDING_RGB
-from ..model_info import ModelInfo, WeightsData
+from ..model_info import ModelInfo, Positive, Range, WeightsData
 from .base import Model
 
 
@@ -24,15 +24,16 @@ class ModelDescription(Settings):
     height: int = Field(384, gt=0, description='of the network input, px')
     width: int = Field(768, gt=0, description='of the network input, px')
     output_stride: Literal[1, 2, 4] = Field(2, description='of the index and depth maps')
-    trained_focal_range_px: tuple[float, float] = (250.0, 1200.0)
-    depth_range_m: tuple[float, float] = (0.5, 120.0)
-    log_depth_temperature: float = Field(1.0, gt=0)
-    padding_rgb: tuple[int, int, int] = Field(PADDING_RGB, description='colour where no image is')
+    trained_focal_range_px: Range = (250.0, 1200.0)
+    depth_range_m: Range = (0.5, 120.0)
+    log_depth_temperature: Positive = 1.0
+    padding_rgb: tuple[Byte, Byte, Byte] = Field(
+        PADDING_RGB, description='colour where no image is')
     thresholds: Thresholds = Thresholds()
     weight_type: Literal['float16', 'float32'] = Field(
         'float16', description='in which the graph keeps the weights; it computes in float32')
     weights_licence: str = Field('unknown', description='SPDX identifier')
-    weights_data: tuple[dict[str, str], ...] = Field(
+    weights_data: tuple[WeightsData, ...] = Field(
         (), description='name, licence and attribution of each data set')
 
 
@@ -52,4 +53,4 @@ def describe(model: Model, description: ModelDescription) -> ModelInfo:
         log_depth_temperature=description.log_depth_temperature,
         thresholds=description.thresholds, opset=model.onnx_opset,
         weights_licence=description.weights_licence,
-        weights_data=tuple(WeightsData(**row) for row in description.weights_data))
+        weights_data=description.weights_data)

@@ -111,6 +111,18 @@ def load_weights(network: nn.Module, path: Path) -> None:
     _load_strictly(network, read_checkpoint(path)['network'], path)
 
 
+def require_no_run(run_dir: Path) -> None:
+    """
+    Check that a new run would replace nobody's weights.
+
+    :raises ConfigError: naming the first that are there.
+    """
+    for name in (BEST_FILE, MODEL_FILE, RESUME_FILE):
+        if (run_dir / name).exists():
+            raise ConfigError(f'{run_dir / name}: is of an earlier run; go on with that one with '
+                              '--resume, or choose another folder')
+
+
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     Read a checkpoint file of this program, or the one in a pack.

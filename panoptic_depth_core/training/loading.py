@@ -66,7 +66,9 @@ def batches(settings: TrainSettings, draws: Draws,
 
 def _one_thread(_worker: int) -> None:
     import cv2
-    # Ctrl-C goes to all processes of a terminal; the main one decides when these end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C goes to all processes of a terminal, SIGTERM of a batch system to all of a job; the
+    # main one decides when these end, and they end by themselves when it is gone.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

@@ -24,6 +24,7 @@ from .checkpoint import (
     MODEL_FILE,
     TrainState,
     load_checkpoint,
+    require_no_run,
     save_checkpoint,
     save_model,
 )
@@ -63,9 +64,12 @@ def train(settings: TrainSettings, run_dir: Path, *, resume: bool = False,
     :param stop: asked before every iteration, in the first process; true ends the run there, so
         that it can be resumed.
     :returns: the path of ``best.pt``; without validation, of ``model.pt``.
-    :raises ConfigError: for wrong settings, missing data, or nothing to resume.
+    :raises ConfigError: for wrong settings, missing data, nothing to resume, or the weights of
+        another run in the folder.
     """
     begun = monotonic()
+    if not resume:
+        require_no_run(run_dir)
     fabric = create_fabric(settings)
     fabric.seed_everything(settings.seed, verbose=False)
     state = start_state(settings, fabric, run_dir if resume else None)
@@ -81,8 +85,6 @@ def train(settings: TrainSettings, run_dir: Path, *, resume: bool = False,
     validator = None if settings.validation is None else Validator(
         settings, settings.validation, state.averaged, fabric.device)
     make_folder(run_dir)
-    if not resume:
-        (run_dir / BEST_FILE).unlink(missing_ok=True)
     (run_dir / 'recipe.json').write_text(settings.model_dump_json(indent=1), encoding='utf-8')
     log = RunLog(run_dir, state, settings.tensorboard, watch)
     try:

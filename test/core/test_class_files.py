@@ -49,6 +49,7 @@ def test_a_file_of_classes(tmp_path):
     ('[{name: cow, is_thing: true, color: [1, 2]}]', 'classes.0.color.2: Field required'),
     ('[{name: cow}]', 'classes.0.is_thing: Field required'),
     ('[{name: 3, is_thing: true}]', 'classes.0.name is 3: .*valid string'),
+    ("[{name: '', is_thing: true}]", "classes.0.name is '': .*at least 1 character"),
 ])
 def test_wrong_files_of_classes(tmp_path, text, message):
     path = tmp_path / 'classes.yaml'

@@ -48,7 +48,7 @@ def model_of(name: str, height: int, width: int) -> tuple[Model, ModelDescriptio
         trained_focal_range_px=info.trained_focal_range_px, depth_range_m=info.depth_range_m,
         log_depth_temperature=info.log_depth_temperature, padding_rgb=info.padding_rgb,
         thresholds=info.thresholds, weights_licence=info.weights_licence,
-        weights_data=tuple(data.model_dump() for data in info.weights_data))
+        weights_data=info.weights_data)
 
 
 def random_published(form: DeformableForm = 'grid_sample', seed: int = 0) -> PublishedNetwork:

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
+from numbers import Integral
 from typing import Any, cast, get_type_hints
 
 import numpy as np
@@ -197,8 +198,8 @@ def _module(name: str) -> Any:
 
 def check_threads(threads: int | None) -> None:
     """Refuse a number of threads that a runtime would silently read as its own default."""
-    if threads is not None and threads < 1:
-        raise ConfigError(f'threads is {threads}; give 1 or more, or leave it out')
+    if threads is not None and not (isinstance(threads, Integral) and threads >= 1):
+        raise ConfigError(f'threads is {threads!r}; give 1 or more, or leave it out')
 
 
 def batched(info: ModelInfo, inputs: Arrays) -> Arrays:

@@ -136,6 +136,10 @@ def test_depth_as_arrays(root):
     np.save(root / 'depth/val/val_001.npy', depth[:4])
     with pytest.raises(ConfigError, match='val_001.npy: 48x4 px, but its picture has 48x24'):
         data[1]
+    for shape in (depth.size, (*SIZE, 1)):
+        np.save(root / 'depth/val/val_001.npy', depth.reshape(shape))
+        with pytest.raises(ConfigError, match=r'val_001.npy: has the shape .*; give \(H, W\)'):
+            data[1]
     (root / 'depth/val/val_001.npy').write_bytes(b'')
     with pytest.raises(ConfigError, match='val_001.npy: no array of numbers'):
         data[1]
@@ -217,7 +221,11 @@ def test_pictures_in_folders(root):
     (lambda c: c['categories'][0].update(name='sky'), "'sky' is there 2 times; give every class"),
     (lambda c: c['annotations'][0]['segments_info'].pop(), r'val_000.png: holds the label \d+'),
     (lambda c: c['annotations'][0]['segments_info'][0].update(category_id=9),
-     r'val_000.png: holds the label \d+, which is no class or instance'),
+     'a segment of image 0 has the category_id 9, which is not among its categories; add the'),
+    (lambda c: c['annotations'].append(c['annotations'][1]), 'annotates image 1 more than once'),
+    (lambda c: c['annotations'][0]['segments_info'].append(
+        {**c['annotations'][0]['segments_info'][0], 'category_id': 3}),
+     r'val_000.png: two of its segments in the JSON have the id \d+; give each its own'),
     (lambda c: c['images'][0].update(file_name='lost.jpg'), 'images/val/lost.jpg: missing or no'),
     (lambda c: c['annotations'][0].update(file_name='lost.png'), 'lost.png: cannot be read'),
 ])

@@ -115,11 +115,20 @@ class TestSettings:
         ({'fit': 'stretch'}, "load: fit is 'stretch': Input should be 'letterbox' or 'crop'"),
         ({'scroe': 0.5}, "load: option 'scroe' is not known; known are threads, .*score, .*fit"),
         ({'settings': 'no.yaml'}, 'no.yaml: cannot be read'),
+        ({'settings': {'fit': 'crop'}}, 'settings is of type dict; give InferenceSettings, or'),
+        ({'threads': '2'}, "threads is '2'; give 1 or more"),
+        ({'threads': 1.5}, 'threads is 1.5; give 1 or more'),
         ({'backend': 'onxruntime'}, "backend 'onxruntime' is not known"),
     ])
     def test_wrong_ones(self, model_path: Path, options: dict, words: str) -> None:
         with pytest.raises(pd.ConfigError, match=words):
             pd.load(model_path, **{'backend': 'onnxruntime', **options})
+
+    def test_what_names_no_model(self, tmp_path: Path) -> None:
+        with pytest.raises(pd.ConfigError, match='model is of type int; give the name of a shi'):
+            pd.load(3)  # type: ignore[arg-type]
+        with pytest.raises(pd.ConfigError, match=f'^{tmp_path}/model.json: cannot be read'):
+            pd.load(tmp_path / 'model.json')
 
     def test_options_of_a_backend_of_ones_own(self, model: pd.Model) -> None:
         with pytest.raises(pd.ConfigError, match="option 'threads' is not known"):

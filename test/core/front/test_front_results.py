@@ -73,6 +73,8 @@ class TestShown:
         np.testing.assert_array_equal(result.plot('depth'), depth_color(result.depth))
         picture = cv2.imdecode(np.frombuffer(result._repr_png_(), np.uint8), cv2.IMREAD_COLOR)
         np.testing.assert_array_equal(picture[..., ::-1], result.plot())
+        with pytest.raises(pd.ConfigError, match="plot: 'panoptic' is not known; give 'overlay'"):
+            result.plot('panoptic')
 
     def test_at_the_size_of_the_network(self, model_path, image) -> None:
         result = pd.load(model_path, 'onnxruntime', output_size='network')(image)
@@ -174,6 +176,8 @@ class TestSaved:
     def test_unknown_format(self, result: pd.Result, tmp_path) -> None:
         with pytest.raises(pd.ConfigError, match='formats: tiff; known are panoptic, depth'):
             result.save(tmp_path, ['tiff'])
+        with pytest.raises(pd.ConfigError, match="formats: 'depth' is a text; give a list of"):
+            result.save(tmp_path, 'depth')
 
     def test_by_threads(self, model, image, tmp_path) -> None:
         images = [np.roll(image, 3 * i, axis=1) for i in range(12)]

@@ -219,6 +219,7 @@ def test_wrong_arrays(model: pd.Model, array, words: str) -> None:
 @pytest.mark.parametrize(('source', 'about', 'words'), [
     ('no.png', {}, 'no.png: does not exist; give a picture, a folder'),
     ('nowhere', {}, 'nowhere: does not exist'),
+    ('', {}, "the source is ''; give a picture, a folder"),
     ('https://example.org/street.png', {}, 'is an address; download it'),
     ('rtsp://camera/1', {}, 'is an address'),
     (b'\x89PNG', {}, 'bytes is no source; give a picture.*uint8 RGB array, a PIL image'),
@@ -227,6 +228,10 @@ def test_wrong_arrays(model: pd.Model, array, words: str) -> None:
     (np.zeros((4, 4, 3), np.uint8), {'image_topic': '/a'}, 'ndarray: is no bag, so it has no'),
     (np.zeros((4, 4, 3), np.uint8), {'fx': 1, 'fov': 2}, 'fx and fov_deg both describe'),
     (np.zeros((4, 4, 3), np.uint8), {'camera': 'no.json'}, 'no.json: cannot be read'),
+    (np.zeros((4, 4, 3), np.uint8), {'fov': '70'}, "fov is '70', a text; give a number"),
+    (np.zeros((4, 4, 3), np.uint8), {'fx': '300'}, "fx is '300', a text; give a number"),
+    (np.zeros((4, 4, 3), np.uint8), {'camera': np.eye(3)},
+     r'camera is of type ndarray; give Intrinsics\(fx, fy.*or the path of a camera.json'),
 ])
 def test_wrong_sources(model: pd.Model, source, about: dict, words: str) -> None:
     """Said at the call, not when the first result is asked for."""

@@ -52,6 +52,21 @@ def test_field_of_view_and_file(tmp_path: Path) -> None:
         assert options.resolve(320, 240) == (scaled_to(CAMERA, 320, 240), 'user')
 
 
+def test_the_camera_of_another_shape_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        CameraOptions(camera=CAMERA).resolve(320, 240)
+        CameraOptions(camera=CAMERA).resolve(641, 480)
+        assert CameraOptions().resolve(200, 100)[1] == 'default'
+    assert not caplog.records
+    for _ in range(2):
+        assert CameraOptions(camera=CAMERA).resolve(333, 555)[0] == scaled_to(CAMERA, 333, 555)
+    CameraOptions().resolve(444, 555, CAMERA)
+    assert [r.getMessage().partition(': ')[0] for r in caplog.records] == [
+        'the camera is of 640x480 px, the image of 333x555 px',
+        'the camera is of 640x480 px, the image of 444x555 px']
+    assert 'distances are wrong if the image was cropped or turned' in caplog.text
+
+
 @pytest.mark.parametrize(('options', 'words'), [
     ({'fx': 0.0}, 'fx is 0.0; give a focal length in px'),
     ({'fx': math.nan}, 'fx is nan'),

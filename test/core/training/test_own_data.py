@@ -81,7 +81,7 @@ def farm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blocks: dict[str, list
     torch.set_num_threads(threads)
 
 
-def test_from_masks_to_a_model_that_names_its_classes(farm, tmp_path, repository, blocks):
+def test_from_masks_to_a_model_that_names_its_classes(farm, tmp_path, repository, blocks, capsys):
     recipe = repository / 'config/training/own_data.yaml'
     assert [row['name'] for row in load_recipe(recipe).network_settings['class_table']] == NAMES
     small = {'iterations': 3, 'batch_size': 2, 'workers': 0, 'accelerator': 'cpu',
@@ -97,6 +97,12 @@ def test_from_masks_to_a_model_that_names_its_classes(farm, tmp_path, repository
     export |= {'height': HEIGHT, 'width': WIDTH, 'thresholds': {
         'score': 0.0, 'stuff_area': 0.0, 'void': 0.0}}
     (tmp_path / 'export.yaml').write_text(yaml.safe_dump(export))
+    for wrong, message in ((
+            {'trained_focal_range_px': [900, 300]}, 'trained_focal_range_px is .*must be greater'),
+            ({'weights_data': [{'name': 'mine'}]}, 'weights_data.0.licence: Field required')):
+        (tmp_path / 'wrong.yaml').write_text(yaml.safe_dump({**export, **wrong}))
+        assert main(['export', 'run/best.pt', '-o', 'model', '--config', 'wrong.yaml']) == 2
+        assert re.search(f'wrong.yaml: {message}', ' '.join(capsys.readouterr().err.split()))
     assert main(['export', 'run/best.pt', '-o', 'model', '--config', 'export.yaml']) == 0
     # From here on the model is all that is needed.
     (farm / 'classes.yaml').unlink()

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from panoptic_depth_core.datasets.cache import CachedDataset  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.network.fast import FastNetwork  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
+from panoptic_depth_core.training.loading import Draws, batches  # noqa: E402
 from panoptic_depth_core.training.optimization import learning_rate  # noqa: E402
 from panoptic_depth_core.training.recipe import RecipeFile  # noqa: E402
 from panoptic_depth_core.training.samples import MixedSamples  # noqa: E402
@@ -60,6 +63,27 @@ def test_a_resumed_run_equals_an_unbroken_one(recipe, tmp_path, monkeypatch, acc
     for index, moments in whole['optimizer']['state'].items():
         for name, value in moments.items():
             assert torch.equal(value, broken['optimizer']['state'][index][name]), name
+
+
+def test_weights_of_another_run_are_never_replaced(recipe, tmp_path):
+    _run(recipe, tmp_path, iterations=1)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    with pytest.raises(ConfigError, match='model.pt: is of an earlier run; go on with that one '
+                       'with --resume, or choose another folder'):
+        _run(recipe, tmp_path, iterations=2)
+    assert before == {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_is_left_to_the_first(recipe, number):
+    settings = parse_settings(TrainSettings, {**recipe, 'workers': 1, 'iterations': 9}, 'test')
+    parts = batches(settings, Draws(settings, 0, 0, 1), list)
+    next(parts)
+    worker, = parts._workers
+    os.kill(worker.pid, number)
+    assert len(list(parts)) == 8
+    worker.join(20)
+    assert worker.exitcode == 0
 
 
 def test_the_loss_falls(recipe, tmp_path):
