@@ -55,9 +55,6 @@ def export_checkpoint(checkpoint: Path | str, out_dir: Path | str,
 def export_model(model: Model, out_dir: Path | str,
                  description: ModelDescription) -> ModelDirectory:
     """Write a model directory for a model in memory; see export_checkpoint."""
-    height, width, side = description.height, description.width, model.size_multiple
-    if height % side or width % side:
-        raise ConfigError(f'input size is {width}x{height}; give multiples of {side} px')
     model = model.deployed()
     if description.weight_type == 'float16':
         model = round_to_half(model)

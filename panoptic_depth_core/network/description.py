@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 from ..class_tables import Byte, class_rows
 from ..config import Settings, Thresholds
 from ..contract import PADDING_RGB
+from ..errors import ConfigError
 from ..model_info import ModelInfo, Positive, Range, WeightsData
 from .base import Model
 
@@ -38,13 +39,20 @@ class ModelDescription(Settings):
 
 
 def describe(model: Model, description: ModelDescription) -> ModelInfo:
-    """What model.json says of a model, but for the file of its graph."""
+    """
+    What model.json says of a model, but for the file of its graph.
+
+    :raises ConfigError: for an input size that the network does not take.
+    """
+    height, width, side = description.height, description.width, model.size_multiple
+    if height % side or width % side:
+        raise ConfigError(f'input size is {width}x{height}; give multiples of {side} px')
     has_depth = 'depth' in model.tasks
     return ModelInfo(
         model_id=description.model_id, network=model.name,
         network_settings=model.settings.model_dump(), assembly_settings=model.rules.model_dump(),
         tasks=model.tasks, extra_inputs=model.extra_inputs, classes=class_rows(model.classes),
-        input_height=description.height, input_width=description.width,
+        input_height=height, input_width=width,
         output_stride=model.rules.output_stride, canonical_focal_px=model.canonical_focal_px,
         trained_focal_range_px=description.trained_focal_range_px if has_depth else None,
         depth_range_m=description.depth_range_m if has_depth else None,

@@ -88,6 +88,9 @@ def load_checkpoint(run_dir: Path, state: TrainState) -> None:
     :raises ConfigError: when there is none, or it is of another network or optimiser.
     """
     path = run_dir / RESUME_FILE
+    if not path.exists():
+        raise ConfigError(f'{path}: no checkpoint there; check the path, or start a new run '
+                          'without --resume')
     stored = read_checkpoint(path)
     _load_strictly(state.network, stored['network'], path)
     _load_strictly(state.averaged, stored['averaged'], path)
@@ -133,8 +136,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         source = BytesIO(read_weights(path)) if is_pack(path) else path
         stored = torch.load(source, map_location='cpu', weights_only=True)
     except FileNotFoundError:
-        raise ConfigError(f'{path}: no checkpoint there; check the path, or start a new run '
-                          'without --resume') from None
+        raise ConfigError(f'{path}: no checkpoint there; check the path') from None
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise ConfigError(f'{path}: not a checkpoint of this program: {error}') from None
     if not isinstance(stored, dict) or not {'recipe', 'network'} <= set(stored):

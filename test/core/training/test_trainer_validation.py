@@ -100,6 +100,12 @@ def test_wrong_validation_data_is_found_at_the_start(validated, tmp_path):
         _run(validated, tmp_path)
 
 
+def test_a_size_that_no_export_has_is_found_at_the_start(validated, tmp_path):
+    validated['validation']['model'] = {'height': 100, 'width': 128}
+    with pytest.raises(ConfigError, match='128x100; give multiples of 64 px'):
+        _run(validated, tmp_path)
+
+
 def test_data_sets_count_the_same_and_missing_labels_do_not_count():
     found = Validation({'real': {'pq': 0.2}, 'made': {'pq': 0.6, 'delta1': 0.5}}, None)
     assert found.figures == {'pq': pytest.approx(0.4), 'delta1': 0.5}
