@@ -45,9 +45,12 @@ class TasksCase(NodeCase):
     """What the node has on the graph."""
 
     def outputs(self) -> set[str]:
-        """Topics that the node publishes below its name."""
+        """Topics that the node publishes below its name; none before it is discovered."""
         namespace, _, name = self.peer.name.rpartition('/')
-        found = self.peer.node.get_publisher_names_and_types_by_node(name, namespace)
+        graph = self.peer.node
+        if (name, namespace or '/') not in graph.get_node_names_and_namespaces():
+            return set()
+        found = graph.get_publisher_names_and_types_by_node(name, namespace)
         return {topic.removeprefix(f'{self.peer.name}/') for topic, _ in found
                 if topic.startswith(f'{self.peer.name}/') and 'transition_event' not in topic}
 
