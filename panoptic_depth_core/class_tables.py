@@ -118,6 +118,11 @@ def same_classes(one: Sequence[ClassInfo], other: Sequence[ClassInfo]) -> bool:
     return [(c.name, c.is_thing) for c in one] == [(c.name, c.is_thing) for c in other]
 
 
+def classes_differ(one: Sequence[ClassInfo], other: Sequence[ClassInfo]) -> bool:
+    """Whether both have classes, as models and data of depth alone have not, and other ones."""
+    return bool(one and other) and not same_classes(one, other)
+
+
 def class_names(classes: Sequence[ClassInfo]) -> str:
     """Name what same_classes compares."""
     return ', '.join(f'{c.name} (thing)' if c.is_thing else c.name for c in classes)

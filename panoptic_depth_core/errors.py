@@ -1,10 +1,13 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The two errors of this package that are not built-ins.
+The two errors of this package that are not built-ins, and warnings that are said once.
 
 A message names the thing, the value and the remedy; the command line prints it in one line.
 """
+
+import logging
+from functools import cache
 
 
 class ConfigError(ValueError):
@@ -13,3 +16,9 @@ class ConfigError(ValueError):
 
 class BackendError(RuntimeError):
     """A runtime that could not load or run the graph; the input may be fine."""
+
+
+@cache
+def warn_once(log: logging.Logger, text: str) -> None:
+    """Warn the first time that this is said, as for all frames of a source."""
+    log.warning('%s', text)

@@ -152,11 +152,11 @@ def open_model(model: ModelDirectory | Path | str | None) -> ModelDirectory:
         return ModelDirectory.default()
     if isinstance(model, ModelDirectory):
         return model
-    path, shipped = Path(model), shipped_models()
+    path = Path(model)
     if path.name == INFO_NAME or (path.is_file() and path.suffix in ('.json', '.onnx')):
         path = path.parent
     elif not (path / INFO_NAME).exists():
-        path = shipped.get(str(model), path)
+        path = shipped_models().get(str(model), path)
     return ModelDirectory.load(path)
 
 

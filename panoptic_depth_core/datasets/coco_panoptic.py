@@ -31,7 +31,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from copy import copy
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +40,7 @@ from pydantic import Field
 
 from ..class_tables import class_infos, parse_class_rows
 from ..config import Settings, load_settings
-from ..errors import ConfigError
+from ..errors import ConfigError, warn_once
 from ..io.camera import DEFAULT_FOV_DEG, SIDECAR_NAME, CameraOptions, read_camera_file
 from ..io.pictures import PICTURE_SUFFIXES
 from ..labels import VOID_CLASS, ClassInfo
@@ -141,7 +141,7 @@ class CocoPanoptic:
             raise ConfigError(f'{self._json}: none of its categories is a class of '
                               f'{", ".join(rows)}: {", ".join(void)}; rename them')
         if void:
-            _warn(f'{self._json}: void, since they are no classes: {", ".join(void)}')
+            warn_once(_log, f'{self._json}: void, since they are no classes: {", ".join(void)}')
         other = copy(self)
         other._rows = {category.id: rows.get(category.name, VOID_CLASS)
                        for category in self._categories}
@@ -218,9 +218,9 @@ class CocoPanoptic:
             if (folder / SIDECAR_NAME).is_file():
                 return read_camera_file(folder / SIDECAR_NAME)
         if not (self.root / 'camera' / self.split).is_dir():
-            _warn(f'coco_panoptic: no {SIDECAR_NAME} in {self.root}: a horizontal field of view '
-                  f'of {DEFAULT_FOV_DEG:g} degrees is assumed, and every depth is off by the '
-                  'factor that this is off')
+            warn_once(_log, f'coco_panoptic: no {SIDECAR_NAME} in {self.root}: a horizontal field '
+                      f'of view of {DEFAULT_FOV_DEG:g} degrees is assumed, and every depth is off '
+                      'by the factor that this is off')
         return None
 
     def _camera_of(self, name: str) -> Intrinsics | None:
@@ -231,9 +231,3 @@ class CocoPanoptic:
 def _stem(name: str) -> str:
     """File name without its suffix, folders kept."""
     return Path(name).with_suffix('').as_posix()
-
-
-@cache
-def _warn(text: str) -> None:
-    """Once for all that open the same data set."""
-    _log.warning('%s', text)

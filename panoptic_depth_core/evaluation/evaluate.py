@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..class_tables import class_names, same_classes
+from ..class_tables import class_names, classes_differ
 from ..contract import TASKS, Task
 from ..errors import ConfigError
 from ..labels import CITYSCAPES, ClassInfo
@@ -157,7 +157,7 @@ def require_same_classes(model: Sequence[ClassInfo], data: Sequence[ClassInfo],
     :param data: empty for those of depth alone, which fit any model.
     :raises ConfigError: when names, their order or what is a thing differ.
     """
-    if model and data and not same_classes(model, data):
+    if classes_differ(model, data):
         raise ConfigError(
             f'{model_name} has other classes than {data_name}: {class_names(model)}; not '
             f'{class_names(data)}; evaluate it on a data set with its classes, in their order')

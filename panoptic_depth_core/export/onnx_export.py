@@ -144,7 +144,7 @@ def run(module: Any, example: Example) -> dict[str, np.ndarray]:
 
 
 def self_test_of(info: ModelInfo, example: Example, outputs: dict[str, np.ndarray],
-                 max_depth_error: float = 1e-3) -> SelfTest:
+                 max_depth_error: float = _LEAST_ROUNDING) -> SelfTest:
     """Self-test of inputs and the outputs that belong to them, both with their batch axis."""
     inputs = {name: value.numpy() if name == 'thresholds' else value[0].numpy()
               for name, value in example.items()}

@@ -8,11 +8,10 @@ import json
 import logging
 import math
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, warn_once
 from ..structures import Intrinsics
 
 DEFAULT_FOV_DEG = 70.0
@@ -43,16 +42,11 @@ def _has_shape(camera: Intrinsics, width: int, height: int) -> bool:
 def _stated(camera: Intrinsics, width: int, height: int) -> Intrinsics:
     """Scale a camera that a person has written down, who may have taken that of another image."""
     if not _has_shape(camera, width, height):
-        _warn(f'the camera is of {camera.width}x{camera.height} px, the image of {width}x{height} '
-              'px: the intrinsics are scaled, though the shapes differ, and distances are wrong '
-              'if the image was cropped or turned; give the camera of this image')
+        warn_once(_log, f'the camera is of {camera.width}x{camera.height} px, the image of '
+                  f'{width}x{height} px: the intrinsics are scaled, though the shapes differ, and '
+                  'distances are wrong if the image was cropped or turned; give the camera of '
+                  'this image')
     return scaled_to(camera, width, height)
-
-
-@cache
-def _warn(text: str) -> None:
-    """Once for all frames."""
-    _log.warning('%s', text)
 
 
 def read_camera_file(path: Path) -> Intrinsics:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..contract import SEGMENTATION
 from ..evaluation.segment_overlaps import SegmentOverlaps, segment_overlaps
 from ..labels import VOID_CLASS, ClassInfo
 from ..structures import PanopticDepth
@@ -116,7 +117,7 @@ class AgreementMetrics:
         pixels, tasks = int(overlaps.pixels.sum()), result.tasks & reference.tasks
         if 'semantic' in tasks:
             self._counts.update(classes=pixels, same_class=int(overlaps.pixels[same_class].sum()))
-        if tasks - {'depth'}:
+        if tasks & SEGMENTATION:
             self._counts.update(segments=pixels, same_segment=int(
                 overlaps.pixels[rows, columns].sum() + overlaps.pixels[both_void].sum()))
         if 'depth' in tasks:

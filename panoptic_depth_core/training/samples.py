@@ -9,7 +9,7 @@ import os
 import numpy as np
 from torch.utils.data import Dataset
 
-from ..class_tables import class_names, same_classes
+from ..class_tables import class_names, classes_differ
 from ..datasets import Dataset as SampleSet
 from ..datasets import open_dataset
 from ..datasets.cache import CachedDataset
@@ -92,7 +92,7 @@ def expand(path: str) -> str:
 def _open(data: DataSettings, classes: tuple[ClassInfo, ...]) -> SampleSet:
     """:param classes: those that the network learns, if any."""
     opened = open_dataset(data.name, expand(data.root), data.split, classes)
-    if classes and opened.classes and not same_classes(opened.classes, classes):
+    if classes_differ(opened.classes, classes):
         own = table_name(opened.classes)
         are = (f'{class_names(opened.classes)}; write them into a file and name it in classes'
                if own is None else f'{own}; set network_settings: {{class_table: {own}}}')

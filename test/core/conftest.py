@@ -10,7 +10,9 @@ segment table that owns the pixel, green its canonical depth in metres.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -118,6 +120,16 @@ def painted_image() -> Callable[[int, int], NDArray[np.uint8]]:
             image[box] = row, depth, 0
         return image
     return paint
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, painted_image: Callable[[int, int], NDArray[np.uint8]]) -> Path:
+    """Folder of three painted pictures."""
+    folder = tmp_path / 'pictures'
+    folder.mkdir()
+    for name in 'abc':
+        cv2.imwrite(str(folder / f'{name}.png'), painted_image(48, 96)[..., ::-1])
+    return folder
 
 
 @pytest.fixture

@@ -39,16 +39,6 @@ def model(tmp_path_factory: pytest.TempPathFactory, make_info: Callable[..., Mod
 
 
 @pytest.fixture
-def pictures(tmp_path: Path, painted_image: Paint) -> Path:
-    """Folder of three painted pictures."""
-    folder = tmp_path / 'pictures'
-    folder.mkdir()
-    for name in 'abc':
-        cv2.imwrite(str(folder / f'{name}.png'), painted_image(48, 96)[..., ::-1])
-    return folder
-
-
-@pytest.fixture
 def predict(model: Path, pictures: Path, tmp_path: Path) -> Callable[..., int]:
     """Return predict on the pictures, with more arguments."""
     return lambda *more: main(['predict', str(pictures), '-o', str(tmp_path / 'out'),

@@ -69,16 +69,6 @@ def models(tmp_path_factory: pytest.TempPathFactory, make_info: Callable[..., Mo
 
 
 @pytest.fixture
-def pictures(tmp_path: Path, painted_image: Callable[[int, int], NDArray[np.uint8]]) -> Path:
-    """Folder of three painted pictures."""
-    folder = tmp_path / 'pictures'
-    folder.mkdir()
-    for name in 'abc':
-        cv2.imwrite(str(folder / f'{name}.png'), painted_image(48, 96)[..., ::-1])
-    return folder
-
-
-@pytest.fixture
 def predict(models: dict[str, Path], pictures: Path, tmp_path: Path) -> Predict:
     """Return predict on the pictures by a model, with more arguments."""
     return lambda name, *more: main(['predict', str(pictures), '-o', str(tmp_path / 'out'),

@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...contract import SEGMENTATION
 from ...inference.distances import MAD_TO_SIGMA
 from ...inference.tracking import UNSTAMPED_PERIOD_NS
 from ...labels import VOID_CLASS, VOID_ID, ClassInfo
@@ -222,7 +223,7 @@ class ConsistencyMetrics:
         if 'depth' in result.tasks:
             self._counts.update(depths=result.depth.size,
                                 depth_missing=int(np.count_nonzero(np.isnan(result.depth))))
-        if result.tasks != {'depth'}:
+        if result.tasks & SEGMENTATION:
             self._counts.update(labels=result.panoptic.size,
                                 void=int(np.count_nonzero(result.panoptic == VOID_ID)))
         self._counts['frames'] += 1

@@ -34,7 +34,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def warned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     texts: list[str] = []
-    monkeypatch.setattr(coco_panoptic, '_warn', texts.append)
+    monkeypatch.setattr(coco_panoptic, 'warn_once', lambda _, text: texts.append(text))
     return texts
 
 
