@@ -27,7 +27,7 @@ MOST_LINES = 350
 
 LAYERS = {
     'contract': 0, 'errors': 0, 'labels': 0, 'structures': 0, 'status': 0, 'config': 0,
-    'class_tables': 0,
+    'class_tables': 0, 'files': 0,
     'model_info': 1, 'self_test': 1, 'model_directory': 1,
     'engines': 2, 'inference': 2, 'io': 2,
     'inference.pipeline': 3, 'evaluation': 3, 'datasets': 3, 'network': 3,
@@ -166,8 +166,8 @@ sys.meta_path.insert(0, Block())
 
 @pytest.mark.parametrize('modules', [
     ['panoptic_depth_core.cli'],
-    ['panoptic_depth_core.io.sources', 'panoptic_depth_core.io.results',
-     'panoptic_depth_core.io.result_bags', 'panoptic_depth_core.inference.pipeline',
+    ['panoptic_depth_core.io.sources.open_source', 'panoptic_depth_core.io.results.sinks',
+     'panoptic_depth_core.io.bags.result_bags', 'panoptic_depth_core.inference.pipeline',
      'panoptic_depth_core.inference.backends.onnxruntime_backend'],
     ['panoptic_depth_core.evaluation.' + path.stem
      for path in sorted((CORE / 'evaluation').glob('*.py')) if path.stem != '__init__'],

@@ -15,7 +15,7 @@ import torch
 
 from ..datasets import open_dataset
 from ..errors import BackendError, ConfigError
-from ..evaluation.evaluate import EvaluationResult, evaluate, require_same_classes
+from ..evaluation.dataset.evaluate import EvaluationResult, evaluate, require_same_classes
 from ..inference.backends.torch_backend import TorchBackend
 from ..inference.pipeline import Pipeline
 from ..io.visualization import Picture, picture_of_result

@@ -16,7 +16,7 @@ from ...evaluation.benchmark import street_image
 from ...inference.backends import create_backend
 from ...inference.backends.torch_backend import TorchBackend
 from ...inference.preprocess import graph_inputs
-from ...io.sources import open_source
+from ...io.sources.open_source import open_source
 from ...model_directory import ModelDirectory, save_model_directory
 from ...network import create_model
 from ...network.base import Model

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.io import message_types
+from panoptic_depth_core.io.messages import types as message_types
 from panoptic_depth_core.status import HealthLevel, StreamState
 from panoptic_depth_core.structures import DistanceFlag, ScaleSource
 
