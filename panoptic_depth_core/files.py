@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are there in full or not at all, and errors of the disk in words."""
+"""Files that are complete or absent, and disk errors as messages with a remedy."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ import errno
 import json
 import os
 import sqlite3
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from .errors import ConfigError
 
@@ -34,9 +32,9 @@ _REMEDIES = {
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """
-    Turn errors of the disk into one line that names the path and the remedy.
+    Turn a disk error into one line with the path and the remedy.
 
-    :raises ConfigError: for an OSError, or an error of an sqlite3 storage, raised inside.
+    :raises ConfigError: for an OSError or sqlite3.Error raised inside.
     """
     try:
         yield
@@ -58,9 +56,9 @@ def make_folder(path: Path) -> Path:
 
 def require_absent(path: Path, overwrite: bool) -> None:
     """
-    Check that nothing is lost by writing to a path.
+    Refuse to write over what is there.
 
-    :raises ConfigError: it exists, and is not to be overwritten.
+    :raises ConfigError: the path exists, and ``overwrite`` is not set.
     """
     if path.exists() and not overwrite:
         raise ConfigError(f'{path}: exists already; remove it, choose another path, or ask to '
@@ -71,10 +69,9 @@ def write_atomic(path: Path, data: bytes | Callable[[Path], None], sync: bool = 
     """
     Write a file so that a reader, or a crash, never sees half of it.
 
-    :param data: the bytes, or a function that writes them to the path it is given; that path
-        has the same suffix.
-    :param sync: also survive a power cut, for small files that others depend on.
-    :raises ConfigError: disk full, no permission ...; the old file, if any, is still there.
+    :param data: the bytes, or a function that writes to a path of the same suffix.
+    :param sync: also survive a power cut; for small files that others depend on.
+    :raises ConfigError: disk full, no permission ...; an old file stays.
     """
     temporary = path.with_name(f'.{path.stem}.{os.getpid()}.tmp{path.suffix}')
     with disk_errors(path):
@@ -93,51 +90,18 @@ def write_atomic(path: Path, data: bytes | Callable[[Path], None], sync: bool = 
             raise
 
 
-class WholeFile(ABC):
-    """A file that grows while it is written, and is there in full at the end or not at all."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """
-        Finish the file; without anything in it none is made.
-
-        :raises ConfigError: disk full ...; nothing is left of the file then.
-        """
-
-    @abstractmethod
-    def abort(self) -> None:
-        """Drop the file."""
-
-    def __enter__(self: _File) -> _File:
-        """Be usable in a with statement."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        """Finish the file; after an error leave nothing."""
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
-
-
-_File = TypeVar('_File', bound=WholeFile)
-
-
 class JsonLines:
     """
     A file of one JSON object per line that is only ever appended to.
 
-    A last line that a crash left unfinished is cut off when the file is opened.
+    Every object has a 'name'. A last line that a crash left unfinished is cut off on opening.
 
     :param path: made if it is not there.
-    :param key: the member of every object that names it.
     :raises ConfigError: when it cannot be read or written, or a line in the middle is broken.
     """
 
-    def __init__(self, path: Path, key: str = 'name') -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._key = key
         self.names: set[str] = set()
         with disk_errors(path):
             self._file = path.open('a+b', buffering=0)
@@ -156,14 +120,13 @@ class JsonLines:
                 if not line.endswith(b'\n'):
                     break
                 try:
-                    self.names.add(str(json.loads(line)[self._key]))
+                    self.names.add(str(json.loads(line)['name']))
                 except (ValueError, KeyError, TypeError):
                     # Zeros at the end are what some file systems leave after a power cut.
                     if not file.read(1):
                         break
-                    raise ConfigError(
-                        f'{self.path}: line {number} is no JSON object with a '
-                        f'{self._key!r}; mend or remove the file') from None
+                    raise ConfigError(f"{self.path}: line {number} is no JSON object with a "
+                                      "'name'; mend or remove the file") from None
                 end += len(line)
         return end
 
@@ -183,7 +146,7 @@ class JsonLines:
                     self._file.truncate(self._size)
                 raise
         self._size += len(line)
-        self.names.add(str(record[self._key]))
+        self.names.add(str(record['name']))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Every object, oldest first."""

@@ -166,7 +166,7 @@ sys.meta_path.insert(0, Block())
 
 @pytest.mark.parametrize('modules', [
     ['panoptic_depth_core.cli'],
-    ['panoptic_depth_core.io.sources.open_source', 'panoptic_depth_core.io.results.sinks',
+    ['panoptic_depth_core.io.sources.open_source', 'panoptic_depth_core.io.results.result_folder',
      'panoptic_depth_core.io.bags.result_bags', 'panoptic_depth_core.inference.pipeline',
      'panoptic_depth_core.inference.backends.onnxruntime_backend'],
     ['panoptic_depth_core.evaluation.' + path.stem

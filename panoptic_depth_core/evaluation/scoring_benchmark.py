@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from ..errors import ConfigError
 from ..files import make_folder
 from ..io.results.coco_panoptic import FILE_NAME, FOLDER, encode_ids
-from ..io.results.sinks import depth_to_png16, encode_png
+from ..io.results.result_folder import depth_to_png16
+from ..io.visualization import encode_png
 from ..labels import CITYSCAPES, CLASS_ID, LABEL_DIVISOR, THING_CLASSES, VOID_ID
 from .benchmark import street_image
 from .machine import machine, versions

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures for people, in RGB: panoptic overlay with distances, coloured depth, panels."""
+"""Pictures for people, in RGB: panoptic overlay with distances, coloured depth; PNG and JPEG."""
 
 from __future__ import annotations
 
@@ -18,20 +18,43 @@ from ..structures import Frame, InstanceDistance, Intrinsics, PanopticDepth
 
 Picture = NDArray[np.uint8]
 
+JPEG_QUALITY = 90
+"""0..100; the loss is invisible, and the size a tenth of that of the pixels."""
+
 NAN_COLOR = (128, 128, 128)
 FAR_COLOR = (8, 10, 40)
 NEAR_COLOR = (255, 255, 255)
-_GOLDEN = 0.6180339887498949
+
+
+def _encode(suffix: str, picture: NDArray[np.generic], *options: int) -> NDArray[np.uint8]:
+    """(N,) uint8 file."""
+    if picture.ndim == 3:
+        picture = cv2.cvtColor(np.asarray(picture), cv2.COLOR_RGB2BGR)
+    good, data = cv2.imencode(suffix, np.asarray(picture), options)
+    if not good:
+        raise ValueError(f'{picture.dtype} {picture.shape} cannot be a {suffix} file')
+    return np.asarray(data, np.uint8).ravel()
+
+
+def encode_jpeg(picture: Picture, quality: int = JPEG_QUALITY) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB as a JPEG file, (N,) uint8."""
+    return _encode('.jpg', picture, cv2.IMWRITE_JPEG_QUALITY, quality)
+
+
+def encode_png(picture: NDArray[np.generic]) -> bytes:
+    """(H, W) uint8 or uint16, or (H, W, 3) uint8 RGB, as a PNG file."""
+    # Level 1 is several times faster than the default and hardly larger here.
+    return _encode('.png', picture, cv2.IMWRITE_PNG_COMPRESSION, 1).tobytes()
 
 
 def _shades(color: tuple[int, int, int], count: int) -> NDArray[np.float32]:
     """
     Distinguishable shades of a colour for instances 0..count - 1.
 
-    :returns: (count, 3) float32 RGB 0..255; number 0, no instance, is the colour itself. Steps of
-        the golden ratio keep neighbouring numbers apart however many there are.
+    :returns: (count, 3) float32 RGB 0..255; number 0, no instance, is the colour itself.
     """
-    phase = (np.arange(count, dtype=np.float32) * _GOLDEN) % 1.0
+    # Steps of the golden ratio keep neighbouring numbers apart, whatever their count.
+    phase = (np.arange(count, dtype=np.float32) * 0.6180339887498949) % 1.0
     base = np.array(color, np.float32)
     # Turning the channels a little changes the hue, mixing with white the brightness.
     turned = base + (np.roll(base, 1) - base) * (0.35 * np.abs(2.0 * phase - 1.0))[:, None]
@@ -82,20 +105,19 @@ def _instance_borders(panoptic: NDArray[np.uint16], divisor: int, width_px: int
 
 def label_text(instance: InstanceDistance, tasks: frozenset[Task] = TASKS) -> str:
     """
-    ``car 12.3 m``; a distance that is not known is a question mark.
+    ``car 12.3 m``, or ``car ?`` where the distance is unknown.
 
-    :param tasks: of the model; without depth there is no distance to be known.
+    :param tasks: of the model; without depth the text is the class alone.
     """
     if 'depth' not in tasks:
         return instance.class_name
-    if math.isfinite(instance.distance_m):
-        return f'{instance.class_name} {instance.distance_m:.1f} m'
-    return f'{instance.class_name} ?'
+    known = math.isfinite(instance.distance_m)
+    return f'{instance.class_name} {f"{instance.distance_m:.1f} m" if known else "?"}'
 
 
 def _place(left: int, bottom: int, size: tuple[int, int], taken: list[tuple[int, int, int, int]]
            ) -> int | None:
-    """Height at which a label is free of others, at or above the one wanted; None: nowhere."""
+    """Bottom row, at or above the wanted one, where a label overlaps no other; None: nowhere."""
     width, height = size
     for step in range(4):
         low = bottom - step * height
@@ -133,10 +155,10 @@ def _draw_labels(picture: Picture, result: PanopticDepth) -> None:
 
 def placement(image: Intrinsics, part: Intrinsics) -> tuple[float, float, float, float]:
     """
-    Where the picture of one camera lies in that of another, which has the same centre and axes.
+    Where the picture of one camera lies in that of another with the same centre and axes.
 
-    :returns: scale_x, scale_y, left, top: what is x px from the left edge of the part is
-        left + x * scale_x px from that of the image.
+    :returns: scale_x, scale_y, left, top: a point x px from the left edge of the part is
+        left + x * scale_x px from the left edge of the image.
     """
     scale_x, scale_y = image.fx / part.fx, image.fy / part.fy
     return (scale_x, scale_y, image.cx + 0.5 - (part.cx + 0.5) * scale_x,
@@ -145,9 +167,9 @@ def placement(image: Intrinsics, part: Intrinsics) -> tuple[float, float, float,
 
 def picture_of(frame: Frame, result: PanopticDepth) -> Picture:
     """
-    (H, W, 3) uint8 RGB part of the image that a result shows, at the size of the result.
+    (H, W, 3) uint8 RGB part of the image that a result covers, at the size of the result.
 
-    Where it lies follows from the two cameras: a crop at the size of the network has the middle.
+    Its place follows from the two cameras: a result at the network's size may be a crop.
     """
     height, width = result.panoptic.shape
     if frame.image.shape[:2] == (height, width):
@@ -180,7 +202,7 @@ def overlay(image: Picture, result: PanopticDepth, classes: Sequence[ClassInfo] 
 def picture_of_result(frame: Frame, result: PanopticDepth,
                       classes: Sequence[ClassInfo] = CITYSCAPES) -> Picture:
     """
-    What there is to see: the overlay, or the coloured depth of a model that has no classes.
+    The overlay, or the coloured depth of a model without classes.
 
     :returns: (H, W, 3) uint8 RGB, the size of the result.
     """
@@ -193,7 +215,7 @@ def depth_color(depth: NDArray[np.float32], near_m: float = 2.0, far_m: float = 
     """
     Depth as colour, from red (near) to blue (far), in equal steps of log depth.
 
-    The range is fixed so that frames of one drive compare.
+    The range is fixed, so frames of one drive compare.
 
     :param depth: (H, W) float32 metres.
     :param near_m, far_m: ends of the scale; beyond them the colour stays.

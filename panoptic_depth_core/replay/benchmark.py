@@ -30,12 +30,11 @@ from ..evaluation.scoring_benchmark import (
 )
 from ..inference.distances import measure_distances
 from ..io.bags.drive_bags import DEPTH_TOPIC, PANOPTIC_TOPIC
-from ..io.bags.result_bags import DEFAULT_IMAGE_TOPIC, NODE
+from ..io.bags.result_bags import DEFAULT_IMAGE_TOPIC, LABEL_INFO_TOPIC, NODE, READ
 from ..io.bags.writing import BagWriter, Outgoing
 from ..io.messages.maker import ROSBAGS_MESSAGES as make
 from ..io.messages.outputs import OUTPUTS, FrameMessages
 from ..io.messages.types import CAMERA_INFO, IMAGE, LABEL_INFO, POINT_CLOUD, POINT_FIELD
-from ..io.results.result_reading import LABEL_INFO_TOPIC, READ
 from ..labels import CITYSCAPES, LABEL_DIVISOR, VOID_ID
 from ..structures import Frame, Intrinsics, PanopticDepth, Segment
 

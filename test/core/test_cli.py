@@ -23,7 +23,7 @@ from panoptic_depth_core.cli import main
 from panoptic_depth_core.cli.options import parse_list, parse_size
 from panoptic_depth_core.errors import BackendError, ConfigError
 from panoptic_depth_core.inference.pipeline import Pipeline
-from panoptic_depth_core.io.results.run_folder import FILE_NAME, RESULTS
+from panoptic_depth_core.io.results.result_folder import RESULTS, RUN_FILE
 from panoptic_depth_core.model_directory import ModelInfo, save_model_directory
 
 Paint = Callable[[int, int], NDArray[np.uint8]]
@@ -57,7 +57,7 @@ def test_predict_writes_every_format(predict: Callable[..., int], tmp_path: Path
     formats = 'panoptic,depth,depth_npy,instances,overlay,video,foxglove'
     assert predict('--bag', '--formats', formats + (',rrd' if extra else '')) == 0
     out = tmp_path / 'out'
-    lasting = {*RESULTS, FILE_NAME} - {'.bag.tmp', '.foxglove.tmp', 'rerun'}
+    lasting = {*RESULTS, RUN_FILE} - {'.bag.tmp', '.foxglove.tmp', 'rerun'}
     assert {p.name for p in out.iterdir()} == lasting | extra
     assert [r['name'] for r in lines(out / 'instances.jsonl')] == ['a', 'b', 'c']
     assert {p.name for p in (out / 'overlay').iterdir()} == {'a.png', 'b.png', 'c.png'}

@@ -3,35 +3,46 @@
 """
 Messages of a rosbag2 recording, also of a damaged or unfinished one.
 
-Every storage file is read by itself: metadata.yaml only tells their order, since a recording that
-was cut short has none, and a part taken out of a split one has a wrong one. What rosbags refuses
-is salvaged record by record.
+Every storage file is read by itself. metadata.yaml gives only their order: an interrupted
+recording has none, and a single part of a split one has a wrong one. Files that rosbags refuses
+are read record by record: MCAP after its specification (https://mcap.dev/spec), without its
+index; of SQLite, rows up to the first page that is missing.
 """
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
+import struct
 import sys
 import tempfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePath
-from typing import NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
+import apsw
+import lz4.frame
 import yaml
 from rosbags.rosbag2 import Reader
 
 from ...errors import ConfigError
-from ..messages.types import canonical_type
-from .salvage import SALVAGE, Record
+from ..messages.types import canonical_type, typestore
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
+
+Record = tuple[str, str, int, bytes]
+"""Topic, type as recorded, time of recording in nanoseconds, CDR."""
+
+Report = Callable[[str], None]
 
 STORAGE_SUFFIXES = ('.db3', '.mcap')
 _METADATA = 'metadata.yaml'
@@ -39,7 +50,7 @@ _ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 
 
 class Message(NamedTuple):
-    """One message as it was recorded: ``data`` is CDR, ``stamp_ns`` the time of recording."""
+    """One recorded message: ``data`` is CDR, ``stamp_ns`` the time of recording."""
 
     topic: str
     type: str
@@ -49,11 +60,27 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True)
 class Topic:
-    """One topic of a bag; count is of the messages that can be read."""
+    """One topic of a bag; ``count`` is the number of readable messages."""
 
     name: str
     type: str
     count: int
+
+
+def deserialize(message: Message) -> Any:
+    """
+    A message object of rosbags; long arrays in it are read-only views on the message's bytes.
+
+    :raises ConfigError: when the bytes are not of the type.
+    """
+    store = typestore()
+    try:
+        # Of bytes, all behind the first four would be copied.
+        return store.deserialize_cdr(memoryview(message.data), message.type)
+    # Damaged CDR makes the generated code raise nearly anything.
+    except Exception as error:
+        raise ConfigError(f'{message.topic}: a message is damaged '
+                          f'({type(error).__name__})') from None
 
 
 def _is_storage(path: Path) -> bool:
@@ -62,7 +89,7 @@ def _is_storage(path: Path) -> bool:
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
-    """Sort key that puts part_10 behind part_9."""
+    """Sort key that puts part_10 after part_9."""
     return [(int(word), '') if word.isdigit() else (-1, word)
             for word in re.split(r'(\d+)', path.name)]
 
@@ -74,11 +101,11 @@ def is_bag(path: Path) -> bool:
     return _is_storage(path)
 
 
-def storage_files(path: Path, report: Callable[[str], None]) -> list[Path]:
+def storage_files(path: Path, report: Report) -> list[Path]:
     """
     Storage files of a bag in the order of recording.
 
-    :param report: takes a line for each thing that is wrong but can be lived with.
+    :param report: takes a line for each problem that leaves some files readable.
     :raises ConfigError: when there is none.
     """
     if not path.is_dir():
@@ -106,6 +133,138 @@ def storage_files(path: Path, report: Callable[[str], None]) -> list[Path]:
     for missing in sorted(set(listed) - set(files)):
         report(f'{missing}: part of the bag, but missing; its frames are left out')
     return files
+
+
+_MAGIC = b'\x89MCAP0\r\n'
+_SCHEMA, _CHANNEL, _MESSAGE, _CHUNK = 3, 4, 5, 6
+_DECOMPRESSOR: dict[str, Callable[[bytes], bytes]] = {
+    '': bytes,
+    'zstd': lambda data: bytes(zstd.ZstdDecompressor().decompress(data)),
+    'lz4': lambda data: bytes(lz4.frame.LZ4FrameDecompressor().decompress(data)),
+}
+
+
+def _string(data: bytes, start: int) -> tuple[str, int]:
+    """A length-prefixed string and where it ends."""
+    end = start + 4 + int(struct.unpack_from('<I', data, start)[0])
+    return data[start + 4:end].decode('utf-8', 'replace'), end
+
+
+def _records(file: BinaryIO, size: int) -> Iterator[tuple[int, bytes, bool]]:
+    """Records of an MCAP file or chunk: code, content, complete; only the last can be cut off."""
+    while len(head := file.read(9)) == 9:
+        code, length = struct.unpack('<BQ', head)
+        whole = length <= size - file.tell()
+        yield code, file.read(length if whole else -1), whole
+
+
+def _chunk(data: bytes, whole: bool) -> bytes:
+    """Decompress the records of a chunk, up to the cut if any; ValueError where it is wrong."""
+    _, _, _, checksum = struct.unpack_from('<QQQI', data)
+    compression, start = _string(data, 28)
+    if compression not in _DECOMPRESSOR:
+        raise ValueError(f'compression {compression!r} is not known')
+    records = _DECOMPRESSOR[compression](data[start + 8:])
+    if whole and checksum and zlib.crc32(records) != checksum:
+        raise ValueError('wrong checksum')
+    return records
+
+
+def salvage_mcap(path: Path, report: Report) -> Iterator[Record]:
+    """Messages of all complete records and chunks of an MCAP file."""
+    schemas: dict[int, str] = {}
+    channels: dict[int, tuple[str, str]] = {}
+
+    def read(file: BinaryIO, size: int) -> Iterator[Record]:
+        for code, data, whole in _records(file, size):
+            if code == _CHUNK:
+                try:
+                    records = _chunk(data, whole)
+                except (ValueError, RuntimeError, EOFError, struct.error, zstd.ZstdError):
+                    report(f'{path.name}: a chunk is damaged; its messages are left out')
+                    continue
+                yield from read(io.BytesIO(records), len(records))
+            elif not whole:
+                return
+            elif code == _SCHEMA:
+                schemas[struct.unpack_from('<H', data)[0]] = _string(data, 2)[0]
+            elif code == _CHANNEL:
+                number, schema = struct.unpack_from('<HH', data)
+                topic, end = _string(data, 4)
+                if _string(data, end)[0] == 'cdr':
+                    channels[number] = topic, schemas.get(schema, '')
+            elif code == _MESSAGE:
+                number, _, stamp_ns = struct.unpack_from('<HIQ', data)
+                if number in channels:
+                    yield *channels[number], stamp_ns, data[22:]
+
+    with path.open('rb') as file:
+        if file.read(8) != _MAGIC:
+            report(f'{path.name}: does not begin like an MCAP file')
+            return
+        count = 0
+        try:
+            for record in read(file, path.stat().st_size):
+                yield record
+                count += 1
+        except struct.error:
+            report(f'{path.name}: a record is damaged after {count} messages; what comes before '
+                   'is read')
+
+
+class _WholePages(apsw.VFS):
+    """Shows a file without its unfinished last page, which SQLite would fill with zeros."""
+
+    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:
+        return _WholePagesFile('', name, flags)
+
+
+class _WholePagesFile(apsw.VFSFile):
+    def xFileSize(self) -> int:
+        size = super().xFileSize()
+        # The size of a page is in the header; 1 stands for 65536
+        # (https://www.sqlite.org/fileformat2.html, section 1.3.2).
+        page = int.from_bytes(self.xRead(2, 16), 'big') if size >= 100 else 0
+        page = 65536 if page == 1 else page
+        return size - size % page if page else 0
+
+
+@lru_cache(maxsize=1)
+def _whole_pages() -> tuple[str, apsw.VFS]:
+    """Name of the registered _WholePages, and the object itself, which has to stay alive."""
+    name = 'panoptic_depth_whole_pages'
+    return name, _WholePages(name, '')
+
+
+def _text(data: bytes | None) -> str:
+    return (data or b'').decode('utf-8', 'replace')
+
+
+def salvage_sqlite3(path: Path, report: Report) -> Iterator[Record]:
+    """Messages of an SQLite file up to the first row that cannot be read."""
+    count = 0
+    try:
+        with closing(apsw.Connection(f'{path.resolve().as_uri()}?immutable=1',
+                                     flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI,
+                                     vfs=_whole_pages()[0])) as connection:
+            # With this, SQLite takes a file that is shorter than its header says.
+            connection.execute('PRAGMA writable_schema=ON')
+            # As text, a byte that is no UTF-8 would be an error.
+            topics = {number: (_text(name), _text(kind)) for number, name, kind in (
+                connection.execute('SELECT id, CAST(name AS BLOB), CAST(type AS BLOB) '
+                                   'FROM topics'))}
+            for number, stamp_ns, data in connection.execute(
+                    'SELECT topic_id, timestamp, data FROM messages WHERE '
+                    "typeof(timestamp) = 'integer' AND typeof(data) = 'blob' ORDER BY id"):
+                if number in topics:
+                    yield *topics[number], stamp_ns, data
+                    count += 1
+    except apsw.Error as error:
+        report(f'{path.name}: {error} after {count} messages; what comes before is read')
+
+
+SALVAGE: dict[str, Callable[[Path, Report], Iterator[Record]]] = {
+    '.mcap': salvage_mcap, '.db3': salvage_sqlite3}
 
 
 class BagReader:
@@ -172,7 +331,7 @@ class BagReader:
                        for message in self._salvaged(file, lambda _: None))
 
     @staticmethod
-    def _salvaged(file: Path, report: Callable[[str], None]) -> Iterator[Record]:
+    def _salvaged(file: Path, report: Report) -> Iterator[Record]:
         return SALVAGE[file.suffix.lower()](file, report)
 
     def messages(self, topics: Collection[str]) -> Iterator[Message]:

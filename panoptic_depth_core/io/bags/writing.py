@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Write a rosbag2 recording that is valid at any time and can be gone on with.
+Write a rosbag2 recording that is valid at any time and can be resumed.
 
-rosbag2 allows a recording of several storage files, with one metadata.yaml. Each part is written
-beside the target and moved in when it is closed; replacing metadata.yaml is what makes it count.
-So a crash costs the frames of the open part at most, and these are known to be missing.
+A recording may have several storage files with one metadata.yaml. Each part is written beside the
+target and moved in when it is complete; the new metadata.yaml then makes it count. So a crash
+loses at most the frames of the open part, and they are known to be missing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, NamedTuple
 
 import yaml
@@ -34,13 +33,9 @@ from ...errors import ConfigError
 from ...files import disk_errors, make_folder, require_absent, write_atomic
 from ..messages.types import typestore
 
-Storage = Literal['mcap', 'sqlite3']
-STORAGES: dict[str, tuple[StoragePlugin, str]] = {
-    'mcap': (StoragePlugin.MCAP, '.mcap'),
-    'sqlite3': (StoragePlugin.SQLITE3, '.db3'),
-}
+STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
 METADATA_VERSION: Literal[8] = 8
-"""Read by every distribution from Humble on; version 9 writes QoS in a way that Humble refuses."""
+"""All distributions from Humble on read it; Humble refuses the QoS of version 9."""
 
 _ROOT = 'rosbag2_bagfile_information'
 _FRAMES = 'panoptic_depth_frames'
@@ -48,7 +43,7 @@ _METADATA = 'metadata.yaml'
 
 
 class Outgoing(NamedTuple):
-    """One message to write; latched ones are given to readers that come late."""
+    """One message to write; late readers get the latched ones too."""
 
     topic: str
     type: str
@@ -85,18 +80,23 @@ def _merge(whole: dict[str, Any] | None, part: dict[str, Any]) -> dict[str, Any]
     return merged
 
 
+def _names_in(whole: dict[str, Any]) -> dict[str, None]:
+    """Names of the frames of a recording, in order."""
+    return dict.fromkeys(map(str, json.loads(whole['custom_data'][_FRAMES])))
+
+
 class BagWriter:
     """
-    Write frames, each of several messages, all of them or none.
+    Write frames of several messages each; a frame is written in full or not at all.
 
     :param path: folder of the bag.
     :param storage: a key of STORAGES.
-    :param overwrite: replace an existing bag, when the first part of the new one is complete.
-    :param resume: go on with an existing bag that this class wrote.
-    :param part_bytes: size at which a part is closed; None: one part, there at the end or never.
-    :param compress: the chunks of MCAP, by zstd, which every reader of MCAP knows.
-    :raises ConfigError: unknown storage; an existing target that is neither to be replaced nor
-        can be gone on with.
+    :param overwrite: replace an existing bag when the first part of the new one is complete.
+    :param resume: append to an existing bag that this class wrote.
+    :param part_bytes: size at which a part is closed; None: a single part, complete or absent.
+    :param compress: the chunks of MCAP, by zstd.
+    :ivar names: of the written frames.
+    :raises ConfigError: unknown storage; a target that may not be replaced or cannot be resumed.
     """
 
     def __init__(self, path: Path, storage: str = 'mcap', *, overwrite: bool = False,
@@ -106,12 +106,11 @@ class BagWriter:
             raise ConfigError(f'bag storage {storage!r} is not known; '
                               f'give one of {", ".join(STORAGES)}')
         self.path = path
-        self.names: set[str] = set()
+        self.names: dict[str, None] = {}
         self._storage = storage
         self._part_bytes = part_bytes
         self._compress = compress
         self._whole: dict[str, Any] | None = None
-        self._frames: list[str] = []
         self._writer: Writer | None = None
         self._connections: dict[str, Any] = {}
         self._bytes = 0
@@ -126,11 +125,10 @@ class BagWriter:
                 shutil.rmtree(self._work)
 
     def _read_existing(self) -> None:
-        """Take over the metadata and the names of the frames of an existing bag."""
+        """Load the metadata and the frame names of an existing bag."""
         try:
             info = yaml.safe_load((self.path / _METADATA).read_text(encoding='utf-8'))[_ROOT]
-            frames = [str(name) for name in json.loads(info['custom_data'][_FRAMES])]
-            storage = info['storage_identifier']
+            names, storage = _names_in(info), info['storage_identifier']
         except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
             raise ConfigError(f'{self.path}: exists, but was not written by this program, so it '
                               'cannot be gone on with; choose another path or overwrite '
@@ -138,13 +136,13 @@ class BagWriter:
         if storage != self._storage:
             raise ConfigError(f'{self.path}: its storage is {storage}, not {self._storage}; '
                               f'go on with {storage} or overwrite it')
-        self._whole, self._frames, self.names = info, frames, set(frames)
+        self._whole, self.names = info, names
 
     def _open_part(self) -> Writer:
         number = 0 if self._whole is None else len(self._whole['files'])
         make_folder(self._work)
         writer = Writer(self._work / f'{self.path.name}_{number}', version=METADATA_VERSION,
-                        storage_plugin=STORAGES[self._storage][0])
+                        storage_plugin=STORAGES[self._storage])
         if self._compress:
             writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         writer.open()
@@ -159,8 +157,8 @@ class BagWriter:
         """
         Write the messages of one frame.
 
-        :param stamp_ns: time of recording of all of them.
-        :raises ConfigError: disk full ...; parts that are closed stay.
+        :param stamp_ns: their time of recording.
+        :raises ConfigError: disk full ...; complete parts stay.
         """
         store = typestore()
         data = [store.serialize_cdr(out.message, out.type) for out in messages]
@@ -177,16 +175,15 @@ class BagWriter:
             except BaseException:
                 self.abort()
                 raise
-        self._frames.append(name)
-        self.names.add(name)
+        self.names[name] = None
         if self._part_bytes is not None and self._bytes >= self._part_bytes:
             self.commit()
 
     def commit(self) -> None:
         """
-        Close the open part and make it count.
+        Complete the open part and make it count.
 
-        :raises ConfigError: disk full ...; parts that are closed stay.
+        :raises ConfigError: disk full ...; complete parts stay.
         """
         if self._writer is None:
             return
@@ -197,15 +194,15 @@ class BagWriter:
                 part = yaml.safe_load((folder / _METADATA).read_text(encoding='utf-8'))[_ROOT]
                 part['custom_data'] = None
                 merged = _merge(self._whole, part)
-                merged['custom_data'] = {_FRAMES: json.dumps(self._frames)}
+                merged['custom_data'] = {_FRAMES: json.dumps([*self.names])}
                 text = yaml.safe_dump({_ROOT: merged}, sort_keys=False, width=10_000)
-                if self._whole is None:
-                    write_atomic(folder / _METADATA, text.encode(), sync=True)
-                    self._replace_target(folder)
-                else:
+                if self._whole is not None:
                     file = part['relative_file_paths'][0]
                     os.replace(folder / file, self.path / file)
-                    write_atomic(self.path / _METADATA, text.encode(), sync=True)
+                    folder = self.path
+                write_atomic(folder / _METADATA, text.encode(), sync=True)
+                if self._whole is None:
+                    self._replace_target(folder)
                 shutil.rmtree(self._work, ignore_errors=True)
             except BaseException:
                 self.abort()
@@ -214,7 +211,7 @@ class BagWriter:
         self._writer = None
 
     def _replace_target(self, folder: Path) -> None:
-        """Move the finished folder in; what was there before is removed only after that."""
+        """Move the complete folder in; an earlier bag is removed only after that."""
         old = self._work / 'old'
         if self.path.exists():
             os.replace(self.path, old)
@@ -226,27 +223,24 @@ class BagWriter:
             raise
 
     def abort(self) -> None:
-        """Drop the open part; its frames no longer count as written."""
+        """Drop the open part and its frames."""
         writer, self._writer = self._writer, None
         if writer is not None:
             with suppress(Exception):
                 writer.abort()
         shutil.rmtree(self._work, ignore_errors=True)
-        custom = (self._whole or {}).get('custom_data')
-        self._frames = [] if custom is None else json.loads(custom[_FRAMES])
-        self.names = set(self._frames)
+        self.names = {} if self._whole is None else _names_in(self._whole)
 
     def close(self) -> None:
-        """Close the last part; without any frame no bag is made."""
+        """Complete the last part; without any frame no bag is made."""
         self.commit()
 
     def __enter__(self) -> BagWriter:
         """Be usable in a with statement."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        """Close; after an error keep whole frames if the bag has parts, else leave nothing."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close; after an error keep complete frames if the bag has parts, else leave nothing."""
         if kind is None:
             self.close()
         elif self._part_bytes is None:

@@ -3,14 +3,15 @@
 """
 Frames, results and status as ROS 2 messages, of whichever classes.
 
-rosbags and rclpy have a class each for a message of one name. Their fields are the same but for
-how a few of them are stored, so one maker fills both: bags and the node send the same bytes.
-Every value is a native Python number, as rclpy's classes insist on; arrays of fixed size are
-numpy in both. Every header has the stamp and frame_id of the input image.
+rosbags and rclpy have a class each per message type. Only a few fields differ in how they are
+stored, so one maker fills both, and bags and the node send the same bytes. Values are native
+Python numbers, since rclpy's classes refuse others; arrays of fixed size are numpy in both. Every
+header has the stamp and frame_id of the input image.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...contract import TASKS, Task
+from ...errors import ConfigError
 from ...labels import CITYSCAPES, ClassInfo
 from ...status import Health, StreamStatus
 from ...structures import InstanceDistance, Intrinsics, PanopticDepth, ScaleSource
-from .image_encodings import encode_map
+from ..visualization import label_text
+from .reading import MAPS
 from .types import (
     CAMERA_INFO,
     DETECTION_3D_ARRAY,
@@ -31,14 +35,28 @@ from .types import (
     INSTANCE_DISTANCE,
     INSTANCE_DISTANCE_ARRAY,
     LABEL_INFO,
+    MARKER,
+    MARKER_ARRAY,
     typestore,
 )
 
-_SECOND_NS = 1_000_000_000
+UP_OPTICAL = (0.0, -1.0, 0.0)
+"""Up in an optical frame, as long as the camera is level (REP-103: y down)."""
+
+UP_BODY = (0.0, 0.0, 1.0)
+"""Up in the frames of robots and maps (REP-103: z up)."""
+
+LEAST_SIZE_M = 0.1
+"""A surface seen head-on has no depth, but viewers reject boxes without volume."""
+
+BOX_OPACITY = 0.4
+TEXT_HEIGHT_M = 0.6
+LIFETIME_NS = 1_000_000_000
+"""After this time viewers drop a box if no other message comes."""
 
 
 def located(result: PanopticDepth) -> list[InstanceDistance]:
-    """Instances whose position is known: viewers and planners take NaN in a pose for an error."""
+    """Instances with a known position: viewers and planners reject NaN in a pose."""
     return [d for d in result.distances if np.isfinite(d.position_m).all()]
 
 
@@ -57,16 +75,12 @@ class MessageMaker:
     octet: Callable[[int], Any]
 
     def __call__(self, name: str, /, **fields: Any) -> Any:
-        """
-        One message.
-
-        :param fields: all of them, since rosbags has no defaults.
-        """
+        """One message; rosbags has no defaults, so all fields are needed."""
         return self.message_class(name)(**fields)
 
     def time(self, nanoseconds: int, name: str = 'Time') -> Any:
         """builtin_interfaces/Time or Duration."""
-        sec, nanosec = divmod(int(nanoseconds), _SECOND_NS)
+        sec, nanosec = divmod(int(nanoseconds), 1_000_000_000)
         return self(f'builtin_interfaces/msg/{name}', sec=sec, nanosec=nanosec)
 
     def header(self, stamp_ns: int, frame_id: str) -> Any:
@@ -79,7 +93,7 @@ class MessageMaker:
         return self(f'geometry_msgs/msg/{name}', **fields)
 
     def pose(self, position: Iterable[float]) -> Any:
-        """geometry_msgs/Pose that is not turned."""
+        """geometry_msgs/Pose without rotation."""
         return self('geometry_msgs/msg/Pose', position=self.vector('Point', position),
                     orientation=self.vector('Quaternion', (0.0, 0.0, 0.0, 1.0)))
 
@@ -87,12 +101,20 @@ class MessageMaker:
         """
         sensor_msgs/Image.
 
-        :param array: (H, W) or (H, W, 3) of the encoding's dtype, see image_encodings.MAPS.
+        :param array: (H, W) or (H, W, C) of the dtype that reading.MAPS has for the encoding.
+        :raises ConfigError: unknown encoding, or an array of another dtype or shape.
         """
-        step, is_bigendian, data = encode_map(array, encoding)
+        if encoding not in MAPS:
+            raise ConfigError(f'cannot write images as {encoding!r}; known are {", ".join(MAPS)}')
+        dtype, channels = MAPS[encoding]
+        shape = array.shape[2:] or (1,)
+        if array.dtype != np.dtype(dtype) or shape != (channels,) or array.ndim > 3:
+            raise ConfigError(f'cannot write {array.dtype} {array.shape} as {encoding!r}; give '
+                              f'{np.dtype(dtype)} with {channels} channel(s)')
+        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
         return self(IMAGE, header=head, height=array.shape[0], width=array.shape[1],
-                    encoding=encoding, is_bigendian=int(is_bigendian), step=step,
-                    data=self.sequence(data))
+                    encoding=encoding, is_bigendian=int(sys.byteorder == 'big'),
+                    step=data.size // array.shape[0], data=self.sequence(data))
 
     def _roi(self, x: int = 0, y: int = 0, width: int = 0, height: int = 0) -> Any:
         return self('sensor_msgs/msg/RegionOfInterest', x_offset=int(x), y_offset=int(y),
@@ -203,3 +225,68 @@ class MessageMaker:
 
 ROSBAGS_MESSAGES = MessageMaker(lambda name: typestore().types[name], np.asarray, int)
 """Of the classes that bags are read and written with; needs no ROS."""
+
+
+def _marker(make: MessageMaker, head: Any, namespace: str = '', number: int = 0,
+            kind: str = 'CUBE', position: Iterable[float] = (0, 0, 0),
+            scale: Iterable[float] = (0, 0, 0), color: Sequence[int] = (255, 255, 255),
+            opacity: float = 1.0, text: str = '') -> Any:
+    """visualization_msgs/Marker; kind names its constant, without a namespace all are deleted."""
+    constants = make.message_class(MARKER)
+    r, g, b = (channel / 255.0 for channel in color)
+    return make(
+        MARKER, header=head, ns=namespace, id=number, type=getattr(constants, kind),
+        action=constants.ADD if namespace else constants.DELETEALL, pose=make.pose(position),
+        scale=make.vector('Vector3', scale),
+        color=make('std_msgs/msg/ColorRGBA', r=r, g=g, b=b, a=opacity),
+        lifetime=make.time(LIFETIME_NS if namespace else 0, 'Duration'), frame_locked=False,
+        points=[], colors=[],
+        texture_resource='', uv_coordinates=[], text=text, mesh_resource='',
+        mesh_use_embedded_materials=False,
+        texture=make('sensor_msgs/msg/CompressedImage', header=head, format='',
+                     data=make.sequence(np.empty(0, np.uint8))),
+        mesh_file=make('visualization_msgs/msg/MeshFile', filename='',
+                       data=make.sequence(np.empty(0, np.uint8))))
+
+
+def tracked_text(instance: InstanceDistance, tasks: frozenset[Task] = TASKS) -> str:
+    """``car 12.3 m #7``; the number is the track's, if any."""
+    track = f' #{instance.track_id}' if instance.track_id >= 0 else ''
+    return label_text(instance, tasks) + track
+
+
+def box_size(instance: InstanceDistance) -> NDArray[np.float64]:
+    """(3,) metres: the visible extent, or LEAST_SIZE_M where that is unknown or less."""
+    return np.fmax(instance.size_m.astype(np.float64), LEAST_SIZE_M)
+
+
+def text_place(instance: InstanceDistance, up: Sequence[float]) -> NDArray[np.float64]:
+    """(3,) metres: where a text stands clear of the box."""
+    upward = np.asarray(up, np.float64)
+    above = 0.5 * float(np.abs(upward) @ box_size(instance)) + TEXT_HEIGHT_M
+    return instance.position_m.astype(np.float64) + above * upward
+
+
+def marker_array(make: MessageMaker, head: Any, result: PanopticDepth,
+                 classes: Sequence[ClassInfo] = CITYSCAPES,
+                 up: Sequence[float] = UP_OPTICAL) -> Any:
+    """
+    visualization_msgs/MarkerArray: a box and a text per instance with a known position.
+
+    The first marker deletes the earlier ones. A box has the visible extent along the axes of the
+    frame, around the median of the visible points: it covers the surface that the camera sees,
+    not the whole object.
+
+    :param head: header in the frame of the positions and sizes.
+    :param up: (3,) unit vector in that frame; the text stands above the box.
+    """
+    markers = [_marker(make, head)]
+    for instance in located(result):
+        number = int(instance.segment.panoptic_id)
+        markers += [
+            _marker(make, head, 'boxes', number, 'CUBE', instance.position_m, box_size(instance),
+                    classes[instance.segment.class_id].color, BOX_OPACITY),
+            _marker(make, head, 'texts', number, 'TEXT_VIEW_FACING', text_place(instance, up),
+                    np.full(3, TEXT_HEIGHT_M), text=tracked_text(instance)),
+        ]
+    return make(MARKER_ARRAY, markers=markers)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Images of labels and depth in a recording as the truth of a frame."""
+"""The truth of a frame from recorded images of labels and depth."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from ...errors import ConfigError
 from ...labels import LABEL_DIVISOR, VOID_CLASS, VOID_ID, ClassInfo, thing_classes
 from ...structures import GroundTruth
 from .reading import values_of
-
-_MILLIMETRE = np.float32(0.001)
 
 
 class LabelImage(NamedTuple):
@@ -44,7 +42,7 @@ def labels_of(message: Any) -> LabelImage:
     if values.dtype == np.uint16:
         return LabelImage(values, True)
     ids = np.arange(256) * LABEL_DIVISOR
-    # Of the classes that do not fit beside void there is no table.
+    # No class table has ids as large as void's.
     ids[(ids >= VOID_ID) | (np.arange(256) == VOID_CLASS)] = VOID_ID
     return LabelImage(ids.astype(np.uint16).take(values), False)
 
@@ -63,18 +61,13 @@ def depth_of(message: Any) -> NDArray[np.float32]:
         raise ConfigError(f'depth is {message.encoding!r}; give 32FC1 metres or 16UC1 millimetres')
     unknown = values == 0
     if values.dtype == np.uint16:
-        values = values * _MILLIMETRE
-    elif unknown.any():
-        values = values.copy()
-    else:
-        return values
-    values[unknown] = np.nan
-    return values
+        values = values * np.float32(0.001)
+    return np.where(unknown, np.float32(np.nan), values) if unknown.any() else values
 
 
 class IdRuns(NamedTuple):
     """
-    An image of ids, row after row, as runs of pixels of one id: there are few of them.
+    An image of ids, row after row, as runs of pixels of one id; an image has few runs.
 
     :param starts, lengths: (R,) int64 first pixel and number of pixels.
     :param ids: (R,) uint16.
@@ -86,7 +79,7 @@ class IdRuns(NamedTuple):
 
     @classmethod
     def of(cls, image: NDArray[np.uint16]) -> IdRuns:
-        """Runs of an (H, W) image; they go on from the end of a row to the next one."""
+        """Runs of an (H, W) image; a run may continue in the next row."""
         flat = image.ravel()
         starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
         return cls(starts, np.diff(starts, append=flat.size), flat[starts])
@@ -99,11 +92,7 @@ class IdRuns(NamedTuple):
 
 
 class Medians(NamedTuple):
-    """
-    Medians of groups of numbers.
-
-    :param groups: (G,) ascending; counts: (G,) numbers in each; values: (G,) float32.
-    """
+    """Medians, (G,) each; groups ascend, counts are the numbers in each group."""
 
     groups: NDArray[np.int64]
     counts: NDArray[np.int64]
@@ -114,8 +103,7 @@ def medians(groups: NDArray[np.uint16], values: NDArray[np.float32]) -> Medians:
     """
     Medians of all groups by one sort; np.median for each takes four times as long.
 
-    :param groups, values: (N,); only values that are finite and above 0 count, whose order is that
-        of their bits.
+    :param groups, values: (N,); only finite values above 0 count, which sort as their bits do.
     """
     known = np.isfinite(values) & (values > 0)
     keys = groups[known].astype(np.uint64) << np.uint64(32)
@@ -131,10 +119,10 @@ def medians(groups: NDArray[np.uint16], values: NDArray[np.float32]) -> Medians:
 
 def instance_depths(runs: IdRuns, depth: NDArray[np.float32]) -> dict[int, float]:
     """
-    Median depth of every instance that has one.
+    Median depth of every instance with a known depth.
 
-    :param runs: of panoptic ids of LABEL_DIVISOR.
-    :param depth: (H, W) float32 metres along Z; only finite ones count.
+    :param runs: of panoptic ids with LABEL_DIVISOR.
+    :param depth: (H, W) float32 metres along Z.
     :returns: panoptic id -> metres, by ascending id.
     """
     wanted = np.flatnonzero((runs.ids % LABEL_DIVISOR > 0) & (runs.ids != VOID_ID))
@@ -149,7 +137,7 @@ def instance_depths(runs: IdRuns, depth: NDArray[np.float32]) -> dict[int, float
 def ground_truth(labels: LabelImage | None, depth: NDArray[np.float32] | None,
                  classes: Sequence[ClassInfo]) -> GroundTruth:
     """
-    What images of labels and depth say of a frame; of one size where both are there.
+    The truth of a frame; labels and depth are of one size.
 
     :param depth: (H, W) float32 metres along Z, NaN not known, +Inf sky.
     :raises ConfigError: ids of classes that are not in the table.

@@ -3,16 +3,15 @@
 """
 The ROS 2 message types that bags need, without ROS.
 
-The .msg files of this package have one home, msg/ at the top of the repository, from where ROS
-takes them too; a wheel carries them as data of the package ``panoptic_depth_core.msg``. The
-types of vision_msgs (4.x) are not in rosbags' own stores and are given here field by field, since
-readers compare them by field; those of foxglove_msgs are in foxglove_types.
+The .msg files of this package are in msg/ at the top of the repository; a wheel carries them as
+data of the package ``panoptic_depth_core.msg``. rosbags has neither vision_msgs (4.x) nor
+foxglove_msgs (3.4.3, https://github.com/foxglove/foxglove-sdk, ros2 folder), so their fields are
+listed here.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from typing import Any
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from ...errors import ConfigError
-from ..viewers.foxglove_types import FOXGLOVE_MSGS
 
 PACKAGE = 'panoptic_depth'
 MESSAGES = ('InstanceDistance', 'InstanceDistanceArray', 'InferenceStatus')
@@ -38,6 +36,8 @@ POINT_FIELD = 'sensor_msgs/msg/PointField'
 MARKER = 'visualization_msgs/msg/Marker'
 MARKER_ARRAY = 'visualization_msgs/msg/MarkerArray'
 DIAGNOSTIC_ARRAY = 'diagnostic_msgs/msg/DiagnosticArray'
+IMAGE_ANNOTATIONS = 'foxglove_msgs/msg/ImageAnnotations'
+SCENE_UPDATE = 'foxglove_msgs/msg/SceneUpdate'
 
 VISION_MSGS = {
     'ObjectHypothesis': 'string class_id\nfloat64 score\n',
@@ -52,24 +52,69 @@ VISION_MSGS = {
                  'float32 threshold\n',
 }
 
+_TIME = 'builtin_interfaces/Time timestamp\n'
+_METADATA = 'foxglove_msgs/KeyValuePair[] metadata\n'
+_POSE = 'geometry_msgs/Pose pose\n'
+_SIZE = 'geometry_msgs/Vector3 size\n'
+_COLOR = 'foxglove_msgs/Color color\n'
+_VERTICES = ('geometry_msgs/Point[] points\n' + _COLOR + 'foxglove_msgs/Color[] colors\n'
+             'uint32[] indices\n')
 
-def _folders() -> Iterator[Path]:
-    """Where .msg files can be: a wheel, a checkout, an ament workspace."""
-    package = Path(__file__).resolve().parents[2]
-    yield package / 'msg'
-    yield package.parent / 'msg'
-    for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep):
-        if prefix:
-            yield Path(prefix) / 'share' / PACKAGE / 'msg'
+FOXGLOVE_MSGS = {
+    'Color': 'float64 r\nfloat64 g\nfloat64 b\nfloat64 a\n',
+    'Point2': 'float64 x\nfloat64 y\n',
+    'KeyValuePair': 'string key\nstring value\n',
+    'CircleAnnotation': _TIME + 'foxglove_msgs/Point2 position\nfloat64 diameter\n'
+                        'float64 thickness\nfoxglove_msgs/Color fill_color\n'
+                        'foxglove_msgs/Color outline_color\n' + _METADATA,
+    'PointsAnnotation': _TIME + 'uint8 UNKNOWN=0\nuint8 POINTS=1\nuint8 LINE_LOOP=2\n'
+                        'uint8 LINE_STRIP=3\nuint8 LINE_LIST=4\nuint8 type\n'
+                        'foxglove_msgs/Point2[] points\nfoxglove_msgs/Color outline_color\n'
+                        'foxglove_msgs/Color[] outline_colors\nfoxglove_msgs/Color fill_color\n'
+                        'float64 thickness\n' + _METADATA,
+    'TextAnnotation': _TIME + 'foxglove_msgs/Point2 position\nstring text\nfloat64 font_size\n'
+                      'foxglove_msgs/Color text_color\nfoxglove_msgs/Color background_color\n'
+                      + _METADATA,
+    'ImageAnnotations': _TIME + 'foxglove_msgs/CircleAnnotation[] circles\n'
+                        'foxglove_msgs/PointsAnnotation[] points\n'
+                        'foxglove_msgs/TextAnnotation[] texts\n' + _METADATA,
+    'ArrowPrimitive': _POSE + 'float64 shaft_length\nfloat64 shaft_diameter\n'
+                      'float64 head_length\nfloat64 head_diameter\n' + _COLOR,
+    'CubePrimitive': _POSE + _SIZE + _COLOR,
+    'SpherePrimitive': _POSE + _SIZE + _COLOR,
+    'CylinderPrimitive': _POSE + _SIZE + 'float64 bottom_scale\nfloat64 top_scale\n' + _COLOR,
+    'LinePrimitive': 'uint8 LINE_STRIP=0\nuint8 LINE_LOOP=1\nuint8 LINE_LIST=2\nuint8 type\n'
+                     + _POSE + 'float64 thickness\nbool scale_invariant\n' + _VERTICES,
+    'TriangleListPrimitive': _POSE + _VERTICES,
+    'TextPrimitive': _POSE + 'bool billboard\nfloat64 font_size\nbool scale_invariant\n'
+                     + _COLOR + 'string text\n',
+    'ModelPrimitive': _POSE + 'geometry_msgs/Vector3 scale\n' + _COLOR + 'bool override_color\n'
+                      'string url\nstring media_type\nuint8[] data\n',
+    'SceneEntity': _TIME + 'string frame_id\nstring id\nbuiltin_interfaces/Duration lifetime\n'
+                   'bool frame_locked\n' + _METADATA + 'foxglove_msgs/ArrowPrimitive[] arrows\n'
+                   'foxglove_msgs/CubePrimitive[] cubes\n'
+                   'foxglove_msgs/SpherePrimitive[] spheres\n'
+                   'foxglove_msgs/CylinderPrimitive[] cylinders\n'
+                   'foxglove_msgs/LinePrimitive[] lines\n'
+                   'foxglove_msgs/TriangleListPrimitive[] triangles\n'
+                   'foxglove_msgs/TextPrimitive[] texts\n'
+                   'foxglove_msgs/ModelPrimitive[] models\n',
+    'SceneEntityDeletion': _TIME + 'uint8 MATCHING_ID=0\nuint8 ALL=1\nuint8 type\nstring id\n',
+    'SceneUpdate': 'foxglove_msgs/SceneEntityDeletion[] deletions\n'
+                   'foxglove_msgs/SceneEntity[] entities\n',
+}
 
 
 def message_folder() -> Path:
     """
-    Folder of the .msg files of this package.
+    Folder of this package's .msg files, in a wheel, a checkout or an ament workspace.
 
     :raises ConfigError: when the installation has none.
     """
-    folders = list(_folders())
+    package = Path(__file__).resolve().parents[2]
+    prefixes = filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep))
+    folders = [package / 'msg', package.parent / 'msg',
+               *(Path(prefix) / 'share' / PACKAGE / 'msg' for prefix in prefixes)]
     for folder in folders:
         if all((folder / f'{name}.msg').is_file() for name in MESSAGES):
             return folder
@@ -87,15 +132,12 @@ def typestore() -> Any:
     change since Foxy.
     """
     store = get_typestore(Stores.ROS2_JAZZY)
-    types: dict[str, Any] = {}
-    for package, texts in (('vision_msgs', VISION_MSGS), ('foxglove_msgs', FOXGLOVE_MSGS)):
-        for name, text in texts.items():
-            types.update(get_types_from_msg(text, f'{package}/msg/{name}'))
     folder = message_folder()
-    for name in MESSAGES:
-        text = (folder / f'{name}.msg').read_text(encoding='utf-8')
-        types.update(get_types_from_msg(text, f'{PACKAGE}/msg/{name}'))
-    store.register(types)
+    own = {name: (folder / f'{name}.msg').read_text(encoding='utf-8') for name in MESSAGES}
+    store.register({key: fields for package, texts in (
+        ('vision_msgs', VISION_MSGS), ('foxglove_msgs', FOXGLOVE_MSGS), (PACKAGE, own))
+        for name, text in texts.items()
+        for key, fields in get_types_from_msg(text, f'{package}/msg/{name}').items()})
     return store
 
 

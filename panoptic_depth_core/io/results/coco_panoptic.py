@@ -10,9 +10,8 @@ A pixel of the PNG holds the id of its segment as R + 256 G + 65536 B, 0 is void
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ConfigError
-from ...files import JsonLines, make_folder, write_atomic
 from ...labels import VOID_ID, ClassInfo
-from ...structures import Frame, PanopticDepth
+from ...structures import PanopticDepth
+from ..visualization import encode_png
 
 FOLDER = 'panoptic'
 FILE_NAME = 'panoptic.json'
-JOURNAL_NAME = 'panoptic_segments.jsonl'
 
 
 def encode_ids(panoptic: NDArray[np.uint16]) -> bytes:
@@ -35,9 +33,7 @@ def encode_ids(panoptic: NDArray[np.uint16]) -> bytes:
     # Void + 1 overflows to 0, which is void in COCO; so every id fits two bytes.
     ids = panoptic + np.uint16(1)
     red, green = (ids & np.uint16(255)).astype(np.uint8), (ids >> np.uint16(8)).astype(np.uint8)
-    bgr = cv2.merge([np.zeros_like(red), green, red])
-    _, data = cv2.imencode('.png', bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    return data.tobytes()
+    return encode_png(cv2.merge([red, green, np.zeros_like(red)]))
 
 
 def read_ids(path: Path) -> NDArray[np.unsignedinteger[Any]]:
@@ -116,47 +112,18 @@ def segments_info(result: PanopticDepth) -> list[dict[str, Any]]:
     } for segment, area, box in zip(result.segments, areas, boxes, strict=False) if area]
 
 
-class PanopticSink:
+def dataset_json(frames: Collection[Mapping[str, Any]], classes: Sequence[ClassInfo]
+                 ) -> dict[str, Any]:
     """
-    panoptic/NAME.png and panoptic.json in the results' folder.
+    The JSON of all frames.
 
-    The JSON is put together at the end of each run from a journal, which has one line per frame
-    of this and earlier runs.
+    :param frames: name, width, height and segments_info of each.
     """
-
-    def __init__(self, out: Path, classes: Sequence[ClassInfo]) -> None:
-        self._folder = make_folder(out / FOLDER)
-        self._path = out / FILE_NAME
-        self._classes = classes
-        self._journal = JsonLines(out / JOURNAL_NAME)
-
-    def done(self, name: str) -> bool:
-        """Whether the frame has its picture and its line in the journal."""
-        return name in self._journal.names and (self._folder / f'{name}.png').is_file()
-
-    def write(self, frame: Frame, result: PanopticDepth) -> None:
-        """Write the picture, then the line that makes it count."""
-        write_atomic(self._folder / f'{frame.name}.png', encode_ids(result.panoptic))
-        height, width = result.panoptic.shape
-        self._journal.append({'name': frame.name, 'width': width, 'height': height,
-                              'segments_info': segments_info(result)})
-
-    def holds(self, frame: Frame, result: PanopticDepth) -> bool:
-        """Whether the picture is that of this result."""
-        return (self._folder / f'{frame.name}.png').read_bytes() == encode_ids(result.panoptic)
-
-    def close(self) -> None:
-        """Write the JSON of all frames."""
-        self._journal.close()
-        # A picture that was removed and written again has two lines: the later one is right.
-        frames = {record['name']: record for record in self._journal}
-        content = {
-            'images': [{'id': name, 'file_name': f'{name}.png', 'width': record['width'],
-                        'height': record['height']} for name, record in frames.items()],
-            'annotations': [{'image_id': name, 'file_name': f'{name}.png',
-                             'segments_info': record['segments_info']}
-                            for name, record in frames.items()],
-            'categories': [{'id': info.class_id, 'name': info.name, 'color': list(info.color),
-                            'isthing': int(info.is_thing)} for info in self._classes],
-        }
-        write_atomic(self._path, json.dumps(content, separators=(',', ':')).encode(), sync=True)
+    return {
+        'images': [{'id': frame['name'], 'file_name': f'{frame["name"]}.png',
+                    'width': frame['width'], 'height': frame['height']} for frame in frames],
+        'annotations': [{'image_id': frame['name'], 'file_name': f'{frame["name"]}.png',
+                         'segments_info': frame['segments_info']} for frame in frames],
+        'categories': [{'id': info.class_id, 'name': info.name, 'color': list(info.color),
+                        'isthing': int(info.is_thing)} for info in classes],
+    }

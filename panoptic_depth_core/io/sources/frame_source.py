@@ -1,16 +1,16 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What every source of frames offers, whatever it reads."""
+"""The interface of every source of frames."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from ...structures import Frame
+from .camera import CameraOptions
 
 Skip = Callable[[str], bool]
 
@@ -34,18 +34,20 @@ class FrameSource(ABC):
     """
     Frames in order, read one at a time.
 
-    A frame that cannot be read is counted in ``skipped`` and passed over. Its name depends only
-    on its place in the source, so that a run can be resumed.
+    Frames that cannot be read are counted and passed over. A frame's name depends only on its
+    place in the source, so a run can be resumed.
 
     :ivar skipped: reason -> frames passed over because of it.
     :ivar notes: what the user should know of the source -> how often it was seen.
-    :ivar len_hint: frames it is expected to have, None where that cannot be known.
+    :ivar len_hint: number of frames to expect, None where that cannot be known.
+    :param camera: the user's camera; it wins over the source's.
     :param skip: name -> True for frames that are done: they are not decoded.
     """
 
-    kind: ClassVar[str]
+    kind: ClassVar[Literal['pictures', 'video', 'camera', 'bag']]
 
-    def __init__(self, skip: Skip | None = None) -> None:
+    def __init__(self, camera: CameraOptions, skip: Skip | None = None) -> None:
+        self.camera = camera
         self.skip: Skip = skip or skip_none
         self.skipped: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
@@ -56,17 +58,12 @@ class FrameSource(ABC):
         """Give the frames that are not skipped."""
 
     def close(self) -> None:  # noqa: B027 - most sources hold nothing open
-        """Let go of files and devices."""
-
-    def _skipped(self, error: Exception) -> None:
-        """Count a frame that is passed over; reasons beyond the first few share one entry."""
-        count_reason(self.skipped, str(error))
+        """Release files and devices."""
 
     def __enter__(self) -> FrameSource:
         """Be usable in a with statement."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close at the end of a with statement."""
         self.close()
