@@ -25,20 +25,8 @@ from ...labels import CITYSCAPES, ClassInfo
 from ...status import Health, StreamStatus
 from ...structures import InstanceDistance, Intrinsics, PanopticDepth, ScaleSource
 from ..visualization import label_text
+from . import types as msg
 from .reading import MAPS
-from .types import (
-    CAMERA_INFO,
-    DETECTION_3D_ARRAY,
-    DIAGNOSTIC_ARRAY,
-    IMAGE,
-    INFERENCE_STATUS,
-    INSTANCE_DISTANCE,
-    INSTANCE_DISTANCE_ARRAY,
-    LABEL_INFO,
-    MARKER,
-    MARKER_ARRAY,
-    typestore,
-)
 
 UP_OPTICAL = (0.0, -1.0, 0.0)
 """Up in an optical frame, as long as the camera is level (REP-103: y down)."""
@@ -63,7 +51,7 @@ def located(result: PanopticDepth) -> list[InstanceDistance]:
 @dataclass(frozen=True)
 class MessageMaker:
     """
-    Makes messages of one family of classes.
+    Makes messages of rosbags' or rclpy's classes.
 
     :param message_class: name like 'sensor_msgs/msg/Image' -> class that takes fields by name.
     :param sequence: (N,) contiguous array -> an unbounded sequence of numbers.
@@ -112,7 +100,7 @@ class MessageMaker:
             raise ConfigError(f'cannot write {array.dtype} {array.shape} as {encoding!r}; give '
                               f'{np.dtype(dtype)} with {channels} channel(s)')
         data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        return self(IMAGE, header=head, height=array.shape[0], width=array.shape[1],
+        return self(msg.IMAGE, header=head, height=array.shape[0], width=array.shape[1],
                     encoding=encoding, is_bigendian=int(sys.byteorder == 'big'),
                     step=data.size // array.shape[0], data=self.sequence(data))
 
@@ -124,15 +112,16 @@ class MessageMaker:
         """sensor_msgs/CameraInfo of a camera without distortion."""
         k = np.array([camera.fx, 0, camera.cx, 0, camera.fy, camera.cy, 0, 0, 1], np.float64)
         p = np.insert(k, (3, 6, 9), 0.0)
-        return self(CAMERA_INFO, header=head, height=int(camera.height), width=int(camera.width),
-                    distortion_model='plumb_bob', d=self.sequence(np.zeros(5)), k=k,
-                    r=np.eye(3).ravel(), p=p, binning_x=0, binning_y=0, roi=self._roi())
+        return self(msg.CAMERA_INFO, header=head, height=int(camera.height),
+                    width=int(camera.width), distortion_model='plumb_bob',
+                    d=self.sequence(np.zeros(5)), k=k, r=np.eye(3).ravel(), p=p, binning_x=0,
+                    binning_y=0, roi=self._roi())
 
     def instance_distance(self, instance: InstanceDistance) -> Any:
         """panoptic_depth/InstanceDistance."""
         segment = instance.segment
         return self(
-            INSTANCE_DISTANCE, panoptic_id=int(segment.panoptic_id),
+            msg.INSTANCE_DISTANCE, panoptic_id=int(segment.panoptic_id),
             class_id=int(segment.class_id), class_name=instance.class_name,
             instance_id=int(segment.instance_id), track_id=int(instance.track_id),
             is_thing=bool(segment.is_thing), score=float(segment.score),
@@ -156,14 +145,14 @@ class MessageMaker:
         """
         height, width = result.panoptic.shape
         return self(
-            INSTANCE_DISTANCE_ARRAY, header=head, camera_frame_id=result.frame_id,
+            msg.INSTANCE_DISTANCE_ARRAY, header=head, camera_frame_id=result.frame_id,
             image_width=width, image_height=height, label_divisor=int(result.label_divisor),
             scale_source=int(scale_source), model_id=result.model_id,
             latency=self.time(latency_ns, 'Duration'),
             instances=[self.instance_distance(instance) for instance in result.distances])
 
     def _detection(self, head: Any, instance: InstanceDistance) -> Any:
-        # The direction of a visible part is not known: its variances are NaN, not 0.
+        # The rotation is unknown: its variances are NaN, not 0.
         covariance = np.full((6, 6), np.nan)
         covariance[:3, :3] = instance.position_covariance
         pose = self.pose(instance.position_m)
@@ -181,28 +170,25 @@ class MessageMaker:
 
     def detection_3d_array(self, head: Any, result: PanopticDepth) -> Any:
         """vision_msgs/Detection3DArray of the instances whose position is known."""
-        return self(DETECTION_3D_ARRAY, header=head,
+        return self(msg.DETECTION_3D_ARRAY, header=head,
                     detections=[self._detection(head, d) for d in located(result)])
 
     def label_info(self, head: Any, classes: Sequence[ClassInfo] = CITYSCAPES) -> Any:
         """vision_msgs/LabelInfo: the names of the values of ~/output/semantic."""
-        return self(LABEL_INFO, header=head, threshold=0.0, class_map=[
+        return self(msg.LABEL_INFO, header=head, threshold=0.0, class_map=[
             self('vision_msgs/msg/VisionClass', class_id=info.class_id, class_name=info.name)
             for info in classes])
 
     def inference_status(self, head: Any, status: StreamStatus) -> Any:
         """panoptic_depth/InferenceStatus."""
         return self(
-            INFERENCE_STATUS, header=head, state=int(status.state), message=status.message,
+            msg.INFERENCE_STATUS, header=head, state=int(status.state), message=status.message,
             build_progress=float(status.build_progress), backend=status.backend,
             model_id=status.model_id, tasks=list(status.tasks),
             engine_key=status.engine_key,
-            frames_received=int(status.frames_received),
-            frames_processed=int(status.frames_processed),
-            frames_dropped_queue=int(status.frames_dropped_queue),
-            frames_dropped_age=int(status.frames_dropped_age),
-            frames_dropped_error=int(status.frames_dropped_error),
-            messages_lost=int(status.messages_lost),
+            **{name: int(getattr(status, name)) for name in (
+                'frames_received', 'frames_processed', 'frames_dropped_queue',
+                'frames_dropped_age', 'frames_dropped_error', 'messages_lost')},
             input_rate_hz=float(status.input_rate_hz),
             output_rate_hz=float(status.output_rate_hz),
             latency_ms=np.array(status.latency_ms, np.float32),
@@ -210,12 +196,8 @@ class MessageMaker:
             gpu_memory_bytes=int(status.gpu_memory_bytes))
 
     def diagnostic_array(self, head: Any, healths: Sequence[Health], hardware_id: str) -> Any:
-        """
-        diagnostic_msgs/DiagnosticArray.
-
-        :param hardware_id: what the findings are about: the device or the node.
-        """
-        return self(DIAGNOSTIC_ARRAY, header=head, status=[
+        """diagnostic_msgs/DiagnosticArray; hardware_id names the device or the node."""
+        return self(msg.DIAGNOSTIC_ARRAY, header=head, status=[
             self('diagnostic_msgs/msg/DiagnosticStatus', level=self.octet(int(health.level)),
                  name=health.name, message=health.message, hardware_id=hardware_id,
                  values=[self('diagnostic_msgs/msg/KeyValue', key=key, value=value)
@@ -223,8 +205,8 @@ class MessageMaker:
             for health in healths])
 
 
-ROSBAGS_MESSAGES = MessageMaker(lambda name: typestore().types[name], np.asarray, int)
-"""Of the classes that bags are read and written with; needs no ROS."""
+ROSBAGS_MESSAGES = MessageMaker(lambda name: msg.typestore().types[name], np.asarray, int)
+"""For bags; needs no ROS."""
 
 
 def _marker(make: MessageMaker, head: Any, namespace: str = '', number: int = 0,
@@ -232,16 +214,15 @@ def _marker(make: MessageMaker, head: Any, namespace: str = '', number: int = 0,
             scale: Iterable[float] = (0, 0, 0), color: Sequence[int] = (255, 255, 255),
             opacity: float = 1.0, text: str = '') -> Any:
     """visualization_msgs/Marker; kind names its constant, without a namespace all are deleted."""
-    constants = make.message_class(MARKER)
+    constants = make.message_class(msg.MARKER)
     r, g, b = (channel / 255.0 for channel in color)
     return make(
-        MARKER, header=head, ns=namespace, id=number, type=getattr(constants, kind),
+        msg.MARKER, header=head, ns=namespace, id=number, type=getattr(constants, kind),
         action=constants.ADD if namespace else constants.DELETEALL, pose=make.pose(position),
         scale=make.vector('Vector3', scale),
         color=make('std_msgs/msg/ColorRGBA', r=r, g=g, b=b, a=opacity),
         lifetime=make.time(LIFETIME_NS if namespace else 0, 'Duration'), frame_locked=False,
-        points=[], colors=[],
-        texture_resource='', uv_coordinates=[], text=text, mesh_resource='',
+        points=[], colors=[], texture_resource='', uv_coordinates=[], text=text, mesh_resource='',
         mesh_use_embedded_materials=False,
         texture=make('sensor_msgs/msg/CompressedImage', header=head, format='',
                      data=make.sequence(np.empty(0, np.uint8))),
@@ -289,4 +270,4 @@ def marker_array(make: MessageMaker, head: Any, result: PanopticDepth,
             _marker(make, head, 'texts', number, 'TEXT_VIEW_FACING', text_place(instance, up),
                     np.full(3, TEXT_HEIGHT_M), text=tracked_text(instance)),
         ]
-    return make(MARKER_ARRAY, markers=markers)
+    return make(msg.MARKER_ARRAY, markers=markers)

@@ -17,28 +17,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...contract import (
-    NEEDS_DEPTH,
-    NEEDS_INSTANCES,
-    NEEDS_LABELS,
-    NEEDS_POSITIONS,
-    Needs,
-    Task,
-    lacking,
-)
+from ... import contract
 from ...labels import CITYSCAPES, ClassInfo, class_of
 from ...structures import Frame, PanopticDepth, ScaleSource
 from ..visualization import depth_color, overlay, picture_of
+from . import types as msg
 from .maker import UP_OPTICAL, MessageMaker, marker_array
 from .point_clouds import point_cloud
-from .types import (
-    CAMERA_INFO,
-    DETECTION_3D_ARRAY,
-    IMAGE,
-    INSTANCE_DISTANCE_ARRAY,
-    MARKER_ARRAY,
-    POINT_CLOUD,
-)
 
 
 @dataclass(frozen=True)
@@ -90,7 +75,7 @@ class OutputTopic(NamedTuple):
     """
     A topic of results.
 
-    :param name: relative to the node.
+    :param name: relative to the node; its last word is the topic's short name.
     :param make: makes a message of that type.
     :param needs: tasks that the model must do.
     """
@@ -98,43 +83,45 @@ class OutputTopic(NamedTuple):
     name: str
     type: str
     make: Callable[[FrameMessages], Any]
-    needs: Needs = ()
+    needs: contract.Needs = ()
 
 
-OUTPUTS = {
+OUTPUTS = {topic.name.rpartition('/')[2]: topic for topic in (
     # 16UC1: panoptic ids
-    'panoptic': OutputTopic('output/panoptic', IMAGE, lambda of: of.image(
-        of.result.panoptic, '16UC1'), NEEDS_LABELS),
+    OutputTopic('output/panoptic', msg.IMAGE, lambda of: of.image(
+        of.result.panoptic, '16UC1'), contract.NEEDS_LABELS),
     # mono8: class ids
-    'semantic': OutputTopic('output/semantic', IMAGE, lambda of: of.image(
-        class_of(of.result.panoptic, of.result.label_divisor), 'mono8'), NEEDS_LABELS),
+    OutputTopic('output/semantic', msg.IMAGE, lambda of: of.image(
+        class_of(of.result.panoptic, of.result.label_divisor), 'mono8'), contract.NEEDS_LABELS),
     # 32FC1: metres along the optical axis (REP-118)
-    'depth': OutputTopic('output/depth', IMAGE, lambda of: of.image(
-        of.result.depth.astype(np.float32, copy=False), '32FC1'), NEEDS_DEPTH),
+    OutputTopic('output/depth', msg.IMAGE, lambda of: of.image(
+        of.result.depth.astype(np.float32, copy=False), '32FC1'), contract.NEEDS_DEPTH),
     # of the three images above
-    'camera_info': OutputTopic('output/camera_info', CAMERA_INFO, lambda of: of.make.camera_info(
+    OutputTopic('output/camera_info', msg.CAMERA_INFO, lambda of: of.make.camera_info(
         of.head, of.result.intrinsics)),
-    'instances': OutputTopic(
-        'output/instances', INSTANCE_DISTANCE_ARRAY, lambda of: of.make.instance_distance_array(
-            of.position_head, of.result, of.latency_ns, of.scale_source), NEEDS_INSTANCES),
-    'detections_3d': OutputTopic(
-        'output/detections_3d', DETECTION_3D_ARRAY, lambda of: of.make.detection_3d_array(
-            of.position_head, of.result), NEEDS_POSITIONS),
-    'points': OutputTopic('output/points', POINT_CLOUD, lambda of: point_cloud(
-        of.make, of.head, of.picture, of.result, of.point_stride), NEEDS_DEPTH),
-    'overlay': OutputTopic('debug/overlay', IMAGE, lambda of: of.bgr(
-        overlay(of.picture, of.result, of.classes)), NEEDS_LABELS),
-    'depth_color': OutputTopic('debug/depth_color', IMAGE, lambda of: of.bgr(
-        depth_color(of.result.depth)), NEEDS_DEPTH),
-    'markers': OutputTopic('debug/markers', MARKER_ARRAY, lambda of: marker_array(
-        of.make, of.position_head, of.result, of.classes, of.up), NEEDS_POSITIONS),
-}
+    OutputTopic('output/instances', msg.INSTANCE_DISTANCE_ARRAY,
+                lambda of: of.make.instance_distance_array(
+                    of.position_head, of.result, of.latency_ns, of.scale_source),
+                contract.NEEDS_INSTANCES),
+    OutputTopic('output/detections_3d', msg.DETECTION_3D_ARRAY,
+                lambda of: of.make.detection_3d_array(of.position_head, of.result),
+                contract.NEEDS_POSITIONS),
+    OutputTopic('output/points', msg.POINT_CLOUD, lambda of: point_cloud(
+        of.make, of.head, of.picture, of.result, of.point_stride), contract.NEEDS_DEPTH),
+    OutputTopic('debug/overlay', msg.IMAGE, lambda of: of.bgr(
+        overlay(of.picture, of.result, of.classes)), contract.NEEDS_LABELS),
+    OutputTopic('debug/depth_color', msg.IMAGE, lambda of: of.bgr(
+        depth_color(of.result.depth)), contract.NEEDS_DEPTH),
+    OutputTopic('debug/markers', msg.MARKER_ARRAY, lambda of: marker_array(
+        of.make, of.position_head, of.result, of.classes, of.up), contract.NEEDS_POSITIONS),
+)}
 """Short name -> topic."""
 
 NODE_TOPICS = (*(topic.name for topic in OUTPUTS.values()), 'output/label_info', 'output/status')
-"""Everything that the node publishes under its own name."""
+"""All topics below the node's own name."""
 
 
-def outputs_of(tasks: frozenset[Task]) -> dict[str, OutputTopic]:
+def outputs_of(tasks: frozenset[contract.Task]) -> dict[str, OutputTopic]:
     """Those of OUTPUTS that a model with these tasks can fill."""
-    return {name: topic for name, topic in OUTPUTS.items() if not lacking(topic.needs, tasks)}
+    return {name: topic for name, topic in OUTPUTS.items()
+            if not contract.lacking(topic.needs, tasks)}

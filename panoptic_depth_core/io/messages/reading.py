@@ -3,16 +3,13 @@
 """
 What is in an image message: pixels, or values of depth and ids; of rosbags or of rclpy.
 
-One table from encoding to decoder; the names are those of sensor_msgs/image_encodings.hpp. A
-decoder gets a strided view on the message's bytes, one row per step, so padding of any width
-costs nothing, and copies at most once.
+The names of encodings are those of sensor_msgs/image_encodings.hpp. Decoding works on a strided
+view of the message's bytes, so padding of any width costs nothing, and copies at most once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -24,81 +21,47 @@ from ...errors import ConfigError
 Bytes = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Encoding:
+class Encoding(NamedTuple):
     """
-    The layout of one encoding in bytes, and its decoder to RGB.
+    The layout of one encoding in bytes, and how OpenCV makes RGB of it.
 
     :param pixel_bytes: bytes of a pixel in a row (of the first plane).
-    :param decode: (R, row bytes) uint8 strided view and is_bigendian -> (H, W, 3) uint8 RGB.
+    :param code: of cv2.cvtColor; None: it is RGB.
     :param even_width, even_height: chroma is shared by two columns, two rows.
     :param rows_per_2: rows of bytes per two rows of pixels; 3 where a chroma plane follows.
     :param least_size: smallest width and height that can be decoded.
     """
 
     pixel_bytes: int
-    decode: Callable[[Bytes, bool], Bytes]
+    code: int | None
     even_width: bool = False
     even_height: bool = False
     rows_per_2: int = 2
     least_size: int = 1
 
 
-def _channels(rows: Bytes, count: int) -> Bytes:
-    """(H, W * count) view as (H, W, count); a row's own bytes are dense whatever the step."""
-    height, width = rows.shape[0], rows.shape[1] // count
-    return as_strided(rows, (height, width, count), (rows.strides[0], count, 1), writeable=False)
-
-
-def _rgb(rows: Bytes, _: bool) -> Bytes:
-    return np.ascontiguousarray(_channels(rows, 3))
-
-
-def _convert(code: int, channels: int) -> Callable[[Bytes, bool], Bytes]:
-    """Decoder by a colour conversion of OpenCV."""
-    def decode(rows: Bytes, _: bool) -> Bytes:
-        pixels = rows if channels == 1 else _channels(rows, channels)
-        return np.asarray(cv2.cvtColor(pixels, code), np.uint8)
-    return decode
-
-
-def _mono16(rows: Bytes, is_bigendian: bool) -> Bytes:
-    """Keep the high byte, which is the value >> 8 without any arithmetic."""
-    high = _channels(rows, 2)[:, :, 0 if is_bigendian else 1]
-    return np.asarray(cv2.cvtColor(np.ascontiguousarray(high), cv2.COLOR_GRAY2RGB), np.uint8)
-
-
-_GRAY = Encoding(1, _convert(cv2.COLOR_GRAY2RGB, 1))
-_BGR = Encoding(3, _convert(cv2.COLOR_BGR2RGB, 3))
-_BGRA = Encoding(4, _convert(cv2.COLOR_BGRA2RGB, 4))
-_UYVY = Encoding(2, _convert(cv2.COLOR_YUV2RGB_UYVY, 2), even_width=True)
-_YUYV = Encoding(2, _convert(cv2.COLOR_YUV2RGB_YUY2, 2), even_width=True)
-
-
-def _bayer(code: int) -> Encoding:
-    # OpenCV leaves images of less than three rows or columns black.
-    return Encoding(1, _convert(code, 1), least_size=3)
-
-
 def _nv(code: int) -> Encoding:
-    return Encoding(1, _convert(code, 1), even_width=True, even_height=True, rows_per_2=3)
+    return Encoding(1, code, even_width=True, even_height=True, rows_per_2=3)
 
+
+_UYVY = Encoding(2, cv2.COLOR_YUV2RGB_UYVY, even_width=True)
+_YUYV = Encoding(2, cv2.COLOR_YUV2RGB_YUY2, even_width=True)
 
 ENCODINGS: dict[str, Encoding] = {
-    'rgb8': Encoding(3, _rgb),
-    'bgr8': _BGR,
-    'rgba8': Encoding(4, _convert(cv2.COLOR_RGBA2RGB, 4)),
-    'bgra8': _BGRA,
-    'mono8': _GRAY,
-    '8UC1': _GRAY,
-    '8UC3': _BGR,
-    '8UC4': _BGRA,
-    'mono16': Encoding(2, _mono16),
-    '16UC1': Encoding(2, _mono16),
-    'bayer_rggb8': _bayer(cv2.COLOR_BayerRGGB2RGB),
-    'bayer_bggr8': _bayer(cv2.COLOR_BayerBGGR2RGB),
-    'bayer_gbrg8': _bayer(cv2.COLOR_BayerGBRG2RGB),
-    'bayer_grbg8': _bayer(cv2.COLOR_BayerGRBG2RGB),
+    'rgb8': Encoding(3, None),
+    'bgr8': Encoding(3, cv2.COLOR_BGR2RGB),
+    'rgba8': Encoding(4, cv2.COLOR_RGBA2RGB),
+    'bgra8': Encoding(4, cv2.COLOR_BGRA2RGB),
+    'mono8': Encoding(1, cv2.COLOR_GRAY2RGB),
+    '8UC1': Encoding(1, cv2.COLOR_GRAY2RGB),
+    '8UC3': Encoding(3, cv2.COLOR_BGR2RGB),
+    '8UC4': Encoding(4, cv2.COLOR_BGRA2RGB),
+    'mono16': Encoding(2, cv2.COLOR_GRAY2RGB),
+    '16UC1': Encoding(2, cv2.COLOR_GRAY2RGB),
+    # OpenCV leaves images of less than three rows or columns black.
+    **{f'bayer_{order.lower()}8': Encoding(1, getattr(cv2, f'COLOR_Bayer{order}2RGB'),
+                                           least_size=3)
+       for order in ('RGGB', 'BGGR', 'GBRG', 'GRBG')},
     'yuv422': _UYVY,
     'uyvy': _UYVY,
     'yuv422_yuy2': _YUYV,
@@ -127,25 +90,27 @@ def _buffer(data: Any) -> Bytes:
     raise ConfigError(f'image data is {kind}; give contiguous bytes or uint8')
 
 
-def _rows(what: str, rows: int, row_bytes: int, step: int, data: Any) -> Bytes:
-    """(rows, row_bytes) view; some drivers leave out the padding of the last row."""
-    if step < row_bytes:
-        raise ConfigError(f'{what}: step is {step} bytes, but a row has {row_bytes}; '
-                          'the driver fills the message wrongly')
-    buffer = _buffer(data)
-    needed = step * (rows - 1) + row_bytes
-    if buffer.size < needed:
-        raise ConfigError(f'{what}: data has {buffer.size} bytes, but {needed} are needed; '
-                          'the image is truncated')
-    return as_strided(buffer, (rows, row_bytes), (step, 1), writeable=False)
-
-
-def _size(message: Any) -> tuple[str, int, int]:
-    """Description for errors, width and height."""
+def _name(message: Any) -> str:
+    """Description of an image for errors."""
     what = f'image {message.encoding!r} of {message.width}x{message.height} px'
     if message.width < 1 or message.height < 1:
         raise ConfigError(f'{what}: has no pixels; check the camera driver')
-    return what, message.width, message.height
+    return what
+
+
+def _pixel_bytes(message: Any, rows: int, pixel_bytes: int) -> Bytes:
+    """(rows, W, pixel_bytes) view; some drivers leave out the padding of the last row."""
+    step, row_bytes = message.step, message.width * pixel_bytes
+    if step < row_bytes:
+        raise ConfigError(f'{_name(message)}: step is {step} bytes, but a row has {row_bytes}; '
+                          'the driver fills the message wrongly')
+    buffer = _buffer(message.data)
+    needed = step * (rows - 1) + row_bytes
+    if buffer.size < needed:
+        raise ConfigError(f'{_name(message)}: data has {buffer.size} bytes, but {needed} are '
+                          'needed; the image is truncated')
+    return as_strided(buffer, (rows, message.width, pixel_bytes), (step, pixel_bytes, 1),
+                      writeable=False)
 
 
 def stamp_of(message: Any) -> int:
@@ -165,19 +130,22 @@ def pixels_of(message: Any) -> Bytes:
     """
     if hasattr(message, 'format'):
         return decode_compressed(message.format, message.data)
-    what, width, height = _size(message)
-    kind = ENCODINGS.get(message.encoding)
+    what, kind = _name(message), ENCODINGS.get(message.encoding)
     if kind is None:
         raise ConfigError(f'{what}: encoding is not known; known are {", ".join(ENCODINGS)}')
-    if (kind.even_width and width % 2) or (kind.even_height and height % 2):
+    if (kind.even_width and message.width % 2) or (kind.even_height and message.height % 2):
         sides = 'width and height' if kind.even_height else 'width'
         raise ConfigError(f'{what}: {sides} must be even, as pixels share their chroma')
-    if min(width, height) < kind.least_size:
+    if min(message.width, message.height) < kind.least_size:
         raise ConfigError(f'{what}: too small, at least {kind.least_size} px on each side are '
                           'needed')
-    rows = _rows(what, height * kind.rows_per_2 // 2, width * kind.pixel_bytes, message.step,
-                 message.data)
-    return kind.decode(rows, bool(message.is_bigendian))
+    pixels = _pixel_bytes(message, message.height * kind.rows_per_2 // 2, kind.pixel_bytes)
+    if message.encoding in ('mono16', '16UC1'):
+        # The high byte is the value >> 8 without any arithmetic.
+        pixels = np.ascontiguousarray(pixels[..., 0 if message.is_bigendian else 1])
+    if kind.code is None:
+        return np.ascontiguousarray(pixels)
+    return np.asarray(cv2.cvtColor(pixels, kind.code), np.uint8)
 
 
 def decode_compressed(image_format: str, data: Any) -> Bytes:
@@ -210,11 +178,11 @@ def values_of(message: Any) -> NDArray[Any]:
     :returns: (H, W) or (H, W, C) array in the machine's byte order.
     :raises ConfigError: as pixels_of.
     """
-    what, width, height = _size(message)
+    what = _name(message)
     if message.encoding not in MAPS:
         raise ConfigError(f'{what}: not a map of values; known are {", ".join(MAPS)}')
     dtype, channels = MAPS[message.encoding]
     stored = np.dtype(('>' if message.is_bigendian else '<') + dtype)
-    rows = _rows(what, height, width * channels * stored.itemsize, message.step, message.data)
-    values = np.ascontiguousarray(rows).view(stored).astype(stored.newbyteorder('='), copy=False)
-    return values if channels == 1 else values.reshape(height, width, channels)
+    data = _pixel_bytes(message, message.height, channels * stored.itemsize)
+    values = np.ascontiguousarray(data).view(stored).astype(stored.newbyteorder('='), copy=False)
+    return values[..., 0] if channels == 1 else values

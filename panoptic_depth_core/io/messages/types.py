@@ -39,69 +39,57 @@ DIAGNOSTIC_ARRAY = 'diagnostic_msgs/msg/DiagnosticArray'
 IMAGE_ANNOTATIONS = 'foxglove_msgs/msg/ImageAnnotations'
 SCENE_UPDATE = 'foxglove_msgs/msg/SceneUpdate'
 
+# Fields of one type, separated by semicolons; those of the same package need no package name.
 VISION_MSGS = {
-    'ObjectHypothesis': 'string class_id\nfloat64 score\n',
-    'ObjectHypothesisWithPose': 'vision_msgs/ObjectHypothesis hypothesis\n'
-                                'geometry_msgs/PoseWithCovariance pose\n',
-    'BoundingBox3D': 'geometry_msgs/Pose center\ngeometry_msgs/Vector3 size\n',
-    'Detection3D': 'std_msgs/Header header\nvision_msgs/ObjectHypothesisWithPose[] results\n'
-                   'vision_msgs/BoundingBox3D bbox\nstring id\n',
-    'Detection3DArray': 'std_msgs/Header header\nvision_msgs/Detection3D[] detections\n',
-    'VisionClass': 'uint16 class_id\nstring class_name\n',
-    'LabelInfo': 'std_msgs/Header header\nvision_msgs/VisionClass[] class_map\n'
-                 'float32 threshold\n',
+    'ObjectHypothesis': 'string class_id; float64 score',
+    'ObjectHypothesisWithPose': 'ObjectHypothesis hypothesis; '
+                                'geometry_msgs/PoseWithCovariance pose',
+    'BoundingBox3D': 'geometry_msgs/Pose center; geometry_msgs/Vector3 size',
+    'Detection3D': 'std_msgs/Header header; ObjectHypothesisWithPose[] results; '
+                   'BoundingBox3D bbox; string id',
+    'Detection3DArray': 'std_msgs/Header header; Detection3D[] detections',
+    'VisionClass': 'uint16 class_id; string class_name',
+    'LabelInfo': 'std_msgs/Header header; VisionClass[] class_map; float32 threshold',
 }
 
-_TIME = 'builtin_interfaces/Time timestamp\n'
-_METADATA = 'foxglove_msgs/KeyValuePair[] metadata\n'
-_POSE = 'geometry_msgs/Pose pose\n'
-_SIZE = 'geometry_msgs/Vector3 size\n'
-_COLOR = 'foxglove_msgs/Color color\n'
-_VERTICES = ('geometry_msgs/Point[] points\n' + _COLOR + 'foxglove_msgs/Color[] colors\n'
-             'uint32[] indices\n')
+_TIME = 'builtin_interfaces/Time timestamp'
+_POSE, _SIZE = 'geometry_msgs/Pose pose', 'geometry_msgs/Vector3 size'
+_VERTICES = 'geometry_msgs/Point[] points; Color color; Color[] colors; uint32[] indices'
 
 FOXGLOVE_MSGS = {
-    'Color': 'float64 r\nfloat64 g\nfloat64 b\nfloat64 a\n',
-    'Point2': 'float64 x\nfloat64 y\n',
-    'KeyValuePair': 'string key\nstring value\n',
-    'CircleAnnotation': _TIME + 'foxglove_msgs/Point2 position\nfloat64 diameter\n'
-                        'float64 thickness\nfoxglove_msgs/Color fill_color\n'
-                        'foxglove_msgs/Color outline_color\n' + _METADATA,
-    'PointsAnnotation': _TIME + 'uint8 UNKNOWN=0\nuint8 POINTS=1\nuint8 LINE_LOOP=2\n'
-                        'uint8 LINE_STRIP=3\nuint8 LINE_LIST=4\nuint8 type\n'
-                        'foxglove_msgs/Point2[] points\nfoxglove_msgs/Color outline_color\n'
-                        'foxglove_msgs/Color[] outline_colors\nfoxglove_msgs/Color fill_color\n'
-                        'float64 thickness\n' + _METADATA,
-    'TextAnnotation': _TIME + 'foxglove_msgs/Point2 position\nstring text\nfloat64 font_size\n'
-                      'foxglove_msgs/Color text_color\nfoxglove_msgs/Color background_color\n'
-                      + _METADATA,
-    'ImageAnnotations': _TIME + 'foxglove_msgs/CircleAnnotation[] circles\n'
-                        'foxglove_msgs/PointsAnnotation[] points\n'
-                        'foxglove_msgs/TextAnnotation[] texts\n' + _METADATA,
-    'ArrowPrimitive': _POSE + 'float64 shaft_length\nfloat64 shaft_diameter\n'
-                      'float64 head_length\nfloat64 head_diameter\n' + _COLOR,
-    'CubePrimitive': _POSE + _SIZE + _COLOR,
-    'SpherePrimitive': _POSE + _SIZE + _COLOR,
-    'CylinderPrimitive': _POSE + _SIZE + 'float64 bottom_scale\nfloat64 top_scale\n' + _COLOR,
-    'LinePrimitive': 'uint8 LINE_STRIP=0\nuint8 LINE_LOOP=1\nuint8 LINE_LIST=2\nuint8 type\n'
-                     + _POSE + 'float64 thickness\nbool scale_invariant\n' + _VERTICES,
-    'TriangleListPrimitive': _POSE + _VERTICES,
-    'TextPrimitive': _POSE + 'bool billboard\nfloat64 font_size\nbool scale_invariant\n'
-                     + _COLOR + 'string text\n',
-    'ModelPrimitive': _POSE + 'geometry_msgs/Vector3 scale\n' + _COLOR + 'bool override_color\n'
-                      'string url\nstring media_type\nuint8[] data\n',
-    'SceneEntity': _TIME + 'string frame_id\nstring id\nbuiltin_interfaces/Duration lifetime\n'
-                   'bool frame_locked\n' + _METADATA + 'foxglove_msgs/ArrowPrimitive[] arrows\n'
-                   'foxglove_msgs/CubePrimitive[] cubes\n'
-                   'foxglove_msgs/SpherePrimitive[] spheres\n'
-                   'foxglove_msgs/CylinderPrimitive[] cylinders\n'
-                   'foxglove_msgs/LinePrimitive[] lines\n'
-                   'foxglove_msgs/TriangleListPrimitive[] triangles\n'
-                   'foxglove_msgs/TextPrimitive[] texts\n'
-                   'foxglove_msgs/ModelPrimitive[] models\n',
-    'SceneEntityDeletion': _TIME + 'uint8 MATCHING_ID=0\nuint8 ALL=1\nuint8 type\nstring id\n',
-    'SceneUpdate': 'foxglove_msgs/SceneEntityDeletion[] deletions\n'
-                   'foxglove_msgs/SceneEntity[] entities\n',
+    'Color': 'float64 r; float64 g; float64 b; float64 a',
+    'Point2': 'float64 x; float64 y',
+    'KeyValuePair': 'string key; string value',
+    'CircleAnnotation': f'{_TIME}; Point2 position; float64 diameter; float64 thickness; '
+                        'Color fill_color; Color outline_color; KeyValuePair[] metadata',
+    'PointsAnnotation': f'{_TIME}; uint8 UNKNOWN=0; uint8 POINTS=1; uint8 LINE_LOOP=2; '
+                        'uint8 LINE_STRIP=3; uint8 LINE_LIST=4; uint8 type; Point2[] points; '
+                        'Color outline_color; Color[] outline_colors; Color fill_color; '
+                        'float64 thickness; KeyValuePair[] metadata',
+    'TextAnnotation': f'{_TIME}; Point2 position; string text; float64 font_size; '
+                      'Color text_color; Color background_color; KeyValuePair[] metadata',
+    'ImageAnnotations': f'{_TIME}; CircleAnnotation[] circles; PointsAnnotation[] points; '
+                        'TextAnnotation[] texts; KeyValuePair[] metadata',
+    'ArrowPrimitive': f'{_POSE}; float64 shaft_length; float64 shaft_diameter; '
+                      'float64 head_length; float64 head_diameter; Color color',
+    'CubePrimitive': f'{_POSE}; {_SIZE}; Color color',
+    'SpherePrimitive': f'{_POSE}; {_SIZE}; Color color',
+    'CylinderPrimitive': f'{_POSE}; {_SIZE}; float64 bottom_scale; float64 top_scale; Color color',
+    'LinePrimitive': 'uint8 LINE_STRIP=0; uint8 LINE_LOOP=1; uint8 LINE_LIST=2; uint8 type; '
+                     f'{_POSE}; float64 thickness; bool scale_invariant; {_VERTICES}',
+    'TriangleListPrimitive': f'{_POSE}; {_VERTICES}',
+    'TextPrimitive': f'{_POSE}; bool billboard; float64 font_size; bool scale_invariant; '
+                     'Color color; string text',
+    'ModelPrimitive': f'{_POSE}; geometry_msgs/Vector3 scale; Color color; bool override_color; '
+                      'string url; string media_type; uint8[] data',
+    'SceneEntity': f'{_TIME}; string frame_id; string id; builtin_interfaces/Duration lifetime; '
+                   'bool frame_locked; KeyValuePair[] metadata; ArrowPrimitive[] arrows; '
+                   'CubePrimitive[] cubes; SpherePrimitive[] spheres; '
+                   'CylinderPrimitive[] cylinders; LinePrimitive[] lines; '
+                   'TriangleListPrimitive[] triangles; TextPrimitive[] texts; '
+                   'ModelPrimitive[] models',
+    'SceneEntityDeletion': f'{_TIME}; uint8 MATCHING_ID=0; uint8 ALL=1; uint8 type; string id',
+    'SceneUpdate': 'SceneEntityDeletion[] deletions; SceneEntity[] entities',
 }
 
 
@@ -133,11 +121,15 @@ def typestore() -> Any:
     """
     store = get_typestore(Stores.ROS2_JAZZY)
     folder = message_folder()
-    own = {name: (folder / f'{name}.msg').read_text(encoding='utf-8') for name in MESSAGES}
-    store.register({key: fields for package, texts in (
-        ('vision_msgs', VISION_MSGS), ('foxglove_msgs', FOXGLOVE_MSGS), (PACKAGE, own))
-        for name, text in texts.items()
-        for key, fields in get_types_from_msg(text, f'{package}/msg/{name}').items()})
+    types: dict[str, Any] = {}
+    texts = {f'{PACKAGE}/msg/{name}': (folder / f'{name}.msg').read_text(encoding='utf-8')
+             for name in MESSAGES}
+    for package, table in (('vision_msgs', VISION_MSGS), ('foxglove_msgs', FOXGLOVE_MSGS)):
+        texts |= {f'{package}/msg/{name}': fields.replace('; ', '\n')
+                  for name, fields in table.items()}
+    for name, text in texts.items():
+        types |= get_types_from_msg(text, name)
+    store.register(types)
     return store
 
 

@@ -68,48 +68,26 @@ def decode_ids(path: Path) -> NDArray[np.uint16]:
     return np.asarray(ids - np.uint16(1), np.uint16)
 
 
-def bounding_boxes(index: NDArray[np.integer[Any]], count: int) -> NDArray[np.int64]:
-    """
-    Boxes of the regions of an index map, all in one pass.
-
-    :param index: (H, W) integers, 0..count - 1.
-    :returns: (count, 4) int64 x, y, width, height in px; zeros for a region without pixels.
-    """
-    height, width = index.shape
-    boxes = np.zeros((count, 4), np.int64)
-    for axis, size in ((0, width), (1, height)):
-        lines = np.arange(size) if axis == 0 else np.arange(size)[:, None]
-        present = np.zeros((count, size), bool)
-        present[index, lines] = True
-        seen = present.any(axis=1)
-        first = present.argmax(axis=1)
-        boxes[:, axis] = np.where(seen, first, 0)
-        boxes[:, axis + 2] = np.where(seen, size - present[:, ::-1].argmax(axis=1) - first, 0)
-    return boxes
-
-
 def segments_info(result: PanopticDepth) -> list[dict[str, Any]]:
     """
     COCO's segments_info of a result, area and box taken from its pixels.
 
-    It goes beyond COCO in ``score`` and, where the model says it, ``log_depth_scale``.
+    It goes beyond COCO in ``score`` and, where the model gives it, ``log_depth_scale``.
     """
-    ids = [segment.panoptic_id for segment in result.segments]
-    rows = np.full(1 << 16, len(ids), np.uint16)
-    rows[ids] = np.arange(len(ids), dtype=np.uint16)
-    index = rows[result.panoptic]
-    areas = np.bincount(index.ravel(), minlength=len(ids) + 1)
-    boxes = bounding_boxes(index, len(ids) + 1)
-    return [{
-        'id': segment.panoptic_id + 1,
-        'category_id': segment.class_id,
-        'area': int(area),
-        'bbox': [int(value) for value in box],
-        'iscrowd': int(segment.is_thing and not segment.instance_id),
-        'score': round(float(segment.score), 6),
-        **({'log_depth_scale': round(float(segment.log_depth_scale), 6)}
-           if math.isfinite(segment.log_depth_scale) else {}),
-    } for segment, area, box in zip(result.segments, areas, boxes, strict=False) if area]
+    found = []
+    for segment in result.segments:
+        mask = (result.panoptic == segment.panoptic_id).view(np.uint8)
+        if area := cv2.countNonZero(mask):
+            found.append({
+                'id': segment.panoptic_id + 1,
+                'category_id': segment.class_id,
+                'area': area,
+                'bbox': list(cv2.boundingRect(mask)),
+                'iscrowd': int(segment.is_thing and not segment.instance_id),
+                'score': round(float(segment.score), 6)})
+            if math.isfinite(segment.log_depth_scale):
+                found[-1]['log_depth_scale'] = round(float(segment.log_depth_scale), 6)
+    return found
 
 
 def dataset_json(frames: Collection[Mapping[str, Any]], classes: Sequence[ClassInfo]

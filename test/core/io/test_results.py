@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from io_scenes import CAR_ID, PERSON_ID, make_frame, make_result
 from panoptic_depth_core.errors import ConfigError
@@ -111,16 +110,6 @@ def test_a_foreign_or_broken_id_picture_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(ConfigError, match='not a picture or truncated'):
         coco_panoptic.decode_ids(path)
-
-
-@given(hnp.arrays(np.int64, (5, 7), elements=st.integers(0, 3)))
-def test_bounding_boxes(index: np.ndarray) -> None:
-    boxes = coco_panoptic.bounding_boxes(index, 4)
-    for number in range(4):
-        rows, columns = np.nonzero(index == number)
-        expected = [0, 0, 0, 0] if not rows.size else [
-            columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
-        assert boxes[number].tolist() == expected
 
 
 def test_depth_in_16_bits() -> None:
