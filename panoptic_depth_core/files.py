@@ -31,11 +31,7 @@ _REMEDIES = {
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """
-    Turn a disk error into one line with the path and the remedy.
-
-    :raises ConfigError: for an OSError or sqlite3.Error raised inside.
-    """
+    """Turn an OSError or sqlite3.Error into a ConfigError with the path and the remedy."""
     try:
         yield
     except OSError as error:
@@ -55,11 +51,7 @@ def make_folder(path: Path) -> Path:
 
 
 def require_absent(path: Path, overwrite: bool) -> None:
-    """
-    Refuse to write over what is there.
-
-    :raises ConfigError: the path exists, and ``overwrite`` is not set.
-    """
+    """Refuse to write over what is there, unless ``overwrite`` is set."""
     if path.exists() and not overwrite:
         raise ConfigError(f'{path}: exists already; remove it, choose another path, or ask to '
                           'overwrite it')
@@ -131,11 +123,7 @@ class JsonLines:
         return end
 
     def append(self, record: dict[str, Any]) -> None:
-        """
-        Add one line; on failure the file is as it was before.
-
-        :raises ConfigError: disk full ...
-        """
+        """Add one line; on a ConfigError, as of a full disk, the file is as it was before."""
         line = json.dumps(record, allow_nan=False, separators=(',', ':')).encode() + b'\n'
         with disk_errors(self.path):
             try:

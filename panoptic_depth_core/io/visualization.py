@@ -48,11 +48,7 @@ def encode_png(picture: NDArray[np.generic]) -> bytes:
 
 
 def _shades(color: tuple[int, int, int], count: int) -> NDArray[np.float32]:
-    """
-    Distinguishable shades of a colour for instances 0..count - 1.
-
-    :returns: (count, 3) float32 RGB 0..255; number 0, no instance, is the colour itself.
-    """
+    """(count, 3) float32 RGB shades of a colour, 0..255; number 0, no instance, is the colour."""
     # Steps of the golden ratio keep neighbouring numbers apart, whatever their count.
     phase = (np.arange(count, dtype=np.float32) * 0.6180339887498949) % 1.0
     base = np.array(color, np.float32)
@@ -78,12 +74,7 @@ def _palette(classes: tuple[ClassInfo, ...], divisor: int) -> NDArray[np.uint32]
 
 def color_panoptic(panoptic: NDArray[np.uint16], divisor: int = LABEL_DIVISOR,
                    classes: Sequence[ClassInfo] = CITYSCAPES) -> Picture:
-    """
-    Colour of every pixel: its class, with a shade per instance; void is black.
-
-    :param panoptic: (H, W) uint16 panoptic ids.
-    :returns: (H, W, 3) uint8 RGB.
-    """
+    """(H, W, 3) uint8 RGB of (H, W) uint16 ids: class colours, shades per instance, void black."""
     packed = _palette(tuple(classes), divisor)[panoptic]
     return np.asarray(cv2.cvtColor(packed.view(np.uint8).reshape(*panoptic.shape, 4),
                                    cv2.COLOR_RGBA2RGB), np.uint8)
@@ -104,11 +95,7 @@ def _instance_borders(panoptic: NDArray[np.uint16], divisor: int, width_px: int
 
 
 def label_text(instance: InstanceDistance, tasks: frozenset[Task] = TASKS) -> str:
-    """
-    ``car 12.3 m``, or ``car ?`` where the distance is unknown.
-
-    :param tasks: of the model; without depth the text is the class alone.
-    """
+    """``car 12.3 m``, ``car ?`` if unknown, or ``car`` for a model without depth."""
     if 'depth' not in tasks:
         return instance.class_name
     known = math.isfinite(instance.distance_m)
@@ -166,11 +153,7 @@ def placement(image: Intrinsics, part: Intrinsics) -> tuple[float, float, float,
 
 
 def picture_of(frame: Frame, result: PanopticDepth) -> Picture:
-    """
-    (H, W, 3) uint8 RGB part of the image that a result covers, at the size of the result.
-
-    Its place follows from the two cameras: a result at the network's size may be a crop.
-    """
+    """(H, W, 3) uint8 RGB part of the image that a result covers, at the size of the result."""
     height, width = result.panoptic.shape
     if frame.image.shape[:2] == (height, width):
         return frame.image
@@ -201,11 +184,7 @@ def overlay(image: Picture, result: PanopticDepth, classes: Sequence[ClassInfo] 
 
 def picture_of_result(frame: Frame, result: PanopticDepth,
                       classes: Sequence[ClassInfo] = CITYSCAPES) -> Picture:
-    """
-    The overlay, or the coloured depth of a model without classes.
-
-    :returns: (H, W, 3) uint8 RGB, the size of the result.
-    """
+    """(H, W, 3) uint8 RGB overlay, or coloured depth where the model has no classes."""
     if not result.tasks & SEGMENTATION:
         return depth_color(result.depth)
     return overlay(picture_of(frame, result), result, classes)

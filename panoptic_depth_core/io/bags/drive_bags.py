@@ -87,11 +87,7 @@ def _sample(group: dict[str, Any], index: int) -> Sample:
 
 
 def read_drive_bag(path: Path | str) -> Iterator[Sample]:
-    """
-    Read a bag of write_drive_bag; the names are those of its frames as a source.
-
-    :raises ConfigError: no such bag, or an image without its camera_info.
-    """
+    """Read a bag of write_drive_bag; frames are named as by a source. Raises ConfigError."""
     with closing(BagReader(Path(path))) as reader:
         missing = {IMAGE_TOPIC, CAMERA_INFO_TOPIC} - set(reader.topics)
         if missing:

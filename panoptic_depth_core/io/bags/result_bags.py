@@ -73,11 +73,7 @@ class ResultBagWriter(BagWriter):
         self._labels_sent_ns: int | None = None
 
     def write(self, frame: Frame, result: PanopticDepth) -> None:
-        """
-        Add one frame with its result.
-
-        :raises ConfigError: disk full ...; complete parts stay.
-        """
+        """Add one frame; ConfigError where the disk is full ...: complete parts stay."""
         self.add(result.name or frame.name, frame.stamp_ns,
                  self._outgoing(self._messages(frame, result)))
 
@@ -233,9 +229,8 @@ def read_result(messages: Mapping[str, Any], frame: Frame,
 def read_classes(message: Any, known: Sequence[ClassInfo],
                  ) -> tuple[tuple[ClassInfo, ...], list[str]]:
     """
-    Class table of a recording.
+    Class table of a vision_msgs/LabelInfo, which has names only.
 
-    :param message: vision_msgs/LabelInfo, which has names only.
     :param known: table to look into first; labels.CLASS_TABLES come next.
     :returns: the table, and the names that no known table has, which count as stuff.
     :raises ConfigError: there are no classes, or their ids have gaps.

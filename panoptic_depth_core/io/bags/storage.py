@@ -22,7 +22,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, NamedTuple
 
@@ -68,11 +67,7 @@ class Topic:
 
 
 def deserialize(message: Message) -> Any:
-    """
-    A message object of rosbags; long arrays in it are read-only views on the message's bytes.
-
-    :raises ConfigError: when the bytes are not of the type.
-    """
+    """A message object of rosbags, with views on the data; ConfigError where it is damaged."""
     store = typestore()
     try:
         # Of bytes, all behind the first four would be copied.
@@ -150,14 +145,6 @@ def _string(data: bytes, start: int) -> tuple[str, int]:
     return data[start + 4:end].decode('utf-8', 'replace'), end
 
 
-def _records(file: BinaryIO, size: int) -> Iterator[tuple[int, bytes, bool]]:
-    """Records of an MCAP file or chunk: code, content, complete; only the last can be cut off."""
-    while len(head := file.read(9)) == 9:
-        code, length = struct.unpack('<BQ', head)
-        whole = length <= size - file.tell()
-        yield code, file.read(length if whole else -1), whole
-
-
 def _chunk(data: bytes, whole: bool) -> bytes:
     """Decompress the records of a chunk, up to the cut if any; ValueError where it is wrong."""
     _, _, _, checksum = struct.unpack_from('<QQQI', data)
@@ -176,7 +163,11 @@ def salvage_mcap(path: Path, report: Report) -> Iterator[Record]:
     channels: dict[int, tuple[str, str]] = {}
 
     def read(file: BinaryIO, size: int) -> Iterator[Record]:
-        for code, data, whole in _records(file, size):
+        while len(head := file.read(9)) == 9:
+            code, length = struct.unpack('<BQ', head)
+            # Only the last record of a file or a chunk can be cut off.
+            whole = length <= size - file.tell()
+            data = file.read(length if whole else -1)
             if code == _CHUNK:
                 try:
                     records = _chunk(data, whole)
@@ -229,11 +220,8 @@ class _WholePagesFile(apsw.VFSFile):
         return size - size % page if page else 0
 
 
-@lru_cache(maxsize=1)
-def _whole_pages() -> tuple[str, apsw.VFS]:
-    """Name of the registered _WholePages, and the object itself, which has to stay alive."""
-    name = 'panoptic_depth_whole_pages'
-    return name, _WholePages(name, '')
+_WHOLE_PAGES = 'panoptic_depth_whole_pages'
+_REGISTERED = _WholePages(_WHOLE_PAGES, '')
 
 
 def _text(data: bytes | None) -> str:
@@ -246,7 +234,7 @@ def salvage_sqlite3(path: Path, report: Report) -> Iterator[Record]:
     try:
         with closing(apsw.Connection(f'{path.resolve().as_uri()}?immutable=1',
                                      flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI,
-                                     vfs=_whole_pages()[0])) as connection:
+                                     vfs=_WHOLE_PAGES)) as connection:
             # With this, SQLite takes a file that is shorter than its header says.
             connection.execute('PRAGMA writable_schema=ON')
             # As text, a byte that is no UTF-8 would be an error.
@@ -263,13 +251,13 @@ def salvage_sqlite3(path: Path, report: Report) -> Iterator[Record]:
         report(f'{path.name}: {error} after {count} messages; what comes before is read')
 
 
-SALVAGE: dict[str, Callable[[Path, Report], Iterator[Record]]] = {
-    '.mcap': salvage_mcap, '.db3': salvage_sqlite3}
+def _salvage(path: Path, report: Report) -> Iterator[Record]:
+    return (salvage_mcap if path.suffix.lower() == '.mcap' else salvage_sqlite3)(path, report)
 
 
 class BagReader:
     """
-    Read chosen topics of a bag; parts that cannot be read are named in ``problems``.
+    Read chosen topics of a bag.
 
     :param path: bag folder, or a .db3 or .mcap file, also with .zstd.
     :ivar problems: what is wrong with the bag -> how often.
@@ -287,12 +275,11 @@ class BagReader:
             counts: Counter[tuple[str, str]] = Counter()
             for file in self._files:
                 counts.update(self._counts(file))
+            if not counts and self.problems:
+                raise ConfigError(f'{path}: no message can be read: {"; ".join(self.problems)}')
         except BaseException:
             self.close()
             raise
-        if not counts and self.problems:
-            self.close()
-            raise ConfigError(f'{path}: no message can be read: {"; ".join(self.problems)}')
         self.topics = {name: Topic(name, kind, count) for (name, kind), count in counts.items()}
 
     def _report(self, problem: str) -> None:
@@ -328,19 +315,15 @@ class BagReader:
             self._damaged.add(file)
             self._report(f'{file.name}: damaged or not closed ({error}); what can be read is read')
         return Counter((message[0], canonical_type(message[1]))
-                       for message in self._salvaged(file, lambda _: None))
-
-    @staticmethod
-    def _salvaged(file: Path, report: Report) -> Iterator[Record]:
-        return SALVAGE[file.suffix.lower()](file, report)
+                       for message in _salvage(file, lambda _: None))
 
     def messages(self, topics: Collection[str]) -> Iterator[Message]:
         """Messages of the topics in order of recording; payload compression is undone."""
         for file in self._files:
             for topic, kind, stamp_ns, data in self._raw(file, topics):
                 if data[:4] == _ZSTD_MAGIC:
-                    # No CDR starts like this. The mode is noted in metadata.yaml alone, which
-                    # a single file does not have.
+                    # No CDR starts like this. Only metadata.yaml names the mode, and a single
+                    # file has none.
                     with suppress(zstd.ZstdError, EOFError):
                         data = zstd.decompress(data)
                 yield Message(topic, canonical_type(kind), stamp_ns, data)
@@ -359,7 +342,7 @@ class BagReader:
                 return
             except Exception as error:
                 self._report(f'{file.name}: damaged ({error}); what can be read is read')
-        for record in self._salvaged(file, self._report):
+        for record in _salvage(file, self._report):
             if record[0] in topics and record[2] > last_ns:
                 yield record
 

@@ -180,11 +180,7 @@ class BagWriter:
             self.commit()
 
     def commit(self) -> None:
-        """
-        Complete the open part and make it count.
-
-        :raises ConfigError: disk full ...; complete parts stay.
-        """
+        """Complete the open part and make it count; ConfigError as add()."""
         if self._writer is None:
             return
         with disk_errors(self.path):

@@ -138,11 +138,7 @@ class MessageMaker:
 
     def instance_distance_array(self, head: Any, result: PanopticDepth, latency_ns: int,
                                 scale_source: ScaleSource = ScaleSource.METRIC_MODEL) -> Any:
-        """
-        panoptic_depth/InstanceDistanceArray.
-
-        :param latency_ns: live: from the stamp to sending; offline: time of processing.
-        """
+        """panoptic_depth/InstanceDistanceArray; latency as in FrameMessages."""
         height, width = result.panoptic.shape
         return self(
             msg.INSTANCE_DISTANCE_ARRAY, header=head, camera_frame_id=result.frame_id,

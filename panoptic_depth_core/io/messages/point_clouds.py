@@ -59,11 +59,7 @@ def points_of(image: NDArray[np.uint8], result: PanopticDepth, stride: int = 1
 
 def point_cloud(make: MessageMaker, head: Any, image: NDArray[np.uint8], result: PanopticDepth,
                 stride: int = 1) -> Any:
-    """
-    sensor_msgs/PointCloud2 of points_of, without order and without points that are not finite.
-
-    :param head: header in the optical frame of the camera.
-    """
+    """sensor_msgs/PointCloud2 of points_of; head is in the camera's optical frame."""
     points = points_of(image, result, stride)
     constants = make.message_class(POINT_FIELD)
     # By size: rgb, too, is declared as FLOAT32.

@@ -29,12 +29,7 @@ class LabelImage(NamedTuple):
 
 
 def labels_of(message: Any) -> LabelImage:
-    """
-    Read an image of labels.
-
-    :param message: sensor_msgs/Image: 16UC1 panoptic ids, or 8UC1 class ids, 255 void.
-    :raises ConfigError: another encoding, truncated ...
-    """
+    """Labels of an Image: 16UC1 panoptic ids, or 8UC1 class ids, 255 void; else ConfigError."""
     values = values_of(message)
     if values.ndim != 2 or values.dtype.kind != 'u':
         raise ConfigError(f'true labels are {message.encoding!r}; give 16UC1 panoptic ids or 8UC1 '
@@ -49,11 +44,9 @@ def labels_of(message: Any) -> LabelImage:
 
 def depth_of(message: Any) -> NDArray[np.float32]:
     """
-    Read an image of depth.
+    Depth of an Image: 32FC1 metres or 16UC1 millimetres along Z, 0 unknown (REP-118).
 
-    :param message: sensor_msgs/Image: 32FC1 metres or 16UC1 millimetres along Z; 0 not known
-        (REP-118).
-    :returns: (H, W) float32 metres, NaN where not known; a view on the message where it can be.
+    :returns: (H, W) float32 metres, NaN unknown; a view on the message where possible.
     :raises ConfigError: another encoding, truncated ...
     """
     values = values_of(message)
@@ -119,11 +112,10 @@ def medians(groups: NDArray[np.uint16], values: NDArray[np.float32]) -> Medians:
 
 def instance_depths(runs: IdRuns, depth: NDArray[np.float32]) -> dict[int, float]:
     """
-    Median depth of every instance with a known depth.
+    Panoptic id -> median depth in metres, by ascending id; without unknown ones.
 
     :param runs: of panoptic ids with LABEL_DIVISOR.
     :param depth: (H, W) float32 metres along Z.
-    :returns: panoptic id -> metres, by ascending id.
     """
     wanted = np.flatnonzero((runs.ids % LABEL_DIVISOR > 0) & (runs.ids != VOID_ID))
     lengths = runs.lengths[wanted]

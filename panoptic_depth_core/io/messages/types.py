@@ -94,11 +94,7 @@ FOXGLOVE_MSGS = {
 
 
 def message_folder() -> Path:
-    """
-    Folder of this package's .msg files, in a wheel, a checkout or an ament workspace.
-
-    :raises ConfigError: when the installation has none.
-    """
+    """Folder of this package's .msg files, in a wheel, a checkout or an ament workspace."""
     package = Path(__file__).resolve().parents[2]
     prefixes = filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep))
     folders = [package / 'msg', package.parent / 'msg',
@@ -116,8 +112,7 @@ def typestore() -> Any:
     """
     The store of rosbags: types of ROS 2 Jazzy, vision_msgs, foxglove_msgs and this package.
 
-    Jazzy's standard types read bags of the other distributions too: the types used here did not
-    change since Foxy.
+    The standard types used here are the same since Foxy, so bags of all distributions are read.
     """
     store = get_typestore(Stores.ROS2_JAZZY)
     folder = message_folder()

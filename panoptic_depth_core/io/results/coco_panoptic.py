@@ -37,12 +37,7 @@ def encode_ids(panoptic: NDArray[np.uint16]) -> bytes:
 
 
 def read_ids(path: Path) -> NDArray[np.unsignedinteger[Any]]:
-    """
-    Read the ids of such a PNG as they are, whoever wrote it.
-
-    :returns: (H, W) uint16, or uint32 where an id needs it.
-    :raises ConfigError: not readable.
-    """
+    """(H, W) uint16 ids of such a PNG, whoever wrote it; uint32 where an id needs it."""
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
@@ -55,12 +50,7 @@ def read_ids(path: Path) -> NDArray[np.unsignedinteger[Any]]:
 
 
 def decode_ids(path: Path) -> NDArray[np.uint16]:
-    """
-    Read the panoptic ids of a PNG of this program.
-
-    :returns: (H, W) uint16, VOID_ID where void.
-    :raises ConfigError: not readable, or an id that is no panoptic id + 1.
-    """
+    """(H, W) uint16 panoptic ids of a PNG of this program; ConfigError for others."""
     ids = read_ids(path)
     if ids.dtype != np.uint16:
         raise ConfigError(f'{path}: holds ids beyond {VOID_ID}; it was not written by this '
@@ -69,11 +59,7 @@ def decode_ids(path: Path) -> NDArray[np.uint16]:
 
 
 def segments_info(result: PanopticDepth) -> list[dict[str, Any]]:
-    """
-    COCO's segments_info of a result, area and box taken from its pixels.
-
-    It goes beyond COCO in ``score`` and, where the model gives it, ``log_depth_scale``.
-    """
+    """COCO's segments_info; beyond COCO it has ``score`` and, if known, ``log_depth_scale``."""
     found = []
     for segment in result.segments:
         mask = (result.panoptic == segment.panoptic_id).view(np.uint8)
@@ -92,11 +78,7 @@ def segments_info(result: PanopticDepth) -> list[dict[str, Any]]:
 
 def dataset_json(frames: Collection[Mapping[str, Any]], classes: Sequence[ClassInfo]
                  ) -> dict[str, Any]:
-    """
-    The JSON of all frames.
-
-    :param frames: name, width, height and segments_info of each.
-    """
+    """The JSON of all frames, each with name, width, height and segments_info."""
     return {
         'images': [{'id': frame['name'], 'file_name': f'{frame["name"]}.png',
                     'width': frame['width'], 'height': frame['height']} for frame in frames],

@@ -14,7 +14,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -123,11 +123,7 @@ def frame_record(frame: Frame, result: PanopticDepth) -> dict[str, Any]:
 
 
 def greatest_track_id(out: Path) -> int:
-    """
-    Track id after which a resumed run counts, -1 where there is none.
-
-    :param out: the results' folder, whose file an InstanceSink has opened.
-    """
+    """Track id after which a resumed run counts, -1 without any; out has an InstanceSink."""
     with (out / INSTANCES_FILE).open('rb') as file:
         return max((instance['track_id'] for line in file
                     for instance in json.loads(line)['instances']), default=-1)
@@ -198,12 +194,7 @@ class FileSink:
 
 
 class PanopticSink(FileSink):
-    """
-    panoptic/NAME.png and panoptic.json.
-
-    The JSON is made at the end of each run from a journal, which has one line per frame of this
-    and earlier runs.
-    """
+    """panoptic/NAME.png, and panoptic.json at the end of each run, from a journal of all runs."""
 
     def __init__(self, out: Path, classes: Sequence[ClassInfo]) -> None:
         super().__init__(out / coco_panoptic.FOLDER, '.png',
@@ -248,11 +239,7 @@ class OverlaySink(FileSink):
 
 
 def _write_video(pictures: Sequence[Path], path: Path) -> None:
-    """
-    Make an mp4 (MPEG-4 part 2) of picture files; those of another size than the first are scaled.
-
-    :raises ConfigError: when OpenCV cannot encode it.
-    """
+    """Make an mp4 (MPEG-4 part 2) of pictures; all are scaled to the size of the first."""
     writer: cv2.VideoWriter | None = None
     try:
         for picture in pictures:
@@ -277,12 +264,7 @@ def _write_video(pictures: Sequence[Path], path: Path) -> None:
 
 @dataclass(frozen=True)
 class ResultOptions:
-    """
-    How results are written.
-
-    :param tasks: of the model.
-    :param image_topic: of the input image in a bag.
-    """
+    """How results are written; the tasks are of the model, the topic of the images in bags."""
 
     classes: tuple[ClassInfo, ...] = CITYSCAPES
     tasks: frozenset[Task] = TASKS
@@ -356,10 +338,12 @@ class ResultWriter:
         wanted = formats_for(options.tasks, formats)
         self.out_dir = make_folder(Path(out_dir))
         self._sinks: list[Sink] = []
+        self._stack = ExitStack()
         try:
-            for name, kind in FORMATS.items():
-                if name in wanted:
-                    self._sinks.append(kind.make(self.out_dir, options))
+            for sink in (FORMATS[name].make(self.out_dir, options) for name in FORMATS
+                         if name in wanted):
+                self._sinks.append(sink)
+                self._stack.callback(sink.close)
         except BaseException:
             with suppress(Exception):
                 self.close()
@@ -370,11 +354,7 @@ class ResultWriter:
         return all(sink.done(name) for sink in self._sinks)
 
     def write(self, frame: Frame, result: PanopticDepth) -> None:
-        """
-        Write one frame in every format that does not have it yet.
-
-        :raises ConfigError: disk full, no permission; all that was written before stays.
-        """
+        """Write one frame in every format that lacks it; ConfigError where the disk is full ..."""
         if not frame.name or '/' in frame.name or frame.name.startswith('.'):
             raise ConfigError(f'frame name {frame.name!r} cannot name files; give a plain name')
         for sink in self._sinks:
@@ -388,20 +368,8 @@ class ResultWriter:
                    for sink in self._sinks if isinstance(sink, (FileSink, InstanceSink)))
 
     def close(self) -> None:
-        """
-        Finish every format, even if one fails.
-
-        :raises ConfigError: the first failure.
-        """
-        first: Exception | None = None
-        sinks, self._sinks = self._sinks, []
-        for sink in sinks:
-            try:
-                sink.close()
-            except Exception as error:
-                first = first or error
-        if first is not None:
-            raise first
+        """Finish every format, even if one fails; then raise its ConfigError."""
+        self._stack.close()
 
     def __enter__(self) -> ResultWriter:
         """Be usable in a with statement."""

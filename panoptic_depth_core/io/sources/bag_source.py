@@ -89,11 +89,7 @@ def choose_image_topic(bag: BagReader, wanted: str | None,
 
 
 def choose_camera_info_topic(bag: BagReader, image_topic: str, wanted: str | None) -> str | None:
-    """
-    The wanted topic, else the one beside the images, else the only one; None without any.
-
-    :raises ConfigError: the wanted topic is missing or of another type.
-    """
+    """The wanted topic, else the one beside the images, else the only one; None without any."""
     infos = [t for t in bag.topics.values() if t.type == CAMERA_INFO and t.count]
     names = [topic.name for topic in infos]
     if wanted is not None:
@@ -108,12 +104,7 @@ def choose_camera_info_topic(bag: BagReader, image_topic: str, wanted: str | Non
 
 
 class BagImages(NamedTuple):
-    """
-    The images of a bag, for a replay.
-
-    :param frame_id: of the first readable image; may be empty.
-    :param topics: all of the bag.
-    """
+    """The images of a bag; frame_id is of the first readable one, topics are all of the bag."""
 
     image_topic: str
     camera_info_topic: str | None
@@ -124,12 +115,7 @@ class BagImages(NamedTuple):
 
 def describe_images(path: Path | str, image_topic: str | None = None,
                     camera_info_topic: str | None = None) -> BagImages:
-    """
-    Find the images of a bag and their camera info.
-
-    :param image_topic, camera_info_topic: None: found automatically.
-    :raises ConfigError: no bag, nothing readable in it, or several topics to choose from.
-    """
+    """Find the images of a bag and their camera info, as BagSource does."""
     with closing(BagReader(Path(path))) as bag:
         topic = choose_image_topic(bag, image_topic)
         info_topic = choose_camera_info_topic(bag, topic.name, camera_info_topic)
@@ -139,12 +125,7 @@ def describe_images(path: Path | str, image_topic: str | None = None,
 
 
 class PairedImage(NamedTuple):
-    """
-    An image that is not decoded yet, and its CameraInfo, if any.
-
-    :param stamp_ns: of its header; without one, recorded_ns.
-    :param recorded_ns: time of recording.
-    """
+    """An undecoded image and its CameraInfo; without a stamp of its own it has recorded_ns."""
 
     name: str
     stamp_ns: int
@@ -226,12 +207,7 @@ class ImagePairing:
             self._notes[f'{self._info_topic}: {problem}; it counts as missing'] += 1
 
     def frame(self, paired: PairedImage, camera: CameraOptions) -> Frame:
-        """
-        Decode an image.
-
-        :param camera: the user's camera; it wins over the bag's.
-        :raises ConfigError: it cannot be decoded.
-        """
+        """Decode an image; the user's camera wins over the bag's. Raises ConfigError."""
         pixels = pixels_of(paired.image)
         height, width = pixels.shape[:2]
         known = None

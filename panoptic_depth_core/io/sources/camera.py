@@ -115,11 +115,7 @@ class CameraOptions:
 
     def resolve(self, width: int, height: int, known: Intrinsics | None = None,
                 known_source: str = 'sidecar') -> tuple[Intrinsics, str]:
-        """
-        Camera for an image and where it came from: 'user', known_source or 'default'.
-
-        :param known: what the source says of its camera, at any size.
-        """
+        """Camera for an image, and 'user', known_source or 'default'; known has any size."""
         user = self.intrinsics(width, height)
         if user is not None:
             return user, 'user'
@@ -135,11 +131,7 @@ def is_rectified(topic: str) -> bool:
 
 
 def camera_info_problem(info: Any) -> str | None:
-    """
-    Why a sensor_msgs/CameraInfo cannot be used, None where it can.
-
-    :param info: anything with the fields of the message, from rosbags or rclpy.
-    """
+    """Why a CameraInfo, of rosbags or rclpy, cannot be used; None where it can."""
     k = [float(value) for value in info.k]
     if not all(math.isfinite(value) for value in k):
         return 'camera_info has a K that is not finite'

@@ -64,11 +64,7 @@ def open_source(source: str | Path, *, fx: float | None = None, fov_deg: float |
 
 
 def open_with(source: str | Path, options: SourceOptions) -> FrameSource:
-    """
-    Open a source with options that several share.
-
-    :raises ConfigError: as open_source.
-    """
+    """Open a source as open_source does, with options that several share."""
     text, path = str(source), Path(source)
     camera, skip = options.camera, options.skip
     device = _CAMERA.fullmatch(text)

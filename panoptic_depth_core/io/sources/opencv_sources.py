@@ -24,12 +24,7 @@ VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpe
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
-    """
-    Read a picture file.
-
-    :returns: (H, W, 3) uint8 RGB; 16 bits are cut to 8, transparency is dropped.
-    :raises ConfigError: not readable, not a picture, truncated.
-    """
+    """(H, W, 3) uint8 RGB of a file; 16 bits are cut to 8, transparency is dropped."""
     try:
         return decode_compressed(path.suffix.lstrip('.'), path.read_bytes())
     except OSError as error:
@@ -66,12 +61,7 @@ class _OpenCvSource(FrameSource):
 
 
 class PictureSource(_OpenCvSource):
-    """
-    Picture files as frames, stamped with their time of modification.
-
-    :param paths: the files, in order; a camera.json may be beside the first.
-    :raises ConfigError: a camera.json that is wrong.
-    """
+    """Picture files, stamped with their time of modification; camera.json is beside the first."""
 
     kind = 'pictures'
 
@@ -122,11 +112,7 @@ class _CaptureSource(_OpenCvSource):
 
 
 class VideoSource(_CaptureSource):
-    """
-    A video file; stamps are the time since its start. A camera.json may be beside it.
-
-    :raises ConfigError: a file that cannot be opened as a video, a camera.json that is wrong.
-    """
+    """A video file; stamps are the time since its start. A camera.json may be beside it."""
 
     kind = 'video'
 

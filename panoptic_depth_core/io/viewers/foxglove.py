@@ -26,7 +26,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...contract import NEEDS_INSTANCES, NEEDS_LABELS, NEEDS_POSITIONS, lacking
 from ...files import disk_errors, require_absent
 from ...labels import CITYSCAPES, ClassInfo
 from ...structures import Frame, InstanceDistance, PanopticDepth
@@ -43,7 +42,7 @@ from ..messages.maker import (
     tracked_text,
 )
 from ..messages.maker import ROSBAGS_MESSAGES as make
-from ..messages.outputs import FrameMessages
+from ..messages.outputs import FrameMessages, outputs_of
 from ..messages.point_clouds import point_cloud
 from ..messages.types import COMPRESSED_IMAGE, IMAGE_ANNOTATIONS, POINT_CLOUD, SCENE_UPDATE
 from ..visualization import Picture, encode_jpeg, overlay, placement
@@ -100,11 +99,7 @@ def outlines(panoptic: NDArray[np.uint16], instance: InstanceDistance
 
 def image_annotations(frame: Frame, result: PanopticDepth,
                       classes: Sequence[ClassInfo] = CITYSCAPES) -> Any:
-    """
-    foxglove_msgs/ImageAnnotations: box, outlines and text per thing, in px of the frame's image.
-
-    Stuff has none: its box would be most of the image.
-    """
+    """foxglove_msgs/ImageAnnotations: box, outlines and text per thing, in px of the image."""
     time = make.time(frame.stamp_ns)
     scale_x, scale_y, left, top = placement(frame.intrinsics, result.intrinsics)
     scale, corner = np.array([scale_x, scale_y]), np.array([left, top])
@@ -164,12 +159,7 @@ def _entity(time: Any, frame_id: str, instance: InstanceDistance, color: Sequenc
 
 def scene_update(frame: Frame, result: PanopticDepth,
                  classes: Sequence[ClassInfo] = CITYSCAPES) -> Any:
-    """
-    foxglove_msgs/SceneUpdate: a box and a text per instance with a known position.
-
-    It deletes the earlier ones. The boxes are those of maker.marker_array; an entity's id is its
-    track id, without one its panoptic id.
-    """
+    """foxglove_msgs/SceneUpdate: the boxes and texts of maker.marker_array; earlier ones go."""
     time = make.time(frame.stamp_ns)
     kind = 'foxglove_msgs/msg/SceneEntityDeletion'
     return make(
@@ -186,12 +176,7 @@ def figure_topic(name: str) -> str:
 
 
 class FoxgloveWriter(ResultBagWriter):
-    """
-    A bag of results with what Foxglove draws.
-
-    :param path: folder of the bag.
-    :param options: see ResultBagWriter.
-    """
+    """A bag of results with what Foxglove draws; options as of ResultBagWriter."""
 
     outputs = (*RESULTS, 'points')
 
@@ -210,13 +195,14 @@ class FoxgloveWriter(ResultBagWriter):
         """
         messages = replace(self._messages(frame, result), point_stride=POINT_STRIDE)
         out = self._outgoing(messages)
-        if not lacking(NEEDS_LABELS, result.tasks):
+        fills = outputs_of(result.tasks)
+        if 'overlay' in fills:
             out.append(self._jpeg(f'{NODE}/debug/overlay', messages,
                                   overlay(messages.picture, result, self._classes)))
-        if not lacking(NEEDS_INSTANCES, result.tasks):
+        if 'instances' in fills:
             out.append(Outgoing(ANNOTATIONS_TOPIC, IMAGE_ANNOTATIONS,
                                 image_annotations(frame, result, self._classes)))
-        if not lacking(NEEDS_POSITIONS, result.tasks):
+        if 'detections_3d' in fills:
             out.append(Outgoing(SCENE_TOPIC, SCENE_UPDATE,
                                 scene_update(frame, result, self._classes)))
         if lidar_depth is not None:
@@ -237,14 +223,7 @@ class FoxgloveWriter(ResultBagWriter):
 
 
 class FoxgloveFile(FoxgloveWriter):
-    """
-    The same as a single .mcap file without metadata.yaml, complete or absent.
-
-    :param path: of the file.
-    :param overwrite: replace an existing file when the new one is complete.
-    :param options: see FoxgloveWriter.
-    :raises ConfigError: the target exists.
-    """
+    """The same as a single .mcap file without metadata.yaml, complete or absent."""
 
     def __init__(self, path: Path, *, overwrite: bool = False, **options: Any) -> None:
         require_absent(path, overwrite)
@@ -252,11 +231,7 @@ class FoxgloveFile(FoxgloveWriter):
         super().__init__(path.with_name(f'.{path.stem}.bag'), overwrite=True, **options)
 
     def close(self) -> None:
-        """
-        Finish the file; without any frame none is made.
-
-        :raises ConfigError: disk full ...; no part of the file stays.
-        """
+        """Finish the file; without any frame none is made."""
         super().close()
         try:
             with disk_errors(self._file):

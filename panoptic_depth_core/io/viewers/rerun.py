@@ -25,20 +25,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...contract import (
-    NEEDS_DEPTH,
-    NEEDS_INSTANCES,
-    NEEDS_LABELS,
-    NEEDS_POSITIONS,
-    TASKS,
-    Needs,
-    lacking,
-)
+from ...contract import TASKS
 from ...errors import ConfigError
 from ...files import JsonLines, disk_errors, make_folder, require_absent
 from ...labels import CITYSCAPES, VOID_CLASS, ClassInfo, class_of
 from ...structures import Frame, Intrinsics, PanopticDepth
 from ..messages.maker import UP_OPTICAL, box_size, located, tracked_text
+from ..messages.outputs import outputs_of
 from ..messages.point_clouds import points_of
 from ..visualization import encode_jpeg, picture_of
 
@@ -56,11 +49,6 @@ CHUNK_BYTES = 4 << 20
 
 _FULL_BYTES = 1 << 20
 
-NEEDS: dict[str, Needs] = {
-    'scene/camera/classes': NEEDS_LABELS, 'scene/camera/depth': NEEDS_DEPTH,
-    'scene/camera/instances': NEEDS_INSTANCES, 'scene/boxes': NEEDS_POSITIONS}
-"""Entity -> tasks that a model must do for it; the others are in every frame."""
-
 LIDAR_COLOR = (255, 160, 0)
 LIDAR_RADIUS_PX = 1.5
 IMAGE_PLANE_M = 3.0
@@ -70,11 +58,7 @@ EYE_M, LOOK_AT_M = (0.0, -6.0, -10.0), (0.0, 0.0, 15.0)
 
 
 def rerun() -> Any:
-    """
-    Return the package rerun.
-
-    :raises ConfigError: where it is not installed.
-    """
+    """Return the package rerun; ConfigError where it is not installed."""
     try:
         import rerun as package
     except ImportError as error:
@@ -103,7 +87,7 @@ class RerunFile:
     :param path: of the .rrd file.
     :param classes: by class id.
     :param title: in the viewer; empty: the name of the file.
-    :param recording_id: files of one id are shown as one; empty: from the first frame.
+    :param recording_id: the viewer joins files of one id; empty: from the first frame.
     :param first_number: of the frames, where they continue another file.
     :param overwrite: replace an existing file when the new one is complete.
     :raises ConfigError: rerun is not installed, the target exists.
@@ -182,11 +166,7 @@ class RerunFile:
 
     def _log(self, frame: Frame, result: PanopticDepth, lidar_depth: NDArray[np.float32] | None,
              figures: Mapping[str, float]) -> None:
-        """
-        Log all of one frame that the model does.
-
-        Depth has 16 bits, i.e. steps of 0.05 %: half the size of 32.
-        """
+        """Log all of one frame that the model does; 16-bit depth has steps of 0.05 %."""
         rr, stream, camera = self._rr, self._stream, result.intrinsics
         stream.reset_time()
         stream.set_time('frame', sequence=self._number)
@@ -201,36 +181,38 @@ class RerunFile:
         picture = picture_of(frame, result)
         things = [d for d in result.distances if d.segment.is_thing]
         solid = located(result)
-        known: dict[str, Any] = {
-            'scene/camera/image': rr.EncodedImage(contents=encode_jpeg(picture).tobytes(),
-                                                  media_type='image/jpeg'),
-            'scene/camera/classes': rr.SegmentationImage(
-                class_of(result.panoptic, result.label_divisor), opacity=0.5),
+        fills = outputs_of(result.tasks)
+        stream.log('scene/camera/image', rr.EncodedImage(
+            contents=encode_jpeg(picture).tobytes(), media_type='image/jpeg'), strict=True)
+        if 'semantic' in fills:
+            stream.log('scene/camera/classes', rr.SegmentationImage(
+                class_of(result.panoptic, result.label_divisor), opacity=0.5), strict=True)
+        if 'depth' in fills:
             # The viewer draws no points for NaN and infinities.
-            'scene/camera/depth': rr.DepthImage(result.depth.astype(np.float16), meter=1.0,
-                                                depth_range=DEPTH_SHOWN_M),
-            'scene/camera/instances': rr.Boxes2D(
+            stream.log('scene/camera/depth', rr.DepthImage(
+                result.depth.astype(np.float16), meter=1.0, depth_range=DEPTH_SHOWN_M),
+                strict=True)
+        if 'instances' in fills:
+            stream.log('scene/camera/instances', rr.Boxes2D(
                 array=np.array([d.roi for d in things], np.float32).reshape(-1, 4),
                 array_format=rr.Box2DFormat.XYWH,
                 labels=[tracked_text(d, result.tasks) for d in things],
-                class_ids=[d.segment.class_id for d in things]),
-            'scene/boxes': rr.Boxes3D(
+                class_ids=[d.segment.class_id for d in things]), strict=True)
+        if 'detections_3d' in fills:
+            stream.log('scene/boxes', rr.Boxes3D(
                 centers=np.array([d.position_m for d in solid], np.float32).reshape(-1, 3),
                 sizes=np.array([box_size(d) for d in solid], np.float32).reshape(-1, 3),
                 labels=[tracked_text(d) for d in solid],
-                class_ids=[d.segment.class_id for d in solid]),
-        }
+                class_ids=[d.segment.class_id for d in solid]), strict=True)
         # A frame without points has to replace those of earlier frames.
         if self._has_lidar:
             points = np.empty((0, 3), np.float32)
             if lidar_depth is not None:
                 measured = points_of(picture, replace(result, depth=lidar_depth))
                 points = np.stack([measured[axis] for axis in 'xyz'], axis=1)
-            known['scene/lidar'] = rr.Points3D(points, colors=LIDAR_COLOR,
-                                               radii=rr.Radius.ui_points(LIDAR_RADIUS_PX))
-        for path, entity in known.items():
-            if not lacking(NEEDS.get(path, ()), result.tasks):
-                stream.log(path, entity, strict=True)
+            stream.log('scene/lidar', rr.Points3D(
+                points, colors=LIDAR_COLOR, radii=rr.Radius.ui_points(LIDAR_RADIUS_PX)),
+                strict=True)
         for name, value in figures.items():
             stream.log(['figures', *name.split('.')], rr.Scalars(value), strict=True)
 
@@ -257,11 +239,7 @@ class RerunFile:
         self._stream.send_blueprint(layout.Blueprint(scene, collapse_panels=True))
 
     def close(self) -> None:
-        """
-        Finish the file; without any frame none is made.
-
-        :raises ConfigError: disk full ...; no part of the file stays.
-        """
+        """Finish the file; without any frame none is made. ConfigError as write()."""
         if self._stream is None:
             return
         from rerun.chunk import RrdReader
@@ -301,12 +279,11 @@ class RerunFile:
 
 class RerunFolder:
     """
-    A run as recordings in a folder that the viewer shows as one: ``rerun FOLDER/*.rrd``.
+    A run as files that the viewer shows as one recording: ``rerun FOLDER/*.rrd``.
 
-    A recording cannot be added to, so a resumed run begins another file of the same id.
+    A file cannot be added to, so a resumed run begins another one of the same id.
 
     :param part_bytes: size at which a file is closed.
-    :raises ConfigError: rerun is not installed, no permission ...
     """
 
     def __init__(self, folder: Path, classes: Sequence[ClassInfo] = CITYSCAPES,
