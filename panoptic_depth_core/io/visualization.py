@@ -18,9 +18,7 @@ from ..structures import Frame, InstanceDistance, Intrinsics, PanopticDepth
 
 Picture = NDArray[np.uint8]
 
-JPEG_QUALITY = 90
-"""0..100; the loss is invisible, and the size a tenth of that of the pixels."""
-
+JPEG_QUALITY = 90  # 0..100; the loss is invisible, the size a tenth of that of the pixels
 NAN_COLOR = (128, 128, 128)
 FAR_COLOR = (8, 10, 40)
 NEAR_COLOR = (255, 255, 255)

@@ -10,7 +10,7 @@ unknown in a result that is read.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -48,8 +48,7 @@ TASKS_OF_TOPIC: dict[str, frozenset[Task]] = {
     'panoptic': SEGMENTATION, 'depth': frozenset(('depth',))}
 """Topic -> tasks of the model that recorded it; a model of classes alone looks like both."""
 
-LATENCY = 'recorded latency'
-"""Key of the only time that a recorded result has."""
+LATENCY = 'recorded latency'  # the only step in step_ms of a recorded result
 
 
 class ResultBagWriter(BagWriter):
@@ -133,17 +132,6 @@ def _instance(message: Any, in_camera_frame: bool) -> InstanceDistance:
         track_id=message.track_id, **places)
 
 
-def _require_known_ids(ids: Iterable[int], label_divisor: int,
-                       classes: Sequence[ClassInfo]) -> None:
-    """Refuse results of another class table or divisor."""
-    for number in ids:
-        if number != VOID_ID and number // label_divisor >= len(classes):
-            raise ConfigError(
-                f'recorded panoptic image holds the id {number}, of class '
-                f'{number // label_divisor}, but there are {len(classes)} classes; record '
-                f'{LABEL_INFO_TOPIC} and output/instances with it')
-
-
 def _require_possible(distances: Sequence[InstanceDistance], label_divisor: int,
                       shape: tuple[int, int], classes: Sequence[ClassInfo]) -> None:
     """Refuse instances that no result can have: the code after this relies on it."""
@@ -220,7 +208,12 @@ def read_result(messages: Mapping[str, Any], frame: Frame,
             label_divisor=int(array.label_divisor),
             frame_id=array.camera_frame_id or frame.frame_id, model_id=array.model_id,
             step_ms={LATENCY: 1e3 * array.latency.sec + 1e-6 * array.latency.nanosec})
-    _require_known_ids(pixel_counts, result.label_divisor, classes)
+    for number in pixel_counts:
+        if number != VOID_ID and number // result.label_divisor >= len(classes):
+            raise ConfigError(
+                f'recorded panoptic image holds the id {number}, of class '
+                f'{number // result.label_divisor}, but there are {len(classes)} classes; record '
+                f'{LABEL_INFO_TOPIC} and output/instances with it')
     _require_possible(result.distances, result.label_divisor, (height, width), classes)
     return replace(result, segments=_segments(pixel_counts, result.distances,
                                               result.label_divisor, classes))

@@ -108,16 +108,15 @@ def storage_files(path: Path, report: Report) -> list[Path]:
             raise ConfigError(f'{path}: is no bag; give a folder, or a file ending in '
                               f'{" or ".join(STORAGE_SUFFIXES)}')
         return [path]
-    present = sorted((p for p in path.iterdir() if _is_storage(p)), key=_natural)
+    listed = present = sorted((p for p in path.iterdir() if _is_storage(p)), key=_natural)
     try:
         text = (path / _METADATA).read_text(encoding='utf-8')
         named = yaml.safe_load(text)['rosbag2_bagfile_information']['relative_file_paths']
         listed = [path / PurePath(str(name)).name for name in named]
     except FileNotFoundError:
-        listed = present
+        pass
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
         report(f'{path / _METADATA}: cannot be read; all storage files are taken, by name')
-        listed = present
     files = [file for file in listed if file.is_file()]
     if not files and present:
         report(f'{path / _METADATA}: names none of the storage files there; all are taken')

@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -34,8 +34,7 @@ from ...files import disk_errors, make_folder, require_absent, write_atomic
 from ..messages.types import typestore
 
 STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
-METADATA_VERSION: Literal[8] = 8
-"""All distributions from Humble on read it; Humble refuses the QoS of version 9."""
+METADATA_VERSION: Literal[8] = 8  # Humble refuses the QoS of version 9
 
 _ROOT = 'rosbag2_bagfile_information'
 _FRAMES = 'panoptic_depth_frames'
@@ -62,22 +61,18 @@ def _merge(whole: dict[str, Any] | None, part: dict[str, Any]) -> dict[str, Any]
     """Metadata of a recording with one more part."""
     if whole is None:
         return part
-    merged = dict(whole)
-    for key in ('files', 'relative_file_paths'):
-        merged[key] = [*whole[key], *part[key]]
-    both = (whole, part)
-    starts = [info['starting_time']['nanoseconds_since_epoch'] for info in both]
-    ends = [start + info['duration']['nanoseconds']
-            for start, info in zip(starts, both, strict=True)]
-    merged['starting_time'] = {'nanoseconds_since_epoch': min(starts)}
-    merged['duration'] = {'nanoseconds': max(ends) - min(starts)}
-    merged['message_count'] = whole['message_count'] + part['message_count']
+    starts = [info['starting_time']['nanoseconds_since_epoch'] for info in (whole, part)]
+    end = max(start + info['duration']['nanoseconds']
+              for start, info in zip(starts, (whole, part), strict=True))
     topics = {t['topic_metadata']['name']: dict(t) for t in whole['topics_with_message_count']}
     for topic in part['topics_with_message_count']:
         known = topics.setdefault(topic['topic_metadata']['name'], {**topic, 'message_count': 0})
         known['message_count'] += topic['message_count']
-    merged['topics_with_message_count'] = list(topics.values())
-    return merged
+    return {**whole, 'starting_time': {'nanoseconds_since_epoch': min(starts)},
+            'duration': {'nanoseconds': end - min(starts)},
+            'topics_with_message_count': list(topics.values()),
+            **{key: whole[key] + part[key]
+               for key in ('files', 'relative_file_paths', 'message_count')}}
 
 
 def _names_in(whole: dict[str, Any]) -> dict[str, None]:
@@ -85,7 +80,7 @@ def _names_in(whole: dict[str, Any]) -> dict[str, None]:
     return dict.fromkeys(map(str, json.loads(whole['custom_data'][_FRAMES])))
 
 
-class BagWriter:
+class BagWriter(AbstractContextManager['BagWriter']):
     """
     Write frames of several messages each; a frame is written in full or not at all.
 
@@ -188,7 +183,6 @@ class BagWriter:
                 self._writer.close()
                 folder = self._writer.path
                 part = yaml.safe_load((folder / _METADATA).read_text(encoding='utf-8'))[_ROOT]
-                part['custom_data'] = None
                 merged = _merge(self._whole, part)
                 merged['custom_data'] = {_FRAMES: json.dumps([*self.names])}
                 text = yaml.safe_dump({_ROOT: merged}, sort_keys=False, width=10_000)
@@ -230,10 +224,6 @@ class BagWriter:
     def close(self) -> None:
         """Complete the last part; without any frame no bag is made."""
         self.commit()
-
-    def __enter__(self) -> BagWriter:
-        """Be usable in a with statement."""
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Close; after an error keep complete frames if the bag has parts, else leave nothing."""

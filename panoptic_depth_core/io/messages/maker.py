@@ -28,19 +28,12 @@ from ..visualization import label_text
 from . import types as msg
 from .reading import MAPS
 
-UP_OPTICAL = (0.0, -1.0, 0.0)
-"""Up in an optical frame, as long as the camera is level (REP-103: y down)."""
-
-UP_BODY = (0.0, 0.0, 1.0)
-"""Up in the frames of robots and maps (REP-103: z up)."""
-
-LEAST_SIZE_M = 0.1
-"""A surface seen head-on has no depth, but viewers reject boxes without volume."""
-
+UP_OPTICAL = (0.0, -1.0, 0.0)  # of a level camera (REP-103: y down)
+UP_BODY = (0.0, 0.0, 1.0)  # of robots and maps (REP-103: z up)
+LEAST_SIZE_M = 0.1  # viewers reject boxes without volume, as of a surface seen head-on
 BOX_OPACITY = 0.4
 TEXT_HEIGHT_M = 0.6
-LIFETIME_NS = 1_000_000_000
-"""After this time viewers drop a box if no other message comes."""
+LIFETIME_NS = 1_000_000_000  # after which viewers drop a box without another message
 
 
 def located(result: PanopticDepth) -> list[InstanceDistance]:

@@ -20,8 +20,7 @@ POINT = np.dtype([('x', 'f4'), ('y', 'f4'), ('z', 'f4'), ('rgb', 'u4'), ('label'
                   ('instance', 'u2')])
 """A point in memory; rgb is 0x00RRGGBB, whose bits RViz and PCL expect as a FLOAT32."""
 
-COORDINATES = {7: 'f4', 8: 'f8'}
-"""Values of sensor_msgs/PointField.FLOAT32 and FLOAT64."""
+COORDINATES = {7: 'f4', 8: 'f8'}  # sensor_msgs/PointField.FLOAT32 and FLOAT64
 
 
 def points_of(image: NDArray[np.uint8], result: PanopticDepth, stride: int = 1

@@ -14,7 +14,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -43,9 +43,7 @@ RESULTS = (coco_panoptic.FOLDER, coco_panoptic.FILE_NAME, PANOPTIC_JOURNAL, 'dep
            '.foxglove.tmp', 'rerun')
 """Everything that the formats write into a folder: a fresh start removes it."""
 
-DEPTH_PNG_SCALE = 256.0
-"""Pixel values of depth PNGs per metre, as in KITTI."""
-
+DEPTH_PNG_SCALE = 256.0  # pixel values per metre, as in KITTI
 VIDEO_FPS = 10.0
 
 
@@ -82,17 +80,12 @@ def _instance_record(instance: InstanceDistance) -> dict[str, Any]:
     """One instance; metres, camera's optical frame, names as in msg/InstanceDistance.msg."""
     segment = instance.segment
     return {
-        'panoptic_id': segment.panoptic_id,
-        'class_id': segment.class_id,
-        'class_name': instance.class_name,
-        'instance_id': segment.instance_id,
-        'track_id': instance.track_id,
-        'is_thing': segment.is_thing,
-        'score': _number(segment.score),
-        'flags': instance.flags.names,
+        'panoptic_id': segment.panoptic_id, 'class_id': segment.class_id,
+        'class_name': instance.class_name, 'instance_id': segment.instance_id,
+        'track_id': instance.track_id, 'is_thing': segment.is_thing,
+        'score': _number(segment.score), 'flags': instance.flags.names,
         'roi': [int(value) for value in instance.roi],
-        'pixel_count': segment.pixel_count,
-        'valid_depth_count': instance.valid_depth_count,
+        'pixel_count': segment.pixel_count, 'valid_depth_count': instance.valid_depth_count,
         'distance': _number(instance.distance_m),
         'distance_stddev': _number(instance.distance_stddev_m),
         'distance_near': _number(instance.distance_near_m),
@@ -108,15 +101,11 @@ def frame_record(frame: Frame, result: PanopticDepth) -> dict[str, Any]:
     """A line of instances.jsonl: nearest first; no list where the model has no instances."""
     camera = frame.intrinsics
     return {
-        'name': frame.name,
-        'stamp_ns': frame.stamp_ns,
-        'frame_id': frame.frame_id,
-        'width': camera.width,
-        'height': camera.height,
+        'name': frame.name, 'stamp_ns': frame.stamp_ns, 'frame_id': frame.frame_id,
+        'width': camera.width, 'height': camera.height,
         'intrinsics': {**{name: float(getattr(camera, name)) for name in ('fx', 'fy', 'cx', 'cy')},
                        'source': frame.intrinsics_source},
-        'label_divisor': result.label_divisor,
-        'model_id': result.model_id,
+        'label_divisor': result.label_divisor, 'model_id': result.model_id,
         **({'instances': [_instance_record(instance) for instance in result.distances]}
            if 'instances' in result.tasks else {}),
     }
@@ -323,7 +312,7 @@ def formats_for(tasks: frozenset[Task], wanted: Collection[str] | None = None) -
     return tuple(wanted)
 
 
-class ResultWriter:
+class ResultWriter(AbstractContextManager['ResultWriter']):
     """
     Write results into a folder, adding to what is there.
 
@@ -370,10 +359,6 @@ class ResultWriter:
     def close(self) -> None:
         """Finish every format, even if one fails; then raise its ConfigError."""
         self._stack.close()
-
-    def __enter__(self) -> ResultWriter:
-        """Be usable in a with statement."""
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Close; an error here does not hide the one that led here."""

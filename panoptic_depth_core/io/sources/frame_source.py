@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import ClassVar, Literal
 
 from ...structures import Frame
@@ -30,7 +31,7 @@ def count_reason(counter: Counter[str], reason: str) -> None:
     counter[reason] += 1
 
 
-class FrameSource(ABC):
+class FrameSource(AbstractContextManager['FrameSource']):
     """
     Frames in order, read one at a time.
 
@@ -57,12 +58,8 @@ class FrameSource(ABC):
     def __iter__(self) -> Iterator[Frame]:
         """Give the frames that are not skipped."""
 
-    def close(self) -> None:  # noqa: B027 - most sources hold nothing open
+    def close(self) -> None:
         """Release files and devices."""
-
-    def __enter__(self) -> FrameSource:
-        """Be usable in a with statement."""
-        return self
 
     def __exit__(self, *_: object) -> None:
         """Close at the end of a with statement."""

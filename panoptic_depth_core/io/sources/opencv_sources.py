@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -94,9 +95,20 @@ class _CaptureSource(_OpenCvSource):
         if not self._capture.isOpened():
             raise ConfigError(problem)
 
-    def _read(self, name_and_stamp: Callable[[], tuple[str, int]]) -> Iterator[Frame]:
+    @abstractmethod
+    def _name_and_stamp(self, index: int) -> tuple[str, int]:
+        """Of the frame that was grabbed."""
+
+    @abstractmethod
+    def _end(self, count: int) -> str:
+        """What the user should know of the end, if anything."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Read on until there are no more frames."""
+        index = 0
         while self._capture.grab():
-            name, stamp_ns = name_and_stamp()
+            name, stamp_ns = self._name_and_stamp(index)
+            index += 1
             if self.skip(name):
                 continue
             good, bgr = self._capture.retrieve()
@@ -105,6 +117,8 @@ class _CaptureSource(_OpenCvSource):
                 yield self._frame(image, stamp_ns, name)
             else:
                 count_reason(self.skipped, f'a frame of the {self.kind} cannot be decoded')
+        if note := self._end(index):
+            self.notes[note] += 1
 
     def close(self) -> None:
         """Release the file or the camera."""
@@ -124,19 +138,13 @@ class VideoSource(_CaptureSource):
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.len_hint = count if count > 0 else None
 
-    def __iter__(self) -> Iterator[Frame]:
-        """Read on from the current place of the file."""
-        index = -1
+    def _name_and_stamp(self, index: int) -> tuple[str, int]:
+        return f'{index:06d}', max(round(self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6), 0)
 
-        def name_and_stamp() -> tuple[str, int]:
-            nonlocal index
-            index += 1
-            return f'{index:06d}', max(round(self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6), 0)
-
-        yield from self._read(name_and_stamp)
-        if self.len_hint is not None and index + 1 < self.len_hint:
-            self.notes[f'{self._path}: ends after {index + 1} of {self.len_hint} frames; '
-                       'the file is truncated or its header is wrong'] += 1
+    def _end(self, count: int) -> str:
+        return '' if count >= (self.len_hint or 0) else (
+            f'{self._path}: ends after {count} of {self.len_hint} frames; the file is truncated '
+            'or its header is wrong')
 
 
 class CameraSource(_CaptureSource):
@@ -147,7 +155,6 @@ class CameraSource(_CaptureSource):
     same folder adds to it.
 
     :param device: number as OpenCV counts, or a path such as /dev/video0.
-    :raises ConfigError: when it cannot be opened.
     """
 
     kind = 'camera'
@@ -159,11 +166,9 @@ class CameraSource(_CaptureSource):
         # One buffered frame: an image shows the present, not the scene of some frames ago.
         self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
 
-    def __iter__(self) -> Iterator[Frame]:
-        """Grab until the camera gives no more."""
-        def name_and_stamp() -> tuple[str, int]:
-            stamp_ns = time.time_ns()
-            return str(stamp_ns), stamp_ns
+    def _name_and_stamp(self, index: int) -> tuple[str, int]:
+        stamp_ns = time.time_ns()
+        return str(stamp_ns), stamp_ns
 
-        yield from self._read(name_and_stamp)
-        self.notes[f'camera {self._device}: gives no more frames'] += 1
+    def _end(self, count: int) -> str:
+        return f'camera {self._device}: gives no more frames'

@@ -53,15 +53,9 @@ LIDAR_TOPIC = f'{NODE}/foxglove/lidar'
 FIGURES = f'{NODE}/figures'
 FLOAT = 'std_msgs/msg/Float64'
 
-POINT_STRIDE = 4
-"""Of rows and columns; all points would take more than everything else together."""
-
-PART_BYTES = 1 << 30
-"""Of a bag in parts, before compression: few enough files to open, at most as much to lose."""
-
-OUTLINE_TOLERANCE_PX = 1.0
-"""Greatest distance of an outline from its mask; it saves nine points of ten."""
-
+POINT_STRIDE = 4  # of rows and columns; all points would outweigh everything else
+PART_BYTES = 1 << 30  # before compression: few files to open, at most as much to lose
+OUTLINE_TOLERANCE_PX = 1.0  # from the mask; it saves nine points of ten
 MASK_OPACITY = 0.3
 BACKGROUND_OPACITY = 0.6
 WHITE = (255, 255, 255)
@@ -191,7 +185,6 @@ class FoxgloveWriter(ResultBagWriter):
 
         :param lidar_depth: (H, W) float32 metres at pixels of the result, NaN without a point.
         :param scalars: name -> number of the frame, for plots; only finite ones are written.
-        :raises ConfigError: disk full ...; complete parts stay.
         """
         messages = replace(self._messages(frame, result), point_stride=POINT_STRIDE)
         out = self._outgoing(messages)

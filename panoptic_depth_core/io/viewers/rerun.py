@@ -16,7 +16,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
@@ -35,26 +35,18 @@ from ..messages.outputs import outputs_of
 from ..messages.point_clouds import points_of
 from ..visualization import encode_jpeg, picture_of
 
-PART_BYTES = 512 << 20
-"""Size at which a folder of recordings gets a new file: a crash loses at most as much."""
-
-FLUSH_FRAMES = 16
-"""Frames between checks that the disk still takes them; until then they wait in memory."""
-
-FLUSH_TIMEOUT_S = 60.0
-"""Rerun's own thread may die with the disk; without a timeout the wait would never end."""
-
-CHUNK_BYTES = 4 << 20
-"""Of one entity; rerun keeps an index of some KB per chunk in memory to the end."""
-
+PART_BYTES = 512 << 20  # of a file in a folder: a crash loses at most as much
+FLUSH_FRAMES = 16  # between checks of the disk; until then they may wait in memory
+FLUSH_TIMEOUT_S = 60.0  # rerun's own thread may die with the disk, and never answer
+CHUNK_BYTES = 4 << 20  # of one entity; rerun keeps some KB per chunk in memory to the end
 _FULL_BYTES = 1 << 20
 
 LIDAR_COLOR = (255, 160, 0)
 LIDAR_RADIUS_PX = 1.5
 IMAGE_PLANE_M = 3.0
 DEPTH_SHOWN_M = (2.0, 80.0)
+# The first view of the scene is from above and behind the camera.
 EYE_M, LOOK_AT_M = (0.0, -6.0, -10.0), (0.0, 0.0, 15.0)
-"""The first view of the scene is from above and behind the camera."""
 
 
 def rerun() -> Any:
@@ -80,7 +72,7 @@ def _rerun_errors(path: Path) -> Iterator[None]:
             raise OSError(errno.EIO, str(error)) from error
 
 
-class RerunFile:
+class RerunFile(AbstractContextManager['RerunFile']):
     """
     One recording, complete or absent.
 
@@ -264,10 +256,6 @@ class RerunFile:
                 stream.disconnect()
         with suppress(OSError):
             self._work.unlink()
-
-    def __enter__(self) -> RerunFile:
-        """Be usable in a with statement."""
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Finish the file; after an error drop it."""
