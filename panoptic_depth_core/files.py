@@ -19,11 +19,11 @@ _REMEDIES = {
     errno.ENOSPC: 'free some space or choose another folder; what was written before is kept, '
                   'and the same command goes on from there',
     errno.EDQUOT: 'raise the quota or choose another folder; what was written before is kept',
-    errno.EACCES: 'change its permissions or choose another folder',
-    errno.EPERM: 'change its permissions or choose another folder',
+    **dict.fromkeys((errno.EACCES, errno.EPERM),
+                    'change its permissions or choose another folder'),
     errno.EROFS: 'choose a folder on a disk that can be written to',
-    errno.ENOTDIR: 'a file is in the place of a folder; choose another path',
-    errno.EEXIST: 'a file is in the place of a folder; choose another path',
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST),
+                    'a file is in the place of a folder; choose another path'),
     errno.EISDIR: 'a folder is in the place of a file; choose another path',
     errno.ENAMETOOLONG: 'choose a shorter path',
 }

@@ -26,7 +26,7 @@ from ...structures import DistanceFlag, Frame, InstanceDistance, PanopticDepth, 
 from ..messages.maker import ROSBAGS_MESSAGES as make
 from ..messages.outputs import OUTPUTS, FrameMessages, outputs_of
 from ..messages.reading import values_of
-from ..messages.truth_images import IdRuns
+from ..messages.truth_images import pixel_counts
 from ..messages.types import CAMERA_INFO, IMAGE, LABEL_INFO
 from ..sources.camera import scaled_to
 from .writing import BagWriter, Outgoing
@@ -157,17 +157,6 @@ def _require_possible(distances: Sequence[InstanceDistance], label_divisor: int,
                               f'{problem}')
 
 
-def _segments(pixel_counts: Mapping[int, int], distances: Sequence[InstanceDistance],
-              label_divisor: int, classes: Sequence[ClassInfo]) -> tuple[Segment, ...]:
-    """Those of the instances, then all others that have pixels, by id."""
-    known = {d.segment.panoptic_id: d.segment for d in distances}
-    things = {c.class_id for c in classes if c.is_thing}
-    return (*known.values(), *(
-        Segment(number, number // label_divisor, number % label_divisor,
-                number // label_divisor in things, math.nan, count)
-        for number, count in pixel_counts.items() if number != VOID_ID and number not in known))
-
-
 def read_result(messages: Mapping[str, Any], frame: Frame,
                 classes: Sequence[ClassInfo]) -> PanopticDepth:
     """
@@ -193,7 +182,7 @@ def read_result(messages: Mapping[str, Any], frame: Frame,
     if depth.shape != panoptic.shape:
         raise ConfigError(f'recorded depth is {depth.shape[1]}x{depth.shape[0]} px, but the '
                           f'panoptic image {width}x{height} px; record them with one setting')
-    pixel_counts = IdRuns.of(panoptic).pixel_counts()
+    counts = pixel_counts(panoptic)
     result = PanopticDepth(
         panoptic, depth, (), (), scaled_to(frame.intrinsics, width, height), LABEL_DIVISOR,
         frame.stamp_ns, frame.frame_id, frame.name, tasks=tasks)
@@ -208,15 +197,19 @@ def read_result(messages: Mapping[str, Any], frame: Frame,
             label_divisor=int(array.label_divisor),
             frame_id=array.camera_frame_id or frame.frame_id, model_id=array.model_id,
             step_ms={LATENCY: 1e3 * array.latency.sec + 1e-6 * array.latency.nanosec})
-    for number in pixel_counts:
-        if number != VOID_ID and number // result.label_divisor >= len(classes):
+    divisor = result.label_divisor
+    for number in counts:
+        if number != VOID_ID and number // divisor >= len(classes):
             raise ConfigError(
-                f'recorded panoptic image holds the id {number}, of class '
-                f'{number // result.label_divisor}, but there are {len(classes)} classes; record '
-                f'{LABEL_INFO_TOPIC} and output/instances with it')
-    _require_possible(result.distances, result.label_divisor, (height, width), classes)
-    return replace(result, segments=_segments(pixel_counts, result.distances,
-                                              result.label_divisor, classes))
+                f'recorded panoptic image holds the id {number}, of class {number // divisor}, '
+                f'but there are {len(classes)} classes; record {LABEL_INFO_TOPIC} and '
+                'output/instances with it')
+    _require_possible(result.distances, divisor, (height, width), classes)
+    known = {d.segment.panoptic_id: d.segment for d in result.distances}
+    things = {c.class_id for c in classes if c.is_thing}
+    rest = (Segment(number, *divmod(number, divisor), number // divisor in things, math.nan, count)
+            for number, count in counts.items() if number != VOID_ID and number not in known)
+    return replace(result, segments=(*known.values(), *rest))
 
 
 def read_classes(message: Any, known: Sequence[ClassInfo],

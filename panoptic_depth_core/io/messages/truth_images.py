@@ -58,30 +58,19 @@ def depth_of(message: Any) -> NDArray[np.float32]:
     return np.where(unknown, np.float32(np.nan), values) if unknown.any() else values
 
 
-class IdRuns(NamedTuple):
-    """
-    An image of ids, row after row, as runs of pixels of one id; an image has few runs.
+def _runs(image: NDArray[np.uint16]) -> tuple[NDArray[np.int64], ...]:
+    """First pixel, length and id of each run of one id, row after row; an image has few runs."""
+    flat = image.ravel()
+    starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
+    return starts, np.diff(starts, append=flat.size), flat[starts].astype(np.int64)
 
-    :param starts, lengths: (R,) int64 first pixel and number of pixels.
-    :param ids: (R,) uint16.
-    """
 
-    starts: NDArray[np.int64]
-    lengths: NDArray[np.int64]
-    ids: NDArray[np.uint16]
-
-    @classmethod
-    def of(cls, image: NDArray[np.uint16]) -> IdRuns:
-        """Runs of an (H, W) image; a run may continue in the next row."""
-        flat = image.ravel()
-        starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
-        return cls(starts, np.diff(starts, append=flat.size), flat[starts])
-
-    def pixel_counts(self) -> dict[int, int]:
-        """Id -> its pixels, by ascending id."""
-        ids, rows = np.unique(self.ids, return_inverse=True)
-        counts = np.bincount(rows, self.lengths)
-        return dict(zip(ids.tolist(), counts.astype(np.int64).tolist(), strict=True))
+def pixel_counts(image: NDArray[np.uint16]) -> dict[int, int]:
+    """Id -> its pixels, by ascending id."""
+    _, lengths, ids = _runs(image)
+    found, rows = np.unique(ids, return_inverse=True)
+    counts = np.bincount(rows, lengths).astype(np.int64)
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))
 
 
 class Medians(NamedTuple):
@@ -110,19 +99,15 @@ def medians(groups: NDArray[np.uint16], values: NDArray[np.float32]) -> Medians:
     return Medians(of[starts], counts, np.float32(0.5) * (low + high))
 
 
-def instance_depths(runs: IdRuns, depth: NDArray[np.float32]) -> dict[int, float]:
-    """
-    Panoptic id -> median depth in metres, by ascending id; without unknown ones.
-
-    :param runs: of panoptic ids with LABEL_DIVISOR.
-    :param depth: (H, W) float32 metres along Z.
-    """
-    wanted = np.flatnonzero((runs.ids % LABEL_DIVISOR > 0) & (runs.ids != VOID_ID))
-    lengths = runs.lengths[wanted]
+def instance_depths(image: NDArray[np.uint16], depth: NDArray[np.float32]) -> dict[int, float]:
+    """Panoptic id -> median of its known depth in metres along Z, by ascending id."""
+    starts, lengths, ids = _runs(image)
+    wanted = np.flatnonzero((ids % LABEL_DIVISOR > 0) & (ids != VOID_ID))
+    lengths = lengths[wanted]
     # Pixels of all wanted runs, one run after the other.
     pixels = np.arange(lengths.sum()) + np.repeat(
-        runs.starts[wanted] - np.cumsum(lengths) + lengths, lengths)
-    found = medians(np.repeat(runs.ids[wanted], lengths), depth.ravel()[pixels])
+        starts[wanted] - np.cumsum(lengths) + lengths, lengths)
+    found = medians(np.repeat(ids[wanted].astype(np.uint16), lengths), depth.ravel()[pixels])
     return dict(zip(found.groups.tolist(), found.values.tolist(), strict=True))
 
 
@@ -131,18 +116,18 @@ def ground_truth(labels: LabelImage | None, depth: NDArray[np.float32] | None,
     """
     The truth of a frame; labels and depth are of one size.
 
-    :param depth: (H, W) float32 metres along Z, NaN not known, +Inf sky.
+    :param depth: (H, W) float32 metres along Z, NaN unknown, +Inf sky.
     :raises ConfigError: ids of classes that are not in the table.
     """
     if labels is None:
         return GroundTruth(depth=depth)
-    runs = IdRuns.of(labels.ids)
-    outside = runs.ids[(runs.ids // LABEL_DIVISOR >= len(classes)) & (runs.ids != VOID_ID)]
-    if outside.size:
-        raise ConfigError(
-            f'true labels hold the id {outside[0]}, of class {outside[0] // LABEL_DIVISOR}, but '
-            f'there are {len(classes)} classes; give ids of class * {LABEL_DIVISOR} + instance, '
-            f'and {VOID_ID} for void')
-    depths = instance_depths(runs, depth) if depth is not None and labels.has_instances else {}
+    for number in pixel_counts(labels.ids):
+        if number // LABEL_DIVISOR >= len(classes) and number != VOID_ID:
+            raise ConfigError(
+                f'true labels hold the id {number}, of class {number // LABEL_DIVISOR}, but '
+                f'there are {len(classes)} classes; give ids of class * {LABEL_DIVISOR} + '
+                f'instance, and {VOID_ID} for void')
+    depths = {} if depth is None or not labels.has_instances else instance_depths(
+        labels.ids, depth)
     return GroundTruth(labels.ids.astype(np.int32), True,
                        thing_classes(classes) if labels.has_instances else (), None, depth, depths)
