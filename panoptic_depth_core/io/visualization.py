@@ -19,6 +19,7 @@ from ..structures import Frame, InstanceDistance, Intrinsics, PanopticDepth
 Picture = NDArray[np.uint8]
 
 JPEG_QUALITY = 90  # 0..100; the loss is invisible, the size a tenth of that of the pixels
+NEAR_M, FAR_M = 2.0, 100.0
 NAN_COLOR = (128, 128, 128)
 FAR_COLOR = (8, 10, 40)
 NEAR_COLOR = (255, 255, 255)
@@ -104,13 +105,10 @@ def _place(left: int, bottom: int, size: tuple[int, int], taken: list[tuple[int,
            ) -> int | None:
     """Bottom row, at or above the wanted one, where a label overlaps no other; None: nowhere."""
     width, height = size
-    for step in range(4):
-        low = bottom - step * height
-        clash = any(left < right and x < left + width and low - height < y and top < low
-                    for x, top, right, y in taken)
-        if not clash and low - height >= 0:
-            return low
-    return None
+    return next((low for low in (bottom - step * height for step in range(4))
+                 if low >= height and not any(
+                     left < right and x < left + width and low - height < y and top < low
+                     for x, top, right, y in taken)), None)
 
 
 def _draw_labels(picture: Picture, result: PanopticDepth) -> None:
@@ -163,17 +161,15 @@ def picture_of(frame: Frame, result: PanopticDepth) -> Picture:
     return np.asarray(cv2.resize(shown, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def overlay(image: Picture, result: PanopticDepth, classes: Sequence[ClassInfo] = CITYSCAPES,
-            opacity: float = 0.5) -> Picture:
+def overlay(image: Picture, result: PanopticDepth, classes: Sequence[ClassInfo] = CITYSCAPES
+            ) -> Picture:
     """
     The image tinted by class and instance, instances outlined and labelled with their distance.
 
-    :param image: (H, W, 3) uint8 RGB, the size of the result.
-    :param opacity: of the colours, 0..1; void is darkened by it.
-    :returns: (H, W, 3) uint8 RGB.
+    :param image: (H, W, 3) uint8 RGB, the size of the result; void is darkened.
     """
     colors = color_panoptic(result.panoptic, result.label_divisor, classes)
-    picture = np.asarray(cv2.addWeighted(image, 1.0 - opacity, colors, opacity, 0.0), np.uint8)
+    picture = np.asarray(cv2.addWeighted(image, 0.5, colors, 0.5, 0.0), np.uint8)
     border_px = max(1, min(image.shape[:2]) // 500)
     picture[_instance_borders(result.panoptic, result.label_divisor, border_px) != 0] = 255
     _draw_labels(picture, result)
@@ -188,20 +184,19 @@ def picture_of_result(frame: Frame, result: PanopticDepth,
     return overlay(picture_of(frame, result), result, classes)
 
 
-def depth_color(depth: NDArray[np.float32], near_m: float = 2.0, far_m: float = 100.0) -> Picture:
+def depth_color(depth: NDArray[np.float32]) -> Picture:
     """
-    Depth as colour, from red (near) to blue (far), in equal steps of log depth.
+    Depth as colour, from red (2 m) to blue (100 m), in equal steps of log depth.
 
     The range is fixed, so frames of one drive compare.
 
     :param depth: (H, W) float32 metres.
-    :param near_m, far_m: ends of the scale; beyond them the colour stays.
     :returns: (H, W, 3) uint8 RGB; NaN is grey, +Inf (sky, beyond range) near black, -Inf white.
     """
     finite = np.isfinite(depth)
-    clipped = np.clip(np.where(finite, depth, far_m), near_m, far_m).astype(np.float32)
-    gain = 255.0 / math.log(far_m / near_m)
-    level = (math.log(far_m) - np.asarray(cv2.log(clipped))) * gain
+    clipped = np.clip(np.where(finite, depth, FAR_M), NEAR_M, FAR_M).astype(np.float32)
+    gain = 255.0 / math.log(FAR_M / NEAR_M)
+    level = (math.log(FAR_M) - np.asarray(cv2.log(clipped))) * gain
     colors = np.asarray(cv2.applyColorMap(level.astype(np.uint8), cv2.COLORMAP_TURBO), np.uint8)
     picture = np.asarray(cv2.cvtColor(colors, cv2.COLOR_BGR2RGB), np.uint8)
     if not finite.all():

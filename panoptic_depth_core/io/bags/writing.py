@@ -19,14 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import yaml
-from rosbags.interfaces import (
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
+from rosbags import interfaces
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from ...errors import ConfigError
@@ -50,11 +43,12 @@ class Outgoing(NamedTuple):
     latched: bool = False
 
 
-def _qos(latched: bool) -> Qos:
-    durability = QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE
-    unset = QosTime(0, 0)
-    return Qos(QosHistory.KEEP_LAST, 1 if latched else 10, QosReliability.RELIABLE, durability,
-               unset, unset, QosLiveliness.AUTOMATIC, unset, False)
+def _qos(latched: bool) -> interfaces.Qos:
+    kinds, unset = interfaces.QosDurability, interfaces.QosTime(0, 0)
+    return interfaces.Qos(
+        interfaces.QosHistory.KEEP_LAST, 1 if latched else 10, interfaces.QosReliability.RELIABLE,
+        kinds.TRANSIENT_LOCAL if latched else kinds.VOLATILE, unset, unset,
+        interfaces.QosLiveliness.AUTOMATIC, unset, False)
 
 
 def _merge(whole: dict[str, Any] | None, part: dict[str, Any]) -> dict[str, Any]:

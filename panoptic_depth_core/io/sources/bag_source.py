@@ -17,12 +17,7 @@ from ..bags.storage import BagReader, Message, Topic, deserialize
 from ..messages.outputs import NODE_TOPICS
 from ..messages.reading import ENCODINGS, pixels_of, stamp_of
 from ..messages.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
-from .camera import (
-    CameraOptions,
-    camera_info_problem,
-    intrinsics_from_camera_info,
-    is_rectified,
-)
+from .camera import CameraOptions, camera_info_problem, intrinsics_from_camera_info, is_rectified
 from .frame_source import FrameSource, Skip, count_reason
 
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
@@ -125,7 +120,7 @@ def describe_images(path: Path | str, image_topic: str | None = None,
 
 
 class PairedImage(NamedTuple):
-    """An undecoded image and its CameraInfo; without a stamp of its own it has recorded_ns."""
+    """An undecoded image with its CameraInfo; a stamp that is missing is recorded_ns."""
 
     name: str
     stamp_ns: int
@@ -167,7 +162,15 @@ class ImagePairing:
     def take(self, message: Message) -> Iterator[PairedImage]:
         """Take the next message of ``topics``; give the images that are complete."""
         if message.topic == self._info_topic:
-            self._take_info(message)
+            try:
+                info = deserialize(message)
+                problem = camera_info_problem(info)
+            except ConfigError as error:
+                problem = str(error)
+            if problem is None:
+                self._info, self._info_stamp_ns = info, stamp_of(info)
+            else:
+                self._notes[f'{self._info_topic}: {problem}; it counts as missing'] += 1
             if self._waiting is not None and self._info_stamp_ns >= self._waiting.stamp_ns:
                 yield from self.finish()
             return
@@ -194,17 +197,6 @@ class ImagePairing:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             yield waiting._replace(info=self._info)
-
-    def _take_info(self, message: Message) -> None:
-        try:
-            info = deserialize(message)
-            problem = camera_info_problem(info)
-        except ConfigError as error:
-            problem = str(error)
-        if problem is None:
-            self._info, self._info_stamp_ns = info, stamp_of(info)
-        else:
-            self._notes[f'{self._info_topic}: {problem}; it counts as missing'] += 1
 
     def frame(self, paired: PairedImage, camera: CameraOptions) -> Frame:
         """Decode an image; the user's camera wins over the bag's. Raises ConfigError."""

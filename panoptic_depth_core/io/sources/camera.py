@@ -40,7 +40,7 @@ def _has_shape(camera: Intrinsics, width: int, height: int) -> bool:
 
 
 def _stated(camera: Intrinsics, width: int, height: int) -> Intrinsics:
-    """Scale a camera that a person has written down, who may have taken that of another image."""
+    """Scale a camera that a person wrote down, perhaps for another image."""
     if not _has_shape(camera, width, height):
         warn_once(_log, f'the camera is of {camera.width}x{camera.height} px, the image of '
                   f'{width}x{height} px: the intrinsics are scaled, though the shapes differ, and '
@@ -65,10 +65,10 @@ def read_camera_file(path: Path) -> Intrinsics:
         found = ', '.join(map(str, values)) if isinstance(values, dict) else 'no object'
         raise ConfigError(f'{path}: holds {found}; give exactly {", ".join(_SIDECAR_KEYS)}')
     for key, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ConfigError(f'{path}: {key} is {value!r}; give a number in px')
-        if key in ('width', 'height') and not isinstance(value, int):
-            raise ConfigError(f'{path}: {key} is {value!r}; give a whole number of px')
+        whole = key in ('width', 'height')
+        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+            raise ConfigError(f'{path}: {key} is {value!r}; give a '
+                              f'{"whole " if whole else ""}number of px')
     try:
         return Intrinsics(**values)
     except ConfigError as error:
@@ -104,21 +104,16 @@ class CameraOptions:
         if self.fov_deg is not None:
             Intrinsics.from_fov(self.fov_deg, 2, 2)
 
-    def intrinsics(self, width: int, height: int) -> Intrinsics | None:
-        """Camera for an image of that size; None when the user says nothing."""
-        if self.fx is not None:
-            return Intrinsics.from_focal(self.fx, width, height)
-        if self.fov_deg is not None:
-            return Intrinsics.from_fov(self.fov_deg, width, height)
-        camera = self.camera if self.file is None else read_camera_file(self.file)
-        return None if camera is None else _stated(camera, width, height)
-
     def resolve(self, width: int, height: int, known: Intrinsics | None = None,
                 known_source: str = 'sidecar') -> tuple[Intrinsics, str]:
         """Camera for an image, and 'user', known_source or 'default'; known has any size."""
-        user = self.intrinsics(width, height)
-        if user is not None:
-            return user, 'user'
+        if self.fx is not None:
+            return Intrinsics.from_focal(self.fx, width, height), 'user'
+        if self.fov_deg is not None:
+            return Intrinsics.from_fov(self.fov_deg, width, height), 'user'
+        given = self.camera if self.file is None else read_camera_file(self.file)
+        if given is not None:
+            return _stated(given, width, height), 'user'
         if known is not None:
             return _stated(known, width, height), known_source
         return Intrinsics.from_fov(DEFAULT_FOV_DEG, width, height), 'default'
@@ -133,7 +128,7 @@ def is_rectified(topic: str) -> bool:
 def camera_info_problem(info: Any) -> str | None:
     """Why a CameraInfo, of rosbags or rclpy, cannot be used; None where it can."""
     k = [float(value) for value in info.k]
-    if not all(math.isfinite(value) for value in k):
+    if not all(map(math.isfinite, k)):
         return 'camera_info has a K that is not finite'
     if k[0] == 0.0:
         return 'camera_info has k[0] = 0: not calibrated'
@@ -155,11 +150,9 @@ def intrinsics_from_camera_info(info: Any, width: int, height: int, rectified: b
     :param rectified: take P, which holds for the rectified image, instead of K.
     :returns: the camera, and a note where something had to be assumed.
     """
-    k = [float(value) for value in info.k]
-    fx, cx, fy, cy = k[0], k[2], k[4], k[5]
-    notes = []
-    p = [float(value) for value in info.p]
-    if rectified and all(math.isfinite(value) for value in p) and p[0] > 0.0 and p[5] > 0.0:
+    fx, _, cx, _, fy, cy, *_ = map(float, info.k)
+    notes, p = [], [float(value) for value in info.p]
+    if rectified and all(map(math.isfinite, p)) and p[0] > 0.0 and p[5] > 0.0:
         fx, cx, fy, cy = p[0], p[2], p[5], p[6]
     elif not rectified and any(abs(float(value)) > 1e-9 for value in info.d):
         notes.append('the lens distortion of camera_info is not corrected; distances near the '

@@ -10,17 +10,10 @@ from pathlib import Path
 
 from ...errors import ConfigError
 from ..bags.storage import is_bag
+from . import opencv_sources as opencv
 from .bag_source import BagSource
 from .camera import CameraOptions
 from .frame_source import FrameSource, Skip
-from .opencv_sources import (
-    PICTURE_SUFFIXES,
-    VIDEO_SUFFIXES,
-    CameraSource,
-    PictureSource,
-    VideoSource,
-    list_pictures,
-)
 
 ACCEPTED = ('a picture, a folder of pictures, a video, a rosbag2 folder, a .db3 or .mcap file, '
             "or 'camera:0'")
@@ -79,20 +72,20 @@ def open_with(source: str | Path, options: SourceOptions) -> FrameSource:
     if not device and is_bag(path):
         return BagSource(path, camera, options.image_topic, options.camera_info_topic, skip)
     pictures = [] if device else (
-        list_pictures(path) if path.is_dir()
-        else [path] if path.suffix.lower() in PICTURE_SUFFIXES else [])
-    is_video = path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
+        opencv.list_pictures(path) if path.is_dir()
+        else [path] if path.suffix.lower() in opencv.PICTURE_SUFFIXES else [])
+    is_video = path.suffix.lower() in opencv.VIDEO_SUFFIXES and path.is_file()
     if (device or pictures or is_video) and (options.image_topic or options.camera_info_topic):
         raise ConfigError(f'{text}: {NO_TOPICS}')
     if device:
-        return CameraSource(text if device[1] is None else int(device[1]), camera, skip)
+        return opencv.CameraSource(text if device[1] is None else int(device[1]), camera, skip)
     if pictures:
-        return PictureSource(pictures, camera, skip)
+        return opencv.PictureSource(pictures, camera, skip)
     if is_video:
-        return VideoSource(path, camera, skip)
+        return opencv.VideoSource(path, camera, skip)
     if path.suffix == '.bag':
         raise ConfigError(f'{text}: is a ROS 1 bag; convert it with rosbags-convert first')
     if path.is_dir():
-        raise ConfigError(f'{text}: holds no pictures ({" ".join(PICTURE_SUFFIXES)}) and no bag; '
-                          f'give {ACCEPTED}')
+        raise ConfigError(f'{text}: holds no pictures ({" ".join(opencv.PICTURE_SUFFIXES)}) and '
+                          f'no bag; give {ACCEPTED}')
     raise ConfigError(f'{text}: not known by its name; give {ACCEPTED}')

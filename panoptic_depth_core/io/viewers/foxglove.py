@@ -31,21 +31,13 @@ from ...labels import CITYSCAPES, ClassInfo
 from ...structures import Frame, InstanceDistance, PanopticDepth
 from ..bags.result_bags import NODE, RESULTS, ResultBagWriter
 from ..bags.writing import Outgoing
-from ..messages.maker import (
-    BOX_OPACITY,
-    LIFETIME_NS,
-    TEXT_HEIGHT_M,
-    UP_OPTICAL,
-    box_size,
-    located,
-    text_place,
-    tracked_text,
-)
-from ..messages.maker import ROSBAGS_MESSAGES as make
+from ..messages import maker
 from ..messages.outputs import FrameMessages, outputs_of
 from ..messages.point_clouds import point_cloud
 from ..messages.types import COMPRESSED_IMAGE, IMAGE_ANNOTATIONS, POINT_CLOUD, SCENE_UPDATE
 from ..visualization import Picture, encode_jpeg, overlay, placement
+
+make = maker.ROSBAGS_MESSAGES
 
 ANNOTATIONS_TOPIC = f'{NODE}/foxglove/annotations'
 SCENE_TOPIC = f'{NODE}/foxglove/scene'
@@ -122,7 +114,7 @@ def image_annotations(frame: Frame, result: PanopticDepth,
             'foxglove_msgs/msg/TextAnnotation', timestamp=time,
             # The text of a box at the top of the image is inside of it.
             position=_points([(place[0], max(place[1], font_px))])[0],
-            text=tracked_text(instance, result.tasks), font_size=font_px,
+            text=maker.tracked_text(instance, result.tasks), font_size=font_px,
             text_color=_color(WHITE), background_color=_color(color, BACKGROUND_OPACITY),
             metadata=[]))
     return make(IMAGE_ANNOTATIONS, timestamp=time, circles=[], points=loops, texts=texts,
@@ -133,14 +125,16 @@ def _entity(time: Any, frame_id: str, instance: InstanceDistance, color: Sequenc
     """A box and a text; a click on them shows the metadata."""
     segment, track = instance.segment, instance.track_id
     cube = make('foxglove_msgs/msg/CubePrimitive', pose=make.pose(instance.position_m),
-                size=make.vector('Vector3', box_size(instance)), color=_color(color, BOX_OPACITY))
-    text = make('foxglove_msgs/msg/TextPrimitive', billboard=True, font_size=TEXT_HEIGHT_M,
-                pose=make.pose(text_place(instance, UP_OPTICAL)), scale_invariant=False,
-                color=_color(WHITE), text=tracked_text(instance))
+                size=make.vector('Vector3', maker.box_size(instance)),
+                color=_color(color, maker.BOX_OPACITY))
+    place = maker.text_place(instance, maker.UP_OPTICAL)
+    text = make('foxglove_msgs/msg/TextPrimitive', pose=make.pose(place), billboard=True,
+                font_size=maker.TEXT_HEIGHT_M, scale_invariant=False, color=_color(WHITE),
+                text=maker.tracked_text(instance))
     return make(
         'foxglove_msgs/msg/SceneEntity', timestamp=time, frame_id=frame_id,
         id=f'track {track}' if track >= 0 else f'segment {segment.panoptic_id}',
-        lifetime=make.time(LIFETIME_NS, 'Duration'), frame_locked=False,
+        lifetime=make.time(maker.LIFETIME_NS, 'Duration'), frame_locked=False,
         metadata=_metadata(**{'class': instance.class_name}, score=f'{segment.score:.3f}',
                            distance_m=f'{instance.distance_m:.2f}',
                            distance_stddev_m=f'{instance.distance_stddev_m:.2f}',
@@ -160,7 +154,7 @@ def scene_update(frame: Frame, result: PanopticDepth,
         SCENE_UPDATE,
         deletions=[make(kind, timestamp=time, type=make.message_class(kind).ALL, id='')],
         entities=[_entity(time, frame.frame_id, instance, classes[instance.segment.class_id].color)
-                  for instance in located(result)])
+                  for instance in maker.located(result)])
 
 
 def figure_topic(name: str) -> str:
