@@ -82,9 +82,9 @@ def color_panoptic(panoptic: NDArray[np.uint16], divisor: int = LABEL_DIVISOR,
 def _instance_borders(panoptic: NDArray[np.uint16], divisor: int, width_px: int
                       ) -> NDArray[np.uint8]:
     """(H, W) uint8, not 0 on the border of every instance."""
-    is_instance = np.arange(1 << 16) % divisor != 0
-    is_instance[VOID_ID] = False
-    ids = np.where(is_instance, np.arange(1 << 16), 0).astype(np.uint16)[panoptic]
+    table = np.arange(1 << 16, dtype=np.uint16)
+    table[(np.arange(1 << 16) % divisor == 0) | (table == VOID_ID)] = 0
+    ids = table[panoptic]
     edges = np.zeros(ids.shape, np.uint8)
     edges[:, 1:] = ids[:, 1:] != ids[:, :-1]
     edges[1:] |= ids[1:] != ids[:-1]

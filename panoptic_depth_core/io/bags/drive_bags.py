@@ -56,7 +56,6 @@ def write_drive_bag(samples: Iterable[Sample], path: Path | str, storage: str = 
     /truth/panoptic (16UC1, class id * 1000 + instance id, 65535 void) and /truth/depth (32FC1,
     metres along Z).
 
-    :param path: folder of the bag.
     :param storage: mcap or sqlite3.
     :returns: number of frames.
     :raises ConfigError: the target exists, no sample, ids beyond uint16, disk full ...
@@ -72,10 +71,9 @@ def write_drive_bag(samples: Iterable[Sample], path: Path | str, storage: str = 
 
 
 def _sample(group: dict[str, Any], index: int) -> Sample:
-    for topic in (IMAGE_TOPIC, CAMERA_INFO_TOPIC):
-        if topic not in group:
-            raise ConfigError(f'frame {index:06d} of the bag has no {topic}; '
-                              'write the drive again')
+    if missing := {IMAGE_TOPIC, CAMERA_INFO_TOPIC} - set(group):
+        raise ConfigError(f'frame {index:06d} of the bag has no {min(missing)}; '
+                          'write the drive again')
     image, info = group[IMAGE_TOPIC], group[CAMERA_INFO_TOPIC]
     pixels = pixels_of(image)
     camera, _ = intrinsics_from_camera_info(info, pixels.shape[1], pixels.shape[0])

@@ -36,7 +36,6 @@ DEFAULT_IMAGE_TOPIC = '/camera/image_raw'
 LABEL_INFO_TOPIC = 'output/label_info'
 LABEL_INFO_PERIOD_NS = 5_000_000_000
 PART_BYTES = 128 << 20
-
 RESULTS = ('panoptic', 'semantic', 'depth', 'camera_info', 'instances', 'detections_3d')
 
 READ = ('panoptic', 'depth', 'instances')
@@ -56,7 +55,6 @@ class ResultBagWriter(BagWriter):
     One bag of input images and results; every message has the stamp of its image.
 
     :param image_topic: of the input image; its camera_info is beside it.
-    :param classes: by class id.
     :param others: see BagWriter.
     """
 

@@ -223,10 +223,6 @@ _WHOLE_PAGES = 'panoptic_depth_whole_pages'
 _REGISTERED = _WholePages(_WHOLE_PAGES, '')
 
 
-def _text(data: bytes | None) -> str:
-    return (data or b'').decode('utf-8', 'replace')
-
-
 def salvage_sqlite3(path: Path, report: Report) -> Iterator[Record]:
     """Messages of an SQLite file up to the first row that cannot be read."""
     count = 0
@@ -237,14 +233,15 @@ def salvage_sqlite3(path: Path, report: Report) -> Iterator[Record]:
             # With this, SQLite takes a file that is shorter than its header says.
             connection.execute('PRAGMA writable_schema=ON')
             # As text, a byte that is no UTF-8 would be an error.
-            topics = {number: (_text(name), _text(kind)) for number, name, kind in (
-                connection.execute('SELECT id, CAST(name AS BLOB), CAST(type AS BLOB) '
-                                   'FROM topics'))}
+            topics = {number: [str(text or b'', 'utf-8', 'replace') for text in texts]
+                      for number, *texts in connection.execute(
+                          'SELECT id, CAST(name AS BLOB), CAST(type AS BLOB) FROM topics')}
             for number, stamp_ns, data in connection.execute(
                     'SELECT topic_id, timestamp, data FROM messages WHERE '
                     "typeof(timestamp) = 'integer' AND typeof(data) = 'blob' ORDER BY id"):
                 if number in topics:
-                    yield *topics[number], stamp_ns, data
+                    name, kind = topics[number]
+                    yield name, kind, stamp_ns, data
                     count += 1
     except apsw.Error as error:
         report(f'{path.name}: {error} after {count} messages; what comes before is read')

@@ -83,14 +83,15 @@ class BagWriter(AbstractContextManager['BagWriter']):
     :param overwrite: replace an existing bag when the first part of the new one is complete.
     :param resume: append to an existing bag that this class wrote.
     :param part_bytes: size at which a part is closed; None: a single part, complete or absent.
-    :param compress: the chunks of MCAP, by zstd.
+    :cvar compress: the chunks of MCAP, by zstd.
     :ivar names: of the written frames.
     :raises ConfigError: unknown storage; a target that may not be replaced or cannot be resumed.
     """
 
+    compress = False
+
     def __init__(self, path: Path, storage: str = 'mcap', *, overwrite: bool = False,
-                 resume: bool = False, part_bytes: int | None = None,
-                 compress: bool = False) -> None:
+                 resume: bool = False, part_bytes: int | None = None) -> None:
         if storage not in STORAGES:
             raise ConfigError(f'bag storage {storage!r} is not known; '
                               f'give one of {", ".join(STORAGES)}')
@@ -98,7 +99,6 @@ class BagWriter(AbstractContextManager['BagWriter']):
         self.names: dict[str, None] = {}
         self._storage = storage
         self._part_bytes = part_bytes
-        self._compress = compress
         self._whole: dict[str, Any] | None = None
         self._writer: Writer | None = None
         self._connections: dict[str, Any] = {}
@@ -132,7 +132,7 @@ class BagWriter(AbstractContextManager['BagWriter']):
         make_folder(self._work)
         writer = Writer(self._work / f'{self.path.name}_{number}', version=METADATA_VERSION,
                         storage_plugin=STORAGES[self._storage])
-        if self._compress:
+        if self.compress:
             writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         writer.open()
         self._writer, self._connections, self._bytes = writer, {}, 0
@@ -166,10 +166,10 @@ class BagWriter(AbstractContextManager['BagWriter']):
                 raise
         self.names[name] = None
         if self._part_bytes is not None and self._bytes >= self._part_bytes:
-            self.commit()
+            self.close()
 
-    def commit(self) -> None:
-        """Complete the open part and make it count; ConfigError as add()."""
+    def close(self) -> None:
+        """Complete the open part, if any, and make it count; add() then begins another one."""
         if self._writer is None:
             return
         with disk_errors(self.path):
@@ -215,10 +215,6 @@ class BagWriter(AbstractContextManager['BagWriter']):
         shutil.rmtree(self._work, ignore_errors=True)
         self.names = {} if self._whole is None else _names_in(self._whole)
 
-    def close(self) -> None:
-        """Complete the last part; without any frame no bag is made."""
-        self.commit()
-
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Close; after an error keep complete frames if the bag has parts, else leave nothing."""
         if kind is None:
@@ -227,4 +223,4 @@ class BagWriter(AbstractContextManager['BagWriter']):
             self.abort()
         else:
             with suppress(ConfigError):
-                self.commit()
+                self.close()

@@ -17,12 +17,7 @@ from .reading import values_of
 
 
 class LabelImage(NamedTuple):
-    """
-    True labels of an image.
-
-    :param ids: (H, W) uint16 class id * labels.LABEL_DIVISOR + instance_id, labels.VOID_ID void.
-    :param has_instances: False where only classes are known.
-    """
+    """True labels: (H, W) uint16 panoptic ids of LABEL_DIVISOR, perhaps of classes alone."""
 
     ids: NDArray[np.uint16]
     has_instances: bool
@@ -113,12 +108,7 @@ def instance_depths(image: NDArray[np.uint16], depth: NDArray[np.float32]) -> di
 
 def ground_truth(labels: LabelImage | None, depth: NDArray[np.float32] | None,
                  classes: Sequence[ClassInfo]) -> GroundTruth:
-    """
-    The truth of a frame; labels and depth are of one size.
-
-    :param depth: (H, W) float32 metres along Z, NaN unknown, +Inf sky.
-    :raises ConfigError: ids of classes that are not in the table.
-    """
+    """The truth of a frame; ConfigError where labels have classes that are not in the table."""
     if labels is None:
         return GroundTruth(depth=depth)
     for number in pixel_counts(labels.ids):

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ...errors import ConfigError
 from ...labels import VOID_ID, ClassInfo
 from ...structures import PanopticDepth
+from ..sources.opencv_sources import read_picture
 from ..visualization import encode_png
 
 FOLDER = 'panoptic'
@@ -38,15 +39,9 @@ def encode_ids(panoptic: NDArray[np.uint16]) -> bytes:
 
 def read_ids(path: Path) -> NDArray[np.unsignedinteger[Any]]:
     """(H, W) uint16 ids of such a PNG, whoever wrote it; uint32 where an id needs it."""
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise ConfigError(f'{path}: cannot be read: {error.strerror}; check the path') from None
-    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if bgr is None:
-        raise ConfigError(f'{path}: not a picture or truncated')
-    ids = bgr[..., 2].astype(np.uint16) | (bgr[..., 1].astype(np.uint16) << np.uint16(8))
-    return ids | (bgr[..., 0].astype(np.uint32) << np.uint32(16)) if bgr[..., 0].any() else ids
+    red, green, blue = cv2.split(read_picture(path))
+    ids = red.astype(np.uint16) | (green.astype(np.uint16) << np.uint16(8))
+    return ids | (blue.astype(np.uint32) << np.uint32(16)) if blue.any() else ids
 
 
 def decode_ids(path: Path) -> NDArray[np.uint16]:

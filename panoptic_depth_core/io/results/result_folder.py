@@ -229,26 +229,23 @@ class OverlaySink(FileSink):
 
 def _write_video(pictures: Sequence[Path], path: Path) -> None:
     """Make an mp4 (MPEG-4 part 2) of pictures; all are scaled to the size of the first."""
-    writer: cv2.VideoWriter | None = None
+    writer, code = cv2.VideoWriter(), cv2.VideoWriter.fourcc(*'mp4v')
     try:
         for picture in pictures:
             bgr = cv2.imdecode(np.fromfile(picture, np.uint8), cv2.IMREAD_COLOR)
             if bgr is None:
                 continue
-            if writer is None:
+            if not writer.isOpened():
                 # The codec needs even sizes.
                 size = (bgr.shape[1] // 2 * 2, bgr.shape[0] // 2 * 2)
-                writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'mp4v'), VIDEO_FPS,
-                                         size)
-                if not writer.isOpened():
+                if not writer.open(str(path), code, VIDEO_FPS, size):
                     raise ConfigError(f'{path}: this OpenCV cannot write mp4 videos; '
                                       'leave the format video out')
-            if (bgr.shape[1], bgr.shape[0]) != size:
+            if bgr.shape[1::-1] != size:
                 bgr = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
             writer.write(bgr)
     finally:
-        if writer is not None:
-            writer.release()
+        writer.release()
 
 
 @dataclass(frozen=True)
@@ -291,10 +288,9 @@ DEFAULT_FORMATS = ('panoptic', 'depth', 'instances', 'overlay')
 
 def formats_for(tasks: frozenset[Task], wanted: Collection[str] | None = None) -> tuple[str, ...]:
     """
-    Formats to write for a model of these tasks.
+    Formats to write for a model of these tasks; ConfigError where it cannot fill one.
 
     :param wanted: keys of FORMATS; None: those of DEFAULT_FORMATS that the model can fill.
-    :raises ConfigError: one is not known, or the model cannot fill it.
     """
     if wanted is None:
         return tuple(name for name in DEFAULT_FORMATS if not lacking(FORMATS[name].needs, tasks))
@@ -316,7 +312,6 @@ class ResultWriter(AbstractContextManager['ResultWriter']):
     """
     Write results into a folder, adding to what is there.
 
-    :param out_dir: made if it is not there.
     :param formats: see formats_for.
     :raises ConfigError: as formats_for; no permission, files that cannot be added to.
     """
@@ -369,16 +364,23 @@ class ResultWriter(AbstractContextManager['ResultWriter']):
 def prepare_run_folder(folder: Path, run: dict[str, Any], *, overwrite: bool = False,
                        remedy: str = 'give --overwrite') -> None:
     """
-    Start or resume a run.
+    Start or resume a run; ConfigError where the folder has results of another one.
 
     :param run: what the results depend on, plain data.
     :param overwrite: remove the results of an earlier run first.
     :param remedy: how to remove them, for the message.
-    :raises ConfigError: the folder has results of another run, or of something else.
     """
     make_folder(folder)
     path = folder / RUN_FILE
-    before = _read_run(path)
+    try:
+        before = json.loads(path.read_text(encoding='utf-8'))
+    except FileNotFoundError:
+        before = None
+    except (OSError, ValueError):
+        before = ''
+    if before is not None and not isinstance(before, dict):
+        raise ConfigError(f'{path}: is not what this program writes; remove it or choose '
+                          'another folder')
     found = [name for name in RESULTS if (folder / name).exists()]
     if before is None and found:
         raise ConfigError(f'{folder}: has {found[0]}, but no {RUN_FILE} that says where it is '
@@ -399,20 +401,6 @@ def prepare_run_folder(folder: Path, run: dict[str, Any], *, overwrite: bool = F
                     f'{json.dumps(new.get(key))}; {remedy} or choose another folder')
         return
     write_atomic(path, json.dumps(run, indent=1).encode() + b'\n', sync=True)
-
-
-def _read_run(path: Path) -> dict[str, Any] | None:
-    """What an earlier run noted, None where there was none."""
-    try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError):
-        content = None
-    if not isinstance(content, dict):
-        raise ConfigError(f'{path}: is not what this program writes; remove it or choose '
-                          'another folder')
-    return content
 
 
 def _flat(values: dict[str, Any], prefix: str = '') -> dict[str, Any]:

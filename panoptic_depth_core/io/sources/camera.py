@@ -140,15 +140,13 @@ def camera_info_problem(info: Any) -> str | None:
 def intrinsics_from_camera_info(info: Any, width: int, height: int, rectified: bool = False
                                 ) -> tuple[Intrinsics, str | None]:
     """
-    Camera of an image from the CameraInfo beside it.
+    Camera of an image from the CameraInfo beside it, which has no camera_info_problem.
 
     K and P belong to the full image of info.width x info.height px; a region of interest is cut
     out of it, then it is binned (comments of sensor_msgs/CameraInfo.msg).
 
-    :param info: one for which camera_info_problem is None.
-    :param width, height: px of the image.
     :param rectified: take P, which holds for the rectified image, instead of K.
-    :returns: the camera, and a note where something had to be assumed.
+    :returns: the camera, and a note on what was assumed, if anything.
     """
     fx, _, cx, _, fy, cy, *_ = map(float, info.k)
     notes, p = [], [float(value) for value in info.p]

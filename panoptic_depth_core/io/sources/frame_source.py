@@ -8,10 +8,14 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...structures import Frame
-from .camera import CameraOptions
+from .camera import SIDECAR_NAME, CameraOptions, read_camera_file
 
 Skip = Callable[[str], bool]
 
@@ -43,12 +47,16 @@ class FrameSource(AbstractContextManager['FrameSource']):
     :ivar len_hint: number of frames to expect, None where that cannot be known.
     :param camera: the user's camera; it wins over the source's.
     :param skip: name -> True for frames that are done: they are not decoded.
+    :param folder: where a camera.json may be.
     """
 
     kind: ClassVar[Literal['pictures', 'video', 'camera', 'bag']]
 
-    def __init__(self, camera: CameraOptions, skip: Skip | None = None) -> None:
+    def __init__(self, camera: CameraOptions, skip: Skip | None = None,
+                 folder: Path | None = None) -> None:
         self.camera = camera
+        sidecar = None if folder is None else folder / SIDECAR_NAME
+        self._sidecar = read_camera_file(sidecar) if sidecar and sidecar.is_file() else None
         self.skip: Skip = skip or skip_none
         self.skipped: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
@@ -57,6 +65,10 @@ class FrameSource(AbstractContextManager['FrameSource']):
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
         """Give the frames that are not skipped."""
+
+    def _frame(self, image: NDArray[np.uint8], stamp_ns: int, name: str) -> Frame:
+        intrinsics, origin = self.camera.resolve(image.shape[1], image.shape[0], self._sidecar)
+        return Frame(image, intrinsics, stamp_ns, name=name, intrinsics_source=origin)
 
     def close(self) -> None:
         """Release files and devices."""

@@ -44,11 +44,8 @@ def open_source(source: str | Path, *, fx: float | None = None, fov_deg: float |
     """
     Open a picture, a folder of pictures, a video, a bag or a camera.
 
-    :param fx: focal length in px, where the source has none, or to overrule it.
-    :param fov_deg: horizontal field of view in degrees, likewise.
-    :param intrinsics_file: a camera.json, likewise.
-    :param image_topic, camera_info_topic: for bags with more than one.
-    :param skip: name of a frame -> True when it is done already.
+    :param fx, fov_deg, intrinsics_file: the camera, see CameraOptions; they overrule the source.
+    :param image_topic, camera_info_topic, skip: see SourceOptions.
     :raises ConfigError: a path that is missing or holds nothing that can be read, options that
         contradict each other.
     """

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ...errors import ConfigError
 from ...structures import Frame
 from ..messages.reading import decode_compressed
-from .camera import SIDECAR_NAME, CameraOptions, read_camera_file
+from .camera import CameraOptions
 from .frame_source import FrameSource, Skip, count_reason
 
 PICTURE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
@@ -48,20 +48,7 @@ def frame_names(paths: Sequence[Path]) -> list[str]:
             for path in paths]
 
 
-class _OpenCvSource(FrameSource):
-    """:param folder: where a camera.json may be."""
-
-    def __init__(self, camera: CameraOptions, skip: Skip | None, folder: Path | None) -> None:
-        super().__init__(camera, skip)
-        sidecar = None if folder is None else folder / SIDECAR_NAME
-        self._sidecar = read_camera_file(sidecar) if sidecar and sidecar.is_file() else None
-
-    def _frame(self, image: NDArray[np.uint8], stamp_ns: int, name: str) -> Frame:
-        intrinsics, origin = self.camera.resolve(image.shape[1], image.shape[0], self._sidecar)
-        return Frame(image, intrinsics, stamp_ns, name=name, intrinsics_source=origin)
-
-
-class PictureSource(_OpenCvSource):
+class PictureSource(FrameSource):
     """Picture files, stamped with their time of modification; camera.json is beside the first."""
 
     kind = 'pictures'
@@ -85,7 +72,7 @@ class PictureSource(_OpenCvSource):
             yield self._frame(image, stamp_ns, name)
 
 
-class _CaptureSource(_OpenCvSource):
+class _CaptureSource(FrameSource):
     """Frames of a cv2.VideoCapture, which can be read once."""
 
     def __init__(self, device: int | str, problem: str, camera: CameraOptions,

@@ -136,9 +136,8 @@ def _entity(time: Any, frame_id: str, instance: InstanceDistance, color: Sequenc
         id=f'track {track}' if track >= 0 else f'segment {segment.panoptic_id}',
         lifetime=make.time(maker.LIFETIME_NS, 'Duration'), frame_locked=False,
         metadata=_metadata(**{'class': instance.class_name}, score=f'{segment.score:.3f}',
-                           distance_m=f'{instance.distance_m:.2f}',
-                           distance_stddev_m=f'{instance.distance_stddev_m:.2f}',
-                           distance_near_m=f'{instance.distance_near_m:.2f}',
+                           **{name: f'{getattr(instance, name):.2f}' for name in (
+                               'distance_m', 'distance_stddev_m', 'distance_near_m')},
                            panoptic_id=segment.panoptic_id, track_id=track,
                            flags=' '.join(instance.flags.names)),
         arrows=[], cubes=[cube], spheres=[], cylinders=[], lines=[], triangles=[], texts=[text],
@@ -164,22 +163,15 @@ def figure_topic(name: str) -> str:
 
 
 class FoxgloveWriter(ResultBagWriter):
-    """A bag of results with what Foxglove draws; options as of ResultBagWriter."""
+    """A bag of results with what Foxglove draws."""
 
+    compress = True
     outputs = (*RESULTS, 'points')
-
-    def __init__(self, path: Path, part_bytes: int | None = None, **options: Any) -> None:
-        super().__init__(path, part_bytes=part_bytes, compress=True, **options)
 
     def write(self, frame: Frame, result: PanopticDepth, *,
               lidar_depth: NDArray[np.float32] | None = None,
               scalars: Mapping[str, float] | None = None) -> None:
-        """
-        Add one frame with its result.
-
-        :param lidar_depth: (H, W) float32 metres at pixels of the result, NaN without a point.
-        :param scalars: name -> number of the frame, for plots; only finite ones are written.
-        """
+        """Add one frame with its result; the others as in rerun.RerunFile.write."""
         messages = replace(self._messages(frame, result), point_stride=POINT_STRIDE)
         out = self._outgoing(messages)
         fills = outputs_of(result.tasks)
@@ -215,7 +207,8 @@ class FoxgloveFile(FoxgloveWriter):
     def __init__(self, path: Path, *, overwrite: bool = False, **options: Any) -> None:
         require_absent(path, overwrite)
         self._file = path
-        super().__init__(path.with_name(f'.{path.stem}.bag'), overwrite=True, **options)
+        super().__init__(path.with_name(f'.{path.stem}.bag'), overwrite=True, part_bytes=None,
+                         **options)
 
     def close(self) -> None:
         """Finish the file; without any frame none is made."""

@@ -74,10 +74,8 @@ def _rerun_errors(path: Path) -> Iterator[None]:
 
 class RerunFile(AbstractContextManager['RerunFile']):
     """
-    One recording, complete or absent.
+    One recording (.rrd), complete or absent.
 
-    :param path: of the .rrd file.
-    :param classes: by class id.
     :param title: in the viewer; empty: the name of the file.
     :param recording_id: the viewer joins files of one id; empty: from the first frame.
     :param first_number: of the frames, where they continue another file.

@@ -150,7 +150,7 @@ def _write_and_die(bag: Path, storage: str) -> None:
     writer = ResultBagWriter(bag, storage, resume=True, part_bytes=None)
     for index in range(2):
         writer.write(make_frame(index), make_result(make_frame(index)))
-    writer.commit()
+    writer.close()
     writer.write(make_frame(2), make_result(make_frame(2)))
     os._exit(9)  # as if killed: nothing is closed
 
