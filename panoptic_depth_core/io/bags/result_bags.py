@@ -24,7 +24,7 @@ from ...errors import ConfigError
 from ...labels import CITYSCAPES, CLASS_TABLES, LABEL_DIVISOR, VOID_ID, ClassInfo
 from ...structures import DistanceFlag, Frame, InstanceDistance, PanopticDepth, Segment
 from ..messages.maker import ROSBAGS_MESSAGES as make
-from ..messages.outputs import OUTPUTS, FrameMessages, outputs_of
+from ..messages.outputs import FrameMessages, outputs_of
 from ..messages.reading import values_of
 from ..messages.truth_images import pixel_counts
 from ..messages.types import CAMERA_INFO, IMAGE, LABEL_INFO
@@ -40,8 +40,6 @@ RESULTS = ('panoptic', 'semantic', 'depth', 'camera_info', 'instances', 'detecti
 
 READ = ('panoptic', 'depth', 'instances')
 """Short names of the topics that a result is read from; it needs one of the first two."""
-
-RESULT_TOPICS = {name: OUTPUTS[name].name for name in READ}
 
 TASKS_OF_TOPIC: dict[str, frozenset[Task]] = {
     'panoptic': SEGMENTATION, 'depth': frozenset(('depth',))}

@@ -50,11 +50,7 @@ def _stated(camera: Intrinsics, width: int, height: int) -> Intrinsics:
 
 
 def read_camera_file(path: Path) -> Intrinsics:
-    """
-    Read a camera.json: fx, fy, cx, cy in px and the width and height they belong to.
-
-    :raises ConfigError: not readable, a key missing or unknown, a value that is no number.
-    """
+    """Read a camera.json: fx, fy, cx, cy in px, and the width and height they belong to."""
     try:
         values = json.loads(path.read_text(encoding='utf-8'))
     except OSError as error:

@@ -17,7 +17,6 @@ from panoptic_depth_core.io.bags.result_bags import (
     LATENCY,
     NODE,
     READ,
-    RESULT_TOPICS,
     ResultBagWriter,
     read_classes,
     read_result,
@@ -61,7 +60,7 @@ def test_round_trip_through_a_bag(storage: str, tmp_path: Path) -> None:
     with ResultBagWriter(tmp_path / 'bag', storage) as writer:
         writer.write(frame, made)
     reader = BagReader(tmp_path / 'bag')
-    topics = {f'{NODE}/{topic}': name for name, topic in RESULT_TOPICS.items()}
+    topics = {f'{NODE}/{OUTPUTS[name].name}': name for name in READ}
     found = read_result({topics[m.topic]: deserialize(m) for m in reader.messages(topics)},
                         frame, CITYSCAPES)
     reader.close()
