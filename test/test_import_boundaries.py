@@ -23,11 +23,11 @@ MODULES = sorted(CORE.rglob('*.py'))
 SOURCES = sorted(path for folder in ('panoptic_depth_core', 'panoptic_depth_ros', 'launch', 'test')
                  for path in (REPOSITORY / folder).rglob('*.py'))
 
-MOST_LINES = 350
+MOST_LINES = 600
 
 LAYERS = {
     'contract': 0, 'errors': 0, 'labels': 0, 'structures': 0, 'status': 0, 'config': 0,
-    'class_tables': 0,
+    'class_tables': 0, 'locks': 0,
     'model_info': 1, 'self_test': 1, 'model_directory': 1,
     'engines': 2, 'inference': 2, 'io': 2,
     'inference.pipeline': 3, 'evaluation': 3, 'datasets': 3, 'network': 3,

@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which TensorRT is here: ``tensorrt`` (10.3 to 11.x) or ``tensorrt_rtx``."""
+"""Find the installed TensorRT: ``tensorrt`` (10.3 to 11.x) or ``tensorrt_rtx``."""
 
 from __future__ import annotations
 
 import logging
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,7 +17,10 @@ from typing import Any, cast
 from ..errors import BackendError, ConfigError
 
 LIBRARIES = ('tensorrt', 'tensorrt_rtx')
-"""Module names, the one that find_library prefers first."""
+"""Module names; find_library prefers the first."""
+
+NO_MEMORY = re.compile('out ?of ?memory|memory ?allocation', re.IGNORECASE)
+"""How TensorRT says that the GPU has too little memory."""
 
 _OLDEST = {'tensorrt': '10.3', 'tensorrt_rtx': '1.4'}
 
@@ -26,9 +29,6 @@ _INSTALL = {
     'tensorrt_rtx': "pip install 'panoptic-depth[tensorrt-rtx]'",
 }
 
-# Only INFO for errors, too: many are attempts that the builder then does without; what ends a
-# build or a run is in the exception.
-_LEVELS = {'INTERNAL_ERROR': logging.INFO, 'ERROR': logging.INFO, 'WARNING': logging.INFO}
 _ERRORS = ('INTERNAL_ERROR', 'ERROR')
 
 _log = logging.getLogger(__name__)
@@ -39,7 +39,6 @@ class Library:
     """
     One TensorRT that could be imported.
 
-    :param module: what was imported.
     :param name: one of LIBRARIES.
     :param version: as the module says, for instance '10.3.0' or '1.7.1.116'.
     """
@@ -69,11 +68,11 @@ class Library:
 
     @property
     def logger(self) -> Any:
-        """Return what builder, parser and runtime are given; it feeds logging and errors()."""
+        """Logger for builder, parser and runtime; it feeds logging and errors()."""
         return _logger(self.module)
 
     def errors(self) -> AbstractContextManager[list[str]]:
-        """Collect the texts of errors from all threads while the context lasts."""
+        """Collect the error messages of all threads while the context lasts."""
         return cast('AbstractContextManager[list[str]]', self.logger.errors())
 
 
@@ -81,9 +80,9 @@ def find_library(name: str = '') -> Library:
     """
     Import TensorRT.
 
-    :param name: one of LIBRARIES; empty: the first that is there.
+    :param name: one of LIBRARIES; empty: the first that works.
     :raises ConfigError: for an unknown name.
-    :raises BackendError: when there is none, it is too old or broken; the message says which.
+    :raises BackendError: when it is missing, too old or broken; the message says which.
     """
     if name and name not in LIBRARIES:
         raise ConfigError(f'library is {name!r}; choose {" or ".join(LIBRARIES)}, '
@@ -102,29 +101,29 @@ def find_library(name: str = '') -> Library:
     raise BackendError('; '.join(reasons))
 
 
+def one_line(errors: Sequence[str]) -> str:
+    """Error messages in one line, each once."""
+    return '; '.join(dict.fromkeys(' '.join(error.split()) for error in errors)) \
+        or 'it gives no reason'
+
+
 def _load(name: str) -> Library:
     try:
         module = import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name == name:
-            raise BackendError(f'{name} is not installed: {_INSTALL[name]}') from None
-        raise _broken(name, error) from None
+    # A binary module without its libraries raises ImportError, OSError, ...
     except Exception as error:
-        # Whatever a binary module without its libraries raises: ImportError, OSError, ...
-        raise _broken(name, error) from None
+        if isinstance(error, ModuleNotFoundError) and error.name == name:
+            raise BackendError(f'{name} is not installed: {_INSTALL[name]}') from None
+        raise BackendError(f'{name} is installed, but cannot be imported: {error}; '
+                           f'install it again: {_INSTALL[name]}') from None
     version = str(getattr(module, '__version__', ''))
     if not version:
         raise BackendError(f'{name}: {getattr(module, "__path__", module)} is not the module of '
                            'NVIDIA; rename it')
     if _numbers(version) < _numbers(_OLDEST[name]):
-        raise BackendError(f'{name} is {version}, but {_OLDEST[name]} is the oldest that will do; '
-                           f'{_INSTALL[name]}')
+        raise BackendError(f'{name} is {version}, but {_OLDEST[name]} is the oldest version that '
+                           f'works; {_INSTALL[name]}')
     return Library(module, name, version)
-
-
-def _broken(name: str, error: Exception) -> BackendError:
-    return BackendError(f'{name} is installed, but cannot be imported: {error}; '
-                        f'install it again: {_INSTALL[name]}')
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -136,8 +135,8 @@ def _logger(module: Any) -> Any:
     """
     One logger per library and process.
 
-    TensorRT keeps the first one that it is given for what belongs to no builder or runtime, so it
-    must never go away.
+    TensorRT keeps the first one that it gets for what belongs to no builder or runtime, so it
+    must never be deleted.
     """
     class Logger(module.ILogger):
         def __init__(self) -> None:
@@ -146,8 +145,11 @@ def _logger(module: Any) -> Any:
             self._collectors: list[list[str]] = []
 
         def log(self, severity: Any, message: str) -> None:
-            """Is called by TensorRT, from any thread."""
-            _log.log(_LEVELS.get(severity.name, logging.DEBUG), '%s: %s', module.__name__, message)
+            """TensorRT calls this, from any thread."""
+            # INFO for errors, too: the builder recovers from many of them; what ends a build or
+            # a run is in the exception.
+            level = logging.INFO if severity.name in (*_ERRORS, 'WARNING') else logging.DEBUG
+            _log.log(level, '%s: %s', module.__name__, message)
             if severity.name in _ERRORS:
                 with self._lock:
                     for collector in self._collectors:

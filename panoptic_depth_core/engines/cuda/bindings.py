@@ -1,20 +1,20 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The two packages through which contexts, memory, copies and streams are had: pycuda, cuda-python.
+The primary context of a GPU through pycuda or cuda-python, whichever is installed.
 
-Both do the same here, so the device on top of them does not know which one it has.
+pycuda keeps a stack of contexts of its own, so contexts go through the package; all else is done
+on handles by driver.py, once for both.
 """
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
-from typing import Any, Protocol, cast
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Protocol
 
 from ...errors import BackendError
+from .driver import LOST, OUT_OF_MEMORY, cuda_error, error_text, other_cuda_error, pop_context
 
 PACKAGES = {
     'pycuda': 'pycuda.driver',
@@ -22,66 +22,107 @@ PACKAGES = {
 }
 """Name of the package -> module that is imported, in the order in which they are tried."""
 
+_log = logging.getLogger(__name__)
 
-class Binding(Protocol):
-    """
-    One primary context with one stream, through one package.
 
-    All of it but push and close is called while the context is current. It raises BackendError,
-    but for pop, free, free_host and close, which never fail.
-    """
-
-    stream: int
-    """Handle of the stream."""
+class Context(Protocol):
+    """The primary context of one GPU, which this retains; only push raises BackendError."""
 
     def push(self) -> None:
         """Make the context current in this thread."""
         ...
 
     def pop(self) -> None:
-        """Make the context current that was before."""
-        ...
-
-    def allocate(self, size: int) -> Any:
-        """Memory of the GPU, in bytes; int() of it is its address."""
-        ...
-
-    def free(self, memory: Any) -> None:
-        """Free what allocate returned."""
-        ...
-
-    def allocate_host(self, size: int) -> NDArray[np.uint8]:
-        """(size,) uint8 in page-locked memory of the host."""
-        ...
-
-    def free_host(self, array: NDArray[np.uint8]) -> None:
-        """Free what allocate_host returned; no view of it may be used any more."""
-        ...
-
-    def copy_in(self, address: int, host: NDArray[Any]) -> None:
-        """Put a copy from the host to the GPU into the stream."""
-        ...
-
-    def copy_out(self, host: NDArray[Any], address: int) -> None:
-        """Put a copy from the GPU to the host into the stream."""
-        ...
-
-    def synchronize(self) -> None:
-        """Wait until the stream is empty; other threads of Python go on."""
-        ...
-
-    def free_memory(self) -> int:
-        """Bytes of the GPU that nobody uses."""
+        """Make the previous context current again."""
         ...
 
     def close(self) -> None:
-        """Give back stream and context; it is not current any more."""
+        """Release the context, which is not current any more."""
         ...
+
+
+class PycudaContext(Context):
+    """
+    Through pycuda, but never pycuda.autoinit: its context is not the one that TensorRT uses.
+
+    :param cuda: the module pycuda.driver.
+    :param device_id: of a GPU that exists.
+    :raises BackendError: when CUDA fails.
+    """
+
+    def __init__(self, cuda: Any, device_id: int) -> None:
+        self._cuda = cuda
+        self._call(cuda.init)
+        self._context = self._call(self._call(cuda.Device, device_id).retain_primary_context)
+
+    def push(self) -> None:
+        self._call(self._context.push)
+
+    def pop(self) -> None:
+        try:
+            self._cuda.Context.pop()
+        except self._cuda.Error as error:
+            _log.warning('the GPU context cannot be left: %s', error)
+
+    def close(self) -> None:
+        handle = int(self._context.handle)
+        # pycuda's detach releases the context, but leaves it on the driver's stack; where it is
+        # not current, detach makes it so.
+        if self._cuda.Context.get_current() == self._context:
+            pop_context(handle)
+            self._context.detach()
+        else:
+            self._context.detach()
+            pop_context(handle)
+
+    def _call(self, function: Any, *arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except self._cuda.Error as error:
+            # pycuda does not keep the code of an error, only 'cuCtxPushCurrent failed: words'.
+            name, _, words = str(error).partition(' failed: ')
+            for code in (OUT_OF_MEMORY, *LOST):
+                if words.startswith(error_text(code)):
+                    raise cuda_error(name, code) from None
+            raise other_cuda_error(str(error)) from None
+
+
+class CudaPythonContext(Context):
+    """
+    Through cuda-python.
+
+    :param driver: the module cuda.bindings.driver.
+    :param device_id: of a GPU that exists.
+    :raises BackendError: when CUDA fails.
+    """
+
+    def __init__(self, driver: Any, device_id: int) -> None:
+        self._driver = driver
+        self._call(driver.cuInit, 0)
+        self._device = self._call(driver.cuDeviceGet, device_id)
+        self._context = self._call(driver.cuDevicePrimaryCtxRetain, self._device)
+
+    def push(self) -> None:
+        self._call(self._driver.cuCtxPushCurrent, self._context)
+
+    def pop(self) -> None:
+        self._driver.cuCtxPopCurrent()
+
+    def close(self) -> None:
+        pop_context(int(self._context))
+        self._driver.cuDevicePrimaryCtxRelease(self._device)
+
+    @staticmethod
+    def _call(function: Any, *arguments: Any) -> Any:
+        code, *results = function(*arguments)
+        if code:
+            raise cuda_error(function.__name__, int(code))
+        return results[0] if results else None
 
 
 def import_package() -> tuple[str, Any]:
     """
-    Import the first package of PACKAGES that is there and works.
+    Import the first package of PACKAGES that is installed and works.
 
     :returns: its name and the module.
     :raises BackendError: when there is none, and how to install one.
@@ -90,22 +131,22 @@ def import_package() -> tuple[str, Any]:
     for name, module in PACKAGES.items():
         try:
             return name, import_module(module)
-        # One that was made for another CUDA version fails with more than an ImportError.
+        # A package made for another CUDA version fails with more than an ImportError.
         except Exception as error:
             missing = error.name if isinstance(error, ModuleNotFoundError) else None
             if missing is None or not module.startswith(missing):
                 broken.append(f'{name} cannot be imported: {error}')
-    said = '; '.join(broken) or 'no package for CUDA is installed'
-    raise BackendError(f'{said}; run: pip install cuda-python, or pip install pycuda, which is '
+    reason = '; '.join(broken) or 'no package for CUDA is installed'
+    raise BackendError(f'{reason}; run: pip install cuda-python, or pip install pycuda, which is '
                        'compiled and needs the CUDA toolkit')
 
 
-def open_binding(device_id: int) -> Binding:
+def open_context(device_id: int) -> Context:
     """
-    Retain the primary context of a GPU and make a stream on it.
+    Retain the primary context of a GPU; it is not made current.
 
     :raises BackendError: when no package can be imported or CUDA fails.
     """
-    name, package = import_package()
-    module = import_module(f'.{name.replace("-", "_")}_binding', __package__)
-    return cast(Binding, module.open_primary_context(package, device_id))
+    name, module = import_package()
+    kind = PycudaContext if name == 'pycuda' else CudaPythonContext
+    return kind(module, device_id)

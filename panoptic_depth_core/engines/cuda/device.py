@@ -1,151 +1,268 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""One GPU as one thread has it: its primary context, a stream, and memory on both sides."""
+"""A GPU in one thread: primary context, stream and buffers; a frame through fixed buffers."""
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import BackendError
-from .bindings import Binding, open_binding
-from .driver import Gpu, find_gpu
-from .graph import Graph, stage_times_ms
+from .bindings import Context, open_context
+from .driver import Gpu, call, destroy, find_function, find_gpu
+
+BufferSpec = tuple[str, tuple[int, ...]]
+"""numpy dtype name and shape."""
+
+_CAPTURE_THREAD_LOCAL = 1
+_NON_BLOCKING = 1
 
 _log = logging.getLogger(__name__)
 
 
+class Buffer(NamedTuple):
+    """Page-locked array on the host and its counterpart on the GPU."""
+
+    host: NDArray[Any]
+    address: int
+
+
+class Graph:
+    """
+    Work that is captured from a stream and launched as one.
+
+    :param stream: not the default one; the graph runs on it.
+    :param work: puts the work into that stream; its addresses are those of every launch.
+    :raises BackendError: when it cannot be captured; the stream can be used as before.
+    """
+
+    def __init__(self, stream: ctypes.c_void_p, work: Callable[[], None]) -> None:
+        self._stream = stream
+        self.executable = ctypes.c_void_p()
+        graph = ctypes.c_void_p()
+        # Thread-local: allocations of other threads neither join the capture nor break it.
+        call('cuStreamBeginCapture_v2', stream, _CAPTURE_THREAD_LOCAL)
+        try:
+            try:
+                work()
+            except BaseException:
+                find_function('cuStreamEndCapture')(stream, ctypes.byref(graph))
+                raise
+            call('cuStreamEndCapture', stream, ctypes.byref(graph))
+            call('cuGraphInstantiateWithFlags', ctypes.byref(self.executable), graph,
+                 ctypes.c_ulonglong(0))
+        finally:
+            destroy('cuGraphDestroy', graph)
+
+    def launch(self) -> None:
+        """Put the work into the stream."""
+        call('cuGraphLaunch', self.executable, self._stream)
+
+
 class Device:
     """
-    A GPU with one stream; all of it belongs to the thread that makes it.
+    A GPU with one stream; it belongs to the thread that makes it.
 
-    Work happens inside of ``with device:``, which makes its context current and puts back the one
-    that was. The context is the primary one, which TensorRT and PyTorch use as well.
+    Use it inside ``with device:``, which makes its context current and afterwards restores the
+    previous one. The context is the primary one, which TensorRT and PyTorch use as well.
 
-    :param gpu: which one, and what is known of it.
+    :param gpu: from find_gpu.
     :raises BackendError: when CUDA fails.
     """
 
     def __init__(self, gpu: Gpu) -> None:
         self.gpu = gpu
         self._thread = threading.current_thread()
-        self._memory: list[Any] = []
-        self._host: list[NDArray[np.uint8]] = []
-        self._graphs: list[Graph] = []
-        self._open: Binding | None = open_binding(gpu.device_id)
+        self._held: list[tuple[str, ctypes.c_void_p]] = []
+        self._context: Context | None = open_context(gpu.device_id)
+        self._stream = ctypes.c_void_p()
+        try:
+            with self:
+                self._make('cuStreamDestroy_v2', self._stream, 'cuStreamCreate', _NON_BLOCKING)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Device:
-        self._bound().push()
+        self._current_context().push()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        if self._open is not None:
-            self._open.pop()
+        if self._context is not None:
+            self._context.pop()
 
     @property
     def stream(self) -> int:
         """Handle of the stream."""
-        return self._bound().stream
+        return self._stream.value or 0
 
-    def allocate(self, size: int) -> int:
-        """Address of memory of the GPU, in bytes; freed by close."""
-        memory = self._bound().allocate(size)
-        self._memory.append(memory)
-        return int(memory)
-
-    def allocate_host(self, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
-        """Page-locked array of zeros on the host; not to be used after close, which frees it."""
-        array = self._bound().allocate_host(np.dtype(dtype).itemsize * int(np.prod(shape)))
-        self._host.append(array)
+    def allocate(self, dtype: str, shape: tuple[int, ...]) -> Buffer:
+        """Buffer for an array, zeros on the host; close frees both sides."""
+        size = ctypes.c_size_t(np.dtype(dtype).itemsize * int(np.prod(shape)))
+        host, memory = ctypes.c_void_p(), ctypes.c_void_p()
+        self._make('cuMemFreeHost', host, 'cuMemHostAlloc', size, 0)
+        self._make('cuMemFree_v2', memory, 'cuMemAlloc_v2', size)
+        array = np.ctypeslib.as_array((ctypes.c_uint8 * size.value).from_address(host.value or 0))
         array[:] = 0
-        return array.view(dtype).reshape(shape)
+        return Buffer(array.view(dtype).reshape(shape), memory.value or 0)
 
-    def copy_in(self, address: int, host: NDArray[Any]) -> None:
-        """Put a copy from a page-locked array to the GPU into the stream."""
-        self._bound().copy_in(address, host)
+    def copy_in(self, buffer: Buffer) -> None:
+        """Put a copy from the host to the GPU into the stream."""
+        call('cuMemcpyHtoDAsync_v2', ctypes.c_void_p(buffer.address),
+             ctypes.c_void_p(buffer.host.ctypes.data), ctypes.c_size_t(buffer.host.nbytes),
+             self._stream)
 
-    def copy_out(self, host: NDArray[Any], address: int) -> None:
-        """Put a copy from the GPU to a page-locked array into the stream."""
-        self._bound().copy_out(host, address)
+    def copy_out(self, buffer: Buffer) -> None:
+        """Put a copy from the GPU to the host into the stream."""
+        call('cuMemcpyDtoHAsync_v2', ctypes.c_void_p(buffer.host.ctypes.data),
+             ctypes.c_void_p(buffer.address), ctypes.c_size_t(buffer.host.nbytes), self._stream)
 
     def synchronize(self) -> None:
-        """Wait until the stream is empty; other threads of Python go on."""
-        self._bound().synchronize()
+        """Wait until the stream is empty; other Python threads run meanwhile."""
+        call('cuStreamSynchronize', self._stream)
 
     def capture(self, work: Callable[[], None]) -> Graph:
-        """
-        Make a graph of what work puts into the stream; freed by close.
-
-        :raises BackendError: when it cannot be captured; the stream is usable as before.
-        """
-        graph = Graph(self.stream, work)
-        self._graphs.append(graph)
+        """Capture what work puts into the stream as a graph, see there; close frees it."""
+        graph = Graph(self._stream, work)
+        self._held.append(('cuGraphExecDestroy', graph.executable))
         return graph
 
-    def stage_times_ms(self, stages: Sequence[Callable[[], None]]) -> list[float]:
-        """How long the GPU is at each of some stages that put work into the stream."""
-        return stage_times_ms(self.stream, stages)
-
     def free_memory(self) -> int:
-        """Bytes of the GPU that nobody uses, whichever process."""
-        return self._bound().free_memory()
+        """Bytes of the GPU that no process uses."""
+        free, total = ctypes.c_size_t(), ctypes.c_size_t()
+        call('cuMemGetInfo_v2', ctypes.byref(free), ctypes.byref(total))
+        return free.value
 
     def close(self, release: Callable[[], None] | None = None) -> None:
         """
         Free everything, also of a GPU that was lost; outside of ``with device:``.
 
         :param release: called first, to free what others hold in the context.
-        :raises BackendError: in another thread than that which made it.
+        :raises BackendError: in another thread than the one that made it.
         """
-        if self._open is None:
+        if self._context is None:
             return
-        binding = self._bound()
-        current = True
+        context = self._current_context()
         try:
-            binding.push()
+            context.push()
         except BackendError as error:
-            # What it holds goes with the context as a whole, once nobody else has it.
+            # The driver frees it once nobody retains the context.
             _log.warning('the memory of a lost GPU cannot be freed one by one: %s', error)
-            current = False
         if release is not None:
             release()
-        for graph in self._graphs:
-            graph.close()
-        if current:
-            for memory in self._memory:
-                binding.free(memory)
-            for array in self._host:
-                binding.free_host(array)
-        self._open = None
-        binding.close()
-        self._graphs, self._memory, self._host = [], [], []
+        while self._held:
+            destroy(*self._held.pop())
+        self._context = None
+        context.close()
 
-    def _bound(self) -> Binding:
-        """Binding, for the thread that owns it."""
-        if self._open is None:
-            raise BackendError(f'{self.gpu.name}: the GPU was given back; load the model anew')
+    def _make(self, destroyer: str, handle: ctypes.c_void_p, maker: str, *arguments: Any) -> None:
+        """Make something that close frees."""
+        call(maker, ctypes.byref(handle), *arguments)
+        self._held.append((destroyer, handle))
+
+    def _current_context(self) -> Context:
+        """Context, for the thread that owns it."""
+        if self._context is None:
+            raise BackendError(f'{self.gpu.name}: the device is closed; load the model anew')
         if threading.current_thread() is not self._thread:
             raise BackendError(
                 f'{self.gpu.name} belongs to the thread {self._thread.name!r}, but '
                 f'{threading.current_thread().name!r} uses it; load the model in the thread that '
                 'runs it')
-        return self._open
+        return self._context
+
+
+class Executor:
+    """
+    One frame through fixed buffers: copies in, work, copies out.
+
+    All addresses stay the same, so the three can be captured as one CUDA graph.
+
+    :param device: closing it frees the buffers.
+    :param inputs, outputs: name -> dtype and shape.
+    :param work: puts the work into the stream of the device, the same every time; it reads and
+        writes ``addresses``, the buffers on the GPU by name.
+    :ivar graph: a captured frame; None: frames run without a CUDA graph.
+    :raises BackendError: when there is not enough memory.
+    """
+
+    def __init__(self, device: Device, inputs: Mapping[str, BufferSpec],
+                 outputs: Mapping[str, BufferSpec], work: Callable[[], None]) -> None:
+        self._device = device
+        with device:
+            buffers = {name: device.allocate(*spec)
+                       for name, spec in (*inputs.items(), *outputs.items())}
+        self._inputs = [buffers[name] for name in inputs]
+        self._outputs = [buffers[name] for name in outputs]
+        self.addresses = {name: buffer.address for name, buffer in buffers.items()}
+        self._work = work
+        self.graph: Graph | None = None
+
+    def warm_up(self) -> None:
+        """
+        Run the work once on the current content of the buffers, zeros at first.
+
+        A runtime may load kernels and allocate memory in its first run, which no capture permits.
+
+        :raises BackendError: when the work fails.
+        """
+        with self._device:
+            self._enqueue()
+            self._device.synchronize()
+
+    def capture(self) -> None:
+        """Capture a frame as a CUDA graph; if that fails, the log says so."""
+        with self._device:
+            try:
+                graph = self._device.capture(self._enqueue)
+                graph.launch()
+                self._device.synchronize()
+            except BackendError as error:
+                _log.warning('without a CUDA graph, frames take a little longer: %s', error)
+            else:
+                self.graph = graph
+
+    def run(self, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        """
+        Run one frame.
+
+        :param arrays: in the order of the inputs, with their dtypes and shapes.
+        :returns: in the order of the outputs; copies that the caller owns.
+        :raises BackendError: when the GPU fails.
+        """
+        with self._device:
+            for buffer, array in zip(self._inputs, arrays, strict=True):
+                np.copyto(buffer.host, array, casting='no')
+            if self.graph is None:
+                self._enqueue()
+            else:
+                self.graph.launch()
+            self._device.synchronize()
+            return [buffer.host.copy() for buffer in self._outputs]
+
+    def _enqueue(self) -> None:
+        for buffer in self._inputs:
+            self._device.copy_in(buffer)
+        self._work()
+        for buffer in self._outputs:
+            self._device.copy_out(buffer)
 
 
 def open_device(device_id: int = -1) -> Device:
     """
-    Take a GPU.
+    Open a GPU.
 
     :param device_id: -1 is the first one.
     :raises ConfigError: for a number that no GPU has.
     :raises BackendError: when driver, GPU or a package for CUDA is missing, or CUDA fails.
     """
-    # Packages say little where the driver is missing, so it is looked for first.
+    # Without a driver, the packages say less than find_gpu.
     return Device(find_gpu(device_id))

@@ -28,7 +28,7 @@ from panoptic_depth_core.errors import BackendError, ConfigError
 
 SHAPE = (2, 3)
 IMAGE = np.arange(6, dtype=np.uint8).reshape(SHAPE)
-NOTHING = dict.fromkeys(('device', 'host', 'streams', 'events', 'graphs', 'contexts', 'stack',
+NOTHING = dict.fromkeys(('device', 'host', 'streams', 'graphs', 'contexts', 'stack',
                          'leaked', 'unpinned'), 0)
 BEFORE: dict[str, int] = {}
 
@@ -93,7 +93,7 @@ def frames_are_the_same_with_and_without_a_graph() -> None:
     adder.executor.warm_up()
     first = adder()
     adder.executor.capture()
-    assert adder.executor.is_captured
+    assert adder.executor.graph
     second, kept = adder(IMAGE + 10), first.copy()
     assert np.array_equal(first, IMAGE + 3) and np.array_equal(second, IMAGE + 13)
     # They are the caller's own: neither the next frame nor the end changes them.
@@ -107,7 +107,7 @@ def a_frame_allocates_nothing_on_either_side() -> None:
     adder.executor.warm_up()
     before = count('allocations')
     for captured in (False, True):
-        assert adder.executor.is_captured == captured
+        assert bool(adder.executor.graph) == captured
         for _ in range(3):
             adder()
         adder.executor.capture()
@@ -118,22 +118,12 @@ def a_frame_allocates_nothing_on_either_side() -> None:
 def buffers_begin_with_zeros() -> None:
     adder = Adder()
     with adder.device:
-        array = adder.device.allocate_host('float32', (4, 5))
-        assert array.dtype == np.float32 and array.shape == (4, 5) and not array.any()
         free = adder.device.free_memory()
-        adder.device.allocate(100)
-        assert adder.device.free_memory() == free - 100
+        array = adder.device.allocate('float32', (4, 5)).host
+        assert array.dtype == np.float32 and array.shape == (4, 5) and not array.any()
+        assert adder.device.free_memory() == free - array.nbytes
     adder.device.close()
     assert held() == NOTHING
-
-
-def stages_are_timed() -> None:
-    adder = Adder()
-    adder.executor.warm_up()
-    # Each piece of work counts as one millisecond.
-    assert adder.executor.stage_times_ms() == {'copy_in': 1, 'network': 1, 'copy_out': 1}
-    assert count('events') == 0
-    adder.device.close()
 
 
 def without_a_graph_when_the_capture_fails() -> None:
@@ -143,7 +133,7 @@ def without_a_graph_when_the_capture_fails() -> None:
         adder.executor.warm_up()
         fail(function, 1, code)
         adder.executor.capture()
-        assert not adder.executor.is_captured, function
+        assert not adder.executor.graph, function
         if function != 'cuStreamEndCapture':
             assert np.array_equal(adder(), IMAGE + 3), function
         adder.device.close()
@@ -153,10 +143,10 @@ def without_a_graph_when_the_capture_fails() -> None:
 def without_a_graph_when_the_work_cannot_be_captured() -> None:
     adder = Adder()
     adder.executor.warm_up()
-    adder.during_work = lambda: adder.device.allocate(10)
+    adder.during_work = lambda: adder.device.allocate('uint8', (10,))
     adder.executor.capture()
     adder.during_work = int
-    assert not adder.executor.is_captured
+    assert not adder.executor.graph
     assert np.array_equal(adder(), IMAGE + 3)
     adder.device.close()
     assert held() == NOTHING
@@ -164,7 +154,6 @@ def without_a_graph_when_the_work_cannot_be_captured() -> None:
 
 def memory_is_used_up() -> None:
     for function, code in (('cuMemAlloc_v2', 2), ('cuMemHostAlloc', 2), ('cuStreamCreate', 2)):
-        # pycuda tries once more when it has collected garbage.
         fail(function, -1, code)
         with pytest.raises(BackendError, match='memory of the GPU is used up.*close other'):
             Adder()
@@ -240,14 +229,14 @@ def a_closed_device_says_so() -> None:
     adder = Adder()
     adder.device.close()
     adder.device.close()
-    with pytest.raises(BackendError, match='given back; load the model anew'):
+    with pytest.raises(BackendError, match='closed; load the model anew'):
         adder()
 
 
 def what_is_known_of_the_gpu() -> None:
     gpu = find_gpu()
-    assert (gpu.device_id, gpu.name, gpu.compute_capability, gpu.cuda, gpu.memory_bytes) == (
-        0, 'Host GPU 0', '8.6', '13.0', 1 << 30)
+    assert (gpu.device_id, gpu.name, gpu.compute_capability, gpu.cuda) == (
+        0, 'Host GPU 0', '8.6', '13.0')
     assert gpu.driver
     with pytest.raises(ConfigError, match=r'device_id is 7.*choose 0\.\.0, or -1'):
         open_device(7)
@@ -272,7 +261,7 @@ def the_backend_needs_an_engine() -> None:
 
 SCENARIOS: dict[str, Callable[[], None]] = {function.__name__: function for function in (
     frames_are_the_same_with_and_without_a_graph, a_frame_allocates_nothing_on_either_side,
-    buffers_begin_with_zeros, stages_are_timed, without_a_graph_when_the_capture_fails,
+    buffers_begin_with_zeros, without_a_graph_when_the_capture_fails,
     without_a_graph_when_the_work_cannot_be_captured, memory_is_used_up, the_gpu_is_lost,
     a_lost_gpu_cannot_be_entered, a_device_belongs_to_a_thread,
     the_context_that_was_current_is_again, a_closed_device_says_so, what_is_known_of_the_gpu,

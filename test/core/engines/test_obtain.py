@@ -14,9 +14,9 @@ import pytest
 from engine_keys import ENGINE, make_key, start, wait_until
 from panoptic_depth_core.engines import BuildCancelled, BuiltEngine
 from panoptic_depth_core.engines.cache import EngineCache
-from panoptic_depth_core.engines.lock import try_lock
 from panoptic_depth_core.engines.obtain import obtain_engine
 from panoptic_depth_core.errors import BackendError, ConfigError
+from panoptic_depth_core.locks import try_lock
 from panoptic_depth_core.self_test import SelfTestReport
 from panoptic_depth_core.status import Watch
 
@@ -118,21 +118,23 @@ def test_an_engine_built_ahead_of_time_is_copied(cache: EngineCache, tmp_path: P
     model.set_tested(KEY.portable(), SelfTestReport('tensorrt', 1, 0))
     before = {path: path.stat().st_mtime_ns for path in model.directory.iterdir()}
     build = Builder()
-    stored = obtain_engine(cache, KEY, build, 'never', alternatives=[model], library_is_rtx=True)
+    stored = obtain_engine(cache, KEY, build, 'never', alternatives=[model])
     assert (stored.engine, stored.key, stored.is_tested) == (ENGINE, KEY, False)
     assert stored.path.parent == cache.directory
     assert {path: path.stat().st_mtime_ns for path in model.directory.iterdir()} == before
     assert obtain_engine(cache, KEY, build) == stored
     # Full TensorRT builds for one GPU, and another architecture is another engine.
-    for key, is_rtx in ((make_key(driver='1'), False), (make_key(compute_capability='8.9'), True)):
+    full = make_key(library='tensorrt')
+    model.store(full.portable(), ENGINE)
+    for key in (full, make_key(compute_capability='8.9')):
         with pytest.raises(BackendError, match='no engine fits'):
-            obtain_engine(cache, key, build, 'never', alternatives=[model], library_is_rtx=is_rtx)
+            obtain_engine(cache, key, build, 'never', alternatives=[model])
     assert not build.timing_caches
 
 
 def test_an_engine_built_ahead_of_time_may_be_in_the_cache(cache: EngineCache) -> None:
     cache.store(KEY.portable(), ENGINE)
-    stored = obtain_engine(cache, KEY, Builder(), 'never', library_is_rtx=True)
+    stored = obtain_engine(cache, KEY, Builder(), 'never')
     assert (stored.engine, stored.key) == (ENGINE, KEY)
 
 
@@ -141,9 +143,9 @@ def test_an_alternative_that_is_not_to_be_trusted_is_passed_over(
     model = EngineCache(tmp_path / 'model')
     model.store(KEY.portable(), ENGINE)
     model.directory.chmod(0o755)
-    stored = obtain_engine(cache, KEY, Builder(), alternatives=[model], library_is_rtx=True)
+    stored = obtain_engine(cache, KEY, Builder(), alternatives=[model])
     assert stored.engine == b'engine 1'
-    assert 'model is not looked into' in caplog.text and 'chmod 700' in caplog.text
+    assert 'model is skipped: ' in caplog.text and 'chmod 700' in caplog.text
 
 
 def _not_to_wait(done: float, what: str) -> bool:
