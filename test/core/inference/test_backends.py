@@ -140,7 +140,7 @@ def test_a_system_without_posix_modules_has_the_other_backends(monkeypatch):
     monkeypatch.setitem(sys.modules, 'fcntl', None)
     monkeypatch.setattr(backends, '_automatic', backends._automatic.__wrapped__)
     assert chosen_backend('auto') == 'onnxruntime'
-    with pytest.raises(BackendError, match="tensorrt cannot be imported: .*fcntl"):
+    with pytest.raises(BackendError, match='tensorrt cannot be imported: .*fcntl'):
         parse_backend('tensorrt')
 
 
