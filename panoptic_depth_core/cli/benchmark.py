@@ -88,7 +88,7 @@ def benchmark(
 
 
 def _write(path: Path | None, content: dict[str, Any]) -> None:
-    from ..io.atomic import make_folder, write_atomic
+    from ..files import make_folder, write_atomic
 
     if path is not None:
         make_folder(path.parent)
@@ -112,9 +112,9 @@ def _time_training(path: Path, changes: Sequence[str], workers: str | None,
 
 def _time_scoring(frames: int, size: tuple[int, int], jobs: int | None) -> ScoringTiming:
     """Score everything that evaluate knows of Cityscapes-DVPS."""
+    from ..evaluation.metrics.video_quality import WINDOWS
     from ..evaluation.scoring_benchmark import scoring_benchmark
     from ..evaluation.settings import convention
-    from ..evaluation.video_quality import WINDOWS
     from .evaluate import run_evaluation
 
     data_set = 'cityscapes_dvps'
@@ -125,8 +125,8 @@ def _time_scoring(frames: int, size: tuple[int, int], jobs: int | None) -> Scori
 
 def _time_replay(frames: int, size: str | None, jobs: int | None) -> ScoringTiming:
     """Evaluate recordings of which everything is known."""
+    from ..evaluation.dataset.parallel import MOST_JOBS
     from ..evaluation.machine import cores
-    from ..evaluation.parallel import MOST_JOBS
     from ..replay.benchmark import SIZE as KITTI_SIZE
     from ..replay.benchmark import replay_benchmark
 

@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from ..io.atomic import make_folder
-from ..io.coco_panoptic import FILE_NAME, FOLDER, encode_ids
-from ..io.results import depth_to_png16, encode_png
+from ..files import make_folder
+from ..io.results.coco_panoptic import FILE_NAME, FOLDER, encode_ids
+from ..io.results.sinks import depth_to_png16, encode_png
 from ..labels import CITYSCAPES, CLASS_ID, LABEL_DIVISOR, THING_CLASSES, VOID_ID
 from .benchmark import street_image
 from .machine import machine, versions

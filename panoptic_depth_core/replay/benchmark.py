@@ -19,6 +19,9 @@ from ..config import DistanceSettings
 from ..errors import ConfigError
 from ..evaluation.benchmark import street_image
 from ..evaluation.machine import machine, versions
+from ..evaluation.recordings.bag_run import BagJob
+from ..evaluation.recordings.evaluate_bags import evaluate_bags
+from ..evaluation.recordings.settings import ReplaySettings
 from ..evaluation.scoring_benchmark import (
     LOG_DEPTH_SCALE,
     MadeScene,
@@ -26,18 +29,15 @@ from ..evaluation.scoring_benchmark import (
     made_scene,
 )
 from ..inference.distances import measure_distances
-from ..io.bag_writing import BagWriter, Outgoing
-from ..io.drive_bags import DEPTH_TOPIC, PANOPTIC_TOPIC
-from ..io.message_types import CAMERA_INFO, IMAGE, LABEL_INFO, POINT_CLOUD, POINT_FIELD
-from ..io.messages import ROSBAGS_MESSAGES as make
-from ..io.output_messages import OUTPUTS, FrameMessages
-from ..io.result_bags import DEFAULT_IMAGE_TOPIC, NODE
-from ..io.result_reading import LABEL_INFO_TOPIC, READ
+from ..io.bags.drive_bags import DEPTH_TOPIC, PANOPTIC_TOPIC
+from ..io.bags.result_bags import DEFAULT_IMAGE_TOPIC, NODE
+from ..io.bags.writing import BagWriter, Outgoing
+from ..io.messages.maker import ROSBAGS_MESSAGES as make
+from ..io.messages.outputs import OUTPUTS, FrameMessages
+from ..io.messages.types import CAMERA_INFO, IMAGE, LABEL_INFO, POINT_CLOUD, POINT_FIELD
+from ..io.results.result_reading import LABEL_INFO_TOPIC, READ
 from ..labels import CITYSCAPES, LABEL_DIVISOR, VOID_ID
 from ..structures import Frame, Intrinsics, PanopticDepth, Segment
-from .bag_run import BagJob
-from .evaluate_bags import evaluate_bags
-from .settings import ReplaySettings
 
 SIZE = (375, 1242)
 SCENES = 6

@@ -23,7 +23,7 @@ from panoptic_depth_core.cli import main
 from panoptic_depth_core.cli.options import parse_list, parse_size
 from panoptic_depth_core.errors import BackendError, ConfigError
 from panoptic_depth_core.inference.pipeline import Pipeline
-from panoptic_depth_core.io.run_folder import FILE_NAME, RESULTS
+from panoptic_depth_core.io.results.run_folder import FILE_NAME, RESULTS
 from panoptic_depth_core.model_directory import ModelInfo, save_model_directory
 
 Paint = Callable[[int, int], NDArray[np.uint8]]

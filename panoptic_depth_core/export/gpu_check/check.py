@@ -17,7 +17,7 @@ from ...errors import BackendError
 from ...evaluation.benchmark_process import BackendTiming, Job, time_backends
 from ...evaluation.benchmark_worker import split_model
 from ...evaluation.machine import machine, versions
-from ...io.atomic import make_folder, write_atomic
+from ...files import make_folder, write_atomic
 from ...structures import Frame, Intrinsics
 from .limits import floor_ms, model_cost
 from .report import goals, markdown

@@ -14,9 +14,8 @@ from ...contract import output_names
 from ...errors import BackendError, ConfigError
 from ...evaluation.benchmark import street_image
 from ...inference.backends import create_backend
-from ...inference.backends.torch_backend import TorchBackend
 from ...inference.preprocess import graph_inputs
-from ...io.sources import open_source
+from ...io.sources.open_source import open_source
 from ...model_directory import ModelDirectory, save_model_directory
 from ...network import create_model
 from ...network.base import Model
@@ -24,6 +23,7 @@ from ...network.description import ModelDescription, describe
 from ...network.layers.deformable import DeformableForm
 from ...network.onnx_weights import load_graph
 from ...network.panoptic_depth.network import PublishedNetwork
+from ...network.torch_backend import TorchBackend
 from ...self_test import SelfTest
 from ...structures import Frame, Intrinsics
 from .. import onnx_export

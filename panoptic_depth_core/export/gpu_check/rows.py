@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError
-from ...io.sources import open_source
+from ...io.sources.open_source import open_source
 from ...model_info import Precision
 from ...self_test import PRECISION_TOLERANCE
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from panoptic_depth_core.datasets import open_dataset
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.evaluation.evaluate import evaluate
+from panoptic_depth_core.evaluation.dataset.evaluate import evaluate
+from panoptic_depth_core.evaluation.dataset.stored_predictions import StoredPredictions
 from panoptic_depth_core.evaluation.scoring_benchmark import (
     SEQUENCE_FRAMES,
     THINGS,
@@ -19,7 +20,6 @@ from panoptic_depth_core.evaluation.scoring_benchmark import (
     write_frames,
 )
 from panoptic_depth_core.evaluation.settings import EvaluationSettings
-from panoptic_depth_core.evaluation.stored_predictions import StoredPredictions
 
 SIZE = (128, 256)
 
