@@ -8,15 +8,21 @@ import ctypes
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import BackendError
-from .bindings import Context, open_context
-from .driver import Gpu, call, destroy, find_function, find_gpu
+from .bindings import (
+    CudaPythonContext,
+    PycudaContext,
+    call,
+    destroy,
+    find_function,
+    find_gpu,
+    open_context,
+)
 
 BufferSpec = tuple[str, tuple[int, ...]]
 """numpy dtype name and shape."""
@@ -28,42 +34,10 @@ _log = logging.getLogger(__name__)
 
 
 class Buffer(NamedTuple):
-    """Page-locked array on the host and its counterpart on the GPU."""
+    """Page-locked array on the host, and the address of its counterpart on the GPU."""
 
     host: NDArray[Any]
     address: int
-
-
-class Graph:
-    """
-    Work that is captured from a stream and launched as one.
-
-    :param stream: not the default one; the graph runs on it.
-    :param work: puts the work into that stream; its addresses are those of every launch.
-    :raises BackendError: when it cannot be captured; the stream can be used as before.
-    """
-
-    def __init__(self, stream: ctypes.c_void_p, work: Callable[[], None]) -> None:
-        self._stream = stream
-        self.executable = ctypes.c_void_p()
-        graph = ctypes.c_void_p()
-        # Thread-local: allocations of other threads neither join the capture nor break it.
-        call('cuStreamBeginCapture_v2', stream, _CAPTURE_THREAD_LOCAL)
-        try:
-            try:
-                work()
-            except BaseException:
-                find_function('cuStreamEndCapture')(stream, ctypes.byref(graph))
-                raise
-            call('cuStreamEndCapture', stream, ctypes.byref(graph))
-            call('cuGraphInstantiateWithFlags', ctypes.byref(self.executable), graph,
-                 ctypes.c_ulonglong(0))
-        finally:
-            destroy('cuGraphDestroy', graph)
-
-    def launch(self) -> None:
-        """Put the work into the stream."""
-        call('cuGraphLaunch', self.executable, self._stream)
 
 
 class Device:
@@ -73,15 +47,17 @@ class Device:
     Use it inside ``with device:``, which makes its context current and afterwards restores the
     previous one. The context is the primary one, which TensorRT and PyTorch use as well.
 
-    :param gpu: from find_gpu.
-    :raises BackendError: when CUDA fails.
+    :param device_id: -1 is the first GPU.
+    :raises ConfigError: for a number that no GPU has.
+    :raises BackendError: when driver, GPU or a package for CUDA is missing, or CUDA fails.
     """
 
-    def __init__(self, gpu: Gpu) -> None:
-        self.gpu = gpu
+    def __init__(self, device_id: int = -1) -> None:
+        # Without a driver, the packages say less than find_gpu.
+        self.gpu = find_gpu(device_id)
         self._thread = threading.current_thread()
         self._held: list[tuple[str, ctypes.c_void_p]] = []
-        self._context: Context | None = open_context(gpu.device_id)
+        self._open: PycudaContext | CudaPythonContext | None = open_context(self.gpu.device_id)
         self._stream = ctypes.c_void_p()
         try:
             with self:
@@ -91,13 +67,12 @@ class Device:
             raise
 
     def __enter__(self) -> Device:
-        self._current_context().push()
+        self._context().push()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        if self._context is not None:
-            self._context.pop()
+    def __exit__(self, *_: object) -> None:
+        if self._open is not None:
+            self._open.pop()
 
     @property
     def stream(self) -> int:
@@ -129,11 +104,29 @@ class Device:
         """Wait until the stream is empty; other Python threads run meanwhile."""
         call('cuStreamSynchronize', self._stream)
 
-    def capture(self, work: Callable[[], None]) -> Graph:
-        """Capture what work puts into the stream as a graph, see there; close frees it."""
-        graph = Graph(self._stream, work)
-        self._held.append(('cuGraphExecDestroy', graph.executable))
-        return graph
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+        """
+        Capture work as a CUDA graph; close frees it.
+
+        :param work: puts the work into the stream; its addresses are those of every launch.
+        :returns: launches the graph, which puts the work into the stream.
+        :raises BackendError: when it cannot be captured; the stream can be used as before.
+        """
+        graph, executable = ctypes.c_void_p(), ctypes.c_void_p()
+        # Thread-local: allocations of other threads neither join the capture nor break it.
+        call('cuStreamBeginCapture_v2', self._stream, _CAPTURE_THREAD_LOCAL)
+        try:
+            try:
+                work()
+            except BaseException:
+                find_function('cuStreamEndCapture')(self._stream, ctypes.byref(graph))
+                raise
+            call('cuStreamEndCapture', self._stream, ctypes.byref(graph))
+            self._make('cuGraphExecDestroy', executable, 'cuGraphInstantiateWithFlags', graph,
+                       ctypes.c_ulonglong(0))
+        finally:
+            destroy('cuGraphDestroy', graph)
+        return lambda: call('cuGraphLaunch', executable, self._stream)
 
     def free_memory(self) -> int:
         """Bytes of the GPU that no process uses."""
@@ -148,9 +141,9 @@ class Device:
         :param release: called first, to free what others hold in the context.
         :raises BackendError: in another thread than the one that made it.
         """
-        if self._context is None:
+        if self._open is None:
             return
-        context = self._current_context()
+        context = self._context()
         try:
             context.push()
         except BackendError as error:
@@ -160,7 +153,7 @@ class Device:
             release()
         while self._held:
             destroy(*self._held.pop())
-        self._context = None
+        self._open = None
         context.close()
 
     def _make(self, destroyer: str, handle: ctypes.c_void_p, maker: str, *arguments: Any) -> None:
@@ -168,16 +161,16 @@ class Device:
         call(maker, ctypes.byref(handle), *arguments)
         self._held.append((destroyer, handle))
 
-    def _current_context(self) -> Context:
+    def _context(self) -> PycudaContext | CudaPythonContext:
         """Context, for the thread that owns it."""
-        if self._context is None:
+        if self._open is None:
             raise BackendError(f'{self.gpu.name}: the device is closed; load the model anew')
         if threading.current_thread() is not self._thread:
             raise BackendError(
                 f'{self.gpu.name} belongs to the thread {self._thread.name!r}, but '
                 f'{threading.current_thread().name!r} uses it; load the model in the thread that '
                 'runs it')
-        return self._context
+        return self._open
 
 
 class Executor:
@@ -190,7 +183,6 @@ class Executor:
     :param inputs, outputs: name -> dtype and shape.
     :param work: puts the work into the stream of the device, the same every time; it reads and
         writes ``addresses``, the buffers on the GPU by name.
-    :ivar graph: a captured frame; None: frames run without a CUDA graph.
     :raises BackendError: when there is not enough memory.
     """
 
@@ -204,7 +196,12 @@ class Executor:
         self._outputs = [buffers[name] for name in outputs]
         self.addresses = {name: buffer.address for name, buffer in buffers.items()}
         self._work = work
-        self.graph: Graph | None = None
+        self._launch: Callable[[], None] | None = None
+
+    @property
+    def is_captured(self) -> bool:
+        """Whether frames run as a CUDA graph."""
+        return self._launch is not None
 
     def warm_up(self) -> None:
         """
@@ -222,13 +219,13 @@ class Executor:
         """Capture a frame as a CUDA graph; if that fails, the log says so."""
         with self._device:
             try:
-                graph = self._device.capture(self._enqueue)
-                graph.launch()
+                launch = self._device.capture(self._enqueue)
+                launch()
                 self._device.synchronize()
             except BackendError as error:
                 _log.warning('without a CUDA graph, frames take a little longer: %s', error)
             else:
-                self.graph = graph
+                self._launch = launch
 
     def run(self, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """
@@ -241,10 +238,7 @@ class Executor:
         with self._device:
             for buffer, array in zip(self._inputs, arrays, strict=True):
                 np.copyto(buffer.host, array, casting='no')
-            if self.graph is None:
-                self._enqueue()
-            else:
-                self.graph.launch()
+            (self._launch or self._enqueue)()
             self._device.synchronize()
             return [buffer.host.copy() for buffer in self._outputs]
 
@@ -254,15 +248,3 @@ class Executor:
         self._work()
         for buffer in self._outputs:
             self._device.copy_out(buffer)
-
-
-def open_device(device_id: int = -1) -> Device:
-    """
-    Open a GPU.
-
-    :param device_id: -1 is the first one.
-    :raises ConfigError: for a number that no GPU has.
-    :raises BackendError: when driver, GPU or a package for CUDA is missing, or CUDA fails.
-    """
-    # Without a driver, the packages say less than find_gpu.
-    return Device(find_gpu(device_id))

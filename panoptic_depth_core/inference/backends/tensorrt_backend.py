@@ -9,7 +9,7 @@ import logging
 from ...contract import Arrays
 from ...engines.build import model_builder
 from ...engines.cache import EngineCache, StoredEngine
-from ...engines.cuda import Device, Executor, Gpu, find_gpu, open_device
+from ...engines.cuda import Device, Executor, Gpu, find_gpu
 from ...engines.cuda.bindings import import_package
 from ...engines.cuda.device import BufferSpec
 from ...engines.key import EngineKey
@@ -58,7 +58,7 @@ class TensorRtBackend(Backend):
         self._engine: LoadedEngine | None = None
         self._executor: Executor | None = None
         found = find_library(library)
-        self._device: Device | None = open_device(device_id)
+        self._device: Device | None = Device(device_id)
         try:
             problem = _unsupported(found, self._device.gpu)
             if problem:

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from panoptic_depth_core.engines.cuda import Executor, bindings, find_gpu, open_device
-from panoptic_depth_core.engines.cuda.driver import LIBRARY
+from panoptic_depth_core.engines.cuda import Device, Executor, bindings, find_gpu
+from panoptic_depth_core.engines.cuda.bindings import DRIVER
 from panoptic_depth_core.errors import BackendError, ConfigError
 
 SHAPE = (2, 3)
@@ -44,12 +44,12 @@ def held(lost: bool = False) -> dict[str, int]:
 
 
 def count(name: str) -> int:
-    return int(ctypes.CDLL(LIBRARY).host_cuda_count(name.encode()))
+    return int(ctypes.CDLL(DRIVER).host_cuda_count(name.encode()))
 
 
 def fail(function: str, after: int, code: int) -> None:
     """Make a function of the driver fail when it is called for the n-th time; -1: each time."""
-    ctypes.CDLL(LIBRARY).host_cuda_fail(function.encode(), after, code)
+    ctypes.CDLL(DRIVER).host_cuda_fail(function.encode(), after, code)
 
 
 class Adder:
@@ -57,7 +57,7 @@ class Adder:
 
     def __init__(self, number: int = 3) -> None:
         self.number = number
-        self.device = open_device()
+        self.device = Device()
         self.during_work: Callable[[], object] = int
         try:
             self.executor = Executor(self.device, {'x': ('uint8', SHAPE)},
@@ -69,7 +69,7 @@ class Adder:
     def work(self) -> None:
         self.during_work()
         x, y = (ctypes.c_void_p(self.executor.addresses[name]) for name in 'xy')
-        code = ctypes.CDLL(LIBRARY).host_cuda_add(
+        code = ctypes.CDLL(DRIVER).host_cuda_add(
             y, x, ctypes.c_size_t(IMAGE.size), self.number, ctypes.c_void_p(self.device.stream))
         if code:
             raise BackendError(f'the adder failed with {code}')
@@ -93,7 +93,7 @@ def frames_are_the_same_with_and_without_a_graph() -> None:
     adder.executor.warm_up()
     first = adder()
     adder.executor.capture()
-    assert adder.executor.graph
+    assert adder.executor.is_captured
     second, kept = adder(IMAGE + 10), first.copy()
     assert np.array_equal(first, IMAGE + 3) and np.array_equal(second, IMAGE + 13)
     # They are the caller's own: neither the next frame nor the end changes them.
@@ -107,7 +107,7 @@ def a_frame_allocates_nothing_on_either_side() -> None:
     adder.executor.warm_up()
     before = count('allocations')
     for captured in (False, True):
-        assert bool(adder.executor.graph) == captured
+        assert adder.executor.is_captured == captured
         for _ in range(3):
             adder()
         adder.executor.capture()
@@ -133,7 +133,7 @@ def without_a_graph_when_the_capture_fails() -> None:
         adder.executor.warm_up()
         fail(function, 1, code)
         adder.executor.capture()
-        assert not adder.executor.graph, function
+        assert not adder.executor.is_captured, function
         if function != 'cuStreamEndCapture':
             assert np.array_equal(adder(), IMAGE + 3), function
         adder.device.close()
@@ -146,7 +146,7 @@ def without_a_graph_when_the_work_cannot_be_captured() -> None:
     adder.during_work = lambda: adder.device.allocate('uint8', (10,))
     adder.executor.capture()
     adder.during_work = int
-    assert not adder.executor.graph
+    assert not adder.executor.is_captured
     assert np.array_equal(adder(), IMAGE + 3)
     adder.device.close()
     assert held() == NOTHING
@@ -213,7 +213,7 @@ def a_device_belongs_to_a_thread() -> None:
 
 
 def the_context_that_was_current_is_again() -> None:
-    outer = open_device()
+    outer = Device()
     with outer:
         adder = Adder()
         adder()
@@ -239,10 +239,10 @@ def what_is_known_of_the_gpu() -> None:
         0, 'Host GPU 0', '8.6', '13.0')
     assert gpu.driver
     with pytest.raises(ConfigError, match=r'device_id is 7.*choose 0\.\.0, or -1'):
-        open_device(7)
+        Device(7)
     fail('cuInit', 1, 100)
     with pytest.raises(BackendError, match='no NVIDIA GPU can be used.*nvidia-smi'):
-        open_device()
+        Device()
     assert held() == NOTHING
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from engine_keys import ENGINE, OTHER_PARTS, make_key
 from panoptic_depth_core.engines.cache import EngineCache, EngineRecord
-from panoptic_depth_core.engines.cuda.driver import Gpu
+from panoptic_depth_core.engines.cuda import Gpu
 from panoptic_depth_core.engines.key import EngineKey, ThisMachine
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.model_directory import ModelDirectory
