@@ -17,7 +17,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -28,13 +28,17 @@ from pydantic import AwareDatetime, Field
 
 from ..config import Settings, parse_settings
 from ..errors import BackendError, ConfigError
+from ..files import disk_errors
 from ..locks import try_lock, wait_for_lock
 from ..model_directory import write_atomically
 from ..self_test import SelfTestReport
 from ..status import Watch
-from . import BuildCancelled
+from . import Build, BuildCancelled
 from .key import EngineKey, file_name
 from .private_files import check_private_folder, make_private_folder, read_private
+
+BuildPolicy = Literal['auto', 'never', 'only', 'force']
+"""As engine.build_policy; 'only' works like 'auto' here: to end then is up to the caller."""
 
 FORMAT_VERSION: Final = 1
 
@@ -136,6 +140,48 @@ class EngineCache:
         name = f'{key.target}-{key.library}{key.library_version}-{key.gpu}'
         return self.directory / (file_name(name) + _TIMING)
 
+    def obtain(self, key: EngineKey, build: Build, policy: BuildPolicy = 'auto',
+               watch: Watch | None = None, alternatives: Sequence[EngineCache] = ()
+               ) -> StoredEngine:
+        """
+        Return the engine of a key, which is stored here under exactly this key afterwards.
+
+        An engine of TensorRT for RTX that was built ahead of time fits every GPU of its compute
+        capability; it is copied under the key of this machine, as its self-test holds here only.
+
+        :param watch: called while waiting and building; it may cancel both.
+        :param alternatives: other folders of engines, which are only read. The caller vouches for
+            them: an engine is code, and whoever unpacks an archive owns its files.
+        :raises BackendError: when there is none and the policy is 'never', when it was rejected,
+            or the build fails.
+        :raises BuildCancelled: when watch returned False.
+        """
+        watch = watch or (lambda share, what: True)
+        wanted_at = datetime.now(timezone.utc)
+        ahead_of_time = None
+        if policy != 'force':
+            if found := self.load(key):
+                return found
+            ahead_of_time = _built_ahead_of_time(key, (self, *alternatives))
+            if ahead_of_time is None and policy == 'never':
+                raise BackendError(
+                    f'no engine fits: {self.why_missing(key)}; build one with `panoptic-depth '
+                    'build-engine`, or with the build policy auto')
+        with self.lock(key, watch):
+            # Another process may have built it meanwhile.
+            found = self._built_since(key, wanted_at) if policy == 'force' else self.load(key)
+            if found:
+                return found
+            if ahead_of_time is not None:
+                return self.store(key, ahead_of_time.engine)
+            _log.info('building engine %s: %s', key.name,
+                      'forced' if policy == 'force' else self.why_missing(key))
+            built = build(self.load_extra(self.timing_path(key)), watch)
+            stored = self.store(key, built.engine)
+            if built.timing_cache:
+                self.store_extra(self.timing_path(key), built.timing_cache)
+        return stored
+
     def load(self, key: EngineKey) -> StoredEngine | None:
         """
         Read an engine; one that is damaged or that others may have written is set aside.
@@ -176,7 +222,7 @@ class EngineCache:
             key=key, engine_bytes=len(engine), engine_sha256=hashlib.sha256(engine).hexdigest(),
             built_at=datetime.now(timezone.utc))
         make_private_folder(self.directory)
-        with _writing(self.path(key)):
+        with disk_errors(self.path(key)):
             write_atomically(self.path(key, _NEW), engine, _PRIVATE)
             self.path(key, _RECORD).unlink(missing_ok=True)
             self.path(key, _NEW).replace(self.path(key))
@@ -230,7 +276,7 @@ class EngineCache:
             waiting = f'waiting for process {holder}, which builds {key.name}'
             return watch(math.nan, waiting)
 
-        with _writing(self.path(key, _LOCK)):
+        with disk_errors(self.path(key, _LOCK)):
             handle = wait_for_lock(self.path(key, _LOCK), keep_waiting)
         if handle is None:
             raise BuildCancelled(f'{waiting}, was cancelled')
@@ -289,6 +335,13 @@ class EngineCache:
                     path.unlink()
                     removed.append(CacheEntry(path.name, None, size, reason))
         return removed
+
+    def _built_since(self, key: EngineKey, since: datetime) -> StoredEngine | None:
+        with suppress(BackendError):
+            found = self.load(key)
+            if found and found.record.built_at >= since:
+                return found
+        return None
 
     def _exists(self) -> bool:
         """Whether the folder exists; it is checked then."""
@@ -396,6 +449,19 @@ def default_directory() -> Path:
     return root / 'panoptic_depth' / 'engines'
 
 
+def _built_ahead_of_time(key: EngineKey, places: Sequence[EngineCache]) -> StoredEngine | None:
+    """Look for the engine of a key, or of its portable one."""
+    keys = (key, key.portable()) if key.library == 'tensorrt_rtx' else (key,)
+    for place in places:
+        try:
+            for one in keys:
+                if found := place.load(one):
+                    return found
+        except (BackendError, ConfigError) as error:
+            _log.warning('%s is skipped: %s', place.directory, error)
+    return None
+
+
 def _why_left_over(path: Path, timings: set[Path]) -> str:
     """Why nothing needs a file; empty if it may be needed."""
     if path.suffix == _TIMING and path not in timings:
@@ -405,17 +471,3 @@ def _why_left_over(path: Path, timings: set[Path]) -> str:
         return 'it was not written to the end'
     return ''
 
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """
-    Turn an error of the disk into one line that names the file and the remedy.
-
-    :raises ConfigError: for an OSError raised inside.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise ConfigError(f'{path}: the engine cannot be written: {error.strerror}; free some '
-                          'space, change permissions or choose another engine.cache_dir'
-                          ) from error

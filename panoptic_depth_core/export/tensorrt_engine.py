@@ -10,7 +10,6 @@ from ..engines.build import model_builder, require_target
 from ..engines.cache import EngineCache, StoredEngine
 from ..engines.key import EngineKey, capability_of
 from ..engines.library import Library, find_library
-from ..engines.obtain import obtain_engine
 from ..inference.backends.tensorrt_backend import MODEL_ENGINES
 from ..model_directory import ModelDirectory
 from ..status import Watch
@@ -42,6 +41,6 @@ def export_engines(model: ModelDirectory, targets: Sequence[str], library: Libra
         key = EngineKey.of(model, library.name, library.version, capability_of(target),
                            workspace_mib=workspace_mib)
         build = model_builder(model, library, workspace_mib=workspace_mib, target=target)
-        return obtain_engine(cache, key, build, watch=report)
+        return cache.obtain(key, build, watch=report)
 
     return [obtain(done, target) for done, target in enumerate(targets)]

@@ -20,9 +20,8 @@ import pytest
 from panoptic_depth_core.cli import main
 from panoptic_depth_core.contract import Arrays, GraphOutput
 from panoptic_depth_core.engines import BuildCancelled, BuiltEngine
-from panoptic_depth_core.engines.cache import EngineCache
+from panoptic_depth_core.engines.cache import BuildPolicy, EngineCache
 from panoptic_depth_core.engines.key import EngineKey
-from panoptic_depth_core.engines.obtain import BuildPolicy, obtain_engine
 from panoptic_depth_core.inference.backends import BACKENDS, Backend
 from panoptic_depth_core.inference.backends.tensorrt_backend import TensorRtBackend
 from panoptic_depth_core.model_directory import ModelDirectory
@@ -53,7 +52,7 @@ class SmallEngineBackend(Backend):
                            driver='540.4', cuda='12.6', workspace_mib=workspace_mib)
         cache = EngineCache(cache_dir or None)
         self.engine_key = key.name
-        if not obtain_engine(cache, key, build, build_policy, watch).is_tested:
+        if not cache.obtain(key, build, build_policy, watch).is_tested:
             cache.set_tested(key, SelfTestReport('tensorrt', 0.9998, 1e-4))
 
     def run(self, inputs: Arrays) -> GraphOutput:

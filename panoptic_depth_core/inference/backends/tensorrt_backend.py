@@ -8,13 +8,12 @@ import logging
 
 from ...contract import Arrays
 from ...engines.build import model_builder
-from ...engines.cache import EngineCache, StoredEngine
+from ...engines.cache import BuildPolicy, EngineCache, StoredEngine
 from ...engines.cuda import Device, Executor, Gpu, find_gpu
 from ...engines.cuda.bindings import import_package
 from ...engines.cuda.device import BufferSpec
 from ...engines.key import EngineKey
 from ...engines.library import Library, find_library
-from ...engines.obtain import BuildPolicy, obtain_engine
 from ...engines.runtime import LoadedEngine
 from ...errors import BackendError, ConfigError
 from ...model_directory import ModelDirectory
@@ -72,7 +71,7 @@ class TensorRtBackend(Backend):
                 target = device.gpu.target
                 build = model_builder(model, found, workspace_mib=workspace_mib,
                                       target=target if target in found.targets() else None)
-                stored = obtain_engine(cache, key, build, build_policy, watch, elsewhere)
+                stored = cache.obtain(key, build, build_policy, watch, elsewhere)
                 self._load(device, found, stored, cache, cuda_graph)
                 self.gpu_memory_bytes = max(free - device.free_memory(), 0)
             self.engine_key = key.name
