@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from typing import Any, cast
+from typing import Any
 
 from ..errors import BackendError, ConfigError
 
@@ -28,8 +27,6 @@ _INSTALL = {
     'tensorrt': "JetPack brings it; elsewhere: pip install 'panoptic-depth[tensorrt]'",
     'tensorrt_rtx': "pip install 'panoptic-depth[tensorrt-rtx]'",
 }
-
-_ERRORS = ('INTERNAL_ERROR', 'ERROR')
 
 _log = logging.getLogger(__name__)
 
@@ -71,9 +68,15 @@ class Library:
         """Logger for builder, parser and runtime; it feeds logging and errors()."""
         return _logger(self.module)
 
-    def errors(self) -> AbstractContextManager[list[str]]:
+    @contextmanager
+    def errors(self) -> Iterator[list[str]]:
         """Collect the error messages of all threads while the context lasts."""
-        return cast('AbstractContextManager[list[str]]', self.logger.errors())
+        found: list[str] = []
+        self.logger.collectors[id(found)] = found
+        try:
+            yield found
+        finally:
+            del self.logger.collectors[id(found)]
 
 
 def find_library(name: str = '') -> Library:
@@ -141,29 +144,17 @@ def _logger(module: Any) -> Any:
     class Logger(module.ILogger):
         def __init__(self) -> None:
             super().__init__()
-            self._lock = threading.Lock()
-            self._collectors: list[list[str]] = []
+            self.collectors: dict[int, list[str]] = {}
 
         def log(self, severity: Any, message: str) -> None:
             """TensorRT calls this, from any thread."""
             # INFO for errors, too: the builder recovers from many of them; what ends a build or
             # a run is in the exception.
-            level = logging.INFO if severity.name in (*_ERRORS, 'WARNING') else logging.DEBUG
+            is_error = severity.name in ('INTERNAL_ERROR', 'ERROR')
+            level = logging.INFO if is_error or severity.name == 'WARNING' else logging.DEBUG
             _log.log(level, '%s: %s', module.__name__, message)
-            if severity.name in _ERRORS:
-                with self._lock:
-                    for collector in self._collectors:
-                        collector.append(message)
-
-        @contextmanager
-        def errors(self) -> Iterator[list[str]]:
-            found: list[str] = []
-            with self._lock:
-                self._collectors.append(found)
-            try:
-                yield found
-            finally:
-                with self._lock:
-                    self._collectors = [c for c in self._collectors if c is not found]
+            if is_error:
+                for collector in tuple(self.collectors.values()):
+                    collector.append(message)
 
     return Logger()

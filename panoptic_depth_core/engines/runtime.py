@@ -37,13 +37,9 @@ class LoadedEngine:
     def __init__(self, library: Library, engine: bytes, name: str, compiled: bytes = b'') -> None:
         self._library = library
         self._name = name
-        self._runtime: Any = None
-        self._engine: Any = None
-        self._config: Any = None
-        self._compiled: Any = None
-        self._context: Any = None
         self._stream = 0
         self.reused_compiled = False
+        self.close()
         try:
             self._load(engine, compiled)
         except BaseException:
@@ -91,12 +87,10 @@ class LoadedEngine:
         return b'' if data is None else bytes(data)
 
     def close(self) -> None:
-        """Free what TensorRT holds; each object before the one that it depends on."""
-        self._context = None
-        self._compiled = None
-        self._config = None
-        self._engine = None
-        self._runtime = None
+        """Free what TensorRT holds."""
+        nothing: Any = None
+        # From left to right: each object before the one that it depends on.
+        self._context = self._compiled = self._config = self._engine = self._runtime = nothing
 
     def _load(self, engine: bytes, compiled: bytes) -> None:
         # No TensorRT object in a local variable: the traceback of an error would keep it alive

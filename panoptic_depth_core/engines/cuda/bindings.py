@@ -31,24 +31,7 @@ PACKAGES = {
 
 _OUT_OF_MEMORY = 2
 _NO_DEVICE = 100
-_LOST = {
-    4: 'the driver is shutting down',
-    46: 'another program uses it exclusively, or it failed',
-    214: 'its memory has an uncorrectable error',
-    220: 'NVLink has an uncorrectable error',
-    226: 'a hardware error was contained',
-    700: 'a kernel used an illegal address',
-    702: 'a kernel took too long',
-    709: 'its context was destroyed',
-    710: 'an assertion failed in a kernel',
-    714: 'a kernel corrupted its stack',
-    715: 'a kernel ran an illegal instruction',
-    716: 'a kernel used a misaligned address',
-    717: 'a kernel used an address of the wrong address space',
-    718: 'a kernel jumped to an invalid address',
-    719: 'a kernel failed',
-    999: 'the driver does not know why',
-}
+_LOST = (4, 46, 214, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 999)
 """Codes of CUresult after which every other call on this context fails as well."""
 
 _VERSION_FILE = Path('/sys/module/nvidia/version')
@@ -265,9 +248,8 @@ def _error(function: str, code: int | None, text: str = '') -> BackendError:
         return BackendError(f'the memory of the GPU is used up: {said}; close other programs '
                             'that use the GPU, or choose a smaller model')
     if code in _LOST:
-        return BackendError(f'the GPU was lost, {_LOST[code]}: {said}; the model has to be loaded '
-                            'anew; if that fails, restart the program; the kernel log says more '
-                            '(dmesg, Xid)')
+        return BackendError(f'the GPU was lost: {said}; load the model anew; if that fails, '
+                            'restart the program; the kernel log says more (dmesg, Xid)')
     if code == _NO_DEVICE:
         return BackendError(f'no NVIDIA GPU can be used: {said}; check nvidia-smi and '
                             'CUDA_VISIBLE_DEVICES, or choose the backend onnxruntime')
