@@ -30,12 +30,9 @@ def build_engine(graph: bytes, library: Library, *, workspace_mib: int = 0,
 
     :param graph: serialized ONNX model that contains its weights.
     :param workspace_mib: memory that a layer may use beside its inputs and outputs; 0: no limit.
-    :param target: compute capability to build for, one of library.targets(); None: that of the
-        GPU of this machine.
-    :param timing_cache: of an earlier build on this GPU; ignored if it does not fit. TensorRT for
-        RTX has none.
+    :param target: one of library.targets(); None: the GPU of this machine.
+    :param timing_cache: of an earlier build; ignored if it does not fit, or by TensorRT for RTX.
     :param watch: called between the steps of the build; some take seconds.
-    :param graph_name: for messages.
     :raises ConfigError: for a target that the library cannot build for.
     :raises BackendError: with the reason that the library gives, nodes of the graph by name.
     :raises BuildCancelled: when the watch returned False; what it raises is raised.
@@ -47,9 +44,11 @@ def build_engine(graph: bytes, library: Library, *, workspace_mib: int = 0,
     trt = library.module
     with library.errors() as errors:
         builder = _builder(library, errors)
+        # The types of the graph are those of the engine; TensorRT 11 needs no flag for that.
+        flag = getattr(trt.NetworkDefinitionCreationFlag, 'STRONGLY_TYPED', None)
         # The parser does not keep the network alive, nor the configuration the monitor: both must
         # be variables.
-        network = builder.create_network(_network_flags(trt))
+        network = builder.create_network(0 if flag is None else 1 << int(flag))
         monitor = progress_monitor(trt, watch or (lambda share, what: True))
         monitor.report(f'Reading {graph_name}')
         monitor.raise_if_cancelled(graph_name)
@@ -72,12 +71,7 @@ def build_engine(graph: bytes, library: Library, *, workspace_mib: int = 0,
 
 
 def require_target(library: Library, target: str) -> None:
-    """
-    Refuse a compute capability that a library does not build for ahead of time.
-
-    :param target: such as 'sm_86'.
-    :raises ConfigError: naming those that it does build for.
-    """
+    """Raise ConfigError for a compute capability that a library cannot build ahead of time for."""
     known = library.targets()
     if not known:
         raise ConfigError(f'target {target!r}: {library} builds for the GPU of the machine that '
@@ -89,22 +83,14 @@ def require_target(library: Library, target: str) -> None:
 
 def model_builder(model: ModelDirectory, library: Library, *, workspace_mib: int = 0,
                   target: str | None = None) -> Build:
-    """
-    Return what builds the engine of a model; see build_engine.
-
-    It raises ConfigError when the graph is no longer the one that was checked.
-    """
+    """Return what builds the engine of a model; see read_graph and build_engine."""
     return lambda timing_cache, watch: build_engine(
         read_graph(model), library, workspace_mib=workspace_mib, target=target,
         timing_cache=timing_cache, watch=watch, graph_name=model.onnx_path.name)
 
 
 def read_graph(model: ModelDirectory) -> bytes:
-    """
-    Read the graph of a model.
-
-    :raises ConfigError: when it is no longer the one that was checked.
-    """
+    """Read the graph of a model; ConfigError when it is no longer the one that was checked."""
     try:
         graph = model.onnx_path.read_bytes()
     except OSError as error:
@@ -136,7 +122,6 @@ class BuildProgress:
     phases, nobody knows how many: each takes half of what is left of the step. TensorRT may call
     from any thread; phase_start, step_complete and phase_finish are its names.
 
-    :ivar share: 0..1.
     :ivar cancelled: the watch returned False, or failed.
     :ivar failure: what the watch raised; exceptions do not get through TensorRT.
     """
@@ -157,11 +142,7 @@ class BuildProgress:
             self.report(phase_name)
 
     def step_complete(self, phase_name: str, step: int) -> bool:
-        """
-        End a step, counted from 0.
-
-        :returns: whether to go on.
-        """
+        """End a step, counted from 0; False ends the build."""
         with self._lock:
             if phase := self._phases.get(phase_name):
                 phase.done = step + 1
@@ -190,11 +171,7 @@ class BuildProgress:
                 self.failure, self.cancelled = failure, True
 
     def raise_if_cancelled(self, graph_name: str) -> None:
-        """
-        End the build if the watch ended it.
-
-        :raises BuildCancelled: or what the watch raised.
-        """
+        """Raise what the watch raised, or BuildCancelled if it returned False."""
         if self.failure is not None:
             raise self.failure
         if self.cancelled:
@@ -243,12 +220,6 @@ def _config(builder: Any, library: Library, target: str | None, workspace_mib: i
     else:
         _use_timing_cache(config, timing_cache)
     return config
-
-
-def _network_flags(trt: Any) -> int:
-    """Flags by which the types of the graph are those of the engine; TensorRT 11 needs none."""
-    flag = getattr(trt.NetworkDefinitionCreationFlag, 'STRONGLY_TYPED', None)
-    return 0 if flag is None else 1 << int(flag)
 
 
 def _parser_errors(parser: Any) -> str:

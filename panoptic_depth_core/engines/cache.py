@@ -29,7 +29,7 @@ from pydantic import AwareDatetime, Field
 from ..config import Settings, parse_settings
 from ..errors import BackendError, ConfigError
 from ..files import disk_errors
-from ..locks import try_lock, wait_for_lock
+from ..locks import lock_holder, try_lock, wait_for_lock
 from ..model_directory import write_atomically
 from ..self_test import SelfTestReport
 from ..status import Watch
@@ -75,11 +75,7 @@ class EngineRecord(Settings):
 
 @dataclass(frozen=True)
 class StoredEngine:
-    """
-    An engine of the cache, checked when it was read.
-
-    :param engine: the bytes that were checked: load these, do not read the file again.
-    """
+    """An engine of the cache; load these bytes, which were checked, and not the file again."""
 
     path: Path
     record: EngineRecord
@@ -101,9 +97,8 @@ class CacheEntry:
     """
     One engine on the disk, usable or not, or another file of the cache.
 
-    :param name: of its files, without suffix.
+    :param name: of its files, without suffix; size_bytes is that of all of them.
     :param record: None where it cannot be read.
-    :param size_bytes: of all its files.
     :param problem: why it is not used, or was removed; empty for a good one.
     """
 
@@ -117,7 +112,8 @@ class EngineCache:
     """
     A folder of engines that belongs to this user alone; created when something is stored.
 
-    Every method raises ConfigError when others may write to the folder; see private_files.
+    Every method raises ConfigError when others may write to the folder, see private_files, or
+    when the disk fails.
 
     :param directory: None: default_directory().
     """
@@ -213,11 +209,7 @@ class EngineCache:
         return StoredEngine(self.path(key), record, engine)
 
     def store(self, key: EngineKey, engine: bytes) -> StoredEngine:
-        """
-        Replace the engine of a key; its self-test is still to be run.
-
-        :raises ConfigError: when it cannot be written; no half-written engine is left.
-        """
+        """Replace the engine of a key, whole or not at all; its self-test is still to be run."""
         record = EngineRecord(
             key=key, engine_bytes=len(engine), engine_sha256=hashlib.sha256(engine).hexdigest(),
             built_at=datetime.now(timezone.utc))
@@ -241,11 +233,7 @@ class EngineCache:
                                                    depth_error=report.depth_error))
 
     def set_aside(self, key: EngineKey, reason: str) -> None:
-        """
-        Use an engine no more, and say why whenever it is wanted; a forced build replaces it.
-
-        :param reason: in one line, without a remedy.
-        """
+        """Use an engine no more, and give the reason whenever it is wanted, until a new build."""
         _log.warning('engine %s is set aside: %s', key.name, reason)
         self._update(key, rejected=reason)
         with suppress(OSError):
@@ -266,20 +254,13 @@ class EngineCache:
         Be the only process that builds an engine, waiting for another one that does.
 
         :raises BuildCancelled: when the watch ended the waiting.
-        :raises ConfigError: when the folder cannot be created or used.
         """
         make_private_folder(self.directory)
-        waiting = ''
-
-        def keep_waiting(holder: str) -> bool:
-            nonlocal waiting
-            waiting = f'waiting for process {holder}, which builds {key.name}'
-            return watch(math.nan, waiting)
-
-        with disk_errors(self.path(key, _LOCK)):
-            handle = wait_for_lock(self.path(key, _LOCK), keep_waiting)
+        path, text = self.path(key, _LOCK), 'waiting for process {}, which builds ' + key.name
+        with disk_errors(path):
+            handle = wait_for_lock(path, lambda pid: watch(math.nan, text.format(pid)))
         if handle is None:
-            raise BuildCancelled(f'{waiting}, was cancelled')
+            raise BuildCancelled(text.format(lock_holder(path)) + ', was cancelled')
         try:
             yield
         finally:
@@ -372,12 +353,7 @@ class EngineCache:
         return CacheEntry(name, record, size, problem)
 
     def _read_record(self, name: str) -> EngineRecord:
-        """
-        Read and check NAME.json.
-
-        :raises ConfigError: when it is damaged, of another version or not private.
-        :raises OSError: when it cannot be read.
-        """
+        """Read NAME.json; ConfigError, beside OSError, if it is damaged or not private."""
         path = self.directory / (name + _RECORD)
         try:
             values = json.loads(read_private(path))
@@ -434,11 +410,7 @@ class EngineCache:
 
 
 def default_directory() -> Path:
-    """
-    Where engines are kept by default.
-
-    :raises ConfigError: when this user has no home directory.
-    """
+    """Where engines are kept by default; ConfigError if this user has no home directory."""
     # The XDG base directory specification: a relative path is to be ignored.
     caches = Path(os.environ.get('XDG_CACHE_HOME', ''))
     try:

@@ -22,19 +22,17 @@ from ..model_info import INFO_NAME
 from .cuda import Gpu, find_gpu
 from .library import LIBRARIES, find_library
 
-ANY = 'any'
-"""Part of the key of an engine that does not depend on it."""
-
+_ANY = 'any'
 _SHOWN_HEX = 12
 _LONGEST_ID = 64
 
 
 class EngineKey(Settings):
     """
-    All that an engine depends on; it runs where every part is equal.
+    All that an engine depends on; it is used where every part is equal.
 
-    No runtime checks all of this: at best it refuses an engine of another version or architecture,
-    and it runs the engine of another graph without a warning.
+    No runtime checks all of this: at best it refuses another version or architecture, and it runs
+    the engine of another graph without a warning.
     """
 
     model_config = ConfigDict(protected_namespaces=())
@@ -53,15 +51,12 @@ class EngineKey(Settings):
 
     @classmethod
     def of(cls, model: ModelDirectory, library: str, library_version: str,
-           compute_capability: str, *, gpu: str = ANY, driver: str = ANY, cuda: str = ANY,
+           compute_capability: str, *, gpu: str = _ANY, driver: str = _ANY, cuda: str = _ANY,
            workspace_mib: int = 0) -> EngineKey:
         """
-        Key of a model on a GPU of a machine with the operating system and CPU of this one.
+        Key of a model on a GPU, with the operating system and CPU of this machine.
 
-        :param library: 'tensorrt' or 'tensorrt_rtx'.
-        :param compute_capability: '8.6', for instance.
         :param gpu, driver, cuda: of this machine; 'any' for an engine built ahead of time.
-        :param workspace_mib: limit of the memory of a layer; 0: none.
         :raises ConfigError: when model.json cannot be read.
         """
         path = model.path / INFO_NAME
@@ -96,7 +91,7 @@ class EngineKey(Settings):
 
     def portable(self) -> EngineKey:
         """Key of the engine for any GPU of this compute capability."""
-        return self.model_copy(update={'gpu': ANY, 'driver': ANY, 'cuda': ANY})
+        return self.model_copy(update=dict.fromkeys(('gpu', 'driver', 'cuda'), _ANY))
 
     def differences(self, wanted: EngineKey) -> list[str]:
         """Name each part in which another key differs: 'driver: stored 535.1, wanted 570'."""
@@ -113,10 +108,8 @@ class EngineKey(Settings):
 @dataclass(frozen=True)
 class ThisMachine:
     """
-    What engines must fit here, as far as it is known; the rest is not compared.
+    What engines must fit here; without GPUs or a library, these are not compared.
 
-    :param gpus: empty where none is visible: then GPUs and drivers are not compared.
-    :param library_versions: version of each installed TensorRT library.
     :param model: engines of another state of this model do not fit.
     """
 
@@ -143,32 +136,19 @@ class ThisMachine:
                                    key.compute_capability)
             known |= {'onnx_sha256': current.onnx_sha256,
                       'model_json_sha256': current.model_json_sha256}
-        wanted = [key.model_copy(update={
-            **known, 'gpu': gpu.name, 'compute_capability': gpu.compute_capability,
-            'driver': gpu.driver, 'cuda': gpu.cuda}) for gpu in self.gpus]
+        wanted = key.model_copy(update=known)
+        candidates = [wanted.model_copy(update={
+            'gpu': gpu.name, 'compute_capability': gpu.compute_capability, 'driver': gpu.driver,
+            'cuda': gpu.cuda}) for gpu in self.gpus] or [wanted]
         if key == key.portable():
-            wanted = [one.portable() for one in wanted]
-        nearest = min((key.differences(one) for one in
-                       wanted or [key.model_copy(update=known)]), key=len)
-        return '; '.join(nearest)
+            candidates = [one.portable() for one in candidates]
+        found = [key.differences(one) for one in candidates]
+        return '; '.join(min(found, key=len))
 
 
 def this_system() -> str:
     """Operating system and architecture of the CPU: 'linux x86_64'."""
     return f'{platform.system()} {platform.machine()}'.lower()
-
-
-def capability_of(target: str) -> str:
-    """
-    '8.6' of 'sm_86', '12.0' of 'sm_120'.
-
-    :raises ConfigError: when it is no such name.
-    """
-    match = re.fullmatch(r'sm_(\d{1,2})(\d)', target)
-    if match is None:
-        raise ConfigError(f'target {target!r} is no architecture; give one such as sm_86, '
-                          'for compute capability 8.6')
-    return f'{match[1]}.{match[2]}'
 
 
 def file_name(text: str) -> str:

@@ -33,12 +33,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Library:
-    """
-    One TensorRT that could be imported.
-
-    :param name: one of LIBRARIES.
-    :param version: as the module says, for instance '10.3.0' or '1.7.1.116'.
-    """
+    """One TensorRT that could be imported; its version is such as '10.3.0' or '1.7.1.116'."""
 
     module: Any = field(repr=False, compare=False)
     name: str
@@ -53,12 +48,9 @@ class Library:
         return self.name == 'tensorrt_rtx'
 
     def targets(self) -> tuple[str, ...]:
-        """
-        Compute capabilities that it can build for without such a GPU: 'sm_75', 'sm_86' ...
-
-        None for full TensorRT, which measures on the GPU that it builds for.
-        """
+        """Compute capabilities that it can build for without such a GPU: 'sm_75', 'sm_86' ..."""
         if not self.is_rtx:
+            # Full TensorRT measures on the GPU that it builds for.
             return ()
         names = ' '.join(self.module.ComputeCapability.__members__)
         return tuple(f'sm_{number}' for number in sorted(map(int, re.findall(r'SM(\d+)', names))))
@@ -135,12 +127,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 @cache
 def _logger(module: Any) -> Any:
-    """
-    One logger per library and process.
-
-    TensorRT keeps the first one that it gets for what belongs to no builder or runtime, so it
-    must never be deleted.
-    """
+    """One logger for the process: TensorRT keeps the first one that it gets, so it must stay."""
     class Logger(module.ILogger):
         def __init__(self) -> None:
             super().__init__()

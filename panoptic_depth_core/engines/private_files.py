@@ -19,16 +19,9 @@ from pathlib import Path
 
 from ..errors import ConfigError
 
-_OTHERS_MAY_USE = 0o077
-_OTHERS_MAY_WRITE = 0o022
-
 
 def make_private_folder(path: Path) -> None:
-    """
-    Create a folder with mode 0700, and its parents, if it is missing; then check it.
-
-    :raises ConfigError: when it cannot be created, or as check_private_folder.
-    """
+    """Create a folder and its parents with mode 0700 if they are missing; then check it."""
     missing = [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
     try:
         for folder in reversed(missing):
@@ -41,10 +34,9 @@ def make_private_folder(path: Path) -> None:
 
 def check_private_folder(path: Path) -> None:
     """
-    Refuse a folder that another user could put an engine into.
+    Raise ConfigError for a folder that another user could put an engine into.
 
     :param path: absolute, without symbolic links above it.
-    :raises ConfigError: for a symbolic link, another owner, or permissions for others.
     :raises FileNotFoundError: when it does not exist.
     """
     state = path.lstat()
@@ -56,7 +48,7 @@ def check_private_folder(path: Path) -> None:
     if state.st_uid != os.geteuid():
         raise ConfigError(f'{path}: belongs to {_user(state.st_uid)}, not to '
                           f'{_user(os.geteuid())}; an engine is code: choose a folder of your own')
-    if state.st_mode & _OTHERS_MAY_USE:
+    if state.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ConfigError(f'{path}: others may use it (mode {_mode(state)}), and an engine is '
                           f'code; if everything in it is your own: chmod 700 {path}')
     for parent in path.parents:
@@ -79,7 +71,7 @@ def read_private(path: Path, size: int | None = None) -> bytes:
                 raise ConfigError(f'{path.name}: is not a regular file')
             if state.st_uid != os.geteuid():
                 raise ConfigError(f'{path.name}: belongs to {_user(state.st_uid)}')
-            if state.st_mode & _OTHERS_MAY_WRITE:
+            if state.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
                 raise ConfigError(f'{path.name}: others may write it (mode {_mode(state)})')
             if size is not None and state.st_size != size:
                 raise ConfigError(f'{path.name}: has {state.st_size} bytes, not {size}')
@@ -119,7 +111,7 @@ def _is_own_group(gid: int) -> bool:
         user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(gid)
     except KeyError:
         return False
-    return group.gr_gid == user.pw_gid and group.gr_name == user.pw_name \
+    return (gid, group.gr_name) == (user.pw_gid, user.pw_name) \
         and set(group.gr_mem) <= {user.pw_name}
 
 

@@ -26,7 +26,6 @@ class LoadedEngine:
 
     Every method, close included, must be called while the same CUDA context is current.
 
-    :param library: the one that built the engine.
     :param engine: serialized, from a private cache: it is executable code.
     :param name: for messages.
     :param compiled: earlier result of compiled().
@@ -55,11 +54,7 @@ class LoadedEngine:
         return self._specs(self._library.module.TensorIOMode.OUTPUT)
 
     def bind(self, addresses: Mapping[str, int], stream: int) -> None:
-        """
-        Set the address of every input and output, and the stream of enqueue.
-
-        :param addresses: in the memory of the GPU.
-        """
+        """Set the address on the GPU of every input and output, and the stream of enqueue."""
         with self._library.errors() as errors:
             for name, address in addresses.items():
                 if not self._context.set_tensor_address(name, address):
@@ -67,11 +62,7 @@ class LoadedEngine:
         self._stream = stream
 
     def enqueue(self) -> None:
-        """
-        Put one run into the stream.
-
-        :raises BackendError: when TensorRT says that it failed.
-        """
+        """Put one run into the stream; BackendError when TensorRT says that it failed."""
         with self._library.errors() as errors:
             if not self._context.execute_async_v3(self._stream):
                 raise self._failure('cannot run the engine', errors)
@@ -127,11 +118,7 @@ class LoadedEngine:
                 for name in names if engine.get_tensor_mode(name) == mode}
 
     def _failure(self, what: str, errors: Sequence[str]) -> BackendError:
-        """
-        Error with TensorRT's own message and a remedy.
-
-        :param what: 'cannot run the engine'.
-        """
+        """Error with TensorRT's own message and a remedy; what: 'cannot run the engine'."""
         said = one_line(errors)
         remedy = 'build it anew with the build policy force, or choose another backend'
         if _OTHER_VERSION.search(said):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ..engines.build import model_builder, require_target
 from ..engines.cache import EngineCache, StoredEngine
-from ..engines.key import EngineKey, capability_of
+from ..engines.key import EngineKey
 from ..engines.library import Library, find_library
 from ..inference.backends.tensorrt_backend import MODEL_ENGINES
 from ..model_directory import ModelDirectory
@@ -38,7 +38,7 @@ def export_engines(model: ModelDirectory, targets: Sequence[str], library: Libra
         def report(share: float, what: str) -> bool:
             return watch is None or watch((done + share) / len(targets), f'{target}: {what}')
 
-        key = EngineKey.of(model, library.name, library.version, capability_of(target),
+        key = EngineKey.of(model, library.name, library.version, f'{target[3:-1]}.{target[-1]}',
                            workspace_mib=workspace_mib)
         build = model_builder(model, library, workspace_mib=workspace_mib, target=target)
         return cache.obtain(key, build, watch=report)

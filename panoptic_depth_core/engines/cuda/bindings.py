@@ -95,21 +95,13 @@ def find_gpu(device_id: int = -1) -> Gpu:
 
 
 def call(function: str, *arguments: Any) -> None:
-    """
-    Call a function of the driver; other Python threads run meanwhile.
-
-    :raises BackendError: when it fails, or the driver is missing or lacks the function.
-    """
+    """Call a function of the driver, BackendError if it fails; other threads run meanwhile."""
     if code := find_function(function)(*arguments):
         raise _error(function, code)
 
 
 def find_function(name: str) -> Callable[..., int]:
-    """
-    Function of the driver that returns a CUresult.
-
-    :raises BackendError: when the driver is missing or lacks it.
-    """
+    """Function of the driver that returns a CUresult; BackendError if that is missing."""
     try:
         function: Callable[..., int] = getattr(_driver(), name)
     except AttributeError:
@@ -206,12 +198,7 @@ class CudaPythonContext:
 
 
 def import_package() -> tuple[str, Any]:
-    """
-    Import the first package of PACKAGES that is installed and works.
-
-    :returns: its name and the module.
-    :raises BackendError: when there is none, and how to install one.
-    """
+    """Import the first package of PACKAGES that works; BackendError says how to install one."""
     broken = []
     for name, module in PACKAGES.items():
         try:
@@ -227,21 +214,13 @@ def import_package() -> tuple[str, Any]:
 
 
 def open_context(device_id: int) -> PycudaContext | CudaPythonContext:
-    """
-    Retain the primary context of a GPU; it is not made current.
-
-    :raises BackendError: when no package can be imported or CUDA fails.
-    """
+    """Retain the primary context of a GPU, which does not make it current."""
     name, module = import_package()
     return (PycudaContext if name == 'pycuda' else CudaPythonContext)(module, device_id)
 
 
 def _error(function: str, code: int | None, text: str = '') -> BackendError:
-    """
-    Error of a function of the driver, with what to do about it.
-
-    :param code: a CUresult; None where only the text is known.
-    """
+    """Error with what to do about it; code: a CUresult, None where only the text is known."""
     said = f'{function}: {text}' if code is None else \
         f'{function}: {_text(code)} (CUDA error {code})'
     if code == _OUT_OF_MEMORY:

@@ -34,10 +34,12 @@ _log = logging.getLogger(__name__)
 
 
 class Buffer(NamedTuple):
-    """Page-locked array on the host, and the address of its counterpart on the GPU."""
+    """Page-locked array on the host, its address, and that of its counterpart on the GPU."""
 
-    host: NDArray[Any]
-    address: int
+    array: NDArray[Any]
+    host: ctypes.c_void_p
+    gpu: ctypes.c_void_p
+    size: ctypes.c_size_t
 
 
 class Device:
@@ -58,10 +60,9 @@ class Device:
         self._thread = threading.current_thread()
         self._held: list[tuple[str, ctypes.c_void_p]] = []
         self._open: PycudaContext | CudaPythonContext | None = open_context(self.gpu.device_id)
-        self._stream = ctypes.c_void_p()
         try:
             with self:
-                self._make('cuStreamDestroy_v2', self._stream, 'cuStreamCreate', _NON_BLOCKING)
+                self._stream = self._make('cuStreamDestroy_v2', 'cuStreamCreate', _NON_BLOCKING)
         except BaseException:
             self.close()
             raise
@@ -82,23 +83,19 @@ class Device:
     def allocate(self, dtype: str, shape: tuple[int, ...]) -> Buffer:
         """Buffer for an array, zeros on the host; close frees both sides."""
         size = ctypes.c_size_t(np.dtype(dtype).itemsize * int(np.prod(shape)))
-        host, memory = ctypes.c_void_p(), ctypes.c_void_p()
-        self._make('cuMemFreeHost', host, 'cuMemHostAlloc', size, 0)
-        self._make('cuMemFree_v2', memory, 'cuMemAlloc_v2', size)
+        host = self._make('cuMemFreeHost', 'cuMemHostAlloc', size, 0)
+        gpu = self._make('cuMemFree_v2', 'cuMemAlloc_v2', size)
         array = np.ctypeslib.as_array((ctypes.c_uint8 * size.value).from_address(host.value or 0))
         array[:] = 0
-        return Buffer(array.view(dtype).reshape(shape), memory.value or 0)
+        return Buffer(array.view(dtype).reshape(shape), host, gpu, size)
 
     def copy_in(self, buffer: Buffer) -> None:
         """Put a copy from the host to the GPU into the stream."""
-        call('cuMemcpyHtoDAsync_v2', ctypes.c_void_p(buffer.address),
-             ctypes.c_void_p(buffer.host.ctypes.data), ctypes.c_size_t(buffer.host.nbytes),
-             self._stream)
+        call('cuMemcpyHtoDAsync_v2', buffer.gpu, buffer.host, buffer.size, self._stream)
 
     def copy_out(self, buffer: Buffer) -> None:
         """Put a copy from the GPU to the host into the stream."""
-        call('cuMemcpyDtoHAsync_v2', ctypes.c_void_p(buffer.host.ctypes.data),
-             ctypes.c_void_p(buffer.address), ctypes.c_size_t(buffer.host.nbytes), self._stream)
+        call('cuMemcpyDtoHAsync_v2', buffer.host, buffer.gpu, buffer.size, self._stream)
 
     def synchronize(self) -> None:
         """Wait until the stream is empty; other Python threads run meanwhile."""
@@ -112,7 +109,7 @@ class Device:
         :returns: launches the graph, which puts the work into the stream.
         :raises BackendError: when it cannot be captured; the stream can be used as before.
         """
-        graph, executable = ctypes.c_void_p(), ctypes.c_void_p()
+        graph = ctypes.c_void_p()
         # Thread-local: allocations of other threads neither join the capture nor break it.
         call('cuStreamBeginCapture_v2', self._stream, _CAPTURE_THREAD_LOCAL)
         try:
@@ -122,8 +119,8 @@ class Device:
                 find_function('cuStreamEndCapture')(self._stream, ctypes.byref(graph))
                 raise
             call('cuStreamEndCapture', self._stream, ctypes.byref(graph))
-            self._make('cuGraphExecDestroy', executable, 'cuGraphInstantiateWithFlags', graph,
-                       ctypes.c_ulonglong(0))
+            executable = self._make('cuGraphExecDestroy', 'cuGraphInstantiateWithFlags', graph,
+                                    ctypes.c_ulonglong(0))
         finally:
             destroy('cuGraphDestroy', graph)
         return lambda: call('cuGraphLaunch', executable, self._stream)
@@ -156,10 +153,12 @@ class Device:
         self._open = None
         context.close()
 
-    def _make(self, destroyer: str, handle: ctypes.c_void_p, maker: str, *arguments: Any) -> None:
-        """Make something that close frees."""
+    def _make(self, destroyer: str, maker: str, *arguments: Any) -> ctypes.c_void_p:
+        """Make something that close destroys; return its handle."""
+        handle = ctypes.c_void_p()
         call(maker, ctypes.byref(handle), *arguments)
         self._held.append((destroyer, handle))
+        return handle
 
     def _context(self) -> PycudaContext | CudaPythonContext:
         """Context, for the thread that owns it."""
@@ -194,7 +193,7 @@ class Executor:
                        for name, spec in (*inputs.items(), *outputs.items())}
         self._inputs = [buffers[name] for name in inputs]
         self._outputs = [buffers[name] for name in outputs]
-        self.addresses = {name: buffer.address for name, buffer in buffers.items()}
+        self.addresses = {name: buffer.gpu.value or 0 for name, buffer in buffers.items()}
         self._work = work
         self._launch: Callable[[], None] | None = None
 
@@ -204,13 +203,7 @@ class Executor:
         return self._launch is not None
 
     def warm_up(self) -> None:
-        """
-        Run the work once on the current content of the buffers, zeros at first.
-
-        A runtime may load kernels and allocate memory in its first run, which no capture permits.
-
-        :raises BackendError: when the work fails.
-        """
+        """Run once on zeros: a runtime may allocate memory then, which no capture permits."""
         with self._device:
             self._enqueue()
             self._device.synchronize()
@@ -229,18 +222,17 @@ class Executor:
 
     def run(self, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """
-        Run one frame.
+        Run one frame; BackendError when the GPU fails.
 
         :param arrays: in the order of the inputs, with their dtypes and shapes.
         :returns: in the order of the outputs; copies that the caller owns.
-        :raises BackendError: when the GPU fails.
         """
         with self._device:
             for buffer, array in zip(self._inputs, arrays, strict=True):
-                np.copyto(buffer.host, array, casting='no')
+                np.copyto(buffer.array, array, casting='no')
             (self._launch or self._enqueue)()
             self._device.synchronize()
-            return [buffer.host.copy() for buffer in self._outputs]
+            return [buffer.array.copy() for buffer in self._outputs]
 
     def _enqueue(self) -> None:
         for buffer in self._inputs:

@@ -119,7 +119,7 @@ def buffers_begin_with_zeros() -> None:
     adder = Adder()
     with adder.device:
         free = adder.device.free_memory()
-        array = adder.device.allocate('float32', (4, 5)).host
+        array = adder.device.allocate('float32', (4, 5)).array
         assert array.dtype == np.float32 and array.shape == (4, 5) and not array.any()
         assert adder.device.free_memory() == free - array.nbytes
     adder.device.close()
