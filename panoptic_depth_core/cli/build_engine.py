@@ -130,14 +130,15 @@ def _row(entry: CacheEntry) -> tuple[str, ...]:
 
 
 def _prune(cache: EngineCache, model: ModelDirectory, older_than: float | None) -> None:
-    from ..engines.key import ThisMachine
+    from ..engines.cuda import visible_gpus
+    from ..engines.library import installed_versions
 
-    machine, now = ThisMachine.inspect(model), datetime.now(timezone.utc)
+    gpus, versions, now = visible_gpus(), installed_versions(), datetime.now(timezone.utc)
 
     def why(record: EngineRecord) -> str:
         days = (now - record.built_at).total_seconds() / 86400
         old = older_than is not None and days > older_than
-        return machine.why_unfit(record.key) or (
+        return record.key.why_unfit(model, gpus, versions) or (
             f'it was built {days:.0f} days ago' if old else '')
 
     removed = cache.prune(why)

@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 from pydantic import AwareDatetime, Field
 
@@ -39,8 +39,6 @@ from .private_files import check_private_folder, make_private_folder, read_priva
 
 BuildPolicy = Literal['auto', 'never', 'only', 'force']
 """As engine.build_policy; 'only' works like 'auto' here: to end then is up to the caller."""
-
-FORMAT_VERSION: Final = 1
 
 _ENGINE, _RECORD, _NEW, _REJECTED, _DAMAGED = '.engine', '.json', '.new', '.rejected', '.damaged'
 _LOCK, _RUNTIME, _TIMING = '.lock', '.runtime', '.timing'
@@ -64,7 +62,7 @@ class EngineSelfTest(Settings):
 class EngineRecord(Settings):
     """Content of NAME.json, which describes NAME.engine."""
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1] = 1
     key: EngineKey
     engine_bytes: int = Field(gt=0)
     engine_sha256: str = Field(pattern='^[0-9a-f]{64}$')
@@ -256,11 +254,15 @@ class EngineCache:
         :raises BuildCancelled: when the watch ended the waiting.
         """
         make_private_folder(self.directory)
-        path, text = self.path(key, _LOCK), 'waiting for process {}, which builds ' + key.name
+        path = self.path(key, _LOCK)
+
+        def what(pid: str) -> str:
+            return f'waiting for process {pid}, which builds {key.name}'
+
         with disk_errors(path):
-            handle = wait_for_lock(path, lambda pid: watch(math.nan, text.format(pid)))
+            handle = wait_for_lock(path, lambda pid: watch(math.nan, what(pid)))
         if handle is None:
-            raise BuildCancelled(text.format(lock_holder(path)) + ', was cancelled')
+            raise BuildCancelled(f'{what(lock_holder(path))}, was cancelled')
         try:
             yield
         finally:
@@ -359,10 +361,6 @@ class EngineCache:
             values = json.loads(read_private(path))
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f'{path.name}: not valid JSON: {error}') from None
-        version = values.get('format_version') if isinstance(values, dict) else None
-        if version != FORMAT_VERSION:
-            raise ConfigError(f'{path.name}: format_version is {version!r}, this program reads '
-                              f'{FORMAT_VERSION}')
         return parse_settings(EngineRecord, values, path.name)
 
     def _write_record(self, record: EngineRecord) -> None:
@@ -393,15 +391,12 @@ class EngineCache:
 
     def _remove_unlocked(self, name: str, *suffixes: str) -> bool:
         """Remove files of an engine, and its lock, unless it is being built."""
-        try:
-            handle = try_lock(self.directory / (name + _LOCK))
-        except OSError:
-            return False
-        if handle is None:
-            return False
-        self._remove(name, *suffixes, _LOCK)
-        os.close(handle)
-        return True
+        with suppress(OSError):
+            if (handle := try_lock(self.directory / (name + _LOCK))) is not None:
+                self._remove(name, *suffixes, _LOCK)
+                os.close(handle)
+                return True
+        return False
 
     def _remove(self, name: str, *suffixes: str) -> None:
         for suffix in suffixes:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The key of an engine: graph, library, GPU, driver, system, build options; what fits here."""
+"""The key of an engine: model, library, GPU, driver, system and build options."""
 
 from __future__ import annotations
 
@@ -8,19 +8,15 @@ import hashlib
 import json
 import platform
 import re
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import Mapping, Sequence
 
 from pydantic import ConfigDict, Field
 
 from ..config import Settings
-from ..errors import BackendError, ConfigError
+from ..errors import ConfigError
 from ..model_directory import ModelDirectory
 from ..model_info import INFO_NAME
-from .cuda import Gpu, find_gpu
-from .library import LIBRARIES, find_library
+from .cuda import Gpu
 
 _ANY = 'any'
 _SHOWN_HEX = 12
@@ -99,51 +95,36 @@ class EngineKey(Settings):
         return [f'{part}: stored {_shown(mine.get(part))}, wanted {_shown(other.get(part))}'
                 for part in mine | other if mine.get(part) != other.get(part)]
 
+    def why_unfit(self, model: ModelDirectory, gpus: Sequence[Gpu],
+                  versions: Mapping[str, str]) -> str:
+        """
+        Name the parts that differ from those of this machine; empty if none does.
+
+        :param model: another state of this model does not fit; other models are not compared.
+        :param gpus: empty: GPUs and drivers are not compared.
+        :param versions: of the installed libraries; others are not compared.
+        """
+        known = {'system': this_system()}
+        if self.library in versions:
+            known['library_version'] = versions[self.library]
+        if self.model_id == model.info.model_id:
+            current = EngineKey.of(model, self.library, self.library_version,
+                                   self.compute_capability)
+            known |= {'onnx_sha256': current.onnx_sha256,
+                      'model_json_sha256': current.model_json_sha256}
+        wanted = self.model_copy(update=known)
+        candidates = [wanted.model_copy(update={
+            'gpu': gpu.name, 'compute_capability': gpu.compute_capability, 'driver': gpu.driver,
+            'cuda': gpu.cuda}) for gpu in gpus] or [wanted]
+        if self == self.portable():
+            candidates = [one.portable() for one in candidates]
+        nearest = min([self.differences(one) for one in candidates], key=len)
+        return '; '.join(nearest)
+
     def _flat(self) -> dict[str, str]:
         """Every part by its name, options as 'options.workspace_mib'."""
         return self.model_dump(exclude={'options'}) | {
             f'options.{name}': value for name, value in self.options.items()}
-
-
-@dataclass(frozen=True)
-class ThisMachine:
-    """
-    What engines must fit here; without GPUs or a library, these are not compared.
-
-    :param model: engines of another state of this model do not fit.
-    """
-
-    gpus: tuple[Gpu, ...]
-    library_versions: dict[str, str]
-    model: ModelDirectory
-
-    @classmethod
-    def inspect(cls, model: ModelDirectory) -> ThisMachine:
-        """Look for GPUs and libraries; neither is required."""
-        versions = {}
-        for name in LIBRARIES:
-            with suppress(BackendError):
-                versions[name] = find_library(name).version
-        return cls(tuple(_gpus()), versions, model)
-
-    def why_unfit(self, key: EngineKey) -> str:
-        """Name the parts of a key that differ from those of this machine; empty if none does."""
-        known = {'system': this_system()}
-        if key.library in self.library_versions:
-            known['library_version'] = self.library_versions[key.library]
-        if key.model_id == self.model.info.model_id:
-            current = EngineKey.of(self.model, key.library, key.library_version,
-                                   key.compute_capability)
-            known |= {'onnx_sha256': current.onnx_sha256,
-                      'model_json_sha256': current.model_json_sha256}
-        wanted = key.model_copy(update=known)
-        candidates = [wanted.model_copy(update={
-            'gpu': gpu.name, 'compute_capability': gpu.compute_capability, 'driver': gpu.driver,
-            'cuda': gpu.cuda}) for gpu in self.gpus] or [wanted]
-        if key == key.portable():
-            candidates = [one.portable() for one in candidates]
-        found = [key.differences(one) for one in candidates]
-        return '; '.join(min(found, key=len))
 
 
 def this_system() -> str:
@@ -160,10 +141,3 @@ def _shown(value: str | None) -> str:
     if value is None:
         return 'nothing'
     return value[:_SHOWN_HEX] if re.fullmatch('[0-9a-f]{64}', value) else value
-
-
-def _gpus() -> Iterator[Gpu]:
-    """Every visible GPU."""
-    with suppress(ConfigError, BackendError):
-        for device_id in count():
-            yield find_gpu(device_id)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -94,6 +94,15 @@ def find_library(name: str = '') -> Library:
                 _log.warning('%s; using %s', reason, library)
         return library
     raise BackendError('; '.join(reasons))
+
+
+def installed_versions() -> dict[str, str]:
+    """Version of each of LIBRARIES that can be used."""
+    versions = {}
+    for name in LIBRARIES:
+        with suppress(BackendError):
+            versions[name] = find_library(name).version
+    return versions
 
 
 def one_line(errors: Sequence[str]) -> str:

@@ -172,7 +172,7 @@ def test_prune_says_what_it_removes(command: Command, cache: EngineCache,
 
 def test_prune_by_age(command: Command, cache: EngineCache, painted_model: ModelDirectory,
                       monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr('panoptic_depth_core.engines.key._gpus', lambda: ())
+    monkeypatch.setattr('panoptic_depth_core.engines.cuda.visible_gpus', list)
     key = EngineKey.of(painted_model, 'another_library', '1', '8.7')
     cache.store(key, b'plan')
     assert command('--prune', '--older-than', '1') == 0

@@ -4,5 +4,6 @@
 
 from .bindings import Gpu as Gpu
 from .bindings import find_gpu as find_gpu
+from .bindings import visible_gpus as visible_gpus
 from .device import Device as Device
 from .device import Executor as Executor

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -92,6 +93,15 @@ def find_gpu(device_id: int = -1) -> Gpu:
         driver = ''
     return Gpu(device_id, name.value.decode(errors='replace'), f'{major.value}.{minor.value}',
                driver or 'unknown', f'{version.value // 1000}.{version.value % 1000 // 10}')
+
+
+def visible_gpus() -> list[Gpu]:
+    """Every GPU; none without a driver."""
+    gpus: list[Gpu] = []
+    with suppress(ConfigError, BackendError):
+        while True:
+            gpus.append(find_gpu(len(gpus)))
+    return gpus
 
 
 def call(function: str, *arguments: Any) -> None:

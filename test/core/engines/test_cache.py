@@ -156,11 +156,11 @@ DAMAGES: dict[str, tuple[Callable[[EngineCache], object], str]] = {
                             'that of another engine: gpu: stored x, wanted NVIDIA'),
     'another engine': (_other_engine, 'that of another engine: driver: stored 1.0'),
     'newer description': (lambda c: change_record(c, format_version=2),
-                          'format_version is 2, this program reads 1'),
+                          'format_version is 2: Input should be 1'),
     'unknown member': (lambda c: change_record(c, more=1), "unknown key 'more'"),
     'no JSON': (lambda c: c.path(KEY, '.json').write_text('{"format_ver'), 'not valid JSON'),
     'no text': (lambda c: c.path(KEY, '.json').write_bytes(b'\xff\xfe\x00'), 'not valid JSON'),
-    'no object': (lambda c: c.path(KEY, '.json').write_text('[]'), 'format_version is None'),
+    'no object': (lambda c: c.path(KEY, '.json').write_text('[]'), 'should be a valid dictionary'),
 }
 
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import math
 import os
 import threading
@@ -230,25 +229,6 @@ def test_another_engine_does_not_wait(cache: EngineCache) -> None:
     with cache.lock(KEY, _not_to_wait):
         other = cache.obtain(make_key(gpu='other'), Builder(), watch=_only_to_build)
     assert other.engine == b'engine 1'
-
-
-def test_a_lock_that_was_removed_is_not_held_by_two(cache: EngineCache,
-                                                    monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pruning removes locks; whoever has opened such a one must not believe to have it."""
-    path = cache.path(KEY, '.lock')
-    cache.store(KEY, ENGINE)
-    real, pruned = fcntl.flock, []
-
-    def prune_first(handle: int, how: int) -> None:
-        if not pruned:
-            pruned.append(path.unlink())
-        real(handle, how)
-
-    monkeypatch.setattr(fcntl, 'flock', prune_first)
-    first = try_lock(path)
-    assert pruned and first is not None
-    assert try_lock(path) is None
-    os.close(first)
 
 
 def test_a_link_in_place_of_a_lock_is_refused(cache: EngineCache, tmp_path: Path) -> None:
