@@ -51,8 +51,18 @@ def check_private_folder(path: Path) -> None:
     if state.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ConfigError(f'{path}: others may use it (mode {_mode(state)}), and an engine is '
                           f'code; if everything in it is your own: chmod 700 {path}')
+    # Nobody else may rename the folder, or one above it.
     for parent in path.parents:
-        _check_parent(parent)
+        state = parent.stat()
+        if state.st_uid not in (0, os.geteuid()):
+            raise ConfigError(f'{parent}: belongs to {_user(state.st_uid)}, who could replace '
+                              'engines below it; choose another folder for engines')
+        # In a sticky folder such as /tmp only the owner of an entry may rename it.
+        if not state.st_mode & stat.S_ISVTX and (state.st_mode & stat.S_IWOTH or (
+                state.st_mode & stat.S_IWGRP and not _is_own_group(state.st_gid))):
+            raise ConfigError(f'{parent}: others may write it (mode {_mode(state)}) and could '
+                              f'replace engines below it; chmod go-w {parent}, or choose another '
+                              'folder for engines')
 
 
 def read_private(path: Path, size: int | None = None) -> bytes:
@@ -85,22 +95,6 @@ def read_private(path: Path, size: int | None = None) -> bytes:
 def _open_itself(path: str, flags: int) -> int:
     # Without O_NONBLOCK, opening a named pipe would wait for a writer.
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
-
-
-def _check_parent(path: Path) -> None:
-    """Refuse a folder in which another user could rename the entries."""
-    state = path.stat()
-    if state.st_uid not in (0, os.geteuid()):
-        raise ConfigError(f'{path}: belongs to {_user(state.st_uid)}, who could replace engines '
-                          'below it; choose another folder for engines')
-    # In a sticky folder such as /tmp only the owner of an entry may rename it.
-    if state.st_mode & stat.S_ISVTX:
-        return
-    if state.st_mode & stat.S_IWOTH or (
-            state.st_mode & stat.S_IWGRP and not _is_own_group(state.st_gid)):
-        raise ConfigError(f'{path}: others may write it (mode {_mode(state)}) and could replace '
-                          f'engines below it; chmod go-w {path}, or choose another folder for '
-                          'engines')
 
 
 def _is_own_group(gid: int) -> bool:

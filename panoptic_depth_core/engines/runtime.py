@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import BackendError
 from ..model_info import TensorSpec
@@ -45,13 +45,13 @@ class LoadedEngine:
             self.close()
             raise
 
-    def inputs(self) -> dict[str, TensorSpec]:
-        """Name -> dtype and shape of each input; -1 is a size that is not fixed."""
-        return self._specs(self._library.module.TensorIOMode.INPUT)
-
-    def outputs(self) -> dict[str, TensorSpec]:
-        """Name -> dtype and shape of each output."""
-        return self._specs(self._library.module.TensorIOMode.OUTPUT)
+    def tensors(self, mode: Literal['INPUT', 'OUTPUT']) -> dict[str, TensorSpec]:
+        """Name -> dtype and shape of each input or output; -1 is a size that is not fixed."""
+        engine, wanted = self._engine, getattr(self._library.module.TensorIOMode, mode)
+        names = (engine.get_tensor_name(index) for index in range(engine.num_io_tensors))
+        return {name: (_dtype_name(engine.get_tensor_dtype(name)),
+                       tuple(engine.get_tensor_shape(name)))
+                for name in names if engine.get_tensor_mode(name) == wanted}
 
     def bind(self, addresses: Mapping[str, int], stream: int) -> None:
         """Set the address on the GPU of every input and output, and the stream of enqueue."""
@@ -109,13 +109,6 @@ class LoadedEngine:
                 self._context = self._engine.create_execution_context()
             if self._context is None:
                 raise self._failure('cannot make an execution context', errors)
-
-    def _specs(self, mode: Any) -> dict[str, TensorSpec]:
-        engine = self._engine
-        names = (engine.get_tensor_name(index) for index in range(engine.num_io_tensors))
-        return {name: (_dtype_name(engine.get_tensor_dtype(name)),
-                       tuple(engine.get_tensor_shape(name)))
-                for name in names if engine.get_tensor_mode(name) == mode}
 
     def _failure(self, what: str, errors: Sequence[str]) -> BackendError:
         """Error with TensorRT's own message and a remedy; what: 'cannot run the engine'."""

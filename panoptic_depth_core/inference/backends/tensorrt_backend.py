@@ -98,8 +98,8 @@ class TensorRtBackend(Backend):
         engine = self._engine = LoadedEngine(
             library, stored.engine, stored.key.name,
             cache.load_extra(cache.runtime_path(stored.key)) if library.is_rtx else b'')
-        outputs = engine.outputs()
-        self._model.check_graph(engine.inputs(), outputs)
+        outputs = engine.tensors('OUTPUT')
+        self._model.check_graph(engine.tensors('INPUT'), outputs)
         self._outputs = tuple(self._model.info.graph_outputs())
         executor = self._executor = Executor(
             device, _sizes(self._model.info.graph_inputs()),
