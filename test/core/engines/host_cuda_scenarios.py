@@ -17,14 +17,21 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from panoptic_depth_core.engines import BuiltEngine
+from panoptic_depth_core.engines.cache import EngineCache
 from panoptic_depth_core.engines.cuda import Device, Executor, bindings, find_gpu
 from panoptic_depth_core.engines.cuda.bindings import DRIVER
+from panoptic_depth_core.engines.library import Library
 from panoptic_depth_core.errors import BackendError, ConfigError
+from panoptic_depth_core.inference.backends import tensorrt_backend
+from panoptic_depth_core.inference.backends.tensorrt_backend import TensorRtBackend
+from panoptic_depth_core.model_directory import ModelDirectory
 
 SHAPE = (2, 3)
 IMAGE = np.arange(6, dtype=np.uint8).reshape(SHAPE)
@@ -248,14 +255,125 @@ def what_is_known_of_the_gpu() -> None:
 
 def the_backend_needs_an_engine() -> None:
     pytest.importorskip('tensorrt_rtx')
-    from panoptic_depth_core.inference.backends.tensorrt_backend import TensorRtBackend, usable
-    from panoptic_depth_core.model_directory import ModelDirectory
-    assert usable() == ''
-    assert 'device_id is 5' in usable(5)
+    assert tensorrt_backend.usable() == ''
+    assert 'device_id is 5' in tensorrt_backend.usable(5)
     with tempfile.TemporaryDirectory() as folder, \
             pytest.raises(BackendError, match='no engine fits.*build policy auto'):
         TensorRtBackend(ModelDirectory.default(), cache_dir=os.path.join(folder, 'engines'),
                         build_policy='never', library='tensorrt_rtx')
+    assert held() == NOTHING
+
+
+class StandIn:
+    """
+    Module, runtime, engine, configuration and context of TensorRT for RTX in one object.
+
+    A run puts the outputs of the model's self-test into the stream; what else is called returns
+    the object itself.
+    """
+
+    def __init__(self, model: ModelDirectory, wrong_depth: float = 1.0) -> None:
+        test = model.load_self_test()
+        self.outputs = {name: np.ascontiguousarray(getattr(test.output, name)[None])
+                        for name in model.info.graph_outputs()}
+        self.outputs['depth'] *= np.float32(wrong_depth)
+        self.inputs = {name: (np.dtype(dtype), shape)
+                       for name, (dtype, shape) in model.info.graph_inputs().items()}
+        self.names = [*self.inputs, *self.outputs]
+        self.num_io_tensors = len(self.names)
+        self.addresses: dict[str, int] = {}
+        self.ILogger = object
+        self.TensorIOMode = SimpleNamespace(INPUT=True, OUTPUT=False)
+        self.CudaGraphStrategy = SimpleNamespace(DISABLED=0)
+        self.ComputeCapability = SimpleNamespace(__members__={'SM86': 0})
+
+    def Runtime(self, logger: object) -> StandIn:
+        return self
+
+    deserialize_cuda_engine = create_execution_context = Runtime
+
+    def create_runtime_config(self) -> StandIn:
+        return self
+
+    create_runtime_cache = create_runtime_config
+
+    def deserialize(self, data: bytes) -> bool:
+        return data == b'kernels'
+
+    def serialize(self) -> bytes:
+        return b'kernels'
+
+    def set_runtime_cache(self, cache: object) -> None:
+        self.cached = cache
+
+    def get_tensor_name(self, index: int) -> str:
+        return self.names[index]
+
+    def get_tensor_mode(self, name: str) -> bool:
+        return name in self.inputs
+
+    def get_tensor_dtype(self, name: str) -> Any:
+        dtype = self.inputs[name][0] if name in self.inputs else self.outputs[name].dtype
+        return SimpleNamespace(name={'float32': 'FLOAT'}.get(dtype.name, dtype.name.upper()))
+
+    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        return self.inputs[name][1] if name in self.inputs else self.outputs[name].shape
+
+    def set_tensor_address(self, name: str, address: int) -> bool:
+        self.addresses[name] = address
+        return name in self.names
+
+    def is_stream_capturable(self, stream: int) -> bool:
+        return stream != 0
+
+    def execute_async_v3(self, stream: int) -> bool:
+        driver = ctypes.CDLL(DRIVER)
+        # Nothing is added, so this is a copy.
+        return not any(driver.host_cuda_add(
+            ctypes.c_void_p(self.addresses[name]), ctypes.c_void_p(array.ctypes.data),
+            ctypes.c_size_t(array.nbytes), 0, ctypes.c_void_p(stream))
+            for name, array in self.outputs.items())
+
+
+def backend_with(stand_in: StandIn, folder: str, **options: Any) -> TensorRtBackend:
+    """Backend whose TensorRT is a stand-in, and whose engines are built of nothing."""
+    library = Library(stand_in, 'tensorrt_rtx', '1.7')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tensorrt_backend, 'find_library', lambda name: library)
+        patch.setattr(tensorrt_backend, 'model_builder', lambda *_, **options: (
+            lambda timing_cache, watch: BuiltEngine(b'engine')))
+        return TensorRtBackend(ModelDirectory.default(), cache_dir=folder, **options)
+
+
+def the_backend_tests_and_runs_an_engine() -> None:
+    model = ModelDirectory.default()
+    test = model.load_self_test()
+    with tempfile.TemporaryDirectory() as folder:
+        for policy, cuda_graph in (('auto', True), ('never', False)):
+            stand_in = StandIn(model)
+            backend = backend_with(stand_in, folder, build_policy=policy, cuda_graph=cuda_graph)
+            output = backend.run(test.inputs)
+            assert np.array_equal(output.depth, test.output.depth, equal_nan=True)
+            assert np.array_equal(output.segment_index, test.output.segment_index)
+            assert backend.gpu_memory_bytes == sum(
+                array.nbytes for array in (*test.inputs.values(), *stand_in.outputs.values()))
+            assert backend.engine_key.startswith('fast')
+            backend.close()
+            assert held() == NOTHING
+        cache = EngineCache(folder)
+        (entry,) = cache.entries()
+        assert entry.record.self_test.equal_ids == 1.0 and not entry.problem
+        assert cache.load_extra(cache.runtime_path(entry.record.key)) == b'kernels'
+
+
+def an_engine_that_is_off_is_set_aside() -> None:
+    model = ModelDirectory.default()
+    with tempfile.TemporaryDirectory() as folder:
+        with pytest.raises(BackendError, match='self-test of .* relative depth error 0.5'):
+            backend_with(StandIn(model, 1.5), folder)
+        with pytest.raises(BackendError, match='is set aside: self-test of'):
+            backend_with(StandIn(model), folder)
+        backend_with(StandIn(model), folder, build_policy='force').close()
     assert held() == NOTHING
 
 
@@ -265,7 +383,8 @@ SCENARIOS: dict[str, Callable[[], None]] = {function.__name__: function for func
     without_a_graph_when_the_work_cannot_be_captured, memory_is_used_up, the_gpu_is_lost,
     a_lost_gpu_cannot_be_entered, a_device_belongs_to_a_thread,
     the_context_that_was_current_is_again, a_closed_device_says_so, what_is_known_of_the_gpu,
-    the_backend_needs_an_engine)}
+    the_backend_needs_an_engine, the_backend_tests_and_runs_an_engine,
+    an_engine_that_is_off_is_set_aside)}
 
 
 def main(package: str) -> None:
