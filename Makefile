@@ -31,7 +31,7 @@ demo: $(VENV)/.installed-demo
 	$(BIN)/panoptic-depth demo $(if $(SOURCE),--source '$(SOURCE)') --out '$(OUT)'
 
 test: $(VENV)/.installed-all
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-all
 	$(BIN)/ruff check .

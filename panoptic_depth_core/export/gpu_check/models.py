@@ -27,8 +27,8 @@ from ...network.torch_backend import TorchBackend
 from ...self_test import SelfTest
 from ...structures import Frame, Intrinsics
 from .. import onnx_export
-from ..casting import LowFloat
 from ..convert import published_description
+from ..low_precision import LowFloat
 from ..model_copy import copy_licences
 from ..onnx_export import example_inputs, round_to_half, run, self_test_of, to_onnx
 
