@@ -207,6 +207,9 @@ class CudaPythonContext:
         return results[0] if results else None
 
 
+Context = PycudaContext | CudaPythonContext
+
+
 def import_package() -> tuple[str, Any]:
     """Import the first package of PACKAGES that works; BackendError says how to install one."""
     broken = []
@@ -223,7 +226,7 @@ def import_package() -> tuple[str, Any]:
                        'compiled and needs the CUDA toolkit')
 
 
-def open_context(device_id: int) -> PycudaContext | CudaPythonContext:
+def open_context(device_id: int) -> Context:
     """Retain the primary context of a GPU, which does not make it current."""
     name, module = import_package()
     return (PycudaContext if name == 'pycuda' else CudaPythonContext)(module, device_id)

@@ -14,15 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import BackendError
-from .bindings import (
-    CudaPythonContext,
-    PycudaContext,
-    call,
-    destroy,
-    find_function,
-    find_gpu,
-    open_context,
-)
+from .bindings import Context, call, destroy, find_function, find_gpu, open_context
 
 BufferSpec = tuple[str, tuple[int, ...]]
 """numpy dtype name and shape."""
@@ -59,7 +51,7 @@ class Device:
         self.gpu = find_gpu(device_id)
         self._thread = threading.current_thread()
         self._held: list[tuple[str, ctypes.c_void_p]] = []
-        self._open: PycudaContext | CudaPythonContext | None = open_context(self.gpu.device_id)
+        self._open: Context | None = open_context(self.gpu.device_id)
         try:
             with self:
                 self._stream = self._make('cuStreamDestroy_v2', 'cuStreamCreate', _NON_BLOCKING)
@@ -160,7 +152,7 @@ class Device:
         self._held.append((destroyer, handle))
         return handle
 
-    def _context(self) -> PycudaContext | CudaPythonContext:
+    def _context(self) -> Context:
         """Context, for the thread that owns it."""
         if self._open is None:
             raise BackendError(f'{self.gpu.name}: the device is closed; load the model anew')
