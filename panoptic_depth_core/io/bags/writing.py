@@ -143,7 +143,7 @@ class BagWriter(AbstractContextManager['BagWriter']):
         return name in self.names
 
     def add(self, name: str, stamp_ns: int, messages: Sequence[Outgoing]) -> None:
-        """Write all messages of a frame; on a ConfigError, as of a full disk, complete parts stay."""
+        """Write the messages of a frame; after a ConfigError complete parts of the bag stay."""
         store = typestore()
         data = [store.serialize_cdr(out.message, out.type) for out in messages]
         with disk_errors(self.path):

@@ -76,7 +76,7 @@ class Medians(NamedTuple):
 
 
 def medians(groups: NDArray[np.uint16], values: NDArray[np.float32]) -> Medians:
-    """Medians of (N,) values by one sort: finite values above 0, alone counted, sort as their bits."""
+    """Medians of the finite values above 0 of each group, by one sort: they sort as their bits."""
     known = np.isfinite(values) & (values > 0)
     keys = groups[known].astype(np.uint64) << np.uint64(32)
     keys |= values[known].astype(np.float32, copy=False).view(np.uint32)
