@@ -85,7 +85,7 @@ def _sample(group: dict[str, Any], index: int) -> Sample:
 
 
 def read_drive_bag(path: Path | str) -> Iterator[Sample]:
-    """Read a bag of write_drive_bag; frames are named as by a source. Raises ConfigError."""
+    """Read a bag of write_drive_bag; a frame has the name that it has as a source."""
     with closing(BagReader(Path(path))) as reader:
         missing = {IMAGE_TOPIC, CAMERA_INFO_TOPIC} - set(reader.topics)
         if missing:

@@ -43,7 +43,7 @@ READ = ('panoptic', 'depth', 'instances')
 
 TASKS_OF_TOPIC: dict[str, frozenset[Task]] = {
     'panoptic': SEGMENTATION, 'depth': frozenset(('depth',))}
-"""Topic -> tasks of the model that recorded it; a model of classes alone looks like both."""
+"""Topic -> tasks of a model that fills it; whether it does classes alone cannot be seen."""
 
 LATENCY = 'recorded latency'  # the only step in step_ms of a recorded result
 
@@ -68,7 +68,7 @@ class ResultBagWriter(BagWriter):
         self._labels_sent_ns: int | None = None
 
     def write(self, frame: Frame, result: PanopticDepth) -> None:
-        """Add one frame; ConfigError where the disk is full ...: complete parts stay."""
+        """Add one frame; after a ConfigError, as of a full disk, complete parts stay."""
         self.add(result.name or frame.name, frame.stamp_ns,
                  self._outgoing(self._messages(frame, result)))
 

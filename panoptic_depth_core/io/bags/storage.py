@@ -67,7 +67,7 @@ class Topic:
 
 
 def deserialize(message: Message) -> Any:
-    """A message object of rosbags, with views on the data; ConfigError where it is damaged."""
+    """A message object of rosbags, with views on the data; ConfigError where these are damaged."""
     store = typestore()
     try:
         # Of bytes, all behind the first four would be copied.

@@ -202,7 +202,7 @@ def _marker(make: MessageMaker, head: Any, namespace: str = '', number: int = 0,
             kind: str = 'CUBE', position: Iterable[float] = (0, 0, 0),
             scale: Iterable[float] = (0, 0, 0), color: Sequence[int] = (255, 255, 255),
             opacity: float = 1.0, text: str = '') -> Any:
-    """visualization_msgs/Marker; kind names its constant, without a namespace all are deleted."""
+    """visualization_msgs/Marker of a kind, the name of its constant; no namespace: delete all."""
     constants = make.message_class(msg.MARKER)
     r, g, b = (channel / 255.0 for channel in color)
     return make(

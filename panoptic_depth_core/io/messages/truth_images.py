@@ -17,14 +17,14 @@ from .reading import values_of
 
 
 class LabelImage(NamedTuple):
-    """True labels: (H, W) uint16 panoptic ids of LABEL_DIVISOR, perhaps of classes alone."""
+    """True labels: (H, W) uint16 panoptic ids; without instances their classes alone count."""
 
     ids: NDArray[np.uint16]
     has_instances: bool
 
 
 def labels_of(message: Any) -> LabelImage:
-    """Labels of an Image: 16UC1 panoptic ids, or 8UC1 class ids, 255 void; else ConfigError."""
+    """Labels of an Image of 16UC1 panoptic ids, or of 8UC1 class ids (255 void)."""
     values = values_of(message)
     if values.ndim != 2 or values.dtype.kind != 'u':
         raise ConfigError(f'true labels are {message.encoding!r}; give 16UC1 panoptic ids or 8UC1 '
@@ -76,9 +76,10 @@ class Medians(NamedTuple):
 
 
 def medians(groups: NDArray[np.uint16], values: NDArray[np.float32]) -> Medians:
-    """Medians of the finite values above 0 of each group, by one sort: they sort as their bits."""
+    """Medians of groups of numbers by one sort; only finite values above 0 count."""
     known = np.isfinite(values) & (values > 0)
     keys = groups[known].astype(np.uint64) << np.uint64(32)
+    # Positive floats sort as their bits do.
     keys |= values[known].astype(np.float32, copy=False).view(np.uint32)
     keys.sort()
     ordered = keys.astype(np.uint32).view(np.float32)
@@ -103,7 +104,7 @@ def instance_depths(image: NDArray[np.uint16], depth: NDArray[np.float32]) -> di
 
 def ground_truth(labels: LabelImage | None, depth: NDArray[np.float32] | None,
                  classes: Sequence[ClassInfo]) -> GroundTruth:
-    """The truth of a frame; ConfigError where labels have classes that are not in the table."""
+    """The truth of a frame; ConfigError for labels of classes that are not in the table."""
     if labels is None:
         return GroundTruth(depth=depth)
     for number in pixel_counts(labels.ids):

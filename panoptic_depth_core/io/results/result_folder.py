@@ -112,7 +112,7 @@ def frame_record(frame: Frame, result: PanopticDepth) -> dict[str, Any]:
 
 
 def greatest_track_id(out: Path) -> int:
-    """Track id after which a resumed run counts, -1 without any; out has an InstanceSink."""
+    """Greatest track id in the folder of an InstanceSink, -1 without any."""
     with (out / INSTANCES_FILE).open('rb') as file:
         return max((instance['track_id'] for line in file
                     for instance in json.loads(line)['instances']), default=-1)
@@ -183,7 +183,7 @@ class FileSink:
 
 
 class PanopticSink(FileSink):
-    """panoptic/NAME.png, and panoptic.json at the end of each run, from a journal of all runs."""
+    """panoptic/NAME.png; at the end of each run panoptic.json, from a journal of all runs."""
 
     def __init__(self, out: Path, classes: Sequence[ClassInfo]) -> None:
         super().__init__(out / coco_panoptic.FOLDER, '.png',
@@ -213,7 +213,7 @@ class PanopticSink(FileSink):
 
 
 class OverlaySink(FileSink):
-    """overlay/NAME.png; at the end, if asked for, overlay.mp4 of those of earlier runs too."""
+    """overlay/NAME.png and, if asked for, overlay.mp4 of all pictures there at the end."""
 
     def __init__(self, out: Path, options: ResultOptions, with_video: bool = False) -> None:
         super().__init__(out / 'overlay', '.png', lambda frame, result: encode_png(
@@ -250,7 +250,7 @@ def _write_video(pictures: Sequence[Path], path: Path) -> None:
 
 @dataclass(frozen=True)
 class ResultOptions:
-    """How results are written; the tasks are of the model, the topic of the images in bags."""
+    """How results are written: classes and tasks of the model, topic of the images in a bag."""
 
     classes: tuple[ClassInfo, ...] = CITYSCAPES
     tasks: frozenset[Task] = TASKS
@@ -338,7 +338,7 @@ class ResultWriter(AbstractContextManager['ResultWriter']):
         return all(sink.done(name) for sink in self._sinks)
 
     def write(self, frame: Frame, result: PanopticDepth) -> None:
-        """Write one frame in every format that lacks it; ConfigError where the disk is full ..."""
+        """Write one frame in every format that lacks it; a full disk loses nothing written before."""
         if not frame.name or '/' in frame.name or frame.name.startswith('.'):
             raise ConfigError(f'frame name {frame.name!r} cannot name files; give a plain name')
         for sink in self._sinks:
@@ -352,7 +352,7 @@ class ResultWriter(AbstractContextManager['ResultWriter']):
                    for sink in self._sinks if isinstance(sink, (FileSink, InstanceSink)))
 
     def close(self) -> None:
-        """Finish every format, even if one fails; then raise its ConfigError."""
+        """Finish every format, even if one fails; then raise the failure."""
         self._stack.close()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

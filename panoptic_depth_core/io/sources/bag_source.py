@@ -120,7 +120,7 @@ def describe_images(path: Path | str, image_topic: str | None = None,
 
 
 class PairedImage(NamedTuple):
-    """An undecoded image with its CameraInfo; a stamp that is missing is recorded_ns."""
+    """An undecoded image with its CameraInfo; without a stamp, stamp_ns is recorded_ns."""
 
     name: str
     stamp_ns: int

@@ -40,7 +40,7 @@ def _has_shape(camera: Intrinsics, width: int, height: int) -> bool:
 
 
 def _stated(camera: Intrinsics, width: int, height: int) -> Intrinsics:
-    """Scale a camera that a person wrote down, perhaps for another image."""
+    """Scale a camera that a person stated; warn if it seems to be of another image."""
     if not _has_shape(camera, width, height):
         warn_once(_log, f'the camera is of {camera.width}x{camera.height} px, the image of '
                   f'{width}x{height} px: the intrinsics are scaled, though the shapes differ, and '
@@ -102,7 +102,7 @@ class CameraOptions:
 
     def resolve(self, width: int, height: int, known: Intrinsics | None = None,
                 known_source: str = 'sidecar') -> tuple[Intrinsics, str]:
-        """Camera for an image, and 'user', known_source or 'default'; known has any size."""
+        """Camera of an image and its origin: 'user', known_source (then scaled) or 'default'."""
         if self.fx is not None:
             return Intrinsics.from_focal(self.fx, width, height), 'user'
         if self.fov_deg is not None:

@@ -146,7 +146,7 @@ def _entity(time: Any, frame_id: str, instance: InstanceDistance, color: Sequenc
 
 def scene_update(frame: Frame, result: PanopticDepth,
                  classes: Sequence[ClassInfo] = CITYSCAPES) -> Any:
-    """foxglove_msgs/SceneUpdate: the boxes and texts of maker.marker_array; earlier ones go."""
+    """foxglove_msgs/SceneUpdate: boxes and texts as of maker.marker_array, for the earlier ones."""
     time = make.time(frame.stamp_ns)
     kind = 'foxglove_msgs/msg/SceneEntityDeletion'
     return make(
@@ -171,7 +171,7 @@ class FoxgloveWriter(ResultBagWriter):
     def write(self, frame: Frame, result: PanopticDepth, *,
               lidar_depth: NDArray[np.float32] | None = None,
               scalars: Mapping[str, float] | None = None) -> None:
-        """Add one frame with its result; the others as in rerun.RerunFile.write."""
+        """Add one frame with its result; for the options see rerun.RerunFile.write."""
         messages = replace(self._messages(frame, result), point_stride=POINT_STRIDE)
         out = self._outgoing(messages)
         fills = outputs_of(result.tasks)

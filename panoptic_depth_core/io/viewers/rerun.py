@@ -229,7 +229,7 @@ class RerunFile(AbstractContextManager['RerunFile']):
         self._stream.send_blueprint(layout.Blueprint(scene, collapse_panels=True))
 
     def close(self) -> None:
-        """Finish the file; without any frame none is made. ConfigError as write()."""
+        """Finish the file; without any frame none is made."""
         if self._stream is None:
             return
         from rerun.chunk import RrdReader
