@@ -338,7 +338,7 @@ class ResultWriter(AbstractContextManager['ResultWriter']):
         return all(sink.done(name) for sink in self._sinks)
 
     def write(self, frame: Frame, result: PanopticDepth) -> None:
-        """Write one frame in every format that lacks it; a full disk loses nothing written before."""
+        """Write one frame in every format that lacks it; a full disk loses nothing older."""
         if not frame.name or '/' in frame.name or frame.name.startswith('.'):
             raise ConfigError(f'frame name {frame.name!r} cannot name files; give a plain name')
         for sink in self._sinks:
