@@ -146,7 +146,7 @@ def _entity(time: Any, frame_id: str, instance: InstanceDistance, color: Sequenc
 
 def scene_update(frame: Frame, result: PanopticDepth,
                  classes: Sequence[ClassInfo] = CITYSCAPES) -> Any:
-    """foxglove_msgs/SceneUpdate: boxes and texts as of maker.marker_array; deletes earlier ones."""
+    """foxglove_msgs/SceneUpdate: the boxes and texts of marker_array; it deletes earlier ones."""
     time = make.time(frame.stamp_ns)
     kind = 'foxglove_msgs/msg/SceneEntityDeletion'
     return make(
