@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ConfigError
+from ..tables import Table
 from . import options
 from .building import build_here
-from .console import number, out, print_whole, table
+from .console import number, out, print_table
 
 if TYPE_CHECKING:
     from ..engines.cache import EngineCache
@@ -86,7 +87,7 @@ def _list(cache: EngineCache) -> None:
     if not found:
         out().print(f'No engine in {cache.directory}', highlight=False, markup=False)
         return
-    print_whole(out(), table(f'Engines in {cache.directory}', (
+    print_table(Table(f'Engines in {cache.directory}', (
         'engine', 'GPU', 'driver', 'MB', 'built', 'self-test: equal ids', 'depth error', 'state'),
         [_row(entry) for entry in found]))
 

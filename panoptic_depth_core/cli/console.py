@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 
@@ -24,12 +24,13 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from ..io.results.instance_lines import flag_names
 from ..status import Watch
 from ..structures import InstanceDistance, PanopticDepth
+from ..tables import Table
 
 _WIDEST = 1000
 """More columns than any table has."""
@@ -134,21 +135,17 @@ def build_progress() -> Iterator[Watch]:
         yield watch
 
 
-def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """Table whose first column is text and whose other columns are numbers."""
-    made = Table(title=title, box=SIMPLE_HEAD, title_justify='left')
-    for index, name in enumerate(header):
-        made.add_column(name, justify='right' if index else 'left', no_wrap=True)
-    for row in rows:
-        made.add_row(*map(escape, row))
-    return made
-
-
-def print_whole(show: Console, made: Table) -> None:
-    """Print a table without cutting figures off; a narrow terminal wraps the lines."""
-    wanted = show.measure(made, options=show.options.update(max_width=_WIDEST)).maximum
-    show.width = max(show.width, wanted)
-    show.print(made)
+def print_table(table: Table) -> None:
+    """Print a table with every cell in full; a narrow terminal wraps the lines."""
+    shown = RichTable(title=table.title, box=SIMPLE_HEAD, title_justify='left')
+    for index, name in enumerate(table.header):
+        shown.add_column(name, justify='right' if index else 'left', no_wrap=True)
+    for row in table.rows:
+        shown.add_row(*map(escape, row))
+    console = out()
+    console.width = max(console.width, console.measure(
+        shown, options=console.options.update(max_width=_WIDEST)).maximum)
+    console.print(shown)
 
 
 def number(value: float, digits: int = 2, unit: str = '') -> str:
@@ -170,5 +167,5 @@ def instance_table(result: PanopticDepth, most: int = 10) -> Table:
         'score': lambda d: f'{d.segment.score:.2f}',
         'flags': lambda d: ' '.join(flag_names(d.flags))}
     nearest = 'Nearest instances' if 'depth' in result.tasks else 'Instances'
-    return table(f'{nearest} of frame {result.name}', tuple(columns), [
+    return Table(f'{nearest} of frame {result.name}', tuple(columns), [
         tuple(text(d) for text in columns.values()) for d in result.distances[:most]])

@@ -61,15 +61,6 @@ class Figure:
                 'better': self.kind.better, 'on': self.on}
 
 
-@dataclass(frozen=True)
-class Table:
-    """Cells of text under a header; the first column is of words, the others are of figures."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
 class Column(NamedTuple):
     """
     A value of each group in a metric's result or detail.

@@ -3,20 +3,22 @@
 """
 The files of a report, read back.
 
-``report.json`` has the figures, ``frames.jsonl`` one line per frame, ``times.json`` all that two
-runs of the same recordings may differ in.
+``report.json`` has the figures, ``frames.jsonl`` a line per frame, ``times.json`` everything in
+which two runs of the same recordings may differ.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from ...config import Settings, parse_settings
 from ...errors import ConfigError
-
-Record = dict[str, Any]
+from ..metrics.shown import Record
+from ..recordings.figures import kinds_over_time
 
 FORMAT = 1
 
@@ -25,14 +27,28 @@ COMPARISON, THRESHOLDS = 'comparison.json', 'thresholds.json'
 MARKDOWN, HTML = 'report.md', 'report.html'
 WORST = 'worst'
 
-_PARTS = {'run': dict, 'bags': list, 'figures': dict, 'detail': dict, 'worst': list}
+Line = list[list[float | None]]
+"""Points: seconds since the first frame of the recording, and a mean or None."""
+
+MOST_POINTS = 1000
+_MOST_ON_A_PLOT = 8000
+_FEWEST_POINTS = 50
+
+
+class _Report(Settings, extra='ignore'):
+    format: Literal[1]
+    run: Record
+    bags: list[Record]
+    figures: dict[str, Record]
+    detail: Record
+    worst: list[Record]
 
 
 def read_report(folder: Path) -> Record:
     """
     Read ``report.json`` of a folder.
 
-    :raises ConfigError: when there is none, it is none, or of another format.
+    :raises ConfigError: there is none, it is broken, or of another format.
     """
     path = folder / REPORT
     if not folder.is_dir():
@@ -42,18 +58,10 @@ def read_report(folder: Path) -> Record:
         raise ConfigError(f'{folder}: not a report: it has no {REPORT}; give a folder that '
                           'evaluate-bag wrote')
     report = read_json(path)
-    found = report.get('format')
-    if found != FORMAT:
-        raise ConfigError(f'{path}: format {found!r} is not known, only {FORMAT}; evaluate the '
-                          'recordings again with this version')
-    for key, kind in _PARTS.items():
-        if not isinstance(report.get(key), kind):
-            raise ConfigError(f'{path}: {key!r} is missing or broken; evaluate the recordings '
-                              'again')
-    if not all(isinstance(entry, dict) for entry in (
-            *report['bags'], *report['worst'], *report['figures'].values())):
-        raise ConfigError(f'{path}: has entries that are no objects; evaluate the recordings '
-                          'again')
+    try:
+        parse_settings(_Report, report, str(path))
+    except ConfigError as error:
+        raise ConfigError(f'{error}; evaluate the recordings again with this version') from None
     return report
 
 
@@ -61,7 +69,7 @@ def read_json(path: Path) -> Record:
     """
     Read a file that holds one JSON object.
 
-    :raises ConfigError: when it does not, or cannot be read.
+    :raises ConfigError: it does not, or cannot be read.
     """
     try:
         value = json.loads(path.read_text(encoding='utf-8'))
@@ -77,7 +85,7 @@ def read_json(path: Path) -> Record:
 
 
 def read_optional(path: Path) -> Record | None:
-    """Read a file of one JSON object, None where it is not there."""
+    """Read a file of one JSON object; None where there is no file."""
     return read_json(path) if path.is_file() else None
 
 
@@ -86,50 +94,60 @@ def frame_line(record: Mapping[str, Any]) -> bytes:
     return json.dumps(record, allow_nan=False, separators=(',', ':')).encode() + b'\n'
 
 
-def read_frames(folder: Path) -> Iterator[Record]:
+class Frames:
     """
-    Read ``frames.jsonl`` line by line.
+    ``frames.jsonl`` of a folder by recording, whose frames are together there.
 
-    :raises ConfigError: when it is missing, or a line is no frame.
-    """
-    for _, _, record in _lines(folder / FRAMES):
-        yield record
+    Its memory grows with the number of recordings, not of frames.
 
-
-class FrameIndex:
-    """
-    Where the frames of each recording are in ``frames.jsonl``; they are together there.
-
-    Its memory grows with the number of recordings, not with that of frames.
-
-    :raises ConfigError: when a recording is there in two parts, or as of read_frames.
+    :raises ConfigError: the file is missing, a line is no frame, or a recording is in two parts.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FRAMES
-        self._start: dict[str, int] = {}
-        self.bags: tuple[str, ...] = ()
+        self._starts: dict[str, int] = {}
+        self.counts: dict[str, int] = {}
         last = None
-        for number, start, record in _lines(self._path):
+        for number, (start, record) in enumerate(self._records(), 1):
             bag = record['bag']
-            if bag == last:
-                continue
-            if bag in self._start:
-                raise ConfigError(f'{self._path}: line {number}: the frames of {bag!r} are not '
-                                  'together; evaluate the recordings again')
-            self._start[bag], last = start, bag
-        self.bags = tuple(self._start)
+            if bag != last:
+                if bag in self.counts:
+                    raise ConfigError(f'{self._path}: line {number}: the frames of {bag!r} are '
+                                      'not together; evaluate the recordings again')
+                self._starts[bag], self.counts[bag], last = start, 0, bag
+            self.counts[bag] += 1
 
-    def frames(self, bag: str | None) -> Iterator[Record]:
-        """
-        Read the frames of one recording; there are none of one that is not there.
+    def _records(self, start: int = 0) -> Iterator[tuple[int, Record]]:
+        """Place in bytes and object of each line from a place on."""
+        try:
+            file = self._path.open('rb')
+        except OSError as error:
+            raise ConfigError(f'{self._path}: cannot be read: {error.strerror}; the report is '
+                              'not whole, evaluate the recordings again') from None
+        with file:
+            file.seek(start)
+            for number, line in enumerate(file, 1):
+                try:
+                    record = json.loads(line)
+                    good = isinstance(record['bag'], str) and isinstance(record['stamp_ns'], int)
+                except (ValueError, KeyError, TypeError):
+                    good = False
+                if not good:
+                    raise ConfigError(f'{self._path}: line {number} is no frame with a bag and a '
+                                      'stamp_ns; evaluate the recordings again')
+                yield start, record
+                start += len(line)
 
-        :raises ConfigError: when their stamps do not ascend.
+    def of(self, bag: str | None) -> Iterator[Record]:
         """
-        if bag not in self._start:
+        Read the frames of one recording; none if it is not there.
+
+        :raises ConfigError: their stamps do not ascend.
+        """
+        if bag not in self._starts:
             return
         last_ns = None
-        for _, _, record in _lines(self._path, self._start[bag]):
+        for _, record in self._records(self._starts[bag]):
             if record['bag'] != bag:
                 return
             if last_ns is not None and record['stamp_ns'] <= last_ns:
@@ -139,24 +157,35 @@ class FrameIndex:
             last_ns = record['stamp_ns']
             yield record
 
+    def lines(self, bag: str, bags: int) -> dict[str, Line]:
+        """
+        Thin the figures of one recording to what a plot can show: means of so many frames each.
 
-def _lines(path: Path, start: int = 0) -> Iterator[tuple[int, int, Record]]:
-    """Number (from where it starts), place in bytes, and object of each line."""
-    try:
-        file = path.open('rb')
-    except OSError as error:
-        raise ConfigError(f'{path}: cannot be read: {error.strerror}; the report is not whole, '
-                          'evaluate the recordings again') from None
-    with file:
-        place = file.seek(start)
-        for number, line in enumerate(file, 1):
-            try:
-                record = json.loads(line)
-                good = isinstance(record['bag'], str) and isinstance(record['stamp_ns'], int)
-            except (ValueError, KeyError, TypeError):
-                good = False
-            if not good:
-                raise ConfigError(f'{path}: line {number} is no frame with a bag and a stamp_ns; '
-                                  'evaluate the recordings again')
-            yield number, place, record
-            place += len(line)
+        :param bags: recordings on a plot: the more, the fewer points each has.
+        :returns: figure in kinds_over_time, where any frame knows it -> line.
+        """
+        most = max(_FEWEST_POINTS, min(MOST_POINTS, _MOST_ON_A_PLOT // max(1, bags)))
+        width = 1
+        while width * most < self.counts[bag]:
+            width *= 2
+        names, first_ns = list(kinds_over_time()), None
+        found: dict[str, Line] = {name: [] for name in names}
+        for _, group in groupby(enumerate(self.of(bag)), lambda entry: entry[0] // width):
+            stamps, values = [], []
+            for _, frame in group:
+                first_ns = frame['stamp_ns'] if first_ns is None else first_ns
+                stamps.append((frame['stamp_ns'] - first_ns) / 1e9)
+                values.append([of_frame(frame, name) for name in names])
+            seconds = round(sum(stamps) / len(stamps), 6)
+            for line, column in zip(found.values(), zip(*values, strict=True), strict=True):
+                known = [value for value in column if value is not None]
+                line.append([seconds, round(sum(known) / len(known), 9) if known else None])
+        return {name: line for name, line in found.items()
+                if any(mean is not None for _, mean in line)}
+
+
+def of_frame(record: Record, name: str) -> float | None:
+    """Return a figure of a frame by its name, as 'depth.abs_rel'; None where not known."""
+    part, _, figure = name.partition('.')
+    value = (record.get(part) or {}).get(figure)
+    return value if isinstance(value, (int, float)) else None

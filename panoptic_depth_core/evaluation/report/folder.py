@@ -17,8 +17,9 @@ from pathlib import Path, PurePosixPath
 
 from ...errors import ConfigError
 from ...files import disk_errors, make_folder, write_atomic
+from ..metrics.shown import Record
+from . import tables
 from .baseline import Comparison, compare, require_baseline
-from .blocks import Plot
 from .files import (
     COMPARISON,
     FORMAT,
@@ -29,26 +30,23 @@ from .files import (
     THRESHOLDS,
     TIMES,
     WORST,
-    Record,
+    Frames,
     frame_line,
-    read_frames,
     read_json,
     read_optional,
     read_report,
 )
-from .html import to_html
-from .markdown import to_markdown
-from .page import Content, build_page
-from .plots import figure_plots
-from .series import lines_of
+from .pages import to_html, to_markdown
+from .plots import Plot, figure_plots, plots_over_time, time_plots
 from .thresholds import Gate, Thresholds, check
-from .time_plots import plots_over_time, time_plots
+
+_FILES = (REPORT, FRAMES, TIMES, COMPARISON, THRESHOLDS, MARKDOWN, HTML)
 
 
 @dataclass(frozen=True)
 class Written:
     """
-    What became of a report.
+    A report that was written.
 
     :param paths: files of the report, the pages last.
     :param gates: limits that were given and whether they are met.
@@ -77,7 +75,7 @@ def claim_folder(folder: Path, begun: bool) -> None:
     make_folder(folder)
     if begun or (folder / REPORT).is_file() and 'format' in read_json(folder / REPORT):
         return
-    for name in (REPORT, FRAMES, TIMES, MARKDOWN, HTML, COMPARISON, THRESHOLDS):
+    for name in _FILES:
         if (folder / name).exists():
             raise ConfigError(f'{folder / name}: is there already and not of a report of '
                               'evaluate-bag; it is not replaced: choose another folder')
@@ -94,14 +92,15 @@ def write_report(folder: Path, report: Record, times: Record,
         they are taken one by one.
     :param pictures: 'worst/NAME.jpg' -> JPEG.
     :param baseline: folder of another report to compare with.
-    :raises ConfigError: when the folder cannot be written, or the baseline is no report.
+    :raises ConfigError: the folder cannot be written, or the baseline is no report.
     """
     if baseline is not None:
         require_baseline(baseline, folder)
     make_folder(folder)
     # Until the end there is no report: one of two halves would be believed.
-    for name in (REPORT, HTML, MARKDOWN, COMPARISON, THRESHOLDS, TIMES):
-        _remove(folder / name)
+    for name in _FILES:
+        if name != FRAMES:
+            _remove(folder / name)
     _write_pictures(folder, pictures)
     write_atomic(folder / FRAMES, lambda path: _write_frames(path, frames))
     _write_json(folder / REPORT, {'format': FORMAT, **report})
@@ -125,7 +124,7 @@ def render(folder: Path) -> Written:
 
     Without matplotlib they have no plots, and say what to install.
 
-    :raises ConfigError: when it is no report, or cannot be written.
+    :raises ConfigError: it is no report, or cannot be written.
     """
     report = read_report(folder)
     times = read_optional(folder / TIMES) or {}
@@ -133,25 +132,26 @@ def render(folder: Path) -> Written:
     comparison = None if compared is None else Comparison.from_dict(compared, times)
     gates = [] if limits is None else check(Thresholds.from_dict(limits), report, times,
                                             comparison)
-    plots: list[Plot] = []
-    of_time: list[Plot] = []
-    missing = None
+    frames, plots, of_time, missing = Frames(folder), list[Plot](), list[Plot](), None
     try:
-        plots = figure_plots(report['detail'], comparison)
-        plots += plots_over_time(lines_of(read_frames(folder), len(report['bags'])), comparison)
+        plots = figure_plots(report['detail'], comparison) + plots_over_time(
+            {bag: frames.lines(bag, len(report['bags'])) for bag in frames.counts}, comparison)
         of_time = time_plots(times)
     except ImportError as error:
-        missing = error
-        plots, of_time = [], []
-    no_plots = '' if missing is None else (
-        f'There are no plots, since {missing.name or missing} is not installed; install the '
-        "extra: pip install 'panoptic-depth[plots]'")
-    page = build_page(Content(report, times, comparison, tuple(gates),
-                              _pictures(folder, report), tuple(plots), tuple(of_time), no_plots))
-    for name, text in ((MARKDOWN, to_markdown(page)), (HTML, to_html(page))):
-        write_atomic(folder / name, text.encode('utf-8', 'replace'))
-    names = (REPORT, FRAMES, TIMES, COMPARISON, THRESHOLDS, MARKDOWN, HTML)
-    return Written(tuple(folder / name for name in names if (folder / name).is_file()),
+        plots, missing = [], error
+    content = {
+        'tables': tables, 'report': report, 'times': times, 'comparison': comparison,
+        'gates': [gate for gate in gates if not gate.is_of_time],
+        'time_gates': [gate for gate in gates if gate.is_of_time],
+        'key_figures': tables.key_figures(report['figures'], comparison),
+        'skipped': sum(sum((bag.get('skipped') or {}).values()) for bag in report['bags']),
+        'pictures': _pictures(folder, report), 'plots': plots, 'time_plots': of_time,
+        'no_plots': '' if missing is None else (
+            f'There are no plots, since {missing.name or missing} is not installed; install the '
+            "extra: pip install 'panoptic-depth[plots]'")}
+    for name, write in ((MARKDOWN, to_markdown), (HTML, to_html)):
+        write_atomic(folder / name, write('report.j2', **content).encode('utf-8', 'replace'))
+    return Written(tuple(folder / name for name in _FILES if (folder / name).is_file()),
                    tuple(gates), comparison, missing)
 
 

@@ -1,31 +1,121 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The plots of a report, from its JSON; a plot of which nothing is known is left out."""
+"""
+The plots of a report, from its JSON; a plot of which nothing is known is left out.
+
+Each is an <svg> element with the page's own colors and font. Its bytes depend on what is drawn
+alone: ids are hashed with a salt, and there is no date in it.
+"""
 
 from __future__ import annotations
 
+import html
+import io
+import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
 from ..metrics.base import in_place
-from ..metrics.shown import Chart
+from ..metrics.shown import Chart, FigureKind, Record
+from ..recordings.figures import kinds_over_time
 from ..recordings.metrics import all_metrics
 from ..recordings.summary import detail_of
 from .baseline import Comparison
-from .blocks import Plot
-from .files import Record
-from .format import figure_text, range_text
-from .svg import BASELINE, COLORS, DASHES, GRID, SIZE_IN, draw
+from .files import Line
+from .format import clean, figure_text, range_text, significant
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_CLASSES = 12
 
+_INK, _GRID, _BASELINE, _OTHER = '#0b0e01', '#0b0e02', '#0b0e03', '#0b0e04'
+_COLORS = tuple(f'#0c0e0{i}' for i in range(1, 9))
+# Colors to draw with -> what the page says they look like, in the light and in the dark.
+_VARIABLES = {_INK: 'currentColor', _GRID: 'var(--line)', _BASELINE: 'var(--baseline)',
+              _OTHER: 'var(--other)',
+              **{color: f'var(--s{i})' for i, color in enumerate(_COLORS, 1)}}
+_DASHED: dict[str, Any] = {'color': _BASELINE, 'linestyle': (0, (3, 1.5))}
+# So narrow that its text can be read on a phone, which is not much wider.
+_WIDTH_IN, _HEIGHT_IN = 4.6, 3.0
+_STYLE: dict[str, Any] = {
+    'svg.fonttype': 'none', 'svg.hashsalt': 'panoptic_depth', 'text.parse_math': False,
+    'font.family': 'DejaVu Sans', 'font.size': 10.0, 'axes.labelsize': 10.0,
+    'xtick.labelsize': 9.5, 'ytick.labelsize': 9.5,
+    'text.color': _INK, 'axes.labelcolor': _INK, 'xtick.color': _INK, 'ytick.color': _INK,
+    'axes.edgecolor': _GRID, 'grid.color': _GRID, 'grid.linewidth': 0.8, 'axes.linewidth': 0.8,
+    'axes.grid': True, 'axes.axisbelow': True, 'axes.spines.top': False,
+    'axes.spines.right': False, 'axes.spines.left': False, 'xtick.major.size': 0.0,
+    'ytick.major.size': 0.0, 'xtick.minor.size': 0.0, 'ytick.minor.size': 0.0,
+    'lines.linewidth': 1.6, 'axes.formatter.useoffset': False, 'axes.unicode_minus': False,
+}
+
+_NAMED_OF_MANY = 3
+_MARKED = 60
+_LOG_SPAN = 10.0
+
+_TOTAL = 'total'
+_STEP_CURVES = 4
+
+
+class Plot(NamedTuple):
+    """
+    A picture of lines or bars.
+
+    :param legend: label -> number of the color, or 'baseline' or 'other'.
+    :param svg: an <svg> element.
+    """
+
+    title: str
+    legend: tuple[tuple[str, str], ...]
+    svg: str
+    note: str = ''
+
+
 Groups = Mapping[str, Mapping[Any, float]]
 """Source -> range, class or expected share -> figure."""
+
+
+def _draw(name: str, alt: str, paint: Callable[[Axes], None],
+          height_in: float = _HEIGHT_IN) -> str:
+    """
+    Draw an <svg> element.
+
+    :param name: unique on the page; all ids begin with it.
+    :param alt: what it shows, in words.
+    :raises ImportError: matplotlib is not installed.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    file = io.StringIO()
+    with matplotlib.rc_context():
+        # A matplotlibrc of the user is not part of the report.
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(cast(Any, _STYLE))
+        figure = Figure(figsize=(_WIDTH_IN, max(_HEIGHT_IN, height_in)), layout='constrained')
+        FigureCanvasSVG(figure)
+        paint(figure.subplots())
+        figure.savefig(file, format='svg', transparent=True, metadata={'Date': None})
+    svg = file.getvalue()
+    box = re.search(r'viewBox="([^"]*)"', svg)
+    assert box is not None
+    # No prolog, and no style: it would be one of the whole page.
+    svg = svg[svg.index('>', svg.index('<svg')) + 1:]
+    svg = re.sub(r'\s*<metadata>.*?</metadata>', '', svg, flags=re.DOTALL)
+    svg = re.sub(r'\s*<defs>\s*<style[^>]*>.*?</style>\s*</defs>', '', svg, count=1,
+                 flags=re.DOTALL)
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'xlink:href="#', f'href="#{name}-', svg)
+    svg = svg.replace('url(#', f'url(#{name}-')
+    svg = re.sub(r'font: ([\d.]+)px [^;"]*', r'font-size: \1px', svg)
+    for color, variable in _VARIABLES.items():
+        svg = svg.replace(color, variable)
+    return (f'<svg class="plot" role="img" aria-label="{html.escape(clean(alt))}" '
+            f'viewBox="{box[1]}">{svg.strip()}')
 
 
 def figure_plots(detail: Record, comparison: Comparison | None) -> list[Plot]:
@@ -33,52 +123,47 @@ def figure_plots(detail: Record, comparison: Comparison | None) -> list[Plot]:
     Draw the figures that are of all frames.
 
     :param detail: of report.json.
-    :raises ImportError: when matplotlib is not installed.
+    :raises ImportError: matplotlib is not installed.
     """
     before = {} if comparison is None else comparison.detail
     charts = {chart.name: chart for metric in in_place(all_metrics()) for chart in metric.charts}
-    plots = [_plot(chart, detail, before) for field in _KINDS for chart in charts.values()
-             if chart.field == field]
-    return [plot for plot in plots if plot is not None]
+    return [plot for field in _KINDS for chart in charts.values() if chart.field == field
+            for plot in _of_chart(chart, detail, before)]
 
 
-def _plot(chart: Chart, detail: Record, before: Record) -> Plot | None:
+def _of_chart(chart: Chart, detail: Record, before: Record) -> list[Plot]:
     """One plot of all metrics that have it, in the colors of their sources."""
     sources = list(dict.fromkeys(m.source for m in all_metrics().values() if m.charts))
     metrics = {m.source: m for m in in_place(all_metrics()) if chart in m.charts}
     read, order, paint = _KINDS[chart.field]
     found = {source: detail_of(m, detail).get(chart.field) or () for source, m in metrics.items()}
-    here = {source: read(groups, chart.figure) for source, groups in found.items()}
-    here = {source: groups for source, groups in here.items() if groups}
+    here = {source: known for source, groups in found.items()
+            if (known := read(groups, chart.figure))}
+    if not here:
+        return []
     there = {source: read(detail_of(metrics[source], before).get(chart.field) or (), chart.figure)
              for source in here}
-    if not here:
-        return None
     every = sorted({label for groups in here.values() for label in groups},
                    key=lambda label: order(label, [found[source] for source in here]))
-    labels, note, size = every, chart.note, SIZE_IN
+    labels, note, height = every, chart.note, 0.0
     if chart.field == 'by_class':
         labels = every[:MOST_CLASSES]
-        rows = sum(1 + sum(label in groups for groups in here.values()) for label in labels)
-        size = SIZE_IN[0], max(SIZE_IN[1], 0.6 + 0.16 * float(rows))
+        height = 0.6 + 0.16 * sum(
+            1 + sum(label in groups for groups in here.values()) for label in labels)
         if len(every) > len(labels):
             note = (f'The {MOST_CLASSES} classes with most instances of {len(every)}; the table '
                     'has all.')
-    colors = {source: sources.index(source) % len(COLORS) for source in here}
+    colors = {source: sources.index(source) % len(_COLORS) for source in here}
     words = {source: metrics[source].source_words or metrics[source].title for source in here}
     alt = f'{chart.title}. ' + '; '.join(f'{words[source]}: ' + ', '.join(
-        _told(label, groups[label]) for label in labels if label in groups)
-        for source, groups in here.items())
+        f'{label} {figure_text(groups[label], "share")}' if isinstance(label, str) else
+        f'{100 * groups[label]:.1f} % of {100 * label:.0f} %'
+        for label in labels if label in groups) for source, groups in here.items())
     legend = (*((words[source], str(colors[source] + 1)) for source in here),
               *([('baseline', 'baseline')] if any(there.values()) else []))
-    return Plot(chart.name, chart.title, legend, draw(
-        chart.name, alt, lambda axes: paint(axes, chart, labels, here, there, colors), size),
-        alt, note)
-
-
-def _told(label: Any, value: float) -> str:
-    return f'{label} {figure_text(value, "share")}' if isinstance(label, str) else (
-        f'{100 * value:.1f} % of {100 * label:.0f} %')
+    svg = _draw(chart.name, alt, lambda axes: paint(axes, chart, labels, here, there, colors),
+                height)
+    return [Plot(chart.title, legend, svg, note)]
 
 
 def _of_ranges(groups: Sequence[Record], figure: str) -> dict[str, float]:
@@ -98,9 +183,9 @@ def _bars(axes: Axes, chart: Chart, labels: Sequence[str], here: Groups, there: 
     for i, source in enumerate(here):
         x = np.arange(len(labels)) + (i - (len(here) - 1) / 2) * width
         axes.bar(x, [100 * here[source].get(label, np.nan) for label in labels], 0.9 * width,
-                 color=COLORS[colors[source]])
+                 color=_COLORS[colors[source]])
         axes.hlines([100 * there[source].get(label, np.nan) for label in labels],
-                    x - 0.52 * width, x + 0.52 * width, color=BASELINE, linewidth=2.2)
+                    x - 0.52 * width, x + 0.52 * width, color=_BASELINE, linewidth=2.2)
     axes.set_xticks(range(len(labels)), labels)
     axes.grid(visible=False, axis='x')
     axes.set(xlabel=chart.xlabel, ylabel=chart.ylabel)
@@ -122,9 +207,9 @@ def _class_rows(axes: Axes, chart: Chart, labels: Sequence[str], here: Groups, t
     for label in labels:
         bars = [source for source in here if label in here[source]]
         for y, source in enumerate(bars, top):
-            axes.barh(y, 100 * here[source][label], 0.9, color=COLORS[colors[source]])
+            axes.barh(y, 100 * here[source][label], 0.9, color=_COLORS[colors[source]])
             axes.vlines(100 * there[source].get(label, np.nan), y - 0.52, y + 0.52,
-                        color=BASELINE, linewidth=2.2)
+                        color=_BASELINE, linewidth=2.2)
         ticks.append(top + (len(bars) - 1) / 2)
         top += len(bars) + 1
     axes.set_yticks(ticks, [_short(label) for label in labels])
@@ -145,12 +230,12 @@ def _of_curve(points: Sequence[Record], figure: str) -> dict[float, float]:
 def _curves(axes: Axes, chart: Chart, labels: Sequence[float], here: Groups, there: Groups,
             colors: Mapping[str, int]) -> None:
     """Observed over nominal coverage, with the diagonal that it should be on."""
-    axes.plot([0, 100], [0, 100], color=GRID, linewidth=3.0)
+    axes.plot([0, 100], [0, 100], color=_GRID, linewidth=3.0)
     for known in (there, here):
         for source in (source for source in here if known[source]):
-            style: dict[str, Any] = {'color': BASELINE, 'linewidth': 1.1, 'linestyle': DASHES} if (
-                known is there) else {'color': COLORS[colors[source]], 'markersize': 3.5,
-                                      'marker': 'os'[colors[source] % 2]}
+            style = {**_DASHED, 'linewidth': 1.1} if known is there else {
+                'color': _COLORS[colors[source]], 'markersize': 3.5,
+                'marker': 'os'[colors[source] % 2]}
             axes.plot([100 * q for q in known[source]],
                       [100 * share for share in known[source].values()], **style)
     axes.set(xlabel=chart.xlabel, ylabel=chart.ylabel, xlim=(0, 100), ylim=(0, 100))
@@ -161,3 +246,134 @@ _KINDS: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., No
     'coverage': (_of_curve, lambda label, groups: label, _curves),
     'by_class': (_of_classes, _frequent, _class_rows)}
 """Field of a chart, in the order of the page -> what reads, orders and paints it."""
+
+
+def plots_over_time(lines: Mapping[str, Mapping[str, Line]],
+                    comparison: Comparison | None) -> list[Plot]:
+    """
+    Draw a line per recording.
+
+    :param lines: recording -> figure -> line.
+    :raises ImportError: matplotlib is not installed.
+    """
+    before = {} if comparison is None else comparison.lines
+    found = []
+    for name, kind in kinds_over_time().items():
+        here = {bag: figures[name] for bag, figures in lines.items() if name in figures}
+        if here:
+            there = {bag: before[bag][name] for bag in here if name in before.get(bag, {})}
+            found.append(_over_time(name, kind, here, there))
+    return found
+
+
+def _over_time(name: str, kind: FigureKind, here: Mapping[str, Line],
+               there: Mapping[str, Line]) -> Plot:
+    what, ylabel = kind.over_time or ('', '')
+    title, unit, name = f'{what} over time', kind.unit, re.sub('[._]', '-', name)
+    factor = 100.0 if unit == 'share' else 1.0
+    means = {bag: float(np.nanmean(_columns(line, 1.0)[1])) for bag, line in here.items()}
+    named = list(here)
+    if len(named) > len(_COLORS):
+        named = sorted(named, key=lambda bag: means[bag], reverse=kind.better == 'lower')[
+            :_NAMED_OF_MANY] if kind.better else []
+
+    def paint(axes: Axes) -> None:
+        for bag, line in sorted(here.items(), key=lambda item: item[0] in named):
+            if bag in there:
+                axes.plot(*_columns(there[bag], factor), linewidth=1.1, **_DASHED)
+            seconds, values = _columns(line, factor)
+            axes.plot(seconds, values, marker='o' if len(seconds) <= _MARKED else '',
+                      markersize=2.5, color=_COLORS[named.index(bag)] if bag in named else _OTHER,
+                      linewidth=1.5 if bag in named else 0.7)
+        axes.set(xlabel='seconds since the first frame', ylabel=ylabel)
+        axes.set_xlim(left=0)
+        if unit == 'share':
+            # A line at 100 % is not in the middle of what cannot be.
+            axes.set_ylim(top=min(axes.get_ylim()[1], 101.0))
+
+    alt = f'{title}. ' + '; '.join(
+        f'{bag}: mean {figure_text(means[bag], unit)}' for bag in named)
+    others = len(here) - len(named)
+    legend = (*((bag, str(i)) for i, bag in enumerate(named, 1)),
+              *([(f'{others} other recordings', 'other')] if others else []),
+              *([('baseline', 'baseline')] if there else []))
+    note = 'Named are the recordings with the worst mean.' if others and named else ''
+    return Plot(title, legend, _draw(name, alt, paint), note)
+
+
+def _columns(line: Line, factor: float) -> tuple[list[float], list[float]]:
+    """Seconds and values; NaN interrupts the line, unless most values are not known."""
+    known = [point for point in line if point[1] is not None]
+    if 2 * len(known) < len(line):
+        line = known
+    return ([np.nan if t is None else t for t, _ in line],
+            [np.nan if value is None else factor * value for _, value in line])
+
+
+def time_plots(times: Record) -> list[Plot]:
+    """
+    Draw how long frames took.
+
+    :param times: of times.json.
+    :raises ImportError: matplotlib is not installed.
+    """
+    curves, steps = times.get('percentiles') or {}, times.get('steps') or {}
+    before = (times.get('baseline') or {}).get('percentiles') or {}
+    return [*([_percentiles(curves, before)] if curves else []),
+            *([_steps(steps)] if steps else [])]
+
+
+def _percentiles(curves: Mapping[str, Sequence[float]],
+                 before: Mapping[str, Sequence[float]]) -> Plot:
+    """The whole frame and its slowest steps."""
+    median = {step: curve[len(curve) // 2] for step, curve in curves.items()}
+    shown = sorted(curves, key=lambda step: (step != _TOTAL, -median[step], step))[
+        :1 + _STEP_CURVES]
+
+    def draw(axes: Axes, curve: Sequence[float], **style: Any) -> None:
+        axes.plot(100.0 * np.arange(len(curve)) / max(1, len(curve) - 1), curve, **style)
+
+    def paint(axes: Axes) -> None:
+        if _TOTAL in before:
+            draw(axes, before[_TOTAL], **_DASHED)
+        for color, step in zip(_COLORS, shown, strict=False):
+            draw(axes, curves[step], color=color, linewidth=2.0 if step == _TOTAL else 1.3)
+        lowest = min(min(curves[step]) for step in shown)
+        if 0 < lowest * _LOG_SPAN < max(max(curves[step]) for step in shown):
+            axes.set_yscale('log')
+            axes.yaxis.set_major_formatter(lambda value, _: f'{value:g}')
+        else:
+            axes.set_ylim(bottom=0)
+        axes.set(xlabel='percentile of the frames', ylabel='ms', xlim=(0, 100))
+
+    title = 'Latency by percentile'
+    alt = f'{title}. ' + '; '.join(
+        f'{step}: median {significant(median[step])} ms, greatest '
+        f'{significant(curves[step][-1])} ms' for step in shown)
+    legend = (*((step, str(i)) for i, step in enumerate(shown, 1)),
+              *([(f'baseline, {_TOTAL}', 'baseline')] if _TOTAL in before else []))
+    return Plot(title, legend, _draw('latency', alt, paint))
+
+
+def _steps(steps: Mapping[str, Mapping[str, float]]) -> Plot:
+    """Median as a bar, the higher percentiles as marks beyond it."""
+    names, quantiles = list(steps), {'p50': '1', 'p95': '2', 'p99': '4'}
+
+    def paint(axes: Axes) -> None:
+        rows = range(len(names))
+        axes.barh(rows, [steps[name].get('p50', np.nan) for name in names], 0.6, color=_COLORS[0])
+        for quantile, marker, size, color in (('p95', 'D', 5, _COLORS[1]),
+                                              ('p99', '|', 12, _COLORS[3])):
+            axes.plot([steps[name].get(quantile, np.nan) for name in names], rows, marker,
+                      color=color, markersize=size, markeredgewidth=2, linestyle='')
+        axes.set_yticks(rows, names)
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis='y')
+        axes.set(xlabel='ms', xlim=(0, None))
+
+    title = 'Time of each step'
+    alt = f'{title}. ' + '; '.join(
+        f'{name}: ' + ', '.join(f'{q} {significant(found[q])} ms' for q in quantiles
+                                if q in found) for name, found in steps.items())
+    return Plot(title, tuple(quantiles.items()), _draw('steps', alt, paint,
+                                                       0.8 + 0.26 * len(names)))

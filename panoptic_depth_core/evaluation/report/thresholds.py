@@ -1,23 +1,22 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Limits on figures, for a fleet to gate on; config/replay/thresholds.yaml is an example."""
+"""Limits on figures that a report has to meet; config/replay/thresholds.yaml is an example."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import Field, model_validator
 
-from ...config import Settings, parse_settings
+from ...config import Settings, parse_settings, read_yaml
 from ...errors import ConfigError
+from ..metrics.shown import Record
 from ..recordings.figures import TIMES, known_kinds
 from .baseline import ComparedFigure, Comparison
-from .files import Record
 from .format import difference_text, figure_text
 
 
@@ -32,7 +31,7 @@ class Limit(Settings):
 
     @model_validator(mode='after')
     def _is_a_limit(self) -> Limit:
-        if self.min is None and self.max is None and self.max_loss is None:
+        if not self.model_dump(exclude_none=True):
             raise ValueError('sets no limit; give min, max or max_loss')
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f'min {self.min:g} is above max {self.max:g}; nothing can be both')
@@ -56,14 +55,32 @@ class Thresholds:
         return any(limit.max_loss is not None for limit in self.limits.values())
 
     def to_dict(self) -> Record:
-        """Plain values, for ``thresholds.json``."""
+        """Return plain values for ``thresholds.json``."""
         return {'source': self.source, 'limits': {
             name: limit.model_dump(exclude_none=True) for name, limit in self.limits.items()}}
 
     @classmethod
     def from_dict(cls, values: Record) -> Thresholds:
-        """Read what to_dict gave."""
-        return _parse(values['limits'], values['source'])
+        """
+        Read what to_dict gave.
+
+        :raises ConfigError: a figure or a limit is wrong.
+        """
+        limits, known, source = {}, known_kinds(), values['source']
+        for name, value in values['limits'].items():
+            if name not in known:
+                near = difflib.get_close_matches(str(name), known, n=3)
+                groups = ', '.join(sorted({f'{other.partition(".")[0]}.*' for other in known}))
+                raise ConfigError(f'{source}: unknown figure {name!r}; ' + (
+                    f'did you mean {" or ".join(near)}?' if near else f'known: {groups}'))
+            if not isinstance(value, dict):
+                raise ConfigError(f'{source}: {name} is {value!r}; give limits, as in '
+                                  f"'{name}: {{min: 0.5}}'")
+            limits[name] = limit = parse_settings(Limit, value, f'{source}: {name}')
+            if limit.max_loss is not None and known[name].better is None:
+                raise ConfigError(f'{source}: {name}: max_loss is {limit.max_loss:g}, but neither '
+                                  'more nor less of it is better; give min and max')
+        return cls(source, limits)
 
 
 @dataclass(frozen=True)
@@ -93,19 +110,25 @@ def load_thresholds(path: Path) -> Thresholds:
     """
     Read a YAML file of limits: figure -> {min, max, max_loss}.
 
-    :raises ConfigError: when it cannot be read, or a figure or a limit in it is wrong.
+    :raises ConfigError: it cannot be read, or a figure or a limit in it is wrong.
     """
-    try:
-        values = yaml.load(path.read_text(encoding='utf-8'), _UniqueKeys)
-    except OSError as error:
-        raise ConfigError(f'{path}: cannot be read: {error.strerror}; check the path') from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        text = str(error).replace('\n', ' ')
-        raise ConfigError(f'{path}: not valid YAML: {text}') from None
+    values = read_yaml(path)
     if not isinstance(values, dict) or not values:
         raise ConfigError(f'{path}: holds no limits; give figures with limits, as in '
                           "'panoptic.pq: {min: 0.5}'")
-    return _parse(values, str(path))
+    _refuse_double_keys(path, yaml.compose(path.read_text(encoding='utf-8'), yaml.SafeLoader))
+    return Thresholds.from_dict({'source': str(path), 'limits': values})
+
+
+def _refuse_double_keys(path: Path, node: yaml.Node | None) -> None:
+    """YAML takes the last of two equal keys: the other limit would be lost."""
+    seen = set()
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        if key.value in seen:
+            raise ConfigError(f'{path}: line {key.start_mark.line + 1}: key {key.value!r} is '
+                              'there twice; remove one')
+        seen.add(key.value)
+        _refuse_double_keys(path, value)
 
 
 def check(thresholds: Thresholds, report: Record, times: Record | None,
@@ -113,58 +136,47 @@ def check(thresholds: Thresholds, report: Record, times: Record | None,
     """
     Hold a report against limits.
 
-    :param report, times: what is in ``report.json`` and ``times.json``.
+    :param report, times: content of ``report.json`` and ``times.json``.
     :param comparison: with the baseline, for limits on a loss.
     :returns: every limit, in the order of the file; a figure that is not known misses its limits.
     """
     figures = {**report['figures'], **(times or {}).get('figures', {})}
     compared = {} if comparison is None else {
         figure.name: figure for figure in (*comparison.figures, *comparison.times)}
-    gates = []
-    for name, limit in thresholds.limits.items():
-        value = figures.get(name, {}).get('value')
-        if limit.min is not None:
-            gates.append(_gate(name, 'min', limit.min, value,
-                               value is not None and value >= limit.min))
-        if limit.max is not None:
-            gates.append(_gate(name, 'max', limit.max, value,
-                               value is not None and value <= limit.max))
-        if limit.max_loss is not None:
-            gates.append(_loss_gate(name, limit.max_loss, compared.get(name), comparison))
-    return gates
+    return [_loss_gate(name, bound, compared.get(name), comparison) if limit == 'max_loss' else
+            _gate(name, limit, bound, figures.get(name, {}).get('value'))
+            for name, limits in thresholds.limits.items()
+            for limit, bound in limits.model_dump(exclude_none=True).items()]
 
 
-_WANTED = {'min': 'at least {} is wanted', 'max': 'at most {} is wanted',
-           'max_loss': 'at most {} worse is allowed'}
-
-
-def _gate(name: str, limit: str, bound: float, value: float | None, passed: bool) -> Gate:
+def _gate(name: str, limit: str, bound: float, value: float | None) -> Gate:
     wanted, found = _apart(figure_text, bound, value, known_kinds()[name].unit)
-    wanted = _WANTED[limit].format(wanted)
-    told = (f'{name} is not known in this report; {wanted}' if value is None else
+    wanted = f'at {"least" if limit == "min" else "most"} {wanted} is wanted'
+    passed = value is not None and (value >= bound if limit == 'min' else value <= bound)
+    text = (f'{name} is not known in this report; {wanted}' if value is None else
             f'{name} is {found}, {wanted}')
-    return Gate(name, limit, bound, value, passed, told)
+    return Gate(name, limit, bound, value, passed, text)
 
 
 def _loss_gate(name: str, bound: float, figure: ComparedFigure | None,
                comparison: Comparison | None) -> Gate:
-    gain = None if figure is None else figure.gain
     # -0.0 would be shown as a loss.
-    loss = None if gain is None else 0.0 - gain
+    loss = None if figure is None or figure.gain is None else 0.0 - figure.gain
     unit = known_kinds()[name].unit
-    wanted, lost = _apart(difference_text, bound, loss, unit)
-    wanted = _WANTED['max_loss'].format(wanted)
+    allowed, lost = _apart(difference_text, bound, loss, unit)
     if loss is None or figure is None:
         where = ('there is no baseline' if comparison is None else
                  'this report does not know it' if figure is None or figure.here is None else
                  'the baseline does not know it')
-        text = f'{name}: {where}; {wanted}'
+        text = f'{name}: {where}'
     else:
         change = (f'worse by {lost}' if loss > 0 else f'better by {lost}' if loss < 0 else
                   'the same')
         text = (f'{name} is {change} ({figure_text(figure.there, unit)} to '
-                f'{figure_text(figure.here, unit)}), {wanted}')
-    return Gate(name, 'max_loss', bound, loss, loss is not None and loss <= bound, text)
+                f'{figure_text(figure.here, unit)})')
+    separator = ';' if loss is None else ','
+    return Gate(name, 'max_loss', bound, loss, loss is not None and loss <= bound,
+                f'{text}{separator} at most {allowed} worse is allowed')
 
 
 def _apart(write: Callable[[float | None, str, int], str], bound: float, value: float | None,
@@ -176,39 +188,3 @@ def _apart(write: Callable[[float | None, str, int], str], bound: float, value: 
         if value is None or bound == value or texts[0] != texts[1]:
             break
     return texts
-
-
-def _parse(values: Mapping[Any, Any], source: str) -> Thresholds:
-    limits, known = {}, known_kinds()
-    for name, value in values.items():
-        if name not in known:
-            raise ConfigError(f'{source}: unknown figure {name!r}; {_nearest(str(name))}')
-        if not isinstance(value, dict):
-            raise ConfigError(f'{source}: {name} is {value!r}; give limits, as in '
-                              f"'{name}: {{min: 0.5}}'")
-        limit = parse_settings(Limit, value, f'{source}: {name}')
-        if limit.max_loss is not None and known[name].better is None:
-            raise ConfigError(f'{source}: {name}: max_loss is {limit.max_loss:g}, but neither '
-                              'more nor less of it is better; give min and max')
-        limits[name] = limit
-    return Thresholds(source, limits)
-
-
-def _nearest(name: str) -> str:
-    near = difflib.get_close_matches(name, known_kinds(), n=3)
-    groups = ', '.join(sorted({f'{known.partition(".")[0]}.*' for known in known_kinds()}))
-    return f'did you mean {" or ".join(near)}?' if near else f'known: {groups}'
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key that is there twice is an error: one of two limits would be lost."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Read one mapping."""
-        seen = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f'key {key.value!r} is there twice; remove one', key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)

@@ -15,6 +15,7 @@ import pytest
 import report_fixture as reports
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.recordings.metrics import all_metrics
+from panoptic_depth_core.evaluation.report.files import MOST_POINTS, Frames
 from panoptic_depth_core.evaluation.report.folder import render, write_report
 from panoptic_depth_core.evaluation.report.format import (
     change_text,
@@ -22,8 +23,7 @@ from panoptic_depth_core.evaluation.report.format import (
     significant,
     stamp_text,
 )
-from panoptic_depth_core.evaluation.report.markdown import escape
-from panoptic_depth_core.evaluation.report.series import MOST_POINTS, lines_of
+from panoptic_depth_core.evaluation.report.pages import escape
 from panoptic_depth_core.evaluation.report.thresholds import Limit, Thresholds
 
 _VOID = {'meta', 'img', 'br', 'link', 'input', 'hr', 'path', 'use'}
@@ -241,7 +241,7 @@ def test_without_matplotlib_there_are_tables(tmp_path) -> None:
     written = reports.write(tmp_path, reports.complete())
     assert written.no_plots is not None and written.no_plots.name == 'matplotlib'
     markdown, html = pages(tmp_path)
-    assert html.count('pip install &#x27;panoptic-depth[plots]&#x27;') == 1
+    assert html.count('pip install &#39;panoptic-depth[plots]&#39;') == 1
     assert '<svg' not in html and '61.2 %' in html and 'matplotlib' not in markdown
 
 
@@ -269,10 +269,13 @@ def test_broken_lines_are_named(line, words, tmp_path) -> None:
         write_report(tmp_path, report, {}, [first, line], {})
 
 
-def test_lines_are_thinned_by_means() -> None:
+def test_lines_are_thinned_by_means(tmp_path) -> None:
     report = {'bags': [reports.bag('a', 5000, ('labels',)), reports.bag('b', 3, ('labels',))]}
     records = list(reports.frames(report))
-    lines = lines_of(records, 2)
+    (tmp_path / 'frames.jsonl').write_text(''.join(f'{json.dumps(r)}\n' for r in records))
+    frames = Frames(tmp_path)
+    assert frames.counts == {'a': 5000, 'b': 3}
+    lines = {bag: frames.lines(bag, 2) for bag in frames.counts}
     long = lines['a']['labels.pq']
     assert MOST_POINTS / 2 <= len(long) <= MOST_POINTS
     assert long[0][0] == pytest.approx(0.35) and long[1][0] - long[0][0] == pytest.approx(0.8)
@@ -280,4 +283,3 @@ def test_lines_are_thinned_by_means() -> None:
     assert [value for _, value in lines['b']['labels.pq']] == pytest.approx(
         [r['labels']['pq'] for r in records[5000:]])
     assert lines['b']['consistency.depth_jitter'][1][1] is None
-    assert lines_of([], 0) == {}

@@ -76,7 +76,7 @@ def test_a_broken_baseline_is_found_out_before_there_is_half_a_report(
         evaluate_bags([job], tmp_path / 'report', baseline=tmp_path / 'base')
     assert not (tmp_path / 'report/report.json').exists()
     (tmp_path / 'base/report.json').write_text(json.dumps({**report, 'figures': {'a.b': 3}}))
-    with pytest.raises(ConfigError, match='entries that are no objects'):
+    with pytest.raises(ConfigError, match=r'figures\.a\.b is 3: Input should be a valid dict'):
         evaluate_bags([job], tmp_path / 'report', baseline=tmp_path / 'base')
 
 
