@@ -13,8 +13,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from ...errors import ConfigError
 from ..metrics.shown import Record
 from ..recordings.figures import ranking_kinds
@@ -37,8 +35,8 @@ class ComparedFigure:
     name: str
     unit: str
     better: str | None
-    here: int | float | None
-    there: int | float | None
+    here: float | None
+    there: float | None
     here_on: str = ''
     there_on: str = ''
 
@@ -73,8 +71,8 @@ class ComparedFrame:
     bag: str
     name: str
     stamp_ns: int
-    here: int | float
-    there: int | float
+    here: float
+    there: float
 
 
 ChangedFrames = dict[str, tuple[ComparedFrame, ...]]
@@ -112,17 +110,6 @@ class Comparison:
         values = asdict(self)
         del values['times']
         return values
-
-    @classmethod
-    def from_dict(cls, values: Record, times: Record) -> Comparison:
-        """
-        Read what to_dict gave.
-
-        :param times: ``times.json`` with that of the baseline in 'baseline'.
-        """
-        there = times.get('baseline')
-        return TypeAdapter(cls).validate_python(
-            {**values, 'times': compare_figures(times, there) if there else ()})
 
 
 def require_baseline(baseline: Path, folder: Path) -> None:

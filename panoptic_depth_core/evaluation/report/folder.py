@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The folder of a report: written whole, and its pages made again from its JSON files alone.
+The folder of a report, written whole.
 
 All files but ``times.json``, and the section of times at the end of each page, have the same bytes
 for the same recordings, results and settings.
@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ...errors import ConfigError
 from ...files import disk_errors, make_folder, write_atomic
@@ -34,7 +34,6 @@ from .files import (
     frame_line,
     read_json,
     read_optional,
-    read_report,
 )
 from .pages import to_html, to_markdown
 from .plots import Plot, figure_plots, plots_over_time, time_plots
@@ -98,40 +97,38 @@ def write_report(folder: Path, report: Record, times: Record,
         require_baseline(baseline, folder)
     make_folder(folder)
     # Until the end there is no report: one of two halves would be believed.
-    for name in _FILES:
-        if name != FRAMES:
-            _remove(folder / name)
-    _write_pictures(folder, pictures)
+    for path in (*(folder / name for name in _FILES if name != FRAMES),
+                 *(folder / WORST).glob('[0-9]*.jpg')):
+        with disk_errors(path):
+            path.unlink(missing_ok=True)
+    for name, data in pictures.items():
+        make_folder(folder / WORST)
+        write_atomic(folder / name, data)
     write_atomic(folder / FRAMES, lambda path: _write_frames(path, frames))
     _write_json(folder / REPORT, {'format': FORMAT, **report})
     try:
-        if thresholds is not None:
-            _write_json(folder / THRESHOLDS, thresholds.to_dict())
+        comparison, gates = None, list[Gate]()
         if baseline is not None:
             times = {**times, 'baseline': read_optional(baseline / TIMES)}
-            _write_json(folder / COMPARISON, compare(folder, baseline).to_dict())
         _write_json(folder / TIMES, times)
-        return render(folder)
+        if baseline is not None:
+            comparison = compare(folder, baseline)
+            _write_json(folder / COMPARISON, comparison.to_dict())
+        if thresholds is not None:
+            _write_json(folder / THRESHOLDS, thresholds.to_dict())
+            gates = check(thresholds, report, times, comparison)
+        missing = _write_pages(folder, report, times, pictures, comparison, gates)
     except BaseException:
-        with suppress(ConfigError):
-            _remove(folder / REPORT)
+        with suppress(OSError):
+            (folder / REPORT).unlink()
         raise
+    return Written(tuple(folder / name for name in _FILES if (folder / name).is_file()),
+                   tuple(gates), comparison, missing)
 
 
-def render(folder: Path) -> Written:
-    """
-    Make ``report.md`` and ``report.html`` from the JSON files of a folder.
-
-    Without matplotlib they have no plots, and say what to install.
-
-    :raises ConfigError: it is no report, or cannot be written.
-    """
-    report = read_report(folder)
-    times = read_optional(folder / TIMES) or {}
-    compared, limits = read_optional(folder / COMPARISON), read_optional(folder / THRESHOLDS)
-    comparison = None if compared is None else Comparison.from_dict(compared, times)
-    gates = [] if limits is None else check(Thresholds.from_dict(limits), report, times,
-                                            comparison)
+def _write_pages(folder: Path, report: Record, times: Record, pictures: Mapping[str, bytes],
+                 comparison: Comparison | None, gates: list[Gate]) -> ImportError | None:
+    """Write the pages; without matplotlib they have no plots, and say what to install."""
     frames, plots, of_time, missing = Frames(folder), list[Plot](), list[Plot](), None
     try:
         plots = figure_plots(report['detail'], comparison) + plots_over_time(
@@ -144,15 +141,12 @@ def render(folder: Path) -> Written:
         'gates': [gate for gate in gates if not gate.is_of_time],
         'time_gates': [gate for gate in gates if gate.is_of_time],
         'key_figures': tables.key_figures(report['figures'], comparison),
-        'skipped': sum(sum((bag.get('skipped') or {}).values()) for bag in report['bags']),
-        'pictures': _pictures(folder, report), 'plots': plots, 'time_plots': of_time,
-        'no_plots': '' if missing is None else (
-            f'There are no plots, since {missing.name or missing} is not installed; install the '
-            "extra: pip install 'panoptic-depth[plots]'")}
+        'skipped': sum(sum(bag['skipped'].values()) for bag in report['bags']),
+        'pictures': pictures, 'plots': plots, 'time_plots': of_time,
+        'missing': missing and (missing.name or missing)}
     for name, write in ((MARKDOWN, to_markdown), (HTML, to_html)):
         write_atomic(folder / name, write('report.j2', **content).encode('utf-8', 'replace'))
-    return Written(tuple(folder / name for name in _FILES if (folder / name).is_file()),
-                   tuple(gates), comparison, missing)
+    return missing
 
 
 def _write_json(path: Path, values: Record) -> None:
@@ -163,38 +157,3 @@ def _write_frames(path: Path, frames: Iterable[Record | bytes]) -> None:
     with path.open('wb') as file:
         for frame in frames:
             file.write(frame if isinstance(frame, bytes) else frame_line(frame))
-
-
-def _write_pictures(folder: Path, pictures: Mapping[str, bytes]) -> None:
-    """Write the pictures of the worst frames, and remove those of an earlier report."""
-    for name in pictures:
-        if not _is_picture(name):
-            raise ValueError(f'picture {name!r}: give {WORST}/NAME.jpg')
-    for path in sorted((folder / WORST).glob('[0-9]*.jpg')):
-        _remove(path)
-    if pictures:
-        make_folder(folder / WORST)
-    for name, data in pictures.items():
-        write_atomic(folder / name, data)
-
-
-def _remove(path: Path) -> None:
-    with disk_errors(path):
-        path.unlink(missing_ok=True)
-
-
-def _is_picture(name: str) -> bool:
-    """Whether it is directly in the folder of pictures: a report may come from anywhere."""
-    parts = PurePosixPath(name).parts
-    return len(parts) == 2 and parts[0] == WORST and parts[1] != '..' and name.endswith('.jpg')
-
-
-def _pictures(folder: Path, report: Record) -> dict[str, bytes]:
-    """Pictures that report.json names and that are there."""
-    found = {}
-    for frame in report['worst']:
-        name = str(frame.get('picture'))
-        if _is_picture(name):
-            with suppress(OSError):
-                found[name] = (folder / name).read_bytes()
-    return found

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_CLASSES = 12
+_LONGEST_NAME = 16
 
 _INK, _GRID, _BASELINE, _OTHER = '#0b0e01', '#0b0e02', '#0b0e03', '#0b0e04'
 _COLORS = tuple(f'#0c0e0{i}' for i in range(1, 9))
@@ -127,7 +128,7 @@ def figure_plots(detail: Record, comparison: Comparison | None) -> list[Plot]:
     """
     before = {} if comparison is None else comparison.detail
     charts = {chart.name: chart for metric in in_place(all_metrics()) for chart in metric.charts}
-    return [plot for field in _KINDS for chart in charts.values() if chart.field == field
+    return [plot for field in _PAINTERS for chart in charts.values() if chart.field == field
             for plot in _of_chart(chart, detail, before)]
 
 
@@ -135,55 +136,63 @@ def _of_chart(chart: Chart, detail: Record, before: Record) -> list[Plot]:
     """One plot of all metrics that have it, in the colors of their sources."""
     sources = list(dict.fromkeys(m.source for m in all_metrics().values() if m.charts))
     metrics = {m.source: m for m in in_place(all_metrics()) if chart in m.charts}
-    read, order, paint = _KINDS[chart.field]
-    found = {source: detail_of(m, detail).get(chart.field) or () for source, m in metrics.items()}
-    here = {source: known for source, groups in found.items()
-            if (known := read(groups, chart.figure))}
+    groups = {source: _groups(chart, detail_of(m, detail)) for source, m in metrics.items()}
+    here = {source: values for source, found in groups.items()
+            if (values := _values(chart, found))}
     if not here:
         return []
-    there = {source: read(detail_of(metrics[source], before).get(chart.field) or (), chart.figure)
+    there = {source: _values(chart, _groups(chart, detail_of(metrics[source], before)))
              for source in here}
-    every = sorted({label for groups in here.values() for label in groups},
-                   key=lambda label: order(label, [found[source] for source in here]))
-    labels, note, height = every, chart.note, 0.0
+    labels: list[Any] = [label for label in dict.fromkeys(
+        label for found in groups.values() for label in found)
+        if any(label in values for values in here.values())]
+    note, height = chart.note, 0.0
     if chart.field == 'by_class':
+        every = sorted(labels, key=lambda label: (-sum(
+            found.get(label, {}).get('instances', 0) for found in groups.values()), label))
         labels = every[:MOST_CLASSES]
         height = 0.6 + 0.16 * sum(
-            1 + sum(label in groups for groups in here.values()) for label in labels)
+            1 + sum(label in values for values in here.values()) for label in labels)
         if len(every) > len(labels):
             note = (f'The {MOST_CLASSES} classes with most instances of {len(every)}; the table '
                     'has all.')
-    colors = {source: sources.index(source) % len(_COLORS) for source in here}
+    colors = {source: _COLORS[sources.index(source) % len(_COLORS)] for source in here}
     words = {source: metrics[source].source_words or metrics[source].title for source in here}
     alt = f'{chart.title}. ' + '; '.join(f'{words[source]}: ' + ', '.join(
-        f'{label} {figure_text(groups[label], "share")}' if isinstance(label, str) else
-        f'{100 * groups[label]:.1f} % of {100 * label:.0f} %'
-        for label in labels if label in groups) for source, groups in here.items())
-    legend = (*((words[source], str(colors[source] + 1)) for source in here),
+        f'{label} {figure_text(values[label], "share")}' if isinstance(label, str) else
+        f'{100 * values[label]:.1f} % of {100 * label:.0f} %'
+        for label in labels if label in values) for source, values in here.items())
+    legend = (*((words[source], str(_COLORS.index(color) + 1))
+                for source, color in colors.items()),
               *([('baseline', 'baseline')] if any(there.values()) else []))
-    svg = _draw(chart.name, alt, lambda axes: paint(axes, chart, labels, here, there, colors),
-                height)
-    return [Plot(chart.title, legend, svg, note)]
+    paint = _PAINTERS[chart.field]
+    return [Plot(chart.title, legend, _draw(
+        chart.name, alt, lambda axes: paint(axes, chart, labels, here, there, colors), height),
+        note)]
 
 
-def _of_ranges(groups: Sequence[Record], figure: str) -> dict[str, float]:
-    return {range_text(g['near_m'], g.get('far_m')): g[figure] for g in groups
-            if g.get(figure) is not None}
+def _groups(chart: Chart, part: Record) -> dict[Any, Record]:
+    """Range, class or expected share -> figures of a metric's detail."""
+    groups = part.get(chart.field) or {}
+    return groups if isinstance(groups, dict) else {
+        g['expected'] if chart.field == 'coverage' else range_text(g['near_m'], g.get('far_m')): g
+        for g in groups}
 
 
-def _near(label: str, groups: Any) -> tuple[float, bool]:
-    """Order of ranges: '> 40' is after '40 to 80'."""
-    return float(label.removeprefix('> ').partition(' ')[0]), label.startswith('>')
+def _values(chart: Chart, groups: dict[Any, Record]) -> dict[Any, float]:
+    """Return the figure of a chart in each group that knows it."""
+    return {label: group[chart.figure] for label, group in groups.items()
+            if group.get(chart.figure) is not None}
 
 
 def _bars(axes: Axes, chart: Chart, labels: Sequence[str], here: Groups, there: Groups,
-          colors: Mapping[str, int]) -> None:
+          colors: Mapping[str, str]) -> None:
     """Groups of bars, a source each, and the baseline as a line across each of them."""
     width = 0.72 / len(here)
     for i, source in enumerate(here):
         x = np.arange(len(labels)) + (i - (len(here) - 1) / 2) * width
         axes.bar(x, [100 * here[source].get(label, np.nan) for label in labels], 0.9 * width,
-                 color=_COLORS[colors[source]])
+                 color=colors[source])
         axes.hlines([100 * there[source].get(label, np.nan) for label in labels],
                     x - 0.52 * width, x + 0.52 * width, color=_BASELINE, linewidth=2.2)
     axes.set_xticks(range(len(labels)), labels)
@@ -191,61 +200,44 @@ def _bars(axes: Axes, chart: Chart, labels: Sequence[str], here: Groups, there: 
     axes.set(xlabel=chart.xlabel, ylabel=chart.ylabel)
 
 
-def _of_classes(groups: Any, figure: str) -> dict[str, float]:
-    return {name: g[figure] for name, g in dict(groups).items() if g.get(figure) is not None}
-
-
-def _frequent(label: str, groups: Sequence[Any]) -> tuple[int, str]:
-    """The most frequent class first."""
-    return -sum(dict(found).get(label, {}).get('instances', 0) for found in groups), label
-
-
 def _class_rows(axes: Axes, chart: Chart, labels: Sequence[str], here: Groups, there: Groups,
-                colors: Mapping[str, int]) -> None:
+                colors: Mapping[str, str]) -> None:
     """A bar is one high; between classes there is room for another one."""
-    top, ticks = 0, []
+    top, ticks, names = 0, [], []
     for label in labels:
         bars = [source for source in here if label in here[source]]
         for y, source in enumerate(bars, top):
-            axes.barh(y, 100 * here[source][label], 0.9, color=_COLORS[colors[source]])
+            axes.barh(y, 100 * here[source][label], 0.9, color=colors[source])
             axes.vlines(100 * there[source].get(label, np.nan), y - 0.52, y + 0.52,
                         color=_BASELINE, linewidth=2.2)
         ticks.append(top + (len(bars) - 1) / 2)
         top += len(bars) + 1
-    axes.set_yticks(ticks, [_short(label) for label in labels])
+        name = ''.join(c if c.isprintable() else ' ' for c in label)
+        names.append(name if len(name) <= _LONGEST_NAME else f'{name[:_LONGEST_NAME - 1]}…')
+    axes.set_yticks(ticks, names)
     axes.set_ylim(top - 0.5, -1)
     axes.grid(visible=False, axis='y')
     axes.set(xlabel=chart.ylabel)
 
 
-def _short(label: str, most: int = 16) -> str:
-    label = ''.join(c if c.isprintable() else ' ' for c in label)
-    return label if len(label) <= most else f'{label[:most - 1]}…'
-
-
-def _of_curve(points: Sequence[Record], figure: str) -> dict[float, float]:
-    return {c['expected']: c[figure] for c in points if c[figure] is not None}
-
-
 def _curves(axes: Axes, chart: Chart, labels: Sequence[float], here: Groups, there: Groups,
-            colors: Mapping[str, int]) -> None:
+            colors: Mapping[str, str]) -> None:
     """Observed over nominal coverage, with the diagonal that it should be on."""
+    def plot(shares: Mapping[Any, float], **style: Any) -> None:
+        axes.plot([100 * q for q in shares], [100 * share for share in shares.values()], **style)
+
     axes.plot([0, 100], [0, 100], color=_GRID, linewidth=3.0)
-    for known in (there, here):
-        for source in (source for source in here if known[source]):
-            style = {**_DASHED, 'linewidth': 1.1} if known is there else {
-                'color': _COLORS[colors[source]], 'markersize': 3.5,
-                'marker': 'os'[colors[source] % 2]}
-            axes.plot([100 * q for q in known[source]],
-                      [100 * share for share in known[source].values()], **style)
+    for shares in filter(None, there.values()):
+        plot(shares, linewidth=1.1, **_DASHED)
+    for source, shares in here.items():
+        color = colors[source]
+        plot(shares, color=color, markersize=3.5, marker='os'[_COLORS.index(color) % 2])
     axes.set(xlabel=chart.xlabel, ylabel=chart.ylabel, xlim=(0, 100), ylim=(0, 100))
 
 
-_KINDS: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., None]]] = {
-    'by_range': (_of_ranges, _near, _bars),
-    'coverage': (_of_curve, lambda label, groups: label, _curves),
-    'by_class': (_of_classes, _frequent, _class_rows)}
-"""Field of a chart, in the order of the page -> what reads, orders and paints it."""
+_PAINTERS: dict[str, Callable[..., None]] = {
+    'by_range': _bars, 'coverage': _curves, 'by_class': _class_rows}
+"""Field of a chart, in the order of the page -> what paints it."""
 
 
 def plots_over_time(lines: Mapping[str, Mapping[str, Line]],

@@ -59,43 +59,19 @@ class Thresholds:
         return {'source': self.source, 'limits': {
             name: limit.model_dump(exclude_none=True) for name, limit in self.limits.items()}}
 
-    @classmethod
-    def from_dict(cls, values: Record) -> Thresholds:
-        """
-        Read what to_dict gave.
-
-        :raises ConfigError: a figure or a limit is wrong.
-        """
-        limits, known, source = {}, known_kinds(), values['source']
-        for name, value in values['limits'].items():
-            if name not in known:
-                near = difflib.get_close_matches(str(name), known, n=3)
-                groups = ', '.join(sorted({f'{other.partition(".")[0]}.*' for other in known}))
-                raise ConfigError(f'{source}: unknown figure {name!r}; ' + (
-                    f'did you mean {" or ".join(near)}?' if near else f'known: {groups}'))
-            if not isinstance(value, dict):
-                raise ConfigError(f'{source}: {name} is {value!r}; give limits, as in '
-                                  f"'{name}: {{min: 0.5}}'")
-            limits[name] = limit = parse_settings(Limit, value, f'{source}: {name}')
-            if limit.max_loss is not None and known[name].better is None:
-                raise ConfigError(f'{source}: {name}: max_loss is {limit.max_loss:g}, but neither '
-                                  'more nor less of it is better; give min and max')
-        return cls(source, limits)
-
 
 @dataclass(frozen=True)
 class Gate:
     """
     One limit and whether it is met.
 
-    :param limit: 'min', 'max' or 'max_loss'; bound: its value, in the unit of the figure.
+    :param limit: 'min', 'max' or 'max_loss'.
     :param value: of the figure, or its loss; None where it is not known, which misses the limit.
     :param text: all of it in one line.
     """
 
     figure: str
     limit: str
-    bound: float
     value: float | None
     passed: bool
     text: str
@@ -117,7 +93,21 @@ def load_thresholds(path: Path) -> Thresholds:
         raise ConfigError(f'{path}: holds no limits; give figures with limits, as in '
                           "'panoptic.pq: {min: 0.5}'")
     _refuse_double_keys(path, yaml.compose(path.read_text(encoding='utf-8'), yaml.SafeLoader))
-    return Thresholds.from_dict({'source': str(path), 'limits': values})
+    limits, known = {}, known_kinds()
+    for name, value in values.items():
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=3)
+            groups = ', '.join(sorted({f'{other.partition(".")[0]}.*' for other in known}))
+            raise ConfigError(f'{path}: unknown figure {name!r}; ' + (
+                f'did you mean {" or ".join(near)}?' if near else f'known: {groups}'))
+        if not isinstance(value, dict):
+            raise ConfigError(f'{path}: {name} is {value!r}; give limits, as in '
+                              f"'{name}: {{min: 0.5}}'")
+        limits[name] = limit = parse_settings(Limit, value, f'{path}: {name}')
+        if limit.max_loss is not None and known[name].better is None:
+            raise ConfigError(f'{path}: {name}: max_loss is {limit.max_loss:g}, but neither more '
+                              'nor less of it is better; give min and max')
+    return Thresholds(str(path), limits)
 
 
 def _refuse_double_keys(path: Path, node: yaml.Node | None) -> None:
@@ -143,48 +133,45 @@ def check(thresholds: Thresholds, report: Record, times: Record | None,
     figures = {**report['figures'], **(times or {}).get('figures', {})}
     compared = {} if comparison is None else {
         figure.name: figure for figure in (*comparison.figures, *comparison.times)}
-    return [_loss_gate(name, bound, compared.get(name), comparison) if limit == 'max_loss' else
-            _gate(name, limit, bound, figures.get(name, {}).get('value'))
-            for name, limits in thresholds.limits.items()
-            for limit, bound in limits.model_dump(exclude_none=True).items()]
+    gates = []
+    for name, limits in thresholds.limits.items():
+        for limit, bound in limits.model_dump(exclude_none=True).items():
+            if limit == 'max_loss':
+                value, text = _loss(name, bound, compared.get(name), comparison)
+            else:
+                value = figures.get(name, {}).get('value')
+                found, wanted = _apart(figure_text, value, bound, known_kinds()[name].unit)
+                text = (f'{name} is not known in this report; ' if value is None else
+                        f'{name} is {found}, ')
+                text += f'at {"least" if limit == "min" else "most"} {wanted} is wanted'
+            passed = value is not None and (value >= bound if limit == 'min' else value <= bound)
+            gates.append(Gate(name, limit, value, passed, text))
+    return gates
 
 
-def _gate(name: str, limit: str, bound: float, value: float | None) -> Gate:
-    wanted, found = _apart(figure_text, bound, value, known_kinds()[name].unit)
-    wanted = f'at {"least" if limit == "min" else "most"} {wanted} is wanted'
-    passed = value is not None and (value >= bound if limit == 'min' else value <= bound)
-    text = (f'{name} is not known in this report; {wanted}' if value is None else
-            f'{name} is {found}, {wanted}')
-    return Gate(name, limit, bound, value, passed, text)
-
-
-def _loss_gate(name: str, bound: float, figure: ComparedFigure | None,
-               comparison: Comparison | None) -> Gate:
+def _loss(name: str, bound: float, figure: ComparedFigure | None,
+          comparison: Comparison | None) -> tuple[float | None, str]:
+    """How much worse a figure is than the baseline, as a number and in words."""
+    unit = known_kinds()[name].unit
     # -0.0 would be shown as a loss.
     loss = None if figure is None or figure.gain is None else 0.0 - figure.gain
-    unit = known_kinds()[name].unit
-    allowed, lost = _apart(difference_text, bound, loss, unit)
+    size, allowed = _apart(difference_text, loss, bound, unit)
     if loss is None or figure is None:
-        where = ('there is no baseline' if comparison is None else
-                 'this report does not know it' if figure is None or figure.here is None else
-                 'the baseline does not know it')
-        text = f'{name}: {where}'
-    else:
-        change = (f'worse by {lost}' if loss > 0 else f'better by {lost}' if loss < 0 else
-                  'the same')
-        text = (f'{name} is {change} ({figure_text(figure.there, unit)} to '
-                f'{figure_text(figure.here, unit)})')
-    separator = ';' if loss is None else ','
-    return Gate(name, 'max_loss', bound, loss, loss is not None and loss <= bound,
-                f'{text}{separator} at most {allowed} worse is allowed')
+        text = ('there is no baseline' if comparison is None else
+                'this report does not know it' if figure is None or figure.here is None else
+                'the baseline does not know it')
+        return loss, f'{name}: {text}; at most {allowed} worse is allowed'
+    text = f'worse by {size}' if loss > 0 else f'better by {size}' if loss < 0 else 'the same'
+    return loss, (f'{name} is {text} ({figure_text(figure.there, unit)} to '
+                  f'{figure_text(figure.here, unit)}), at most {allowed} worse is allowed')
 
 
-def _apart(write: Callable[[float | None, str, int], str], bound: float, value: float | None,
+def _apart(write: Callable[[float | None, str, int], str], value: float | None, bound: float,
            unit: str) -> tuple[str, str]:
     """Write both with so many digits that they look different if they are."""
     texts = ('', '')
     for digits in (3, 5, 8, 17):
-        texts = write(bound, unit, digits), write(value, unit, digits)
+        texts = write(value, unit, digits), write(bound, unit, digits)
         if value is None or bound == value or texts[0] != texts[1]:
             break
     return texts
