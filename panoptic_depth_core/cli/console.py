@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What is shown: results on standard output; progress and warnings on standard error."""
+"""Results on standard output; progress and warnings on standard error."""
 
 from __future__ import annotations
 
@@ -32,9 +32,6 @@ from ..status import Watch
 from ..structures import InstanceDistance, PanopticDepth
 from ..tables import Table
 
-_WIDEST = 1000
-"""More columns than any table has."""
-
 _errors = Console(stderr=True, soft_wrap=True, emoji=False)
 
 
@@ -44,7 +41,7 @@ def out() -> Console:
 
 
 def warn(message: str) -> None:
-    """Say something on standard error, above a progress bar if there is one."""
+    """Print a warning on standard error, above a progress bar if there is one."""
     _errors.print(f'[yellow]warning:[/] {escape(message)}', highlight=False)
 
 
@@ -52,7 +49,6 @@ class _ConsoleHandler(logging.Handler):
     """Log records among the warnings, so that they do not tear a progress bar apart."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print a record."""
         if record.levelno >= logging.WARNING:
             warn(record.getMessage())
         else:
@@ -60,7 +56,7 @@ class _ConsoleHandler(logging.Handler):
 
 
 def log_to_console(logger: logging.Logger, level: int) -> None:
-    """Show records of a logger from a level on, once, however often this is called."""
+    """Show records of a logger from a level on; a second call only sets the level."""
     logger.setLevel(level)
     if not any(isinstance(handler, _ConsoleHandler) for handler in logger.handlers):
         logger.addHandler(_ConsoleHandler())
@@ -87,42 +83,35 @@ def frame_progress(title: str, total: int | None) -> Iterator[Progress]:
         yield progress
 
 
-class _RemainingColumn(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        """Remaining time by the share that is done, of what was begun now."""
-        begun = task.fields['begun']
-        done = task.completed - begun
-        if task.elapsed is None or not done > 0:
-            return Text('ETA -:--:--')
-        seconds = round(task.elapsed * (1.0 - task.completed) / done)
-        return Text(f'ETA {timedelta(seconds=max(seconds, 0))}')
-
-
 @contextmanager
 def run_progress(title: str) -> Iterator[Callable[[float, str], None]]:
     """
     Show the progress of a run that ends by iterations or by the clock.
 
-    :returns: what to call with the share that is done, 0..1, and a note to show beside it.
+    :returns: a function of the share that is done, 0..1, and a note to show beside it.
     """
     columns = (TextColumn('{task.description}'), BarColumn(), TaskProgressColumn(),
                TextColumn('{task.fields[note]}', markup=False), TimeElapsedColumn(),
-               _RemainingColumn())
+               TextColumn('ETA {task.fields[eta]}'))
     with Progress(*columns, console=_errors) as progress:
-        task = progress.add_task(title, total=1.0, note='', begun=math.nan)
+        task = progress.add_task(title, total=1.0, note='', eta='-:--:--')
+        begun = math.nan
 
         def show(done: float, note: str) -> None:
             # A resumed run does not begin at 0.
-            begun = progress.tasks[task].fields['begun']
-            progress.update(task, completed=done, note=note,
-                            begun=done if math.isnan(begun) else begun)
+            nonlocal begun
+            begun = done if math.isnan(begun) else begun
+            progress.update(task, completed=done, note=note)
+            if done > begun:
+                left = (progress.tasks[task].elapsed or 0.0) * (1.0 - done) / (done - begun)
+                progress.update(task, eta=timedelta(seconds=max(0, round(left))))
 
         yield show
 
 
 @contextmanager
 def build_progress() -> Iterator[Watch]:
-    """Show the progress of an engine that is being built, if one is; to be told of it."""
+    """Show the progress of an engine while one is being built."""
     with ExitStack() as stack:
         shown: list[Callable[[float, str], None]] = []
 
@@ -144,7 +133,7 @@ def print_table(table: Table) -> None:
         shown.add_row(*map(escape, row))
     console = out()
     console.width = max(console.width, console.measure(
-        shown, options=console.options.update(max_width=_WIDEST)).maximum)
+        shown, options=console.options.update(max_width=1000)).maximum)
     console.print(shown)
 
 

@@ -56,9 +56,8 @@ class ComparedFigure:
     def verdict(self) -> str:
         """Return better, worse, same, or which report knows it."""
         if self.change is None:
-            known = self.here is not None, self.there is not None
-            return {(True, False): 'only here', (False, True): 'only in the baseline'}.get(
-                known, 'not known')
+            return ('only here' if self.here is not None else
+                    'only in the baseline' if self.there is not None else 'not known')
         if self.change == 0:
             return 'same'
         return 'changed' if self.gain is None else 'better' if self.gain > 0 else 'worse'

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...tables import Table
 from ..metrics.base import Metric, in_place
@@ -35,33 +35,20 @@ def title_of(name: str) -> str:
     return name if kind is None else kind.title
 
 
-class KeyFigure(NamedTuple):
-    """A figure at the top of a report, and what became of it against a baseline."""
-
-    title: str
-    value: str
-    on: str
-    change: str = UNKNOWN
-    verdict: str = ''
-
-
-def key_figures(figures: Record, comparison: Comparison | None) -> list[KeyFigure]:
-    """Return the first key figures that are known."""
-    compared = {} if comparison is None else {f.name: f for f in comparison.figures}
-    found = []
-    for name, kind in figure_kinds().items():
-        figure, before = figures.get(name, {}), compared.get(name)
-        if not kind.is_key or figure.get('value') is None:
-            continue
-        unit, change, verdict = str(figure.get('unit', '')), UNKNOWN, ''
-        if before is not None and before.change is not None:
-            verdict = before.verdict
-            change = (f'{change_text(before.change, unit)}, baseline '
-                      f'{figure_text(before.there, unit)}' if before.change else
-                      'same as the baseline')
-        found.append(KeyFigure(kind.title, figure_text(figure['value'], unit),
-                               str(figure.get('on', '')), change, verdict))
-    return found[:MOST_KEY_FIGURES]
+def key_figures(figures: Record, comparison: Comparison | None) -> Table:
+    """The first key figures that are known, and what became of them against a baseline."""
+    known = [name for name, kind in figure_kinds().items()
+             if kind.is_key and figures.get(name, {}).get('value') is not None]
+    header: tuple[str, ...] = ('figure', 'value', 'measured on')
+    rows = [(title_of(name), figure_text(figures[name]['value'], figures[name]['unit']),
+             figures[name]['on']) for name in known[:MOST_KEY_FIGURES]]
+    if comparison is None:
+        return Table('', header, rows)
+    before = {figure.name: figure for figure in comparison.figures}
+    return Table('', (*header, 'change', 'verdict'), [
+        (*row, 'same as the baseline' if f.change == 0 else UNKNOWN if f.change is None else
+         f'{change_text(f.change, f.unit)}, baseline {figure_text(f.there, f.unit)}', f.verdict)
+        for row, f in zip(rows, map(before.__getitem__, known), strict=False)])
 
 
 def figures_table(figures: Record, title: str) -> Table:
