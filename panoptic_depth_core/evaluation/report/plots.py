@@ -12,7 +12,8 @@ from __future__ import annotations
 import html
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -39,6 +40,7 @@ _VARIABLES = {_INK: 'currentColor', _GRID: 'var(--line)', _BASELINE: 'var(--base
               _OTHER: 'var(--other)',
               **{color: f'var(--s{i})' for i, color in enumerate(_COLORS, 1)}}
 _DASHED: dict[str, Any] = {'color': _BASELINE, 'linestyle': (0, (3, 1.5))}
+_IN_LEGEND = [('baseline', 'baseline')]
 # So narrow that its text can be read on a phone, which is not much wider.
 _WIDTH_IN, _HEIGHT_IN = 4.6, 3.0
 _STYLE: dict[str, Any] = {
@@ -70,7 +72,7 @@ class Plot(NamedTuple):
     """
 
     title: str
-    legend: tuple[tuple[str, str], ...]
+    legend: Sequence[tuple[str, str]]
     svg: str
     note: str = ''
 
@@ -79,13 +81,13 @@ Groups = Mapping[str, Mapping[Any, float]]
 """Source -> range, class or expected share -> figure."""
 
 
-def _draw(name: str, alt: str, paint: Callable[[Axes], None],
-          height_in: float = _HEIGHT_IN) -> str:
+def _draw(name: str, title: str, values: Iterable[str], legend: Sequence[tuple[str, str]],
+          paint: Callable[[Axes], None], note: str = '', height_in: float = 0.0) -> Plot:
     """
-    Draw an <svg> element.
+    Draw a plot.
 
     :param name: unique on the page; all ids begin with it.
-    :param alt: what it shows, in words.
+    :param values: what it shows, in words.
     :raises ImportError: matplotlib is not installed.
     """
     import matplotlib
@@ -106,17 +108,15 @@ def _draw(name: str, alt: str, paint: Callable[[Axes], None],
     assert box is not None
     # No prolog, and no style: it would be one of the whole page.
     svg = svg[svg.index('>', svg.index('<svg')) + 1:]
-    svg = re.sub(r'\s*<metadata>.*?</metadata>', '', svg, flags=re.DOTALL)
-    svg = re.sub(r'\s*<defs>\s*<style[^>]*>.*?</style>\s*</defs>', '', svg, count=1,
-                 flags=re.DOTALL)
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = re.sub(r'xlink:href="#', f'href="#{name}-', svg)
-    svg = svg.replace('url(#', f'url(#{name}-')
-    svg = re.sub(r'font: ([\d.]+)px [^;"]*', r'font-size: \1px', svg)
-    for color, variable in _VARIABLES.items():
-        svg = svg.replace(color, variable)
-    return (f'<svg class="plot" role="img" aria-label="{html.escape(clean(alt))}" '
-            f'viewBox="{box[1]}">{svg.strip()}')
+    for pattern, new in ((r'\s*<metadata>.*?</metadata>', ''),
+                         (r'\s*<defs>\s*<style[^>]*>.*?</style>\s*</defs>', ''),
+                         (r'\bid="', f'id="{name}-'), (r'xlink:href="#', f'href="#{name}-'),
+                         (r'url\(#', f'url(#{name}-'),
+                         (r'font: ([\d.]+)px [^;"]*', r'font-size: \1px'), *_VARIABLES.items()):
+        svg = re.sub(pattern, new, svg, flags=re.DOTALL)
+    alt = html.escape(clean(f'{title}. {"; ".join(values)}'))
+    return Plot(title, legend, f'<svg class="plot" role="img" aria-label="{alt}" '
+                               f'viewBox="{box[1]}">{svg.strip()}', note)
 
 
 def figure_plots(detail: Record, comparison: Comparison | None) -> list[Plot]:
@@ -158,17 +158,14 @@ def _of_chart(chart: Chart, detail: Record, before: Record) -> list[Plot]:
                     'has all.')
     colors = {source: _COLORS[sources.index(source) % len(_COLORS)] for source in here}
     words = {source: metrics[source].source_words or metrics[source].title for source in here}
-    alt = f'{chart.title}. ' + '; '.join(f'{words[source]}: ' + ', '.join(
+    told = [f'{words[source]}: ' + ', '.join(
         f'{label} {figure_text(values[label], "share")}' if isinstance(label, str) else
         f'{100 * values[label]:.1f} % of {100 * label:.0f} %'
-        for label in labels if label in values) for source, values in here.items())
-    legend = (*((words[source], str(_COLORS.index(color) + 1))
-                for source, color in colors.items()),
-              *([('baseline', 'baseline')] if any(there.values()) else []))
-    paint = _PAINTERS[chart.field]
-    return [Plot(chart.title, legend, _draw(
-        chart.name, alt, lambda axes: paint(axes, chart, labels, here, there, colors), height),
-        note)]
+        for label in labels if label in values) for source, values in here.items()]
+    legend = [(words[source], str(_COLORS.index(color) + 1)) for source, color in colors.items()]
+    return [_draw(chart.name, chart.title, told, legend + _IN_LEGEND * any(there.values()),
+                  partial(_PAINTERS[chart.field], chart, labels, here, there, colors), note,
+                  height)]
 
 
 def _groups(chart: Chart, part: Record) -> dict[Any, Record]:
@@ -185,8 +182,8 @@ def _values(chart: Chart, groups: dict[Any, Record]) -> dict[Any, float]:
             if group.get(chart.figure) is not None}
 
 
-def _bars(axes: Axes, chart: Chart, labels: Sequence[str], here: Groups, there: Groups,
-          colors: Mapping[str, str]) -> None:
+def _bars(chart: Chart, labels: Sequence[str], here: Groups, there: Groups,
+          colors: Mapping[str, str], axes: Axes) -> None:
     """Groups of bars, a source each, and the baseline as a line across each of them."""
     width = 0.72 / len(here)
     for i, source in enumerate(here):
@@ -200,8 +197,8 @@ def _bars(axes: Axes, chart: Chart, labels: Sequence[str], here: Groups, there: 
     axes.set(xlabel=chart.xlabel, ylabel=chart.ylabel)
 
 
-def _class_rows(axes: Axes, chart: Chart, labels: Sequence[str], here: Groups, there: Groups,
-                colors: Mapping[str, str]) -> None:
+def _class_rows(chart: Chart, labels: Sequence[str], here: Groups, there: Groups,
+                colors: Mapping[str, str], axes: Axes) -> None:
     """A bar is one high; between classes there is room for another one."""
     top, ticks, names = 0, [], []
     for label in labels:
@@ -220,8 +217,8 @@ def _class_rows(axes: Axes, chart: Chart, labels: Sequence[str], here: Groups, t
     axes.set(xlabel=chart.ylabel)
 
 
-def _curves(axes: Axes, chart: Chart, labels: Sequence[float], here: Groups, there: Groups,
-            colors: Mapping[str, str]) -> None:
+def _curves(chart: Chart, labels: Sequence[float], here: Groups, there: Groups,
+            colors: Mapping[str, str], axes: Axes) -> None:
     """Observed over nominal coverage, with the diagonal that it should be on."""
     def plot(shares: Mapping[Any, float], **style: Any) -> None:
         axes.plot([100 * q for q in shares], [100 * share for share in shares.values()], **style)
@@ -261,8 +258,7 @@ def plots_over_time(lines: Mapping[str, Mapping[str, Line]],
 def _over_time(name: str, kind: FigureKind, here: Mapping[str, Line],
                there: Mapping[str, Line]) -> Plot:
     what, ylabel = kind.over_time or ('', '')
-    title, unit, name = f'{what} over time', kind.unit, re.sub('[._]', '-', name)
-    factor = 100.0 if unit == 'share' else 1.0
+    unit, factor = kind.unit, 100.0 if kind.unit == 'share' else 1.0
     means = {bag: float(np.nanmean(_columns(line, 1.0)[1])) for bag, line in here.items()}
     named = list(here)
     if len(named) > len(_COLORS):
@@ -283,14 +279,13 @@ def _over_time(name: str, kind: FigureKind, here: Mapping[str, Line],
             # A line at 100 % is not in the middle of what cannot be.
             axes.set_ylim(top=min(axes.get_ylim()[1], 101.0))
 
-    alt = f'{title}. ' + '; '.join(
-        f'{bag}: mean {figure_text(means[bag], unit)}' for bag in named)
     others = len(here) - len(named)
-    legend = (*((bag, str(i)) for i, bag in enumerate(named, 1)),
-              *([(f'{others} other recordings', 'other')] if others else []),
-              *([('baseline', 'baseline')] if there else []))
-    note = 'Named are the recordings with the worst mean.' if others and named else ''
-    return Plot(title, legend, _draw(name, alt, paint), note)
+    legend = [*((bag, str(i)) for i, bag in enumerate(named, 1)),
+              *([(f'{others} other recordings', 'other')] if others else [])]
+    return _draw(re.sub('[._]', '-', name), f'{what} over time',
+                 (f'{bag}: mean {figure_text(means[bag], unit)}' for bag in named),
+                 legend + _IN_LEGEND * bool(there), paint,
+                 'Named are the recordings with the worst mean.' if others and named else '')
 
 
 def _columns(line: Line, factor: float) -> tuple[list[float], list[float]]:
@@ -338,13 +333,11 @@ def _percentiles(curves: Mapping[str, Sequence[float]],
             axes.set_ylim(bottom=0)
         axes.set(xlabel='percentile of the frames', ylabel='ms', xlim=(0, 100))
 
-    title = 'Latency by percentile'
-    alt = f'{title}. ' + '; '.join(
-        f'{step}: median {significant(median[step])} ms, greatest '
-        f'{significant(curves[step][-1])} ms' for step in shown)
-    legend = (*((step, str(i)) for i, step in enumerate(shown, 1)),
-              *([(f'baseline, {_TOTAL}', 'baseline')] if _TOTAL in before else []))
-    return Plot(title, legend, _draw('latency', alt, paint))
+    told = (f'{step}: median {significant(median[step])} ms, greatest '
+            f'{significant(curves[step][-1])} ms' for step in shown)
+    legend = [*((step, str(i)) for i, step in enumerate(shown, 1)),
+              *([(f'baseline, {_TOTAL}', 'baseline')] if _TOTAL in before else [])]
+    return _draw('latency', 'Latency by percentile', told, legend, paint)
 
 
 def _steps(steps: Mapping[str, Mapping[str, float]]) -> Plot:
@@ -363,9 +356,7 @@ def _steps(steps: Mapping[str, Mapping[str, float]]) -> Plot:
         axes.grid(visible=False, axis='y')
         axes.set(xlabel='ms', xlim=(0, None))
 
-    title = 'Time of each step'
-    alt = f'{title}. ' + '; '.join(
-        f'{name}: ' + ', '.join(f'{q} {significant(found[q])} ms' for q in quantiles
-                                if q in found) for name, found in steps.items())
-    return Plot(title, tuple(quantiles.items()), _draw('steps', alt, paint,
-                                                       0.8 + 0.26 * len(names)))
+    told = (f'{name}: ' + ', '.join(f'{q} {significant(found[q])} ms' for q in quantiles
+                                    if q in found) for name, found in steps.items())
+    return _draw('steps', 'Time of each step', told, list(quantiles.items()), paint,
+                 height_in=0.8 + 0.26 * len(names))
