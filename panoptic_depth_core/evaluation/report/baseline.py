@@ -8,7 +8,7 @@ import heapq
 from bisect import insort
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,7 @@ MOST_CHANGED = 10
 
 @dataclass(frozen=True)
 class ComparedFigure:
-    """
-    A figure of both reports, None in one that does not know it.
-
-    :param here_on, there_on: what it was measured on, in words.
-    """
+    """A figure of both reports, None in one that does not know it; ``on``: measured on what."""
 
     name: str
     unit: str
@@ -74,13 +70,10 @@ class ComparedFrame:
     there: float
 
 
-ChangedFrames = dict[str, tuple[ComparedFrame, ...]]
-
-
 @dataclass(frozen=True)
 class Comparison:
     """
-    A report beside its baseline; ``comparison.json`` has all of it but ``times``.
+    A report beside its baseline, as in ``comparison.json``.
 
     :param baseline: its folder, as given; title: its title.
     :param settings: setting -> here, there; only those that differ, None where it is missing.
@@ -88,27 +81,19 @@ class Comparison:
     :param better, worse: figure in ranking_kinds -> frames that changed most, first the most.
     :param detail: of the baseline, what plots show of it.
     :param lines: recording, by its name here -> figure -> line of the baseline.
-    :param times: figures of time.
     """
 
     baseline: str
     title: str
-    figures: tuple[ComparedFigure, ...]
+    figures: list[ComparedFigure]
     settings: dict[str, tuple[Any, Any]]
     matched: int
     only_here: int
     only_there: int
-    better: ChangedFrames
-    worse: ChangedFrames
+    better: dict[str, list[ComparedFrame]]
+    worse: dict[str, list[ComparedFrame]]
     detail: Record = field(default_factory=dict)
     lines: dict[str, dict[str, Line]] = field(default_factory=dict)
-    times: tuple[ComparedFigure, ...] = ()
-
-    def to_dict(self) -> Record:
-        """Return plain values for ``comparison.json``."""
-        values = asdict(self)
-        del values['times']
-        return values
 
 
 def require_baseline(baseline: Path, folder: Path) -> None:
@@ -135,7 +120,6 @@ def compare(folder: Path, baseline: Path) -> Comparison:
     :raises ConfigError: either is no report, or is of another format.
     """
     here, there = read_report(folder), read_report(baseline)
-    here_times, there_times = read_optional(folder / TIMES), read_optional(baseline / TIMES)
     ours, theirs = Frames(folder), Frames(baseline)
     partner = {bag: bag for bag in ours.counts if bag in theirs.counts}
     if len(ours.counts) == len(theirs.counts) == 1:
@@ -165,24 +149,19 @@ def compare(folder: Path, baseline: Path) -> Comparison:
         str(baseline), str(there.get('title', '')), compare_figures(here, there),
         _settings(here['run'], there['run']),
         matched=counts['matched'], only_here=counts['here'], only_there=counts['there'],
-        better={name: tuple(frames) for name, frames in better.items() if frames},
-        worse={name: tuple(frames) for name, frames in worse.items() if frames},
+        better={name: frames for name, frames in better.items() if frames},
+        worse={name: frames for name, frames in worse.items() if frames},
         detail=_plotted(there['detail']),
-        lines={bag: theirs.lines(other, len(partner)) for bag, other in partner.items()},
-        times=compare_figures(here_times, there_times) if here_times and there_times else ())
+        lines={bag: theirs.lines(other, len(partner)) for bag, other in partner.items()})
 
 
-def compare_figures(here: Record, there: Record) -> tuple[ComparedFigure, ...]:
+def compare_figures(here: Record, there: Record) -> list[ComparedFigure]:
     """Compare the figures of two reports, or of two ``times.json``, in their order."""
     ours, theirs = here.get('figures', {}), there.get('figures', {})
-    found = []
-    for name in dict.fromkeys([*ours, *theirs]):
-        a, b = ours.get(name, {}), theirs.get(name, {})
-        kind = a or b
-        found.append(ComparedFigure(
-            name, kind.get('unit', ''), kind.get('better'), a.get('value'), b.get('value'),
-            a.get('on', ''), b.get('on', '')))
-    return tuple(found)
+    pairs = {name: (ours.get(name, {}), theirs.get(name, {})) for name in [*ours, *theirs]}
+    return [ComparedFigure(name, (a or b).get('unit', ''), (a or b).get('better'), a.get('value'),
+                           b.get('value'), a.get('on', ''), b.get('on', ''))
+            for name, (a, b) in pairs.items()]
 
 
 def _side_by_side(here: Iterator[Record], there: Iterator[Record]

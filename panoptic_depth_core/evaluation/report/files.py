@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -100,22 +100,28 @@ class Frames:
 
     Its memory grows with the number of recordings, not of frames.
 
-    :raises ConfigError: the file is missing, a line is no frame, or a recording is in two parts.
+    :raises ConfigError: the file is missing, a line is no frame, a recording is in two parts, or
+        its stamps do not ascend.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FRAMES
         self._starts: dict[str, int] = {}
         self.counts: dict[str, int] = {}
-        last = None
+        bag, stamp_ns = None, 0
         for number, (start, record) in enumerate(self._records(), 1):
-            bag = record['bag']
-            if bag != last:
-                if bag in self.counts:
-                    raise ConfigError(f'{self._path}: line {number}: the frames of {bag!r} are '
-                                      'not together; evaluate the recordings again')
-                self._starts[bag], self.counts[bag], last = start, 0, bag
+            before, bag = bag, record['bag']
+            wrong = ''
+            if bag != before:
+                wrong = f'the frames of {bag!r} are not together' if bag in self.counts else ''
+                self._starts[bag], self.counts[bag] = start, 0
+            elif record['stamp_ns'] <= stamp_ns:
+                wrong = f'frame {record.get("name")!r} of {bag!r} is not in the order of stamps'
+            if wrong:
+                raise ConfigError(f'{self._path}: line {number}: {wrong}; evaluate the '
+                                  'recordings again')
             self.counts[bag] += 1
+            stamp_ns = record['stamp_ns']
 
     def _records(self, start: int = 0) -> Iterator[tuple[int, Record]]:
         """Place in bytes and object of each line from a place on."""
@@ -139,23 +145,10 @@ class Frames:
                 start += len(line)
 
     def of(self, bag: str | None) -> Iterator[Record]:
-        """
-        Read the frames of one recording; none if it is not there.
-
-        :raises ConfigError: their stamps do not ascend.
-        """
-        if bag not in self._starts:
-            return
-        last_ns = None
-        for _, record in self._records(self._starts[bag]):
-            if record['bag'] != bag:
-                return
-            if last_ns is not None and record['stamp_ns'] <= last_ns:
-                raise ConfigError(
-                    f'{self._path}: frame {record.get("name")!r} of {bag!r} is not in the order '
-                    'of stamps; evaluate the recording again')
-            last_ns = record['stamp_ns']
-            yield record
+        """Read the frames of one recording; none if it is not there."""
+        if bag in self._starts:
+            for _, record in islice(self._records(self._starts[bag]), self.counts[bag]):
+                yield record
 
     def lines(self, bag: str, bags: int) -> dict[str, Line]:
         """

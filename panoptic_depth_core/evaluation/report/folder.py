@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ...errors import ConfigError
@@ -110,13 +110,12 @@ def write_report(folder: Path, report: Record, times: Record,
         comparison, gates = None, list[Gate]()
         if baseline is not None:
             times = {**times, 'baseline': read_optional(baseline / TIMES)}
-        _write_json(folder / TIMES, times)
-        if baseline is not None:
             comparison = compare(folder, baseline)
-            _write_json(folder / COMPARISON, comparison.to_dict())
+            _write_json(folder / COMPARISON, asdict(comparison))
         if thresholds is not None:
-            _write_json(folder / THRESHOLDS, thresholds.to_dict())
+            _write_json(folder / THRESHOLDS, thresholds.model_dump(exclude_none=True))
             gates = check(thresholds, report, times, comparison)
+        _write_json(folder / TIMES, times)
         missing = _write_pages(folder, report, times, pictures, comparison, gates)
     except BaseException:
         with suppress(OSError):
@@ -138,10 +137,7 @@ def _write_pages(folder: Path, report: Record, times: Record, pictures: Mapping[
         plots, missing = [], error
     content = {
         'tables': tables, 'report': report, 'times': times, 'comparison': comparison,
-        'gates': [gate for gate in gates if not gate.is_of_time],
-        'time_gates': [gate for gate in gates if gate.is_of_time],
-        'key_figures': tables.key_figures(report['figures'], comparison),
-        'skipped': sum(sum(bag['skipped'].values()) for bag in report['bags']),
+        'gates': gates, 'skipped': sum(sum(bag['skipped'].values()) for bag in report['bags']),
         'pictures': pictures, 'plots': plots, 'time_plots': of_time,
         'missing': missing and (missing.name or missing)}
     for name, write in ((MARKDOWN, to_markdown), (HTML, to_html)):

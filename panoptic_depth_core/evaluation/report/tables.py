@@ -13,7 +13,7 @@ from ..metrics.shown import Breakdown, Record
 from ..recordings.figures import figure_kinds, known_kinds, ranking_kinds
 from ..recordings.metrics import OTHERS, all_metrics
 from ..recordings.summary import detail_of
-from .baseline import ComparedFigure, Comparison
+from .baseline import ComparedFigure, Comparison, compare_figures
 from .format import (
     UNKNOWN,
     change_text,
@@ -38,42 +38,40 @@ def title_of(name: str) -> str:
 def key_figures(figures: Record, comparison: Comparison | None) -> Table:
     """The first key figures that are known, and what became of them against a baseline."""
     known = [name for name, kind in figure_kinds().items()
-             if kind.is_key and figures.get(name, {}).get('value') is not None]
-    header: tuple[str, ...] = ('figure', 'value', 'measured on')
-    rows = [(title_of(name), figure_text(figures[name]['value'], figures[name]['unit']),
-             figures[name]['on']) for name in known[:MOST_KEY_FIGURES]]
+             if kind.is_key and name in figures and figures[name]['value'] is not None]
+    table = figures_table({name: figures[name] for name in known[:MOST_KEY_FIGURES]}, '')
+    rows = [row[:3] for row in table.rows]
     if comparison is None:
-        return Table('', header, rows)
+        return Table('', table.header[:3], rows)
     before = {figure.name: figure for figure in comparison.figures}
-    return Table('', (*header, 'change', 'verdict'), [
+    return Table('', (*table.header[:3], 'change', 'verdict'), [
         (*row, 'same as the baseline' if f.change == 0 else UNKNOWN if f.change is None else
          f'{change_text(f.change, f.unit)}, baseline {figure_text(f.there, f.unit)}', f.verdict)
         for row, f in zip(rows, map(before.__getitem__, known), strict=False)])
 
 
-def figures_table(figures: Record, title: str) -> Table:
+def figures_table(figures: Record, title: str = 'All figures') -> Table:
     """Every figure that is known, with its name for thresholds."""
     return Table(title, ('figure', 'value', 'measured on', 'name'), [
-        (title_of(name), figure_text(f.get('value'), f.get('unit', '')), f.get('on', ''), name)
-        for name, f in figures.items() if f.get('value') is not None])
+        (title_of(name), figure_text(f['value'], f['unit']), f['on'], name)
+        for name, f in figures.items() if f['value'] is not None])
 
 
 def bags_table(bags: Sequence[Record]) -> Table:
     """One line per recording."""
     return Table('', ('recording', 'frames', 'duration', 'skipped', 'truth', 'state'), [
-        (str(bag.get('name')), str(bag.get('frames', 0)),
-         figure_text(bag.get('duration_s'), 's'), str(sum((bag.get('skipped') or {}).values())),
-         ', '.join(bag.get('truth') or ()) or 'none', 'failed' if bag.get('error') else 'scored')
-        for bag in bags])
+        (bag['name'], str(bag['frames']), figure_text(bag['duration_s'], 's'),
+         str(sum(bag['skipped'].values())), ', '.join(bag['truth']) or 'none',
+         'failed' if bag['error'] else 'scored') for bag in bags])
 
 
 def remarks(bag: Record) -> list[str]:
     """What was wrong with a recording."""
-    return [*([f'not scored: {bag["error"]}'] if bag.get('error') else []),
+    return [*([f'not scored: {bag["error"]}'] if bag['error'] else []),
             *(f'{count} frame{"" if count == 1 else "s"} skipped: {reason}'
-              for reason, count in (bag.get('skipped') or {}).items()),
-            *(f'{note} ({count} times)' if count > 1 else str(note)
-              for note, count in (bag.get('notes') or {}).items())]
+              for reason, count in bag['skipped'].items()),
+            *(f'{note} ({count} times)' if count > 1 else note
+              for note, count in bag['notes'].items())]
 
 
 def gates_table(gates: Sequence[Gate]) -> Table:
@@ -200,6 +198,13 @@ def _measured(key: str, value: Any) -> str:
             value_text(value))
 
 
+def times_table(times: Record) -> Table:
+    """Figures of time, beside those of a baseline if there is one."""
+    there = times.get('baseline')
+    return (comparison_table(compare_figures(times, there), 'Against the baseline') if there else
+            figures_table(times.get('figures', {}), 'Figures of time'))
+
+
 def steps_table(steps: Record) -> Table:
     """Milliseconds by step."""
     columns = list(dict.fromkeys(name for step in steps.values() for name in step))
@@ -212,25 +217,24 @@ def meanings(figures: Record) -> list[str]:
     """Lines on every group of figures that is known; the same of several sources once."""
     return list(dict.fromkeys(
         text for metric in in_place(all_metrics()) for group, text in metric.meanings.items()
-        if any(name.startswith(f'{metric.prefix}.{group}') and figure.get('value') is not None
+        if any(name.startswith(f'{metric.prefix}.{group}') and figure['value'] is not None
                for name, figure in figures.items())))
 
 
 def conventions(report: Record) -> list[str]:
     """Lines on the rules and limits by which this report was measured."""
-    detail, values = report['detail'], report['run'].get('evaluation') or {}
-    lines = [str(line) for line in (detail.get('evaluation') or {}).get('conventions') or ()]
-    return lines + [line for metric in OTHERS.values() if detail_of(metric, detail)
-                    for line in metric.conventions(values)]
+    detail = report['detail']
+    return [*(detail['evaluation'] or {}).get('conventions', ()),
+            *(line for metric in OTHERS.values() if detail_of(metric, detail)
+              for line in metric.conventions(report['run']['evaluation']))]
 
 
-def settings(report: Record) -> list[tuple[str, list[tuple[str, str]]]]:
+def settings(report: Record) -> dict[str, list[tuple[str, str]]]:
     """Title and values of each group of settings, as they are: a setting is no measurement."""
     run = report['run']
     groups = {'Run': {key: run[key] for key in run if key not in ('settings', 'evaluation')},
-              'Settings of the results': run.get('settings'),
-              'Settings of the evaluation': run.get('evaluation'),
-              'Recordings': {str(bag.get('name')): bag.get('path') for bag in report['bags']}}
-    return [(title, [(key, str(value) if isinstance(value, float) else value_text(value))
-                     for key, value in flat(values or {}).items()])
-            for title, values in groups.items()]
+              'Settings of the results': run['settings'],
+              'Settings of the evaluation': run['evaluation'],
+              'Recordings': {bag['name']: bag['path'] for bag in report['bags']}}
+    return {title: [(key, str(value) if isinstance(value, float) else value_text(value))
+                    for key, value in flat(values).items()] for title, values in groups.items()}

@@ -8,6 +8,7 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import yaml
 from pydantic import Field, model_validator
@@ -16,18 +17,18 @@ from ...config import Settings, parse_settings, read_yaml
 from ...errors import ConfigError
 from ..metrics.shown import Record
 from ..recordings.figures import TIMES, known_kinds
-from .baseline import ComparedFigure, Comparison
+from .baseline import ComparedFigure, Comparison, compare_figures
 from .format import difference_text, figure_text
+
+_Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class Limit(Settings):
-    """Limits of one figure, in its unit; a share is 0..1."""
+    """Limits of one figure, in its unit; ``max_loss``: against a baseline. A share is 0..1."""
 
-    min: float | None = Field(None, strict=True, allow_inf_nan=False, description='least value')
-    max: float | None = Field(None, strict=True, allow_inf_nan=False, description='greatest '
-                              'value')
-    max_loss: float | None = Field(None, strict=True, ge=0, allow_inf_nan=False, description='how '
-                                   'much worse than the baseline it may be')
+    min: _Number | None = None
+    max: _Number | None = None
+    max_loss: Annotated[_Number, Field(ge=0)] | None = None
 
     @model_validator(mode='after')
     def _is_a_limit(self) -> Limit:
@@ -38,13 +39,8 @@ class Limit(Settings):
         return self
 
 
-@dataclass(frozen=True)
-class Thresholds:
-    """
-    Limits by figure.
-
-    :param source: the file, for messages and the report.
-    """
+class Thresholds(Settings):
+    """Limits by figure, and the file that they are from."""
 
     source: str
     limits: dict[str, Limit]
@@ -54,21 +50,10 @@ class Thresholds:
         """Whether there is a limit on the loss against a baseline."""
         return any(limit.max_loss is not None for limit in self.limits.values())
 
-    def to_dict(self) -> Record:
-        """Return plain values for ``thresholds.json``."""
-        return {'source': self.source, 'limits': {
-            name: limit.model_dump(exclude_none=True) for name, limit in self.limits.items()}}
-
 
 @dataclass(frozen=True)
 class Gate:
-    """
-    One limit and whether it is met.
-
-    :param limit: 'min', 'max' or 'max_loss'.
-    :param value: of the figure, or its loss; None where it is not known, which misses the limit.
-    :param text: all of it in one line.
-    """
+    """One limit and whether it is met, also in words; an unknown value misses it."""
 
     figure: str
     limit: str
@@ -107,7 +92,7 @@ def load_thresholds(path: Path) -> Thresholds:
         if limit.max_loss is not None and known[name].better is None:
             raise ConfigError(f'{path}: {name}: max_loss is {limit.max_loss:g}, but neither more '
                               'nor less of it is better; give min and max')
-    return Thresholds(str(path), limits)
+    return Thresholds(source=str(path), limits=limits)
 
 
 def _refuse_double_keys(path: Path, node: yaml.Node | None) -> None:
@@ -121,18 +106,19 @@ def _refuse_double_keys(path: Path, node: yaml.Node | None) -> None:
         _refuse_double_keys(path, value)
 
 
-def check(thresholds: Thresholds, report: Record, times: Record | None,
+def check(thresholds: Thresholds, report: Record, times: Record,
           comparison: Comparison | None) -> list[Gate]:
     """
     Hold a report against limits.
 
-    :param report, times: content of ``report.json`` and ``times.json``.
+    :param report, times: content of ``report.json`` and ``times.json``, the latter with that of
+        the baseline.
     :param comparison: with the baseline, for limits on a loss.
     :returns: every limit, in the order of the file; a figure that is not known misses its limits.
     """
-    figures = {**report['figures'], **(times or {}).get('figures', {})}
-    compared = {} if comparison is None else {
-        figure.name: figure for figure in (*comparison.figures, *comparison.times)}
+    figures = {**report['figures'], **times.get('figures', {})}
+    compared = {} if comparison is None else {figure.name: figure for figure in (
+        *comparison.figures, *compare_figures(times, times.get('baseline') or {}))}
     gates = []
     for name, limits in thresholds.limits.items():
         for limit, bound in limits.model_dump(exclude_none=True).items():

@@ -5,12 +5,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import pytest
 import report_fixture as reports
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.evaluation.report.baseline import compare, require_baseline
-from panoptic_depth_core.evaluation.report.files import COMPARISON, read_json
+from panoptic_depth_core.evaluation.report.baseline import (
+    compare,
+    compare_figures,
+    require_baseline,
+)
+from panoptic_depth_core.evaluation.report.files import COMPARISON, TIMES, read_json
 from panoptic_depth_core.evaluation.report.folder import write_report
 
 pytestmark = pytest.mark.usefixtures('no_plots')
@@ -43,7 +48,8 @@ def test_figures_side_by_side(tmp_path) -> None:
             'distance.labels.bias_rel': 'changed', 'tracking.idf1': 'only here',
             'consistency.void_share': 'only in the baseline',
             'lidar.abs_rel': 'only in the baseline', 'semantic.miou': 'same'}
-    total = by_name(compared.times)['times.total_ms.p50']
+    total = by_name(compare_figures(*(
+        read_json(tmp_path / name / TIMES) for name in ('x', 'base'))))['times.total_ms.p50']
     assert total.verdict == 'better' and total.here * 1.25 == pytest.approx(total.there)
 
 
@@ -113,7 +119,7 @@ def test_what_is_stored(tmp_path) -> None:
     written = reports.write(tmp_path / 'x', reports.complete(), baseline=tmp_path / 'base')
     stored = read_json(tmp_path / 'x' / COMPARISON)
     assert 'times' not in stored and 'times.total_ms' not in json.dumps(stored)
-    assert stored == json.loads(json.dumps(written.comparison.to_dict()))
+    assert stored == json.loads(json.dumps(asdict(written.comparison)))
     assert written.comparison == compare(tmp_path / 'x', tmp_path / 'base')
     page = (tmp_path / 'x/report.md').read_text()
     assert '(PQ) | 61.2 % | 51.0 % | +10.2 points | better | 60 frames, 212 instances |' in page

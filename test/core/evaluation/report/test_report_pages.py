@@ -200,8 +200,8 @@ def test_escaping_of_markdown() -> None:
 
 
 def test_only_times_may_differ(tmp_path) -> None:
-    limits = Thresholds('t.yaml', {'times.total_ms.p95': Limit(max=200.0),
-                                   'panoptic.pq': Limit(min=0.5)})
+    limits = Thresholds(source='t.yaml', limits={
+        'times.total_ms.p95': Limit(max=200.0), 'panoptic.pq': Limit(min=0.5)})
     reports.write(tmp_path / 'base', reports.complete(1.1))
     for name, slower in (('a', 1.0), ('b', 3.0)):
         reports.write(tmp_path / name, reports.complete(), slower=slower, thresholds=limits,
@@ -215,7 +215,7 @@ def test_only_times_may_differ(tmp_path) -> None:
 
 def test_nothing_of_an_earlier_report_stays(folders, tmp_path) -> None:
     reports.write(tmp_path / 'x', reports.complete(), baseline=folders / 'complete',
-                  thresholds=Thresholds('t', {'panoptic.pq': Limit(min=0.5)}))
+                  thresholds=Thresholds(source='t', limits={'panoptic.pq': Limit(min=0.5)}))
     written = reports.write(tmp_path / 'x', reports.minimal())
     assert [path.name for path in written.paths] == [
         'report.json', 'frames.jsonl', 'times.json', 'report.md', 'report.html']
