@@ -22,6 +22,7 @@ from ...files import make_folder, write_atomic
 from ...tables import Table
 from ..dataset.evaluate import EvaluationResult
 from ..metrics.depth import DepthMetric
+from ..metrics.shown import Column
 from .format import UNKNOWN, range_text
 from .pages import to_markdown
 
@@ -40,40 +41,41 @@ def conventions(result: EvaluationResult) -> list[str]:
 
 def tables(result: EvaluationResult) -> list[Table]:
     """Summary, then figures in detail where there are any."""
-    found = [(metric.place, list(metric.tables())) for metric in result.metrics.values()]
-    found.append((DepthMetric.place, [_by_class(result), _by_range(result)]))
+    metrics = list(result.metrics.values())
     summary = Table(f'Summary of {result.frames.all} frames', ('figure', 'value', 'measured on'),
-                    [row for metric in result.metrics.values() for row in metric.rows()])
-    return [summary, *(table for _, own in sorted(found, key=lambda entry: entry[0])
-                       for table in own)]
+                    [row for metric in metrics for row in metric.rows()])
+    classes = [(metric.error_columns, metric.by_class()) for metric in metrics]
+    known = {info.class_id: info.name for info in result.classes
+             if any(columns and found.get(info.class_id, (UNKNOWN,))[0] != UNKNOWN
+                    for columns, found in classes)}
+    ranges = [(metric.error_columns, metric.by_range()) for metric in metrics
+              if metric.range_error]
+    near = sorted({start for _, found in ranges for start in found})
+    # The last range ends at the cap for depth, and nowhere for instances.
+    limits = {start: range_text(start, end)
+              for start, end in zip(near, [*near[1:], None], strict=True)}
+    found = [(metric.place, table) for metric in metrics for table in metric.tables()]
+    found += [(DepthMetric.place, _by_group('By class', 'class', known, classes)),
+              (DepthMetric.place, _by_group('By true depth', 'metres', limits, ranges))]
+    return [summary, *(table for _, table in sorted(found, key=lambda entry: entry[0]))]
 
 
-def _by_class(result: EvaluationResult) -> Table:
-    """Of the classes that any metric knows."""
-    parts = [(metric.error_columns, metric.by_class()) for metric in result.metrics.values()]
-    rows = []
-    for info in result.classes:
-        cells = [found.get(info.class_id, (UNKNOWN,) * len(columns)) for columns, found in parts]
-        if any(cell and cell[0] != UNKNOWN for cell in cells):
-            rows.append((info.name, *(text for cell in cells for text in cell)))
-    return Table('By class', ('class', *(column.title for columns, _ in parts
-                                         for column in columns)), rows)
+def _by_group(title: str, header: str, names: Mapping[Any, str],
+              parts: Sequence[tuple[Sequence[Column], Mapping[Any, Sequence[str]]]]) -> Table:
+    """
+    Cells of several metrics beside each other.
 
-
-def _by_range(result: EvaluationResult) -> Table:
-    parts = [(metric.error_columns, metric.by_range()) for metric in result.metrics.values()
-             if metric.range_error]
-    near = sorted({start for _, found in parts for start in found})
-    # The last group ends at the cap for depth, and nowhere for instances.
-    rows = [(range_text(start, end), *(text for columns, found in parts for text in found.get(
-        start, (UNKNOWN,) * len(columns))))
-        for start, end in zip(near, [*near[1:], None], strict=True)]
-    return Table('By true depth', ('metres', *(column.title for columns, _ in parts
-                                               for column in columns)), rows)
+    :param names: group -> its name.
+    :param parts: of each metric columns and, by group, cells.
+    """
+    return Table(title, (header, *(column.title for columns, _ in parts for column in columns)), [
+        (name, *(text for columns, cells in parts
+                 for text in cells.get(group, (UNKNOWN,) * len(columns))))
+        for group, name in names.items()])
 
 
 def to_dict(result: EvaluationResult) -> dict[str, Any]:
-    """The report as plain values for JSON; what is not known, or not done, is None."""
+    """Return plain values for JSON; what is not known, or not done, is None."""
     report: dict[str, Any] = {'frames': asdict(result.frames)}
     for metric in result.metrics.values():
         sections = metric.sections()
@@ -84,12 +86,8 @@ def to_dict(result: EvaluationResult) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Lists and dicts of JSON; NaN and Inf, which JSON does not know, are None."""
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    """Return a value as JSON gives it back; NaN and Inf, which JSON does not know, are None."""
+    return json.loads(json.dumps(value), parse_constant=lambda _: None)
 
 
 def write_report(result: EvaluationResult, folder: Path, title: str = 'Evaluation',
