@@ -18,7 +18,7 @@ from ..metrics.shown import Record
 from ..recordings.figures import ranking_kinds
 from ..recordings.metrics import all_metrics
 from ..recordings.summary import detail_of, detail_path
-from .files import TIMES, Frames, Line, of_frame, read_optional, read_report
+from .files import TIMES, Frames, Lines, of_frame, read_optional, read_report
 from .format import flat
 
 MOST_CHANGED = 10
@@ -76,11 +76,10 @@ class Comparison:
     A report beside its baseline, as in ``comparison.json``.
 
     :param baseline: its folder, as given; title: its title.
-    :param settings: setting -> here, there; only those that differ, None where it is missing.
-    :param matched, only_here, only_there: frames by recording and stamp.
+    :param settings: that differ -> here, there; None where it is missing.
+    :param matched, only_here, only_there: numbers of frames.
     :param better, worse: figure in ranking_kinds -> frames that changed most, first the most.
-    :param detail: of the baseline, what plots show of it.
-    :param lines: recording, by its name here -> figure -> line of the baseline.
+    :param detail, lines: of the baseline, as plots need them; recordings by their names here.
     """
 
     baseline: str
@@ -93,7 +92,7 @@ class Comparison:
     better: dict[str, list[ComparedFrame]]
     worse: dict[str, list[ComparedFrame]]
     detail: Record = field(default_factory=dict)
-    lines: dict[str, dict[str, Line]] = field(default_factory=dict)
+    lines: Lines = field(default_factory=dict)
 
 
 def require_baseline(baseline: Path, folder: Path) -> None:

@@ -62,12 +62,7 @@ def tables(result: EvaluationResult) -> list[Table]:
 
 def _by_group(title: str, header: str, names: Mapping[Any, str],
               parts: Sequence[tuple[Sequence[Column], Mapping[Any, Sequence[str]]]]) -> Table:
-    """
-    Cells of several metrics beside each other.
-
-    :param names: group -> its name.
-    :param parts: of each metric columns and, by group, cells.
-    """
+    """Columns of several metrics, and their cells by group, beside each other."""
     return Table(title, (header, *(column.title for columns, _ in parts for column in columns)), [
         (name, *(text for columns, cells in parts
                  for text in cells.get(group, (UNKNOWN,) * len(columns))))

@@ -29,10 +29,10 @@ WORST = 'worst'
 
 Line = list[list[float | None]]
 """Points: seconds since the first frame of the recording, and a mean or None."""
+Lines = dict[str, dict[str, Line]]
+"""Recording -> figure -> line."""
 
-MOST_POINTS = 1000
-_MOST_ON_A_PLOT = 8000
-_FEWEST_POINTS = 50
+MOST_POINTS, _MOST_ON_A_PLOT, _FEWEST_POINTS = 1000, 8000, 50
 
 
 class _Report(Settings, extra='ignore'):
@@ -51,12 +51,10 @@ def read_report(folder: Path) -> Record:
     :raises ConfigError: there is none, it is broken, or of another format.
     """
     path = folder / REPORT
-    if not folder.is_dir():
-        raise ConfigError(f'{folder}: no such folder; give the folder of a report, which has a '
-                          f'{REPORT}')
     if not path.is_file():
-        raise ConfigError(f'{folder}: not a report: it has no {REPORT}; give a folder that '
-                          'evaluate-bag wrote')
+        wrong = f'it has no {REPORT}' if folder.is_dir() else 'there is no such folder'
+        raise ConfigError(f'{folder}: not a report: {wrong}; give a folder that evaluate-bag '
+                          'wrote')
     report = read_json(path)
     try:
         parse_settings(_Report, report, str(path))
@@ -155,7 +153,6 @@ class Frames:
         Thin the figures of one recording to what a plot can show: means of so many frames each.
 
         :param bags: recordings on a plot: the more, the fewer points each has.
-        :returns: figure in kinds_over_time, where any frame knows it -> line.
         """
         most = max(_FEWEST_POINTS, min(MOST_POINTS, _MOST_ON_A_PLOT // max(1, bags)))
         width = 1

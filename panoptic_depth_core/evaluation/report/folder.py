@@ -44,13 +44,7 @@ _FILES = (REPORT, FRAMES, TIMES, COMPARISON, THRESHOLDS, MARKDOWN, HTML)
 
 @dataclass(frozen=True)
 class Written:
-    """
-    A report that was written.
-
-    :param paths: files of the report, the pages last.
-    :param gates: limits that were given and whether they are met.
-    :param no_plots: why there are no plots; None where there are.
-    """
+    """A report that was written; ``no_plots``: why it has none."""
 
     paths: tuple[Path, ...]
     gates: tuple[Gate, ...]

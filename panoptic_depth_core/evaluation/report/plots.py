@@ -4,7 +4,8 @@
 The plots of a report, from its JSON; a plot of which nothing is known is left out.
 
 Each is an <svg> element with the page's own colors and font. Its bytes depend on what is drawn
-alone: ids are hashed with a salt, and there is no date in it.
+alone: ids are hashed with a salt, and there is no date in it. Without matplotlib the functions
+raise ImportError.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from ..recordings.figures import kinds_over_time
 from ..recordings.metrics import all_metrics
 from ..recordings.summary import detail_of
 from .baseline import Comparison
-from .files import Line
+from .files import Line, Lines
 from .format import clean, figure_text, range_text, significant
 
 if TYPE_CHECKING:
@@ -56,20 +57,13 @@ _STYLE: dict[str, Any] = {
 }
 
 _NAMED_OF_MANY = 3
-_MARKED = 60
+_MOST_MARKED = 60
 _LOG_SPAN = 10.0
-
-_TOTAL = 'total'
-_STEP_CURVES = 4
+_TOTAL, _MOST_CURVES = 'total', 5
 
 
 class Plot(NamedTuple):
-    """
-    A picture of lines or bars.
-
-    :param legend: label -> number of the color, or 'baseline' or 'other'.
-    :param svg: an <svg> element.
-    """
+    """An <svg> element; its legend is label -> number of the color, 'baseline' or 'other'."""
 
     title: str
     legend: Sequence[tuple[str, str]]
@@ -77,8 +71,7 @@ class Plot(NamedTuple):
     note: str = ''
 
 
-Groups = Mapping[str, Mapping[Any, float]]
-"""Source -> range, class or expected share -> figure."""
+Groups = Mapping[str, Mapping[Any, float]]  # source -> range, class or expected share -> figure
 
 
 def _draw(name: str, title: str, values: Iterable[str], legend: Sequence[tuple[str, str]],
@@ -88,7 +81,6 @@ def _draw(name: str, title: str, values: Iterable[str], legend: Sequence[tuple[s
 
     :param name: unique on the page; all ids begin with it.
     :param values: what it shows, in words.
-    :raises ImportError: matplotlib is not installed.
     """
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -120,12 +112,7 @@ def _draw(name: str, title: str, values: Iterable[str], legend: Sequence[tuple[s
 
 
 def figure_plots(detail: Record, comparison: Comparison | None) -> list[Plot]:
-    """
-    Draw the figures that are of all frames.
-
-    :param detail: of report.json.
-    :raises ImportError: matplotlib is not installed.
-    """
+    """Draw the figures that are of all frames, from the details of report.json."""
     before = {} if comparison is None else comparison.detail
     charts = {chart.name: chart for metric in in_place(all_metrics()) for chart in metric.charts}
     return [plot for field in _PAINTERS for chart in charts.values() if chart.field == field
@@ -232,27 +219,18 @@ def _curves(chart: Chart, labels: Sequence[float], here: Groups, there: Groups,
     axes.set(xlabel=chart.xlabel, ylabel=chart.ylabel, xlim=(0, 100), ylim=(0, 100))
 
 
+# Field of a chart, in the order of the page.
 _PAINTERS: dict[str, Callable[..., None]] = {
     'by_range': _bars, 'coverage': _curves, 'by_class': _class_rows}
-"""Field of a chart, in the order of the page -> what paints it."""
 
 
-def plots_over_time(lines: Mapping[str, Mapping[str, Line]],
-                    comparison: Comparison | None) -> list[Plot]:
-    """
-    Draw a line per recording.
-
-    :param lines: recording -> figure -> line.
-    :raises ImportError: matplotlib is not installed.
-    """
+def plots_over_time(lines: Lines, comparison: Comparison | None) -> list[Plot]:
+    """Draw a line per recording."""
     before = {} if comparison is None else comparison.lines
-    found = []
-    for name, kind in kinds_over_time().items():
-        here = {bag: figures[name] for bag, figures in lines.items() if name in figures}
-        if here:
-            there = {bag: before[bag][name] for bag in here if name in before.get(bag, {})}
-            found.append(_over_time(name, kind, here, there))
-    return found
+    return [_over_time(name, kind, here, {
+        bag: before[bag][name] for bag in here if name in before.get(bag, {})})
+        for name, kind in kinds_over_time().items()
+        if (here := {bag: found[name] for bag, found in lines.items() if name in found})]
 
 
 def _over_time(name: str, kind: FigureKind, here: Mapping[str, Line],
@@ -270,7 +248,7 @@ def _over_time(name: str, kind: FigureKind, here: Mapping[str, Line],
             if bag in there:
                 axes.plot(*_columns(there[bag], factor), linewidth=1.1, **_DASHED)
             seconds, values = _columns(line, factor)
-            axes.plot(seconds, values, marker='o' if len(seconds) <= _MARKED else '',
+            axes.plot(seconds, values, marker='o' if len(seconds) <= _MOST_MARKED else '',
                       markersize=2.5, color=_COLORS[named.index(bag)] if bag in named else _OTHER,
                       linewidth=1.5 if bag in named else 0.7)
         axes.set(xlabel='seconds since the first frame', ylabel=ylabel)
@@ -298,14 +276,9 @@ def _columns(line: Line, factor: float) -> tuple[list[float], list[float]]:
 
 
 def time_plots(times: Record) -> list[Plot]:
-    """
-    Draw how long frames took.
-
-    :param times: of times.json.
-    :raises ImportError: matplotlib is not installed.
-    """
-    curves, steps = times.get('percentiles') or {}, times.get('steps') or {}
-    before = (times.get('baseline') or {}).get('percentiles') or {}
+    """Draw how long frames took, from times.json."""
+    curves, steps = times.get('percentiles'), times.get('steps')
+    before = (times.get('baseline') or {}).get('percentiles', {})
     return [*([_percentiles(curves, before)] if curves else []),
             *([_steps(steps)] if steps else [])]
 
@@ -314,8 +287,7 @@ def _percentiles(curves: Mapping[str, Sequence[float]],
                  before: Mapping[str, Sequence[float]]) -> Plot:
     """The whole frame and its slowest steps."""
     median = {step: curve[len(curve) // 2] for step, curve in curves.items()}
-    shown = sorted(curves, key=lambda step: (step != _TOTAL, -median[step], step))[
-        :1 + _STEP_CURVES]
+    shown = sorted(curves, key=lambda s: (s != _TOTAL, -median[s], s))[:_MOST_CURVES]
 
     def draw(axes: Axes, curve: Sequence[float], **style: Any) -> None:
         axes.plot(100.0 * np.arange(len(curve)) / max(1, len(curve) - 1), curve, **style)

@@ -127,7 +127,7 @@ def test_what_is_stored(tmp_path) -> None:
 
 
 def test_a_baseline_that_is_none(tmp_path) -> None:
-    with pytest.raises(ConfigError, match='nothing: no such folder; give the folder of a report'):
+    with pytest.raises(ConfigError, match='nothing: not a report: there is no such folder'):
         require_baseline(tmp_path / 'nothing', tmp_path / 'x')
     with pytest.raises(ConfigError, match=r'not a report: it has no report\.json'):
         require_baseline(tmp_path, tmp_path / 'x')
