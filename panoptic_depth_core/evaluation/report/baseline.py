@@ -26,7 +26,7 @@ MOST_CHANGED = 10
 
 @dataclass(frozen=True)
 class ComparedFigure:
-    """A figure of both reports, None in one that does not know it; ``on``: measured on what."""
+    """A figure of both reports, None where it is not known; ``on``: what it was measured on."""
 
     name: str
     unit: str
@@ -128,7 +128,7 @@ def compare(folder: Path, baseline: Path) -> Comparison:
     better: dict[str, list[ComparedFrame]] = {name: [] for name in kinds}
     worse: dict[str, list[ComparedFrame]] = {name: [] for name in kinds}
     for bag in ours.counts:
-        for a, b in _side_by_side(ours.of(bag), theirs.of(partner.get(bag))):
+        for a, b in _side_by_side(ours.read(bag), theirs.read(partner.get(bag))):
             if a is None or b is None:
                 counts['there' if a is None else 'here'] += 1
                 continue
@@ -174,14 +174,14 @@ def _side_by_side(here: Iterator[Record], there: Iterator[Record]
 
 
 def _settings(here: Record, there: Record) -> dict[str, tuple[Any, Any]]:
-    """Every setting, model or backend that is not the same."""
+    """Return every setting, model or backend that differs."""
     ours, theirs = flat(here), flat(there)
     return {key: (ours.get(key), theirs.get(key)) for key in dict.fromkeys([*ours, *theirs])
             if ours.get(key) != theirs.get(key)}
 
 
 def _plotted(detail: Record) -> Record:
-    """Of the details of a report what plots show of a baseline."""
+    """Keep those details of a baseline that plots show."""
     kept: Record = {}
     for metric in all_metrics().values():
         found, inside = detail_of(metric, detail), kept

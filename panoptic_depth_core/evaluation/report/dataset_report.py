@@ -34,13 +34,13 @@ _DPI = 120
 
 
 def conventions(result: EvaluationResult) -> list[str]:
-    """What has to be known to compare the figures with those of others."""
+    """Return the rules that matter when the figures are compared with those of others."""
     settings = result.settings.model_dump()
     return [line for metric in result.metrics.values() for line in metric.conventions(settings)]
 
 
 def tables(result: EvaluationResult) -> list[Table]:
-    """Summary, then figures in detail where there are any."""
+    """Return the summary, then details where there are any."""
     metrics = list(result.metrics.values())
     summary = Table(f'Summary of {result.frames.all} frames', ('figure', 'value', 'measured on'),
                     [row for metric in metrics for row in metric.rows()])

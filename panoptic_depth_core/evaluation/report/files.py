@@ -25,6 +25,7 @@ FORMAT = 1
 REPORT, FRAMES, TIMES = 'report.json', 'frames.jsonl', 'times.json'
 COMPARISON, THRESHOLDS = 'comparison.json', 'thresholds.json'
 MARKDOWN, HTML = 'report.md', 'report.html'
+FILES = (REPORT, FRAMES, TIMES, COMPARISON, THRESHOLDS, MARKDOWN, HTML)
 WORST = 'worst'
 
 Line = list[list[float | None]]
@@ -142,7 +143,7 @@ class Frames:
                 yield start, record
                 start += len(line)
 
-    def of(self, bag: str | None) -> Iterator[Record]:
+    def read(self, bag: str | None) -> Iterator[Record]:
         """Read the frames of one recording; none if it is not there."""
         if bag in self._starts:
             for _, record in islice(self._records(self._starts[bag]), self.counts[bag]):
@@ -160,7 +161,7 @@ class Frames:
             width *= 2
         names, first_ns = list(kinds_over_time()), None
         found: dict[str, Line] = {name: [] for name in names}
-        for _, group in groupby(enumerate(self.of(bag)), lambda entry: entry[0] // width):
+        for _, group in groupby(enumerate(self.read(bag)), lambda entry: entry[0] // width):
             stamps, values = [], []
             for _, frame in group:
                 first_ns = frame['stamp_ns'] if first_ns is None else first_ns

@@ -18,28 +18,12 @@ from pathlib import Path
 from ...errors import ConfigError
 from ...files import disk_errors, make_folder, write_atomic
 from ..metrics.shown import Record
-from . import tables
+from . import files, tables
 from .baseline import Comparison, compare, require_baseline
-from .files import (
-    COMPARISON,
-    FORMAT,
-    FRAMES,
-    HTML,
-    MARKDOWN,
-    REPORT,
-    THRESHOLDS,
-    TIMES,
-    WORST,
-    Frames,
-    frame_line,
-    read_json,
-    read_optional,
-)
+from .files import REPORT, WORST, Frames, frame_line, read_json, read_optional
 from .pages import to_html, to_markdown
 from .plots import Plot, figure_plots, plots_over_time, time_plots
 from .thresholds import Gate, Thresholds, check
-
-_FILES = (REPORT, FRAMES, TIMES, COMPARISON, THRESHOLDS, MARKDOWN, HTML)
 
 
 @dataclass(frozen=True)
@@ -68,7 +52,7 @@ def claim_folder(folder: Path, begun: bool) -> None:
     make_folder(folder)
     if begun or (folder / REPORT).is_file() and 'format' in read_json(folder / REPORT):
         return
-    for name in _FILES:
+    for name in files.FILES:
         if (folder / name).exists():
             raise ConfigError(f'{folder / name}: is there already and not of a report of '
                               'evaluate-bag; it is not replaced: choose another folder')
@@ -91,31 +75,31 @@ def write_report(folder: Path, report: Record, times: Record,
         require_baseline(baseline, folder)
     make_folder(folder)
     # Until the end there is no report: one of two halves would be believed.
-    for path in (*(folder / name for name in _FILES if name != FRAMES),
+    for path in (*(folder / name for name in files.FILES if name != files.FRAMES),
                  *(folder / WORST).glob('[0-9]*.jpg')):
         with disk_errors(path):
             path.unlink(missing_ok=True)
     for name, data in pictures.items():
         make_folder(folder / WORST)
         write_atomic(folder / name, data)
-    write_atomic(folder / FRAMES, lambda path: _write_frames(path, frames))
-    _write_json(folder / REPORT, {'format': FORMAT, **report})
+    write_atomic(folder / files.FRAMES, lambda path: _write_frames(path, frames))
+    _write_json(folder / REPORT, {'format': files.FORMAT, **report})
     try:
         comparison, gates = None, list[Gate]()
         if baseline is not None:
-            times = {**times, 'baseline': read_optional(baseline / TIMES)}
+            times = {**times, 'baseline': read_optional(baseline / files.TIMES)}
             comparison = compare(folder, baseline)
-            _write_json(folder / COMPARISON, asdict(comparison))
+            _write_json(folder / files.COMPARISON, asdict(comparison))
         if thresholds is not None:
-            _write_json(folder / THRESHOLDS, thresholds.model_dump(exclude_none=True))
+            _write_json(folder / files.THRESHOLDS, thresholds.model_dump(exclude_none=True))
             gates = check(thresholds, report, times, comparison)
-        _write_json(folder / TIMES, times)
+        _write_json(folder / files.TIMES, times)
         missing = _write_pages(folder, report, times, pictures, comparison, gates)
     except BaseException:
         with suppress(OSError):
             (folder / REPORT).unlink()
         raise
-    return Written(tuple(folder / name for name in _FILES if (folder / name).is_file()),
+    return Written(tuple(folder / name for name in files.FILES if (folder / name).is_file()),
                    tuple(gates), comparison, missing)
 
 
@@ -134,7 +118,7 @@ def _write_pages(folder: Path, report: Record, times: Record, pictures: Mapping[
         'gates': gates, 'skipped': sum(sum(bag['skipped'].values()) for bag in report['bags']),
         'pictures': pictures, 'plots': plots, 'time_plots': of_time,
         'missing': missing and (missing.name or missing)}
-    for name, write in ((MARKDOWN, to_markdown), (HTML, to_html)):
+    for name, write in ((files.MARKDOWN, to_markdown), (files.HTML, to_html)):
         write_atomic(folder / name, write('report.j2', **content).encode('utf-8', 'replace'))
     return missing
 

@@ -13,7 +13,7 @@ _CONTROL = re.compile(r'[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]')
 
 
 def clean(text: str) -> str:
-    """Replace what no page may hold."""
+    """Replace control characters and lone surrogates, which no page may hold."""
     return _CONTROL.sub('\ufffd', text)
 
 
@@ -39,7 +39,7 @@ def figure_text(value: float | None, unit: str = '', digits: int = 3) -> str:
         return UNKNOWN
     if unit == 'share':
         text = significant(100.0 * value, digits)
-        # What is not quite all of it must not look like it.
+        # Not quite all must not look like all.
         return '> 99.9 %' if text == '100' and value < 1 else f'{text} %'
     text = str(value) if isinstance(value, int) else significant(value, digits)
     return f'{text} {unit}' if unit in ('m', 'ms', 's', '1/s') else text

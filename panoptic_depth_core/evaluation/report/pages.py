@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ _SPECIAL = re.compile(r'[\\`*\[\]<>|~&$#]|(?<![^\W_])_|_(?![^\W_])|!(?=\[)')
 
 def to_html(template: str, **content: Any) -> str:
     """Fill in a template as HTML."""
-    # Templates, not texts, are trusted: autoescape is for HTML, after finalize.
     text = _fill(template, 'html.j2', lambda value: value if hasattr(value, '__html__') else
                  clean(str(value)), content)
     return re.sub(r'\n{2,}', '\n', text)
@@ -41,6 +39,7 @@ def to_markdown(template: str, **content: Any) -> str:
 
 
 def _fill(template: str, writer: str, finalize: Any, content: dict[str, Any]) -> str:
+    """Fill in a template; finalize gets every value that is put in, before it is escaped."""
     environment = Environment(
         loader=_TEMPLATES, autoescape=True, finalize=finalize, extensions=['jinja2.ext.do'],
         trim_blocks=True, lstrip_blocks=True)
@@ -60,5 +59,5 @@ def escape(text: str) -> str:
 
 def _first_of(names: Iterable[str], most: int = 5) -> str:
     names = list(names)
-    more = len(names) - most
-    return ', '.join(islice(names, most)) + (f' and {more} more' if more > 0 else '')
+    more = f' and {len(names) - most} more' if len(names) > most else ''
+    return ', '.join(names[:most]) + more

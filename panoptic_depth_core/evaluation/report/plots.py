@@ -41,7 +41,7 @@ _VARIABLES = {_INK: 'currentColor', _GRID: 'var(--line)', _BASELINE: 'var(--base
               _OTHER: 'var(--other)',
               **{color: f'var(--s{i})' for i, color in enumerate(_COLORS, 1)}}
 _DASHED: dict[str, Any] = {'color': _BASELINE, 'linestyle': (0, (3, 1.5))}
-_IN_LEGEND = [('baseline', 'baseline')]
+_BASELINE_ENTRY = [('baseline', 'baseline')]
 # So narrow that its text can be read on a phone, which is not much wider.
 _WIDTH_IN, _HEIGHT_IN = 4.6, 3.0
 _STYLE: dict[str, Any] = {
@@ -145,12 +145,12 @@ def _of_chart(chart: Chart, detail: Record, before: Record) -> list[Plot]:
                     'has all.')
     colors = {source: _COLORS[sources.index(source) % len(_COLORS)] for source in here}
     words = {source: metrics[source].source_words or metrics[source].title for source in here}
-    told = [f'{words[source]}: ' + ', '.join(
+    spoken = [f'{words[source]}: ' + ', '.join(
         f'{label} {figure_text(values[label], "share")}' if isinstance(label, str) else
         f'{100 * values[label]:.1f} % of {100 * label:.0f} %'
         for label in labels if label in values) for source, values in here.items()]
     legend = [(words[source], str(_COLORS.index(color) + 1)) for source, color in colors.items()]
-    return [_draw(chart.name, chart.title, told, legend + _IN_LEGEND * any(there.values()),
+    return [_draw(chart.name, chart.title, spoken, legend + _BASELINE_ENTRY * any(there.values()),
                   partial(_PAINTERS[chart.field], chart, labels, here, there, colors), note,
                   height)]
 
@@ -262,7 +262,7 @@ def _over_time(name: str, kind: FigureKind, here: Mapping[str, Line],
               *([(f'{others} other recordings', 'other')] if others else [])]
     return _draw(re.sub('[._]', '-', name), f'{what} over time',
                  (f'{bag}: mean {figure_text(means[bag], unit)}' for bag in named),
-                 legend + _IN_LEGEND * bool(there), paint,
+                 legend + _BASELINE_ENTRY * bool(there), paint,
                  'Named are the recordings with the worst mean.' if others and named else '')
 
 
@@ -305,11 +305,11 @@ def _percentiles(curves: Mapping[str, Sequence[float]],
             axes.set_ylim(bottom=0)
         axes.set(xlabel='percentile of the frames', ylabel='ms', xlim=(0, 100))
 
-    told = (f'{step}: median {significant(median[step])} ms, greatest '
+    spoken = (f'{step}: median {significant(median[step])} ms, greatest '
             f'{significant(curves[step][-1])} ms' for step in shown)
     legend = [*((step, str(i)) for i, step in enumerate(shown, 1)),
               *([(f'baseline, {_TOTAL}', 'baseline')] if _TOTAL in before else [])]
-    return _draw('latency', 'Latency by percentile', told, legend, paint)
+    return _draw('latency', 'Latency by percentile', spoken, legend, paint)
 
 
 def _steps(steps: Mapping[str, Mapping[str, float]]) -> Plot:
@@ -328,7 +328,7 @@ def _steps(steps: Mapping[str, Mapping[str, float]]) -> Plot:
         axes.grid(visible=False, axis='y')
         axes.set(xlabel='ms', xlim=(0, None))
 
-    told = (f'{name}: ' + ', '.join(f'{q} {significant(found[q])} ms' for q in quantiles
+    spoken = (f'{name}: ' + ', '.join(f'{q} {significant(found[q])} ms' for q in quantiles
                                     if q in found) for name, found in steps.items())
-    return _draw('steps', 'Time of each step', told, list(quantiles.items()), paint,
+    return _draw('steps', 'Time of each step', spoken, list(quantiles.items()), paint,
                  height_in=0.8 + 0.26 * len(names))

@@ -36,7 +36,7 @@ def title_of(name: str) -> str:
 
 
 def key_figures(figures: Record, comparison: Comparison | None) -> Table:
-    """The first key figures that are known, and what became of them against a baseline."""
+    """The first key figures that are known, with their change from a baseline."""
     known = [name for name, kind in figure_kinds().items()
              if kind.is_key and name in figures and figures[name]['value'] is not None]
     table = figures_table({name: figures[name] for name in known[:MOST_KEY_FIGURES]}, '')
@@ -66,7 +66,7 @@ def bags_table(bags: Sequence[Record]) -> Table:
 
 
 def remarks(bag: Record) -> list[str]:
-    """What was wrong with a recording."""
+    """Problems of a recording: its error, skipped frames, notes."""
     return [*([f'not scored: {bag["error"]}'] if bag['error'] else []),
             *(f'{count} frame{"" if count == 1 else "s"} skipped: {reason}'
               for reason, count in bag['skipped'].items()),
@@ -107,7 +107,7 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
 
 
 def detail_tables(detail: Record) -> list[Table]:
-    """All details that are known."""
+    """Return all details behind the figures."""
     metrics = in_place(all_metrics())
     found = [_by_class(metrics, detail)]
     for metric in metrics:
@@ -124,7 +124,7 @@ def detail_tables(detail: Record) -> list[Table]:
 
 
 def _by_class(metrics: Sequence[type[Metric[Any]]], detail: Record) -> Table:
-    """Of the classes of which a column with a unit is known."""
+    """Figures of all metrics by class; a class without any, counts aside, is left out."""
     columns = [(column, _of_classes(detail_of(metric, detail), column.key))
                for _, column, metric in sorted(
                    ((place, column, metric) for metric in metrics
@@ -180,7 +180,7 @@ def _coverage(table: Breakdown, parts: dict[str, Record]) -> Table:
 
 
 def _others(metric: type[Metric[Any]], values: Record) -> list[Table]:
-    """Return what is not among the figures; groups of values have a table each."""
+    """Values that are not figures; groups of values have a table each."""
     groups = {key: value for key, value in values.items() if isinstance(value, dict)}
     return [
         Table(f'{metric.title}: beside the figures', ('', 'value'), [

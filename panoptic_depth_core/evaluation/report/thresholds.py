@@ -77,7 +77,15 @@ def load_thresholds(path: Path) -> Thresholds:
     if not isinstance(values, dict) or not values:
         raise ConfigError(f'{path}: holds no limits; give figures with limits, as in '
                           "'panoptic.pq: {min: 0.5}'")
-    _refuse_double_keys(path, yaml.compose(path.read_text(encoding='utf-8'), yaml.SafeLoader))
+    # YAML takes the last of two equal keys: the other limit would be lost.
+    root = yaml.compose(path.read_text(encoding='utf-8'), yaml.SafeLoader)
+    assert root is not None
+    for node in (root, *(value for _, value in root.value)):
+        keys = [key.value for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
+        for key in keys:
+            if keys.count(key) > 1:
+                raise ConfigError(f'{path}: line {node.start_mark.line + 1}: key {key!r} is there '
+                                  'twice; remove one')
     limits, known = {}, known_kinds()
     for name, value in values.items():
         if name not in known:
@@ -93,17 +101,6 @@ def load_thresholds(path: Path) -> Thresholds:
             raise ConfigError(f'{path}: {name}: max_loss is {limit.max_loss:g}, but neither more '
                               'nor less of it is better; give min and max')
     return Thresholds(source=str(path), limits=limits)
-
-
-def _refuse_double_keys(path: Path, node: yaml.Node | None) -> None:
-    """YAML takes the last of two equal keys: the other limit would be lost."""
-    seen = set()
-    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
-        if key.value in seen:
-            raise ConfigError(f'{path}: line {key.start_mark.line + 1}: key {key.value!r} is '
-                              'there twice; remove one')
-        seen.add(key.value)
-        _refuse_double_keys(path, value)
 
 
 def check(thresholds: Thresholds, report: Record, times: Record,
