@@ -26,7 +26,8 @@ from ..recordings.metrics import all_metrics
 from ..recordings.summary import detail_of
 from .baseline import Comparison
 from .files import Line, Lines
-from .format import clean, figure_text, range_text, significant
+from .format import clean, figure_text, significant
+from .tables import groups_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -123,12 +124,13 @@ def _of_chart(chart: Chart, detail: Record, before: Record) -> list[Plot]:
     """One plot of all metrics that have it, in the colors of their sources."""
     sources = list(dict.fromkeys(m.source for m in all_metrics().values() if m.charts))
     metrics = {m.source: m for m in in_place(all_metrics()) if chart in m.charts}
-    groups = {source: _groups(chart, detail_of(m, detail)) for source, m in metrics.items()}
+    groups = {source: groups_of(detail_of(m, detail), chart.field)
+              for source, m in metrics.items()}
     here = {source: values for source, found in groups.items()
             if (values := _values(chart, found))}
     if not here:
         return []
-    there = {source: _values(chart, _groups(chart, detail_of(metrics[source], before)))
+    there = {source: _values(chart, groups_of(detail_of(metrics[source], before), chart.field))
              for source in here}
     labels: list[Any] = [label for label in dict.fromkeys(
         label for found in groups.values() for label in found)
@@ -153,14 +155,6 @@ def _of_chart(chart: Chart, detail: Record, before: Record) -> list[Plot]:
     return [_draw(chart.name, chart.title, spoken, legend + _BASELINE_ENTRY * any(there.values()),
                   partial(_PAINTERS[chart.field], chart, labels, here, there, colors), note,
                   height)]
-
-
-def _groups(chart: Chart, part: Record) -> dict[Any, Record]:
-    """Range, class or expected share -> figures of a metric's detail."""
-    groups = part.get(chart.field) or {}
-    return groups if isinstance(groups, dict) else {
-        g['expected'] if chart.field == 'coverage' else range_text(g['near_m'], g.get('far_m')): g
-        for g in groups}
 
 
 def _values(chart: Chart, groups: dict[Any, Record]) -> dict[Any, float]:

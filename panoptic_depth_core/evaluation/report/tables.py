@@ -146,21 +146,26 @@ def _of_classes(found: Any, path: str) -> Record:
             for name, value in (found or {}).items()}
 
 
+def groups_of(part: Record, field: str, unit: str = '') -> dict[Any, Record]:
+    """Values of a metric's detail by_range, by_class, or by expected share (coverage)."""
+    groups = part.get(field) or {}
+    return groups if isinstance(groups, dict) else {
+        g['expected'] if field == 'coverage' else range_text(g['near_m'], g.get('far_m'), unit): g
+        for g in groups}
+
+
 def _breakdown(table: Breakdown, metric: type[Metric[Any]], part: Record) -> Table:
-    """Groups of a metric's detail."""
     title = ', '.join(filter(None, (table.title, metric.source_words)))
-    groups = part.get(table.field) or []
     header = (table.header, *(column.title for column in table.columns))
 
     def cells(group: Record) -> list[str]:
         return [figure_text(group.get(c.key), c.unit) for c in table.columns]
 
-    if isinstance(groups, dict):
-        return Table(title, header, [(name, *cells(group)) for name, group in groups.items()])
-    if table.field == 'by_range':
+    if table.field != 'by_class_and_range':
         return Table(title, header, [
-            (range_text(g['near_m'], g.get('far_m'), ' m'), *cells(g))
-            for g in groups if g.get(table.columns[0].key)])
+            (label, *cells(group)) for label, group in groups_of(part, table.field, ' m').items()
+            if group.get(table.columns[0].key)])
+    groups = part.get(table.field) or []
     limits = sorted({g['near_m']: g.get('far_m') for g in groups}.items())
     found = {(g['class'], g['near_m']): '{1} ({0})'.format(*cells(g)) for g in groups}
     return Table(f'{title}: {header[2]} ({header[1]})', (
@@ -171,12 +176,12 @@ def _breakdown(table: Breakdown, metric: type[Metric[Any]], part: Record) -> Tab
 
 def _coverage(table: Breakdown, parts: dict[str, Record]) -> Table:
     """Nominal over observed, all sources beside each other."""
-    shares = {words: {c['expected']: c[table.columns[0].key] for c in part['coverage']}
-              for words, part in parts.items() if part.get('coverage')}
-    nominal = sorted({q for column in shares.values() for q in column})
-    return Table(table.title, (table.header, *shares), [
-        (f'{100 * q:.0f} %', *(figure_text(column.get(q), 'share') for column in shares.values()))
-        for q in nominal])
+    found = {words: groups for words, part in parts.items()
+             if (groups := groups_of(part, 'coverage'))}
+    return Table(table.title, (table.header, *found), [
+        (f'{100 * q:.0f} %', *(figure_text(groups.get(q, {}).get(table.columns[0].key), 'share')
+                               for groups in found.values()))
+        for q in sorted({q for groups in found.values() for q in groups})])
 
 
 def _others(metric: type[Metric[Any]], values: Record) -> list[Table]:
