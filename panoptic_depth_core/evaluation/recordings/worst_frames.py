@@ -24,7 +24,7 @@ from ...io.visualization import (
 )
 from ...labels import LABEL_DIVISOR, ClassInfo
 from ...structures import PanopticDepth
-from ..report.series import of_frame
+from ..report.files import of_frame
 from .figures import ranking_kinds
 from .structures import ReplayFrame
 
