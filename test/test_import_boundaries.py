@@ -27,7 +27,7 @@ MOST_LINES = 350
 
 LAYERS = {
     'contract': 0, 'errors': 0, 'labels': 0, 'structures': 0, 'status': 0, 'config': 0,
-    'class_tables': 0, 'files': 0,
+    'class_tables': 0, 'files': 0, 'workers': 0,
     'model_info': 1, 'self_test': 1, 'model_directory': 1,
     'engines': 2, 'inference': 2, 'io': 2,
     'inference.pipeline': 3, 'evaluation': 3, 'datasets': 3, 'network': 3,

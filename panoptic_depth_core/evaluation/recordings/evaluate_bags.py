@@ -3,9 +3,9 @@
 """
 Recordings in, a report out.
 
-The parts of the recordings are merged in their order, however many processes there were: the
-report has the same bytes. They stay in the folder of the report, so that a run that was
-interrupted, or is given more recordings, scores only those that it has not got.
+The parts of the recordings are merged in their order, however many workers there were: the report
+has the same bytes. They stay in the folder of the report, so that a run that was interrupted, or
+gets more recordings, scores only the missing ones.
 """
 
 from __future__ import annotations
@@ -15,24 +15,27 @@ import io
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ...errors import ConfigError
+from ...workers.pool import Progress, Tell, in_words, run_jobs
 from ..machine import machine, versions
 from ..metrics.shown import Figure
 from ..report.folder import Written, claim_folder, write_report
 from ..report.thresholds import Thresholds
 from .bag_run import BagJob, BagPart, evaluate_bag, failed_part
 from .figures import COUNTS
-from .fleet.one_job import Progress
-from .fleet.part_files import has_parts, load_part, remove_parts, save_part
-from .fleet.run_bags import run_bags
 from .jobs import job_key
+from .part_files import has_parts, load_part, remove_parts, save_part
 from .scoring import BagScore
 from .step_times import StepTimes
 from .summary import summarise
 from .worst_frames import WorstFrame, worst_of
+
+Job = TypeVar('Job')
+Part = TypeVar('Part')
 
 PARTS = 'parts'
 """Folder in that of the report."""
@@ -48,7 +51,7 @@ def evaluate_bags(jobs: Sequence[BagJob], folder: Path, *, title: str = '', work
 
     :param folder: of the report; parts of an earlier run in it are used where nothing changed.
     :param overwrite: score every recording anew.
-    :param workers, ray_address, progress, stopped: see run_bags.
+    :param workers, ray_address, progress, stopped: see run_jobs.
     :returns: None when it was stopped before the end.
     :raises ConfigError: no recording could be scored, or the folder cannot be written.
     """
@@ -91,6 +94,48 @@ def evaluate_bags(jobs: Sequence[BagJob], folder: Path, *, title: str = '', work
 
     return write_report(folder, report, times, lines(), total.pictures(), baseline=baseline,
                         thresholds=thresholds)
+
+
+def run_bags(run: Callable[[Job, Tell], Part], jobs: Sequence[Job], *,
+             done: Callable[[Job], Part | None], keep: Callable[[Job, Part], None],
+             failed: Callable[[Job, str], Part], workers: int = 1, ray_address: str | None = None,
+             progress: Progress = lambda index, frames, expected: None,
+             stopped: Callable[[], bool] = lambda: False) -> Iterator[Part]:
+    """
+    Run every job that is not done yet; only one part is in memory at a time.
+
+    :param run, workers, ray_address: see run_jobs.
+    :param done: returns the part that was kept for a job, now or by an earlier run, if any.
+    :param keep: called in this process with every part as soon as it is finished.
+    :param failed: makes the part of a job that failed, from the error in words; it is not kept.
+    :param progress, stopped: see run_jobs; once stopped there are fewer parts than jobs.
+    :returns: parts in the order of the jobs.
+    :raises ConfigError, BackendError: see run_jobs, or ``keep`` fails.
+    """
+    todo = [index for index, job in enumerate(jobs) if done(job) is None]
+    pending, errors = set(todo), dict[int, str]()
+    with closing(run_jobs(
+            run, [jobs[index] for index in todo], workers=workers, ray_address=ray_address,
+            progress=lambda number, *told: progress(todo[number], *told),
+            stopped=stopped)) as outcomes:
+        for index, job in enumerate(jobs):
+            while index in pending:
+                outcome = next(outcomes, None)
+                if outcome is None:
+                    return
+                ended = todo[outcome.job_index]
+                if outcome.error is None:
+                    keep(jobs[ended], outcome.result)
+                else:
+                    errors[ended] = in_words(outcome.error)
+                pending.remove(ended)
+                del outcome
+            if stopped():
+                return
+            part = None if index in errors else done(job)
+            yield failed(job, errors.get(
+                index, 'its part was finished but is gone; run it again')
+                ) if part is None else part
 
 
 def _title(jobs: Sequence[BagJob]) -> str:

@@ -12,9 +12,9 @@ from pathlib import Path
 from ...errors import ConfigError
 from ...io.bags.storage import is_bag
 from ...model_directory import open_model
+from ...workers.ray_cluster import code_digest
 from ..report.files import REPORT
 from .bag_run import BagJob
-from .fleet.code_digest import code_digest
 
 
 def find_bags(paths: Sequence[Path], report: Path | None = None) -> list[Path]:

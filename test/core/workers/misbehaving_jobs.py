@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs for fleets that do what recordings can do to a process, and where their parts are kept."""
+"""Jobs that do what recordings can do to a process, and where their parts are kept."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.metrics.distance_metrics import DistanceMetrics, InstanceRecord
-from panoptic_depth_core.evaluation.recordings.fleet.part_files import load_part, save_part
+from panoptic_depth_core.evaluation.recordings.part_files import load_part, save_part
 
 NAMES = ('a', 'b', 'c', 'd', 'e')
 
