@@ -114,6 +114,7 @@ def predict_source(
     """
     from ..config import InferenceSettings, load_settings
     from ..errors import ConfigError
+    from ..files import lock_folder
     from ..io.results.run_folder import prepare_run_folder
     from ..io.results.sinks import ResultOptions, ResultWriter, formats_for
     from ..io.sources.bag_source import BagSource
@@ -141,7 +142,8 @@ def predict_source(
         return done
 
     with open_source(source, skip=is_done, **of_source) as frames, \
-            options.open_pipeline(opened, backend, settings, threads) as pipeline:
+            options.open_pipeline(opened, backend, settings, threads) as pipeline, \
+            lock_folder(out_dir):
         prepare_run_folder(out_dir, {
             'source': source if frames.kind == 'camera' else str(Path(source).resolve()),
             'options': {k: None if v is None else str(v) for k, v in of_source.items()},

@@ -20,7 +20,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from ..errors import BackendError, ConfigError
-from ..model_directory import write_atomically
+from ..files import write_atomic
 from ..self_test import SelfTestReport
 from ..status import Watch
 from .key import EngineKey, file_name
@@ -117,11 +117,11 @@ class EngineCache:
             built_at=datetime.now(timezone.utc))
         make_private(self.directory)
         with _writing(self.path(key)):
-            write_atomically(self.path(key, NEW), engine, _PRIVATE)
+            write_atomic(self.path(key, NEW), engine, sync=True, mode=_PRIVATE)
             self.path(key, RECORD).unlink(missing_ok=True)
             self.path(key, NEW).replace(self.path(key))
             try:
-                write_atomically(self.path(key, RECORD), record.to_json(), _PRIVATE)
+                write_atomic(self.path(key, RECORD), record.to_json(), sync=True, mode=_PRIVATE)
             except BaseException:
                 self._remove(key, ENGINE)
                 raise
@@ -222,7 +222,7 @@ class EngineCache:
         path = self.path(key, RECORD)
         try:
             record = read_record(path).model_copy(update=changes)
-            write_atomically(path, record.to_json(), _PRIVATE)
+            write_atomic(path, record.to_json(), sync=True, mode=_PRIVATE)
         except (Untrusted, ConfigError, OSError) as error:
             _log.warning('%s: %s is not noted: %s', path, ', '.join(changes), error)
 
@@ -241,9 +241,9 @@ class EngineCache:
         """Write what only saves time: that it cannot be written is no reason to stop."""
         make_private(self.directory)
         try:
-            write_atomically(path, data, _PRIVATE)
-        except OSError as error:
-            _log.warning('%s: cannot be written: %s', path, error.strerror)
+            write_atomic(path, data, sync=True, mode=_PRIVATE)
+        except ConfigError as error:
+            _log.warning('%s', error)
 
     def _remove(self, key: EngineKey, *suffixes: str) -> None:
         for suffix in suffixes:
