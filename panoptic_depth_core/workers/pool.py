@@ -108,7 +108,7 @@ def run_jobs(run: Callable[[Job, Tell], Result], jobs: Sequence[Job], *, workers
     with opened as (submit, told, how):
         futures = {submit(index): index for index in range(len(jobs))}
         failures, seen = Counter[int](), dict[int, tuple[int, int | None]]()
-        heard = dict.fromkeys(range(len(jobs)), 0.0)
+        heard = dict.fromkeys(range(len(jobs)), time.monotonic())
         while futures and not stopped():
             ended = wait(futures, _POLL_S, 'FIRST_COMPLETED').done
             now = time.monotonic()
@@ -128,7 +128,7 @@ def run_jobs(run: Callable[[Job, Tell], Result], jobs: Sequence[Job], *, workers
                 except Exception as error:
                     failures[index] += 1
                     if failures[index] < MOST_FAILURES:
-                        futures[submit(index)] = index
+                        futures[submit(index)], heard[index] = index, now
                         continue
                     outcome = Outcome(index, None, WorkerError(
                         f'the worker that ran it died twice: {how(error)}'))
@@ -173,9 +173,11 @@ def _attempt(run: Callable[[Job, Tell], Result], job: Job,
 def packed(run: Callable[[Job, Tell], Any], job: Job, tell: Tell) -> bytes:
     """Run a job in a worker; return its result and error, pickled."""
     result, error = _attempt(run, job, tell)
-    if error is not None and type(error) not in (ConfigError, BackendError, ValueError):
-        # Not every error can be unpickled.
-        error = WorkerError(in_words(error))
+    if error is not None:
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            error = WorkerError(in_words(error))
     return pickle.dumps((result, error), pickle.HIGHEST_PROTOCOL)
 
 
@@ -271,24 +273,13 @@ def _held_back(number: int) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_run_index: Callable[[int], Path]
-"""Set in workers."""
+_assigned: tuple[Callable[[Any, Tell], Any], Sequence[Any], Any, Path]
+"""In workers: function, jobs, shared memory for progress, folder for results."""
 
 
-def _start_worker(run: Callable[[Any, Tell], Any], jobs: Sequence[Any], board: Any,
-                  folder: Path) -> None:
-    global _run_index
-
-    def run_index(index: int) -> Path:
-        def tell(done: int, expected: int | None) -> None:
-            board[2 * index + 1] = -1 if expected is None else expected
-            board[2 * index] = done
-
-        path = folder / str(index)
-        path.write_bytes(packed(run, jobs[index], tell))
-        return path
-
-    _run_index = run_index
+def _start_worker(*assigned: Any) -> None:
+    global _assigned
+    _assigned = assigned
     # At once, also in the middle of a computation of seconds.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -296,7 +287,15 @@ def _start_worker(run: Callable[[Any, Tell], Any], jobs: Sequence[Any], board: A
 
 
 def _work(index: int) -> Path:
-    return _run_index(index)
+    run, jobs, board, folder = _assigned
+
+    def tell(done: int, expected: int | None) -> None:
+        board[2 * index + 1] = -1 if expected is None else expected
+        board[2 * index] = done
+
+    path = folder / str(index)
+    path.write_bytes(packed(run, jobs[index], tell))
+    return path
 
 
 def _end_with_parent() -> None:

@@ -69,6 +69,7 @@ def ray_workers(run: Callable[[Job, Tell], Any], jobs: Sequence[Job],
             reference = task.remote(run, jobs[index], index, board, code_digest())
             future: Future[bytes | Path] = reference.future()
             references[future] = reference
+            future.add_done_callback(references.pop)
             return future
 
         def told() -> dict[int, tuple[int, int | None]]:
@@ -91,10 +92,9 @@ def ray_workers(run: Callable[[Job, Tell], Any], jobs: Sequence[Job],
             raise BackendError(f'--ray {address}: the cluster is lost: {in_words(error)}; what is '
                                'finished is kept, run the same command again') from error
         finally:
-            for future, reference in references.items():
-                if not future.done():
-                    with suppress(Exception):
-                        ray.cancel(reference, force=True)
+            for reference in list(references.values()):
+                with suppress(Exception):
+                    ray.cancel(reference, force=True)
             with suppress(Exception):
                 ray.kill(board)
 

@@ -1,15 +1,15 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-An evaluation by several processes, each of which reads, predicts and scores parts of a data set.
+An evaluation by one or several processes, which read, predict and score parts of a data set.
 
-The parts are of a fixed size and merged in the order of the data set, however many processes there
-are: the figures are the same to the last bit. A sequence may go on from one part to the next.
+The parts have a fixed size and are merged in the order of the data set, however many processes
+there are: the figures are the same to the last bit. A sequence may continue in the next part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
 from typing import Protocol
@@ -55,69 +55,56 @@ class Work:
 
 
 def evaluate_parts(work: Work, count: int, jobs: int = 1,
-                   progress: Callable[[int], None] | None = None) -> EvaluationResult:
+                   progress: Callable[[int], None] = lambda frames: None) -> EvaluationResult:
     """
     Evaluate the first ``count`` frames of a data set.
 
     :param jobs: processes; 1 is this one.
-    :param progress: called with the number of frames done, at least after each part.
+    :param progress: called with the number of frames done.
     :raises ConfigError, BackendError, ValueError: whatever goes wrong with a frame.
-    :raises BackendError: when a process dies.
+    :raises BackendError: when a process dies twice on the same part.
     """
     parts = [range(start, min(start + PART_FRAMES, count))
              for start in range(0, count, PART_FRAMES)]
     total = Evaluator(work.settings, work.classes)
-    tell = progress or (lambda _: None)
-    evaluators = _here(work, parts, tell) if jobs == 1 else _elsewhere(work, parts, jobs)
-    for part, evaluator in zip(parts, evaluators, strict=True):
-        total.merge(evaluator)
-        tell(part.stop)
-    return total.result()
+    frames, early = [0] * len(parts), dict[int, Outcome]()
 
+    def tell(index: int, done: int, _: int | None) -> None:
+        frames[index] = done
+        progress(sum(frames))
 
-def _here(work: Work, parts: Sequence[range], tell: Callable[[int], None]) -> Iterator[Evaluator]:
-    samples = work.open_samples()
-    with work.open_predictor() as predict:
-        for part in parts:
-            yield _score(work, samples, predict, part, lambda done, _: tell(done))
-
-
-def _elsewhere(work: Work, parts: Sequence[range], jobs: int) -> Iterator[Evaluator]:
-    early: dict[int, Outcome] = {}
-    with closing(run_jobs(_Worker(work), parts, workers=jobs)) as outcomes:
+    with _Scorer(work) as score, closing(
+            run_jobs(score, parts, workers=jobs, progress=tell)) as outcomes:
         for index, part in enumerate(parts):
             while index not in early:
                 outcome = next(outcomes)
                 early[outcome.job_index] = outcome
-            outcome = early.pop(index)
-            if isinstance(outcome.error, WorkerError):
-                raise BackendError(f'evaluate: frames {part.start} to {part[-1]}: {outcome.error}'
-                                   f'; give fewer than {jobs} --jobs')
-            if outcome.error is not None:
-                raise outcome.error
-            yield outcome.result
+            _, evaluator, error = early.pop(index)
+            if isinstance(error, WorkerError):
+                raise BackendError(f'evaluate: frames {part.start} to {part[-1]}: {error}; give '
+                                   f'fewer than {jobs} --jobs') from error
+            if error is not None:
+                raise error
+            total.merge(evaluator)
+    return total.result()
 
 
-class _Worker:
-    """Scores parts in another process, in which it opens data set and model only once."""
+class _Scorer(ExitStack):
+    """Scores parts in one process, in which it opens the data set and the model only once."""
 
     def __init__(self, work: Work) -> None:
+        super().__init__()
         self._work = work
         self._opened: tuple[Samples, Predictor] | None = None
-        self._stack = ExitStack()
 
     def __call__(self, part: range, tell: Tell) -> Evaluator:
+        work = self._work
         if self._opened is None:
-            samples = self._work.open_samples()
-            self._opened = samples, self._stack.enter_context(self._work.open_predictor())
-        return _score(self._work, *self._opened, part, tell)
-
-
-def _score(work: Work, samples: Samples, predict: Predictor, part: range,
-           tell: Tell) -> Evaluator:
-    evaluator = Evaluator(work.settings, work.classes)
-    for index in part:
-        sample = samples[index]
-        evaluator.add(sample.truth, predict(sample.frame), sample.sequence)
-        tell(index + 1, None)
-    return evaluator
+            self._opened = work.open_samples(), self.enter_context(work.open_predictor())
+        samples, predict = self._opened
+        evaluator = Evaluator(work.settings, work.classes)
+        for done, index in enumerate(part, 1):
+            sample = samples[index]
+            evaluator.add(sample.truth, predict(sample.frame), sample.sequence)
+            tell(done, len(part))
+        return evaluator

@@ -70,7 +70,7 @@ def test_the_figures_are_the_same_for_any_number_of_processes() -> None:
     assert set(told) == set(range(1, COUNT + 1)) and told == sorted(told)
     told.clear()
     together = evaluate_parts(work(), COUNT, 2, told.append)
-    assert told == [8, 16, 24, 25]
+    assert told == sorted(told) and told[-1] == COUNT
     assert to_dict(together) == to_dict(alone)
     assert alone.frames.all == COUNT
 
