@@ -13,12 +13,14 @@ import ctypes
 import multiprocessing
 import os
 import pickle
+import shutil
 import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import connection
@@ -45,6 +47,7 @@ MOST_FAILURES = 2
 SILENCE_S = 3600.0
 """Without progress until a worker is taken to hang; building an engine is silent, too."""
 
+_MOST_RESTARTS = 5
 _POLL_S = 0.2
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """See mallopt(3)."""
@@ -125,6 +128,9 @@ def run_jobs(run: Callable[[Job, Tell], Result], jobs: Sequence[Job], *, workers
                 index = futures.pop(future)
                 try:
                     outcome = Outcome(index, *pickle.loads(_read(future.result())))
+                except BrokenProcessPool:
+                    futures[submit(index)], heard[index] = index, now
+                    continue
                 except Exception as error:
                     failures[index] += 1
                     if failures[index] < MOST_FAILURES:
@@ -216,17 +222,19 @@ def _processes(run: Callable[[Job, Tell], Any], jobs: Sequence[Job],
         new_pool: Callable[[], Any] = partial(
             ProcessPool, workers, context=context, initializer=_start_worker,
             initargs=(run, jobs, board, Path(folder)))
-        pool = new_pool()
+        pool, restarts = new_pool(), 0
 
         def submit(index: int) -> Future[bytes | Path]:
-            nonlocal pool
+            nonlocal pool, restarts
             # Ctrl-C is for this process alone, also while Python starts in a worker.
             with _held_back(signal.SIGINT):
                 try:
                     if not pool.active:
-                        # pebble gives up when a worker dies before any of them has a job.
+                        # pebble gives up when a worker dies while none of them has a job.
                         pool.join()
-                        pool = new_pool()
+                        pool, restarts = new_pool(), restarts + 1
+                        if restarts > _MOST_RESTARTS:
+                            raise RuntimeError('they die before they get a job')
                     future: Future[bytes | Path] = pool.schedule(_work, (index,))
                 except RuntimeError as error:
                     raise BackendError('no worker can be started: '
@@ -303,6 +311,7 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     connection.wait([parent.sentinel])
+    shutil.rmtree(_assigned[-1], ignore_errors=True)
     os._exit(1)
 
 

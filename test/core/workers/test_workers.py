@@ -11,14 +11,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import pytest
-from misbehaving_jobs import NAMES, Job, Store, figures, run_job
-from panoptic_depth_core.errors import ConfigError
+from misbehaving_jobs import (
+    NAMES,
+    Job,
+    Store,
+    die_at_first_start,
+    die_at_start,
+    figures,
+    run_job,
+)
+from panoptic_depth_core.errors import BackendError, ConfigError
 from panoptic_depth_core.evaluation.recordings.evaluate_bags import run_bags
 from panoptic_depth_core.workers import pool
 
@@ -181,11 +189,14 @@ def test_a_worker_that_hangs(jobs: list[Job], store: Store,
     assert not any(map(is_alive, jobs[0].runs()))
 
 
-def test_workers_that_die_before_they_have_a_job(jobs: list[Job], store: Store,
+@pytest.mark.parametrize(('start', 'ends'), [(die_at_first_start, True), (die_at_start, False)])
+def test_workers_that_die_before_they_have_a_job(start: Callable, ends: bool, jobs: list[Job],
+                                                 store: Store,
                                                  monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, '_start_worker', os._exit)
-    parts = run(jobs[:1], store, 2)
-    assert 'died twice: BrokenProcessPool' in parts[0]['error']
+    monkeypatch.setattr(pool, '_start_worker', start)
+    with nullcontext() if ends else pytest.raises(BackendError, match='die before they get a job'):
+        assert not any('error' in part for part in run(jobs[:2], store, 2))
+    assert not multiprocessing.active_children()
 
 
 def test_without_pebble(jobs: list[Job], store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,9 +232,11 @@ def test_signals(number: signal.Signals, to_all: bool, tmp_path: Path) -> None:
     script = tmp_path / 'script.py'
     script.write_text(SCRIPT.format(tests=str(Path(__file__).parent), folder=str(tmp_path)))
     jobs = [Job('b', tmp_path), Job('c', tmp_path)]
+    (tmp_path / 'tmp').mkdir()
     process = subprocess.Popen(
         [sys.executable, str(script)], start_new_session=True, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, env={**os.environ, 'PYTHONPATH': str(REPOSITORY)})
+        stderr=subprocess.PIPE, env={**os.environ, 'PYTHONPATH': str(REPOSITORY),
+                                     'TMPDIR': str(tmp_path / 'tmp')})
     try:
         assert wait_until(lambda: all(job.runs() for job in jobs))
         pids = [job.runs()[0] for job in jobs]
@@ -234,6 +247,7 @@ def test_signals(number: signal.Signals, to_all: bool, tmp_path: Path) -> None:
         assert out == b'a\n' and b'Traceback' not in err
         assert Store(tmp_path / 'parts').done(Job('a', tmp_path))['name'] == 'a'
         assert [len(job.runs()) for job in jobs] == [1, 1]
+        assert not list((tmp_path / 'tmp').glob('panoptic-depth-*'))
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
