@@ -23,7 +23,7 @@ from concurrent.futures import CancelledError, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from functools import partial
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, TypeVar
@@ -274,6 +274,8 @@ def _held_back(number: int) -> Iterator[None]:
     if not hasattr(signal, 'pthread_sigmask'):
         yield
         return
+    # The first process starts it otherwise, and it unblocks the signal.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
     try:
         yield

@@ -218,6 +218,7 @@ if __name__ == '__main__':
     folder = Path({folder!r})
     jobs = [Job('a', folder), Job('b', folder, 'never ends'), Job('c', folder, 'never ends')]
     with stop_on_signal() as stop:
+        print('begins', flush=True)
         for part in run_bags(run_job, jobs, workers=2, **Store(folder / 'parts').callbacks(),
                              stopped=lambda: bool(stop)):
             print(part['name'], flush=True)
@@ -225,18 +226,23 @@ if __name__ == '__main__':
 """
 
 
+def start(folder: Path) -> subprocess.Popen:
+    """The script in a session of its own."""
+    script = folder / 'script.py'
+    script.write_text(SCRIPT.format(tests=str(Path(__file__).parent), folder=str(folder)))
+    (folder / 'tmp').mkdir()
+    return subprocess.Popen(
+        [sys.executable, str(script)], start_new_session=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, env={**os.environ, 'PYTHONPATH': str(REPOSITORY),
+                                     'TMPDIR': str(folder / 'tmp')})
+
+
 @pytest.mark.parametrize(('number', 'to_all'), [
     (signal.SIGINT, True), (signal.SIGTERM, False), (signal.SIGKILL, False)])
 def test_signals(number: signal.Signals, to_all: bool, tmp_path: Path) -> None:
     """Ctrl-C reaches all processes of the terminal; after kill -9 nobody is left to end them."""
-    script = tmp_path / 'script.py'
-    script.write_text(SCRIPT.format(tests=str(Path(__file__).parent), folder=str(tmp_path)))
     jobs = [Job('b', tmp_path), Job('c', tmp_path)]
-    (tmp_path / 'tmp').mkdir()
-    process = subprocess.Popen(
-        [sys.executable, str(script)], start_new_session=True, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, env={**os.environ, 'PYTHONPATH': str(REPOSITORY),
-                                     'TMPDIR': str(tmp_path / 'tmp')})
+    process = start(tmp_path)
     try:
         assert wait_until(lambda: all(job.runs() for job in jobs))
         pids = [job.runs()[0] for job in jobs]
@@ -244,7 +250,7 @@ def test_signals(number: signal.Signals, to_all: bool, tmp_path: Path) -> None:
         assert wait_until(lambda: not any(map(is_alive, pids)))
         out, err = process.communicate(timeout=20)
         assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number)
-        assert out == b'a\n' and b'Traceback' not in err
+        assert out == b'begins\na\n' and b'Traceback' not in err
         assert Store(tmp_path / 'parts').done(Job('a', tmp_path))['name'] == 'a'
         assert [len(job.runs()) for job in jobs] == [1, 1]
         assert not list((tmp_path / 'tmp').glob('panoptic-depth-*'))
@@ -252,3 +258,13 @@ def test_signals(number: signal.Signals, to_all: bool, tmp_path: Path) -> None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@pytest.mark.parametrize('seconds', [0.1, 0.3, 0.6])
+def test_ctrl_c_while_workers_start(seconds: float, tmp_path: Path) -> None:
+    with start(tmp_path) as process:
+        assert process.stdout.readline() == b'begins\n'
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.communicate(timeout=20)[1] == b''
+        assert process.returncode == 128 + signal.SIGINT
