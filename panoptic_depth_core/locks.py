@@ -3,7 +3,8 @@
 """
 A lock file between processes; the system frees it when its holder ends, even if killed.
 
-POSIX only. Whoever removes a lock file holds its lock while doing so.
+Only the holder of the lock may remove the file. POSIX only: elsewhere the import of this module
+raises ModuleNotFoundError, so import it where it is used.
 """
 
 from __future__ import annotations
