@@ -128,16 +128,14 @@ def run_jobs(run: Callable[[Job, Tell], Result], jobs: Sequence[Job], *, workers
                 index = futures.pop(future)
                 try:
                     outcome = Outcome(index, *pickle.loads(_read(future.result())))
-                except BrokenProcessPool:
-                    futures[submit(index)], heard[index] = index, now
-                    continue
                 except Exception as error:
-                    failures[index] += 1
+                    # A pool that could not start its workers is no job's fault.
+                    failures[index] += not isinstance(error, BrokenProcessPool)
                     if failures[index] < MOST_FAILURES:
                         futures[submit(index)], heard[index] = index, now
                         continue
                     outcome = Outcome(index, None, WorkerError(
-                        f'the worker that ran it died twice: {how(error)}'))
+                        f'the worker that ran it failed twice: {how(error)}'))
                 if stopped():
                     return
                 yield outcome

@@ -93,7 +93,7 @@ def test_what_recordings_do_to_a_cluster(cluster: str, jobs: list[Job], store: S
     assert [part['name'] for part in parts] == list(NAMES)
     assert figures([parts[0], *parts[3:]]) == expected
     assert parts[1]['error'] == 'ConfigError: b: no image in it; give another one'
-    assert parts[2]['error'].startswith('the worker that ran it died twice: ')
+    assert parts[2]['error'].startswith('the worker that ran it failed twice: ')
     assert [len(set(job.runs())) for job in jobs] == [1, 1, 2, 2, 1]
     assert os.getpid() not in [job.runs()[0] for job in jobs]
     assert store.frames[0] == (5, 5)

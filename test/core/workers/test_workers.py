@@ -93,9 +93,9 @@ def test_what_fails_costs_itself(jobs: list[Job], store: Store, workers: int) ->
 
 
 @pytest.mark.parametrize(('does', 'words'), [
-    ('is killed', 'the worker that ran it died twice: killed by SIGKILL, perhaps out of '
+    ('is killed', 'the worker that ran it failed twice: killed by SIGKILL, perhaps out of '
      'memory; use fewer workers'),
-    ('exits', 'the worker that ran it died twice: exit code 3')])
+    ('exits', 'the worker that ran it failed twice: exit code 3')])
 def test_a_process_that_dies(does: str, words: str, jobs: list[Job], store: Store) -> None:
     jobs[0] = replace(jobs[0], does=does)
     parts = run(jobs, store, 2)
@@ -117,7 +117,7 @@ def test_a_process_that_dies_once(jobs: list[Job], store: Store, tmp_path: Path)
 def test_a_part_that_cannot_be_sent(jobs: list[Job], store: Store) -> None:
     jobs[1] = replace(jobs[1], does='cannot be sent')
     errors = [part.get('error') for part in run(jobs, store, 2)]
-    assert 'died twice: ' in errors[1] and 'lambda' in errors[1]
+    assert 'failed twice: ' in errors[1] and 'lambda' in errors[1]
     assert errors[:1] + errors[2:] == [None] * 4
 
 
@@ -184,7 +184,7 @@ def test_a_worker_that_hangs(jobs: list[Job], store: Store,
     jobs[0] = replace(jobs[0], does='never ends')
     parts = run(jobs, store, 2)
     assert [part.get('error') for part in parts] == [
-        'the worker that ran it died twice: no progress for 0.025 min', *[None] * 4]
+        'the worker that ran it failed twice: no progress for 0.025 min', *[None] * 4]
     assert len(set(jobs[0].runs())) == 2
     assert not any(map(is_alive, jobs[0].runs()))
 

@@ -105,6 +105,6 @@ def test_errors_come_through(jobs: int, mistake: str, words: str) -> None:
 
 
 def test_a_process_that_dies() -> None:
-    with pytest.raises(BackendError, match='frames 24 to 24: the worker that ran it died twice: '
+    with pytest.raises(BackendError, match='frames 24 to 24: the worker that ran it failed twice: '
                                           'exit code 3; give fewer than 2 --jobs'):
         evaluate_parts(work('dies'), COUNT, 2)
