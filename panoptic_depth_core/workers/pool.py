@@ -122,15 +122,15 @@ def run_jobs(run: Callable[[Job, Tell], Result], jobs: Sequence[Job], *, workers
             for future, index in futures.items():
                 if not future.running():
                     heard[index] = now
-                elif now - heard[index] > SILENCE_S:
-                    future.cancel()
+                elif now - heard[index] > SILENCE_S and future.cancel():
+                    failures[index] += 1
             for future in ended:
                 index = futures.pop(future)
                 try:
                     outcome = Outcome(index, *pickle.loads(_read(future.result())))
                 except Exception as error:
-                    # A pool that could not start its workers is no job's fault.
-                    failures[index] += not isinstance(error, BrokenProcessPool)
+                    # A pool that lost its workers before they had a job is no job's fault.
+                    failures[index] += not isinstance(error, (BrokenProcessPool, CancelledError))
                     if failures[index] < MOST_FAILURES:
                         futures[submit(index)], heard[index] = index, now
                         continue
@@ -221,6 +221,7 @@ def _processes(run: Callable[[Job, Tell], Any], jobs: Sequence[Job],
             ProcessPool, workers, context=context, initializer=_start_worker,
             initargs=(run, jobs, board, Path(folder)))
         pool, restarts = new_pool(), 0
+        pending: set[Future[bytes | Path]] = set()
 
         def submit(index: int) -> Future[bytes | Path]:
             nonlocal pool, restarts
@@ -238,9 +239,17 @@ def _processes(run: Callable[[Job, Tell], Any], jobs: Sequence[Job],
                     raise BackendError('no worker can be started: '
                                        f'{error.__cause__ or error}; use 1 worker, or free some '
                                        'memory') from error
+                pending.add(future)
+                future.add_done_callback(pending.discard)
                 return future
 
         def told() -> dict[int, tuple[int, int | None]]:
+            if not pool.active:
+                # pebble forgets jobs that it gets while it gives up.
+                for future in list(pending):
+                    with suppress(RuntimeError):
+                        future.cancel()
+                        future.set_running_or_notify_cancel()
             pairs = enumerate(zip(board[::2], board[1::2], strict=True))
             return {index: (done, None if expected < 0 else expected)
                     for index, (done, expected) in pairs if done >= 0}
