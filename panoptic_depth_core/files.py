@@ -57,21 +57,28 @@ def require_absent(path: Path, overwrite: bool) -> None:
                           'overwrite it')
 
 
-def write_atomic(path: Path, data: bytes | Callable[[Path], None], sync: bool = False) -> None:
+def write_atomic(path: Path, data: bytes | Callable[[Path], None], sync: bool = False,
+                 mode: int | None = None) -> None:
     """
     Write a file so that a reader, or a crash, never sees half of it.
 
     :param data: the bytes, or a function that writes to a path of the same suffix.
     :param sync: also survive a power cut; for small files that others depend on.
+    :param mode: permissions, which nobody exceeds at any time; None: those of a new file.
     :raises ConfigError: disk full, no permission ...; an old file stays.
     """
     temporary = path.with_name(f'.{path.stem}.{os.getpid()}.tmp{path.suffix}')
     with disk_errors(path):
         try:
+            if mode is not None:
+                temporary.unlink(missing_ok=True)
+                temporary.touch(mode & 0o600, exist_ok=False)
             if callable(data):
                 data(temporary)
             else:
                 temporary.write_bytes(data)
+            if mode is not None:
+                temporary.chmod(mode)
             if sync:
                 with temporary.open('rb') as file:
                     os.fsync(file.fileno())
@@ -80,6 +87,40 @@ def write_atomic(path: Path, data: bytes | Callable[[Path], None], sync: bool = 
             with suppress(OSError):
                 temporary.unlink()
             raise
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """
+    Keep other programs from writing into a folder, which is made if it is not there.
+
+    Where the system or the disk has no locks there is none.
+
+    :raises ConfigError: another program has the folder, or it cannot be written.
+    """
+    path = make_folder(folder) / '.lock'
+    handle = None
+    with disk_errors(path):
+        try:
+            from .locks import lock_holder, try_lock
+
+            handle = try_lock(path)
+            if handle is None:
+                raise ConfigError(f'{folder}: process {lock_holder(path)} writes into it; wait '
+                                  'for its end or choose another folder')
+        except ImportError:
+            pass
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+                raise
+    try:
+        yield
+    finally:
+        if handle is not None:
+            # While it is locked: who opened it meanwhile sees that it is gone.
+            with suppress(OSError):
+                path.unlink()
+            os.close(handle)
 
 
 class JsonLines:

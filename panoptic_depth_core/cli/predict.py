@@ -115,6 +115,7 @@ def predict_source(
     """
     from ..config import InferenceSettings, load_settings
     from ..errors import ConfigError
+    from ..files import lock_folder
     from ..io.results.result_folder import (
         ResultOptions,
         ResultWriter,
@@ -146,7 +147,8 @@ def predict_source(
         return done
 
     with open_source(source, skip=is_done, **of_source) as frames, \
-            options.open_pipeline(opened, backend, settings, threads) as pipeline:
+            options.open_pipeline(opened, backend, settings, threads) as pipeline, \
+            lock_folder(out_dir):
         prepare_run_folder(out_dir, {
             'source': source if frames.kind == 'camera' else str(Path(source).resolve()),
             'options': {k: None if v is None else str(v) for k, v in of_source.items()},
