@@ -9,11 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from panoptic_depth_core.inference.rigid_transform import (
-    not_transformed,
-    rotation_matrix,
-    transformed,
-)
+from panoptic_depth_core.inference.distances import not_transformed, rotation_matrix, transformed
 from panoptic_depth_core.structures import PanopticDepth
 from rclpy.node import Node
 from rclpy.time import Time

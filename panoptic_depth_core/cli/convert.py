@@ -34,7 +34,7 @@ def convert(
         ) -> None:
     """Convert a published PanopticDepth checkpoint to a model directory."""
     try:
-        from ..export.convert import convert_checkpoint, published_description
+        from ..export.onnx_export import convert_checkpoint, published_description
         from ..network.panoptic_depth.network import FOCAL_PX, PublishedSettings
     except ImportError as error:
         raise options.missing_extra(error, 'export') from None

@@ -97,7 +97,7 @@ def _build_ahead_of_time(model: ModelDirectory, targets: tuple[str, ...]) -> Non
 def _copied_model(source: Path, out_dir: Path, config: Path | None,
                   size: str | None) -> ModelDirectory:
     """Copy of a model directory; the directory itself where that is where it is to be."""
-    from ..export.model_copy import copy_model
+    from ..model_directory import copy_model
 
     return copy_model(_opened_model(source, config, size), out_dir)
 
@@ -119,7 +119,7 @@ def _exported_model(checkpoint: Path, out_dir: Path, config: Path | None,
     from ..config import load_settings, parse_settings
     try:
         from ..export.onnx_export import export_checkpoint
-        from ..network.description import ModelDescription
+        from ..network.base import ModelDescription
     except ModuleNotFoundError as error:
         raise options.missing_extra(error, 'export') from None
 

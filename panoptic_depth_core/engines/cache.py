@@ -30,7 +30,7 @@ from ..config import Settings, parse_settings
 from ..errors import BackendError, ConfigError
 from ..files import disk_errors, write_atomic
 from ..locks import lock_holder, try_lock, wait_for_lock
-from ..self_test import SelfTestReport
+from ..model_directory import SelfTestReport
 from ..status import Watch
 from . import Build, BuildCancelled
 from .key import EngineKey, file_name

@@ -22,7 +22,7 @@ from ..errors import BackendError, ConfigError
 from ..inference.backends import backend_options, parse_backend
 from ..inference.pipeline import Pipeline, merged_thresholds
 from ..inference.preprocess import graph_inputs
-from ..self_test import SelfTest, compare
+from ..model_directory import SelfTest, compare
 from ..structures import Frame, Intrinsics
 
 MODEL = 'model'

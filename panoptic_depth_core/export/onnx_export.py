@@ -17,16 +17,21 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnxscript.optimizer import fold_constants, remove_unused_nodes
 
-from ..config import Thresholds
+from ..config import Thresholds, parse_settings
 from ..contract import GraphOutput
-from ..errors import ConfigError
+from ..errors import BackendError, ConfigError
 from ..inference.backends import create_backend
-from ..model_directory import ModelDirectory, save_model_directory
+from ..model_directory import ModelDirectory, SelfTest, save_model_directory
 from ..model_info import ModelInfo
 from ..network import Graph, create_model
-from ..network.base import Model
-from ..network.description import ModelDescription, describe
-from ..self_test import SelfTest
+from ..network.base import Model, ModelDescription, describe
+from ..network.layers import DeformableForm
+from ..network.panoptic_depth.network import (
+    PUBLISHED_ASSEMBLY,
+    STUFF_AREA_PX,
+    TRAINED_FOCAL_RANGE_PX,
+    PublishedNetwork,
+)
 from ..training.checkpoint import load_weights, read_checkpoint
 
 _LEAST_ROUNDING, _MOST_ROUNDING = 1e-3, 0.5
@@ -217,3 +222,48 @@ def example_inputs(info: ModelInfo) -> Example:
         'intrinsics': torch.tensor([[focal, focal, (width - 1) / 2, (height - 1) / 2]]),
         'thresholds': torch.from_numpy(thresholds.as_vector()),
         **{name: torch.from_numpy(value[None]) for name, value in info.unknown_inputs().items()}}
+
+
+def convert_checkpoint(checkpoint: Path | str, out_dir: Path | str,
+                       description: ModelDescription, *, deformable: DeformableForm = 'operator',
+                       max_things: int = PUBLISHED_ASSEMBLY.max_things) -> ModelDirectory:
+    """
+    Convert ``model_final.pth`` of PanopticDepth R50, depth-aware or segmentation only.
+
+    :param description: see published_description.
+    :param deformable: see layers.deformable; grid_sample for runtimes without the operator.
+    :raises ConfigError: when the file is no such checkpoint; the message says what does not fit.
+    :raises BackendError: when ONNX Runtime does not reproduce PyTorch's outputs.
+    """
+    model = PublishedNetwork.read_published(Path(checkpoint), deformable)
+    model.configure({'max_things': max_things, 'output_stride': description.output_stride}, {},
+                    'convert')
+    try:
+        return export_model(model, out_dir, description)
+    except BackendError as error:
+        if deformable == 'grid_sample':
+            raise
+        raise BackendError(f'{error}; if it has no DeformConv (ONNX Runtime before 1.25), '
+                           'convert with grid_sample in its place (--deformable)') from error
+
+
+def published_description(height: int = 1024, width: int = 2048,
+                          **values: Any) -> ModelDescription:
+    """
+    What is known of the published models; the rest as given.
+
+    The weights' licence is that of where the file came from, so it is not known here.
+
+    :raises ConfigError: for an unknown or wrong value.
+    """
+    known = {
+        'model_id': 'panoptic-depth-r50-published', 'height': height, 'width': width,
+        'trained_focal_range_px': TRAINED_FOCAL_RANGE_PX, 'depth_range_m': (0.5, 80.0),
+        # The mean that is subtracted, so that padding is zero to the network.
+        'padding_rgb': (104, 116, 124), 'weight_type': 'float32',
+        'thresholds': Thresholds(score=0.2, overlap=0.5, void=0.0,
+                                 stuff_area=STUFF_AREA_PX / (height * width)),
+        'weights_data': ({'name': 'Cityscapes and Cityscapes-DVPS',
+                          'licence': 'non-commercial, see cityscapes-dataset.com/license',
+                          'attribution': 'M. Cordts et al., The Cityscapes Dataset, CVPR 2016'},)}
+    return parse_settings(ModelDescription, known | values, 'convert')

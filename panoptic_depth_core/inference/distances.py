@@ -19,8 +19,36 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import DistanceSettings
+from ..config import DepthSettings, DistanceSettings
 from ..structures import DistanceFlag, InstanceDistance, Intrinsics, Segment
+
+
+def mark_depth(depth: NDArray[np.float32], sky: NDArray[np.bool_], settings: DepthSettings,
+               ) -> NDArray[np.float32]:
+    """
+    Scale depths, and replace those that say only 'too near' or 'far'.
+
+    Far is +Inf here whatever far_value says: distances need to tell far from unknown; see
+    far_as_set.
+
+    :param depth: (h, w) float32 metres, finite.
+    :param sky: (h, w) bool.
+    :returns: (h, w) float32 metres; +Inf far, -Inf too near, NaN sky without sky_is_far.
+    """
+    marked = depth * np.float32(settings.scale)
+    near = (marked < settings.min_m) | (marked <= 0)
+    marked[marked > settings.max_m] = np.inf
+    marked[near] = -np.inf
+    marked[sky] = np.inf if settings.sky_is_far else np.nan
+    return marked
+
+
+def far_as_set(depth: NDArray[np.float32], settings: DepthSettings) -> NDArray[np.float32]:
+    """(h, w) depth with +Inf replaced by NaN if far_value asks for it."""
+    if settings.far_value == 'nan':
+        return np.where(np.isposinf(depth), np.float32(np.nan), depth)
+    return depth
+
 
 MAX_POINTS = 4096
 """An instance of more pixels is measured on as many of them, evenly spaced, always the same."""
@@ -200,3 +228,39 @@ def _summarised(unknown: InstanceDistance, points: NDArray[np.float64], near_per
         position_m=position.astype(np.float32),
         position_covariance=covariance.astype(np.float32),
         nearest_point_m=nearest.astype(np.float32), size_m=size.astype(np.float32))
+
+
+def rotation_matrix(x: float, y: float, z: float, w: float) -> NDArray[np.float64]:
+    """
+    (3, 3) rotation of a quaternion of any length but 0.
+
+    Shoemake 1985, "Animating rotation with quaternion curves", with the length divided out.
+    """
+    scale = 2.0 / (x * x + y * y + z * z + w * w)
+    return np.array([
+        [1 - scale * (y * y + z * z), scale * (x * y - z * w), scale * (x * z + y * w)],
+        [scale * (x * y + z * w), 1 - scale * (x * x + z * z), scale * (y * z - x * w)],
+        [scale * (x * z - y * w), scale * (y * z + x * w), 1 - scale * (x * x + y * y)]])
+
+
+def transformed(distances: Sequence[InstanceDistance], rotation: NDArray[np.float64],
+                translation: NDArray[np.float64]) -> tuple[InstanceDistance, ...]:
+    """
+    Positions, covariances and sizes in a frame in which a point p is rotation @ p + translation.
+
+    Distances stay those from the camera. The size is that of the axis-parallel box around the
+    turned box: along an axis that is oblique to the camera it is the most that it can be.
+
+    :param rotation: (3, 3); translation: (3,) metres.
+    """
+    return tuple(replace(
+        d,
+        position_m=(rotation @ d.position_m + translation).astype(np.float32),
+        position_covariance=(rotation @ d.position_covariance @ rotation.T).astype(np.float32),
+        nearest_point_m=(rotation @ d.nearest_point_m + translation).astype(np.float32),
+        size_m=(np.abs(rotation) @ d.size_m).astype(np.float32)) for d in distances)
+
+
+def not_transformed(distances: Sequence[InstanceDistance]) -> tuple[InstanceDistance, ...]:
+    """The same, flagged: they are still in the camera's frame."""
+    return tuple(replace(d, flags=d.flags | DistanceFlag.NOT_TRANSFORMED) for d in distances)

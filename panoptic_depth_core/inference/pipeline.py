@@ -30,8 +30,7 @@ from ..model_directory import ModelDirectory, open_model
 from ..status import Watch
 from ..structures import Frame, PanopticDepth
 from .backends import Backend, check_output, create_backend
-from .depth_range import far_as_set, mark_depth
-from .distances import measure_distances
+from .distances import far_as_set, mark_depth, measure_distances
 from .preprocess import graph_inputs
 from .segments import assemble_segments, check_label_space
 

@@ -1,10 +1,9 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The models in torch: one file, or folder, and one line in MODELS each.
+The models in torch: one class and one line in MODELS each.
 
-What a model is says base.Model; what several of them are built of is in layers/ and
-dynamic_kernels/.
+base.Model says what a model is; several of them share backbones, layers and dynamic_kernels.
 """
 
 from __future__ import annotations
@@ -21,19 +20,15 @@ from ..errors import ConfigError
 from .base import Model
 
 MODELS: dict[str, str] = {
-    'fast': '.fast:FastNetwork',
-    'accurate': '.accurate:AccurateNetwork',
+    'fast': '.camera_aware:FastNetwork',
+    'accurate': '.camera_aware:AccurateNetwork',
     'published': '.panoptic_depth.network:PublishedNetwork',
 }
 """Name -> module (relative to this package) and class, imported when it is asked for."""
 
 
 class Graph(nn.Module):
-    """
-    What is exported: a model from the inputs to the outputs of contract.py.
-
-    :param model: with the ``rules`` that it is to have.
-    """
+    """What is exported: a model and its rules, from the inputs to the outputs of contract.py."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()

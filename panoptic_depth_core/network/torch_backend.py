@@ -8,19 +8,179 @@ The other runtimes are in inference/backends/; this one needs the models, which 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
+from onnx import numpy_helper
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ..contract import Arrays
 from ..errors import BackendError, ConfigError
 from ..inference.backends import Backend, check_threads
 from ..model_directory import ModelDirectory
-from .execution import LowerPrecision, compute_as_asked, prepared
-from .onnx_weights import load_graph
+from . import Graph, create_model
+
+
+def load_graph(model: ModelDirectory) -> Graph:
+    """
+    Rebuild the exported module; the graph's initialisers carry the names of its parameters.
+
+    There is one copy of the weights in a model directory, so PyTorch and the other runtimes can
+    not disagree about them.
+
+    :raises ConfigError: when model.json says else of the network than it is, or the graph lacks a
+        weight of it.
+    """
+    info = model.info
+    rebuilt = Graph(create_model(info.network, info.network_settings,
+                                 rules=info.assembly_settings, source=str(model.path))).eval()
+    # Compared as JSON, in which NaN is equal to itself.
+    told, own = ({'tasks': sorted(of.tasks), 'extra_inputs': [
+        extra.model_dump(mode='json') for extra in of.extra_inputs]}
+        for of in (info, rebuilt.network))
+    for name in told:
+        if told[name] != own[name]:
+            raise ConfigError(f'{model.path}: {name} is {told[name]}, but of network '
+                              f'{info.network!r} it is {own[name]}; export the model again')
+    graph = onnx.load(str(model.onnx_path)).graph
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    missing = [name for name in rebuilt.state_dict() if name not in stored]
+    if missing:
+        raise ConfigError(
+            f'{model.onnx_path}: the graph has no weights named {", ".join(missing[:3])} '
+            f'({len(missing)} missing) for network {info.network!r}; export the model again')
+    rebuilt.load_state_dict({
+        name: torch.from_numpy(numpy_helper.to_array(stored[name]).copy()).float()
+        for name in rebuilt.state_dict()}, strict=True)
+    return rebuilt
+
+
+_WARM_UP = 3
+"""Runs before a capture, in which libraries choose their kernels and allocate."""
+
+
+class LowerPrecision(nn.Module):
+    """
+    A network whose convolutions are in float16 or bfloat16; it returns float32.
+
+    Autocast decides what else is; the assembly that follows gets what it gets of any network. The
+    weights of convolutions are cast here, once: autocast casts them for every image.
+    """
+
+    def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.network: Any = network
+        self.dtype = dtype
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                module.to(self.dtype)
+
+    def forward(self, image: Tensor, *inputs: Tensor, **extra_inputs: Tensor) -> Any:
+        """Run the network; see Model."""
+        with torch.autocast(image.device.type, dtype=self.dtype, cache_enabled=False):
+            return _in_float32(self.network(image, *inputs, **extra_inputs))
+
+    def assemble(self, output: Any, thresholds: Tensor) -> dict[str, Tensor]:
+        """See Model."""
+        assembled: dict[str, Tensor] = self.network.assemble(output, thresholds)
+        return assembled
+
+
+def _in_float32(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _in_float32(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        items = map(_in_float32, value)
+        return type(value)(*items) if hasattr(value, '_fields') else type(value)(items)
+    return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value
+
+
+class KeptConstants(TorchFunctionMode):
+    """
+    Within it, torch.tensor of arguments that were given before returns the tensor made then.
+
+    A CUDA graph cannot copy numbers of Python to the device: after one run they are there.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: dict[str, Tensor] = {}
+
+    def __torch_function__(self, function: Callable[..., Any], types: Any,
+                           args: tuple[Any, ...] = (),
+                           kwargs: dict[str, Any] | None = None) -> Any:
+        """Call a function of torch, unless its result is kept."""
+        kwargs = kwargs or {}
+        if function is not torch.tensor:
+            return function(*args, **kwargs)
+        key = repr((args, kwargs))
+        if key not in self._made:
+            self._made[key] = function(*args, **kwargs)
+        return self._made[key]
+
+
+class CudaGraph:
+    """
+    The kernels that a function launches, captured once and launched as one.
+
+    :param inputs: CUDA tensors, which are read wherever they are: their values may change.
+    """
+
+    def __init__(self, function: Callable[..., Any], inputs: Sequence[Tensor]) -> None:
+        # What was captured reads these by their addresses.
+        self._inputs, self._constants = inputs, KeptConstants()
+        stream = torch.cuda.Stream(inputs[0].device)
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream), self._constants:
+            for _ in range(_WARM_UP):
+                function(*inputs)
+        torch.cuda.current_stream().wait_stream(stream)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph, stream=stream, capture_error_mode='thread_local'), \
+                self._constants:
+            self._outputs = function(*inputs)
+
+    def __call__(self) -> Any:
+        """Run it; the outputs are the same tensors every time."""
+        self._graph.replay()
+        return self._outputs
+
+
+def prepared(function: Callable[..., Any], mode: str,
+             inputs: Sequence[Tensor]) -> Callable[[], Any]:
+    """
+    Return how to run a function of the same tensors, whose values may change, again and again.
+
+    It was compiled or captured, by running it; eager, it has not run yet.
+
+    :param mode: one of torch_backend.Mode.
+    :raises RuntimeError: when it cannot be compiled, captured or run.
+    """
+    if mode == 'cuda_graph':
+        return CudaGraph(function, inputs)
+    if mode == 'eager':
+        return lambda: function(*inputs)
+    compiled = torch.compile(function, dynamic=False)
+    compiled(*inputs)
+    return lambda: compiled(*inputs)
+
+
+def compute_as_asked() -> None:
+    """
+    Let float32 be float32, and the library choose convolutions by trying; in the whole process.
+
+    PyTorch otherwise rounds the inputs of float32 convolutions to TF32 on a GPU.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
+
 
 Mode = Literal['eager', 'compile', 'cuda_graph']
 """compile: torch.compile, takes a minute; cuda_graph: what eager launches, launched as one."""

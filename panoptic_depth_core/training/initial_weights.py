@@ -15,7 +15,7 @@ from ..errors import ConfigError
 from ..labels import ClassInfo
 from ..model_directory import ModelDirectory
 from ..network.base import Model, NetworkSettings
-from ..network.state_dicts import find_gaps, list_gaps
+from ..network.weights import find_gaps, list_gaps
 from .checkpoint import read_checkpoint
 from .optimization import begins
 
@@ -78,7 +78,7 @@ def _read(network: Model, path: Path) -> tuple[dict[str, Tensor], tuple[ClassInf
 def _read_directory(model: ModelDirectory
                     ) -> tuple[dict[str, Tensor], tuple[ClassInfo, ...]]:
     try:
-        from ..network.onnx_weights import load_graph
+        from ..network.torch_backend import load_graph
     except ModuleNotFoundError as error:
         raise ConfigError(f'{model.path}: to read the weights of a model directory {error.name} '
                           "is needed; run: pip install 'panoptic-depth[export]'") from None

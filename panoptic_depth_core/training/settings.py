@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ..config import Settings, parse_settings
 from ..network import model_type, settings_of
-from ..network.description import ModelDescription
+from ..network.base import ModelDescription
 from .augmentation import AugmentSettings
 
 

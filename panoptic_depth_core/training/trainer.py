@@ -18,7 +18,7 @@ from torch import Tensor
 from ..files import make_folder
 from ..network import create_model
 from ..network.base import Batch
-from ..network.processes import average_gradients, leave, mean_over_processes
+from ..network.distributed import average_gradients, leave, mean_over_processes
 from .checkpoint import (
     BEST_FILE,
     MODEL_FILE,

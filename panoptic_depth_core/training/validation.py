@@ -21,8 +21,7 @@ from ..io.visualization import Picture, picture_of_result
 from ..labels import ClassInfo
 from ..model_directory import ModelDirectory
 from ..network import Graph
-from ..network.base import Model
-from ..network.description import describe
+from ..network.base import Model, describe
 from ..network.torch_backend import TorchBackend
 from ..structures import Sample
 from .samples import expand, spread

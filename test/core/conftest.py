@@ -19,8 +19,12 @@ from hypothesis import settings
 from numpy.typing import NDArray
 from panoptic_depth_core.contract import GraphOutput
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID
-from panoptic_depth_core.model_directory import ModelDirectory, ModelInfo, save_model_directory
-from panoptic_depth_core.self_test import SelfTest
+from panoptic_depth_core.model_directory import (
+    ModelDirectory,
+    ModelInfo,
+    SelfTest,
+    save_model_directory,
+)
 
 # Machines that run tests are shared: how long one example takes says nothing.
 settings.register_profile('untimed', deadline=None)

@@ -24,8 +24,7 @@ from panoptic_depth_core.engines.cache import BuildPolicy, EngineCache
 from panoptic_depth_core.engines.key import EngineKey
 from panoptic_depth_core.inference.backends import BACKENDS, Backend
 from panoptic_depth_core.inference.backends.tensorrt_backend import TensorRtBackend
-from panoptic_depth_core.model_directory import ModelDirectory
-from panoptic_depth_core.self_test import SelfTestReport
+from panoptic_depth_core.model_directory import ModelDirectory, SelfTestReport
 from panoptic_depth_core.status import Watch
 
 CONTROL_C_WHILE_BUILDING = 512

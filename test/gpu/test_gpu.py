@@ -9,8 +9,7 @@ import pytest
 from panoptic_depth_core.errors import BackendError
 from panoptic_depth_core.inference.backends import check_output, create_backend
 from panoptic_depth_core.inference.backends.tensorrt_backend import usable
-from panoptic_depth_core.model_directory import ModelDirectory
-from panoptic_depth_core.self_test import PRECISION_TOLERANCE
+from panoptic_depth_core.model_directory import PRECISION_TOLERANCE, ModelDirectory
 
 pytestmark = pytest.mark.gpu
 

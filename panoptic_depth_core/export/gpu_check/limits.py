@@ -29,8 +29,7 @@ from ...engines.cuda.bindings import import_package
 from ...engines.library import find_library
 from ...errors import BackendError
 from ...model_directory import ModelDirectory
-from ...network.execution import compute_as_asked
-from ...network.onnx_weights import load_graph
+from ...network.torch_backend import compute_as_asked, load_graph
 
 BYTES = {'float32': 4, 'float16': 2, 'bfloat16': 2}
 

@@ -16,21 +16,23 @@ from ...evaluation.benchmark import street_image
 from ...inference.backends import create_backend
 from ...inference.preprocess import graph_inputs
 from ...io.sources.open_source import open_source
-from ...model_directory import ModelDirectory, save_model_directory
+from ...model_directory import ModelDirectory, SelfTest, copy_licences, save_model_directory
 from ...network import create_model
-from ...network.base import Model
-from ...network.description import ModelDescription, describe
-from ...network.layers.deformable import DeformableForm
-from ...network.onnx_weights import load_graph
+from ...network.base import Model, ModelDescription, describe
+from ...network.layers import DeformableForm
 from ...network.panoptic_depth.network import PublishedNetwork
-from ...network.torch_backend import TorchBackend
-from ...self_test import SelfTest
+from ...network.torch_backend import TorchBackend, load_graph
 from ...structures import Frame, Intrinsics
 from .. import onnx_export
-from ..convert import published_description
 from ..low_precision import LowFloat
-from ..model_copy import copy_licences
-from ..onnx_export import example_inputs, round_to_half, run, self_test_of, to_onnx
+from ..onnx_export import (
+    example_inputs,
+    published_description,
+    round_to_half,
+    run,
+    self_test_of,
+    to_onnx,
+)
 
 _PICTURES = 3
 

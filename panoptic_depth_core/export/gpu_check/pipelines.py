@@ -18,8 +18,8 @@ from torch import Tensor
 
 from ...contract import NO_SEGMENT
 from ...network.dynamic_kernels.assembly import assemble
-from ...network.execution import prepared
 from ...network.panoptic_depth.network import PUBLISHED_ASSEMBLY, STUFF_AREA_PX
+from ...network.torch_backend import prepared
 from .limits import milliseconds
 from .models import random_published
 from .published_loops import FIRST_THING, published_result

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, linear, max_pool2d, normalize
 
-from ...network.dynamic_kernels.assembly_settings import EMBEDDING_STRIDE
+from ...network.dynamic_kernels.assembly import EMBEDDING_STRIDE
 from ...network.dynamic_kernels.kernels import KernelOutput, metric_depth
 from ...network.panoptic_depth.network import PUBLISHED_ASSEMBLY as RULES
 from ...network.panoptic_depth.network import STUFF_AREA_PX

@@ -11,8 +11,8 @@ from typing import Any
 
 from ...errors import ConfigError
 from ...io.sources.open_source import open_source
+from ...model_directory import PRECISION_TOLERANCE
 from ...model_info import Precision
-from ...self_test import PRECISION_TOLERANCE
 
 MODELS = ('fast', 'published')
 """fast: the weights that are shipped; published: random weights of a seed."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...labels import CITYSCAPES, CLASS_ID, THING_CLASSES
-from ...network.dynamic_kernels.assembly_settings import EMBEDDING_STRIDE
+from ...network.dynamic_kernels.assembly import EMBEDDING_STRIDE
 from ...network.dynamic_kernels.kernels import KernelOutput
 
 _CHANNELS, _DEPTH_CHANNELS = 256, 16

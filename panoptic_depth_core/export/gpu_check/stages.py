@@ -19,11 +19,15 @@ import torch
 from torch import Tensor
 
 from ...inference.backends import batched
-from ...model_directory import ModelDirectory
-from ...network.execution import LowerPrecision, compute_as_asked, prepared
-from ...network.onnx_weights import load_graph
-from ...network.torch_backend import Mode, TorchPrecision
-from ...self_test import SelfTest
+from ...model_directory import ModelDirectory, SelfTest
+from ...network.torch_backend import (
+    LowerPrecision,
+    Mode,
+    TorchPrecision,
+    compute_as_asked,
+    load_graph,
+    prepared,
+)
 from .limits import milliseconds
 
 

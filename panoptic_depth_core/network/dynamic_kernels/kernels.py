@@ -16,7 +16,7 @@ from torch.nn.functional import softplus
 
 from ...errors import ConfigError
 from ...labels import THING_CLASSES
-from ..layers.camera import pixel_centers
+from ..layers import pixel_centers
 
 LOCATION = 5
 """Numbers of a mask kernel after its weights: bias, precision x, precision y, u, v."""

@@ -11,7 +11,8 @@ have to call these in step.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -20,27 +21,243 @@ from torch.nn.functional import (
     binary_cross_entropy_with_logits,
     cross_entropy,
     interpolate,
+    linear,
 )
 
 from ...config import Settings
 from ...labels import VOID_CLASS
-from ..loss_terms import depth_error, dice
-from ..processes import normaliser
+from ..distributed import normaliser
+from .assembly import kernels_of_won_cells, pool_cells
 from .kernels import (
     KernelOutput,
+    class_kernels,
+    class_logits,
     flatten_levels,
     linear_depth_center,
     log_depth_scale,
+    mask_logits,
     metric_depth,
 )
-from .region_kernels import Regions, training_regions
 from .targets import (
     Batch,
     TargetSettings,
+    center_cells,
     center_targets,
+    is_of_level,
     region_targets,
+    root_areas,
+    thing_masks,
 )
-from .thing_kernels import ThingKernels, mask_errors, sample_kernels
+
+_FOCAL_ALPHA = 0.25
+_VARIANCE_WEIGHT = 5.0
+
+
+def dice(probability: Tensor, target: Tensor) -> Tensor:
+    """
+    1 - 2 sum(p t) / (sum p^2 + sum t^2) over the last two axes (V-Net, Milletari et al., 2016).
+
+    :param probability, target: (..., h, w) float32 0..1. :returns: (...).
+    """
+    p, t = probability.flatten(-2), target.flatten(-2)
+    return 1 - 2 * (p * t).sum(-1) / ((p * p).sum(-1) + (t * t).sum(-1)).clamp(min=1e-3)
+
+
+def focal(logits: Tensor, target: Tensor) -> Tensor:
+    """
+    Focal loss of each element, alpha 0.25, gamma 2 (RetinaNet, Lin et al., ICCV 2017).
+
+    For targets between 0 and 1 both the probability of being right and the balance of the
+    classes are interpolated, as in PanopticDepth.
+
+    :param logits, target: of one shape, float32.
+    """
+    p = logits.sigmoid()
+    wrong = p * (1 - target) + (1 - p) * target
+    balance = _FOCAL_ALPHA * target + (1 - _FOCAL_ALPHA) * (1 - target)
+    entropy = binary_cross_entropy_with_logits(logits, target, reduction='none')
+    return balance * wrong ** 2 * entropy
+
+
+def depth_error(predicted: Tensor, truth: Tensor) -> Tensor:
+    """
+    Scale-invariant error plus relative error, as in PanopticDepth.
+
+    5 (mean d^2 - (mean d)^2) + sqrt(mean (1 - predicted / truth)^2), d = log(truth / predicted);
+    0 of no pixels.
+
+    :param predicted, truth: (P,) float32 metres, > 0.
+    """
+    if not len(truth):
+        return predicted.sum()
+    d = truth.log() - predicted.log()
+    relative = (1 - predicted / truth).square().mean()
+    # The slope of the root at 0 has no end.
+    return (_VARIANCE_WEIGHT * (d.square().mean() - d.mean() ** 2)
+            + relative.clamp(min=1e-12).sqrt())
+
+
+@dataclass
+class ThingKernels:
+    """
+    Cells that answer for the things of one image; m of them.
+
+    :param thing: (m,) index of the thing.
+    :param cell: (m,) index into the flattened levels.
+    :param weight: (m,) float32; sums to 1 per thing, or per thing and level.
+    :param masks: (n, H/4, W/4) target masks of the image's things.
+    :param known: (H/4, W/4) float32 share of each cell where masks are compared; None: all.
+    """
+
+    thing: Tensor
+    cell: Tensor
+    weight: Tensor
+    masks: Tensor
+    known: Tensor | None = None
+
+
+def sample_kernels(output: KernelOutput, batch: Batch, image: int, per_level: int,
+                   targets: TargetSettings) -> ThingKernels:
+    """
+    Choose the cells inside each thing whose centre score is best at the moment.
+
+    Those are the cells that the assembly will take, so training sees what inference uses.
+    """
+    masks = thing_masks(batch, image, output.mask_embedding.shape[-2:])
+    size = root_areas(batch.thing_box[image])
+    channel = batch.thing_channel[image]
+    things, cells, weights, start = [], [], [], 0
+    for level, logits in enumerate(output.centers):
+        height, width = logits.shape[-2:]
+        chosen = is_of_level(size, level, len(output.centers), targets).nonzero()[:, 0]
+        if len(chosen):
+            inside = interpolate(masks[chosen][None], size=(height, width), mode='area')[0]
+            heat = logits[image, channel[chosen]].detach().float().sigmoid()
+            # Small things cover no cell by half: then the cell that holds most of it answers.
+            inside = inside * (inside >= inside.amax((1, 2), keepdim=True).clamp(max=0.5))
+            inside = _own_centers(inside, batch.thing_middle[image][chosen],
+                                  batch.thing.shape[1:])
+            score = ((heat + 1e-4) * inside).flatten(1)
+            best, cell = score.topk(min(per_level, score.shape[1]), dim=1)
+            things.append(chosen[:, None].expand_as(cell).flatten())
+            cells.append(cell.flatten() + start)
+            weights.append(best.flatten())
+        start += height * width
+    empty = channel[:0]
+    thing = torch.cat([empty, *things])
+    weight = torch.cat([empty.float(), *weights])
+    total = weight.new_zeros(len(size)).index_add(0, thing, weight)
+    return ThingKernels(thing, torch.cat([empty, *cells]),
+                        weight / total[thing].clamp(min=1e-9), masks,
+                        _known(batch, image, masks.shape[-2:]))
+
+
+def _known(batch: Batch, image: int, size: torch.Size) -> Tensor:
+    """(h, w) float32 share of each cell that is not ignored: labels of a lidar are points."""
+    ignored = (batch.semantic[image] == VOID_CLASS) & ~batch.not_crowd[image]
+    return interpolate((~ignored)[None, None].float(), size=size, mode='area')[0, 0]
+
+
+def _own_centers(inside: Tensor, middle: Tensor, image: torch.Size) -> Tensor:
+    """
+    Give the cell of each thing's centre to this thing alone.
+
+    The peak will be there, also where more is seen of what is in front of it.
+
+    :param inside: (m, h, w) share of each cell. :param middle: (m, 2) as in Batch.
+    """
+    row, column = center_cells(middle, image, inside.shape[1:])
+    owned = inside.clone()
+    owned[:, row, column] = 0.0
+    owned[torch.arange(len(middle), device=middle.device), row, column] = 1.0
+    return owned
+
+
+def rows_of_cells(maps: list[Tensor], image: int, cell: Tensor) -> Tensor:
+    """[(B, C, h, w)] per level at (m,) indices into the flattened levels -> (m, C)."""
+    return flatten_levels([level[image:image + 1] for level in maps])[0, cell]
+
+
+def mask_errors(output: KernelOutput, image: int, chosen: ThingKernels) -> Tensor:
+    """(m,) dice losses of the masks of the cells."""
+    kernels = rows_of_cells(output.kernels, image, chosen.cell)
+    if output.thing_projection is not None:
+        kernels = linear(kernels, *output.thing_projection)
+    logits = mask_logits(kernels[None], output.mask_embedding[image:image + 1])[0]
+    masks = logits.sigmoid() if chosen.known is None else logits.sigmoid() * chosen.known
+    return dice(masks, chosen.masks[chosen.thing])
+
+
+class Regions(NamedTuple):
+    """
+    One region per class.
+
+    :param depth_kernels: (B, C, S + D).
+    :param logits: (B, C, H/4, W/4) float32.
+    :param labelled: (B, C) bool, classes that are labelled in the image; all of a network with
+        learned class kernels.
+    :param present: (B, C) bool, classes that have a kernel.
+    """
+
+    depth_kernels: Tensor
+    logits: Tensor
+    labelled: Tensor
+    present: Tensor
+
+
+def training_regions(output: KernelOutput, batch: Batch) -> Regions:
+    """
+    Regions whose kernels inference would use.
+
+    Of a network without learned class kernels these come from cells. While it learns, its own
+    region maps are no guide to them: the labels say which cells those are. For classes that are
+    not labelled in an image, the cells that the network gives them answer, as in inference.
+    """
+    if output.class_kernels is not None:
+        kernels, depth_kernels = class_kernels(output)
+        labelled = present = torch.ones_like(kernels[..., 0], dtype=torch.bool)
+    else:
+        taught, taught_depth, there = pool_regions(output, _labelled_cells(output, batch))
+        weight = (there / there.sum(0).clamp(min=1))[..., None]
+        found, found_depth, is_found = kernels_of_won_cells(output)
+        labelled = there.any(0)
+        present = labelled | is_found
+        choice = labelled[..., None]
+        kernels = torch.where(choice, (taught * weight).sum(0), found)
+        depth_kernels = torch.where(choice, (taught_depth * weight).sum(0), found_depth)
+    return Regions(depth_kernels, class_logits(kernels, output.mask_embedding), labelled, present)
+
+
+def _labelled_cells(output: KernelOutput, batch: Batch) -> list[Tensor]:
+    """[(B, C, h, w)] per level, 1 where a class has half of what is labelled of the cell."""
+    cells = []
+    for logits in output.regions:
+        share, known = region_targets(batch.semantic, logits.shape[-2:], logits.shape[1])
+        share = share * (known > 0)
+        # Thin classes have half of no cell: then those cells answer that hold most of them.
+        least = share.amax((2, 3), keepdim=True).clamp(min=1e-3, max=0.5)
+        cells.append((share >= least).float())
+    return cells
+
+
+def pool_regions(output: KernelOutput, cells: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """
+    Mean kernels of the cells of each class, per level.
+
+    :param cells: per level (B, C, h, w) float32 0 or 1.
+    :returns: mask kernels (L, B, C, K), projected; depth kernels (L, B, C, S + D), S + D is 0 for
+        a network without depth; there (L, B, C) bool, classes with cells.
+    """
+    kernels, depth_kernels, there = [], [], []
+    for level, chosen in enumerate(cells):
+        number = chosen.flatten(2).sum(2)[..., None]
+        share = chosen.flatten(2) / number.clamp(min=1)
+        kernel, depth_kernel = pool_cells(output, level, share, share)
+        kernels.append(kernel)
+        depth_kernels.append(depth_kernel)
+        there.append(number[..., 0] > 0)
+    return torch.stack(kernels), torch.stack(depth_kernels), torch.stack(there)
+
 
 _LOSS_STRIDE = 2
 _LEAST_SEEN_PIXELS = 4

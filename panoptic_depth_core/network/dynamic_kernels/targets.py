@@ -18,14 +18,7 @@ from torch.nn.functional import interpolate
 from torch.utils.data import default_collate
 
 from ...config import Settings
-from ...labels import (
-    CITYSCAPES,
-    LABEL_DIVISOR,
-    VOID_CLASS,
-    ClassInfo,
-    class_of,
-    thing_classes,
-)
+from ...labels import CITYSCAPES, LABEL_DIVISOR, VOID_CLASS, ClassInfo, class_of, thing_classes
 from ...structures import Sample
 from .. import base
 from ..base import stack_inputs

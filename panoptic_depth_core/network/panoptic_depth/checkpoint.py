@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...errors import ConfigError
-from ..state_dicts import COUNTER, list_gaps, read_state_dict
+from ..weights import COUNTER, list_gaps, read_state_dict
 
 _DEPTH_PARTS = ('depth_kernel_head.', 'depth_encode_head.')
 _GROUP = ('weight', 'bias')

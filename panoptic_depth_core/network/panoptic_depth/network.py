@@ -22,17 +22,14 @@ from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastL
 
 from ...contract import SEGMENTATION, TASKS
 from ...structures import Sample
-from ..dynamic_kernels.assembly_settings import AssemblySettings
+from ..backbones import ResNet50Backbone, ResNetSettings, merge_batch_norm
+from ..dynamic_kernels.assembly import AssemblySettings
 from ..dynamic_kernels.kernels import KernelOutput
 from ..dynamic_kernels.model import DynamicKernelModel
 from ..dynamic_kernels.targets import Batch, collate
-from ..layers.camera import metric_factor
-from ..layers.deformable import DeformableConv, DeformableForm
-from ..layers.fpn import GroupNorm
-from ..layers.resnet import ResNet50Backbone, ResNetSettings
+from ..layers import DeformableConv, DeformableForm, GroupNorm, metric_factor
 from .checkpoint import has_depth, read_published, weights_as_ours
-from .losses import LossChoice, published_loss
-from .targets import PUBLISHED_TARGETS
+from .losses import PUBLISHED_TARGETS, LossChoice, published_loss
 
 FOCAL_PX = 2265.3
 """Vertical focal length of the Cityscapes pictures that it was trained on, at 1024x2048."""
@@ -147,7 +144,7 @@ class PublishedNetwork(DynamicKernelModel):
 
     def deployed(self) -> PublishedNetwork:
         """Fold batch norm into the convolutions, in place."""
-        self.backbone.merge_batch_norm()
+        merge_batch_norm(self.backbone)
         self.settings = self.settings.model_copy(update={'merged_batch_norm': True})
         return self
 

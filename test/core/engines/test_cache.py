@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from panoptic_depth_core.engines.cache import EngineCache, default_directory
 from panoptic_depth_core.errors import BackendError, ConfigError
-from panoptic_depth_core.self_test import SelfTestReport
+from panoptic_depth_core.model_directory import SelfTestReport
 
 KEY = make_key()
 

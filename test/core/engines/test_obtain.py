@@ -15,7 +15,7 @@ from panoptic_depth_core.engines import BuildCancelled, BuiltEngine
 from panoptic_depth_core.engines.cache import EngineCache
 from panoptic_depth_core.errors import BackendError, ConfigError
 from panoptic_depth_core.locks import try_lock
-from panoptic_depth_core.self_test import SelfTestReport
+from panoptic_depth_core.model_directory import SelfTestReport
 from panoptic_depth_core.status import Watch
 
 KEY = make_key()

@@ -22,19 +22,13 @@ from golden_published import golden_weights
 from panoptic_depth_core.cli import main
 from panoptic_depth_core.contract import COLUMN, SEGMENTATION, TASKS
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.export.convert import (
-    convert_checkpoint,
-    published_description,
-)
+from panoptic_depth_core.export.onnx_export import convert_checkpoint, published_description
 from panoptic_depth_core.inference.backends import create_backend
 from panoptic_depth_core.model_directory import ModelDirectory
 from panoptic_depth_core.network.dynamic_kernels.assembly import assemble
 from panoptic_depth_core.network.dynamic_kernels.kernels import KernelOutput
 from panoptic_depth_core.network.panoptic_depth.checkpoint import read_published
-from panoptic_depth_core.network.panoptic_depth.network import (
-    FOCAL_PX,
-    PUBLISHED_ASSEMBLY,
-)
+from panoptic_depth_core.network.panoptic_depth.network import FOCAL_PX, PUBLISHED_ASSEMBLY
 
 EXACT = """
 min_instance_pixels: 0

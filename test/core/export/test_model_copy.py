@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from panoptic_depth_core.cli import main
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.export.model_copy import copy_model
-from panoptic_depth_core.model_directory import ModelDirectory
+from panoptic_depth_core.model_directory import ModelDirectory, copy_model
 
 
 def test_copy_has_all_but_engines(tmp_path: Path) -> None:

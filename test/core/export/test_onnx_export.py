@@ -18,8 +18,8 @@ from panoptic_depth_core.inference.backends import create_backend  # noqa: E402
 from panoptic_depth_core.inference.preprocess import graph_inputs  # noqa: E402
 from panoptic_depth_core.model_directory import ModelDirectory  # noqa: E402
 from panoptic_depth_core.network import create_model  # noqa: E402
-from panoptic_depth_core.network.description import ModelDescription  # noqa: E402
-from panoptic_depth_core.network.onnx_weights import load_graph  # noqa: E402
+from panoptic_depth_core.network.base import ModelDescription  # noqa: E402
+from panoptic_depth_core.network.torch_backend import load_graph  # noqa: E402
 
 SCENES = {
     'full': Thresholds(),

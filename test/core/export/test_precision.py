@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from panoptic_depth_core.errors import BackendError, ConfigError
 from panoptic_depth_core.inference.backends import create_backend
-from panoptic_depth_core.model_directory import ModelDirectory, write_model_info
-from panoptic_depth_core.self_test import compare
+from panoptic_depth_core.model_directory import ModelDirectory, compare, write_model_info
 from panoptic_depth_core.structures import Frame, Intrinsics
 from tensorrt_graphs import rtx_library
 

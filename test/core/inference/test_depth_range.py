@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 from numpy import inf, nan
 from panoptic_depth_core.config import DepthSettings
-from panoptic_depth_core.inference.depth_range import far_as_set, mark_depth
+from panoptic_depth_core.inference.distances import far_as_set, mark_depth
 
 DEPTH = np.array([[0.0, 0.5, 60.0, 61.0, 30.0]], np.float32)
 SKY = np.array([[False, False, False, False, True]])

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from panoptic_depth_core.errors import BackendError, ConfigError
 from panoptic_depth_core.inference.backends import create_backend
-from panoptic_depth_core.model_directory import ModelDirectory, save_model_directory
-from panoptic_depth_core.self_test import compare
+from panoptic_depth_core.model_directory import ModelDirectory, compare, save_model_directory
 
 
 @pytest.fixture(scope='module')

@@ -12,19 +12,20 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from panoptic_depth_core.contract import COLUMN, NO_SEGMENT  # noqa: E402
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID  # noqa: E402
-from panoptic_depth_core.network.dynamic_kernels.assembly import AssemblySettings, assemble  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.assembly import (  # noqa: E402
+    AssemblySettings,
+    Things,
+    assemble,
+    find_peaks,
+    merge_duplicates,
+    resolve_pixels,
+    select_things,
+)
 from panoptic_depth_core.network.dynamic_kernels.kernels import (  # noqa: E402
     DEPTH_SHAPE,
     KernelOutput,
     log_depth_scale,
     metric_depth,
-)
-from panoptic_depth_core.network.dynamic_kernels.regions import resolve_pixels  # noqa: E402
-from panoptic_depth_core.network.dynamic_kernels.things import (  # noqa: E402
-    Things,
-    find_peaks,
-    merge_duplicates,
-    select_things,
 )
 
 K, D, H, W = 8, 4, 32, 48

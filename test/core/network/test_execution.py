@@ -9,11 +9,7 @@ import pytest
 torch = pytest.importorskip('torch', reason='the network needs the extra [train]')
 
 from panoptic_depth_core.network import Graph, create_model  # noqa: E402
-from panoptic_depth_core.network.execution import (  # noqa: E402
-    KeptConstants,
-    LowerPrecision,
-    prepared,
-)
+from panoptic_depth_core.network.torch_backend import KeptConstants, LowerPrecision, prepared  # noqa: E402
 from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from torch.utils._pytree import tree_leaves  # noqa: E402

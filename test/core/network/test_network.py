@@ -10,13 +10,13 @@ torch = pytest.importorskip('torch', reason='the network needs the extra [train]
 
 import torchvision  # noqa: E402
 from panoptic_depth_core.network import create_model  # noqa: E402
+from panoptic_depth_core.network.backbones import MobileNetV2Backbone  # noqa: E402
 from panoptic_depth_core.network.dynamic_kernels.kernels import (  # noqa: E402
     LOCATION,
     locate_kernels,
     mask_logits,
 )
-from panoptic_depth_core.network.layers.backbone import MobileNetV2Backbone  # noqa: E402
-from panoptic_depth_core.network.layers.camera import camera_rays, metric_factor  # noqa: E402
+from panoptic_depth_core.network.layers import camera_rays, metric_factor  # noqa: E402
 
 
 def test_merged_backbone_equals_torchvision(tmp_path):

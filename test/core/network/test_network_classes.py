@@ -12,10 +12,8 @@ from panoptic_depth_core.contract import COLUMN  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.labels import CLASS_TABLES, ClassInfo  # noqa: E402
 from panoptic_depth_core.network import MODELS, create_model, model_type  # noqa: E402
-from panoptic_depth_core.network.base import Model  # noqa: E402
-from panoptic_depth_core.network.description import ModelDescription, describe  # noqa: E402
-from panoptic_depth_core.network.dynamic_kernels.assembly import assemble  # noqa: E402
-from panoptic_depth_core.network.dynamic_kernels.things import find_peaks  # noqa: E402
+from panoptic_depth_core.network.base import Model, ModelDescription, describe  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.assembly import assemble, find_peaks  # noqa: E402
 
 IS_THING = (False, True, False, True, True)
 FEW = tuple(ClassInfo(i, f'class {i}', (i, i, i), is_thing)

@@ -13,24 +13,21 @@ from golden import each_golden  # noqa: E402
 from panoptic_depth_core.contract import COLUMN, NO_SEGMENT  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, THING_CLASSES  # noqa: E402
-from panoptic_depth_core.network.dynamic_kernels.assembly import AssemblySettings, assemble  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.assembly import (  # noqa: E402
+    AssemblySettings,
+    Things,
+    assemble,
+    find_peaks,
+    kernels_of_won_cells,
+    large_enough_stuff,
+    merge_duplicates,
+)
 from panoptic_depth_core.network.dynamic_kernels.kernels import (  # noqa: E402
     KernelOutput,
     linear_depth_center,
     metric_depth,
 )
-from panoptic_depth_core.network.dynamic_kernels.regions import (  # noqa: E402
-    kernels_of_won_cells,
-    large_enough_stuff,
-)
-from panoptic_depth_core.network.dynamic_kernels.things import (  # noqa: E402
-    Things,
-    find_peaks,
-    merge_duplicates,
-)
-from panoptic_depth_core.network.panoptic_depth.network import (  # noqa: E402
-    PUBLISHED_ASSEMBLY,
-)
+from panoptic_depth_core.network.panoptic_depth.network import PUBLISHED_ASSEMBLY  # noqa: E402
 
 FULL = PUBLISHED_ASSEMBLY.model_copy(update={'output_stride': 1, 'max_things': 200})
 K, D, H, W = 6, 4, 32, 48

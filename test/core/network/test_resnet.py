@@ -11,8 +11,8 @@ torch = pytest.importorskip('torch', reason='the network needs the extra [train]
 from imagenet_weights import write_classifier  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.network import create_model  # noqa: E402
-from panoptic_depth_core.network.description import ModelDescription  # noqa: E402
-from panoptic_depth_core.network.layers.resnet import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
+from panoptic_depth_core.network.backbones import IMAGENET_MEAN, IMAGENET_STD  # noqa: E402
+from panoptic_depth_core.network.base import ModelDescription  # noqa: E402
 from torch.nn.functional import pad  # noqa: E402
 from torchvision.transforms.functional import normalize  # noqa: E402
 

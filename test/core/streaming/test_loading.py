@@ -15,21 +15,14 @@ from panoptic_depth_core.errors import BackendError, ConfigError
 from panoptic_depth_core.inference.pipeline import Pipeline
 from panoptic_depth_core.model_directory import (
     ModelDirectory,
+    SelfTest,
     save_model_directory,
     write_model_info,
 )
-from panoptic_depth_core.self_test import SelfTest
 from panoptic_depth_core.status import StreamState
 from panoptic_depth_core.streaming import runner
 from panoptic_depth_core.structures import Frame, Intrinsics
-from streaming_doubles import (
-    PATIENCE_S,
-    Rig,
-    Script,
-    ScriptedBackend,
-    eventually,
-    throwing,
-)
+from streaming_doubles import PATIENCE_S, Rig, Script, ScriptedBackend, eventually, throwing
 
 
 def state(rig: Rig) -> tuple[StreamState, str]:

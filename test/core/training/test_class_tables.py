@@ -39,11 +39,9 @@ from panoptic_depth_core.network.dynamic_kernels.targets import (  # noqa: E402
     collate,
 )
 from panoptic_depth_core.network.panoptic_depth.losses import (  # noqa: E402
+    PUBLISHED_TARGETS,
     PublishedLossSettings,
     published_loss,
-)
-from panoptic_depth_core.network.panoptic_depth.targets import (  # noqa: E402
-    PUBLISHED_TARGETS,
     published_targets,
 )
 from panoptic_depth_core.structures import Sample  # noqa: E402

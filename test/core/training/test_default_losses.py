@@ -14,10 +14,13 @@ torch = pytest.importorskip('torch', reason='training needs the extra [train]')
 from hand_output import DEPTH_CHANNELS, DEPTH_M, one_car, published_output  # noqa: E402
 from miniature import make_sample  # noqa: E402
 from panoptic_depth_core.labels import CLASS_ID, THING_CLASSES  # noqa: E402
-from panoptic_depth_core.network.dynamic_kernels.losses import LossSettings, panoptic_depth_loss  # noqa: E402
-from panoptic_depth_core.network.dynamic_kernels.region_kernels import training_regions  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.losses import (  # noqa: E402
+    LossSettings,
+    panoptic_depth_loss,
+    sample_kernels,
+    training_regions,
+)
 from panoptic_depth_core.network.dynamic_kernels.targets import TargetSettings, collate  # noqa: E402
-from panoptic_depth_core.network.dynamic_kernels.thing_kernels import sample_kernels  # noqa: E402
 from panoptic_depth_core.structures import GroundTruth, Sample  # noqa: E402
 
 CAR, ROAD, POLE = (CLASS_ID[name] for name in ('car', 'road', 'pole'))

@@ -26,6 +26,7 @@ from panoptic_depth_core.labels import CITYSCAPES, THING_CLASSES, VOID_ID  # noq
 from panoptic_depth_core.network.dynamic_kernels.targets import collate  # noqa: E402
 from panoptic_depth_core.network.panoptic_depth.checkpoint import published_names  # noqa: E402
 from panoptic_depth_core.network.panoptic_depth.losses import (  # noqa: E402
+    PUBLISHED_TARGETS,
     PublishedLossSettings,
     published_loss,
 )
@@ -33,7 +34,6 @@ from panoptic_depth_core.network.panoptic_depth.network import (  # noqa: E402
     FOCAL_PX,
     network_from_published,
 )
-from panoptic_depth_core.network.panoptic_depth.targets import PUBLISHED_TARGETS  # noqa: E402
 from panoptic_depth_core.structures import Frame, GroundTruth, Intrinsics, Sample  # noqa: E402
 
 NAMES = {'center': 'loss_pos_th', 'region': 'loss_pos_st', 'mask': 'loss_seg_th',

@@ -98,7 +98,7 @@ def test_a_published_checkpoint(tmp_path):
 def test_the_shipped_model_is_a_start():
     pytest.importorskip('onnx', reason='needs the extra [export]')
     from panoptic_depth_core.model_directory import ModelDirectory
-    from panoptic_depth_core.network.onnx_weights import load_graph
+    from panoptic_depth_core.network.torch_backend import load_graph
     network = create_model('fast')
     load_initial_weights(network, Path('default'))
     shipped = load_graph(ModelDirectory.default()).network.state_dict()

@@ -12,8 +12,8 @@ torch = pytest.importorskip('torch', reason='training needs the extra [train]')
 
 from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
-from panoptic_depth_core.network.loss_terms import depth_error, dice, focal  # noqa: E402
-from panoptic_depth_core.network.panoptic_depth.targets import gaussian_radius  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.losses import depth_error, dice, focal  # noqa: E402
+from panoptic_depth_core.network.panoptic_depth.losses import gaussian_radius  # noqa: E402
 
 
 @pytest.mark.parametrize(('target', 'balance'), [(1.0, 0.25), (0.0, 0.75), (0.5, 0.5)])

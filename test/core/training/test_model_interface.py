@@ -22,8 +22,7 @@ from panoptic_depth_core.inference.pipeline import Pipeline  # noqa: E402
 from panoptic_depth_core.labels import VOID_ID  # noqa: E402
 from panoptic_depth_core.model_directory import ModelDirectory  # noqa: E402
 from panoptic_depth_core.network import MODELS, create_model  # noqa: E402
-from panoptic_depth_core.network.base import Model  # noqa: E402
-from panoptic_depth_core.network.description import ModelDescription  # noqa: E402
+from panoptic_depth_core.network.base import Model, ModelDescription  # noqa: E402
 from panoptic_depth_core.training.initial_weights import load_initial_weights  # noqa: E402
 from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
 from panoptic_depth_core.training.trainer import train  # noqa: E402

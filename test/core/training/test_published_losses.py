@@ -18,11 +18,9 @@ from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, THING_CLASSES  # no
 from panoptic_depth_core.network import create_model  # noqa: E402
 from panoptic_depth_core.network.dynamic_kernels.targets import collate  # noqa: E402
 from panoptic_depth_core.network.panoptic_depth.losses import (  # noqa: E402
+    PUBLISHED_TARGETS,
     PublishedLossSettings,
     published_loss,
-)
-from panoptic_depth_core.network.panoptic_depth.targets import (  # noqa: E402
-    PUBLISHED_TARGETS,
     published_targets,
 )
 from panoptic_depth_core.structures import GroundTruth, Sample  # noqa: E402

@@ -17,7 +17,7 @@ from panoptic_depth_core.datasets import open_dataset  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.labels import CITYSCAPES, SEMKITTI  # noqa: E402
 from panoptic_depth_core.network import create_model  # noqa: E402
-from panoptic_depth_core.network.description import ModelDescription, describe  # noqa: E402
+from panoptic_depth_core.network.base import ModelDescription, describe  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
 from panoptic_depth_core.training.packing import write_pack  # noqa: E402
 from panoptic_depth_core.training.recipe import load_recipe  # noqa: E402

@@ -13,8 +13,11 @@ torch = pytest.importorskip('torch', reason='training needs the extra [train]')
 
 from hand_output import one_car, published_output  # noqa: E402
 from panoptic_depth_core.labels import CLASS_ID, VOID_ID  # noqa: E402
-from panoptic_depth_core.network.dynamic_kernels.losses import LossSettings, panoptic_depth_loss  # noqa: E402
-from panoptic_depth_core.network.dynamic_kernels.region_kernels import training_regions  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.losses import (  # noqa: E402
+    LossSettings,
+    panoptic_depth_loss,
+    training_regions,
+)
 from panoptic_depth_core.network.dynamic_kernels.targets import collate  # noqa: E402
 from panoptic_depth_core.structures import Sample  # noqa: E402
 

@@ -14,6 +14,7 @@ from panoptic_depth_core.network import create_model  # noqa: E402
 from panoptic_depth_core.network.dynamic_kernels.losses import (  # noqa: E402
     LossSettings,
     panoptic_depth_loss,
+    sample_kernels,
 )
 from panoptic_depth_core.network.dynamic_kernels.targets import (  # noqa: E402
     TargetSettings,
@@ -23,8 +24,7 @@ from panoptic_depth_core.network.dynamic_kernels.targets import (  # noqa: E402
     region_targets,
     thing_masks,
 )
-from panoptic_depth_core.network.dynamic_kernels.thing_kernels import sample_kernels  # noqa: E402
-from panoptic_depth_core.network.panoptic_depth.targets import PUBLISHED_TARGETS  # noqa: E402
+from panoptic_depth_core.network.panoptic_depth.losses import PUBLISHED_TARGETS  # noqa: E402
 from panoptic_depth_core.structures import GroundTruth, Sample  # noqa: E402
 
 CAR, PERSON, ROAD = CLASS_ID['car'], CLASS_ID['person'], CLASS_ID['road']

@@ -20,7 +20,7 @@ from miniature import make_sample  # noqa: E402
 from panoptic_depth_core.config import load_settings, parse_settings  # noqa: E402
 from panoptic_depth_core.datasets.cache import CachedDataset  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
-from panoptic_depth_core.network.fast import FastNetwork  # noqa: E402
+from panoptic_depth_core.network.camera_aware import FastNetwork  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
 from panoptic_depth_core.training.loading import Draws, batches  # noqa: E402
 from panoptic_depth_core.training.optimization import learning_rate  # noqa: E402

@@ -14,8 +14,12 @@ pytest.importorskip('lightning', reason='training needs the extra [train]')
 from panoptic_depth_core.config import parse_settings  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.network import create_model  # noqa: E402
-from panoptic_depth_core.network.fast import FastNetwork  # noqa: E402
-from panoptic_depth_core.network.layers.resnet import ResNet50Backbone, ResNetSettings  # noqa: E402
+from panoptic_depth_core.network.backbones import (  # noqa: E402
+    ResNet50Backbone,
+    ResNetSettings,
+    merge_batch_norm,
+)
+from panoptic_depth_core.network.camera_aware import FastNetwork  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
 from panoptic_depth_core.training.optimization import (  # noqa: E402
     average,
@@ -112,7 +116,7 @@ def test_either_norm_is_merged_when_deployed(norm):
     image = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         before = backbone(image)
-        backbone.merge_batch_norm()
+        merge_batch_norm(backbone)
         after = backbone(image)
     assert not any('bn' in name for name in backbone.state_dict())
     for x, y in zip(before, after, strict=True):

@@ -17,7 +17,7 @@ pytest.importorskip('lightning', reason='training needs the extra [train]')
 
 from panoptic_depth_core.config import parse_settings  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
-from panoptic_depth_core.network.processes import normaliser  # noqa: E402
+from panoptic_depth_core.network.distributed import normaliser  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
 from panoptic_depth_core.training.launch import create_fabric  # noqa: E402
 from panoptic_depth_core.training.loading import Draws  # noqa: E402

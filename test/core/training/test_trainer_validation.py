@@ -64,7 +64,7 @@ def test_the_figures_are_those_of_the_export(validated, tmp_path):
     from panoptic_depth_core.evaluation.dataset.evaluate import evaluate
     from panoptic_depth_core.export.onnx_export import export_checkpoint
     from panoptic_depth_core.inference.pipeline import Pipeline
-    from panoptic_depth_core.network.description import ModelDescription
+    from panoptic_depth_core.network.base import ModelDescription
     path = _run(validated, tmp_path / 'run', iterations=2)
     described = ModelDescription(**MODEL, weight_type='float32')
     with Pipeline(export_checkpoint(path, tmp_path / 'model', described)) as pipeline:

@@ -18,7 +18,7 @@ from panoptic_depth_core.contract import PADDING_RGB
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.labels import CLASS_ID, LABEL_DIVISOR, VOID_ID
 from panoptic_depth_core.network.dynamic_kernels.targets import collate
-from panoptic_depth_core.network.layers.camera import metric_factor
+from panoptic_depth_core.network.layers import metric_factor
 from panoptic_depth_core.structures import Frame, GroundTruth, Intrinsics, Sample
 from panoptic_depth_core.training.augmentation import (
     AugmentSettings,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ....inference.rigid_transform import rotation_matrix
+from ....inference.distances import rotation_matrix
 from ....io.messages.reading import stamp_of
 from ....structures import InstanceDistance, Intrinsics
 from ..settings import BoxSettings

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ....inference.rigid_transform import rotation_matrix
+from ....inference.distances import rotation_matrix
 
 NEAREST_NS = 200_000_000
 """So far before the first and after the last pose, that one is taken as it is."""

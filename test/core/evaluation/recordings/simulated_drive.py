@@ -18,8 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from panoptic_depth_core.config import DistanceSettings
-from panoptic_depth_core.inference.distances import measure_distances
-from panoptic_depth_core.inference.rigid_transform import rotation_matrix
+from panoptic_depth_core.inference.distances import measure_distances, rotation_matrix
 from panoptic_depth_core.io.bags.writing import BagWriter, Outgoing
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.io.messages.outputs import OUTPUTS, FrameMessages

@@ -21,7 +21,7 @@ from panoptic_depth_core.evaluation.recordings.reading.transform_tree import (
 )
 from panoptic_depth_core.evaluation.recordings.settings import BoxSettings
 from panoptic_depth_core.evaluation.recordings.structures import TrueBox
-from panoptic_depth_core.inference.rigid_transform import rotation_matrix
+from panoptic_depth_core.inference.distances import rotation_matrix
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.io.messages.types import DETECTION_3D_ARRAY
 from panoptic_depth_core.labels import LABEL_DIVISOR

@@ -17,7 +17,7 @@ from panoptic_depth_core.evaluation.recordings.reading.transform_tree import (
     TransformTree,
     read_calibration,
 )
-from panoptic_depth_core.inference.rigid_transform import rotation_matrix
+from panoptic_depth_core.inference.distances import rotation_matrix
 from simulated_drive import (
     BASE,
     BASE_LIDAR,

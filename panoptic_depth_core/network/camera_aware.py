@@ -1,20 +1,28 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Heads that know the camera, on any backbone: what ``fast`` and ``accurate`` have in common."""
+"""``fast`` and ``accurate``: heads that know the camera, on a light and on a larger backbone."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ..base import NetworkSettings
-from ..layers.camera import RAY_CHANNELS, camera_rays, metric_factor
-from ..layers.fpn import FeaturePyramid, conv_block
-from .kernels import DEPTH_SHAPE, KernelOutput, locate_kernels
-from .model import DynamicKernelModel
+from .backbones import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    MobileNetV2Backbone,
+    ResNet50Backbone,
+    ResNetSettings,
+    merge_batch_norm,
+)
+from .base import NetworkSettings
+from .dynamic_kernels.kernels import DEPTH_SHAPE, KernelOutput, locate_kernels
+from .dynamic_kernels.model import DynamicKernelModel
+from .layers import RAY_CHANNELS, FeaturePyramid, camera_rays, conv_block, metric_factor
 
 _STRIDES = (8, 16, 32, 64)
 
@@ -118,3 +126,56 @@ class CameraAwareNetwork(DynamicKernelModel):
 def _head(channels_in: int, width: int, channels_out: int) -> nn.Sequential:
     return nn.Sequential(conv_block(channels_in, width), conv_block(width, width),
                          nn.Conv2d(width, channels_out, 3, padding=1))
+
+
+class FastNetwork(CameraAwareNetwork):
+    """
+    MobileNetV2 with narrow heads.
+
+    :param backbone_weights: MobileNetV2 state dict file; random weights where None.
+    """
+
+    name = 'fast'
+    settings_type = CameraAwareSettings
+
+    def __init__(self, settings: CameraAwareSettings | None = None,
+                 backbone_weights: Path | str | None = None) -> None:
+        super().__init__(settings or CameraAwareSettings(), MobileNetV2Backbone(backbone_weights),
+                         MobileNetV2Backbone.channels)
+
+
+class AccurateSettings(ResNetSettings, CameraAwareSettings):
+    """Settings of the ``accurate`` model."""
+
+    pyramid_width: int = Field(192, description='channels of the feature pyramid')
+    head_width: int = Field(128, description='channels of the heads')
+    encoder_width: int = Field(128, description='channels of the stride-4 encoder')
+    mask_channels: int = Field(96, description='channels of the mask embedding')
+    depth_channels: int = Field(24, description='channels of the depth embedding')
+
+
+class AccurateNetwork(CameraAwareNetwork):
+    """
+    ResNet-50 with wide heads.
+
+    :param backbone_weights: torchvision's ResNet-50 state dict file; random weights where None.
+    """
+
+    name = 'accurate'
+    settings_type = AccurateSettings
+    settings: AccurateSettings
+    backbone: ResNet50Backbone
+
+    input_mean = IMAGENET_MEAN
+    input_std = IMAGENET_STD
+
+    def __init__(self, settings: AccurateSettings | None = None,
+                 backbone_weights: Path | str | None = None) -> None:
+        s = settings or AccurateSettings()
+        super().__init__(s, ResNet50Backbone(s, backbone_weights), ResNet50Backbone.channels)
+
+    def deployed(self) -> AccurateNetwork:
+        """Fold batch norm into the convolutions, in place."""
+        merge_batch_norm(self.backbone)
+        self.settings = self.settings.model_copy(update={'merged_batch_norm': True})
+        return self

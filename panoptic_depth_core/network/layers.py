@@ -1,0 +1,189 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Camera rays, feature pyramid, group norm and deformable convolution, shared by the models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, grid_sample, interpolate, relu
+from torchvision.ops import deform_conv2d
+
+RAY_CHANNELS = 4
+
+
+def pixel_centers(cells: int, stride: int, device: torch.device) -> Tensor:
+    """(cells,) float32 image coordinates in px of the centres of cells of a stride."""
+    return torch.arange(cells, device=device, dtype=torch.float32) * stride + (stride - 1) / 2
+
+
+def camera_rays(intrinsics: Tensor, height: int, width: int, stride: int,
+                canonical_focal_px: float) -> Tensor:
+    """
+    Viewing rays of the cells of a feature map.
+
+    The first two channels are ((u - cx) / fx, (v - cy) / fy). On a plane below the camera they
+    give depth in metres, but the network predicts canonical depth D * f_c / f, which on that
+    plane is a function of (v - cy) / f_c; so the same offsets over the canonical focal length are
+    the other two. The four together also tell the network its focal length.
+
+    :param intrinsics: (B, 4) fx, fy, cx, cy in px of the network input.
+    :param height, width: cells of the feature map.
+    :returns: (B, 4, height, width) float32.
+    """
+    fx, fy, cx, cy = (intrinsics[:, i, None] for i in range(4))
+    u = pixel_centers(width, stride, intrinsics.device)[None] - cx
+    v = pixel_centers(height, stride, intrinsics.device)[None] - cy
+    columns = torch.stack([u / fx, u / canonical_focal_px], dim=1)[:, :, None, :]
+    rows = torch.stack([v / fy, v / canonical_focal_px], dim=1)[:, :, :, None]
+    return torch.cat([columns.expand(-1, -1, height, -1), rows.expand(-1, -1, -1, width)], dim=1)
+
+
+def metric_factor(intrinsics: Tensor, canonical_focal_px: float) -> Tensor:
+    """
+    Factor from canonical to real metres, f / f_c (Metric3D, Yin et al., ICCV 2023).
+
+    :param intrinsics: (B, 4).
+    :returns: (B,); f is the vertical focal length, which is the horizontal one for square pixels.
+    """
+    return intrinsics[:, 1] / canonical_focal_px
+
+
+GROUPS = 8
+
+
+class GroupNorm(nn.Module):
+    """
+    Group normalisation (Wu and He, ECCV 2018) with its weights kept as (C, 1, 1).
+
+    In this shape they enter an exported graph as they are, under their own names, and can be
+    read back from it.
+    """
+
+    def __init__(self, channels: int, groups: int = GROUPS) -> None:
+        super().__init__()
+        self.normalize = nn.GroupNorm(groups, channels, affine=False)
+        self.weight = nn.Parameter(torch.ones(channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same shape."""
+        return self.normalize(x) * self.weight + self.bias
+
+
+def conv_block(channels_in: int, channels_out: int) -> nn.Sequential:
+    """3x3 convolution, group norm, ReLU: (B, channels_in, H, W) -> (B, channels_out, H, W)."""
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
+        GroupNorm(channels_out), nn.ReLU(inplace=True))
+
+
+class FeaturePyramid(nn.Module):
+    """
+    Feature pyramid network (Lin et al., CVPR 2017) for strides 4 to 64.
+
+    The stride-4 map is returned as it is merged, without a convolution of its own: the encoder
+    that alone reads it starts with one. A global average is added at stride 32: depth needs the
+    whole scene, which no crop-sized receptive field of a light backbone covers.
+    """
+
+    def __init__(self, channels: Sequence[int], width: int) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(c, width, 1) for c in channels)
+        self.smooth = nn.ModuleList(
+            nn.Conv2d(width, width, 3, padding=1) for _ in channels[1:])
+        self.coarser = nn.Conv2d(width, width, 3, stride=2, padding=1)
+        self.context = nn.Conv2d(channels[-1], width, 1)
+
+    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, list[Tensor], Tensor]:
+        """
+        Merge backbone features from coarse to fine.
+
+        :param features: (B, C_i, H/s, W/s) for strides 4, 8, 16, 32.
+        :returns: stride-4 map (B, width, H/4, W/4); [p3, p4, p5, p6] at strides 8, 16, 32, 64;
+            context (B, width).
+        """
+        context = self.context(features[-1].mean(dim=(2, 3), keepdim=True))
+        merged = self.lateral[-1](features[-1]) + context
+        pyramid = [self.smooth[-1](merged)]
+        for index in range(len(features) - 2, -1, -1):
+            finer = self.lateral[index](features[index])
+            merged = finer + interpolate(merged, size=finer.shape[-2:], mode='nearest')
+            if index:
+                pyramid.insert(0, self.smooth[index - 1](merged))
+        pyramid.append(self.coarser(relu(pyramid[-1])))
+        return merged, pyramid, context[:, :, 0, 0]
+
+
+DeformableForm = Literal['operator', 'grid_sample']
+"""
+operator: one operator, DeformConv in ONNX (opset 19); grid_sample: samplings and 1x1
+convolutions, for runtimes without that operator. Equal but for rounding.
+"""
+
+_SIDE = 3
+_TAPS = _SIDE ** 2
+
+
+class DeformableConv(nn.Module):
+    """
+    3x3 convolution whose taps are moved and weighted by the input (DCNv2, Zhu et al., CVPR 2019).
+
+    (B, channels_in, H, W) -> (B, channels_out, H, W).
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, bias: bool,
+                 form: DeformableForm = 'operator') -> None:
+        super().__init__()
+        self.form = form
+        self.offset_mask = nn.Conv2d(channels_in, 3 * _TAPS, 3, padding=1)
+        self.weight = nn.Parameter(torch.empty(channels_out, channels_in, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(channels_out)) if bias else None
+        nn.init.kaiming_normal_(self.weight, nonlinearity='relu')
+        # Start as a plain convolution at half its gain.
+        nn.init.zeros_(self.offset_mask.weight)
+        assert self.offset_mask.bias is not None
+        nn.init.zeros_(self.offset_mask.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve; offsets are (row, column) per tap, taps in row-major order."""
+        # Not in the precision of autocast: the operator has no bfloat16 kernel on a CPU, and
+        # offsets are in cells, which it would round.
+        offset_mask = self.offset_mask(x).to(self.weight.dtype)
+        x = x.to(self.weight.dtype)
+        offset = offset_mask[:, :2 * _TAPS]
+        mask = offset_mask[:, 2 * _TAPS:].sigmoid()
+        with torch.autocast(x.device.type, enabled=False):
+            if self.form == 'operator':
+                return deform_conv2d(x, offset, self.weight, self.bias, padding=1, mask=mask)
+            return _sampled(x, offset, mask, self.weight, self.bias)
+
+
+def _sampled(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor,
+             bias: Tensor | None) -> Tensor:
+    """
+    Bilinear samples, zero outside of the map, and a 1x1 convolution over taps and channels.
+
+    The taps of one kernel row are sampled at once: all nine would take nine times the memory of
+    the map, which counts at stride 4, and one by one makes a graph of hundreds of samplings.
+    """
+    height, width = x.shape[-2:]
+    tap = torch.arange(_TAPS, device=x.device)[:, None, None]
+    rows = pixel_centers(height, 1, x.device)[:, None] + tap // _SIDE - 1
+    columns = pixel_centers(width, 1, x.device) + tap % _SIDE - 1
+    # grid_sample counts from -1 to 1 between the outer borders of the map.
+    v = ((rows + offset[:, 0::2]) * 2 + 1) / height - 1
+    u = ((columns + offset[:, 1::2]) * 2 + 1) / width - 1
+    grid = torch.stack([u, v], dim=-1)
+    total = x.new_zeros(()) if bias is None else bias[None, :, None, None]
+    for row in range(_SIDE):
+        part = slice(_SIDE * row, _SIDE * (row + 1))
+        samples = grid_sample(x, grid[:, part].flatten(1, 2), mode='bilinear',
+                              padding_mode='zeros', align_corners=False)
+        samples = samples.unflatten(2, (_SIDE, height)) * mask[:, None, part]
+        total = total + conv2d(samples.flatten(1, 2),
+                               weight[:, :, row].flatten(1)[..., None, None])
+    return total
