@@ -95,7 +95,7 @@ def run_evaluation(dataset: str, root: str, split: str, settings: EvaluationSett
     """
     from ..datasets import open_dataset
     from ..evaluation.evaluate import require_same_classes
-    from ..evaluation.machine import cores
+    from ..machine import cores
     from ..evaluation.parallel import MOST_JOBS, Work, evaluate_parts
     from ..model_directory import open_model
 

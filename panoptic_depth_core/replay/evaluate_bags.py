@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
-from ..evaluation.machine import machine, versions
+from ..machine import machine, versions
 from ..evaluation.metrics.shown import Figure
 from .bag_run import BagJob, BagPart, evaluate_bag, failed_part
 from .figures import COUNTS

@@ -1,17 +1,15 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-How fast data comes and how fast it is worked through: whether the device waits for the loader.
+Whether the device waits for the loader: the loader alone, the step alone, and both together.
 
-The loader alone, for several numbers of workers; the step alone, on batches that are on the
-device already; and both together, as in a run.
+The step alone works on batches that are on the device already.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from itertools import cycle
 from time import perf_counter
 from typing import Any
@@ -20,12 +18,12 @@ import numpy as np
 import torch
 
 from ..errors import ConfigError
-from ..evaluation.machine import machine, versions
 from ..network.base import Batch, Model
-from .launch import create_fabric
-from .loading import PREFETCHED, Draws, batches
-from .settings import TrainSettings
-from .trainer import prepare, start_state, train_step
+from ..training.launch import create_fabric
+from ..training.loading import PREFETCHED, Draws, batches
+from ..training.settings import TrainSettings
+from ..training.trainer import prepare, start_state, train_step
+from .report import Report
 
 _KEPT = 8
 """Batches of the step alone; their crop sizes and numbers of things differ."""
@@ -36,97 +34,60 @@ _SPARE = 1.1
 """A loader has to be so much faster than the step to keep up with it at all times."""
 
 
-@dataclass(frozen=True)
-class LoaderTiming:
-    """
-    The loader with one number of workers.
-
-    :param loader_per_s: samples per second that it yields when nothing else is done.
-    :param run_per_s: samples per second of loader and step together.
-    :param waiting: share of the time, 0..1, that the step then waits for a batch.
-    """
-
-    workers: int
-    loader_per_s: float
-    run_per_s: float
-    waiting: float
-
-
-@dataclass(frozen=True)
-class TrainingTiming:
-    """
-    What training_benchmark() measured, and on what.
-
-    :param step_per_s: samples per second of the step alone, by the median over its batches.
-    """
-
-    device: str
-    batch_size: int
-    step_per_s: float
-    loaders: tuple[LoaderTiming, ...]
-    machine: dict[str, str]
-    versions: dict[str, str]
-
-    @property
-    def workers_needed(self) -> int:
-        """Least number of workers that keeps the device busy; what was not measured is scaled."""
-        wanted = _SPARE * self.step_per_s
-        enough = [t.workers for t in self.loaders if t.workers and t.loader_per_s >= wanted]
-        if enough:
-            return min(enough)
-        return math.ceil(wanted / max(
-            timing.loader_per_s / max(timing.workers, 1) for timing in self.loaders))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
-        return {**asdict(self), 'workers_needed': self.workers_needed}
-
-    def to_markdown(self) -> str:
-        """One row per number of workers."""
-        lines = [
-            f'step alone: {self.step_per_s:.1f} samples/s on {self.device}, batches of '
-            f'{self.batch_size}',
-            ', '.join([*self.machine.values(), *(f'{k} {v}' for k, v in self.versions.items())]),
-            '',
-            '| workers | loader alone, samples/s | together, samples/s | step waits |',
-            '|---:|---:|---:|---:|',
-            *(f'| {t.workers} | {t.loader_per_s:.1f} | {t.run_per_s:.1f} | {t.waiting:.0%} |'
-              for t in self.loaders),
-            '',
-            f'workers that keep the device busy: {self.workers_needed}']
-        return '\n'.join(lines) + '\n'
-
-
-def training_benchmark(settings: TrainSettings, workers: Sequence[int],
-                       iterations: int = 30) -> TrainingTiming:
+def measure_training(settings: TrainSettings, workers: Sequence[int],
+                     iterations: int = 30) -> Report:
     """
     Time loader and step of a recipe; nothing is written.
 
     :param workers: numbers of processes that load; 0 loads in the process of the step.
     :param iterations: of each measurement; more where workers would not show their pace in them.
+    :returns: for each number of workers, samples per second of the loader alone and of both
+        together, and the share of the time that the step then waits.
     :raises ConfigError: for a wrong recipe, or numbers that make no sense.
     """
     if iterations < 1 or not workers or min(workers) < 0:
         raise ConfigError(f'benchmark: {iterations} iterations with workers {list(workers)}; '
                           'give at least 1, and numbers from 0')
     step = _Step(settings)
-    loaders: list[LoaderTiming] = []
+    rows: list[dict[str, Any]] = []
     step_s = math.nan
     for number in workers:
         loader = _Loader(settings, number, step.state.model)
         count = max(iterations, _SPANS * PREFETCHED * number)
         parts_per_s = loader.parts_per_s(count * settings.accumulate)
-        if not loaders:
+        if not rows:
             step_s = step.alone_s([next(loader) for _ in range(_KEPT)], iterations)
         # What was loaded in advance in the meantime has to be used up first.
         step.run(loader, PREFETCHED * number)
         loader.waited_s = 0.0
         run_s = sum(step.run(loader, count))
-        loaders.append(LoaderTiming(
-            number, parts_per_s * settings.batch_size / settings.accumulate,
-            count * settings.batch_size / run_s, loader.waited_s / run_s))
-    return TrainingTiming(step.device_name, settings.batch_size, settings.batch_size / step_s,
-                          tuple(loaders), machine(), versions())
+        rows.append({
+            'workers': number,
+            'loader_samples_per_s': parts_per_s * settings.batch_size / settings.accumulate,
+            'together_samples_per_s': count * settings.batch_size / run_s,
+            'step_waits': loader.waited_s / run_s})
+    per_s = settings.batch_size / step_s
+    needed = workers_needed(per_s, {r['workers']: r['loader_samples_per_s'] for r in rows})
+    return Report(
+        'training', f'step alone: {per_s:.1f} samples/s on {step.device}, batches of '
+        f'{settings.batch_size}', {'workers': 'd', 'loader_samples_per_s': '.1f',
+                                   'together_samples_per_s': '.1f', 'step_waits': '.0%'},
+        rows, [f'workers that keep the device busy: {needed}'],
+        {'device': step.device, 'batch_size': settings.batch_size,
+         'step_samples_per_s': per_s, 'workers_needed': needed})
+
+
+def workers_needed(step_per_s: float, loader_per_s: dict[int, float]) -> int:
+    """
+    Least number of workers that keeps the device busy; what was not measured is scaled.
+
+    :param loader_per_s: number of workers -> samples per second.
+    """
+    wanted = _SPARE * step_per_s
+    enough = [number for number, rate in loader_per_s.items() if number and rate >= wanted]
+    if enough:
+        return min(enough)
+    return math.ceil(wanted / max(rate / max(number, 1) for number, rate in loader_per_s.items()))
 
 
 class _Loader(Iterator[Batch]):
@@ -147,14 +108,13 @@ class _Loader(Iterator[Batch]):
     def parts_per_s(self, parts: int) -> float:
         """Median over spans in which every worker has its turn, once all of them are there."""
         span = PREFETCHED * max(self._workers, 1)
-        self._pass(span)
-        return float(np.median([span / self._pass(span) for _ in range(-(-parts // span))]))
-
-    def _pass(self, parts: int) -> float:
-        begun = perf_counter()
-        for _ in range(parts):
-            next(self)
-        return perf_counter() - begun
+        times = []
+        for _ in range(1 + -(-parts // span)):
+            begun = perf_counter()
+            for _part in range(span):
+                next(self)
+            times.append(perf_counter() - begun)
+        return span / float(np.median(times[1:]))
 
 
 class _Step:
@@ -166,12 +126,8 @@ class _Step:
         self.state = start_state(settings, self._fabric, None)
         prepare(settings, self.state)
         self._draws = Draws(settings, 0, 0, 1)
-
-    @property
-    def device_name(self) -> str:
-        """Name of the GPU, or the kind of the device."""
         device = self._fabric.device
-        return torch.cuda.get_device_name(device) if device.type == 'cuda' else device.type
+        self.device = torch.cuda.get_device_name(device) if device.type == 'cuda' else device.type
 
     def alone_s(self, parts: Sequence[Batch], iterations: int) -> float:
         """Median seconds of an iteration on parts that are on the device."""
