@@ -16,7 +16,7 @@ from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction
 from launch.events import Shutdown
 from launch.events.process import ProcessExited
 from launch_ros.actions import LifecycleNode, Node
-from panoptic_depth_core.io.output_messages import OUTPUTS
+from panoptic_depth_core.io.messages.outputs import OUTPUTS
 from panoptic_depth_ros.environment import environment
 
 SHARE = Path(get_package_share_directory('panoptic_depth'))

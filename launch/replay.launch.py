@@ -30,8 +30,8 @@ from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch_ros.actions import Node
 from launch_ros.event_handlers import OnStateTransition
-from panoptic_depth_core.io.bags import describe_images
-from panoptic_depth_core.io.output_messages import NODE_TOPICS
+from panoptic_depth_core.io.messages.outputs import NODE_TOPICS
+from panoptic_depth_core.io.sources.bag_source import describe_images
 
 LAUNCH = Path(get_package_share_directory('panoptic_depth')) / 'launch'
 

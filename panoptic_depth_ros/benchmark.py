@@ -26,9 +26,9 @@ import cv2
 import numpy as np
 import rclpy
 from ament_index_python.packages import get_package_share_directory
-from panoptic_depth_core.io.message_types import CAMERA_INFO, IMAGE
-from panoptic_depth_core.io.output_messages import OUTPUTS
-from panoptic_depth_core.io.pictures import read_picture
+from panoptic_depth_core.io.messages.outputs import OUTPUTS
+from panoptic_depth_core.io.messages.types import CAMERA_INFO, IMAGE
+from panoptic_depth_core.io.sources.pictures import read_picture
 from panoptic_depth_core.model_directory import ModelDirectory
 from panoptic_depth_core.structures import Intrinsics
 from panoptic_depth_ros.conversions import ROS_MESSAGES, message_class

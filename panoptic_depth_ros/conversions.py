@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from panoptic_depth_core.io.messages import MessageMaker
+from panoptic_depth_core.io.messages.maker import MessageMaker
 
 
 @cache

@@ -8,9 +8,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from panoptic_depth_core.io.camera import is_rectified
-from panoptic_depth_core.io.message_reading import pixels_of, stamp_of
-from panoptic_depth_core.io.message_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
+from panoptic_depth_core.io.messages.reading import pixels_of, stamp_of
+from panoptic_depth_core.io.messages.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
+from panoptic_depth_core.io.sources.camera import is_rectified
 from panoptic_depth_core.streaming.cameras import CameraMemory
 from panoptic_depth_core.streaming.runner import Job
 from panoptic_depth_core.streaming.stream import Stream

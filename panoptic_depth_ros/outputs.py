@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from panoptic_depth_core.contract import SEGMENTATION, Task
-from panoptic_depth_core.io.markers import UP_BODY, UP_OPTICAL
-from panoptic_depth_core.io.message_types import LABEL_INFO
-from panoptic_depth_core.io.output_messages import OUTPUTS, FrameMessages, outputs_of
+from panoptic_depth_core.io.messages.markers import UP_BODY, UP_OPTICAL
+from panoptic_depth_core.io.messages.outputs import OUTPUTS, FrameMessages, outputs_of
+from panoptic_depth_core.io.messages.types import LABEL_INFO
 from panoptic_depth_core.labels import ClassInfo
 from panoptic_depth_core.structures import Frame, PanopticDepth
 from panoptic_depth_ros.conversions import ROS_MESSAGES
 from panoptic_depth_ros.endpoints import Endpoints, profile
+from panoptic_depth_ros.instance_frames import Transforms
 from panoptic_depth_ros.settings import NodeSettings
-from panoptic_depth_ros.transforms import Transforms
 from rclpy.node import Node
 
 _DEPTH = {'instances': 10, 'detections_3d': 10}

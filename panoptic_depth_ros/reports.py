@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from panoptic_depth_core.config import DiagnosticsSettings
-from panoptic_depth_core.io.message_types import DIAGNOSTIC_ARRAY, INFERENCE_STATUS
+from panoptic_depth_core.io.messages.types import DIAGNOSTIC_ARRAY, INFERENCE_STATUS
 from panoptic_depth_core.status import StreamState, StreamStatus
 from panoptic_depth_core.streaming import health
 from panoptic_depth_ros.conversions import ROS_MESSAGES

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 import yaml
 from panoptic_depth_core.config import InferenceSettings, Settings, load_settings
-from panoptic_depth_core.io.output_messages import OUTPUTS
-from panoptic_depth_core.replay.settings import ReplaySettings
+from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings
+from panoptic_depth_core.io.messages.outputs import OUTPUTS
 from panoptic_depth_ros.environment import RECEIVE_BUFFER_BYTES
 from panoptic_depth_ros.settings import settings_from
 

@@ -25,7 +25,7 @@ from panoptic_depth_core.config import (
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.inference import backends
 from panoptic_depth_core.inference.pipeline import merged_thresholds
-from panoptic_depth_core.io.output_messages import OUTPUTS
+from panoptic_depth_core.io.messages.outputs import OUTPUTS
 from panoptic_depth_core.structures import ScaleSource
 from panoptic_depth_ros import settings as ros_settings
 from panoptic_depth_ros.parameter_table import (

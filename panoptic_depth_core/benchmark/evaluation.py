@@ -14,6 +14,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,20 +24,20 @@ from numpy.typing import NDArray
 
 from ..config import DistanceSettings
 from ..errors import ConfigError
+from ..evaluation.recordings.bag_run import BagJob
+from ..evaluation.recordings.evaluate_bags import evaluate_bags
+from ..evaluation.recordings.settings import ReplaySettings
+from ..files import make_folder
 from ..inference.distances import measure_distances
-from ..io.atomic import make_folder
-from ..io.bag_writing import Outgoing
-from ..io.coco_panoptic import FILE_NAME, FOLDER, encode_ids, segments_info
-from ..io.drive_bags import DEPTH_TOPIC, PANOPTIC_TOPIC
-from ..io.message_types import IMAGE, POINT_CLOUD, POINT_FIELD
-from ..io.messages import ROSBAGS_MESSAGES as make
-from ..io.output_messages import FrameMessages
-from ..io.result_bags import ResultBagWriter
-from ..io.results import depth_to_png16, encode_png
+from ..io.bags.drive_bags import DEPTH_TOPIC, PANOPTIC_TOPIC
+from ..io.bags.result_bags import ResultBagWriter
+from ..io.bags.writing import Outgoing
+from ..io.messages.maker import ROSBAGS_MESSAGES as make
+from ..io.messages.outputs import FrameMessages
+from ..io.messages.types import IMAGE, POINT_CLOUD
+from ..io.results.coco_panoptic import FILE_NAME, FOLDER, encode_ids, segments_info
+from ..io.results.sinks import depth_to_png16, encode_png
 from ..labels import CITYSCAPES, CLASS_ID, LABEL_DIVISOR, THING_CLASSES, VOID_ID
-from ..replay.bag_run import BagJob
-from ..replay.evaluate_bags import evaluate_bags
-from ..replay.settings import ReplaySettings
 from ..structures import Frame, Intrinsics, PanopticDepth, Segment
 from .pipeline import street_image
 from .report import Report
@@ -47,9 +48,6 @@ SEQUENCE_FRAMES = 6
 
 THINGS = 50
 """Instances per frame; with the stuff about 60 segments."""
-
-CLOUD_POINTS = 120_000
-"""Per image, as of a LiDAR of 64 rings; a quarter of them in the picture."""
 
 LEAST_FRAMES = 50
 PERIOD_NS = 100_000_000
@@ -173,6 +171,29 @@ def _png_files(scene: Scene) -> tuple[bytes, ...]:
             encode_png(depth_to_png16(scene.result.depth)))
 
 
+class _DriveWriter(ResultBagWriter):
+    """Results of the node, with the truth, and the points of every second pixel as a LiDAR's."""
+
+    scene: Scene
+
+    def _outgoing(self, messages: FrameMessages) -> list[Outgoing]:
+        panoptic, depth = self.scene.panoptic.astype(np.uint16), self.scene.depth
+        return [*super()._outgoing(messages),
+                Outgoing(PANOPTIC_TOPIC, IMAGE, make.image(messages.head, panoptic, '16UC1')),
+                Outgoing(DEPTH_TOPIC, IMAGE, make.image(messages.head, depth, '32FC1')),
+                Outgoing('/lidar/points', POINT_CLOUD, messages.points())]
+
+
+def write_drive(path: Path, frames: int, size: tuple[int, int] = REPLAY_SIZE) -> None:
+    """Write a recording of made-up scenes, the same few again and again."""
+    scenes = [make_scene(step, size) for step in range(min(SEQUENCE_FRAMES, frames))]
+    with _DriveWriter(path, debug=False) as writer:
+        for index in range(frames):
+            writer.scene = scenes[index % len(scenes)]
+            writer.write(replace(writer.scene.frame, stamp_ns=(index + 1) * PERIOD_NS,
+                                 name=f'{index:06d}'), writer.scene.result)
+
+
 def make_scene(step: int, size: tuple[int, int]) -> Scene:
     """Draw bands of stuff with wavy borders, ellipses on them, and predict all a little off."""
     height, width = size
@@ -210,49 +231,3 @@ def make_scene(step: int, size: tuple[int, int]) -> Scene:
                                   [c.name for c in CITYSCAPES], DistanceSettings())
     return Scene(Frame(street_image(height, width, step), camera), ids, depth, PanopticDepth(
         predicted, predicted_depth, segments, distances, camera, LABEL_DIVISOR))
-
-
-def write_drive(path: Path, frames: int, size: tuple[int, int] = REPLAY_SIZE) -> None:
-    """Write a recording of made-up scenes, the same few again and again."""
-    scenes = [make_scene(step, size) for step in range(min(SEQUENCE_FRAMES, frames))]
-    clouds = [_cloud(scene) for scene in scenes]
-    with _DriveWriter(path, debug=False) as writer:
-        for index in range(frames):
-            step, stamp_ns = index % len(scenes), (index + 1) * PERIOD_NS
-            frame, result = scenes[step].frame, scenes[step].result
-            writer.scene, writer.points = scenes[step], clouds[step]
-            writer.write(Frame(frame.image, frame.intrinsics, stamp_ns, name=f'{index:06d}'),
-                         result)
-
-
-class _DriveWriter(ResultBagWriter):
-    """Results of the node, with the truth and a cloud of the present scene."""
-
-    scene: Scene
-    points: NDArray[np.float32]
-
-    def _outgoing(self, messages: FrameMessages) -> list[Outgoing]:
-        head, points = messages.head, self.points
-        fields = [make(POINT_FIELD, name=name, offset=4 * i, datatype=7, count=1)
-                  for i, name in enumerate('xyz')]
-        cloud = make(POINT_CLOUD, header=head, height=1, width=len(points), fields=fields,
-                     is_bigendian=False, point_step=12, row_step=12 * len(points),
-                     data=points.view(np.uint8).ravel(), is_dense=True)
-        return [*super()._outgoing(messages),
-                Outgoing(PANOPTIC_TOPIC, IMAGE, make.image(
-                    head, self.scene.panoptic.astype(np.uint16), '16UC1')),
-                Outgoing(DEPTH_TOPIC, IMAGE, make.image(head, self.scene.depth, '32FC1')),
-                Outgoing('/lidar/points', POINT_CLOUD, cloud)]
-
-
-def _cloud(scene: Scene) -> NDArray[np.float32]:
-    """(CLOUD_POINTS, 3) float32 points in the camera's frame, a quarter of them in front."""
-    rng, camera = np.random.default_rng(0), scene.frame.intrinsics
-    points = rng.uniform(-50.0, -1.0, (CLOUD_POINTS, 3))
-    v, u = np.nonzero(np.isfinite(scene.depth))
-    chosen = rng.permutation(len(u))[:CLOUD_POINTS // 4]
-    v, u = v[chosen], u[chosen]
-    z = scene.depth[v, u]
-    points[:len(u)] = np.stack([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z,
-                                z], axis=1)
-    return rng.permutation(points).astype(np.float32)

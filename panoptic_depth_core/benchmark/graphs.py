@@ -14,12 +14,12 @@ from torch import Tensor
 from ..export.model_copy import copy_licences
 from ..export.onnx_export import export_model
 from ..export.precision import LEAST_FRAMES, convert_precision
-from ..inference.backends.torch_backend import TorchBackend
 from ..inference.preprocess import graph_inputs
 from ..model_directory import ModelDirectory
 from ..network.description import ModelDescription
 from ..network.execution import prepared
 from ..network.onnx_weights import load_graph
+from ..network.torch_backend import TorchBackend
 from ..self_test import SelfTest
 from .pipeline import pictures
 from .published import milliseconds

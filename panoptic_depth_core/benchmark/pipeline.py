@@ -27,7 +27,7 @@ from ..config import InferenceSettings
 from ..errors import BackendError, ConfigError
 from ..inference.backends import backend_options, create_backend, parse_backend
 from ..inference.pipeline import Pipeline
-from ..io.sources import open_source
+from ..io.sources.open_source import open_source
 from ..model_directory import ModelDirectory, open_model
 from ..self_test import SelfTest, compare
 from ..structures import Frame, Intrinsics

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..io.atomic import make_folder, write_atomic
+from ..files import make_folder, write_atomic
 from ..machine import machine, versions
 from ..streaming.statistics import percentiles
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BackendError, ConfigError
-from ..io.sources import open_source
+from ..io.sources.open_source import open_source
 from ..model_directory import ModelDirectory, open_model
 from .graphs import convert, describe_device, export_at, references
 from .pipeline import take_turns, time_graph
@@ -137,7 +137,8 @@ class _Measurement:
             for number, (size, runtime, rows) in enumerate(jobs):
                 if number == len(RUNTIMES) * (not is_late):
                     self._compare_published(sizes[0])
-                self._measure(size, runtime, [row for row in rows if self._is_late(row) is is_late])
+                self._measure(size, runtime, [
+                    row for row in rows if self._is_late(row) is is_late])
         self._finish()
         return self._report
 

@@ -13,7 +13,7 @@ from . import options
 from .console import frame_progress, number, out, table, warn
 
 if TYPE_CHECKING:
-    from ..evaluation.calibration import Calibration, TemperatureFit
+    from ..evaluation.metrics.uncertainty import Calibration, TemperatureFit
 
 _FEW_FRAMES = 30
 
@@ -36,13 +36,13 @@ def calibrate(
             '--dry-run', help='Fit and report, write nothing.')] = False) -> None:
     """Fit the factor on the expected error of depth, and store it in the model."""
     from ..datasets import open_dataset
-    from ..evaluation.calibration import calibrate as run_calibration
-    from ..evaluation.model_calibration import (
+    from ..evaluation.dataset.model_calibration import (
         require_plausible,
         require_writable,
         store_temperature,
         uncalibrated,
     )
+    from ..evaluation.metrics.uncertainty import calibrate as run_calibration
     from ..model_directory import ModelDirectory
 
     # No name of a shipped model: what is calibrated is written.
@@ -79,7 +79,7 @@ def calibrate(
 
 
 def _show(title: str, before: float, calibration: Calibration, fit: TemperatureFit) -> None:
-    from ..evaluation.calibration import ONE_SIGMA, TWO_SIGMA
+    from ..evaluation.metrics.uncertainty import ONE_SIGMA, TWO_SIGMA
 
     shown = (ONE_SIGMA, TWO_SIGMA)
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from ..config import DistanceSettings
 from ..contract import NEEDS_POSITIONS, SEGMENTATION, lacking
-from ..evaluation.evaluate import EvaluationResult, Evaluator
-from ..evaluation.segment_overlaps import segment_overlaps
+from ..evaluation.dataset.evaluate import EvaluationResult, Evaluator
+from ..evaluation.metrics.segment_overlaps import segment_overlaps
+from ..files import make_folder, write_atomic
 from ..inference.distances import measure_distances
-from ..io.atomic import make_folder, write_atomic
-from ..io.results import encode_png
+from ..io.results.sinks import encode_png
 from ..io.visualization import depth_color, overlay
 from ..labels import CITYSCAPES, LABEL_DIVISOR, VOID_ID, ClassInfo
 from ..structures import PanopticDepth, Sample, Segment

@@ -27,7 +27,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from ..io.instance_lines import flag_names
+from ..io.results.instance_lines import flag_names
 from ..status import Watch
 from ..structures import InstanceDistance, PanopticDepth
 

@@ -16,7 +16,7 @@ from . import options
 from .console import frame_progress, number, out, table
 
 if TYPE_CHECKING:
-    from ..evaluation.evaluate import EvaluationResult
+    from ..evaluation.dataset.evaluate import EvaluationResult
     from ..structures import Frame, PanopticDepth, Sample
     from .comparison import DistancePair
 
@@ -55,7 +55,7 @@ def demo(
 def _synthetic_demo(folder: Path, frames: int, seed: int, model: Path | None,
                     backend: str) -> None:
     from ..datasets.synthetic import SyntheticDrive, SyntheticSettings
-    from ..io.drive_bags import read_drive_bag, write_drive_bag
+    from ..io.bags.drive_bags import read_drive_bag, write_drive_bag
     from ..labels import CITYSCAPES
     from ..model_directory import open_model
     from .comparison import Comparison
@@ -95,9 +95,9 @@ def _report(bag: Path, folder: Path, model: Path | None = None,
     :param backend: None: of the results in the bag.
     """
     from ..config import InferenceSettings
-    from ..replay.bag_run import BagJob, ModelChoice, close_models
-    from ..replay.evaluate_bags import evaluate_bags
-    from ..replay.settings import ReplaySettings
+    from ..evaluation.recordings.bag_run import BagJob, ModelChoice, close_models
+    from ..evaluation.recordings.evaluate_bags import evaluate_bags
+    from ..evaluation.recordings.settings import ReplaySettings
 
     choice = None if backend is None else ModelChoice(model, backend, InferenceSettings())
     with frame_progress('report', None) as progress:

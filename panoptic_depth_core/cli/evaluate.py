@@ -17,8 +17,8 @@ from . import options
 from .console import frame_progress, out, print_whole, table, warn
 
 if TYPE_CHECKING:
-    from ..evaluation.evaluate import EvaluationResult
-    from ..evaluation.parallel import Predictor
+    from ..evaluation.dataset.evaluate import EvaluationResult
+    from ..evaluation.dataset.parallel import Predictor
     from ..evaluation.settings import EvaluationSettings
     from ..labels import ClassInfo
 
@@ -72,7 +72,7 @@ def parse_windows(text: str) -> tuple[int, ...]:
 
     :raises ConfigError: for anything else.
     """
-    from ..evaluation.video_quality import WINDOWS
+    from ..evaluation.metrics.video_quality import WINDOWS
 
     if text in WINDOWS:
         return WINDOWS[text]
@@ -94,9 +94,9 @@ def run_evaluation(dataset: str, root: str, split: str, settings: EvaluationSett
     :returns: what was evaluated, and its figures.
     """
     from ..datasets import open_dataset
-    from ..evaluation.evaluate import require_same_classes
+    from ..evaluation.dataset.evaluate import require_same_classes
+    from ..evaluation.dataset.parallel import MOST_JOBS, Work, evaluate_parts
     from ..machine import cores
-    from ..evaluation.parallel import MOST_JOBS, Work, evaluate_parts
     from ..model_directory import open_model
 
     predictor: Callable[[], AbstractContextManager[Predictor]]
@@ -129,15 +129,15 @@ def run_evaluation(dataset: str, root: str, split: str, settings: EvaluationSett
 
 def _open_stored(folder: Path,
                  classes: tuple[ClassInfo, ...]) -> AbstractContextManager[Predictor]:
-    from ..evaluation.stored_predictions import StoredPredictions
+    from ..evaluation.dataset.stored_predictions import StoredPredictions
 
     return nullcontext(StoredPredictions(folder, classes))
 
 
 def show_result(result: EvaluationResult) -> None:
     """Print tables and conventions."""
-    from ..evaluation.report import conventions
-    from ..evaluation.report_tables import tables
+    from ..evaluation.report.dataset_report import conventions
+    from ..evaluation.report.dataset_tables import tables
 
     show = out()
     for part in tables(result):
@@ -148,8 +148,8 @@ def show_result(result: EvaluationResult) -> None:
 
 def write_all(result: EvaluationResult, folder: Path, title: str) -> list[Path]:
     """Write report and plots; without matplotlib only the former, and say so."""
-    from ..evaluation.plots import write_plots
-    from ..evaluation.report import write_report
+    from ..evaluation.report.dataset_plots import write_plots
+    from ..evaluation.report.dataset_report import write_report
 
     plots: list[Path] = []
     try:

@@ -17,9 +17,9 @@ from .interruption import stop_on_signal
 
 if TYPE_CHECKING:
     from ..config import InferenceSettings
-    from ..replay.bag_run import BagJob
-    from ..replay.report.folder import Written
-    from ..replay.settings import ReplaySettings
+    from ..evaluation.recordings.bag_run import BagJob
+    from ..evaluation.recordings.settings import ReplaySettings
+    from ..evaluation.report.folder import Written
 
 EXIT_GATE = 1
 """A threshold was missed."""
@@ -89,9 +89,9 @@ def evaluate_bag(
     Exit code 1 when a threshold is missed. A run that was interrupted goes on where it stopped
     when the same command is given again.
     """
-    from ..io.camera import CameraOptions
-    from ..replay.bag_run import BagJob, ModelChoice
-    from ..replay.jobs import bag_names, beside, find_bags
+    from ..evaluation.recordings.bag_run import BagJob, ModelChoice
+    from ..evaluation.recordings.jobs import bag_names, beside, find_bags
+    from ..io.sources.camera import CameraOptions
 
     settings = _replay_settings(evaluation, {
         'image': image_topic, 'camera_info': camera_info_topic, 'labels': labels_topic,
@@ -124,7 +124,7 @@ def evaluate_bag(
 def _replay_settings(path: Path | None, topics: dict[str, str | None]) -> ReplaySettings:
     """Settings of a YAML, with the topics of the command line."""
     from ..config import load_settings
-    from ..replay.settings import ReplaySettings
+    from ..evaluation.recordings.settings import ReplaySettings
 
     settings = ReplaySettings() if path is None else load_settings(ReplaySettings, path)
     given = {name: topic for name, topic in topics.items() if topic is not None}
@@ -158,11 +158,11 @@ def _threads(threads: int | None, workers: int, ray: str | None) -> int | None:
 def _evaluate(jobs: list[BagJob], folder: Path, *, workers: int, ray: str | None,
               overwrite: bool, baseline: Path | None, thresholds: Path | None) -> int:
     """Score, write the report, show the figures; return the exit code."""
-    from ..evaluation.parallel import keep_freed_memory
-    from ..replay.bag_run import close_models
-    from ..replay.evaluate_bags import evaluate_bags
-    from ..replay.report.baseline import require_baseline
-    from ..replay.report.thresholds import load_thresholds
+    from ..evaluation.dataset.parallel import keep_freed_memory
+    from ..evaluation.recordings.bag_run import close_models
+    from ..evaluation.recordings.evaluate_bags import evaluate_bags
+    from ..evaluation.report.baseline import require_baseline
+    from ..evaluation.report.thresholds import load_thresholds
 
     # Before the hours that follow.
     limits = None if thresholds is None else load_thresholds(thresholds)
@@ -199,9 +199,9 @@ def _evaluate(jobs: list[BagJob], folder: Path, *, workers: int, ray: str | None
 
 def _show(folder: Path, written: Written) -> None:
     """Print what the report says first: what failed, the figures, the limits that are missed."""
-    from ..replay.figures import figure_kinds
-    from ..replay.report.files import read_report
-    from ..replay.report.format import figure_text
+    from ..evaluation.recordings.figures import figure_kinds
+    from ..evaluation.report.files import read_report
+    from ..evaluation.report.format import figure_text
 
     report, show = read_report(folder), out()
     for bag in report['bags']:

@@ -12,7 +12,7 @@ from . import options
 from .console import frame_progress, number, out, print_whole, table
 
 if TYPE_CHECKING:
-    from ..evaluation.tracking_metrics import TrackingResult, TrackingScores
+    from ..evaluation.metrics.tracking_metrics import TrackingResult, TrackingScores
     from ..labels import ClassInfo
 
 
@@ -32,8 +32,8 @@ def evaluate_tracking(
         config: options.Settings = None) -> None:
     """Measure track ids on videos: id switches, fragments, MOTA and IDF1."""
     from ..datasets import open_dataset
-    from ..evaluation.evaluate import require_same_classes
-    from ..evaluation.tracking_comparison import compare_trackers
+    from ..evaluation.dataset.evaluate import require_same_classes
+    from ..evaluation.dataset.tracking_comparison import compare_trackers
     from ..model_directory import open_model
 
     settings = options.evaluation_settings(config)

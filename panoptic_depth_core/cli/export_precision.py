@@ -56,8 +56,8 @@ def spread_frames(source: str, count: int) -> Iterator[Frame]:
 
     :param source: anything that predict takes.
     """
-    from ..io.camera import DEFAULT_FOV_DEG, SIDECAR_NAME
-    from ..io.sources import open_source
+    from ..io.sources.camera import DEFAULT_FOV_DEG, SIDECAR_NAME
+    from ..io.sources.open_source import open_source
 
     with open_source(source) as frames, frame_progress('calibration', count) as progress:
         step = max((frames.len_hint or 0) / count, 1.0)

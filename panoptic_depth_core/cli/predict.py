@@ -20,8 +20,8 @@ from .interruption import stop_on_signal
 if TYPE_CHECKING:
     from ..config import TrackingSettings
     from ..inference.pipeline import Pipeline
-    from ..io.frame_source import FrameSource
-    from ..io.results import ResultWriter
+    from ..io.results.sinks import ResultWriter
+    from ..io.sources.frame_source import FrameSource
     from ..structures import Frame, PanopticDepth
 
 FAILURES_IN_A_ROW = 5
@@ -114,10 +114,10 @@ def predict_source(
     """
     from ..config import InferenceSettings, load_settings
     from ..errors import ConfigError
-    from ..io.bags import BagSource
-    from ..io.results import ResultOptions, ResultWriter, formats_for
-    from ..io.run_folder import prepare_run_folder
-    from ..io.sources import open_source
+    from ..io.results.run_folder import prepare_run_folder
+    from ..io.results.sinks import ResultOptions, ResultWriter, formats_for
+    from ..io.sources.bag_source import BagSource
+    from ..io.sources.open_source import open_source
     from ..model_directory import open_model
 
     settings = load_settings(InferenceSettings, config) if config else InferenceSettings()
@@ -163,7 +163,7 @@ def _tracked(pipeline: Pipeline, settings: TrackingSettings,
              out_dir: Path) -> Callable[[Frame], PanopticDepth]:
     """Follow instances over frames, with ids that no frame before this run has."""
     from ..inference.tracking import Tracker
-    from ..io.instance_lines import greatest_track_id
+    from ..io.results.instance_lines import greatest_track_id
 
     tracker = Tracker(settings, first_id=greatest_track_id(out_dir) + 1)
     return lambda frame: tracker.update(pipeline(frame))
@@ -178,7 +178,7 @@ def _run(frames: FrameSource, predict_frame: Callable[[Frame], PanopticDepth],
     :raises BackendError: when the runtime fails on frame after frame.
     """
     from ..errors import BackendError
-    from ..io.camera import DEFAULT_CAMERA_WARNING
+    from ..io.sources.camera import DEFAULT_CAMERA_WARNING
 
     failures, warned, started = 0, False, time.perf_counter()
     with stop_on_signal() as stopped, frame_progress('predict', None) as progress:

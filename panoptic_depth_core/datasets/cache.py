@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..io.atomic import write_atomic
+from ..files import write_atomic
 from ..labels import ClassInfo
 from ..structures import Sample
 from . import Dataset

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from ..io.camera import scaled_to
+from ..io.sources.camera import scaled_to
 from ..labels import CITYSCAPES, THING_CLASSES
 from ..structures import Frame, GroundTruth, Intrinsics, Sample
 from .label_files import (

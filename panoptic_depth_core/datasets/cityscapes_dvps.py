@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ConfigError
-from ..io.camera import scaled_to
+from ..io.sources.camera import scaled_to
 from ..labels import CITYSCAPES, LABEL_DIVISOR, THING_CLASSES, VOID_CLASS
 from ..structures import Frame, GroundTruth, Intrinsics, Sample
 from .cityscapes import DEFAULT_CAMERA, SPLITS, read_camera

@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import ConfigError
-from ..io.camera import scaled_to
+from ..io.sources.camera import scaled_to
 from ..structures import Intrinsics
 
 

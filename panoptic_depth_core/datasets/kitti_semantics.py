@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..io.camera import scaled_to
+from ..io.sources.camera import scaled_to
 from ..labels import CITYSCAPES, THING_CLASSES
 from ..structures import Frame, GroundTruth, Intrinsics, Sample
 from .cityscapes import SPLITS

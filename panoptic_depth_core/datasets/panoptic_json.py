@@ -22,7 +22,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from ..class_tables import Byte
 from ..errors import ConfigError
-from ..io.coco_panoptic import read_ids
+from ..io.results.coco_panoptic import read_ids
 from ..labels import CITYSCAPES, VOID_ID, ClassInfo
 from .label_files import OUTSIDE, pack, require_known, require_size
 

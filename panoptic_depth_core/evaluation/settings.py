@@ -10,10 +10,10 @@ from pydantic import Field
 
 from ..config import Settings, parse_settings
 from ..errors import ConfigError
-from .depth_aware_pq import TOLERANCES
-from .depth_metrics import DEPTH_CAP_M, RANGE_EDGES_M
-from .distance_metrics import MIN_INSTANCE_PIXELS
-from .panoptic_quality import AbsentClasses, CrowdRule
+from .metrics.depth_aware_pq import TOLERANCES
+from .metrics.depth_metrics import DEPTH_CAP_M, RANGE_EDGES_M
+from .metrics.distance_metrics import MIN_INSTANCE_PIXELS
+from .metrics.panoptic_quality import AbsentClasses, CrowdRule
 
 
 class EvaluationSettings(Settings):

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from ..io.camera import CameraOptions
-from ..io.frame_source import FrameSource
-from ..io.pictures import PICTURE_SUFFIXES
-from ..io.sources import ACCEPTED, NO_TOPICS, SourceOptions, open_with
+from ..io.sources.camera import CameraOptions
+from ..io.sources.frame_source import FrameSource
+from ..io.sources.open_source import ACCEPTED, NO_TOPICS, SourceOptions, open_with
+from ..io.sources.pictures import PICTURE_SUFFIXES
 from ..structures import Frame
 
 _log = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ from ..errors import ConfigError
 from ..inference.backends import Backend, backend_options
 from ..inference.pipeline import Pipeline
 from ..inference.tracking import Tracker
-from ..io.camera import DEFAULT_CAMERA_WARNING, CameraOptions, read_camera_file
-from ..io.sources import SourceOptions
+from ..io.sources.camera import DEFAULT_CAMERA_WARNING, CameraOptions, read_camera_file
+from ..io.sources.open_source import SourceOptions
 from ..labels import ClassInfo
 from ..model_directory import ModelDirectory
 from ..status import Watch

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from ..io.instance_lines import frame_record
-from ..io.results import ResultOptions, ResultWriter, encode_png, formats_for
-from ..io.run_folder import prepare_run_folder
+from ..io.results.instance_lines import frame_record
+from ..io.results.run_folder import prepare_run_folder
+from ..io.results.sinks import ResultOptions, ResultWriter, encode_png, formats_for
 from ..io.visualization import depth_color, label_text, picture_of_result
 from ..labels import ClassInfo, class_of
 from ..structures import Frame, InstanceDistance, PanopticDepth

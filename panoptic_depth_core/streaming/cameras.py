@@ -10,13 +10,13 @@ from typing import Any
 
 from ..config import CameraInfoSettings
 from ..errors import ConfigError
-from ..io.camera import (
+from ..io.messages.reading import stamp_of
+from ..io.sources.camera import (
     DEFAULT_FOV_DEG,
     CameraOptions,
     camera_info_problem,
     intrinsics_from_camera_info,
 )
-from ..io.message_reading import stamp_of
 from ..structures import Intrinsics
 
 _KEPT = 10

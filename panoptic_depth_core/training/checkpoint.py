@@ -15,7 +15,7 @@ from torch import nn
 
 from ..datasets.packed import is_pack, read_weights
 from ..errors import ConfigError
-from ..io.atomic import write_atomic
+from ..files import write_atomic
 from ..network.base import Model
 from .settings import TrainSettings
 

@@ -22,7 +22,7 @@ from ..datasets.cache import CachedDataset
 from ..datasets.codec import PACKED, Storage, decode, encode, join
 from ..datasets.packed import NAME, PackedSet, PackIndex, PackWriter
 from ..errors import ConfigError
-from ..io.atomic import make_folder, write_atomic
+from ..files import make_folder, write_atomic
 from ..network import create_model
 from .initial_weights import load_initial_weights
 from .samples import MixedSamples, expand, spread

@@ -17,8 +17,8 @@ from ..errors import ConfigError
 from ..labels import ClassInfo, table_name
 from ..network import settings_of
 from ..structures import Sample
+from .augmentation import AugmentSettings, augment
 from .settings import DataSettings, TrainSettings
-from .transforms import AugmentSettings, augment
 
 
 class MixedSamples(Dataset[Sample]):

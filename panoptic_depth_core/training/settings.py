@@ -11,7 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from ..config import Settings, parse_settings
 from ..network import model_type, settings_of
 from ..network.description import ModelDescription
-from .transforms import AugmentSettings
+from .augmentation import AugmentSettings
 
 
 class DataSettings(Settings):

@@ -15,7 +15,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
-from ..io.atomic import make_folder
+from ..files import make_folder
 from ..network import create_model
 from ..network.base import Batch
 from ..network.processes import average_gradients, leave, mean_over_processes

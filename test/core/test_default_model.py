@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from panoptic_depth_core.datasets import open_dataset
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.evaluation.evaluate import evaluate
+from panoptic_depth_core.evaluation.dataset.evaluate import evaluate
 from panoptic_depth_core.inference.backends import create_backend
 from panoptic_depth_core.inference.pipeline import Pipeline
-from panoptic_depth_core.io.sources import open_source
+from panoptic_depth_core.io.sources.open_source import open_source
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, class_of
 from panoptic_depth_core.model_directory import ModelDirectory
 from panoptic_depth_core.structures import Frame, Sample

@@ -18,17 +18,17 @@ import pytest
 from numpy.typing import NDArray
 from panoptic_depth_core.cli import main
 from panoptic_depth_core.contract import TASKS, Needs, lacking
+from panoptic_depth_core.evaluation.recordings.reading.frames import ReplayReader
+from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings
+from panoptic_depth_core.evaluation.recordings.structures import ReplayFrame
+from panoptic_depth_core.evaluation.recordings.worst_frames import draw
 from panoptic_depth_core.inference.pipeline import Pipeline
-from panoptic_depth_core.io.bag_storage import BagReader
-from panoptic_depth_core.io.result_bags import NODE
-from panoptic_depth_core.io.results import DEFAULT_FORMATS, FORMATS, formats_for
+from panoptic_depth_core.io.bags.result_bags import NODE
+from panoptic_depth_core.io.bags.storage import BagReader
+from panoptic_depth_core.io.results.sinks import DEFAULT_FORMATS, FORMATS, formats_for
 from panoptic_depth_core.io.visualization import depth_color, label_text
 from panoptic_depth_core.labels import VOID_ID
 from panoptic_depth_core.model_directory import ModelInfo, save_model_directory
-from panoptic_depth_core.replay.reading.frames import ReplayReader
-from panoptic_depth_core.replay.settings import ReplaySettings
-from panoptic_depth_core.replay.structures import ReplayFrame
-from panoptic_depth_core.replay.worst import draw
 from panoptic_depth_core.structures import Frame, GroundTruth, Intrinsics, PanopticDepth
 
 TASKS_OF = {'depth_only': ['depth'], 'segmentation': ['instances', 'semantic'],
@@ -254,7 +254,8 @@ def test_benchmark(models: dict[str, Path], name: str, tmp_path: Path, capsys) -
     assert main(['benchmark', '-m', str(models[name]), '--backend', 'onnxruntime', '--size',
                  '48x96', '--repeats', '2', '--warmup', '0', '-o', str(tmp_path / 'b.json')]) == 0
     assert ('instances each' in capsys.readouterr().out) == ('instances' in TASKS_OF[name])
-    assert json.loads((tmp_path / 'b.json').read_text())['tasks'] == TASKS_OF[name]
+    stored = json.loads((tmp_path / 'b.json').read_text())
+    assert stored['details']['tasks'] == TASKS_OF[name]
 
 
 class TestFrontDoor:

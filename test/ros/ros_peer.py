@@ -18,14 +18,14 @@ import rclpy
 from controllable_node import RED_STEP
 from lifecycle_msgs.srv import ChangeState, GetState
 from numpy.typing import NDArray
-from panoptic_depth_core.io.message_reading import stamp_of
-from panoptic_depth_core.io.message_types import (
+from panoptic_depth_core.io.messages.outputs import OUTPUTS
+from panoptic_depth_core.io.messages.reading import stamp_of
+from panoptic_depth_core.io.messages.types import (
     CAMERA_INFO,
     DIAGNOSTIC_ARRAY,
     IMAGE,
     INFERENCE_STATUS,
 )
-from panoptic_depth_core.io.output_messages import OUTPUTS
 from panoptic_depth_core.status import StreamState
 from panoptic_depth_core.structures import Intrinsics
 from panoptic_depth_ros.conversions import ROS_MESSAGES, message_class

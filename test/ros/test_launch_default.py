@@ -15,9 +15,9 @@ from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import IncludeLaunchDescription
 from launch_tools import description
-from panoptic_depth_core.io.message_reading import pixels_of, values_of
-from panoptic_depth_core.io.message_types import LABEL_INFO
-from panoptic_depth_core.io.output_messages import OUTPUTS
+from panoptic_depth_core.io.messages.outputs import OUTPUTS
+from panoptic_depth_core.io.messages.reading import pixels_of, values_of
+from panoptic_depth_core.io.messages.types import LABEL_INFO
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, VOID_CLASS, VOID_ID
 from panoptic_depth_core.status import StreamState
 from panoptic_depth_core.structures import Intrinsics

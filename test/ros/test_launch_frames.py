@@ -14,8 +14,8 @@ pytest.importorskip('rclpy', reason='ROS 2 is not sourced')
 from launch import LaunchDescription
 from launch_tools import controllable_node, description
 from message_filters import Subscriber, TimeSynchronizer
-from panoptic_depth_core.io.message_reading import stamp_of, values_of
-from panoptic_depth_core.io.output_messages import OUTPUTS
+from panoptic_depth_core.io.messages.outputs import OUTPUTS
+from panoptic_depth_core.io.messages.reading import stamp_of, values_of
 from panoptic_depth_core.labels import CLASS_ID, VOID_ID
 from panoptic_depth_core.structures import DistanceFlag
 from panoptic_depth_ros.conversions import message_class

@@ -13,7 +13,7 @@ pytest.importorskip('rclpy', reason='ROS 2 is not sourced')
 
 from launch import LaunchDescription
 from launch_tools import controllable_node, description
-from panoptic_depth_core.io.message_reading import stamp_of
+from panoptic_depth_core.io.messages.reading import stamp_of
 from ros_peer import Camera, NodeCase, eventually, heard_at
 from ros_peer import EndsWell as EndsWell
 

@@ -12,7 +12,7 @@ pytest.importorskip('rclpy', reason='ROS 2 is not sourced')
 
 from launch import LaunchDescription
 from launch_tools import controllable_node, description
-from panoptic_depth_core.io.message_types import CAMERA_INFO, LABEL_INFO
+from panoptic_depth_core.io.messages.types import CAMERA_INFO, LABEL_INFO
 from panoptic_depth_core.status import StreamState
 from panoptic_depth_ros.conversions import ROS_MESSAGES, message_class
 from panoptic_depth_ros.endpoints import profile

@@ -23,13 +23,13 @@ from launch.actions import ExecuteProcess
 from launch_testing.util import KeepAliveProc
 from launch_tools import FOLDER, description
 from panoptic_depth_core.config import InferenceSettings
-from panoptic_depth_core.io.bag_storage import BagReader
-from panoptic_depth_core.io.bags import deserialize
-from panoptic_depth_core.io.drive_bags import CAMERA_INFO_TOPIC, IMAGE_TOPIC, write_drive_bag
-from panoptic_depth_core.io.output_messages import OUTPUTS
-from panoptic_depth_core.replay.bag_run import BagJob, ModelChoice
-from panoptic_depth_core.replay.evaluate_bags import evaluate_bags
-from panoptic_depth_core.replay.settings import ReplaySettings
+from panoptic_depth_core.evaluation.recordings.bag_run import BagJob, ModelChoice
+from panoptic_depth_core.evaluation.recordings.evaluate_bags import evaluate_bags
+from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings
+from panoptic_depth_core.io.bags.drive_bags import CAMERA_INFO_TOPIC, IMAGE_TOPIC, write_drive_bag
+from panoptic_depth_core.io.bags.storage import BagReader
+from panoptic_depth_core.io.messages.outputs import OUTPUTS
+from panoptic_depth_core.io.sources.bag_source import deserialize
 from panoptic_depth_core.structures import Frame, GroundTruth, Sample
 from ros_peer import CAMERA, FRAME_ID, picture
 

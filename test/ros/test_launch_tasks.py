@@ -14,9 +14,9 @@ pytest.importorskip('rclpy', reason='ROS 2 is not sourced')
 
 from launch import LaunchDescription
 from launch_tools import FOLDER, controllable_node, description, make_model
-from panoptic_depth_core.io.message_reading import values_of
-from panoptic_depth_core.io.message_types import LABEL_INFO
-from panoptic_depth_core.io.output_messages import OUTPUTS, outputs_of
+from panoptic_depth_core.io.messages.outputs import OUTPUTS, outputs_of
+from panoptic_depth_core.io.messages.reading import values_of
+from panoptic_depth_core.io.messages.types import LABEL_INFO
 from panoptic_depth_core.labels import CITYSCAPES
 from panoptic_depth_core.status import StreamState
 from ros_peer import Camera, NodeCase, eventually

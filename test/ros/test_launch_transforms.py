@@ -14,7 +14,7 @@ pytest.importorskip('rclpy', reason='ROS 2 is not sourced')
 
 from launch import LaunchDescription
 from launch_tools import controllable_node, description
-from panoptic_depth_core.io.output_messages import OUTPUTS
+from panoptic_depth_core.io.messages.outputs import OUTPUTS
 from panoptic_depth_core.structures import DistanceFlag
 from panoptic_depth_ros.conversions import ROS_MESSAGES, message_class
 from panoptic_depth_ros.endpoints import profile

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from typing import Any, ClassVar
 
 from ...contract import NEEDS_DEPTH
-from ..depth_metrics import DepthMetrics, DepthResult
 from .base import Metric
+from .depth_metrics import DepthMetrics, DepthResult
 from .frame import JudgedFrame, Rules, classes_of
 from .shown import Breakdown, Chart, Column, FigureKind, Record, percent, value_text
 

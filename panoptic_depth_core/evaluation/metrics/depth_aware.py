@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ..video_quality import VideoQuality, VideoQualityResult
 from .base import Metric
 from .frame import JudgedFrame, Rules
 from .panoptic import GROUPS, quality_dict
 from .shown import FigureKind, Record, Table, percent
+from .video_quality import VideoQuality, VideoQualityResult
 
 _VIDEO = ('DVPQ: over windows of k = {} consecutive frames of a sequence; mean over k. For k > 1 '
           'an instance must keep its id from frame to frame: single-image models do not track, so '

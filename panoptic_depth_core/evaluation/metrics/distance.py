@@ -10,12 +10,12 @@ from dataclasses import asdict
 from typing import Any, ClassVar
 
 from ...contract import NEEDS_POSITIONS
-from ..calibration import ONE_SIGMA, TWO_SIGMA
-from ..distance_metrics import DistanceMetrics, DistanceResult
 from .base import Metric
 from .depth import by_limits
+from .distance_metrics import DistanceMetrics, DistanceResult
 from .frame import JudgedFrame, Rules
 from .shown import Breakdown, Chart, Column, FigureKind, Record, percent
+from .uncertainty import ONE_SIGMA, TWO_SIGMA
 
 _COLUMNS = (Column('instances', 'instances', 'count'), Column('matched_share', 'found'),
             Column('median_rel', 'error, median'), Column('bias_rel', 'bias'),

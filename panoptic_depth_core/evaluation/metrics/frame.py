@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ...labels import VOID_ID, ClassInfo, class_of
 from ...structures import GroundTruth, PanopticDepth
-from ..depth_aware_pq import depth_levels
-from ..segment_overlaps import JointTable, SegmentOverlaps, joint_table
+from .depth_aware_pq import depth_levels
+from .segment_overlaps import JointTable, SegmentOverlaps, joint_table
 
 if TYPE_CHECKING:
     from ..settings import EvaluationSettings

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...contract import NEEDS_INSTANCES, NEEDS_PANOPTIC, NEEDS_SEMANTIC
-from ..panoptic_quality import PanopticQuality, PanopticQualityResult, Quality
 from .base import Metric
 from .frame import JudgedFrame, Rules
+from .panoptic_quality import PanopticQuality, PanopticQualityResult, Quality
 from .shown import Column, FigureKind, Record, percent
 
 if TYPE_CHECKING:

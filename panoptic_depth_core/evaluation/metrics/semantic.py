@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...contract import NEEDS_SEMANTIC
-from ..semantic_iou import SemanticIou, SemanticIouResult
 from .base import Metric
 from .frame import JudgedFrame, Rules
 from .panoptic import of_classes
+from .semantic_iou import SemanticIou, SemanticIouResult
 from .shown import Column, FigureKind, Record, percent
 
 

@@ -76,3 +76,9 @@ def test_loops_equal_the_original(path):
     equal = ids.numpy() == golden['panoptic_id']
     assert equal.mean() > 0.999
     assert np.abs(depth.numpy() - golden['depth'])[equal].max() < 1e-3
+
+
+def test_both_pipelines_are_timed_on_the_same_scene():
+    found = compare_published(64, 128, 5, 'cpu', 1)
+    assert (found['things'], found['equal_ids']) == (5, 1.0)
+    assert min(found['network_ms'], found['published_ms'], found['ours_ms']) > 0

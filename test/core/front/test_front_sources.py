@@ -15,7 +15,7 @@ import numpy as np
 import panoptic_depth_core as pd
 import pytest
 from numpy.typing import NDArray
-from panoptic_depth_core.io.drive_bags import write_drive_bag
+from panoptic_depth_core.io.bags.drive_bags import write_drive_bag
 from panoptic_depth_core.structures import GroundTruth, Sample
 
 Image = NDArray[np.uint8]

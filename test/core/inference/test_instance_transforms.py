@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from panoptic_depth_core.inference.transforms import (
+from panoptic_depth_core.inference.rigid_transform import (
     not_transformed,
     rotation_matrix,
     transformed,

@@ -11,8 +11,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from panoptic_depth_core.io.message_types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, typestore
-from panoptic_depth_core.io.messages import ROSBAGS_MESSAGES as make
+from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
+from panoptic_depth_core.io.messages.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, typestore
 from panoptic_depth_core.structures import Intrinsics
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 

@@ -18,9 +18,9 @@ from bag_makers import (
     write_bag,
 )
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.io.bags import BagImages, describe_images
-from panoptic_depth_core.io.camera import is_rectified
-from panoptic_depth_core.io.message_types import typestore
+from panoptic_depth_core.io.messages.types import typestore
+from panoptic_depth_core.io.sources.bag_source import BagImages, describe_images
+from panoptic_depth_core.io.sources.camera import is_rectified
 
 
 def damaged(entry: Entry) -> Entry:

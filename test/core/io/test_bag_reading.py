@@ -26,7 +26,7 @@ from bag_makers import (
     write_bag,
 )
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.io.sources import open_source
+from panoptic_depth_core.io.sources.open_source import open_source
 from rosbags.rosbag2 import CompressionMode
 
 ZOOMED = replace(CAMERA, fx=80.0, fy=80.0)

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bag_makers import image, pixels
-from panoptic_depth_core.io.bag_salvage import salvage_mcap, salvage_sqlite3
-from panoptic_depth_core.io.message_types import IMAGE, typestore
-from panoptic_depth_core.io.sources import open_source
+from panoptic_depth_core.io.bags.salvage import salvage_mcap, salvage_sqlite3
+from panoptic_depth_core.io.messages.types import IMAGE, typestore
+from panoptic_depth_core.io.sources.open_source import open_source
 
 mcap = pytest.importorskip('mcap.writer')
 COMPRESSIONS = list(mcap.CompressionType)

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from io_scenes import CAR_ID, PERSON_ID, SECOND_NS, make_frame, make_result, make_sample
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.io.bag_writing import STORAGES
-from panoptic_depth_core.io.bags import describe_images
-from panoptic_depth_core.io.drive_bags import read_drive_bag, write_drive_bag
-from panoptic_depth_core.io.message_reading import values_of
-from panoptic_depth_core.io.result_bags import ResultBagWriter
-from panoptic_depth_core.io.sources import open_source
+from panoptic_depth_core.io.bags.drive_bags import read_drive_bag, write_drive_bag
+from panoptic_depth_core.io.bags.result_bags import ResultBagWriter
+from panoptic_depth_core.io.bags.writing import STORAGES
+from panoptic_depth_core.io.messages.reading import values_of
+from panoptic_depth_core.io.sources.bag_source import describe_images
+from panoptic_depth_core.io.sources.open_source import open_source
 from panoptic_depth_core.labels import CITYSCAPES, VOID_CLASS
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import Writer

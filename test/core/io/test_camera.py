@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.io.camera import (
+from panoptic_depth_core.io.sources.camera import (
     CameraOptions,
     camera_info_problem,
     intrinsics_from_camera_info,

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from message_cases import IMAGE, RESULT
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.io.message_types import POINT_CLOUD, POINT_FIELD, typestore
-from panoptic_depth_core.io.messages import ROSBAGS_MESSAGES as make
-from panoptic_depth_core.io.point_clouds import point_cloud, points_of, xyz_of
+from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
+from panoptic_depth_core.io.messages.point_clouds import point_cloud, points_of, xyz_of
+from panoptic_depth_core.io.messages.types import POINT_CLOUD, POINT_FIELD, typestore
 
 POINTS = np.array([[1, 2, 3], [4.5, -5, 6], [-7, 8, 9.25], [0, 0, 0], [1e3, 1e-3, -1], [3, 2, 1]])
 KINDS = {'u1': 2, 'u2': 4, 'f4': 7, 'f8': 8}

@@ -18,14 +18,18 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from io_scenes import CAR_ID, PERSON_ID, SECOND_NS, make_frame, make_result
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.io.bags import describe_images
-from panoptic_depth_core.io.foxglove import FoxgloveFile, FoxgloveWriter, figure_topic
-from panoptic_depth_core.io.foxglove_messages import image_annotations, outlines, scene_update
-from panoptic_depth_core.io.foxglove_types import IMAGE_ANNOTATIONS, SCENE_UPDATE
-from panoptic_depth_core.io.message_reading import values_of
-from panoptic_depth_core.io.message_types import typestore
-from panoptic_depth_core.io.messages import ROSBAGS_MESSAGES as make
-from panoptic_depth_core.io.sources import open_source
+from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
+from panoptic_depth_core.io.messages.reading import values_of
+from panoptic_depth_core.io.messages.types import typestore
+from panoptic_depth_core.io.sources.bag_source import describe_images
+from panoptic_depth_core.io.sources.open_source import open_source
+from panoptic_depth_core.io.viewers.foxglove import FoxgloveFile, FoxgloveWriter, figure_topic
+from panoptic_depth_core.io.viewers.foxglove_messages import (
+    image_annotations,
+    outlines,
+    scene_update,
+)
+from panoptic_depth_core.io.viewers.foxglove_types import IMAGE_ANNOTATIONS, SCENE_UPDATE
 from panoptic_depth_core.labels import CITYSCAPES
 from panoptic_depth_core.structures import Frame, PanopticDepth
 from rosbags.highlevel import AnyReader

@@ -13,7 +13,7 @@ from encoded_images import BAYER, SMOOTH, pixel_rows, random_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.io.image_encodings import (
+from panoptic_depth_core.io.messages.image_encodings import (
     ENCODINGS,
     MAPS,
     decode_compressed,

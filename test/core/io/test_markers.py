@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from message_cases import RESULT
-from panoptic_depth_core.io.markers import UP_BODY, UP_OPTICAL, marker_array
-from panoptic_depth_core.io.messages import ROSBAGS_MESSAGES as make
+from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
+from panoptic_depth_core.io.messages.markers import UP_BODY, UP_OPTICAL, marker_array
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID
 
 HEAD = make.header(5, 'map')

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.io import message_types
+from panoptic_depth_core.io.messages import types as message_types
 from panoptic_depth_core.status import HealthLevel, StreamState
 from panoptic_depth_core.structures import DistanceFlag, ScaleSource
 
@@ -47,8 +47,8 @@ def test_vision_msgs_have_the_hashes_of_the_released_package() -> None:
 
 def _hide(monkeypatch: pytest.MonkeyPatch, package: Path) -> None:
     """Pretend that the module lies in another package folder."""
-    (package / 'io').mkdir(parents=True)
-    monkeypatch.setattr(message_types, '__file__', str(package / 'io' / 'message_types.py'))
+    (package / 'io' / 'messages').mkdir(parents=True)
+    monkeypatch.setattr(message_types, '__file__', str(package / 'io' / 'messages' / 'types.py'))
     monkeypatch.delenv('AMENT_PREFIX_PATH', raising=False)
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from message_cases import CASES, HEALTHS, RESULT, STATUS, assert_same, make_result
-from panoptic_depth_core.io.message_reading import pixels_of, stamp_of, values_of
-from panoptic_depth_core.io.message_types import typestore
-from panoptic_depth_core.io.messages import ROSBAGS_MESSAGES as make
-from panoptic_depth_core.io.messages import MessageMaker
+from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
+from panoptic_depth_core.io.messages.maker import MessageMaker
+from panoptic_depth_core.io.messages.reading import pixels_of, stamp_of, values_of
+from panoptic_depth_core.io.messages.types import typestore
 from panoptic_depth_core.structures import DistanceFlag, ScaleSource
 from rosbags.interfaces import Nodetype
 

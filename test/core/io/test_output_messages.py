@@ -13,12 +13,12 @@ import pytest
 from panoptic_depth_core.config import InferenceSettings
 from panoptic_depth_core.contract import Arrays, GraphOutput
 from panoptic_depth_core.inference.pipeline import Pipeline
-from panoptic_depth_core.io.camera import intrinsics_from_camera_info
-from panoptic_depth_core.io.markers import UP_BODY
-from panoptic_depth_core.io.message_reading import pixels_of, stamp_of, values_of
-from panoptic_depth_core.io.message_types import typestore
-from panoptic_depth_core.io.messages import ROSBAGS_MESSAGES as make
-from panoptic_depth_core.io.output_messages import NODE_TOPICS, OUTPUTS, FrameMessages
+from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
+from panoptic_depth_core.io.messages.markers import UP_BODY
+from panoptic_depth_core.io.messages.outputs import NODE_TOPICS, OUTPUTS, FrameMessages
+from panoptic_depth_core.io.messages.reading import pixels_of, stamp_of, values_of
+from panoptic_depth_core.io.messages.types import typestore
+from panoptic_depth_core.io.sources.camera import intrinsics_from_camera_info
 from panoptic_depth_core.io.visualization import overlay, picture_of
 from panoptic_depth_core.labels import CLASS_ID, VOID_CLASS, VOID_ID
 from panoptic_depth_core.model_directory import ModelDirectory

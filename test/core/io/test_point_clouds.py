@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from message_cases import CAMERA, IMAGE, RESULT
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.io.messages import ROSBAGS_MESSAGES as make
-from panoptic_depth_core.io.point_clouds import point_cloud
+from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
+from panoptic_depth_core.io.messages.point_clouds import point_cloud
 
 FORMATS = {7: 'f', 4: 'H'}
 """sensor_msgs/PointField.FLOAT32 and UINT16, as struct writes them."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.io.sources import open_source
+from panoptic_depth_core.io.sources.open_source import open_source
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 from io_scenes import SECOND_NS, make_frame, make_result
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.io import rerun_file
-from panoptic_depth_core.io.rerun_file import RerunFile, RerunFolder
+from panoptic_depth_core.io.viewers import rerun_file
+from panoptic_depth_core.io.viewers.rerun_file import RerunFile, RerunFolder
 from panoptic_depth_core.labels import CITYSCAPES, SEMKITTI, VOID_CLASS, class_of
 
 pytest.importorskip('rerun', reason='rerun is not installed (extra viz)')

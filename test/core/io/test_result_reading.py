@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 from io_scenes import CAR_ID, PERSON_ID, make_frame, make_result
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.io.bag_storage import BagReader
-from panoptic_depth_core.io.bags import deserialize
-from panoptic_depth_core.io.messages import ROSBAGS_MESSAGES as make
-from panoptic_depth_core.io.output_messages import OUTPUTS, FrameMessages
-from panoptic_depth_core.io.result_bags import NODE, ResultBagWriter
-from panoptic_depth_core.io.result_reading import (
+from panoptic_depth_core.io.bags.result_bags import NODE, ResultBagWriter
+from panoptic_depth_core.io.bags.storage import BagReader
+from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
+from panoptic_depth_core.io.messages.outputs import OUTPUTS, FrameMessages
+from panoptic_depth_core.io.results.result_reading import (
     LATENCY,
     READ,
     RESULT_TOPICS,
     read_classes,
     read_result,
 )
+from panoptic_depth_core.io.sources.bag_source import deserialize
 from panoptic_depth_core.labels import CITYSCAPES, SEMKITTI, ClassInfo
 from panoptic_depth_core.structures import InstanceDistance, PanopticDepth
 

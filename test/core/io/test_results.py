@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from io_scenes import CAR_ID, PERSON_ID, make_frame, make_result
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.io import coco_panoptic
-from panoptic_depth_core.io.results import (
+from panoptic_depth_core.io.results import coco_panoptic
+from panoptic_depth_core.io.results.sinks import (
     FORMATS,
     ResultOptions,
     ResultWriter,

@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import pytest
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.io import videos
-from panoptic_depth_core.io.frame_source import OTHER_REASONS, FrameSource
-from panoptic_depth_core.io.pictures import frame_names
-from panoptic_depth_core.io.sources import open_source
+from panoptic_depth_core.io.sources import videos
+from panoptic_depth_core.io.sources.frame_source import OTHER_REASONS, FrameSource
+from panoptic_depth_core.io.sources.open_source import open_source
+from panoptic_depth_core.io.sources.pictures import frame_names
 
 
 def _save(path: Path, value: int, size: tuple[int, int] = (6, 8)) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from panoptic_depth_core.config import CameraInfoSettings, parse_settings
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.io.messages import ROSBAGS_MESSAGES as make
+from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.streaming.cameras import CameraMemory
 from panoptic_depth_core.structures import Intrinsics
 

@@ -61,7 +61,7 @@ def test_figures_come_from_the_pipeline(validated, tmp_path):
 def test_the_figures_are_those_of_the_export(validated, tmp_path):
     pytest.importorskip('onnxscript', reason='needs the extra [export]')
     from miniature import Miniature
-    from panoptic_depth_core.evaluation.evaluate import evaluate
+    from panoptic_depth_core.evaluation.dataset.evaluate import evaluate
     from panoptic_depth_core.export.onnx_export import export_checkpoint
     from panoptic_depth_core.inference.pipeline import Pipeline
     from panoptic_depth_core.network.description import ModelDescription

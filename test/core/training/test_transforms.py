@@ -20,8 +20,7 @@ from panoptic_depth_core.labels import CLASS_ID, LABEL_DIVISOR, VOID_ID
 from panoptic_depth_core.network.dynamic_kernels.targets import collate
 from panoptic_depth_core.network.layers.camera import metric_factor
 from panoptic_depth_core.structures import Frame, GroundTruth, Intrinsics, Sample
-from panoptic_depth_core.training.layers import Panoptic, Picture, to_layers, to_sample
-from panoptic_depth_core.training.transforms import (
+from panoptic_depth_core.training.augmentation import (
     AugmentSettings,
     augment,
     crop,
@@ -30,6 +29,7 @@ from panoptic_depth_core.training.transforms import (
     rotate,
     settle_instances,
 )
+from panoptic_depth_core.training.layers import Panoptic, Picture, to_layers, to_sample
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 

@@ -1,0 +1,209 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Results in a folder, of ``panoptic-depth predict`` or of any other program, in place of a pipeline.
+
+For the frame NAME of the data set, at the size of its picture:
+
+- ``panoptic/NAME.png``: uint16 class id * 1000 + instance id (0 for stuff), 65535 void; or COCO's
+  colours with that number + 1, as predict writes.
+- ``depth_npy/NAME.npy``: float32 metres, NaN where not known; or ``depth/NAME.png``: uint16
+  metres * 256, 0 where not known. The former is taken where there is such a folder.
+
+One of the two folders is enough: results have the tasks of those that are there. A file may also
+be called after the picture, NAME_leftImg8bit. Where they are there, these are used too:
+``panoptic.json`` for the classes and the expected errors of depth, and ``instances.jsonl`` for the
+depth of every instance, which is measured otherwise, and for another label divisor.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ...config import DistanceSettings
+from ...contract import SEGMENTATION, Task
+from ...errors import ConfigError
+from ...inference.distances import measure_distances
+from ...io.results import coco_panoptic, instance_lines
+from ...io.results.sinks import DEPTH_PNG_SCALE
+from ...labels import LABEL_DIVISOR, VOID_ID, ClassInfo
+from ...structures import DistanceFlag, Frame, InstanceDistance, PanopticDepth, Segment
+from .evaluate import require_same_classes
+
+_ENDINGS = ('', '_leftImg8bit')
+_GREY_16 = b'\x10\x00'
+
+
+class _Instances(NamedTuple):
+    """What instances.jsonl says of a frame; panoptic id -> median depth in metres or NaN."""
+
+    label_divisor: int
+    depths_m: dict[int, float]
+
+
+class StoredPredictions:
+    """
+    A folder of results, called with a frame as a pipeline is.
+
+    :param classes: the table of the data set.
+    :raises ConfigError: when the folder has no results, or results of other classes.
+    """
+
+    def __init__(self, folder: Path, classes: Sequence[ClassInfo]) -> None:
+        self.folder = folder
+        self._classes = tuple(classes)
+        self._names = [c.name for c in classes]
+        self._depth_folder = folder / 'depth_npy'
+        if not self._depth_folder.is_dir():
+            self._depth_folder = folder / 'depth'
+        self._scales = self._read_scales(folder / coco_panoptic.FILE_NAME)
+        self._instances = _read_instances(folder / instance_lines.FILE_NAME)
+        self._tasks = self._tasks_there()
+        if not self._tasks:
+            raise ConfigError(f'{folder / coco_panoptic.FOLDER}: no such folder; give a folder of '
+                              'results, with panoptic, depth_npy or depth in it')
+
+    def __call__(self, frame: Frame) -> PanopticDepth:
+        """
+        Read the results of a frame.
+
+        :raises ConfigError: when a file is missing, or is not what it should be.
+        """
+        size = frame.image.shape[:2]
+        path = self._depth_folder
+        panoptic, depth = np.full(size, VOID_ID, np.uint16), np.full(size, np.nan, np.float32)
+        if 'depth' in self._tasks:
+            path = self._path(self._depth_folder, frame.name,
+                              '.npy' if self._depth_folder.name == 'depth_npy' else '.png')
+            depth = _require_size(path, _read_depth(path), frame)
+        if self._tasks & SEGMENTATION:
+            path = self._path(self.folder / coco_panoptic.FOLDER, frame.name, '.png')
+            panoptic = _require_size(path, _read_ids(path), frame)
+        stem = path.stem
+        known = self._instances.get(stem)
+        divisor = known.label_divisor if known else LABEL_DIVISOR
+        segments = self._segments(path, panoptic, divisor, self._scales.get(stem, {}))
+        distances = measure_distances(
+            panoptic, depth, segments, frame.intrinsics, self._names, DistanceSettings(),
+            ) if known is None else tuple(
+                InstanceDistance(s, self._names[s.class_id], (0, 0, 0, 0), 0, DistanceFlag(0),
+                                 depth_m=known.depths_m.get(s.panoptic_id, math.nan))
+                for s in segments if s.instance_id > 0)
+        return PanopticDepth(panoptic, depth, segments, distances, frame.intrinsics, divisor,
+                             frame.stamp_ns, frame.frame_id, frame.name, tasks=self._tasks)
+
+    def _tasks_there(self) -> frozenset[Task]:
+        """Tasks of what made the results, as far as the files tell."""
+        tasks: set[Task] = set()
+        if self._depth_folder.is_dir():
+            tasks.add('depth')
+        if (self.folder / coco_panoptic.FOLDER).is_dir():
+            tasks |= SEGMENTATION
+            if self._scales and not self._instances and not any(
+                    i % LABEL_DIVISOR for ids in self._scales.values() for i in ids):
+                tasks.remove('instances')
+        return frozenset(tasks)
+
+    def _segments(self, path: Path, panoptic: NDArray[np.uint16], divisor: int,
+                  scales: dict[int, float]) -> tuple[Segment, ...]:
+        counts = np.bincount(panoptic.ravel(), minlength=VOID_ID + 1)
+        found = np.flatnonzero(counts[:VOID_ID]).tolist()
+        if found and found[-1] // divisor >= len(self._classes):
+            raise ConfigError(
+                f'{path}: panoptic id {found[-1]} is of class {found[-1] // divisor}, but there '
+                f'are classes 0..{len(self._classes) - 1}; write class id * {divisor} + instance '
+                f'id, and {VOID_ID} where there is no class')
+        return tuple(Segment(
+            i, i // divisor, i % divisor, self._classes[i // divisor].is_thing, 1.0,
+            int(counts[i]), scales.get(i, math.nan)) for i in found)
+
+    def _path(self, folder: Path, name: str, suffix: str) -> Path:
+        paths = [folder / f'{name}{ending}{suffix}' for ending in _ENDINGS]
+        found = next((path for path in paths if path.is_file()), None)
+        if found is None:
+            raise ConfigError(f'{paths[0]}: missing; predict every frame of the data set, under '
+                              'its name there')
+        return found
+
+    def _read_scales(self, path: Path) -> dict[str, dict[int, float]]:
+        """Check the classes; return frame -> panoptic id -> expected error of log depth or NaN."""
+        if not path.is_file():
+            return {}
+        try:
+            content = json.loads(path.read_text(encoding='utf-8'))
+            classes = [ClassInfo(c['id'], c['name'], (0, 0, 0), bool(c['isthing']))
+                       for c in sorted(content['categories'], key=lambda c: c['id'])]
+            scales = {str(Path(a['file_name']).stem): {
+                s['id'] - 1: float(s.get('log_depth_scale', math.nan))
+                for s in a['segments_info']} for a in content['annotations']}
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f'{path}: is no COCO panoptic JSON ({type(error).__name__}: '
+                              f'{error}); mend or remove it') from None
+        require_same_classes(classes, self._classes, str(path), 'the data set')
+        return scales
+
+
+def _read_instances(path: Path) -> dict[str, _Instances]:
+    """Frame -> what is known of its instances."""
+    found: dict[str, _Instances] = {}
+    if not path.is_file():
+        return found
+    try:
+        with path.open(encoding='utf-8') as file:
+            # A run that was cut short may have left the last line unfinished.
+            for line in (whole for whole in file if whole.endswith('\n')):
+                record: dict[str, Any] = json.loads(line)
+                found[record['name']] = _Instances(record['label_divisor'], {
+                    i['panoptic_id']: math.nan if i['depth'] is None else i['depth']
+                    for i in record['instances']})
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f'{path}: is not what predict writes ({type(error).__name__}: {error}); '
+                          'mend or remove it') from None
+    return found
+
+
+def _read_ids(path: Path) -> NDArray[np.uint16]:
+    with path.open('rb') as file:
+        # Bytes 24 and 25 of a PNG are the bits per channel and the kind of colours.
+        is_grey_16 = file.read(26)[24:] == _GREY_16
+    if not is_grey_16:
+        return coco_panoptic.decode_ids(path)
+    return _read_uint16(path)
+
+
+def _read_depth(path: Path) -> NDArray[np.float32]:
+    """(H, W) float32 metres, NaN where not known."""
+    if path.suffix == '.npy':
+        try:
+            return np.asarray(np.load(path, allow_pickle=False), np.float32)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f'{path}: no array of numbers: {error}') from None
+    stored = _read_uint16(path)
+    # Before the division: 16 bits are too few for it.
+    depth = stored.astype(np.float32)
+    depth /= DEPTH_PNG_SCALE
+    depth[stored == 0] = np.nan
+    return depth
+
+
+def _read_uint16(path: Path) -> NDArray[np.uint16]:
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None or image.ndim != 2 or image.dtype != np.uint16:
+        found = 'no picture' if image is None else f'{image.dtype} {image.shape}'
+        raise ConfigError(f'{path}: is {found}; write a PNG of one channel of 16 bits')
+    return np.asarray(image, np.uint16)
+
+
+def _require_size(path: Path, array: NDArray[Any], frame: Frame) -> NDArray[Any]:
+    if array.shape != frame.image.shape[:2]:
+        raise ConfigError(f'{path}: has shape {array.shape}, but the picture has '
+                          f'{frame.image.shape[:2]}; store results at the size of the picture')
+    return array

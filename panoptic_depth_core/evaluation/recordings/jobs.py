@@ -1,0 +1,109 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Which recordings are meant, what they are called, and whether one has changed since."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ...errors import ConfigError
+from ...io.bags.storage import is_bag
+from ...model_directory import open_model
+from ..report.files import REPORT
+from .bag_run import BagJob
+from .fleet.code_digest import code_digest
+
+
+def find_bags(paths: Sequence[Path], report: Path | None = None) -> list[Path]:
+    """
+    Recordings that are given by themselves or in folders, each once.
+
+    :param report: folder that is no place of recordings; nor is one that has a report in it,
+        whose files for viewers look like recordings.
+    :raises ConfigError: a path that is not there, or a folder without a recording in it.
+    """
+    found: dict[Path, Path] = {}
+    for path in paths:
+        if not path.exists():
+            raise ConfigError(f'{path}: no such file or folder; give rosbag2 recordings, or '
+                              'folders of them')
+        inside = [path] if is_bag(path) else _bags_below(path, report)
+        if not inside:
+            raise ConfigError(f'{path}: is no recording and has none in it; give a rosbag2 '
+                              'folder, a .mcap or .db3 file, or a folder of such folders')
+        for bag in inside:
+            found.setdefault(bag.resolve(), bag)
+    return list(found.values())
+
+
+def _bags_below(folder: Path, report: Path | None) -> list[Path]:
+    """Recordings in a folder and below it, by name; not the storage files in one."""
+    if not folder.is_dir() or (folder / REPORT).is_file() or (
+            report is not None and folder.resolve() == report.resolve()):
+        return []
+    bags: list[Path] = []
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and is_bag(path):
+            bags.append(path)
+        elif path.is_dir() and not path.is_symlink():
+            bags += _bags_below(path, report)
+    return bags
+
+
+def bag_names(paths: Sequence[Path]) -> list[str]:
+    """
+    Names by which a report calls recordings: the last parts of their paths, as few as tell apart.
+
+    :param paths: different ones.
+    """
+    whole = [path.resolve() for path in paths]
+    parts = [(*path.parts[1:-1], path.stem if path.is_file() else path.name) for path in whole]
+    for depth in range(1, max(map(len, parts), default=0) + 1):
+        names = ['/'.join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    # A folder and a file beside it that differ in the suffix alone.
+    return list(map(str, whole))
+
+
+def beside(path: Path | None, bag: Path, alone: bool) -> Path | None:
+    """
+    Recording of results that belongs to a bag.
+
+    :param path: the recording itself, or a folder of them with the names of the bags.
+    :param alone: whether there is only one bag.
+    :raises ConfigError: when there is none of that name.
+    """
+    if path is None or (alone and is_bag(path)):
+        return path
+    found = path / bag.name
+    if not found.exists():
+        raise ConfigError(f'{found}: no such recording; for several bags give a folder that has '
+                          'one of the same name for each')
+    return found
+
+
+def job_key(job: BagJob) -> str:
+    """
+    Digest of all that a part of the report depends on.
+
+    Files count by name, size and time of change; a model by its own digest; and this program by
+    its source, since a part that an older one made may have other figures.
+    """
+    lines = [code_digest(), repr(replace(job, model=None))]
+    if job.model is not None:
+        model = open_model(job.model.model)
+        lines += [repr(job.model), model.info.model_dump_json()]
+    for path in filter(None, (job.path, job.results, job.reference, job.calibration,
+                              job.camera.file)):
+        lines += _state(path)
+    return hashlib.sha256('\n'.join(lines).encode('utf-8', 'surrogatepass')).hexdigest()
+
+
+def _state(path: Path) -> list[str]:
+    files = sorted(p for p in path.rglob('*') if p.is_file()) if path.is_dir() else [path]
+    states = ((str(file), file.stat()) for file in files if file.exists())
+    return [f'{name} {stat.st_size} {stat.st_mtime_ns}' for name, stat in states]

@@ -1,0 +1,252 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Where frames are to each other at any two times: tf of a recording, or a calibration file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field, FiniteFloat, model_validator
+
+from ....config import Settings, load_settings
+from ....errors import ConfigError
+from ....io.messages.reading import stamp_of
+from .poses import LONGEST_GAP_NS, Matrix, PoseTrack, pose_matrix
+
+MAX_FRAMES = 2_000
+"""Trackers publish a frame for every object that they ever saw."""
+
+CONTINUOUS = 'odom'
+"""REP-105: the frame in which a vehicle moves without jumps; those above it are corrected."""
+
+MIN_NORM = 1e-6
+
+
+class TransformError(ConfigError):
+    """Two frames are not connected, or not at that time."""
+
+
+class TransformTree:
+    """
+    Frames and how they move, of the last seconds.
+
+    :param window_s: how long moving transforms are remembered.
+    """
+
+    def __init__(self, window_s: float = 10.0) -> None:
+        self.problems: Counter[str] = Counter()
+        self._window_ns = round(window_s * 1e9)
+        self._parents: dict[str, str] = {}
+        self._static: dict[str, Matrix] = {}
+        self._tracks: dict[str, PoseTrack] = {}
+        self._given: set[str] = set()
+
+    @property
+    def newest_ns(self) -> int | None:
+        """
+        Stamp up to which the motion of all frames is known; None where nothing moves.
+
+        Frames that have not been heard of for long do not count: they moved no more, or ended.
+        """
+        ends = [track.stamps[-1] for track in self._tracks.values()]
+        recent = max(ends, default=0) - LONGEST_GAP_NS
+        return min((end for end in ends if end >= recent), default=None)
+
+    def add(self, message: Any, is_static: bool) -> None:
+        """
+        Take a tf2_msgs/TFMessage; what is wrong in it is left out and counted in problems.
+
+        :param is_static: from /tf_static, so valid at any time.
+        """
+        for stamped in message.transforms:
+            problem = self._add(stamped, is_static)
+            if problem is not None:
+                edge = f'{stamped.header.frame_id} -> {stamped.child_frame_id}'
+                self.problems[f'tf {edge}: {problem}'] += 1
+
+    def _add(self, stamped: Any, is_static: bool) -> str | None:
+        """Take one transform; returns why it is left out, if it is."""
+        parent, child = (name.lstrip('/') for name in (stamped.header.frame_id,
+                                                       stamped.child_frame_id))
+        if child in self._given:
+            return 'left out, as the calibration file has this frame'
+        move, turn = stamped.transform.translation, stamped.transform.rotation
+        pose = np.array([move.x, move.y, move.z, turn.x, turn.y, turn.z, turn.w], np.float64)
+        norm = float(np.linalg.norm(pose[3:]))
+        if not np.isfinite(pose).all():
+            return 'left out, it is not finite'
+        if norm < MIN_NORM:
+            return 'left out, its quaternion is zero'
+        pose[3:] /= norm
+        problem = self._new_edge(parent, child)
+        if problem is not None:
+            return problem
+        if child in (self._tracks if is_static else self._static):
+            return 'left out, the frame is both on tf and on tf_static'
+        self._parents[child] = parent
+        if is_static:
+            self._static[child] = pose_matrix(pose)
+            return None
+        track = self._tracks.setdefault(child, PoseTrack())
+        return track.add(stamp_of(stamped), pose, self._window_ns)
+
+    def _new_edge(self, parent: str, child: str) -> str | None:
+        """Say why an edge cannot be in the tree; None when it can."""
+        if not parent or not child:
+            return 'left out, a frame has no name'
+        known = self._parents.get(child)
+        if known == parent:
+            return None
+        if known is not None:
+            return f'left out, its parent is {known}'
+        if child in self._chain(parent):
+            return 'left out, it closes a circle'
+        if len(self._parents) >= MAX_FRAMES:
+            if not self._tracks:
+                return f'left out, there are {MAX_FRAMES} frames already'
+            oldest = min(self._tracks, key=lambda name: self._tracks[name].stamps[-1])
+            del self._tracks[oldest], self._parents[oldest]
+        return None
+
+    def add_static(self, parent: str, child: str, matrix: Matrix) -> None:
+        """
+        Take a transform that goes before those of the recording.
+
+        :param matrix: (4, 4) from the child to the parent.
+        :raises ConfigError: when the frames so given are in a circle, or one has two parents.
+        """
+        parent, child = parent.lstrip('/'), child.lstrip('/')
+        if child in self._given:
+            raise ConfigError(f'transform {parent} -> {child}: {child} has the parent '
+                              f'{self._parents[child]} already; give one of them')
+        self._parents.pop(child, None)
+        self._tracks.pop(child, None)
+        if child in self._chain(parent):
+            raise ConfigError(f'transform {parent} -> {child} closes a circle of frames; '
+                              'leave one of them out')
+        self._parents[child], self._static[child] = parent, matrix
+        self._given.add(child)
+
+    def _chain(self, frame: str) -> list[str]:
+        """A frame and all above it, up to the root."""
+        chain = [frame]
+        while chain[-1] in self._parents:
+            chain.append(self._parents[chain[-1]])
+        return chain
+
+    def between(self, target: str, target_ns: int, source: str, source_ns: int) -> Matrix:
+        """
+        Motion from a frame at one time to another frame at another time.
+
+        Between two times the way goes through the frame `odom` (REP-105) where it is above both,
+        else through the root. At one time it goes the shortest way, which needs no odometry.
+
+        :returns: (4, 4) float64 M: a point p of the source is M p in the target.
+        :raises TransformError: naming both frames and what is missing.
+        """
+        target, source = target.lstrip('/'), source.lstrip('/')
+        if target == source and (target_ns == source_ns or target not in self._parents):
+            return np.eye(4)
+        up, down = self._chain(target), self._chain(source)
+        title = f'no transform from {source!r} to {target!r}'
+        if up[-1] != down[-1]:
+            known = {*self._parents, *self._parents.values()}
+            lost = [repr(name) for name in (source, target) if name not in known]
+            reason = (f'{" and ".join(lost)} not in tf, which has '
+                      f'{", ".join(sorted(known)[:12]) or "no frames"}' if lost else
+                      f'they are in two trees, below {down[-1]!r} and {up[-1]!r}')
+            raise TransformError(f'{title}: {reason}; record /tf and /tf_static, or give a '
+                                 'calibration file')
+        common = [frame for frame in up if frame in set(down)]
+        fixed = common[0] if target_ns == source_ns else next(
+            (frame for frame in common if frame.rpartition('/')[2] == CONTINUOUS), common[-1])
+        return np.asarray(np.linalg.inv(self._up_to(fixed, up, target_ns, title))
+                          @ self._up_to(fixed, down, source_ns, title))
+
+    def _up_to(self, fixed: str, chain: list[str], stamp_ns: int, title: str) -> Matrix:
+        """(4, 4) from the first frame of a chain to one above it."""
+        matrix = np.eye(4)
+        for frame in chain[:chain.index(fixed)]:
+            step = self._static.get(frame)
+            if step is None:
+                track = self._tracks[frame]
+                pose = track.at(stamp_ns)
+                if pose is None:
+                    nearest = min(track.stamps, key=lambda stamp: abs(stamp - stamp_ns))
+                    raise TransformError(
+                        f'{title}: {self._parents[frame]} -> {frame} is not known at '
+                        f'{stamp_ns / 1e9:.3f} s, but {abs(nearest - stamp_ns) / 1e9:.3f} s '
+                        f'{"before" if nearest < stamp_ns else "after"} it; record /tf without '
+                        'gaps')
+                step = pose_matrix(pose)
+            matrix = step @ matrix
+        return matrix
+
+
+class _Mount(Settings):
+    """One entry of a calibration file."""
+
+    parent: str = Field(min_length=1)
+    child: str = Field(min_length=1)
+    translation: Annotated[list[FiniteFloat], Field(min_length=3, max_length=3)] | None = None
+    rotation: Annotated[list[FiniteFloat], Field(min_length=4, max_length=4)] | None = None
+    matrix: Annotated[list[FiniteFloat], Field(min_length=16, max_length=16)] | None = None
+
+    @model_validator(mode='after')
+    def _check(self) -> _Mount:
+        parts = self.translation is not None, self.rotation is not None
+        if (self.matrix is None) != all(parts) or (self.matrix is not None and any(parts)):
+            raise ValueError('give translation: [x, y, z] in metres and rotation: [qx, qy, qz, '
+                             'qw], or matrix: 16 numbers row by row')
+        if self.rotation is not None and np.linalg.norm(self.rotation) < MIN_NORM:
+            raise ValueError('rotation is a quaternion of length 0; give [qx, qy, qz, qw], '
+                             '[0, 0, 0, 1] for none')
+        if self.matrix is not None:
+            matrix = np.array(self.matrix).reshape(4, 4)
+            turn = matrix[:3, :3]
+            if (np.abs(turn @ turn.T - np.eye(3)).max() > 1e-3 or np.linalg.det(turn) < 0
+                    or np.abs(matrix[3] - (0, 0, 0, 1)).max() > 1e-6):
+                raise ValueError('matrix is no rigid motion: give a rotation and a translation '
+                                 'in metres row by row, the last row 0, 0, 0, 1')
+        return self
+
+    def to_parent(self) -> Matrix:
+        """(4, 4) from the child to the parent."""
+        if self.matrix is not None:
+            return np.array(self.matrix).reshape(4, 4)
+        return pose_matrix(np.array([*(self.translation or ()), *(self.rotation or ())]))
+
+
+class _Calibration(Settings):
+    """A calibration file."""
+
+    transforms: list[_Mount] = []
+
+    @model_validator(mode='after')
+    def _check(self) -> _Calibration:
+        if not self.transforms:
+            raise ValueError('transforms is empty; give transforms: [{parent: base_link, child: '
+                             'lidar, translation: [x, y, z], rotation: [qx, qy, qz, qw]}, ...]')
+        return self
+
+
+def read_calibration(path: Path | str) -> list[tuple[str, str, Matrix]]:
+    """
+    Parent, child and matrix (4, 4) from child to parent of every entry of a YAML file.
+
+    `transforms: [{parent: base_link, child: velodyne, translation: [x, y, z], rotation: [qx, qy,
+    qz, qw]}]`, or `matrix:` of 16 numbers row by row in place of the last two; metres.
+
+    :raises ConfigError: naming the file, the key and the remedy.
+    """
+    calibration = load_settings(_Calibration, path)
+    tree = TransformTree()
+    for number, mount in enumerate(calibration.transforms):
+        try:
+            tree.add_static(mount.parent, mount.child, mount.to_parent())
+        except ConfigError as error:
+            raise ConfigError(f'{path}: transforms.{number}: {error}') from None
+    return [(m.parent, m.child, m.to_parent()) for m in calibration.transforms]

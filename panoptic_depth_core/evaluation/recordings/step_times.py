@@ -1,0 +1,58 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""How long the steps of every frame took; all that two runs of one recording may differ in."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..metrics.shown import Figure
+from .figures import TIMES
+
+QUANTILES = {'p50': 50, 'p95': 95, 'p99': 99, 'max': 100}
+TOTAL = 'total'
+
+
+class StepTimes:
+    """Milliseconds by step, four bytes each; parts can be merged."""
+
+    def __init__(self) -> None:
+        self._steps: dict[str, array[float]] = {}
+
+    def add(self, steps: Mapping[str, float]) -> None:
+        """
+        Add one frame; its total is the sum of the steps of this program.
+
+        :param steps: step -> milliseconds; 'recorded latency' is of another run, in no total.
+        """
+        here = sum(ms for step, ms in steps.items() if not step.startswith('recorded'))
+        for step, ms in {**steps, TOTAL: here}.items():
+            self._steps.setdefault(step, array('f')).append(ms)
+
+    def merge(self, other: StepTimes) -> None:
+        """Add the frames of another one."""
+        for step, ms in other._steps.items():
+            self._steps.setdefault(step, array('f')).extend(ms)
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return len(self._steps.get(TOTAL, ()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Percentiles by step, for times.json."""
+        steps, curves = {}, {}
+        for step, ms in self._steps.items():
+            curve = np.percentile(np.asarray(ms), np.arange(101)).round(4)
+            curves[step] = curve.tolist()
+            steps[step] = {name: curves[step][q] for name, q in QUANTILES.items()}
+        return {'steps': steps, 'percentiles': curves, 'figures': {
+            figure.name: figure.to_dict() for figure in self._figures(steps)}}
+
+    def _figures(self, steps: dict[str, dict[str, float]]) -> list[Figure]:
+        return [Figure(name, steps[TOTAL][name.rpartition('.')[2]], f'{self.frames} frames', kind)
+                for name, kind in TIMES.items() if TOTAL in steps]

@@ -1,0 +1,119 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A drive with its exact truth as a bag: images, calibration, panoptic ids and depth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import ConfigError
+from ...labels import CITYSCAPES, VOID_ID
+from ...structures import Frame, Sample
+from ..messages.maker import ROSBAGS_MESSAGES as make
+from ..messages.reading import pixels_of, stamp_of
+from ..messages.truth_images import depth_of, ground_truth, labels_of
+from ..messages.types import CAMERA_INFO, IMAGE
+from ..sources.bag_source import deserialize
+from ..sources.camera import intrinsics_from_camera_info
+from .storage import BagReader
+from .writing import BagWriter, Outgoing
+
+IMAGE_TOPIC = '/camera/image_raw'
+CAMERA_INFO_TOPIC = '/camera/camera_info'
+PANOPTIC_TOPIC = '/truth/panoptic'
+DEPTH_TOPIC = '/truth/depth'
+TOPICS = (IMAGE_TOPIC, CAMERA_INFO_TOPIC, PANOPTIC_TOPIC, DEPTH_TOPIC)
+
+
+def _outgoing(sample: Sample) -> list[Outgoing]:
+    frame, truth = sample.frame, sample.truth
+    head = make.header(frame.stamp_ns, frame.frame_id)
+    out = [
+        Outgoing(IMAGE_TOPIC, IMAGE, make.image(head, frame.image, 'rgb8')),
+        Outgoing(CAMERA_INFO_TOPIC, CAMERA_INFO, make.camera_info(head, frame.intrinsics)),
+    ]
+    if truth.panoptic is not None:
+        if truth.panoptic.min() < 0 or truth.panoptic.max() > VOID_ID:
+            raise ConfigError(f'frame {frame.name!r}: panoptic ids do not fit uint16; '
+                              f'give 0..{VOID_ID}')
+        out.append(Outgoing(PANOPTIC_TOPIC, IMAGE,
+                            make.image(head, truth.panoptic.astype(np.uint16), '16UC1')))
+    if truth.depth is not None:
+        out.append(Outgoing(DEPTH_TOPIC, IMAGE, make.image(head, truth.depth, '32FC1')))
+    return out
+
+
+def write_drive_bag(samples: Iterable[Sample], path: Path | str, storage: str = 'mcap', *,
+                    overwrite: bool = False) -> int:
+    """
+    Write frames with their truth; the bag is there in full or not at all.
+
+    Topics: /camera/image_raw (rgb8), /camera/camera_info, /truth/panoptic (16UC1, class id *
+    1000 + instance id, 65535 void) and /truth/depth (32FC1, metres along Z), the latter two
+    where the sample has them.
+
+    :param path: folder of the bag.
+    :param storage: mcap or sqlite3.
+    :returns: number of frames.
+    :raises ConfigError: the target exists, no sample, ids beyond uint16, disk full ...
+    """
+    count = 0
+    with BagWriter(Path(path), storage, overwrite=overwrite) as writer:
+        for count, sample in enumerate(samples, 1):
+            name = sample.frame.name or f'{count - 1:06d}'
+            writer.add(name, sample.frame.stamp_ns, _outgoing(sample))
+        if not count:
+            raise ConfigError(f'{path}: no frames to write; ask for a drive of at least one')
+    return count
+
+
+def _sample(group: dict[str, Any], index: int) -> Sample:
+    for topic in (IMAGE_TOPIC, CAMERA_INFO_TOPIC):
+        if topic not in group:
+            raise ConfigError(f'frame {index:06d} of the bag has no {topic}; '
+                              'write the drive again')
+    image, info = group[IMAGE_TOPIC], group[CAMERA_INFO_TOPIC]
+    pixels = pixels_of(image)
+    camera, _ = intrinsics_from_camera_info(info, pixels.shape[1], pixels.shape[0])
+    frame = Frame(pixels, camera, stamp_of(image), image.header.frame_id, f'{index:06d}',
+                  'camera_info')
+    labels = depth = None
+    if PANOPTIC_TOPIC in group:
+        labels = labels_of(group[PANOPTIC_TOPIC])
+    if DEPTH_TOPIC in group:
+        depth = depth_of(group[DEPTH_TOPIC])
+    return Sample(frame, ground_truth(labels, depth, CITYSCAPES))
+
+
+def read_drive_bag(path: Path | str) -> Iterator[Sample]:
+    """
+    Read what write_drive_bag wrote; names are those that the frames have as a source.
+
+    :raises ConfigError: no such bag, or an image without its camera_info.
+    """
+    reader = BagReader(Path(path))
+    try:
+        missing = {IMAGE_TOPIC, CAMERA_INFO_TOPIC} - set(reader.topics)
+        if missing:
+            raise ConfigError(f'{path}: has no {" and no ".join(sorted(missing))}; '
+                              'give a bag with a synthetic drive')
+        group: dict[str, Any] = {}
+        index = 0
+        for message in reader.messages(TOPICS):
+            value = deserialize(message)
+            if message.topic in group or (group and stamp_of(value) != _stamp(group)):
+                yield _sample(group, index)
+                index, group = index + 1, {}
+            group[message.topic] = value
+        if group:
+            yield _sample(group, index)
+    finally:
+        reader.close()
+
+
+def _stamp(group: dict[str, Any]) -> int:
+    return stamp_of(next(iter(group.values())))

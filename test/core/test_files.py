@@ -1,0 +1,137 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Files that are there in full or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from panoptic_depth_core.errors import ConfigError
+from panoptic_depth_core.files import JsonLines, make_folder, write_atomic
+
+
+def _full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_writes_bytes_and_through_a_function(tmp_path: Path) -> None:
+    write_atomic(tmp_path / 'a.bin', b'one', sync=True)
+    write_atomic(tmp_path / 'a.bin', lambda path: path.write_bytes(b'two') and None)
+    assert (tmp_path / 'a.bin').read_bytes() == b'two'
+    assert [path.name for path in tmp_path.iterdir()] == ['a.bin']
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path,
+                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / 'a.json'
+    write_atomic(path, b'old')
+
+    def half(self: Path, data: bytes) -> int:
+        with self.open('wb') as file:
+            file.write(data[:2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, 'write_bytes', half)
+    with pytest.raises(ConfigError, match=r'a\.json: cannot be written: No space left.*free some'):
+        write_atomic(path, b'newer')
+    assert path.read_bytes() == b'old'
+    assert [p.name for p in tmp_path.iterdir()] == ['a.json']
+
+
+def test_a_file_in_place_of_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(ConfigError, match='file: cannot be written: .*in the place of a folder'):
+        make_folder(tmp_path / 'file')
+    with pytest.raises(ConfigError, match='in the place of a folder'):
+        write_atomic(tmp_path / 'file' / 'a', b'')
+
+
+def test_no_permission_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    monkeypatch.setattr(Path, 'mkdir', refuse)
+    with pytest.raises(ConfigError, match='out: cannot be written: Permission denied; change its'):
+        make_folder(tmp_path / 'out')
+
+
+RECORDS = [{'name': f'f{i}', 'value': 'ä' * i} for i in range(4)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(cut=st.integers(0, 150))
+def test_a_half_written_last_line_is_cut_off(cut: int, tmp_path_factory: pytest.TempPathFactory
+                                             ) -> None:
+    path = tmp_path_factory.mktemp('lines') / 'a.jsonl'
+    lines = JsonLines(path)
+    for record in RECORDS:
+        lines.append(record)
+    lines.close()
+    data = path.read_bytes()
+    cut = min(cut, len(data))
+    path.write_bytes(data[:cut])
+    whole = data[:cut].count(b'\n')
+
+    lines = JsonLines(path)
+    assert lines.names == {record['name'] for record in RECORDS[:whole]}
+    lines.append({'name': 'more'})
+    lines.close()
+    expected = [*RECORDS[:whole], {'name': 'more'}]
+    assert [json.loads(line) for line in path.read_text().splitlines()] == expected
+    assert list(lines) == expected
+
+
+def test_zeros_after_a_power_cut_are_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / 'a.jsonl'
+    path.write_bytes(b'{"name":"a"}\n' + bytes(20) + b'\n')
+    assert JsonLines(path).names == {'a'}
+    assert path.read_bytes() == b'{"name":"a"}\n'
+
+
+def test_a_broken_line_in_the_middle_is_named(tmp_path: Path) -> None:
+    path = tmp_path / 'a.jsonl'
+    path.write_text('{"name":"a"}\nnonsense\n{"name":"b"}\n')
+    with pytest.raises(ConfigError, match=r"a\.jsonl: line 2 is no JSON object with a 'name'"):
+        JsonLines(path)
+
+
+def test_a_full_disk_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / 'a.jsonl'
+    lines = JsonLines(path)
+    lines.append({'name': 'a'})
+
+    class Short:
+        """A file on a disk with room for three bytes."""
+
+        def __init__(self, file: object) -> None:
+            self.file = file
+
+        def write(self, data: bytes) -> int:
+            return self.file.write(data[:3])
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.file, name)
+
+    real = lines._file
+    monkeypatch.setattr(lines, '_file', Short(real))
+    with pytest.raises(ConfigError, match='No space left'):
+        lines.append({'name': 'b'})
+    assert path.read_text() == '{"name":"a"}\n'
+    monkeypatch.setattr(lines, '_file', real)
+    lines.append({'name': 'c'})
+    assert lines.names == {'a', 'c'}
+    lines.close()
+    lines.close()
+    assert path.read_text() == '{"name":"a"}\n{"name":"c"}\n'
+
+
+def test_not_a_number_never_gets_into_a_line(tmp_path: Path) -> None:
+    lines = JsonLines(tmp_path / 'a.jsonl')
+    with pytest.raises(ValueError, match='not JSON compliant'):
+        lines.append({'name': 'a', 'distance': float('nan')})
+    assert (tmp_path / 'a.jsonl').read_text() == ''
