@@ -187,7 +187,8 @@ class _DriveWriter(ResultBagWriter):
 def write_drive(path: Path, frames: int, size: tuple[int, int] = REPLAY_SIZE) -> None:
     """Write a recording of made-up scenes, the same few again and again."""
     scenes = [make_scene(step, size) for step in range(min(SEQUENCE_FRAMES, frames))]
-    with _DriveWriter(path, debug=False) as writer:
+    writer = _DriveWriter(path, debug=False)
+    with writer:
         for index in range(frames):
             writer.scene = scenes[index % len(scenes)]
             writer.write(replace(writer.scene.frame, stamp_ns=(index + 1) * PERIOD_NS,

@@ -35,32 +35,33 @@ from .report import LATENCY, NOT_RUN, Report, latency
 from .worker import Worker, WorkerError
 
 ROUND_FRAMES = 5
+PICTURES = 3
+
 _LEAD_IN = 2
 """Untimed runs before those of a round: in a stream the frame before was of this process too."""
 
-PICTURES = 3
-
-Samples = list[dict[str, float]]
-"""Milliseconds by step, for each frame."""
+_FOREVER_S, _SHARE_TO_LOAD, _GRACE_S = 1e9, 0.7, 1.0
 
 Answers = Generator[dict[str, Any], int, None]
-"""What take_turns asks: first how loading went, then for a number of frames 'samples'."""
-
-_SHARE_TO_LOAD = 0.7
-"""Of the time limit; what is not ready by then is given up."""
+"""What take_turns asks: once how loading went, then for a number of frames 'samples'."""
 
 
 @dataclass
 class Timing:
-    """Samples of one worker, what else its answers held, and why there are none."""
+    """
+    What is known of one worker.
 
-    samples: Samples = field(default_factory=list)
+    :param samples: milliseconds by step, for each frame. :param about: other answers.
+    :param error: why there are no samples.
+    """
+
+    samples: list[dict[str, float]] = field(default_factory=list)
     about: dict[str, Any] = field(default_factory=dict)
     error: str = ''
 
-    def column(self, step: str) -> list[float]:
-        """One step of all frames."""
-        return [sample[step] for sample in self.samples]
+    def latency(self, step: str) -> dict[str, float]:
+        """Summarise one step."""
+        return latency([sample[step] for sample in self.samples])
 
 
 def take_turns(workers: Sequence[Worker], warmup: int, repeats: int, *,
@@ -68,46 +69,34 @@ def take_turns(workers: Sequence[Worker], warmup: int, repeats: int, *,
     """
     Time workers in rounds; one that fails, dies or hangs costs only its own timing.
 
-    :param workers: run functions that return Answers.
+    :param workers: run functions that return Answers, and load at the same time.
     :param limit_s: for everything; who is stopped by it keeps the samples that it has.
     """
+    limit_s = min(limit_s, _FOREVER_S)
     end = time.monotonic() + limit_s
     timings = [Timing() for _ in workers]
-
-    def ask(index: int, frames: int | None, limit_s: float) -> Samples:
-        worker, timing = workers[index], timings[index]
-        if timing.error:
-            return []
-        try:
-            answer = worker.ask(frames, limit_s)
-        except WorkerError as error:
-            timing.error = str(error)
-            if not error.is_late:
-                timing.samples.clear()
-            return []
-        samples: Samples = answer.pop('samples', [])
-        timing.about.update(answer, peak_mib=worker.peak_mib)
-        return samples
-
-    for index in range(len(workers)):
-        ask(index, None, end - time.monotonic() - (1 - _SHARE_TO_LOAD) * limit_s
-            if limit_s < math.inf else math.inf)
-    rounds = [warmup] * bool(warmup) + [
-        min(round_frames, repeats - done) for done in range(0, repeats, round_frames)]
+    rounds = [None, *([warmup] if warmup else []), *(
+        min(round_frames, repeats - done) for done in range(0, repeats, round_frames))]
     for number, frames in enumerate(rounds):
-        for index in range(len(workers)):
+        for index, (worker, timing) in enumerate(zip(workers, timings, strict=True)):
             left_s = end - time.monotonic()
-            if left_s <= 0:
-                break
-            # A share of what is left, so that one that hangs leaves time for the others.
-            samples = ask(index, frames, left_s / (len(workers) - index))
-            if number or not warmup:
-                timings[index].samples += samples
+            if timing.error or (frames and left_s < 0):
+                continue
+            # One that hangs leaves time for the others, which are ready by then.
+            share_s = (left_s / (len(workers) - index) if frames
+                       else left_s - (1 - _SHARE_TO_LOAD) * limit_s)
+            try:
+                answer = worker.ask(frames, max(share_s, _GRACE_S))
+            except WorkerError as error:
+                timing.error = str(error)
+                if not error.is_late:
+                    timing.samples.clear()
+                continue
+            samples = answer.pop('samples', [])
+            timing.samples += samples if number > bool(warmup) else []
+            timing.about.update(answer, peak_mib=worker.peak_mib)
     for timing in timings:
-        if timing.samples:
-            timing.error = ''
-        else:
-            timing.error = timing.error or 'no frame was timed: the time was over'
+        timing.error = '' if timing.samples else timing.error or 'the time was over'
     return timings
 
 
@@ -158,16 +147,16 @@ def measure_pipeline(model: Path | str | None, backends: Sequence[str], *,
             report.rows.append({'backend': name, NOT_RUN: timing.error})
             continue
         for step in timing.samples[0]:
-            row = latency(timing.column(step))
-            middle = row['median_ms']
-            base = first.setdefault(step, middle)
+            row = timing.latency(step)
+            base = first.setdefault(step, row['median_ms'])
             report.rows.append({'backend': name, 'step': step, **row,
-                                'ratio': middle / base if base > 0 else math.nan})
+                                'ratio': row['median_ms'] / base if base > 0 else math.nan})
+        instances = (f'about {about["instances"]} instances each, '
+                     if 'instances' in info.tasks else '')
+        gpu = f', on the GPU {about["gpu_mib"]:.0f} MiB' if about['gpu_mib'] > 0 else ''
         report.notes.append(
-            f'{name}: {about["frames"]} frames, ' + (
-                f'about {about["instances"]} instances each, ' if 'instances' in info.tasks else '')
-            + f'loaded in {about["load_ms"]:.0f} ms, peak memory {about["peak_mib"]:.0f} MiB'
-            + (f', on the GPU {about["gpu_mib"]:.0f} MiB' if about['gpu_mib'] > 0 else ''))
+            f'{name}: {about["frames"]} frames, {instances}loaded in {about["load_ms"]:.0f} ms, '
+            f'peak memory {about["peak_mib"]:.0f} MiB{gpu}')
     return report
 
 
@@ -177,7 +166,7 @@ def time_pipeline(model: Path, size: tuple[int, int], spec: str, frames: list[Fr
     start = time.perf_counter()
     backend, own_model = split_model(spec)
     name, written = parse_backend(backend)
-    options = {}
+    options: dict[str, Any] = {}
     if threads is not None and 'threads' in backend_options(name):
         options = {} if 'threads' in written else {'threads': threads}
         cv2.setNumThreads(threads)

@@ -24,7 +24,7 @@ from ..model_directory import ModelDirectory, open_model
 from .graphs import convert, describe_device, export_at, references
 from .pipeline import take_turns, time_graph
 from .published import compare_published
-from .report import LATENCY, NOT_RUN, Report, latency
+from .report import LATENCY, NOT_RUN, Report
 from .worker import Worker, WorkerError, run
 
 PRECISIONS = ('float32', 'bfloat16', 'float16', 'int8')
@@ -184,7 +184,7 @@ class _Measurement:
             for (row, _), worker, timing in zip(ready, workers, timings, strict=True):
                 row[NOT_RUN] = timing.error
                 if timing.samples:
-                    row.update(latency(timing.column('graph')), frames=len(timing.samples),
+                    row.update(timing.latency('graph'), frames=len(timing.samples),
                                **timing.about)
                     if row['runtime'] in ('torch eager', 'torch cuda_graph'):
                         with suppress(WorkerError):

@@ -1,16 +1,12 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""
-Whether the device waits for the loader: the loader alone, the step alone, and both together.
-
-The step alone works on batches that are on the device already.
-"""
+"""Whether training waits for its data: the loader alone, the step alone, and both together."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import cycle
+from itertools import cycle, islice
 from time import perf_counter
 from typing import Any
 
@@ -18,7 +14,7 @@ import numpy as np
 import torch
 
 from ..errors import ConfigError
-from ..network.base import Batch, Model
+from ..network.base import Batch
 from ..training.launch import create_fabric
 from ..training.loading import PREFETCHED, Draws, batches
 from ..training.settings import TrainSettings
@@ -48,33 +44,58 @@ def measure_training(settings: TrainSettings, workers: Sequence[int],
     if iterations < 1 or not workers or min(workers) < 0:
         raise ConfigError(f'benchmark: {iterations} iterations with workers {list(workers)}; '
                           'give at least 1, and numbers from 0')
-    step = _Step(settings)
+    fabric = create_fabric(settings)
+    state = start_state(settings, fabric, None)
+    prepare(settings, state)
+    draws, cuda = Draws(settings, 0, 0, 1), fabric.device.type == 'cuda'
+    device = torch.cuda.get_device_name(fabric.device) if cuda else fabric.device.type
+
+    def train(parts: Iterator[Batch], iterations: int) -> list[float]:
+        """Train without storing anything; return the seconds of each iteration."""
+        seconds = []
+        for _ in range(iterations):
+            begun = perf_counter()
+            train_step(settings, fabric, state, draws, parts, 0.0)
+            if cuda:
+                torch.cuda.synchronize(fabric.device)
+            state.iteration += 1
+            seconds.append(perf_counter() - begun)
+        return seconds
+
     rows: list[dict[str, Any]] = []
-    step_s = math.nan
+    step_per_s = math.nan
     for number in workers:
-        loader = _Loader(settings, number, step.state.model)
+        changed = settings.model_copy(update={'workers': number, 'iterations': _ENDLESS})
+        waits: list[float] = []
+        parts = _timed(batches(changed, Draws(changed, 0, 0, 1), state.model.targets()), waits)
         count = max(iterations, _SPANS * PREFETCHED * number)
-        parts_per_s = loader.parts_per_s(count * settings.accumulate)
+        # In a span every worker has its turn; in the first they start.
+        span = PREFETCHED * max(number, 1)
+        spans = 1 + -(-count * settings.accumulate // span)
+        for _ in islice(parts, spans * span):
+            pass
+        span_s = float(np.median(np.reshape(waits, (spans, span)).sum(1)[1:]))
         if not rows:
-            step_s = step.alone_s([next(loader) for _ in range(_KEPT)], iterations)
+            kept = cycle([part.to(fabric.device) for part in islice(parts, _KEPT)])
+            train(kept, min(iterations, _KEPT))
+            step_per_s = settings.batch_size / float(np.median(train(kept, iterations)))
         # What was loaded in advance in the meantime has to be used up first.
-        step.run(loader, PREFETCHED * number)
-        loader.waited_s = 0.0
-        run_s = sum(step.run(loader, count))
+        train(parts, PREFETCHED * number)
+        waits.clear()
+        run_s = sum(train(parts, count))
         rows.append({
             'workers': number,
-            'loader_samples_per_s': parts_per_s * settings.batch_size / settings.accumulate,
+            'loader_samples_per_s': span * settings.batch_size / settings.accumulate / span_s,
             'together_samples_per_s': count * settings.batch_size / run_s,
-            'step_waits': loader.waited_s / run_s})
-    per_s = settings.batch_size / step_s
-    needed = workers_needed(per_s, {r['workers']: r['loader_samples_per_s'] for r in rows})
+            'step_waits': sum(waits) / run_s})
+    needed = workers_needed(step_per_s, {r['workers']: r['loader_samples_per_s'] for r in rows})
     return Report(
-        'training', f'step alone: {per_s:.1f} samples/s on {step.device}, batches of '
+        'training', f'step alone: {step_per_s:.1f} samples/s on {device}, batches of '
         f'{settings.batch_size}', {'workers': 'd', 'loader_samples_per_s': '.1f',
                                    'together_samples_per_s': '.1f', 'step_waits': '.0%'},
         rows, [f'workers that keep the device busy: {needed}'],
-        {'device': step.device, 'batch_size': settings.batch_size,
-         'step_samples_per_s': per_s, 'workers_needed': needed})
+        {'device': device, 'batch_size': settings.batch_size, 'step_samples_per_s': step_per_s,
+         'workers_needed': needed})
 
 
 def workers_needed(step_per_s: float, loader_per_s: dict[int, float]) -> int:
@@ -90,59 +111,10 @@ def workers_needed(step_per_s: float, loader_per_s: dict[int, float]) -> int:
     return math.ceil(wanted / max(rate / max(number, 1) for number, rate in loader_per_s.items()))
 
 
-class _Loader(Iterator[Batch]):
-    """Parts of batches, and how long one had to wait for them."""
-
-    def __init__(self, settings: TrainSettings, workers: int, model: Model) -> None:
-        changed = settings.model_copy(update={'workers': workers, 'iterations': _ENDLESS})
-        self._parts = batches(changed, Draws(changed, 0, 0, 1), model.targets())
-        self._workers = workers
-        self.waited_s = 0.0
-
-    def __next__(self) -> Batch:
+def _timed(parts: Iterator[Batch], waits: list[float]) -> Iterator[Batch]:
+    """Yield what parts yield, and append how many seconds each took to come."""
+    while True:
         begun = perf_counter()
-        part = next(self._parts)
-        self.waited_s += perf_counter() - begun
-        return part
-
-    def parts_per_s(self, parts: int) -> float:
-        """Median over spans in which every worker has its turn, once all of them are there."""
-        span = PREFETCHED * max(self._workers, 1)
-        times = []
-        for _ in range(1 + -(-parts // span)):
-            begun = perf_counter()
-            for _part in range(span):
-                next(self)
-            times.append(perf_counter() - begun)
-        return span / float(np.median(times[1:]))
-
-
-class _Step:
-    """Iterations of a run that is never stored."""
-
-    def __init__(self, settings: TrainSettings) -> None:
-        self._settings = settings
-        self._fabric = create_fabric(settings)
-        self.state = start_state(settings, self._fabric, None)
-        prepare(settings, self.state)
-        self._draws = Draws(settings, 0, 0, 1)
-        device = self._fabric.device
-        self.device = torch.cuda.get_device_name(device) if device.type == 'cuda' else device.type
-
-    def alone_s(self, parts: Sequence[Batch], iterations: int) -> float:
-        """Median seconds of an iteration on parts that are on the device."""
-        source = cycle([part.to(self._fabric.device) for part in parts])
-        self.run(source, min(iterations, len(parts)))
-        return float(np.median(self.run(source, iterations)))
-
-    def run(self, parts: Iterator[Batch], iterations: int) -> list[float]:
-        """Train; return the seconds of each iteration."""
-        seconds = []
-        for _ in range(iterations):
-            begun = perf_counter()
-            train_step(self._settings, self._fabric, self.state, self._draws, parts, 0.0)
-            if self._fabric.device.type == 'cuda':
-                torch.cuda.synchronize(self._fabric.device)
-            self.state.iteration += 1
-            seconds.append(perf_counter() - begun)
-        return seconds
+        part = next(parts)
+        waits.append(perf_counter() - begun)
+        yield part

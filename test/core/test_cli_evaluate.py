@@ -193,8 +193,8 @@ def test_windows() -> None:
 
 def test_benchmark_of_scoring(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Frames per second and seconds, also as JSON."""
-    assert main(['benchmark', '--what', 'scoring', '--frames', '7', '--size', '48x96', '--jobs', '1',
-                 '-o', str(tmp_path / 'out/scoring.json')]) == 0
+    assert main(['benchmark', '--what', 'scoring', '--frames', '7', '--size', '48x96', '--jobs',
+                 '1', '-o', str(tmp_path / 'out/scoring.json')]) == 0
     shown = capsys.readouterr().out
     assert '7 frames of 96x48 scored in' in shown and 'frames per s' in shown
     stored = json.loads((tmp_path / 'out/scoring.json').read_text())

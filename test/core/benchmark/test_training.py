@@ -8,7 +8,7 @@ import copy
 
 import pytest
 
-pytest.importorskip('torch', reason='training needs the extra [train]')
+torch = pytest.importorskip('torch', reason='training needs the extra [train]')
 pytest.importorskip('lightning', reason='training needs the extra [train]')
 
 from miniature import RECIPE, Miniature
@@ -29,6 +29,15 @@ def test_workers_that_keep_a_device_busy(step_per_s, loader_per_s, needed):
     assert workers_needed(step_per_s, loader_per_s) == needed
 
 
+@pytest.fixture
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures('_one_thread')
 def test_all_three_are_timed(monkeypatch):
     monkeypatch.setitem(datasets.DATASETS, 'miniature', Miniature)
     settings = parse_settings(TrainSettings, copy.deepcopy(RECIPE), 'test')

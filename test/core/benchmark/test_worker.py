@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import ExitStack
 
 import pieces_of_work as work
 import pytest
-
 from panoptic_depth_core.benchmark.pipeline import take_turns
 from panoptic_depth_core.benchmark.worker import Worker, WorkerError, run
 
@@ -54,11 +54,13 @@ def test_what_hangs_is_given_up():
 
 def test_turns_go_on_without_those_that_hang_or_die():
     """A hang and a crash cost only their own rows, and the hang not all of the time."""
-    with Worker(work.hang) as hangs, Worker(work.die) as dies, Worker(work.steady) as good:
-        hung, dead, timing = take_turns([hangs, dies, good], 1, 7, round_frames=3, limit_s=12)
-    assert 'given up' in hung.error and not hung.samples
+    with ExitStack() as stack:
+        workers = [stack.enter_context(Worker(function)) for function in (
+            work.never, work.hang, work.die, work.steady)]
+        *hung, dead, timing = take_turns(workers, 1, 7, round_frames=3, limit_s=12)
+    assert all('given up' in other.error and not other.samples for other in hung)
     assert 'ended with code 3: last words' in dead.error and not dead.samples
-    assert timing.column('graph') == [1.0] * 7 and not timing.error
+    assert timing.samples == [{'graph': 1.0}] * 7 and not timing.error
     assert timing.about['load_ms'] == 1.0 and timing.about['peak_mib'] > 10
 
 
