@@ -72,7 +72,7 @@ class Scene(NamedTuple):
 def measure_scoring(frames: int, score: Callable[[Path, Path], object],
                     size: tuple[int, int]) -> Report:
     """
-    Write a data set and results into a temporary folder and time their scoring.
+    Time the scoring of made-up frames.
 
     :param score: called with the root of a cityscapes_dvps and the folder of the results.
     :param size: height and width of the frames.
@@ -90,10 +90,7 @@ def measure_scoring(frames: int, score: Callable[[Path, Path], object],
 
 def measure_replay(frames: int, workers: int, size: tuple[int, int] = REPLAY_SIZE) -> Report:
     """
-    Write a recording per worker into a temporary folder and time their evaluation.
-
-    The time is from when all processes work to the last frame: without their start and the pages
-    of the report.
+    Time the evaluation of a made-up recording per worker, once all of them work.
 
     :param frames: of all recordings together; 8 MB each at the default size.
     :param size: height and width of the images.
@@ -129,11 +126,7 @@ def _report(what: str, frames: int, size: tuple[int, int], seconds: float) -> Re
 
 
 def write_frames(root: Path, results: Path, frames: int, size: tuple[int, int]) -> None:
-    """
-    Write frames and their results; every sequence shows the same scenes.
-
-    :param root: gets video_sequence/val. :param results: gets what ``predict`` writes of it.
-    """
+    """Write a data set and what ``predict`` writes of it; every sequence has the same scenes."""
     data = make_folder(root / 'video_sequence' / 'val')
     folders = [make_folder(results / FOLDER), make_folder(results / 'depth')]
     first: list[tuple[list[Path], list[dict[str, Any]]]] = []

@@ -21,6 +21,7 @@ from ..network.execution import prepared
 from ..network.onnx_weights import load_graph
 from ..network.torch_backend import TorchBackend
 from ..self_test import SelfTest
+from ..structures import Frame
 from .pipeline import pictures
 from .published import milliseconds
 
@@ -56,14 +57,15 @@ def convert(model: Path, out_dir: Path, precision: Any, source: str | None) -> N
                       symmetric=precision == 'int8_symmetric')
 
 
-def references(model: Path, device: str, source: str | None) -> list[SelfTest]:
-    """Return what PyTorch in float32 makes of the first frames of a source."""
+def references(model: Path, device: str,
+               source: str | None) -> tuple[list[Frame], list[SelfTest]]:
+    """Return the first frames of a source, and what PyTorch in float32 makes of them."""
     opened = ModelDirectory.load(model)
     info = opened.info
+    frames = pictures(source, (info.input_height, info.input_width))
     backend = TorchBackend(opened, device=device)
-    inputs = [graph_inputs(frame, info, info.thresholds.as_vector())[0]
-              for frame in pictures(source, (info.input_height, info.input_width))]
-    return [SelfTest(arrays, backend.run(arrays)) for arrays in inputs]
+    inputs = [graph_inputs(frame, info, info.thresholds.as_vector())[0] for frame in frames]
+    return frames, [SelfTest(arrays, backend.run(arrays)) for arrays in inputs]
 
 
 class StagedTorch(TorchBackend):

@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 
 from ..config import InferenceSettings
 from ..errors import BackendError, ConfigError
-from ..inference.backends import backend_options, create_backend, parse_backend
+from ..inference.backends import backend_options, parse_backend
 from ..inference.pipeline import Pipeline
 from ..io.sources.open_source import open_source
-from ..model_directory import ModelDirectory, open_model
+from ..model_directory import open_model
 from ..self_test import SelfTest, compare
 from ..structures import Frame, Intrinsics
 from .report import LATENCY, NOT_RUN, Report, latency
@@ -36,9 +36,6 @@ from .worker import Worker, WorkerError
 
 ROUND_FRAMES = 5
 PICTURES = 3
-
-_LEAD_IN = 2
-"""Untimed runs before those of a round: in a stream the frame before was of this process too."""
 
 _FOREVER_S, _SHARE_TO_LOAD, _GRACE_S = 1e9, 0.7, 1.0
 
@@ -123,11 +120,10 @@ def measure_pipeline(model: Path | str | None, backends: Sequence[str], *,
         raise ConfigError(f'benchmark: frames of sizes {sizes}; give frames of one size')
     info, (height, width) = opened.info, sizes[0]
     size = info.input_height, info.input_width
-    settings = settings or InferenceSettings()
     with ExitStack() as stack:
         workers = [stack.enter_context(Worker(
-            time_pipeline, opened.path, size, spec, list(frames), threads, settings))
-            for spec in backends]
+            time_pipeline, opened.path, spec, list(frames), settings or InferenceSettings(),
+            {} if threads is None else {'threads': threads}, size)) for spec in backends]
         timings = take_turns(workers, warmup, repeats, limit_s=60 * minutes)
     if not any(timing.samples for timing in timings):
         raise BackendError('benchmark: no backend could run: ' + '; '.join(
@@ -160,24 +156,39 @@ def measure_pipeline(model: Path | str | None, backends: Sequence[str], *,
     return report
 
 
-def time_pipeline(model: Path, size: tuple[int, int], spec: str, frames: list[Frame],
-                  threads: int | None, settings: InferenceSettings) -> Answers:
-    """Load a pipeline and time it; see take_turns."""
+def time_pipeline(model: Path, spec: str, frames: Sequence[Frame], settings: InferenceSettings,
+                  options: dict[str, Any], size: tuple[int, int],
+                  tests: Sequence[SelfTest] = ()) -> Answers:
+    """
+    Load a pipeline and time it; see take_turns.
+
+    :param options: of the backend; what it does not know, or the spec says, is left out.
+    :param size: height and width that the network input must have.
+    :param tests: the backend is compared with them; PyTorch's stages are timed for 0 frames.
+    """
     start = time.perf_counter()
     backend, own_model = split_model(spec)
     name, written = parse_backend(backend)
-    options: dict[str, Any] = {}
-    if threads is not None and 'threads' in backend_options(name):
-        options = {} if 'threads' in written else {'threads': threads}
-        cv2.setNumThreads(threads)
-    with Pipeline(own_model or model, backend, settings, **options) as pipeline:
+    known = backend_options(name)
+    given = {key: value for key, value in options.items() if key in known and key not in written}
+    cv2.setNumThreads(options.get('threads', -1))
+    made: Any = backend
+    if tests and name == 'torch':
+        # Imported here, so that the memory of the others is without PyTorch's.
+        from .graphs import StagedTorch
+        made = StagedTorch(open_model(model), **given)
+    with Pipeline(own_model or model, made, settings, None, **given) as pipeline:
         info = pipeline.model.info
         if (info.input_height, info.input_width) != size:
             raise ConfigError(f'{pipeline.model.path}: the input is {info.input_height}x'
                               f'{info.input_width}, that of the others {size[0]}x{size[1]}; time '
                               'models of one size')
-        count = yield {'load_ms': 1e3 * (time.perf_counter() - start)}
-        source = cycle(frames)
+        about: dict[str, Any] = {'load_ms': 1e3 * (time.perf_counter() - start)}
+        reports = [compare(pipeline.backend, test) for test in tests]
+        if reports:
+            about['equal_ids'] = min(report.equal_ids for report in reports)
+            about['depth_error'] = max(report.depth_error for report in reports)
+        source, count = cycle(frames), (yield about)
         while True:
             samples, instances = [], []
             for frame in islice(source, count):
@@ -187,34 +198,10 @@ def time_pipeline(model: Path, size: tuple[int, int], spec: str, frames: list[Fr
                 samples.append({**result.step_ms, 'host': total - result.step_ms['graph'],
                                 'total': total})
                 instances.append(len(result.distances))
-            count = yield {'samples': samples, 'instances': round(float(np.mean(instances))),
-                           'gpu_mib': pipeline.backend.gpu_memory_bytes / 2 ** 20}
-
-
-def time_graph(model: Path, spec: str, options: dict[str, Any], tests: list[SelfTest]) -> Answers:
-    """Compare a backend with references, then time its graph; for 0 frames its stages."""
-    start = time.perf_counter()
-    opened = ModelDirectory.load(model)
-    if spec == 'torch':
-        # So that the memory of the others is without PyTorch's.
-        from .graphs import StagedTorch
-        backend: Any = StagedTorch(opened, **options)
-    else:
-        backend = create_backend(spec, opened, **options)
-    load_ms = 1e3 * (time.perf_counter() - start)
-    reports = [compare(backend, test) for test in tests]
-    count = yield {'load_ms': load_ms, 'gpu_mib': backend.gpu_memory_bytes / 2 ** 20,
-                   'equal_ids': min(report.equal_ids for report in reports),
-                   'depth_error': max(report.depth_error for report in reports)}
-    source = cycle([test.inputs for test in tests])
-    while True:
-        samples = []
-        for inputs in islice(source, _LEAD_IN + count if count else 0):
-            start = time.perf_counter()
-            backend.run(inputs)
-            samples.append({'graph': 1e3 * (time.perf_counter() - start)})
-        count = yield ({'samples': samples[_LEAD_IN:]} if count
-                       else backend.stages_ms(options['mode']))
+            count = yield ({
+                'samples': samples, 'instances': round(float(np.mean(instances))),
+                'gpu_mib': pipeline.backend.gpu_memory_bytes / 2 ** 20} if count
+                else made.stages_ms(options['mode']))
 
 
 def split_model(spec: str) -> tuple[str, str | None]:

@@ -18,11 +18,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from ..config import InferenceSettings
 from ..errors import BackendError, ConfigError
 from ..io.sources.open_source import open_source
 from ..model_directory import ModelDirectory, open_model
 from .graphs import convert, describe_device, export_at, references
-from .pipeline import take_turns, time_graph
+from .pipeline import take_turns, time_pipeline
 from .published import compare_published
 from .report import LATENCY, NOT_RUN, Report
 from .worker import Worker, WorkerError, run
@@ -54,8 +55,8 @@ _LEAST_S = 3.0
 
 _COLUMNS = {
     'size': '', 'runtime': '', 'precision': '', **LATENCY, 'times_published': '.1f',
-    'equal_ids': '.3%', 'depth_error': '.1e', 'network_ms': '.2f', 'assembly_ms': '.2f',
-    'peak_mib': '.0f', 'gpu_mib': '.0f'}
+    'equal_ids': '.3%', 'depth_error': '.1e', 'pipeline_ms': '.2f', 'network_ms': '.2f',
+    'assembly_ms': '.2f', 'peak_mib': '.0f', 'gpu_mib': '.0f'}
 
 Size = tuple[int, int]
 Row = dict[str, Any]
@@ -89,8 +90,7 @@ def measure_runtimes(settings: RuntimeSettings, *, note: Callable[[str], None] =
     Measure every runtime.
 
     :param note: receives what is done. :param save: receives the report as it grows.
-    :raises ConfigError: for settings that make no sense.
-    :raises BackendError: there is no such device.
+    :raises ConfigError, BackendError: for settings that make no sense, for no such device.
     """
     for name in settings.precisions:
         if name not in PRECISIONS:
@@ -177,7 +177,7 @@ class _Measurement:
             except WorkerError as error:
                 row[NOT_RUN] = str(error)
         with ExitStack() as stack:
-            workers = [stack.enter_context(Worker(time_graph, *arguments))
+            workers = [stack.enter_context(Worker(time_pipeline, *arguments))
                        for _, arguments in ready]
             timings = take_turns(workers, _WARM_UP, self._settings.repeats, round_frames=_ROUND,
                                  limit_s=self._left(0.5, 120))
@@ -185,17 +185,13 @@ class _Measurement:
                 row[NOT_RUN] = timing.error
                 if timing.samples:
                     row.update(timing.latency('graph'), frames=len(timing.samples),
-                               **timing.about)
+                               pipeline_ms=timing.latency('total')['median_ms'], **timing.about)
                     if row['runtime'] in ('torch eager', 'torch cuda_graph'):
                         with suppress(WorkerError):
                             row.update(worker.ask(0, self._left(0.3, 30)))
 
     def _arguments(self, size: Size, runtime: str, precision: str) -> tuple[Any, ...]:
-        """
-        Arguments of time_graph.
-
-        :raises WorkerError: a graph or the references could not be made.
-        """
+        """Arguments of time_pipeline; WorkerError where a graph or references cannot be made."""
         backend, options, graphs = RUNTIMES[runtime]
         if backend == 'torch':
             options = {**options, 'device': self._device, 'precision': precision}
@@ -203,17 +199,14 @@ class _Measurement:
             options = {'precision': precision}
         elif runtime == 'tensorrt':
             options = {'cache_dir': str(self._settings.folder / 'engines')}
-        return (self._graph(size, graphs[precision]), backend, options,
-                self._once(size, 'references', lambda: run(
-                    references, self._graph(size, 'float32'), self._device, self._settings.source,
-                    limit_s=self._left(0.3, 90))))
+        model = self._graph(size, graphs[precision])
+        frames, tests = self._once(size, 'references', lambda: run(
+            references, self._graph(size, 'float32'), self._device, self._settings.source,
+            limit_s=self._left(0.3, 90)))
+        return model, backend, frames, InferenceSettings(), options, size, tests
 
     def _graph(self, size: Size, precision: str) -> Path:
-        """
-        Model directory at a size and in a precision, made unless it is there.
-
-        :raises WorkerError: it could not be made.
-        """
+        """Model directory at a size and in a precision, made unless it is there."""
         if precision == 'float32' and size == self._own_size:
             return self._model.path
         path = self._settings.folder / 'models' / f'{size[0]}x{size[1]}' / precision
@@ -264,8 +257,9 @@ class _Measurement:
                     found['network_ms'] + found['published_ms']) / row['median_ms']
         self._report.details['seconds'] = seconds
         self._report.notes = [
-            f'{seconds:.0f} s, up to {self._settings.repeats} frames a row, from host image to '
-            'host arrays. equal ids, depth error: the worst picture, against PyTorch in float32.',
+            f'{seconds:.0f} s, up to {self._settings.repeats} frames a row. median, p95, p99: the '
+            'graph, from host image to host arrays. equal ids, depth error: the worst picture, '
+            'against PyTorch in float32.',
             'published pipeline' + (
                 f' at {found["size"]}: network {found["network_ms"]:.1f} ms, its post-processing '
                 f'of {found["things"]} things {found["published_ms"]:.1f} ms; our assembly of the '

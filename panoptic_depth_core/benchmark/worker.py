@@ -32,11 +32,10 @@ class WorkerError(BackendError):
 
 class Worker:
     """
-    A process that runs one function, at once, and answers requests.
+    A process that runs one function at once, and answers requests.
 
-    :param function: at the top of a module; it and the arguments can be pickled. Of a generator
-        function, each request after the first is the value of the ``yield`` that it waits in, and
-        a yielded str is progress.
+    :param function: it and its arguments can be pickled. A generator function yields answers, and
+        progress as str; each request after the first answer is the value of its ``yield``.
     :param note: receives progress.
     :ivar peak_mib: most memory that the process ever held; NaN where the system does not say.
     """

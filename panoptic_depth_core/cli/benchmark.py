@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,9 +22,9 @@ WHAT = ('pipeline', 'runtimes', 'replay', 'scoring', 'training')
 
 def benchmark(
         what: Annotated[str, typer.Option(
-            '--what', help='pipeline: each step, by runtime. runtimes: parity and latency of every '
-            'runtime, precision and mode of this machine. scoring, replay: evaluation of made-up '
-            'data sets, recordings. training: loader and step of a recipe.')] = WHAT[0],
+            '--what', metavar='|'.join(WHAT), help='The steps of the pipeline; every runtime, '
+            'precision and mode of this machine; evaluation of recordings, of a data set; '
+            'loader and step of a recipe.')] = 'pipeline',
         model: options.Model = None,
         backends: Annotated[str, typer.Option(
             '--backend', help='pipeline: runtimes, separated by commas, with options as in '
@@ -42,18 +41,18 @@ def benchmark(
             '--warmup', min=0, help='pipeline: frames before them that do not.')] = 3,
         threads: options.Threads = None,
         config: options.Settings = None,
+        source: Annotated[str | None, typer.Option(
+            '--source', show_default='drawn streets',
+            help='pipeline, runtimes: picture, folder, video or bag.')] = None,
+        minutes: Annotated[float | None, typer.Option(
+            '--minutes', show_default='runtimes: 6',
+            help='pipeline, runtimes: time for everything.')] = None,
         device: Annotated[str, typer.Option(
             '--device', help='runtimes: device of PyTorch, or auto.')] = 'auto',
         precisions: Annotated[str, typer.Option(
             '--precisions', help='runtimes: which.')] = 'float32,bfloat16,float16,int8',
-        source: Annotated[str | None, typer.Option(
-            '--source', show_default='drawn streets',
-            help='pipeline, runtimes: picture, folder, video or bag in place of those.')] = None,
-        minutes: Annotated[float | None, typer.Option(
-            '--minutes', min=0.0, show_default='runtimes: 6',
-            help='pipeline, runtimes: time for everything.')] = None,
         frames: Annotated[int, typer.Option(
-            '--frames', min=1, help='scoring, replay: number of frames.')] = 300,
+            '--frames', min=1, help='scoring, replay: made-up frames.')] = 300,
         jobs: Annotated[int | None, typer.Option(
             '--jobs', min=1, show_default='one per core up to 4',
             help='scoring, replay: processes.')] = None,
@@ -65,63 +64,55 @@ def benchmark(
             help='training: processes that load, separated by commas, as in 1,4,14.')] = None,
         changes: options.Changes = None,
         out: Annotated[Path | None, typer.Option(
-            '--out', '-o', help='Write FILE.json; or into a folder benchmark.json and .md, and for '
-            'runtimes the models and engines.')] = None) -> None:
+            '--out', '-o', help='FILE.json, or a folder for benchmark.json and .md, and of '
+            'runtimes for models and engines.')] = None) -> None:
     """Measure, and print one table with machine and versions."""
-    if what not in WHAT:
-        raise ConfigError(f'--what is {what!r}; choose {", ".join(WHAT)}')
-    sizes = [options.parse_size(part) for part in options.parse_list(size)]
+    sizes = tuple(options.parse_size(part) for part in options.parse_list(size))
     shape = sizes[0] if sizes else None
     if what == 'pipeline':
-        report = _pipeline(model, backends, shape or (1024, 2048), repeats or 30, warmup, threads,
-                           config, source, minutes)
+        from ..benchmark.pipeline import measure_pipeline, pictures
+        from ..config import InferenceSettings, load_settings
+
+        names = options.parse_list(backends)
+        if not names:
+            raise ConfigError(f'--backend is {backends!r}; name at least one runtime')
+        report = measure_pipeline(
+            model, names, frames=pictures(source, shape or (1024, 2048)), warmup=warmup,
+            repeats=repeats or 30, threads=threads,
+            settings=load_settings(InferenceSettings, config) if config else None,
+            minutes=math.inf if minutes is None else minutes)
     elif what == 'runtimes':
         try:
             from ..benchmark.runtimes import RuntimeSettings, measure_runtimes
         except ModuleNotFoundError as error:
             raise options.missing_extra(error, 'export') from None
         with tempfile.TemporaryDirectory() as temporary:
-            settings = RuntimeSettings(
-                Path(temporary) if out is None or out.suffix == '.json' else out, model,
-                tuple(sizes), options.parse_list(precisions), device, repeats or 200, source,
-                6.0 if minutes is None else minutes)
+            folder = Path(temporary) if out is None or out.suffix == '.json' else out
             report = measure_runtimes(
-                settings, note=lambda text: typer.echo(f'benchmark: {text} ...', err=True),
+                RuntimeSettings(folder, model, sizes, options.parse_list(precisions), device,
+                                repeats or 200, source, 6.0 if minutes is None else minutes),
+                note=lambda text: typer.echo(f'benchmark: {text} ...', err=True),
                 save=lambda report: None if out is None else report.write(out))
     elif what == 'training':
         report = _training(recipe, changes or [], workers, repeats or 30)
-    else:
+    elif what in WHAT:
         report = _evaluation(what, frames, shape, jobs)
+    else:
+        raise ConfigError(f'--what is {what!r}; choose {", ".join(WHAT)}')
     if out is not None:
         report.write(out)
     typer.echo(report.to_markdown(), nl=False)
 
 
-def _pipeline(model: Path | None, backends: str, size: tuple[int, int], repeats: int, warmup: int,
-              threads: int | None, config: Path | None, source: str | None,
-              minutes: float | None) -> Report:
-    from ..benchmark.pipeline import measure_pipeline, pictures
-    from ..config import InferenceSettings, load_settings
-
-    names = options.parse_list(backends)
-    if not names:
-        raise ConfigError(f'--backend is {backends!r}; name at least one runtime')
-    settings = load_settings(InferenceSettings, config) if config else None
-    return measure_pipeline(
-        model, names, frames=pictures(source, size), warmup=warmup, repeats=repeats,
-        threads=threads, settings=settings, minutes=math.inf if minutes is None else minutes)
-
-
 def _training(recipe: Path | None, changes: list[str], workers: str | None,
               repeats: int) -> Report:
-    if recipe is None:
-        raise ConfigError('--what training needs --recipe; give a recipe or a pack')
     try:
         from ..benchmark.training import measure_training
         from ..training.recipe import load_recipe
     except ModuleNotFoundError as error:
         raise options.missing_extra(error, 'train') from None
-
+    if recipe is None:
+        raise ConfigError('--what training needs --recipe; give a recipe or a pack')
     settings = load_recipe(recipe, changes)
     numbers = [str(settings.workers)] if workers is None else options.parse_list(workers)
     if not all(number.isdecimal() for number in numbers):
@@ -140,9 +131,7 @@ def _evaluation(what: str, frames: int, size: tuple[int, int] | None, jobs: int 
     jobs = jobs or min(cores(), MOST_JOBS)
     if what == 'replay':
         return measure_replay(frames, jobs, size or REPLAY_SIZE)
-    data_set = 'cityscapes_dvps'
-    score = partial(run_evaluation, data_set, split='val', jobs=jobs,
-                    settings=convention('ours', windows=WINDOWS[data_set]))
-    return measure_scoring(
-        frames, lambda root, results: score(root=str(root), predictions=results),
+    settings = convention('ours', windows=WINDOWS['cityscapes_dvps'])
+    return measure_scoring(frames, lambda root, results: run_evaluation(
+        'cityscapes_dvps', str(root), 'val', settings, predictions=results, jobs=jobs),
         size or (1024, 2048))

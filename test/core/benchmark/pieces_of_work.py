@@ -75,13 +75,13 @@ def references(*arguments):
     return graphs.references(*arguments)
 
 
-def time_graph(model, backend, options, tests):
+def time_pipeline(model, backend, *others):
     """Do that, but TensorRT dies."""
     if backend == 'tensorrt':
         die()
     if backend == 'torch':
         know_tiny_models()
-    yield from pipeline.time_graph(model, backend, options, tests)
+    yield from pipeline.time_pipeline(model, backend, *others)
 
 
 def gpu(device):

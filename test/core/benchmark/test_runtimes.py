@@ -49,7 +49,7 @@ def tiny(tmp_path_factory) -> Path:
 def _pieces(monkeypatch):
     """Let the processes know the model; the published pipeline has a test of its own."""
     monkeypatch.setitem(MODELS, 'tiny_semantic', 'tiny_models:TinySemantic')
-    for name in ('references', 'time_graph'):
+    for name in ('references', 'time_pipeline'):
         monkeypatch.setattr(runtimes, name, getattr(work, name))
     monkeypatch.setattr(runtimes, 'compare_published', work.published)
 
@@ -73,7 +73,7 @@ def test_one_table_and_one_json(tiny, tmp_path, capsys, monkeypatch):
         assert row['equal_ids'] > 0.99 and row['depth_error'] < 1e-3
         assert 0 < row['median_ms'] <= row['p95_ms'] <= row['p99_ms']
         assert row['times_published'] == pytest.approx(100.0 / row['median_ms'])
-        assert row['peak_mib'] > 10 and row['load_ms'] > 0
+        assert row['peak_mib'] > 10 and row['load_ms'] > 0 and row['pipeline_ms'] > 0
         assert f'| 32x64 | {name} | float32 | {row["median_ms"]:.2f} |' in shown.out
     assert rows['torch eager']['network_ms'] > 0 and rows['torch eager']['assembly_ms'] > 0
     assert 'ended with code 3: last words' in rows['tensorrt'][NOT_RUN]

@@ -11,12 +11,12 @@ import pytest
 torch = pytest.importorskip('torch', reason='training needs the extra [train]')
 pytest.importorskip('lightning', reason='training needs the extra [train]')
 
-from miniature import RECIPE, Miniature
-from panoptic_depth_core import datasets
-from panoptic_depth_core.benchmark.training import measure_training, workers_needed
-from panoptic_depth_core.config import parse_settings
-from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.training.settings import TrainSettings
+from miniature import RECIPE, Miniature  # noqa: E402
+from panoptic_depth_core import datasets  # noqa: E402
+from panoptic_depth_core.benchmark.training import measure_training, workers_needed  # noqa: E402
+from panoptic_depth_core.config import parse_settings  # noqa: E402
+from panoptic_depth_core.errors import ConfigError  # noqa: E402
+from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
 
 
 @pytest.mark.parametrize(('step_per_s', 'loader_per_s', 'needed'), [
