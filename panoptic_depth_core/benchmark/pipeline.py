@@ -39,8 +39,11 @@ PICTURES = 3
 
 _FOREVER_S, _SHARE_TO_LOAD, _GRACE_S = 1e9, 0.7, 1.0
 
-Answers = Generator[dict[str, Any], int, None]
-"""What take_turns asks: once how loading went, then for a number of frames 'samples'."""
+Answers = Generator[dict[str, Any], tuple[int, float], None]
+"""
+What take_turns asks: once how loading went, then 'samples' of a number of frames, or of those that
+can be done in a number of seconds.
+"""
 
 
 @dataclass
@@ -60,38 +63,49 @@ class Timing:
         """Summarise one step."""
         return latency([sample[step] for sample in self.samples])
 
+    def ask(self, worker: Worker, request: Any, limit_s: float) -> list[dict[str, float]]:
+        """Return new samples; what fails has none, not even those that it had."""
+        if self.error:
+            return []
+        try:
+            answer = worker.ask(request, max(limit_s, _GRACE_S))
+        except WorkerError as error:
+            self.error = str(error)
+            if not error.is_late:
+                self.samples.clear()
+            return []
+        samples: list[dict[str, float]] = answer.pop('samples', [])
+        self.about.update(answer, peak_mib=worker.peak_mib)
+        return samples
+
 
 def take_turns(workers: Sequence[Worker], warmup: int, repeats: int, *,
-               round_frames: int = ROUND_FRAMES, limit_s: float = math.inf) -> list[Timing]:
+               round_frames: int = ROUND_FRAMES, limit_s: float = math.inf,
+               frames_s: float = math.inf) -> list[Timing]:
     """
     Time workers in rounds; one that fails, dies or hangs costs only its own timing.
 
     :param workers: run functions that return Answers, and load at the same time.
     :param limit_s: for everything; who is stopped by it keeps the samples that it has.
+    :param frames_s: for the frames of all, once they have loaded.
     """
-    limit_s = min(limit_s, _FOREVER_S)
-    end = time.monotonic() + limit_s
+    end = time.monotonic() + min(limit_s, _FOREVER_S)
+    loaded = end - (1 - _SHARE_TO_LOAD) * min(limit_s, _FOREVER_S)
     timings = [Timing() for _ in workers]
-    rounds = [None, *([warmup] if warmup else []), *(
+    for worker, timing in zip(workers, timings, strict=True):
+        timing.ask(worker, None, loaded - time.monotonic())
+    end = min(end, time.monotonic() + frames_s)
+    rounds = [*([warmup] if warmup else []), *(
         min(round_frames, repeats - done) for done in range(0, repeats, round_frames))]
     for number, frames in enumerate(rounds):
         for index, (worker, timing) in enumerate(zip(workers, timings, strict=True)):
             left_s = end - time.monotonic()
-            if timing.error or (frames and left_s < 0):
+            if left_s < 0 and timing.samples:
                 continue
-            # One that hangs leaves time for the others, which are ready by then.
-            share_s = (left_s / (len(workers) - index) if frames
-                       else left_s - (1 - _SHARE_TO_LOAD) * limit_s)
-            try:
-                answer = worker.ask(frames, max(share_s, _GRACE_S))
-            except WorkerError as error:
-                timing.error = str(error)
-                if not error.is_late:
-                    timing.samples.clear()
-                continue
-            samples = answer.pop('samples', [])
-            timing.samples += samples if number > bool(warmup) else []
-            timing.about.update(answer, peak_mib=worker.peak_mib)
+            # One that hangs leaves time for the others.
+            share_s = max(left_s / (len(workers) - index), 0.0)
+            samples = timing.ask(worker, (frames, share_s / 2), share_s)
+            timing.samples += samples if number >= bool(warmup) else []
     for timing in timings:
         timing.error = '' if timing.samples else timing.error or 'the time was over'
     return timings
@@ -188,9 +202,10 @@ def time_pipeline(model: Path, spec: str, frames: Sequence[Frame], settings: Inf
         if reports:
             about['equal_ids'] = min(report.equal_ids for report in reports)
             about['depth_error'] = max(report.depth_error for report in reports)
-        source, count = cycle(frames), (yield about)
+        source, (count, limit_s) = cycle(frames), (yield about)
         while True:
             samples, instances = [], []
+            end = time.monotonic() + limit_s
             for frame in islice(source, count):
                 # Results are not kept, as in a node: they would cost fresh memory every time.
                 result = pipeline(frame)
@@ -198,7 +213,9 @@ def time_pipeline(model: Path, spec: str, frames: Sequence[Frame], settings: Inf
                 samples.append({**result.step_ms, 'host': total - result.step_ms['graph'],
                                 'total': total})
                 instances.append(len(result.distances))
-            count = yield ({
+                if time.monotonic() > end:
+                    break
+            count, limit_s = yield ({
                 'samples': samples, 'instances': round(float(np.mean(instances))),
                 'gpu_mib': pipeline.backend.gpu_memory_bytes / 2 ** 20} if count
                 else made.stages_ms(options['mode']))

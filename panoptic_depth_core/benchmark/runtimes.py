@@ -133,6 +133,8 @@ class _Measurement:
         jobs = [(size, runtime, self._rows(size, runtime)) for size in sizes
                 for runtime in RUNTIMES]
         self._report.rows += [row for _, _, rows in jobs for row in rows]
+        self._groups = len({(row['size'], row['runtime'], self._is_late(row))
+                            for row in self._report.rows if row['precision']})
         for is_late in (False, True):
             for number, (size, runtime, rows) in enumerate(jobs):
                 if number == len(RUNTIMES) * (not is_late):
@@ -163,6 +165,7 @@ class _Measurement:
     def _measure(self, size: Size, runtime: str, rows: list[Row]) -> None:
         """Time the precisions of one runtime in turns, those of TensorRT one after another."""
         rows = [row for row in rows if row['precision']]
+        self._groups -= bool(rows)
         for _, group in groupby(rows, lambda row: runtime == 'tensorrt' and row['precision']):
             if self._left() > _LEAST_S:
                 self._note(f'{size[0]}x{size[1]}: {runtime}')
@@ -179,8 +182,10 @@ class _Measurement:
         with ExitStack() as stack:
             workers = [stack.enter_context(Worker(time_pipeline, *arguments))
                        for _, arguments in ready]
-            timings = take_turns(workers, _WARM_UP, self._settings.repeats, round_frames=_ROUND,
-                                 limit_s=self._left(0.5, 120))
+            # What is slow is timed by fewer frames, so that all have their turn.
+            timings = take_turns(
+                workers, _WARM_UP, self._settings.repeats, round_frames=_ROUND,
+                limit_s=self._left(0.5, 150), frames_s=self._left(1 / (self._groups + 3)))
             for (row, _), worker, timing in zip(ready, workers, timings, strict=True):
                 row[NOT_RUN] = timing.error
                 if timing.samples:
@@ -188,7 +193,7 @@ class _Measurement:
                                pipeline_ms=timing.latency('total')['median_ms'], **timing.about)
                     if row['runtime'] in ('torch eager', 'torch cuda_graph'):
                         with suppress(WorkerError):
-                            row.update(worker.ask(0, self._left(0.3, 30)))
+                            row.update(worker.ask((0, 0.0), self._left(0.3, 30)))
 
     def _arguments(self, size: Size, runtime: str, precision: str) -> tuple[Any, ...]:
         """Arguments of time_pipeline; WorkerError where a graph or references cannot be made."""
@@ -243,7 +248,7 @@ class _Measurement:
             try:
                 self._published.update(run(
                     compare_published, *size, _THINGS, self._device,
-                    min(_PUBLISHED_REPEATS, self._settings.repeats),
+                    _PUBLISHED_REPEATS if self._on_gpu else 1,
                     limit_s=self._left(0.4, 120)), size=f'{size[0]}x{size[1]}')
             except WorkerError as error:
                 self._published['error'] = str(error)

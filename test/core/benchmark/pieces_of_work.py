@@ -51,9 +51,9 @@ def never(*_):
 
 
 def steady(ms=1.0):
-    count = yield {'load_ms': 1.0}
+    count, _ = yield {'load_ms': 1.0}
     while True:
-        count = yield {'samples': [{'graph': ms}] * count}
+        count, _ = yield {'samples': [{'graph': ms}] * count}
 
 
 def published(*_):

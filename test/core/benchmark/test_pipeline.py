@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -93,9 +94,11 @@ def test_no_backend_at_all(painted_model):
 
 
 def test_minutes_are_kept(painted_model):
-    with pytest.raises(BackendError, match='onnxruntime: (the time was over|given up)'):
-        measure_pipeline(painted_model.path, ('onnxruntime',), frames=pictures(None, (32, 64)),
-                         minutes=1e-5)
+    begun = time.monotonic()
+    report = measure_pipeline(painted_model.path, ('onnxruntime',), repeats=10 ** 6,
+                              frames=pictures(None, (32, 64)), minutes=0.1)
+    assert time.monotonic() - begun < 20
+    assert 0 < report.details['backends'][0]['frames'] < 10 ** 6
 
 
 @pytest.mark.parametrize('changes', [{'repeats': 0}, {'warmup': -1}, {'minutes': 0}])
