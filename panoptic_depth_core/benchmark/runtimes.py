@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -130,17 +129,27 @@ class _Measurement:
         self._report = Report(
             'runtimes', f'# {info.model_id} in every runtime of {name}', _COLUMNS,
             details={'device': name, 'settings': asdict(settings), 'published': self._published})
-        jobs = [(size, runtime, self._rows(size, runtime)) for size in sizes
-                for runtime in RUNTIMES]
-        self._report.rows += [row for _, _, rows in jobs for row in rows]
-        self._groups = len({(row['size'], row['runtime'], self._is_late(row))
-                            for row in self._report.rows if row['precision']})
-        for is_late in (False, True):
-            for number, (size, runtime, rows) in enumerate(jobs):
-                if number == len(RUNTIMES) * (not is_late):
-                    self._compare_published(sizes[0])
-                self._measure(size, runtime, [
-                    row for row in rows if self._is_late(row) is is_late])
+        groups: dict[tuple[bool, Size, str, str], list[Row]] = {}
+        for size in sizes:
+            for runtime in RUNTIMES:
+                rows = self._rows(size, runtime)
+                self._report.rows += rows
+                for row in rows:
+                    # An engine is built, and a CPU used, by one process at a time.
+                    alone = row['precision'] if runtime == 'tensorrt' or not self._on_gpu else ''
+                    key = self._is_late(row), size, runtime, alone
+                    if row['precision']:
+                        groups.setdefault(key, []).append(row)
+        for number, (key, rows) in enumerate(sorted(groups.items(), key=lambda item: item[0][0])):
+            is_late, size, runtime, _ = key
+            if is_late or size != sizes[0]:
+                self._compare_published(sizes[0])
+            if self._left() > _LEAST_S:
+                self._note(f'{size[0]}x{size[1]}: {runtime} '
+                           + ', '.join(row['precision'] for row in rows))
+                self._measure(size, rows, len(groups) - number)
+                self._finish()
+        self._compare_published(sizes[0])
         self._finish()
         return self._report
 
@@ -154,25 +163,16 @@ class _Measurement:
                 for precision in self._settings.precisions if precision in RUNTIMES[runtime][2]]
 
     def _is_late(self, row: Row) -> bool:
-        """Whether a row takes long to prepare, or is not what a GPU is for."""
-        return (row['runtime'] == 'torch compile' or row['precision'] == 'int8'
-                or (self._on_gpu and row['runtime'] in _ON_CPU))
+        """Whether a row takes long, or is not what the device is for."""
+        return (row['runtime'] == 'torch compile' or row['precision'] == 'int8' or (
+            row['runtime'] in _ON_CPU if self._on_gpu else row['precision'] == 'float16'))
 
     def _left(self, share: float = 1.0, most_s: float = math.inf) -> float:
         """Seconds that a part may take."""
         return max(min(most_s, share * (self._end - time.monotonic())), 0.0)
 
-    def _measure(self, size: Size, runtime: str, rows: list[Row]) -> None:
-        """Time the precisions of one runtime in turns, those of TensorRT one after another."""
-        rows = [row for row in rows if row['precision']]
-        self._groups -= bool(rows)
-        for _, group in groupby(rows, lambda row: runtime == 'tensorrt' and row['precision']):
-            if self._left() > _LEAST_S:
-                self._note(f'{size[0]}x{size[1]}: {runtime}')
-                self._measure_group(size, list(group))
-                self._finish()
-
-    def _measure_group(self, size: Size, rows: list[Row]) -> None:
+    def _measure(self, size: Size, rows: list[Row], groups: int) -> None:
+        """Time rows in turns; they are the first of so many groups that are to be timed."""
         ready = []
         for row in rows:
             try:
@@ -185,7 +185,8 @@ class _Measurement:
             # What is slow is timed by fewer frames, so that all have their turn.
             timings = take_turns(
                 workers, _WARM_UP, self._settings.repeats, round_frames=_ROUND,
-                limit_s=self._left(0.5, 150), frames_s=self._left(1 / (self._groups + 3)))
+                limit_s=self._left(0.5 if self._on_gpu else 2 / (groups + 2), 150),
+                frames_s=self._left(1 / (groups + 2)))
             for (row, _), worker, timing in zip(ready, workers, timings, strict=True):
                 row[NOT_RUN] = timing.error
                 if timing.samples:

@@ -86,3 +86,7 @@ def time_pipeline(model, backend, *others):
 
 def gpu(device):
     return 'cuda', 'Abacus 3'
+
+
+def cpu(device):
+    return 'cpu', 'cpu'

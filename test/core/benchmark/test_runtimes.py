@@ -54,9 +54,11 @@ def _pieces(monkeypatch):
     monkeypatch.setattr(runtimes, 'compare_published', work.published)
 
 
+@pytest.mark.slow
 def test_one_table_and_one_json(tiny, tmp_path, capsys, monkeypatch):
     """Rows that run, a row that dies, and one that cannot run here."""
     monkeypatch.setattr(runtimes, '_ON_GPU', ('torch cuda_graph',))
+    monkeypatch.setattr(runtimes, 'describe_device', work.cpu)
     for name in ('onnxruntime cuda', 'openvino', 'torch compile'):
         monkeypatch.delitem(RUNTIMES, name)
     assert main(['benchmark', '--what', 'runtimes', '-m', str(tiny), '--precisions', 'float32',
@@ -64,7 +66,7 @@ def test_one_table_and_one_json(tiny, tmp_path, capsys, monkeypatch):
                  str(tmp_path)]) == 0
     shown = capsys.readouterr()
     assert shown.out == (tmp_path / 'benchmark.md').read_text()
-    assert 'benchmark: 32x64: torch eager ...' in shown.err
+    assert 'benchmark: 32x64: torch eager float32 ...' in shown.err
     found = json.loads((tmp_path / 'benchmark.json').read_text())
     rows = {row['runtime']: row for row in found['rows']}
     for name in ('onnxruntime cpu', 'torch eager'):
@@ -83,7 +85,8 @@ def test_one_table_and_one_json(tiny, tmp_path, capsys, monkeypatch):
     assert 'published pipeline at 32x64: network 60.0 ms' in shown.out
 
 
-def test_minutes_are_kept_and_what_is_left_out_is_said(tiny, tmp_path):
+def test_minutes_are_kept_and_what_is_left_out_is_said(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(runtimes, 'describe_device', work.cpu)
     begun = time.monotonic()
     report = measure_runtimes(RuntimeSettings(
         tmp_path, tiny, device='cpu', precisions=('float32', 'float16'), minutes=0.01))
