@@ -236,7 +236,7 @@ class _Measurement:
             try:
                 self._made[size, name] = make()
             except WorkerError as error:
-                self._made[size, name] = error
+                self._made[size, name] = WorkerError(f'{name} could not be made: {error}')
         found = self._made[size, name]
         if isinstance(found, WorkerError):
             raise found
