@@ -20,7 +20,7 @@ GPU_CHECK_ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 PACKAGING := pyproject.toml setup.py constraints.txt
-ALL_EXTRAS := dev,train,export,plots,openvino,tensorrt-rtx,fleet,viz
+ALL_EXTRAS := dev,train,export,plots,openvino,tensorrt-rtx,ray,viz
 
 .PHONY: help demo test lint benchmark gpu-check clean
 

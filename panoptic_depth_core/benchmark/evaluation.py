@@ -32,11 +32,11 @@ from ..inference.distances import measure_distances
 from ..io.bags.drive_bags import DEPTH_TOPIC, PANOPTIC_TOPIC
 from ..io.bags.result_bags import ResultBagWriter
 from ..io.bags.writing import Outgoing
-from ..io.messages.maker import ROSBAGS_MESSAGES as make
-from ..io.messages.outputs import FrameMessages
+from ..io.messages.outputs import OUTPUTS, FrameMessages
 from ..io.messages.types import IMAGE, POINT_CLOUD
 from ..io.results.coco_panoptic import FILE_NAME, FOLDER, encode_ids, segments_info
-from ..io.results.sinks import depth_to_png16, encode_png
+from ..io.results.result_folder import depth_to_png16
+from ..io.visualization import encode_png
 from ..labels import CITYSCAPES, CLASS_ID, LABEL_DIVISOR, THING_CLASSES, VOID_ID
 from ..structures import Frame, Intrinsics, PanopticDepth, Segment
 from .pipeline import street_image
@@ -170,11 +170,11 @@ class _DriveWriter(ResultBagWriter):
     scene: Scene
 
     def _outgoing(self, messages: FrameMessages) -> list[Outgoing]:
-        panoptic, depth = self.scene.panoptic.astype(np.uint16), self.scene.depth
+        panoptic = self.scene.panoptic.astype(np.uint16)
         return [*super()._outgoing(messages),
-                Outgoing(PANOPTIC_TOPIC, IMAGE, make.image(messages.head, panoptic, '16UC1')),
-                Outgoing(DEPTH_TOPIC, IMAGE, make.image(messages.head, depth, '32FC1')),
-                Outgoing('/lidar/points', POINT_CLOUD, messages.points())]
+                Outgoing(PANOPTIC_TOPIC, IMAGE, messages.image(panoptic, '16UC1')),
+                Outgoing(DEPTH_TOPIC, IMAGE, messages.image(self.scene.depth, '32FC1')),
+                Outgoing('/lidar/points', POINT_CLOUD, OUTPUTS['points'].make(messages))]
 
 
 def write_drive(path: Path, frames: int, size: tuple[int, int] = REPLAY_SIZE) -> None:

@@ -25,7 +25,7 @@ from panoptic_depth_core.evaluation.recordings.worst_frames import draw
 from panoptic_depth_core.inference.pipeline import Pipeline
 from panoptic_depth_core.io.bags.result_bags import NODE
 from panoptic_depth_core.io.bags.storage import BagReader
-from panoptic_depth_core.io.results.sinks import DEFAULT_FORMATS, FORMATS, formats_for
+from panoptic_depth_core.io.results.result_folder import DEFAULT_FORMATS, FORMATS, formats_for
 from panoptic_depth_core.io.visualization import depth_color, label_text
 from panoptic_depth_core.labels import VOID_ID
 from panoptic_depth_core.model_directory import ModelInfo, save_model_directory

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import array
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,14 +14,22 @@ from encoded_images import BAYER, SMOOTH, pixel_rows, random_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.io.messages.image_encodings import (
+from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
+from panoptic_depth_core.io.messages.reading import (
     ENCODINGS,
     MAPS,
     decode_compressed,
-    decode_image,
-    decode_map,
-    encode_map,
+    pixels_of,
+    values_of,
 )
+
+FIELDS = ('encoding', 'width', 'height', 'step', 'is_bigendian', 'data')
+
+
+def _image(*values: object) -> SimpleNamespace:
+    """What is read of a sensor_msgs/Image."""
+    return SimpleNamespace(**dict(zip(FIELDS, values, strict=True)))
+
 
 
 @st.composite
@@ -47,7 +56,7 @@ def messages(draw: st.DrawFn) -> tuple[str, np.ndarray, int, bool, bytes, int]:
 def test_decodes_what_was_encoded(message: tuple, kind: object) -> None:
     encoding, image, step, big, data, _ = message
     height, width = image.shape[:2]
-    decoded = decode_image(encoding, width, height, step, big, kind(data))
+    decoded = pixels_of(_image(encoding, width, height, step, big, kind(data)))
     assert decoded.shape == image.shape and decoded.dtype == np.uint8
     assert decoded.flags.c_contiguous
     tolerance = 3 if encoding in SMOOTH - set(BAYER) else 0
@@ -62,10 +71,11 @@ def test_truncated_data_is_an_error_unless_only_padding_is_missing(message: tupl
     height, width = image.shape[:2]
     cut = data.draw(st.integers(0, len(payload)))
     if cut >= len(payload) - padding:
-        assert decode_image(encoding, width, height, step, big, payload[:cut]).shape == image.shape
+        decoded = pixels_of(_image(encoding, width, height, step, big, payload[:cut]))
+        assert decoded.shape == image.shape
     else:
         with pytest.raises(ConfigError, match=f'data has {cut} bytes.*truncated'):
-            decode_image(encoding, width, height, step, big, payload[:cut])
+            pixels_of(_image(encoding, width, height, step, big, payload[:cut]))
 
 
 @given(messages(), st.integers(1, 5))
@@ -74,12 +84,12 @@ def test_step_below_a_row_is_an_error(message: tuple, less: int) -> None:
     encoding, image, step, big, payload, padding = message
     height, width = image.shape[:2]
     with pytest.raises(ConfigError, match='step is .* bytes, but a row has'):
-        decode_image(encoding, width, height, step - padding - less, big, payload)
+        pixels_of(_image(encoding, width, height, step - padding - less, big, payload))
 
 
 def test_dense_rgb_is_not_copied() -> None:
     data = np.arange(24, dtype=np.uint8)
-    assert np.shares_memory(decode_image('rgb8', 4, 2, 12, False, data), data)
+    assert np.shares_memory(pixels_of(_image('rgb8', 4, 2, 12, False, data)), data)
 
 
 @pytest.mark.parametrize(('changes', 'words'), [
@@ -101,7 +111,7 @@ def test_bad_images_are_named(changes: dict, words: str) -> None:
     fields = {'encoding': 'rgb8', 'width': 4, 'height': 2, 'step': 12, 'is_bigendian': False,
               'data': bytes(24), **changes}
     with pytest.raises(ConfigError, match=words):
-        decode_image(**fields)
+        pixels_of(SimpleNamespace(**fields))
 
 
 @given(st.sampled_from(sorted(MAPS)), st.integers(1, 6), st.integers(1, 6), st.integers(0, 7),
@@ -115,27 +125,28 @@ def test_maps_round_trip(encoding: str, height: int, width: int, padding: int, b
     if dtype == 'f4':
         values.ravel()[0] = np.nan
         values.ravel()[-1] = np.inf
-    step, stored_big, data = encode_map(values, encoding)
-    assert step == data.size // height
-    again = decode_map(encoding, width, height, step, stored_big, data.tobytes())
-    np.testing.assert_array_equal(again, values)
+    sent = make.image(make.header(0, ''), values, encoding)
+    step = sent.step
+    assert step == sent.data.size // height
+    np.testing.assert_array_equal(values_of(sent), values)
 
     stored = values.astype(values.dtype.newbyteorder('>' if big else '<'))
     rows = b''.join(row.tobytes() + bytes(padding) for row in stored)
-    again = decode_map(encoding, width, height, step + padding, big, rows)
+    again = values_of(_image(encoding, width, height, step + padding, big, rows))
     assert again.dtype == np.dtype(dtype)
     np.testing.assert_array_equal(again, values)
 
 
-def test_encode_map_takes_the_right_dtype_only() -> None:
+def test_only_the_right_dtype_is_written_and_only_maps_are_read() -> None:
+    head = make.header(0, '')
     with pytest.raises(ConfigError, match="cannot write float64 .* as '32FC1'; give float32"):
-        encode_map(np.zeros((2, 2)), '32FC1')
+        make.image(head, np.zeros((2, 2)), '32FC1')
     with pytest.raises(ConfigError, match="cannot write uint8 .* as 'rgb8'.* 3 channel"):
-        encode_map(np.zeros((2, 2), np.uint8), 'rgb8')
+        make.image(head, np.zeros((2, 2), np.uint8), 'rgb8')
     with pytest.raises(ConfigError, match="as '64FC1'; known are"):
-        encode_map(np.zeros((2, 2)), '64FC1')
+        make.image(head, np.zeros((2, 2)), '64FC1')
     with pytest.raises(ConfigError, match='not a map of values; known are mono8'):
-        decode_map('bayer_rggb8', 2, 2, 2, False, bytes(4))
+        values_of(_image('bayer_rggb8', 2, 2, 2, False, bytes(4)))
 
 
 def _picture() -> np.ndarray:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs for fleets that do what recordings can do to a process, and where their parts are kept."""
+"""Jobs that do what recordings can do to a process, and where their parts are kept."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import signal
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.metrics.distance_metrics import DistanceMetrics, InstanceRecord
-from panoptic_depth_core.evaluation.recordings.fleet.part_files import load_part, save_part
+from panoptic_depth_core.evaluation.recordings.part_files import load_part, save_part
+from panoptic_depth_core.workers import pool
 
 NAMES = ('a', 'b', 'c', 'd', 'e')
 
@@ -82,6 +84,20 @@ def run_job(job: Job, tell):
     if job.does == 'cannot be sent':
         return {'name': job.name, 'score': lambda: None}
     return {'name': job.name, 'score': score, 'sums': sums, 'threads': cv2.getNumThreads()}
+
+
+def die_at_start(*_: object) -> None:
+    """End a worker before it has a job."""
+    os._exit(3)
+
+
+def die_at_first_start(*assigned: Any) -> None:
+    """The same, in the first worker only."""
+    job = assigned[1][0]
+    if not (job.notes / 'started').exists():
+        (job.notes / 'started').touch()
+        os._exit(3)
+    pool._start_worker(*assigned)
 
 
 def misbehave(job: Job) -> None:

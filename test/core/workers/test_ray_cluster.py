@@ -17,12 +17,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fleet_jobs import NAMES, Job, Store, figures, run_job
+from misbehaving_jobs import NAMES, Job, Store, figures, run_job
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.evaluation.recordings.fleet import ray_fleet
-from panoptic_depth_core.evaluation.recordings.fleet.run_bags import run_bags
+from panoptic_depth_core.evaluation.recordings.evaluate_bags import run_bags
+from panoptic_depth_core.workers import ray_cluster
 
-REPOSITORY = Path(__file__).resolve().parents[5]
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 ENVIRONMENT = {
     'RAY_USAGE_STATS_ENABLED': '0',
@@ -45,7 +45,7 @@ def cluster() -> Iterator[str]:
         # Not pytest's folder: paths of sockets have at most 107 characters.
         folder = tempfile.mkdtemp(prefix='ray')
         patch.setenv('RAY_TMPDIR', folder)
-        pytest.importorskip('ray', reason='ray is not installed (extra [fleet])')
+        pytest.importorskip('ray', reason='ray is not installed (extra [ray])')
         from ray.cluster_utils import Cluster
         node = {'node_ip_address': '127.0.0.1', 'object_store_memory': 80_000_000,
                 'include_dashboard': False}
@@ -93,7 +93,7 @@ def test_what_recordings_do_to_a_cluster(cluster: str, jobs: list[Job], store: S
     assert [part['name'] for part in parts] == list(NAMES)
     assert figures([parts[0], *parts[3:]]) == expected
     assert parts[1]['error'] == 'ConfigError: b: no image in it; give another one'
-    assert parts[2]['error'].startswith('the process that ran it died twice: ')
+    assert parts[2]['error'].startswith('the worker that ran it failed twice: ')
     assert [len(set(job.runs())) for job in jobs] == [1, 1, 2, 2, 1]
     assert os.getpid() not in [job.runs()[0] for job in jobs]
     assert store.frames[0] == (5, 5)
@@ -119,7 +119,7 @@ def test_it_ends_when_it_is_told_to(cluster: str, jobs: list[Job], store: Store)
 @pytest.mark.slow
 def test_another_version_of_this_package(cluster: str, jobs: list[Job], store: Store,
                                          monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_fleet, 'code_digest', lambda: 'another')
+    monkeypatch.setattr(ray_cluster, 'code_digest', lambda: 'another')
     parts = run(jobs[:1], store, cluster)
     assert 'has another version of panoptic-depth; all machines of the cluster need the same' in (
         parts[0]['error'])
@@ -127,14 +127,14 @@ def test_another_version_of_this_package(cluster: str, jobs: list[Job], store: S
 
 @pytest.mark.parametrize('address', ['127.0.0.1', 'ray://', 'local:', '127.0.0.1:99999', ':6379'])
 def test_what_is_no_address(address: str, jobs: list[Job], store: Store) -> None:
-    pytest.importorskip('ray', reason='ray is not installed (extra [fleet])')
+    pytest.importorskip('ray', reason='ray is not installed (extra [ray])')
     with pytest.raises(ConfigError, match=f'--ray {address}: is no address of a cluster; give'):
         run(jobs, store, address)
 
 
 @pytest.mark.parametrize('scheme', ['', 'ray://'])
 def test_nobody_is_there(scheme: str, jobs: list[Job], store: Store) -> None:
-    pytest.importorskip('ray', reason='ray is not installed (extra [fleet])')
+    pytest.importorskip('ray', reason='ray is not installed (extra [ray])')
     with socket.create_server(('127.0.0.1', 0)) as server:
         port = server.getsockname()[1]
     with pytest.raises(ConfigError, match=f'--ray {scheme}127.0.0.1:{port}: cannot be reached: '
@@ -145,8 +145,8 @@ def test_nobody_is_there(scheme: str, jobs: list[Job], store: Store) -> None:
 def test_somebody_else_is_there(jobs: list[Job], store: Store,
                                 monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray itself would try for minutes."""
-    pytest.importorskip('ray', reason='ray is not installed (extra [fleet])')
-    monkeypatch.setattr(ray_fleet, '_HEALTH_S', 1.5)
+    pytest.importorskip('ray', reason='ray is not installed (extra [ray])')
+    monkeypatch.setattr(ray_cluster, '_HEALTH_S', 1.5)
     with socket.create_server(('127.0.0.1', 0)) as server:
         stranger = threading.Thread(target=server.accept, daemon=True)
         stranger.start()
@@ -157,5 +157,5 @@ def test_somebody_else_is_there(jobs: list[Job], store: Store,
 
 def test_without_ray(jobs: list[Job], store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, 'ray', None)
-    with pytest.raises(ConfigError, match=r"ray is not installed; .*'panoptic-depth\[fleet\]'"):
+    with pytest.raises(ConfigError, match=r"ray is not installed; .*'panoptic-depth\[ray\]'"):
         run(jobs, store, '127.0.0.1:6379')

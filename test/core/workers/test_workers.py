@@ -11,19 +11,27 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import pytest
-from fleet_jobs import NAMES, Job, Store, figures, run_job
-from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.evaluation.recordings.fleet.one_job import Throttle
-from panoptic_depth_core.evaluation.recordings.fleet.run_bags import run_bags
+from misbehaving_jobs import (
+    NAMES,
+    Job,
+    Store,
+    die_at_first_start,
+    die_at_start,
+    figures,
+    run_job,
+)
+from panoptic_depth_core.errors import BackendError, ConfigError
+from panoptic_depth_core.evaluation.recordings.evaluate_bags import run_bags
+from panoptic_depth_core.workers import pool
 
 BOTH = pytest.mark.parametrize('workers', [1, 2])
-REPOSITORY = Path(__file__).resolve().parents[5]
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def run(jobs: list[Job], store: Store, workers: int, **kwargs) -> list:
@@ -85,9 +93,9 @@ def test_what_fails_costs_itself(jobs: list[Job], store: Store, workers: int) ->
 
 
 @pytest.mark.parametrize(('does', 'words'), [
-    ('is killed', 'the process that ran it died twice: killed by SIGKILL, perhaps for want of '
-     'memory; give fewer workers'),
-    ('exits', 'the process that ran it died twice: exit code 3')])
+    ('is killed', 'the worker that ran it failed twice: killed by SIGKILL, perhaps out of '
+     'memory; use fewer workers'),
+    ('exits', 'the worker that ran it failed twice: exit code 3')])
 def test_a_process_that_dies(does: str, words: str, jobs: list[Job], store: Store) -> None:
     jobs[0] = replace(jobs[0], does=does)
     parts = run(jobs, store, 2)
@@ -109,7 +117,7 @@ def test_a_process_that_dies_once(jobs: list[Job], store: Store, tmp_path: Path)
 def test_a_part_that_cannot_be_sent(jobs: list[Job], store: Store) -> None:
     jobs[1] = replace(jobs[1], does='cannot be sent')
     errors = [part.get('error') for part in run(jobs, store, 2)]
-    assert errors[1].startswith('its part cannot be sent: ')
+    assert 'failed twice: ' in errors[1] and 'lambda' in errors[1]
     assert errors[:1] + errors[2:] == [None] * 4
 
 
@@ -154,14 +162,15 @@ def test_a_disk_that_is_full_ends_it(jobs: list[Job], store: Store) -> None:
 
 
 def test_a_part_that_is_gone_when_its_turn_comes(jobs: list[Job], store: Store) -> None:
-    given = []
+    store.keep(jobs[0], {'name': 'a'})
+    asked = []
 
     def done(job: Job):
-        given.append(job.name)
-        return {'name': 'a'} if given == ['a'] else None
+        asked.append(job.name)
+        return None if asked.count('a') == 2 and job.name == 'a' else store.done(job)
 
     parts = list(run_bags(run_job, jobs[:2], **{**store.callbacks(), 'done': done}))
-    assert 'is there no more; run it again' in parts[0]['error']
+    assert parts[0]['error'] == 'its part was finished but is gone; run it again'
     assert parts[1]['name'] == 'b' and 'error' not in parts[1]
 
 
@@ -169,29 +178,47 @@ def test_no_jobs(store: Store) -> None:
     assert run([], store, 1) == run([], store, 2) == []
 
 
-def test_the_last_that_is_told_comes_through() -> None:
-    told: list[tuple[int, int | None]] = []
-    often = Throttle(lambda done, expected: told.append((done, expected)))
-    for done in range(1, 1001):
-        often(done, 1000)
-    often.flush()
-    often.flush()
-    assert told[0] == (1, 1000) and told[-1] == (1000, 1000)
-    assert len(told) < 100
+def test_a_worker_that_hangs(jobs: list[Job], store: Store,
+                             monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, 'SILENCE_S', 1.5)
+    jobs[0] = replace(jobs[0], does='never ends')
+    parts = run(jobs, store, 2)
+    assert [part.get('error') for part in parts] == [
+        'the worker that ran it failed twice: no progress for 0.025 min', *[None] * 4]
+    assert len(set(jobs[0].runs())) == 2
+    assert not any(map(is_alive, jobs[0].runs()))
+
+
+@pytest.mark.parametrize(('start', 'ends'), [(die_at_first_start, True), (die_at_start, False)])
+def test_workers_that_die_before_they_have_a_job(start: Callable, ends: bool, jobs: list[Job],
+                                                 store: Store,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, '_start_worker', start)
+    with nullcontext() if ends else pytest.raises(BackendError, match='die before they get a job'):
+        assert not any('error' in part for part in run(jobs[:2], store, 2))
+    assert not multiprocessing.active_children()
+
+
+def test_without_pebble(jobs: list[Job], store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, 'pebble', None)
+    with pytest.raises(ConfigError, match='pip install pebble, or use 1 worker'):
+        run(jobs, store, 2)
+    assert len(run(jobs, store, 1)) == 5
 
 
 SCRIPT = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from fleet_jobs import Job, Store, run_job
+from misbehaving_jobs import Job, Store, run_job
 from panoptic_depth_core.cli.interruption import stop_on_signal
-from panoptic_depth_core.evaluation.recordings.fleet.run_bags import run_bags
+from panoptic_depth_core.evaluation.recordings.evaluate_bags import run_bags
 
 if __name__ == '__main__':
     folder = Path({folder!r})
     jobs = [Job('a', folder), Job('b', folder, 'never ends'), Job('c', folder, 'never ends')]
     with stop_on_signal() as stop:
+        print('begins', flush=True)
         for part in run_bags(run_job, jobs, workers=2, **Store(folder / 'parts').callbacks(),
                              stopped=lambda: bool(stop)):
             print(part['name'], flush=True)
@@ -199,16 +226,23 @@ if __name__ == '__main__':
 """
 
 
+def start(folder: Path) -> subprocess.Popen:
+    """The script in a session of its own."""
+    script = folder / 'script.py'
+    script.write_text(SCRIPT.format(tests=str(Path(__file__).parent), folder=str(folder)))
+    (folder / 'tmp').mkdir()
+    return subprocess.Popen(
+        [sys.executable, str(script)], start_new_session=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, env={**os.environ, 'PYTHONPATH': str(REPOSITORY),
+                                     'TMPDIR': str(folder / 'tmp')})
+
+
 @pytest.mark.parametrize(('number', 'to_all'), [
     (signal.SIGINT, True), (signal.SIGTERM, False), (signal.SIGKILL, False)])
 def test_signals(number: signal.Signals, to_all: bool, tmp_path: Path) -> None:
     """Ctrl-C reaches all processes of the terminal; after kill -9 nobody is left to end them."""
-    script = tmp_path / 'script.py'
-    script.write_text(SCRIPT.format(tests=str(Path(__file__).parent), folder=str(tmp_path)))
     jobs = [Job('b', tmp_path), Job('c', tmp_path)]
-    process = subprocess.Popen(
-        [sys.executable, str(script)], start_new_session=True, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, env={**os.environ, 'PYTHONPATH': str(REPOSITORY)})
+    process = start(tmp_path)
     try:
         assert wait_until(lambda: all(job.runs() for job in jobs))
         pids = [job.runs()[0] for job in jobs]
@@ -216,10 +250,21 @@ def test_signals(number: signal.Signals, to_all: bool, tmp_path: Path) -> None:
         assert wait_until(lambda: not any(map(is_alive, pids)))
         out, err = process.communicate(timeout=20)
         assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number)
-        assert out == b'a\n' and b'Traceback' not in err
+        assert out == b'begins\na\n' and b'Traceback' not in err
         assert Store(tmp_path / 'parts').done(Job('a', tmp_path))['name'] == 'a'
         assert [len(job.runs()) for job in jobs] == [1, 1]
+        assert not list((tmp_path / 'tmp').glob('panoptic-depth-*'))
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@pytest.mark.parametrize('seconds', [0.1, 0.3, 0.6])
+def test_ctrl_c_while_workers_start(seconds: float, tmp_path: Path) -> None:
+    with start(tmp_path) as process:
+        assert process.stdout.readline() == b'begins\n'
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.communicate(timeout=20)[1] == b''
+        assert process.returncode == 128 + signal.SIGINT

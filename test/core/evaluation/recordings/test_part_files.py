@@ -22,7 +22,7 @@ from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.dataset.evaluate import Evaluator
 from panoptic_depth_core.evaluation.metrics.distance_metrics import DistanceMetrics, InstanceRecord
 from panoptic_depth_core.evaluation.metrics.uncertainty import Calibration
-from panoptic_depth_core.evaluation.recordings.fleet.part_files import (
+from panoptic_depth_core.evaluation.recordings.part_files import (
     file_name,
     load_part,
     remove_parts,
@@ -82,14 +82,6 @@ def test_what_is_not_there(tmp_path: Path) -> None:
     assert load_part(tmp_path, 'a', 'one model') == 1
 
 
-def test_another_version_is_not_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = save_part(tmp_path, 'a', 1)
-    line, _, data = path.read_bytes().partition(b'\n')
-    path.write_bytes(json.dumps({**json.loads(line), 'version': 2}).encode() + b'\n' + data)
-    assert load_part(tmp_path, 'a') is None
-    assert not caplog.records
-
-
 def test_the_file_of_another_name_is_not_taken(tmp_path: Path) -> None:
     save_part(tmp_path, 'a', 1).rename(tmp_path / file_name('b'))
     assert load_part(tmp_path, 'b') is None
@@ -145,11 +137,11 @@ def calls(module: str, name: str, *args: object) -> bytes:
     ('numpy', 'load'), ('numpy', 'ndarray.tofile'), ('collections', 'abc.sys'),
     ('panoptic_depth_core.files', 'JsonLines'),
     ('panoptic_depth_core.files', 'write_atomic'),
-    ('panoptic_depth_core.evaluation.recordings.fleet.part_files', 'remove_parts'),
-    ('panoptic_depth_core.evaluation.recordings.fleet.part_files', 'os.system'),
-    ('panoptic_depth_core.evaluation.recordings.fleet.part_files', 'pickle.loads'),
-    ('panoptic_depth_core.evaluation.recordings.fleet.part_files', 'Path'),
-    ('panoptic_depth_core.evaluation.dataset.parallel', 'ProcessPoolExecutor'),
+    ('panoptic_depth_core.evaluation.recordings.part_files', 'remove_parts'),
+    ('panoptic_depth_core.evaluation.recordings.part_files', 'os.system'),
+    ('panoptic_depth_core.evaluation.recordings.part_files', 'pickle.loads'),
+    ('panoptic_depth_core.evaluation.recordings.part_files', 'Path'),
+    ('panoptic_depth_core.evaluation.dataset.parallel', 'run_jobs'),
     ('panoptic_depth_core.evaluation.metrics.uncertainty', 'Calibration.update'),
     ('panoptic_depth_core.evaluationx', 'anything'),
 ])

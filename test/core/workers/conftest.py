@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fleet_jobs import NAMES, Job, Store
+from misbehaving_jobs import NAMES, Job, Store
 
 
 @pytest.fixture

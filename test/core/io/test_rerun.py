@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 from io_scenes import SECOND_NS, make_frame, make_result
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.io.viewers import rerun_file
-from panoptic_depth_core.io.viewers.rerun_file import RerunFile, RerunFolder
+from panoptic_depth_core.io.viewers import rerun as rerun_io
+from panoptic_depth_core.io.viewers.rerun import RerunFile, RerunFolder
 from panoptic_depth_core.labels import CITYSCAPES, SEMKITTI, VOID_CLASS, class_of
 
 pytest.importorskip('rerun', reason='rerun is not installed (extra viz)')
@@ -260,7 +260,7 @@ def test_a_disk_that_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         with pytest.raises(ConfigError, match='cannot be written: File-writer.*check the path'):
             _write(tmp_path / 'drive.rrd', range(9))
         usage = shutil.disk_usage(tmp_path)._replace(free=0)
-        patch.setattr(rerun_file.shutil, 'disk_usage', lambda _: usage)
+        patch.setattr(rerun_io.shutil, 'disk_usage', lambda _: usage)
         with pytest.raises(ConfigError, match='No space left on device; free some space'):
             _write(tmp_path / 'drive.rrd', range(1))
     monkeypatch.setattr(rerun.RecordingStream, 'disconnect', cut)
