@@ -30,7 +30,7 @@ from ..evaluation.recordings.settings import ReplaySettings
 from ..files import make_folder
 from ..inference.distances import measure_distances
 from ..io.bags.drive_bags import DEPTH_TOPIC, PANOPTIC_TOPIC
-from ..io.bags.result_bags import ResultBagWriter
+from ..io.bags.result_bags import READ, ResultBagWriter
 from ..io.bags.writing import Outgoing
 from ..io.messages.outputs import OUTPUTS, FrameMessages
 from ..io.messages.types import IMAGE, POINT_CLOUD
@@ -167,6 +167,7 @@ def _png_files(scene: Scene) -> tuple[bytes, ...]:
 class _DriveWriter(ResultBagWriter):
     """Results of the node, with the truth, and the points of every second pixel as a LiDAR's."""
 
+    outputs = READ
     scene: Scene
 
     def _outgoing(self, messages: FrameMessages) -> list[Outgoing]:
@@ -180,7 +181,7 @@ class _DriveWriter(ResultBagWriter):
 def write_drive(path: Path, frames: int, size: tuple[int, int] = REPLAY_SIZE) -> None:
     """Write a recording of made-up scenes, the same few again and again."""
     scenes = [make_scene(step, size) for step in range(min(SEQUENCE_FRAMES, frames))]
-    writer = _DriveWriter(path, debug=False)
+    writer = _DriveWriter(path)
     with writer:
         for index in range(frames):
             writer.scene = scenes[index % len(scenes)]
