@@ -44,7 +44,7 @@ benchmark: $(VENV)/.installed-all
 
 gpu-check: OUT = gpu_check_out
 gpu-check: $(VENV)/.installed-all
-	$(BIN)/panoptic-depth gpu-check --out '$(OUT)' $(GPU_CHECK_ARGS)
+	$(BIN)/panoptic-depth benchmark --what runtimes --device cuda --out '$(OUT)' $(GPU_CHECK_ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

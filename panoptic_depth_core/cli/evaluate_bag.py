@@ -149,7 +149,7 @@ def _inference_settings(config: Path | None, track: bool) -> InferenceSettings:
 
 def _threads(threads: int | None, workers: int, ray: str | None) -> int | None:
     """Threads of the runtime in each process, so that together they have a core each."""
-    from ..evaluation.machine import cores
+    from ..machine import cores
 
     if threads is not None or (workers == 1 and ray is None):
         return threads

@@ -181,6 +181,9 @@ def test_backend_that_fails(predict: Callable[..., int], monkeypatch: pytest.Mon
     (['evaluate', '.', '-d', 'nothing', '-o', 'out'], "unknown name 'nothing'"),
     (['benchmark', '--size', '0x5'], "size is '0x5'"),
     (['benchmark', '--backend', ''], 'backend'),
+    (['benchmark', '--what', 'lunch'], "--what is 'lunch'; choose pipeline, runtimes"),
+    (['benchmark', '--what', 'training'], 'needs --recipe'),
+    (['benchmark', '--what', 'runtimes', '--precisions', 'int4'], "'int4' is not known"),
 ])
 def test_mistakes_are_one_line(arguments: list[str], words: str, tmp_path: Path,
                                monkeypatch: pytest.MonkeyPatch,
@@ -308,7 +311,9 @@ def test_benchmark_prints_a_table(model: Path, tmp_path: Path,
     assert main(['benchmark', '-m', str(model), '--backend', 'onnxruntime', '--size', '48x96',
                  '--repeats', '2', '--warmup', '0', '-o', str(file)]) == 0
     assert '| onnxruntime | graph |' in capsys.readouterr().out
-    assert json.loads(file.read_text())['backends'][0]['frames'] == 2
+    stored = json.loads(file.read_text())
+    assert stored['details']['backends'][0]['frames'] == 2
+    assert [row['step'] for row in stored['rows']][-1] == 'total'
 
 
 def test_sizes_and_lists() -> None:

@@ -254,7 +254,8 @@ def test_benchmark(models: dict[str, Path], name: str, tmp_path: Path, capsys) -
     assert main(['benchmark', '-m', str(models[name]), '--backend', 'onnxruntime', '--size',
                  '48x96', '--repeats', '2', '--warmup', '0', '-o', str(tmp_path / 'b.json')]) == 0
     assert ('instances each' in capsys.readouterr().out) == ('instances' in TASKS_OF[name])
-    assert json.loads((tmp_path / 'b.json').read_text())['tasks'] == TASKS_OF[name]
+    stored = json.loads((tmp_path / 'b.json').read_text())
+    assert stored['details']['tasks'] == TASKS_OF[name]
 
 
 class TestFrontDoor:

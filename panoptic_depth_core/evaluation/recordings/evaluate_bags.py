@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 
 from ...errors import ConfigError
 from ...files import lock_folder
+from ...machine import machine, versions
 from ...workers.pool import Progress, Tell, in_words, run_jobs
-from ..machine import machine, versions
 from ..metrics.shown import Figure
 from ..report.folder import Written, claim_folder, write_report
 from ..report.thresholds import Thresholds

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What figures of time were measured on."""
+"""The machine and the packages that times were measured on."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _GPU_TIMEOUT_S = 20
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Count the cores that this process may use."""
     affinity = getattr(os, 'sched_getaffinity', None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def machine() -> dict[str, str]:
-    """Model and number of usable cores of the processor, the system, and GPUs if there are any."""
+    """Processor, number of usable cores, system, and GPUs if there are any."""
     cpu = platform.processor() or platform.machine()
     try:
         for line in Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines():
@@ -38,7 +38,7 @@ def machine() -> dict[str, str]:
 
 
 def gpu_names() -> tuple[str, ...]:
-    """Name, driver and memory of each GPU as nvidia-smi says; none where it is not there."""
+    """Name, driver and memory of each GPU by nvidia-smi; none where that is not installed."""
     program = shutil.which('nvidia-smi')
     if program is None:
         return ()
@@ -53,7 +53,7 @@ def gpu_names() -> tuple[str, ...]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that the times depend on, where installed."""
+    """Versions of Python and of the installed packages that times depend on."""
     found = {'python': platform.python_version()}
     for package in _PACKAGES:
         try:

@@ -1,24 +1,27 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The benchmark of scoring: its frames are what the data set's reader and the results' expect."""
+"""Made-up data sets and recordings are what their readers expect; they are timed."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from panoptic_depth_core.benchmark.evaluation import (
+    SEQUENCE_FRAMES,
+    THINGS,
+    measure_replay,
+    measure_scoring,
+    write_drive,
+    write_frames,
+)
 from panoptic_depth_core.datasets import open_dataset
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.dataset.evaluate import evaluate
 from panoptic_depth_core.evaluation.dataset.stored_predictions import StoredPredictions
-from panoptic_depth_core.evaluation.scoring_benchmark import (
-    SEQUENCE_FRAMES,
-    THINGS,
-    scoring_benchmark,
-    write_frames,
-)
+from panoptic_depth_core.evaluation.recordings.bag_run import BagJob, evaluate_bag
+from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings
 from panoptic_depth_core.evaluation.settings import EvaluationSettings
 
 SIZE = (128, 256)
@@ -53,13 +56,29 @@ def test_a_frame_has_as_many_segments_as_a_street(folders) -> None:
     assert 0.02 < np.isnan(sample.truth.depth).mean() < 0.5
 
 
-def test_timing() -> None:
+def test_scoring() -> None:
     seen = []
-    timing = scoring_benchmark(2, lambda root, results: seen.append(
+    report = measure_scoring(2, lambda root, results: seen.append(
         (len(list(root.rglob('*.png'))), len(list(results.rglob('*.png'))))), (32, 64))
     assert seen == [(6, 4)]
-    assert timing.seconds > 0
-    assert '2 frames of 64x32 scored in' in timing.to_text()
-    assert json.loads(json.dumps(timing.to_dict()))['frames'] == 2
+    row, = report.rows
+    assert row['frames'] == 2 and row['seconds'] > 0
+    assert row['frames_per_s'] == pytest.approx(2 / row['seconds'])
+    assert report.title.startswith('2 frames of 64x32 scored in')
     with pytest.raises(ConfigError, match='0 frames to score; give at least 1'):
-        scoring_benchmark(0, lambda *_: None)
+        measure_scoring(0, lambda *_: None, (32, 64))
+
+
+def test_a_recording_has_truth_points_and_results(tmp_path: Path) -> None:
+    write_drive(tmp_path / 'drive', 3, SIZE)
+    part = evaluate_bag(BagJob('drive', tmp_path / 'drive', ReplaySettings()))
+    assert part.summary['frames'] == 3 and part.summary['error'] is None
+    assert part.score is not None
+
+
+def test_replay() -> None:
+    report = measure_replay(100, 2, (32, 64))
+    row, = report.rows
+    assert 50 < row['frames'] <= 100 and row['frames_per_s'] > 0
+    with pytest.raises(ConfigError, match='99 frames for 2 processes; give at least 50 for each'):
+        measure_replay(99, 2)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import subprocess
 import sys
@@ -26,10 +25,12 @@ import cv2
 import numpy as np
 import rclpy
 from ament_index_python.packages import get_package_share_directory
+from panoptic_depth_core.benchmark.report import Report
 from panoptic_depth_core.io.messages.outputs import OUTPUTS
 from panoptic_depth_core.io.messages.types import CAMERA_INFO, IMAGE
 from panoptic_depth_core.io.sources.opencv_sources import read_picture
 from panoptic_depth_core.model_directory import ModelDirectory
+from panoptic_depth_core.streaming.statistics import PERCENTILES
 from panoptic_depth_core.structures import Intrinsics
 from panoptic_depth_ros.conversions import ROS_MESSAGES, message_class
 from panoptic_depth_ros.endpoints import profile
@@ -43,33 +44,36 @@ SAMPLE_S = 5.0
 
 @dataclass
 class Measured:
-    """What was seen: time since the start in s, resident memory in MiB, processor time in s."""
+    """
+    What the node said and took.
+
+    :param samples: time since the start in s, resident memory in MiB, processor time in s.
+    :param status: the last InferenceStatus. :param latency: of the diagnostics, texts.
+    """
 
     sent: int = 0
     samples: list[tuple[float, float, float]] = field(default_factory=list)
     status: Any = None
     latency: dict[str, str] = field(default_factory=dict)
 
-    def rows(self) -> list[tuple[str, str]]:
-        """Name and figure, for people."""
-        times = np.array(self.samples)
+    def report(self, title: str) -> Report:
+        """Table of everything, without the first fifth of the samples."""
         status, latency = self.status, self.latency
-        steady = times[len(times) // 5:]
-        slope = np.polyfit(steady[:, 0] / 3600.0, steady[:, 1], 1)[0]
-        (start_s, _, start_cpu), (end_s, _, end_cpu) = steady[0], steady[-1]
-        rows = [('images sent', str(self.sent)),
-                ('results', str(status.frames_processed)),
-                ('dropped for a newer image', str(status.frames_dropped_queue)),
-                ('failed', str(status.frames_dropped_error))]
-        for name in ('latency', 'inference', 'overhead'):
-            figures = (latency[f'{name}_p{percent}_ms'] for percent in (50, 95, 99))
-            rows.append((f'{name} p50, p95, p99 ms', ', '.join(figures)))
-        rows += [
-            ('processor, share of one core', f'{(end_cpu - start_cpu) / (end_s - start_s):.2f}'),
-            ('resident memory MiB: least, most',
-             f'{steady[:, 1].min():.1f}, {steady[:, 1].max():.1f}'),
-            ('resident memory, slope MiB/h', f'{slope:+.1f}')]
-        return rows
+        times_s, resident, cpu_s = np.array(self.samples[len(self.samples) // 5:]).T
+        found = {
+            'images sent': self.sent, 'results': status.frames_processed,
+            'dropped for a newer image': status.frames_dropped_queue,
+            'failed': status.frames_dropped_error,
+            **{f'{name} p50, p95, p99 ms': ', '.join(
+                latency[f'{name}_p{percent}_ms'] for percent in PERCENTILES)
+                for name in ('latency', 'inference', 'overhead')},
+            'processor, share of one core':
+                f'{(cpu_s[-1] - cpu_s[0]) / (times_s[-1] - times_s[0]):.2f}',
+            'resident memory MiB: least, most': f'{resident.min():.1f}, {resident.max():.1f}',
+            'resident memory, slope MiB/h': f'{np.polyfit(times_s / 3600, resident, 1)[0]:+.1f}'}
+        return Report('node', title, {'measured': '', 'value': ''},
+                      [{'measured': name, 'value': value} for name, value in found.items()],
+                      details={'samples': self.samples})
 
 
 def usage(pid: int) -> tuple[float, float]:
@@ -153,17 +157,17 @@ def main() -> int:
     parser.add_argument('--seconds', type=float, default=60.0)
     parser.add_argument('--topics', default=','.join(RESULTS), help='results to listen to')
     parser.add_argument('--best-effort', action='store_true', help='send images best effort')
-    parser.add_argument('--json', type=Path, help='also write the figures to this file')
+    parser.add_argument('--json', type=Path,
+                        help='also write FILE.json, or benchmark.json and .md into a folder')
     parser.add_argument('parameters', nargs='*', help='for the node, after --: -p name:=value')
     options = parser.parse_args()
     rclpy.init(args=[])
     found = run(options)
     rclpy.try_shutdown()
-    rows = [('image', f'{options.width}x{options.height} at {options.rate:g} Hz'), *found.rows()]
-    for name, figure in rows:
-        print(f'{name:36} {figure}')
+    report = found.report(f'image {options.width}x{options.height} at {options.rate:g} Hz')
+    print(report.to_markdown(), end='')
     if options.json:
-        options.json.write_text(json.dumps(dict(rows) | {'samples': found.samples}, indent=1))
+        report.write(options.json)
     return 0
 
 
