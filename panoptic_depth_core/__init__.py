@@ -7,7 +7,7 @@ Panoptic labels, metric depth and a distance per instance from one camera image.
     model = pd.load('fast')
     result = model('street.png', fov=70)
 
-What is named here is imported when it is first used.
+Names are imported on first use.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ _HOMES = {
 __all__ = [name for names in _HOMES.values() for name in names]
 
 
-if not TYPE_CHECKING:  # which would take any name for one that is there
+if not TYPE_CHECKING:  # type checkers would accept any name
     def __getattr__(name: str) -> Any:
-        """Import a name when it is first used; __version__ is that of the installed package."""
+        """Import a name; __version__ is that of the installed package."""
         if name == '__version__':
             from importlib.metadata import PackageNotFoundError, version
             try:
@@ -56,12 +56,11 @@ if not TYPE_CHECKING:  # which would take any name for one that is there
         for home, names in _HOMES.items():
             if name in names:
                 from importlib import import_module
-                value = getattr(import_module(f'.{home}', __name__), name)
-                globals()[name] = value
-                return value
+                return globals().setdefault(
+                    name, getattr(import_module(f'.{home}', __name__), name))
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 
 def __dir__() -> list[str]:
-    """Say what can be used, imported or not."""
+    """List what can be used, imported or not."""
     return sorted([*__all__, '__version__'])

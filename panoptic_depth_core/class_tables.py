@@ -3,8 +3,8 @@
 """
 Class tables as settings: a name in labels.CLASS_TABLES, or the rows themselves.
 
-A file of them is YAML, a list of ``{name: cow, color: [200, 120, 40], is_thing: true}``; a class
-id is its row. Without ``color`` a row gets distinct_color.
+A file is a YAML list of ``{name: cow, color: [200, 120, 40], is_thing: true}``; the row number is
+the class id. A row without ``color`` gets distinct_color.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .errors import ConfigError
 from .labels import CLASS_TABLES, LABEL_DIVISOR, VOID_ID, ClassInfo, table_name
 
 MOST_CLASSES = VOID_ID // LABEL_DIVISOR
-"""As many fit the 16 bits of a panoptic id."""
+"""How many fit the 16 bits of a panoptic id."""
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 
@@ -58,9 +58,8 @@ class _File(Settings):
 
 def parse_class_rows(rows: Any, source: str) -> ClassRows:
     """
-    Check the rows of a class table.
+    Check the rows of a class table, a list of mappings as in a file.
 
-    :param rows: list of mappings as in a file of classes.
     :raises ConfigError: for the first wrong row, naming the source.
     """
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -71,16 +70,12 @@ def parse_class_rows(rows: Any, source: str) -> ClassRows:
 
 
 def read_class_rows(path: Path | str) -> ClassRows:
-    """
-    Read a YAML file of classes.
-
-    :raises ConfigError: when it cannot be read, or a row is wrong.
-    """
+    """Read a YAML file of classes; a ConfigError says what is wrong with it."""
     return parse_class_rows(read_yaml(path), str(path))
 
 
 def distinct_color(row: int) -> tuple[int, int, int]:
-    """RGB of the row of a table that names none: hues a golden section apart, the first red."""
+    """RGB for a row that names none: hues a golden section apart, starting with red."""
     red, green, blue = colorsys.hsv_to_rgb(row * 0.618034 % 1.0, 0.75, 0.9)
     return round(255 * red), round(255 * green), round(255 * blue)
 
@@ -96,11 +91,7 @@ def class_rows(classes: Sequence[ClassInfo]) -> tuple[ModelClass, ...]:
 
 
 def table_classes(table: ClassTable) -> tuple[ClassInfo, ...]:
-    """
-    Classes of a table that is a setting.
-
-    :raises ConfigError: for an unknown name.
-    """
+    """Classes of a table that is a setting; a ConfigError for an unknown name."""
     if not isinstance(table, str):
         return class_infos(table)
     if table not in CLASS_TABLES:
@@ -109,17 +100,17 @@ def table_classes(table: ClassTable) -> tuple[ClassInfo, ...]:
 
 
 def table_of(classes: tuple[ClassInfo, ...]) -> ClassTable:
-    """Setting that stands for these classes: the name of their table, if it has one."""
+    """Setting for these classes: the name of their table, if it has one, or its rows."""
     return table_name(classes) or class_rows(classes)
 
 
 def same_classes(one: Sequence[ClassInfo], other: Sequence[ClassInfo]) -> bool:
-    """Whether class ids mean the same in both: names, their order, and what is a thing."""
+    """Whether class ids mean the same in both: names, order, and which are things."""
     return [(c.name, c.is_thing) for c in one] == [(c.name, c.is_thing) for c in other]
 
 
 def classes_differ(one: Sequence[ClassInfo], other: Sequence[ClassInfo]) -> bool:
-    """Whether both have classes, as models and data of depth alone have not, and other ones."""
+    """Whether both have classes (models and data of depth alone have none) that differ."""
     return bool(one and other) and not same_classes(one, other)
 
 

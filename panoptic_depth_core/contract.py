@@ -1,20 +1,20 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What exporter and runtimes agree on: the inputs and outputs of the exported graph.
+Inputs and outputs of the exported graph, for exporter and runtimes.
 
 Inputs (fixed shapes, batch 1 in deployed graphs):
 
 - ``image``       uint8   (B, H, W, 3)  RGB
 - ``intrinsics``  float32 (B, 4)        fx, fy, cx, cy in px of this image
 - ``thresholds``  float32 (T,)          in the order of THRESHOLDS
-- those that model.json lists as ``extra_inputs``, each with a value that says "unknown"
+- those that model.json lists as ``extra_inputs``, each with a value for "unknown"
 
-Outputs, those of the model's tasks, at a stride s of 1, 2 or 4 of the input:
+Outputs, as the model's tasks ask for them, at a stride s of 1, 2 or 4 of the input:
 
 - ``segment_index`` uint8   (B, H/s, W/s)  row of ``segments`` that owns the pixel, NO_SEGMENT void
-- ``depth``         float32 (B, H/s, W/s)  metres along Z, > 0; void has one too, sky a useless
-  one; NaN where there is none by ``depth_of`` in model.json
+- ``depth``         float32 (B, H/s, W/s)  metres along Z, > 0, also of void; sky has a useless
+  value; NaN where ``depth_of`` in model.json says that there is none
 - ``segments``      float32 (B, R, C)      one row per candidate, columns SEGMENT_COLUMNS
 """
 
@@ -28,9 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Task = Literal['semantic', 'instances', 'depth']
-"""
-semantic: a class for every pixel; instances: things told apart; depth: metres for every pixel.
-"""
+"""semantic: a class per pixel; instances: separate things; depth: metres per pixel."""
 
 TASKS: frozenset[Task] = frozenset(('semantic', 'instances', 'depth'))
 """All of them; a model does at least one."""
@@ -39,10 +37,7 @@ SEGMENTATION: frozenset[Task] = frozenset(('semantic', 'instances'))
 """Those that need classes."""
 
 Needs = tuple[frozenset[Task], ...]
-"""
-What a file, a topic or a picture of results takes of a model: one task of each set. Without any,
-every model can make it.
-"""
+"""Tasks that a result needs: one of each set; empty: any model has it."""
 
 NEEDS_LABELS: Needs = (SEGMENTATION,)
 NEEDS_INSTANCES: Needs = (frozenset(('instances',)),)
@@ -59,15 +54,15 @@ INPUTS = ('image', 'intrinsics', 'thresholds')
 
 OUTPUTS: dict[str, frozenset[Task]] = {
     'segment_index': SEGMENTATION, 'depth': frozenset(('depth',)), 'segments': SEGMENTATION}
-"""Output -> tasks of which one asks for it, in the order of the graph's outputs."""
+"""Output -> tasks that need it, in the order of the graph's outputs."""
 
 NO_SEGMENT = 255
-"""Value of ``segment_index`` where no segment owns the pixel; a table has at most 255 rows."""
+"""``segment_index`` of a pixel without segment; a table has at most 255 rows."""
 
 PADDING_RGB = (124, 116, 104)
 """
-Colour of the input where no image is, unless model.json says otherwise: ImageNet's mean, about
-zero once normalised, as the zero padding of convolutions.
+Default colour of the input outside of the image: ImageNet's mean, about zero once normalised, like
+the zero padding of convolutions.
 """
 
 THRESHOLDS = ('score', 'overlap', 'stuff_area', 'void')
@@ -92,7 +87,7 @@ def output_names(tasks: frozenset[Task]) -> tuple[str, ...]:
 
 
 def lacking(needs: Needs, tasks: frozenset[Task]) -> str:
-    """What these tasks lack, as in 'instances or semantic, depth'; empty where nothing is."""
+    """Name what these tasks lack, as in 'instances or semantic, depth'; empty for nothing."""
     return ', '.join(' or '.join(sorted(some)) for some in needs if not some & tasks)
 
 
@@ -113,9 +108,8 @@ class GraphOutput:
     @classmethod
     def of(cls, outputs: Arrays, size: tuple[int, int]) -> GraphOutput:
         """
-        Take the outputs of a graph; what its model does not do is unknown in every pixel.
+        Take the outputs of a graph by name, with the batch axis; missing ones become unknown.
 
-        :param outputs: by name, with the batch axis.
         :param size: H/s, W/s.
         """
         arrays = {name: array[0] for name, array in outputs.items()}

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The two errors of this package that are not built-ins, and warnings that are said once.
+The two errors of this package that are not built-ins, and warnings that are given once.
 
 A message names the thing, the value and the remedy; the command line prints it in one line.
 """
@@ -11,14 +11,14 @@ from functools import cache
 
 
 class ConfigError(ValueError):
-    """A setting, a file or an input that the user can put right."""
+    """A setting, a file or an input that the user can correct."""
 
 
 class BackendError(RuntimeError):
-    """A runtime that could not load or run the graph; the input may be fine."""
+    """A runtime could not load or run the graph; the input may be fine."""
 
 
 @cache
 def warn_once(log: logging.Logger, text: str) -> None:
-    """Warn the first time that this is said, as for all frames of a source."""
+    """Warn the first time only, for instance for all frames of a source."""
     log.warning('%s', text)

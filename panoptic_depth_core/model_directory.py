@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-A model directory is what is deployed: model.onnx and model.json, checked when it is loaded.
+A model directory, the unit of deployment: model.onnx, model.json (ModelInfo) and self_test.npz.
 
-model.json is a ModelInfo. An optional npz beside it holds a reference input with its outputs,
-so that every runtime on every machine can be tested against the one that exported the model.
+The self-test is a reference input with its outputs in PyTorch; it tests every runtime on every
+machine against the export.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ PRECISION_TOLERANCE: dict[Precision, tuple[float, float]] = {
     'int8': (0.75, 0.4),
 }
 """
-Precision -> least share of equal ids and greatest relative error of depth that it excuses in a
-self-test; float32 excuses nothing beyond what the self-test itself allows.
+Precision -> least share of equal ids and greatest relative depth error of a self-test; for float32
+the limits of the self-test itself apply.
 """
 
 
@@ -55,12 +55,12 @@ class GraphRunner(Protocol):
 @dataclass(frozen=True)
 class SelfTest:
     """
-    Reference inputs, the outputs that belong to them, and how far a runtime may be off.
+    Reference inputs, their outputs, and the tolerance for a runtime.
 
     :param inputs: of the graph by name, without the batch axis.
     :param min_equal_ids: least share of pixels with an equal segment index.
     :param max_depth_error: greatest relative depth error, at the 99th percentile of the pixels
-        whose segment index is equal (another segment is another depth by design).
+        with equal segment index (another segment has another depth by design).
     """
 
     inputs: Arrays
@@ -76,12 +76,7 @@ class SelfTest:
 
     @classmethod
     def read(cls, path: Path) -> SelfTest:
-        """
-        Read what save wrote.
-
-        :raises OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile: when it is no such
-            file.
-        """
+        """Read what save wrote; errors are those of numpy and zipfile."""
         with np.load(path, allow_pickle=False) as stored:
             arrays = dict(stored)
         limits = {name: float(arrays.pop(name)) for name in ('min_equal_ids', 'max_depth_error')}
@@ -92,7 +87,7 @@ class SelfTest:
 
 @dataclass(frozen=True)
 class SelfTestReport:
-    """How far a runtime is from the reference; see SelfTest for the two measures."""
+    """Deviation of a runtime from the reference; see SelfTest for the two measures."""
 
     backend: str
     equal_ids: float
@@ -101,7 +96,7 @@ class SelfTestReport:
 
 def compare(backend: GraphRunner, test: SelfTest) -> SelfTestReport:
     """
-    Run the input of a self-test and measure how far the outputs are from those it holds.
+    Run the input of a self-test and compare the outputs.
 
     :raises BackendError: for maps of another size.
     """
@@ -112,21 +107,21 @@ def compare(backend: GraphRunner, test: SelfTest) -> SelfTestReport:
                            'export the model again')
     equal = output.segment_index == reference.segment_index
     found, wanted = output.depth[equal], reference.depth[equal]
-    # A depth that the model does not have is to be NaN here and there.
-    nowhere = np.isnan(found) & np.isnan(wanted)
-    error = np.append(np.abs(found / wanted - 1.0)[~nowhere], 0.0)
+    # Where the model has no depth, both are NaN.
+    both_nan = np.isnan(found) & np.isnan(wanted)
+    error = np.append(np.abs(found / wanted - 1.0)[~both_nan], 0.0)
     return SelfTestReport(backend.name, float(equal.mean()), float(np.percentile(error, 99)))
 
 
 DEFAULT_MODEL = 'fast'
 
 MODE = 0o644
-"""Permissions of its files: a deployed model is for all to read."""
+"""Permissions of its files: everybody may read a deployed model."""
 
 
 @dataclass(frozen=True)
 class ModelDirectory:
-    """A model directory whose files are there and whose graph has the hash of model.json."""
+    """A model directory with all files, and a graph with the hash of model.json."""
 
     path: Path
     info: ModelInfo
@@ -149,11 +144,7 @@ class ModelDirectory:
 
     @classmethod
     def default(cls) -> ModelDirectory:
-        """
-        Model that is shipped with the package.
-
-        :raises ConfigError: when the package was installed without it.
-        """
+        """Model shipped with the package; a ConfigError when it was installed without it."""
         path = shipped_models().get(DEFAULT_MODEL)
         if path is None:
             raise ConfigError('the weights of the default model are not in this installation; '
@@ -168,7 +159,7 @@ class ModelDirectory:
     def check_graph(self, inputs: Mapping[str, TensorSpec],
                     outputs: Mapping[str, TensorSpec]) -> None:
         """
-        Compare what a runtime says of the graph with the contract; backends call it at load.
+        Compare the graph, as a runtime reports it, with the contract; backends call it at load.
 
         :raises ConfigError: naming the first input or output that is missing or different.
         """
@@ -207,17 +198,17 @@ class ModelDirectory:
 
     def self_test(self, backend: GraphRunner) -> SelfTestReport:
         """
-        Run the reference input, and refuse a runtime that is too far off.
+        Run the reference input, and refuse a runtime that deviates too much.
 
-        The precision of the graph and of the runtime excuse more; see PRECISION_TOLERANCE.
+        Low precision of the graph or of the runtime widens the limits; see PRECISION_TOLERANCE.
 
-        :raises BackendError: with the figures, when the runtime is farther off than allowed.
+        :raises BackendError: with the deviation and the limits.
         """
         test = self.load_self_test()
         report = compare(backend, test)
-        excused = [PRECISION_TOLERANCE[p] for p in (self.info.precision, backend.precision)]
-        least = min(test.min_equal_ids, *(ids for ids, _ in excused))
-        most = max(test.max_depth_error, *(error for _, error in excused))
+        limits = [PRECISION_TOLERANCE[p] for p in (self.info.precision, backend.precision)]
+        least = min(test.min_equal_ids, *(ids for ids, _ in limits))
+        most = max(test.max_depth_error, *(error for _, error in limits))
         # Written so that NaN fails.
         if not (report.equal_ids >= least and report.depth_error <= most):
             raise BackendError(
@@ -236,10 +227,10 @@ def shipped_models() -> dict[str, Path]:
 
 def open_model(model: ModelDirectory | Path | str | None) -> ModelDirectory:
     """
-    Model directory of a name or a path.
+    Load a model directory by name or path.
 
     :param model: a model directory, its path or that of its model.json or graph, or the name of a
-        shipped model; a directory of that name goes first. None is the default one.
+        shipped model (a directory of that name takes precedence); None: the default model.
     :raises ConfigError: as ModelDirectory.load.
     """
     if model is None:
@@ -334,9 +325,8 @@ def _shown(spec: TensorSpec) -> str:
 
 def copy_model(model: ModelDirectory, out_dir: Path | str) -> ModelDirectory:
     """
-    Copy a model directory; engines stay, as they belong to where they were built.
+    Copy a model directory, without its engines, unless it is there already.
 
-    :param out_dir: where the model is already, nothing is done.
     :raises ConfigError: when it cannot be written.
     """
     out_dir = Path(out_dir)
@@ -349,11 +339,7 @@ def copy_model(model: ModelDirectory, out_dir: Path | str) -> ModelDirectory:
 
 
 def copy_licences(model: ModelDirectory, out_dir: Path) -> None:
-    """
-    Copy the licence texts of a model, without which it may not be handed on.
-
-    :raises ConfigError: when they cannot be written.
-    """
+    """Copy the licence texts of a model, without which it may not be redistributed."""
     with disk_errors(out_dir):
         for path in sorted(model.path.glob('LICENSE*')):
             write_atomic(out_dir / path.name, path.read_bytes(), sync=True, mode=MODE)

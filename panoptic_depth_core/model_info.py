@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""model.json: what a model directory says of its graph."""
+"""model.json: the description of a model directory's graph."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FORMAT_VERSION: Final = 1
 
 LowPrecision = Literal['float16', 'bfloat16', 'int8']
 Precision = Literal['float32', LowPrecision]
-"""Arithmetic of convolutions; what decides about metres and ids stays float32."""
+"""Arithmetic of convolutions; metres and ids are computed in float32 always."""
 INFO_NAME = 'model.json'
 
 TensorSpec = tuple[str, tuple[int | None, ...]]
@@ -60,7 +60,7 @@ _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class WeightsData(Settings):
-    """A data set or set of weights that the weights were made from."""
+    """A data set, or other weights, that the weights were trained from."""
 
     name: str
     licence: str
@@ -68,7 +68,7 @@ class WeightsData(Settings):
 
 
 class ExtraInput(Settings):
-    """An input of the graph that only some models take, such as how the camera is mounted."""
+    """An input that only some models take, such as the mounting of the camera."""
 
     name: str = Field(pattern='^[a-z][a-z0-9_]*$')
     dtype: Literal['float32', 'uint8'] = 'float32'
@@ -79,8 +79,8 @@ class ExtraInput(Settings):
 
     def size(self, height: int, width: int) -> tuple[int, ...]:
         """Shape for an input of this height and width, without the batch axis."""
-        side = {'height': height, 'width': width}
-        return tuple(side[n] if isinstance(n, str) else n for n in self.shape)
+        return tuple({'height': height, 'width': width}[n] if isinstance(n, str) else n
+                     for n in self.shape)
 
     @field_validator('name')
     @classmethod
@@ -92,7 +92,7 @@ class ExtraInput(Settings):
     @field_validator('unknown')
     @classmethod
     def _has_a_place(cls, unknown: float, info: ValidationInfo) -> float:
-        # numpy would make another number of it, and only warn.
+        # numpy would wrap it around, and only warn.
         if info.data.get('dtype') == 'uint8' and unknown not in range(256):
             raise ValueError('uint8 has no such value; give one of 0 to 255, or take float32')
         return unknown
@@ -104,7 +104,7 @@ class ExtraInput(Settings):
 
 
 class LogDepthCalibration(Settings):
-    """How log_depth_temperature was fitted, and what it is worth."""
+    """How log_depth_temperature was fitted, and how well it calibrates."""
 
     data: str = Field(min_length=1, description='data set and part of it')
     frames: int = Field(gt=0)
@@ -115,7 +115,7 @@ class LogDepthCalibration(Settings):
 
 
 class ModelInfo(Settings):
-    """What model.json says."""
+    """Contents of model.json."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -199,25 +199,24 @@ class ModelInfo(Settings):
         return stride
 
     def class_infos(self) -> tuple[ClassInfo, ...]:
-        """Class table in the form that labels.py uses."""
+        """Class table as labels.py has it."""
         return class_infos(self.classes)
 
     def graph_inputs(self) -> dict[str, TensorSpec]:
-        """Return what contract.py asks of the graph's inputs at this model's size."""
-        shapes = ('uint8', (1, self.input_height, self.input_width, 3)), \
-            ('float32', (1, 4)), ('float32', (len(THRESHOLDS),))
-        extra: dict[str, TensorSpec] = {
-            e.name: (e.dtype, (1, *e.size(self.input_height, self.input_width)))
-            for e in self.extra_inputs}
-        return {**dict(zip(INPUTS, shapes, strict=True)), **extra}
+        """Types and shapes of the inputs of contract.py at this model's size."""
+        return {
+            'image': ('uint8', (1, self.input_height, self.input_width, 3)),
+            'intrinsics': ('float32', (1, 4)), 'thresholds': ('float32', (len(THRESHOLDS),)),
+            **{e.name: (e.dtype, (1, *e.size(self.input_height, self.input_width)))
+               for e in self.extra_inputs}}
 
     def unknown_inputs(self) -> dict[str, NDArray[Any]]:
-        """Extra inputs of which nothing is known, without the batch axis."""
+        """Extra inputs that say "unknown", without the batch axis."""
         return {e.name: np.full(e.size(self.input_height, self.input_width), e.unknown, e.dtype)
                 for e in self.extra_inputs}
 
     def graph_outputs(self) -> dict[str, TensorSpec]:
-        """Return what contract.py asks of the graph's outputs at this model's size."""
+        """Types and shapes of the outputs of contract.py at this model's size."""
         size = self.map_size()
         specs: dict[str, TensorSpec] = {
             'segment_index': ('uint8', (1, *size)), 'depth': ('float32', (1, *size)),

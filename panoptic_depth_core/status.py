@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a running program says about itself: plain values, before they become messages."""
+"""State of a running program: plain values, before they become messages."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _UNKNOWN3 = (math.nan, math.nan, math.nan)
 
 Watch = Callable[[float, str], bool]
 """
-Is told of work that takes long: the share that is done, 0..1 or NaN where it is not known, and
-what is being done; returns False to cancel it.
+Callback of long work: takes the share done, 0..1 or NaN where unknown, and the current step;
+returns False to cancel.
 """
 
 
 class StreamState(IntEnum):
-    """What the program is doing; the values of msg/InferenceStatus.msg."""
+    """State of the program; the values of msg/InferenceStatus.msg."""
 
     UNCONFIGURED = 0
     BUILDING = 1
@@ -33,16 +33,16 @@ class StreamState(IntEnum):
 @dataclass(frozen=True)
 class StreamStatus:
     """
-    State and counters of one stream of images since it was started.
+    State and counters of one stream of images since its start.
 
-    :param message: for people: what is the matter and what to do about it.
-    :param build_progress: 0..1; NaN when nothing is being built or it is not known.
+    :param message: for people: the problem and the remedy.
+    :param build_progress: 0..1; NaN while nothing is built, or where unknown.
     :param tasks: of the model, in alphabetical order; none until it is loaded.
     :param engine_key: name of the engine in the cache; empty for backends without one.
-    :param frames_dropped_queue: frames for which a newer one came before they were taken.
+    :param frames_dropped_queue: frames that a newer one replaced in the queue.
     :param frames_dropped_age: frames that were too old when taken.
     :param frames_dropped_error: frames that could not be decoded or processed.
-    :param messages_lost: as the middleware reports it.
+    :param messages_lost: as the middleware reports.
     :param input_rate_hz, output_rate_hz: NaN until known.
     :param latency_ms: 50th, 95th and 99th percentile of stamp to sending; NaN until known.
     :param inference_ms: the same of the network alone.
@@ -72,7 +72,7 @@ class StreamStatus:
 
 
 class HealthLevel(IntEnum):
-    """How bad it is; the values of diagnostic_msgs/DiagnosticStatus."""
+    """Severity; the values of diagnostic_msgs/DiagnosticStatus."""
 
     OK = 0
     WARN = 1
@@ -85,9 +85,9 @@ class Health:
     """
     One finding of the diagnostics.
 
-    :param name: what it is about: 'engine', 'input' ...
-    :param message: what is the matter and what to do about it.
-    :param values: figures behind it, as text.
+    :param name: the subject: 'engine', 'input' ...
+    :param message: the problem and the remedy.
+    :param values: numbers behind it, as text.
     """
 
     name: str

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What flows through the program: plain data, numpy only.
+The data of the program: plain records of numpy arrays.
 
 Camera frame: x right, y down, z forward (REP-103 optical frame); metres. Pixel (u, v) has its
 centre at integer coordinates, (0, 0) is the centre of the top-left pixel (OpenCV, ROS).
@@ -10,7 +10,7 @@ centre at integer coordinates, (0, 0) is the centre of the top-left pixel (OpenC
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 
 import numpy as np
@@ -27,7 +27,7 @@ class Intrinsics:
 
     :param fx, fy: focal lengths in px, finite and > 0.
     :param cx, cy: principal point in px, finite.
-    :param width, height: size in px of the image that these numbers belong to.
+    :param width, height: image size in px.
     :raises ConfigError: when a number is not finite, or a focal length or size is not positive.
     """
 
@@ -39,18 +39,12 @@ class Intrinsics:
     height: int
 
     def __post_init__(self) -> None:
-        for name in ('fx', 'fy', 'cx', 'cy'):
-            value = getattr(self, name)
-            if not math.isfinite(value):
-                raise ConfigError(
-                    f'intrinsics: {name} is {value}, not a finite number; '
-                    'calibrate the camera or give fx or fov')
-        for name in ('fx', 'fy', 'width', 'height'):
-            value = getattr(self, name)
-            if not value > 0:
-                raise ConfigError(
-                    f'intrinsics: {name} is {value}, but must be > 0; '
-                    'calibrate the camera or give fx or fov')
+        for name, value in vars(self).items():
+            wrong = ('not a finite number' if not math.isfinite(value) else
+                     'but must be > 0' if name not in ('cx', 'cy') and not value > 0 else '')
+            if wrong:
+                raise ConfigError(f'intrinsics: {name} is {value}, {wrong}; '
+                                  'calibrate the camera or give fx or fov')
 
     @classmethod
     def from_fov(cls, fov_deg: float, width: int, height: int) -> Intrinsics:
@@ -91,10 +85,10 @@ class Frame:
     :param image: (H, W, 3) uint8 RGB.
     :param stamp_ns: time of the exposure in nanoseconds; 0 where there is none.
     :param frame_id: name of the optical frame (tf).
-    :param name: what results of this frame are called, unique within a source.
-    :param intrinsics_source: 'camera_info', 'user', 'default' ...: where the camera came from.
-    :param extra_inputs: what else is known, by the names in ModelInfo.extra_inputs, in their types
-        and shapes without the batch axis; models that do not take it ignore it.
+    :param name: of its results, unique within a source.
+    :param intrinsics_source: origin of the camera: 'camera_info', 'user', 'default' ...
+    :param extra_inputs: by the names in ModelInfo.extra_inputs, in their types and shapes without
+        the batch axis; models that take none ignore them.
     """
 
     image: NDArray[np.uint8]
@@ -124,12 +118,12 @@ class Segment:
     One region of the panoptic image.
 
     :param panoptic_id: value of its pixels.
-    :param instance_id: 1.. within class and frame; 0 for stuff and for thing pixels whose
-        instance is not known.
+    :param instance_id: 1.. within class and frame; 0 for stuff and for thing pixels of unknown
+        instance.
     :param score: 0..1.
     :param pixel_count: its pixels in the panoptic image.
-    :param log_depth_scale: Laplace scale b of the error of log depth that the network expects;
-        NaN where the model does not say.
+    :param log_depth_scale: Laplace scale b of the error of log depth, as the network predicts it;
+        NaN where the model has none.
     """
 
     panoptic_id: int
@@ -142,7 +136,7 @@ class Segment:
 
 
 class DistanceFlag(IntFlag):
-    """Why a distance should be taken with care; the values of msg/InstanceDistance.msg."""
+    """Why a distance may be wrong; the values of msg/InstanceDistance.msg."""
 
     TRUNCATED = 1
     LOW_DEPTH_SUPPORT = 2
@@ -156,7 +150,7 @@ class DistanceFlag(IntFlag):
 
 
 class ScaleSource(IntEnum):
-    """Where the metres come from; the values of msg/InstanceDistanceArray.msg."""
+    """Source of the metric scale; the values of msg/InstanceDistanceArray.msg."""
 
     RELATIVE = 0
     METRIC_MODEL = 1
@@ -171,11 +165,11 @@ def _nan3() -> NDArray[np.float32]:
 @dataclass(frozen=True)
 class InstanceDistance:
     """
-    Where one segment is, in the camera's optical frame; NaN where not known, never 0.
+    Position of one segment in the camera's optical frame; NaN where unknown, never 0.
 
     :param roi: x, y, width, height in px of the panoptic image.
     :param distance_m: Euclidean distance from the optical centre to the median 3-D point.
-    :param distance_stddev_m: spread of the distance: of the pixels and of the network together.
+    :param distance_stddev_m: spread of the distance over the pixels plus the network's error.
     :param distance_near_m: a low percentile (5) of the distances of its points.
     :param depth_m: median Z.
     :param position_m: (3,) float32 median 3-D point.
@@ -204,7 +198,7 @@ class InstanceDistance:
 @dataclass(frozen=True)
 class PanopticDepth:
     """
-    The result for one frame, at the size of its image or, if asked for, of the network's maps.
+    The result for one frame, at the size of its image or, on request, of the network's maps.
 
     :param panoptic: (H, W) uint16 class_id * label_divisor + instance_id, labels.VOID_ID = void.
     :param depth: (H, W) float32 metres along Z; NaN unknown, +Inf sky or beyond range, -Inf too
@@ -213,8 +207,8 @@ class PanopticDepth:
     :param distances: one per thing instance (and stuff, if asked for), nearest first, NaN last.
     :param intrinsics: camera of these pixels.
     :param step_ms: milliseconds by step of the pipeline.
-    :param tasks: what the model does. Without semantic and instances ``panoptic`` is void and
-        there are no segments; without depth ``depth`` and every distance is NaN.
+    :param tasks: of the model. Without semantic and instances ``panoptic`` is void and there are
+        no segments; without depth ``depth`` and every distance are NaN.
     """
 
     panoptic: NDArray[np.uint16]
@@ -234,15 +228,15 @@ class PanopticDepth:
 @dataclass(frozen=True)
 class GroundTruth:
     """
-    What is known of one frame; any part may be missing.
+    Labels of one frame; any part may be missing.
 
-    :param panoptic: (H, W) int32 class_id * labels.LABEL_DIVISOR + instance_id; VOID_ID where no
-        class is known; a thing class with instance 0 is a crowd: class known, instances not.
-    :param has_semantics: the classes of all but void pixels are complete: stuff is labelled.
-    :param instance_classes: thing classes whose every instance outside of crowd and ignore is
-        labelled; empty for frames with semantics only.
-    :param ignore: (H, W) bool, where not even the absence of an instance is known.
-    :param depth: (H, W) float32 metres along Z; NaN where not known, +Inf for sky.
+    :param panoptic: (H, W) int32 class_id * labels.LABEL_DIVISOR + instance_id; VOID_ID where the
+        class is unknown; a thing class with instance 0 is a crowd: class known, instances not.
+    :param has_semantics: every pixel that is not void has its class: stuff is labelled.
+    :param instance_classes: thing classes with all instances labelled outside of crowd and
+        ignore; empty for frames with semantics only.
+    :param ignore: (H, W) bool, where even the absence of instances is unknown.
+    :param depth: (H, W) float32 metres along Z; NaN where unknown, +Inf for sky.
     :param instance_depth_m: panoptic id -> median depth (Z) in metres of its visible surface.
     """
 
@@ -257,16 +251,12 @@ class GroundTruth:
 @dataclass(frozen=True)
 class Sample:
     """
-    A frame with its truth: what data sets yield, for training and evaluation alike.
+    A frame with its truth: an item of a data set.
 
-    :param sequence: name of the video that the frame is of, in which instance ids go on; its
-        frames follow each other in the data set. Empty for a picture of its own.
+    :param sequence: name of its video, over which instance ids persist; its frames are consecutive
+        in the data set. Empty for a single picture.
     """
 
     frame: Frame
     truth: GroundTruth
     sequence: str = ''
-
-    def without_truth(self) -> Sample:
-        """The frame alone."""
-        return replace(self, truth=GroundTruth())

@@ -1,23 +1,22 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Which nodes of a float32 graph may be computed in low precision, and casts around them.
+Nodes of a float32 graph that may be computed in low precision, and casts around them.
 
-These are the convolutions from which another convolution is still to come, and the operators
-*between* two of them that only move, bound or add values. The last convolution of every head and
-all that follows it stay float32: scores, masks, depth, the assembly. So do the camera rays before
-the first convolution, group norm (exported as Reshape and InstanceNormalization, which are not on
-the list), and coordinates that are computed from the output of a convolution to sample its input.
-A few convolutions at the input may have to stay float32 as well: low precision costs most there.
+These are the convolutions with another convolution downstream, and the operators *between* two of
+them that only move, bound or add values. The last convolution of every head and all that follows
+stay float32: scores, masks, depth, the assembly. So do the camera rays before the first
+convolution, group norm (exported as Reshape and InstanceNormalization), and sampling coordinates
+from the output of a convolution. A few convolutions at the input may have to stay float32 as well:
+low precision costs most there.
 
-ONNX Runtime's own converter (onnxruntime.transformers.float16) rounds what passes between nodes
-that are to stay float32 to float16 as well, and knows no bfloat16; NVIDIA's AutoCast pins other
-versions of onnx and ONNX Runtime than this package has.
+ONNX Runtime's own converter (onnxruntime.transformers.float16) also rounds values between float32
+nodes, and has no bfloat16; NVIDIA's AutoCast pins other versions of onnx and ONNX Runtime.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -45,16 +44,16 @@ POINTWISE: dict[str, tuple[int, ...] | None] = {
     'Relu': None,
     'Resize': (0,),
 }
-"""Operator between convolutions -> its inputs that have the type of its output; None: all."""
+"""Operator between convolutions -> inputs of the type of its output; None: all."""
 
 
 @dataclass(frozen=True)
 class LowPrecisionNodes:
     """
-    Names of the nodes that may be computed in low precision, in the order of the graph.
+    Names of the nodes for low precision, in the order of the graph.
 
-    :param convolutions: those from which another one is still to come.
-    :param pointwise: what is between one of these and a next convolution.
+    :param convolutions: with another one downstream.
+    :param pointwise: nodes between one of these and the next convolution.
     """
 
     convolutions: tuple[str, ...]
@@ -69,14 +68,18 @@ class LowPrecisionNodes:
 def find_low_precision_nodes(graph: onnx.GraphProto,
                              float_depth: int = 0) -> LowPrecisionNodes:
     """
-    Find these nodes in a graph whose nodes are sorted and have names.
+    Find these nodes in a graph with sorted and named nodes.
 
-    :param float_depth: a convolution stays float32 too when there are at most so many from the
-        input of the graph to it, itself included, on the longest way.
+    :param float_depth: convolutions stay float32 with at most so many of them, themselves
+        included, on the longest path from the input.
     :raises ConfigError: when there are none.
     """
-    upstream = _upstream(graph)
-    # Sets of tensors: after a low convolution, before any one, with but pointwise nodes between.
+    # Tensors with a convolution downstream.
+    upstream: set[str] = set()
+    for node in reversed(graph.node):
+        if node.op_type == 'Conv' or upstream & set(node.output):
+            upstream.update(node.input)
+    # Tensors with only pointwise nodes from a low convolution, and to any convolution.
     after: set[str] = set()
     before: set[str] = set()
     depth: dict[str, int] = {}
@@ -104,15 +107,6 @@ def find_low_precision_nodes(graph: onnx.GraphProto,
     return LowPrecisionNodes(tuple(convolutions), tuple(reversed(pointwise)))
 
 
-def _upstream(graph: onnx.GraphProto) -> set[str]:
-    """Tensors from which a convolution is still to come, whatever is between."""
-    upstream: set[str] = set()
-    for node in reversed(graph.node):
-        if node.op_type == 'Conv' or upstream & set(node.output):
-            upstream.update(node.input)
-    return upstream
-
-
 def cast_nodes(graph: onnx.GraphProto, names: Collection[str], kind: LowFloat) -> None:
     """
     Compute nodes in a low precision, in place.
@@ -132,7 +126,9 @@ def cast_nodes(graph: onnx.GraphProto, names: Collection[str], kind: LowFloat) -
             _rename(node, range(len(node.input)), {name: f'{name}.float32' for name in low})
             nodes.append(node)
             continue
-        inputs = list(_data_inputs(node))
+        listed = POINTWISE.get(node.op_type)
+        inputs = [i for i, name in enumerate(node.input)
+                  if name and (listed is None or i in listed)]
         casts = {node.input[i]: f'{node.input[i]}.{kind}' for i in inputs
                  if node.input[i] not in low}
         for name, cast in casts.items():
@@ -150,7 +146,7 @@ def cast_nodes(graph: onnx.GraphProto, names: Collection[str], kind: LowFloat) -
 
 
 def replace_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
-    """Give a graph other nodes, and drop the weights and shapes that were only for former ones."""
+    """Replace the nodes of a graph, and drop weights and shapes that are no longer used."""
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     used = {name for node in copies for name in node.input}
     used.update(value.name for value in graph.output)
@@ -160,14 +156,6 @@ def replace_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
         del field[:]
         field.extend(values)
     del graph.value_info[:]
-
-
-def _data_inputs(node: onnx.NodeProto) -> Iterator[int]:
-    """Inputs that have the type of the output and are there."""
-    listed = POINTWISE.get(node.op_type)
-    for index, name in enumerate(node.input):
-        if name and (listed is None or index in listed):
-            yield index
 
 
 def _rename(node: onnx.NodeProto, inputs: Collection[int], names: dict[str, str]) -> None:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From a checkpoint to a model directory: network and assembly as one ONNX graph."""
+"""From a checkpoint, own or published, to a model directory: network and assembly in one graph."""
 
 from __future__ import annotations
 
@@ -70,21 +70,19 @@ def export_model(model: Model, out_dir: Path | str,
     example = example_inputs(info)
     expected = run(module, example)
     graph = to_onnx(module, example, model.onnx_opset, description.weight_type == 'float16')
-    test = self_test_of(info, example, expected, _rounding(module, example, expected))
+    inputs = {name: value.numpy() if name == 'thresholds' else value[0].numpy()
+              for name, value in example.items()}
+    test = SelfTest(inputs, GraphOutput.of(expected, info.map_size()),
+                    max_depth_error=_rounding(module, example, expected))
     directory = save_model_directory(out_dir, info, graph.SerializeToString(), test)
-    backend = create_backend('onnxruntime', directory)
-    try:
+    with contextlib.closing(create_backend('onnxruntime', directory)) as backend:
         directory.self_test(backend)
-    finally:
-        backend.close()
     return directory
 
 
 def round_to_half(network: Model) -> Model:
     """
-    Round the weights to float16's values, in place; they stay float32.
-
-    The graph stores them as float16: rounded first, every runtime computes with equal numbers.
+    Round the float32 weights to float16's values, in place, as the graph will store them.
 
     :raises ConfigError: when a weight is not finite or too large for float16.
     """
@@ -98,7 +96,7 @@ def round_to_half(network: Model) -> Model:
 
 
 def strip_traces(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """Remove what the exporter notes of every node: stack traces, with the exporter's paths."""
+    """Remove the exporter's notes, stack traces with local paths, from every node."""
     inner = graph.graph
     for item in (graph, inner, *graph.functions, *inner.node, *inner.input, *inner.output,
                  *inner.value_info, *inner.initializer):
@@ -108,7 +106,7 @@ def strip_traces(graph: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def halve_weights(graph: onnx.ModelProto, model: torch.nn.Module) -> None:
-    """Keep every parameter as a float16 initialiser under its own name, and cast it at load."""
+    """Store every parameter as a float16 initialiser under its own name, followed by a cast."""
     parameters = dict(model.named_parameters())
     casts = []
     for tensor in graph.graph.initializer:
@@ -127,11 +125,7 @@ def halve_weights(graph: onnx.ModelProto, model: torch.nn.Module) -> None:
 
 
 def name_weights(graph: onnx.ModelProto, model: torch.nn.Module) -> None:
-    """
-    Put back the parameters that the exporter's optimiser merged or rewrote, unused.
-
-    From the names the network is rebuilt in PyTorch.
-    """
+    """Add the parameters that the optimiser merged or rewrote, unused: PyTorch needs them all."""
     kept = {tensor.name: tensor.data_type for tensor in graph.graph.initializer}
     is_half = TensorProto.FLOAT16 in kept.values()
     for name, value in model.named_parameters():
@@ -148,24 +142,15 @@ def run(module: Any, example: Example) -> dict[str, np.ndarray]:
             module.output_names, module(*example.values()), strict=True)}
 
 
-def self_test_of(info: ModelInfo, example: Example, outputs: dict[str, np.ndarray],
-                 max_depth_error: float = _LEAST_ROUNDING) -> SelfTest:
-    """Self-test of inputs and the outputs that belong to them, both with their batch axis."""
-    inputs = {name: value.numpy() if name == 'thresholds' else value[0].numpy()
-              for name, value in example.items()}
-    return SelfTest(inputs, GraphOutput.of(outputs, info.map_size()),
-                    max_depth_error=max_depth_error)
-
-
 def to_onnx(model: Any, example: Example, opset: int,
             half_weights: bool) -> onnx.ModelProto:
     """
     Export a module with the inputs and outputs of contract.py.
 
-    :param model: a Graph, or what has its ``output_names``.
-    :param half_weights: keep the weights as float16, whose values they have to have already.
+    :param model: a Graph.
+    :param half_weights: store the weights, which have float16's values, as float16.
     """
-    # The exporter prints its progress; what it has to say of an error is in its exception.
+    # The exporter prints its progress; errors are exceptions.
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter('ignore', FutureWarning)
         program = torch.onnx.export(
@@ -173,8 +158,8 @@ def to_onnx(model: Any, example: Example, opset: int,
             input_names=list(example), output_names=list(model.output_names), optimize=False,
             verbose=False)
         assert program is not None
-        # Folding alone: its rewriting rules take time with the square of the graph's size, and
-        # every runtime has better ones of its own.
+        # Only fold: the rewriting rules take time with the square of the graph's size, and every
+        # runtime has better ones.
         fold_constants(program.model)
         remove_unused_nodes(program.model)
     graph = strip_traces(program.model_proto)
@@ -187,10 +172,10 @@ def to_onnx(model: Any, example: Example, opset: int,
 
 def _rounding(module: Any, example: Example, expected: dict[str, np.ndarray]) -> float:
     """
-    Relative depth error that a runtime may have: 0.001, or what rounding alone makes.
+    Tolerance of relative depth error: 0.001, or ten times the effect of rounding.
 
-    A network can amplify rounding (untrained offsets of deformable convolutions of hundreds of
-    cells do), so the model is compared with itself in another order of summation.
+    A network can amplify rounding (for instance untrained offsets of deformable convolutions), so
+    the model is compared with itself in another order of summation.
     """
     if 'depth' not in expected:
         return _LEAST_ROUNDING
@@ -205,11 +190,7 @@ def _rounding(module: Any, example: Example, expected: dict[str, np.ndarray]) ->
 
 
 def example_inputs(info: ModelInfo) -> Example:
-    """
-    Image of smooth random shapes, a plausible camera, and thresholds: the self-test's input.
-
-    What only some models take is unknown in it.
-    """
+    """Input of the self-test: smooth random shapes, a plausible camera, unknown extra inputs."""
     height, width = info.input_height, info.input_width
     rng = np.random.default_rng(0)
     coarse = torch.from_numpy(rng.uniform(0, 255, (1, 3, *(
@@ -231,8 +212,8 @@ def convert_checkpoint(checkpoint: Path | str, out_dir: Path | str,
     Convert ``model_final.pth`` of PanopticDepth R50, depth-aware or segmentation only.
 
     :param description: see published_description.
-    :param deformable: see layers.deformable; grid_sample for runtimes without the operator.
-    :raises ConfigError: when the file is no such checkpoint; the message says what does not fit.
+    :param deformable: see layers.DeformableForm.
+    :raises ConfigError: when the file is no such checkpoint, naming what does not fit.
     :raises BackendError: when ONNX Runtime does not reproduce PyTorch's outputs.
     """
     model = PublishedNetwork.read_published(Path(checkpoint), deformable)
@@ -250,16 +231,14 @@ def convert_checkpoint(checkpoint: Path | str, out_dir: Path | str,
 def published_description(height: int = 1024, width: int = 2048,
                           **values: Any) -> ModelDescription:
     """
-    What is known of the published models; the rest as given.
-
-    The weights' licence is that of where the file came from, so it is not known here.
+    Describe the published models, with other values as given, such as the weights' licence.
 
     :raises ConfigError: for an unknown or wrong value.
     """
     known = {
         'model_id': 'panoptic-depth-r50-published', 'height': height, 'width': width,
         'trained_focal_range_px': TRAINED_FOCAL_RANGE_PX, 'depth_range_m': (0.5, 80.0),
-        # The mean that is subtracted, so that padding is zero to the network.
+        # The network's input mean, so that padding becomes zero.
         'padding_rgb': (104, 116, 124), 'weight_type': 'float32',
         'thresholds': Thresholds(score=0.2, overlap=0.5, void=0.0,
                                  stuff_area=STUFF_AREA_PX / (height * width)),

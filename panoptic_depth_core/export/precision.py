@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A model directory in another precision: the same model, the same self-test, another graph."""
+"""A model directory in another precision: same model, same self-test, another graph."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from ..structures import Frame
 from .low_precision import GREATEST, LowPrecisionNodes, cast_nodes, find_low_precision_nodes
 
 LEAST_FRAMES = 16
-"""Fewer do not show the range of an activation."""
+"""Fewer frames do not show the range of an activation."""
 
 FLOAT_DEPTH: dict[LowPrecision, int] = {'float16': 0, 'bfloat16': 3, 'int8': 9}
 """
-Precision -> so many convolutions at the input stay float32.
+Precision -> number of convolutions at the input that stay float32.
 
-In MobileNetV2 the first depthwise convolution, the second of all, makes three quarters of what
-bfloat16 loses, and those up to stride 4 a good part of what int8 loses.
+In MobileNetV2 the first depthwise convolution, the second of all, causes three quarters of the
+loss of bfloat16, and those up to stride 4 a good part of the loss of int8.
 """
 
 BFLOAT16_OPSET = 22
@@ -55,18 +55,15 @@ _log = logging.getLogger(__name__)
 def convert_precision(model: ModelDirectory, out_dir: Path | str, precision: LowPrecision,
                       frames: Iterable[Frame] = (), *, symmetric: bool = False) -> ModelDirectory:
     """
-    Compute the convolutions of a model in another precision, and test the result.
+    Convert the convolutions of a model, see low_precision.py, and test the result.
 
-    See low_precision.py for what stays float32.
-
-    :param frames: from where the model will work, for int8 at least LEAST_FRAMES: ranges of
-        activations are taken from them. For float16 they are searched for numbers that it cannot
-        hold, beside the self-test's input.
-    :param symmetric: for int8: the form that TensorRT takes, which is slow elsewhere.
-    :raises ConfigError: for a model that is converted already or has no self-test, a weight or
-        activation that float16 cannot hold, too few frames, a wrong output directory.
-    :raises BackendError: when a runtime cannot load the result, or it is too far from the
-        reference. bfloat16 is tested in OpenVINO; where that is not installed, it is not.
+    :param frames: from the place of use, for int8 at least LEAST_FRAMES, to find the ranges of
+        activations. For float16 they are checked for overflow, beside the self-test's input.
+    :param symmetric: for int8: the form for TensorRT, slow elsewhere.
+    :raises ConfigError: for a model that is converted already or has no self-test, overflow of
+        float16, too few frames, a wrong output directory.
+    :raises BackendError: when a runtime cannot load the result, or it deviates too much. bfloat16
+        is tested in OpenVINO only, if it is installed.
     """
     info = model.info
     if info.precision != 'float32':
@@ -75,7 +72,8 @@ def convert_precision(model: ModelDirectory, out_dir: Path | str, precision: Low
     if Path(out_dir).resolve() == model.path.resolve():
         raise ConfigError(f'{out_dir}: holds the float32 model; give another output directory')
     test = model.load_self_test()
-    feeds = list(_feeds(model, frames))
+    feeds = [batched(info, graph_inputs(frame, info, info.thresholds.as_vector())[0])
+             for frame in frames]
     if precision == 'int8' and len(feeds) < LEAST_FRAMES:
         raise ConfigError(f'{len(feeds)} frames for calibration are too few for int8; give at '
                           f'least {LEAST_FRAMES}, as different as where the model will work')
@@ -108,8 +106,13 @@ def _converted_graph(model: ModelDirectory, precision: LowPrecision, test: SelfT
         graph.CopyFrom(exact)
     cast_nodes(graph.graph, low.nodes, precision)
     if precision == 'float16':
-        _check_activations(model, exact, low, [
-            batched(model.info, test.inputs), *feeds])
+        greatest = greatest_activations(exact, low, [batched(model.info, test.inputs), *feeds])
+        for name, value in sorted(greatest.items()):
+            # Written so that NaN fails.
+            if not value <= GREATEST['float16']:
+                raise ConfigError(f'{model.onnx_path}: tensor {name!r} reaches {value:g}, but '
+                                  f'float16 holds at most {GREATEST["float16"]:g}; '
+                                  'choose bfloat16')
     return graph
 
 
@@ -119,7 +122,7 @@ def _opset(graph: onnx.ModelProto) -> int:
 
 def folded_graph(model: ModelDirectory) -> onnx.ModelProto:
     """
-    Graph with float32 weights and without what can be computed beforehand, its nodes named.
+    Graph with float32 weights, constants folded and all nodes named.
 
     :raises BackendError: when ONNX Runtime cannot load it.
     """
@@ -128,19 +131,19 @@ def folded_graph(model: ModelDirectory) -> onnx.ModelProto:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.optimized_model_filepath = str(path)
-        # Which leaves the operators of ONNX, and nothing that belongs to this processor.
+        # Leaves operators of ONNX only, none for this processor.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         try:
             onnxruntime.InferenceSession(str(model.onnx_path), options,
                                          providers=['CPUExecutionProvider'])
-        # Its exceptions have no common base but Exception.
+        # Its exceptions have no other common base.
         except Exception as error:
             raise BackendError(f'{model.onnx_path}: ONNX Runtime {onnxruntime.__version__} cannot '
                                f'load it: {" ".join(str(error).split())}; update onnxruntime or '
                                'export the model again') from None
         graph = onnx.load(path)
     for index, node in enumerate(graph.graph.node):
-        # Where it fused or folded, the names are gone.
+        # Fused and folded nodes have no name.
         node.name = node.name or f'{node.op_type}_{index}'
     used = {node.domain for node in graph.graph.node}
     kept = [entry for entry in graph.opset_import if entry.domain in used]
@@ -149,41 +152,20 @@ def folded_graph(model: ModelDirectory) -> onnx.ModelProto:
     return graph
 
 
-def _feeds(model: ModelDirectory, frames: Iterable[Frame]) -> Iterator[Feed]:
-    """What the pipeline gives to the graph for these frames."""
-    info = model.info
-    for frame in frames:
-        yield batched(info, graph_inputs(frame, info, info.thresholds.as_vector())[0])
-
-
-def _check_activations(model: ModelDirectory, graph: onnx.ModelProto, low: LowPrecisionNodes,
-                       feeds: Iterable[Feed]) -> None:
-    greatest = greatest_activations(graph, low, feeds)
-    for name in sorted(greatest):
-        # Written so that NaN fails.
-        if not greatest[name] <= GREATEST['float16']:
-            raise ConfigError(f'{model.onnx_path}: tensor {name!r} reaches {greatest[name]:g}, '
-                              f'but float16 holds at most {GREATEST["float16"]:g}; '
-                              'choose bfloat16')
-
-
 def _self_test(model: ModelDirectory) -> None:
     """
-    Test a converted model in a runtime that takes it.
+    Test a converted model in a runtime that supports it.
 
-    ONNX Runtime has no bfloat16 convolutions on a CPU. It computes float16 in float32 there, so
-    the test is of the graph, not of its rounding.
+    On a CPU ONNX Runtime has no bfloat16 convolutions, and computes float16 in float32: this tests
+    the graph, not its rounding.
     """
     name = 'openvino' if model.info.precision == 'bfloat16' else 'onnxruntime'
     if name == 'openvino' and importlib.util.find_spec('openvino') is None:
         _log.warning('%s is not tested: no runtime that is installed can run bfloat16; install '
                      "the extra: pip install 'panoptic-depth[openvino]'", model.info.model_id)
         return
-    backend = create_backend(name, model)
-    try:
+    with contextlib.closing(create_backend(name, model)) as backend:
         model.self_test(backend)
-    finally:
-        backend.close()
 
 
 Feed = Mapping[str, NDArray[Any]]
@@ -197,12 +179,12 @@ def quantize(model: onnx.ModelProto, low: LowPrecisionNodes, feeds: Iterable[Fee
     """
     Compute convolutions in int8: weights per channel, activations per tensor by their extremes.
 
-    Extremes, since the other calibrators of ONNX Runtime lose more here or come to the same.
+    Extremes: the other calibrators of ONNX Runtime lose as much or more here.
 
     :param model: float32, nodes named, constants folded.
-    :param symmetric: activations are int8 about zero, quantised before each convolution, as
-        TensorRT asks; else they are uint8 with a zero point, quantised on both sides, which ONNX
-        Runtime and OpenVINO need to be fast.
+    :param symmetric: activations are int8 about zero, quantised before each convolution, for
+        TensorRT; else uint8 with a zero point, quantised on both sides, which ONNX Runtime and
+        OpenVINO need to be fast.
     """
     if symmetric:
         nodes, operators = low.convolutions, ['Conv']
@@ -210,7 +192,7 @@ def quantize(model: onnx.ModelProto, low: LowPrecisionNodes, feeds: Iterable[Fee
             'ActivationSymmetric': True, 'QuantizeBias': False,
             'OpTypesToExcludeOutputQuantization': ['Conv']}
     else:
-        # What bounds the result of a convolution becomes part of its quantised range.
+        # Clip and Relu after a convolution become part of its quantised range.
         nodes, operators = low.convolutions + low.pointwise, _QUANTISED
         options = {}
     with tempfile.TemporaryDirectory() as folder, _quiet():
@@ -226,11 +208,7 @@ def quantize(model: onnx.ModelProto, low: LowPrecisionNodes, feeds: Iterable[Fee
 
 def greatest_activations(model: onnx.ModelProto, low: LowPrecisionNodes,
                          feeds: Iterable[Feed]) -> dict[str, float]:
-    """
-    Measure the largest numbers that these nodes work with.
-
-    :returns: tensor -> greatest absolute value over all feeds.
-    """
+    """Tensor of these nodes -> greatest absolute value over all feeds."""
     nodes = [node for node in model.graph.node if node.name in low.nodes]
     names = {name for node in nodes for name in (*node.input, *node.output)}
     with tempfile.TemporaryDirectory() as folder, _quiet():
@@ -248,7 +226,7 @@ def greatest_activations(model: onnx.ModelProto, low: LowPrecisionNodes,
 
 class _Reader(CalibrationDataReader):
     def __init__(self, feeds: Iterable[Feed]) -> None:
-        self._feeds: Iterator[Feed] = iter(feeds)
+        self._feeds = iter(feeds)
 
     def get_next(self) -> Feed | None:
         """Inputs of the next run, None after the last."""
@@ -257,7 +235,7 @@ class _Reader(CalibrationDataReader):
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """ONNX Runtime's tools print and log to the root logger what concerns only their authors."""
+    """Silence ONNX Runtime's tools, which print and log to the root logger."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Step 4: how far away every instance is, and where, from its depths.
+Step 4: range of depths, and distance and position of every instance from its depths.
 
 Depth maps are smooth where surfaces meet, so pixels at the border of an instance float between
-it and what is behind ("flying pixels"), and masks leak. Hence the border is taken off, and what
-is far from the median log depth, measured in median absolute deviations (MAD), is left out.
+it and the background ("flying pixels"), and masks leak. Hence borders are eroded, and depths far
+from the median log depth, in median absolute deviations (MAD), are rejected.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from ..structures import DistanceFlag, InstanceDistance, Intrinsics, Segment
 def mark_depth(depth: NDArray[np.float32], sky: NDArray[np.bool_], settings: DepthSettings,
                ) -> NDArray[np.float32]:
     """
-    Scale depths, and replace those that say only 'too near' or 'far'.
+    Scale depths, and mark those outside of the range (REP-117).
 
-    Far is +Inf here whatever far_value says: distances need to tell far from unknown; see
+    Far is +Inf here whatever far_value says, as distances distinguish far from unknown; see
     far_as_set.
 
     :param depth: (h, w) float32 metres, finite.
@@ -51,20 +51,20 @@ def far_as_set(depth: NDArray[np.float32], settings: DepthSettings) -> NDArray[n
 
 
 MAX_POINTS = 4096
-"""An instance of more pixels is measured on as many of them, evenly spaced, always the same."""
+"""Larger instances are measured on as many pixels, evenly spaced and deterministic."""
 
 MIN_CORE_POINTS = 10
-"""An instance of which erosion leaves fewer points with a depth is measured without erosion."""
+"""If erosion leaves fewer points with a depth, the instance is measured without erosion."""
 
 MAD_TO_SIGMA = 1.4826
 """Standard deviation of a normal distribution per MAD: 1 / (inverse normal CDF of 3/4)."""
 
 REJECT_SIGMAS = 3.0
 REJECT_FLOOR = 0.05
-"""Depths within 5 % of the median are kept however small the MAD, as of a flat wall, is."""
+"""Depths within 5 % of the median are kept however small the MAD is, as of a flat wall."""
 
 REJECT_ROUNDS = 3
-"""Each round measures median and MAD without the outliers of the round before."""
+"""Each round takes median and MAD without the outliers of the previous round."""
 
 
 def measure_distances(
@@ -103,7 +103,7 @@ def _core(panoptic: NDArray[np.uint16], erode_px: int) -> NDArray[np.bool_]:
 
 def _pixels_by_id(panoptic: NDArray[np.uint16], ids: Sequence[int],
                   ) -> dict[int, NDArray[np.intp]]:
-    """Flat indices of the pixels of each id that has any, in raster order, in one pass."""
+    """Flat indices of the pixels of each id that has any, in raster order."""
     is_wanted = np.zeros(65536, np.bool_)
     is_wanted[list(ids)] = True
     flat = np.flatnonzero(is_wanted.take(panoptic))
@@ -117,11 +117,7 @@ def _pixels_by_id(panoptic: NDArray[np.uint16], ids: Sequence[int],
 def _measure(segment: Segment, class_name: str, pixels: NDArray[np.intp],
              depth: NDArray[np.float32], core: NDArray[np.bool_], intrinsics: Intrinsics,
              settings: DistanceSettings) -> InstanceDistance:
-    """
-    Measure one segment.
-
-    :param pixels: (n,) flat indices of its pixels; depth, core: flat.
-    """
+    """:param pixels: (n,) flat indices of the segment's pixels; depth, core: flat."""
     width = intrinsics.width
     columns = pixels % width
     left, right = int(columns.min()), int(columns.max())
@@ -138,13 +134,13 @@ def _measure(segment: Segment, class_name: str, pixels: NDArray[np.intp],
         flags |= DistanceFlag.TRUNCATED
     if 2 * far > known:
         flags |= DistanceFlag.BEYOND_RANGE
-    # Mostly too near: what is left would report an obstacle as farther than it is.
+    # Mostly too near: the rest would report an obstacle as farther than it is.
     mostly_near = 2 * too_near > known
     if valid == 0 or mostly_near or valid < settings.min_valid_ratio * pixels.size:
         flags |= DistanceFlag.LOW_DEPTH_SUPPORT
     unknown = InstanceDistance(
         segment, class_name, (left, top, right - left + 1, bottom - top + 1),
-        # The share that was found here, of the pixels that the segment has in the image.
+        # Valid share here, times the segment's pixels in the image.
         round(segment.pixel_count * valid / pixels.size), flags)
     if valid == 0 or mostly_near or DistanceFlag.BEYOND_RANGE in flags:
         return unknown
@@ -152,16 +148,12 @@ def _measure(segment: Segment, class_name: str, pixels: NDArray[np.intp],
     chosen = pixels[finite & core[pixels]]
     if chosen.size < MIN_CORE_POINTS:
         chosen = pixels[finite]
-    points = _points(_thinned(chosen), depth, intrinsics)
+    if chosen.size > MAX_POINTS:
+        chosen = chosen[np.arange(MAX_POINTS) * chosen.size // MAX_POINTS]
+    points = _points(chosen, depth, intrinsics)
     low, high = _inlier_range(points[2])
     points = points[:, (points[2] >= low) & (points[2] <= high)]
     return _summarised(unknown, points, settings.near_percentile)
-
-
-def _thinned(pixels: NDArray[np.intp]) -> NDArray[np.intp]:
-    if pixels.size <= MAX_POINTS:
-        return pixels
-    return pixels[np.arange(MAX_POINTS) * pixels.size // MAX_POINTS]
 
 
 def _points(pixels: NDArray[np.intp], depth: NDArray[np.float32], intrinsics: Intrinsics,
@@ -200,11 +192,11 @@ def _summarised(unknown: InstanceDistance, points: NDArray[np.float64], near_per
     """
     Fill in the numbers.
 
-    The covariance C of the position is that of the points, which is the spread of the visible
-    surface, plus the error that the network expects, which moves all points together along
-    their rays: (sqrt(2) * b * distance)^2 along the unit ray r, b the Laplace scale of log
-    depth, whose standard deviation is sqrt(2) * b. The spread of the distance is
-    sqrt(r' C r): of the pixels and of the network together, not the error of the mean.
+    The covariance C of the position is that of the points, the spread of the visible surface, plus
+    the error that the network predicts, which moves all points along their rays:
+    (sqrt(2) * b * distance)^2 along the unit ray r, b the Laplace scale of log depth, whose
+    standard deviation is sqrt(2) * b. The spread of the distance is sqrt(r' C r): of pixels and
+    network together, not the error of the mean.
 
     :param points: (3, n) inliers, n >= 1.
     """
@@ -248,8 +240,8 @@ def transformed(distances: Sequence[InstanceDistance], rotation: NDArray[np.floa
     """
     Positions, covariances and sizes in a frame in which a point p is rotation @ p + translation.
 
-    Distances stay those from the camera. The size is that of the axis-parallel box around the
-    turned box: along an axis that is oblique to the camera it is the most that it can be.
+    Distances remain those from the camera. The size is that of the axis-parallel box around the
+    rotated box, an upper bound along axes oblique to the camera.
 
     :param rotation: (3, 3); translation: (3,) metres.
     """
@@ -262,5 +254,5 @@ def transformed(distances: Sequence[InstanceDistance], rotation: NDArray[np.floa
 
 
 def not_transformed(distances: Sequence[InstanceDistance]) -> tuple[InstanceDistance, ...]:
-    """The same, flagged: they are still in the camera's frame."""
+    """The same, with the flag that they are in the camera's frame."""
     return tuple(replace(d, flags=d.flags | DistanceFlag.NOT_TRANSFORMED) for d in distances)

@@ -1,11 +1,10 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The road of one frame, in order; Pipeline.__call__ is its table of contents.
+From a frame to its result: Pipeline.__call__ runs the steps in order.
 
-Segments and distances are worked out at the resolution of the graph's maps, where each depth
-belongs to the ray of its own pixel centre: that is as exact as at the size of the image, where
-each would be spread over many rays, and takes a fraction of the time.
+Segments and distances are computed at the resolution of the graph's maps, where each depth
+belongs to the ray of its own pixel centre: as exact as at image size, in a fraction of the time.
 """
 
 from __future__ import annotations
@@ -17,13 +16,11 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from ..config import InferenceSettings, Thresholds
-from ..contract import Arrays, GraphOutput
 from ..errors import ConfigError
 from ..labels import VOID_ID
 from ..model_directory import ModelDirectory, open_model
@@ -32,7 +29,7 @@ from ..structures import Frame, PanopticDepth
 from .backends import Backend, check_output, create_backend
 from .distances import far_as_set, mark_depth, measure_distances
 from .preprocess import graph_inputs
-from .segments import assemble_segments, check_label_space
+from .segments import assemble_segments
 
 STEPS = ('preprocess', 'graph', 'segments', 'distances', 'restore')
 """Keys of PanopticDepth.step_ms."""
@@ -47,7 +44,7 @@ class Pipeline:
     :param model: as model_directory.open_model reads it; None is the default one.
     :param backend: as backends.create_backend reads it, or a Backend of one's own.
     :param settings: thresholds that were not set explicitly are those of the model.
-    :param watch: is told of an engine that is being built, and may cancel it.
+    :param watch: follows the build of an engine, and may cancel it.
     :param options: of the backend, for instance threads.
     :raises ConfigError: for a wrong model directory, setting, backend or option.
     :raises BackendError: when the runtime is missing or cannot load the model.
@@ -69,9 +66,13 @@ class Pipeline:
         """
         Take other settings from the next frame on; the runtime stays as it is.
 
-        :raises ConfigError: when they do not fit the model; the former ones are kept.
+        :raises ConfigError: when they do not fit the model; the former ones stay.
         """
-        check_label_space(len(self._classes), settings.label_divisor)
+        class_count = len(self._classes)
+        if class_count * settings.label_divisor > VOID_ID:
+            raise ConfigError(
+                f'label_divisor is {settings.label_divisor}, too much for {class_count} classes '
+                f'in 16-bit panoptic ids; give at most {VOID_ID // class_count}')
         self.settings = settings
         self._thresholds = merged_thresholds(
             self._info.thresholds, settings.thresholds).as_vector()
@@ -83,8 +84,8 @@ class Pipeline:
         """
         Panoptic segmentation, depth and distances of one frame.
 
-        :raises ConfigError: for what is no Frame.
-        :raises BackendError: when the runtime fails or returns what cannot be true.
+        :raises ConfigError: for anything but a Frame.
+        :raises BackendError: when the runtime fails or returns impossible values.
         """
         if not isinstance(frame, Frame):
             raise ConfigError(f'a pipeline takes a Frame, not {type(frame).__name__}; give '
@@ -100,7 +101,8 @@ class Pipeline:
         self._check_focal(float(inputs['intrinsics'][0]))
 
         with _timed(step_ms, 'graph'):
-            output = self.run_graph(inputs)
+            output = self.backend.run(inputs)
+            check_output(output, info, self.backend.name)
 
         with _timed(step_ms, 'segments'):
             panoptic, segments = assemble_segments(
@@ -130,16 +132,6 @@ class Pipeline:
             settings.label_divisor, frame.stamp_ns, frame.frame_id, frame.name, info.model_id,
             step_ms, info.tasks)
 
-    def run_graph(self, inputs: Arrays) -> GraphOutput:
-        """
-        Step 2 alone: run the graph and refuse outputs that cannot be true.
-
-        :param inputs: see preprocess.graph_inputs.
-        """
-        output = self.backend.run(inputs)
-        check_output(output, self._info, self.backend.name)
-        return output
-
     def close(self) -> None:
         """Give back what the backend holds."""
         self.backend.close()
@@ -147,8 +139,7 @@ class Pipeline:
     def __enter__(self) -> Pipeline:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def _check_focal(self, focal_px: float) -> None:
@@ -163,7 +154,7 @@ class Pipeline:
 
 
 def merged_thresholds(of_model: Thresholds, of_user: Thresholds) -> Thresholds:
-    """Thresholds of the model, but those that the user set explicitly."""
+    """Thresholds of the model, overridden by those that the user set explicitly."""
     return of_model.model_copy(update={
         name: getattr(of_user, name) for name in of_user.model_fields_set})
 

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Step 1: the image at network size, and the geometry that leads there and back.
+Step 1: the image at network size, and the geometry to there and back.
 
-Both axes are scaled alike (but for the rounding to whole pixels, which the intrinsics take
-into account exactly), so an object keeps its shape and the focal length its meaning.
+Both axes have the same scale (up to the rounding to whole pixels, which the intrinsics include
+exactly), so an object keeps its shape and the focal length its meaning.
 """
 
 from __future__ import annotations
@@ -30,12 +30,11 @@ _BLOCK_ROWS = 32
 @dataclass(frozen=True)
 class Geometry:
     """
-    Where an image of width x height px lies in the input of the network.
+    Place of an image of width x height px in the input of the network.
 
-    The image is resized to resized_width x resized_height, then moved by the offsets (not
-    negative for a letterbox, not positive for a crop) into the network input.
-    A letterbox pads at the right and at the bottom only: the top left pixel stays a corner, so
-    image and maps of any stride begin together.
+    The image is resized to resized_width x resized_height, then shifted by the offsets (>= 0 for
+    a letterbox, <= 0 for a crop). A letterbox pads at the right and bottom only, so that image and
+    maps of any stride have the same top left corner.
     """
 
     width: int
@@ -53,7 +52,7 @@ class Geometry:
         """
         Return the geometry of the largest image that fits, or the smallest one that fills.
 
-        :param fit: letterbox: nothing is cut off; crop: the middle is kept, nothing is padded.
+        :param fit: letterbox: nothing is cut off; crop: the centre is kept, nothing is padded.
         """
         ratios = network_width / width, network_height / height
         scale = min(ratios) if fit == 'letterbox' else max(ratios)
@@ -78,7 +77,7 @@ class Geometry:
                                       self.network_width, self.network_height)
 
     def grid(self, stride: int) -> MapGrid:
-        """Way back from maps at a stride of the network input; made once, then kept."""
+        """Way back from maps at a stride of the network input; cached."""
         return _grid(self, stride)
 
 
@@ -116,10 +115,10 @@ def prepare(frame: Frame, network_width: int, network_height: int,
 def graph_inputs(frame: Frame, info: ModelInfo, thresholds: NDArray[np.float32],
                  fit: Literal['letterbox', 'crop'] = 'letterbox') -> tuple[Arrays, Geometry]:
     """
-    Everything that the graph of a model takes for a frame; what is not known says so.
+    All inputs of a model's graph for a frame; missing extra inputs have their unknown value.
 
     :param thresholds: (T,) float32 in the order of contract.THRESHOLDS.
-    :returns: inputs by name, without the batch axis, and where the image lies in its own.
+    :returns: inputs by name, without the batch axis, and the geometry of the image.
     """
     image, geometry = prepare(frame, info.input_width, info.input_height, fit, info.padding_rgb)
     camera = geometry.network_intrinsics(frame.intrinsics)
@@ -132,16 +131,16 @@ def graph_inputs(frame: Frame, info: ModelInfo, thresholds: NDArray[np.float32],
 @dataclass(frozen=True, eq=False)
 class MapGrid:
     """
-    How a map at stride s of the network input lies in the image, and how to bring it there.
+    Geometry of a map at stride s of the network input, to bring it to the image.
 
     All methods but crop work on the *region*: the part of the map that shows the image.
 
-    :param region: first row, end row, first column, end column of it in the map.
-    :param rows: region row of the image rows first_row, first_row + 1 ...; image rows outside
-        of these were cut off. columns: the same for columns.
+    :param region: its first row, end row, first column, end column in the map.
+    :param rows: region row of the image rows first_row, first_row + 1 ...; other image rows were
+        cut off. columns: the same for columns.
     :param scale, shift: region coordinate = scale * (image coordinate + 0.5) + shift, for x
         and y (pixel centres at integers).
-    :param pixel_counts: (h, w) float64 image pixels that each pixel of the region becomes.
+    :param pixel_counts: (h, w) float64 image pixels per pixel of the region.
     """
 
     width: int
@@ -161,7 +160,7 @@ class MapGrid:
         return np.ascontiguousarray(array[top:bottom, left:right])
 
     def intrinsics(self, intrinsics: Intrinsics) -> Intrinsics:
-        """Camera of the region, so that its pixel centres see along their true rays."""
+        """Camera of the region, with the true rays of its pixel centres."""
         height, width = self.pixel_counts.shape
         return intrinsics.transformed(*self.scale, self.shift[0] + 0.5, self.shift[1] + 0.5,
                                       width, height)
@@ -175,13 +174,8 @@ class MapGrid:
                 int(right - left), int(bottom - top))
 
     def restore_labels(self, labels: NDArray[np.uint16], fill: int) -> NDArray[np.uint16]:
-        """
-        Nearest label for every pixel of the image.
-
-        :param labels: (h, w) of the region.
-        :returns: (H, W), fill where the image was cut off.
-        """
-        # Columns first: the second step then only copies whole rows.
+        """(h, w) labels of the region -> (H, W) nearest labels, fill where it was cut off."""
+        # Columns first: then the second step copies whole rows.
         return self._placed(labels.take(self.columns, 1).take(self.rows, 0), fill)
 
     def restore_depth(self, depth: NDArray[np.float32], labels: NDArray[np.uint16],
@@ -217,9 +211,9 @@ class MapGrid:
 
     def _pairs(self, axis: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """
-        What bilinear interpolation mixes, by image column (axis 0) or row (axis 1).
+        Neighbours in bilinear interpolation, per image column (axis 0) or row (axis 1).
 
-        :returns: the first of the two neighbours, and the weight of the second.
+        :returns: the first of the two, and the weight of the second.
         """
         count, first = (self.rows.size, self.first_row) if axis else (
             self.columns.size, self.first_column)
@@ -257,9 +251,9 @@ def _axis(size: int, resized: int, offset: int, network: int, stride: int,
     """
     One axis of a grid.
 
-    :returns: the map pixel of every shown image pixel, counted from the first such map pixel;
-        that map pixel; the first shown image pixel.
-    :raises ConfigError: when a crop cuts every pixel off, as of an image of one column.
+    :returns: the map pixel of every visible image pixel, counted from the first such map pixel;
+        that map pixel; the first visible image pixel.
+    :raises ConfigError: when a crop cuts off all pixels, as of an image of one column.
     """
     pixel = np.arange(size, dtype=np.int64)
     # floor of ((pixel + 0.5) * resized / size + offset) / stride, in integers, so exact.
@@ -274,7 +268,7 @@ def _axis(size: int, resized: int, offset: int, network: int, stride: int,
 
 def _between(array: NDArray[np.float32], axis: int, first: NDArray[np.intp],
              weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Weighted mean of the values at first and at its successor along an axis."""
+    """Weighted mean of the values at ``first`` and ``first + 1`` along an axis."""
     result = array.take(first, axis)
     step = array.take(np.minimum(first + 1, array.shape[axis] - 1), axis)
     step -= result
@@ -289,8 +283,8 @@ def _seams(labels: NDArray[np.uint16], depth: NDArray[np.float32]) -> NDArray[np
 
     :returns: (h, w) bool; cell (y, x) is the one from pixel (y, x) to (y + 1, x + 1).
     """
-    # +Inf and NaN come through interpolation by themselves, but not their borders; -Inf does
-    # not: 1 / -Inf is a zero that loses its sign.
+    # Interpolation keeps +Inf and NaN, but not their borders, and not -Inf: 1 / -Inf is a zero
+    # that loses its sign.
     state = np.isnan(depth).astype(np.uint8) + 2 * np.isposinf(depth)
     seam = np.zeros(labels.shape, np.bool_)
     for array in (labels, state):

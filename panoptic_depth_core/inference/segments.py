@@ -11,21 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..contract import COLUMN, NO_SEGMENT
-from ..errors import ConfigError
 from ..labels import VOID_ID, ClassInfo
 from ..structures import Segment
-
-
-def check_label_space(class_count: int, label_divisor: int) -> None:
-    """
-    Refuse a divisor with which the ids of the classes do not fit beside VOID_ID in 16 bits.
-
-    :raises ConfigError: naming the greatest divisor that fits.
-    """
-    if class_count * label_divisor > VOID_ID:
-        raise ConfigError(
-            f'label_divisor is {label_divisor}, too much for {class_count} classes in 16-bit '
-            f'panoptic ids; give at most {VOID_ID // class_count}')
 
 
 def assemble_segments(
@@ -36,14 +23,14 @@ def assemble_segments(
     """
     Give every pixel its panoptic id.
 
-    Instances are numbered 1.. within their class by falling score. Void become: pixels of rows
-    that are not valid, instances of fewer than min_instance_pixels, and the instances of least
-    score beyond max_instances, or of a class that has label_divisor or more of them.
+    Instances are numbered 1.. within their class by falling score. Pixels of invalid rows become
+    void, and so do instances of fewer than min_instance_pixels, and those of lowest score beyond
+    max_instances in all or label_divisor - 1 of a class.
 
     :param index: (h, w) uint8 rows of the table, NO_SEGMENT void.
     :param table: (R, len(contract.SEGMENT_COLUMNS)) float32.
     :param classes: by class id.
-    :param pixel_counts: (h, w) pixels of the image that each pixel stands for; 1 when left out.
+    :param pixel_counts: (h, w) image pixels per pixel; None: 1.
     :param log_depth_temperature: factor on log_depth_scale.
     :returns: (h, w) uint16 panoptic ids, and the segments that have pixels, best score first.
     """

@@ -1,21 +1,20 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Ids of instances that last over frames: what is this car now, that was that car before.
+Track ids: instances of successive frames that are the same thing get the same id.
 
 Instances of one class are compared with the things seen last by three cues, each 0..1:
 
-- mask: IoU with the mask as it was last seen. Says most of what is near or slow.
-- position: exp(-d^2 / 2), d the Mahalanobis distance of the two positions. Their covariances,
-  which hold the error of the network and so grow with range, add up with the motion to expect.
-  Tells apart what is one behind the other, and finds what is too small or fast to overlap.
-- box: IoU of the boxes, made twice as wide and high, since small things move by their own width
-  from frame to frame, while their depth is the least certain.
+- mask: IoU with the last mask. The best cue for near or slow things.
+- position: exp(-d^2 / 2), d the Mahalanobis distance of the two positions, over the sum of their
+  covariances (which grow with range) and of the expected motion. It separates things behind each
+  other, and finds things too small or fast to overlap.
+- box: IoU of the boxes at twice their width and height: small things move by their own width from
+  frame to frame, and their depth is the least certain.
 
-The weighted mean of the cues is the similarity, but 0 where positions cannot be of one thing: what
-drives in front of a car is not that car. The assignment of the greatest sum (Kuhn, The
-Hungarian method for the assignment problem, 1955) gives each instance at most one id. There is no
-model of motion, neither of things nor of the camera.
+Similarity is the weighted mean of the cues, but 0 where the positions are too far apart for one
+thing. The assignment with the greatest sum (Kuhn, The Hungarian method for the assignment problem,
+1955) gives each instance at most one id. There is no motion model of things or of the camera.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -72,68 +71,38 @@ def assignment_solver() -> Assignment:
     return solver
 
 
-@dataclass(frozen=True)
-class _Things:
-    """
-    Things by row: the instances of a frame, or what is remembered of those before.
+_THING = np.dtype([
+    ('track_id', np.int64), ('class_id', np.int64), ('time_ns', np.int64), ('area', np.int64),
+    ('box', np.float64, 4), ('position', np.float64, 3), ('covariance', np.float64, (3, 3))])
+"""
+An instance of a frame, or a thing that is remembered: when it was seen, the samples of its mask,
+its box as left, top, right, bottom in px, its position in the camera frame in metres (NaN where
+not known) and the covariance of that.
+"""
 
-    :param track_id: (n,) int64.
-    :param class_id: (n,) int64.
-    :param time_ns: (n,) int64, when it was seen.
-    :param area: (n,) int64 samples of its mask.
-    :param box: (n, 4) float64 left, top, right, bottom in px.
-    :param position: (n, 3) float64 metres, camera frame; NaN where not known.
-    :param covariance: (n, 3, 3) float64 square metres.
-    """
+_Things = NDArray[np.void]
 
-    track_id: NDArray[np.int64]
-    class_id: NDArray[np.int64]
-    time_ns: NDArray[np.int64]
-    area: NDArray[np.int64]
-    box: NDArray[np.float64]
-    position: NDArray[np.float64]
-    covariance: NDArray[np.float64]
 
-    @classmethod
-    def of(cls, instances: Sequence[InstanceDistance], time_ns: int) -> _Things:
-        """Take over instances; their areas and ids are filled in later."""
-        n = len(instances)
-        box = np.array([d.roi for d in instances], np.float64).reshape(n, 4)
-        box[:, 2:] += box[:, :2]
-        return cls(
-            np.full(n, -1, np.int64),
-            np.array([d.segment.class_id for d in instances], np.int64),
-            np.full(n, time_ns, np.int64), np.zeros(n, np.int64), box,
-            np.array([d.position_m for d in instances], np.float64).reshape(n, 3),
-            np.array([d.position_covariance for d in instances], np.float64).reshape(n, 3, 3))
-
-    def __len__(self) -> int:
-        return len(self.track_id)
-
-    def take(self, rows: NDArray[Any]) -> _Things:
-        """These rows."""
-        return _Things(*(getattr(self, f.name)[rows] for f in fields(self)))
-
-    def followed_by(self, others: _Things) -> _Things:
-        """Rows of both."""
-        return _Things(*(np.concatenate([getattr(self, f.name), getattr(others, f.name)])
-                         for f in fields(self)))
+def _things(instances: Sequence[InstanceDistance], time_ns: int) -> _Things:
+    """(n,) _THING; areas and ids are filled in later."""
+    return np.array([
+        (-1, d.segment.class_id, time_ns, 0,
+         (d.roi[0], d.roi[1], d.roi[0] + d.roi[2], d.roi[1] + d.roi[3]),
+         d.position_m, d.position_covariance) for d in instances], _THING)
 
 
 class Tracker:
     """
-    Gives the thing instances of frames that follow each other a track_id.
+    Gives the thing instances of successive frames a track_id.
 
-    A thing keeps its id while it is seen, and when it is seen again within ``max_gap_s``. The past
-    is forgotten, as by reset(), when a stamp goes backwards, when nothing came for longer than
-    ``max_gap_s``, and when the size of the panoptic image changes. Ids only ever count up, also
-    over a reset: a Tracker gives none to two things. Frames whose stamp is 0 are counted, as
-    UNSTAMPED_PERIOD_NS apart.
+    A thing keeps its id while it is seen, and when it returns within ``max_gap_s``. The tracker
+    resets when a stamp goes backwards, after a gap of more than ``max_gap_s``, and when the size
+    of the panoptic image changes. Ids only count up, also over a reset, so no two things share
+    one. Frames with stamp 0 count as UNSTAMPED_PERIOD_NS apart.
 
-    It holds state: one per camera, called with its frames in their order, from one thread.
+    It holds state: use one per camera, with its frames in order, from one thread.
 
-    :param settings: may be replaced between frames; ``enabled`` is for callers to look at.
-    :param first_id: the first id to give.
+    :param settings: may be replaced between frames; callers check ``enabled``.
     :raises ConfigError: where scipy is not installed.
     """
 
@@ -146,7 +115,7 @@ class Tracker:
 
     def reset(self) -> None:
         """Forget what was seen; ids count on."""
-        self._tracks = _Things.of((), 0)
+        self._tracks = _things((), 0)
         # Row of _tracks plus 1 by sample, where its mask was last seen; 0 where none was.
         self._rows = np.zeros((0, 0), np.intp)
         self._size = (0, 0)
@@ -156,8 +125,7 @@ class Tracker:
         """
         Return the result of the next frame with the track ids of its instances.
 
-        What is no thing instance, such as stuff with a distance, keeps its id of -1. ``step_ms``
-        gets the time that this took, as 'tracking'.
+        Stuff keeps the id -1. ``step_ms`` gets the time of this step, as 'tracking'.
 
         :param result: its panoptic image and the roi of its distances have one size.
         """
@@ -165,25 +133,25 @@ class Tracker:
         instances = [d for d in result.distances if d.segment.instance_id > 0]
         time_ns = self._advance(result)
         labels = self._sampled(result.panoptic, [d.segment.panoptic_id for d in instances])
-        found, tracks = _Things.of(instances, time_ns), self._tracks
+        found, tracks = _things(instances, time_ns), self._tracks
 
         shape = len(tracks) + 1, len(found) + 1
         shared = np.bincount((self._rows * shape[1] + labels).ravel(),
                              minlength=shape[0] * shape[1]).reshape(shape)
-        found = replace(found, area=shared.sum(axis=0)[1:])
+        found['area'] = shared.sum(axis=0)[1:]
         alike = similarity(tracks, found, shared[1:, 1:], self.settings)
         before, now = self._assign(alike, maximize=True)
         good = alike[before, now] > 0
         before, now = before[good], now[good]
 
-        track_id = np.full(len(found), -1, np.int64)
-        track_id[now] = tracks.track_id[before]
-        new = np.flatnonzero(track_id < 0)
-        track_id[new] = self._next_id + np.arange(len(new))
+        found['track_id'][now] = tracks['track_id'][before]
+        new = np.flatnonzero(found['track_id'] < 0)
+        found['track_id'][new] = self._next_id + np.arange(len(new))
         self._next_id += len(new)
-        self._remember(replace(found, track_id=track_id), labels, before)
+        self._remember(found, labels, before)
 
-        ids = dict(zip((d.segment.panoptic_id for d in instances), track_id.tolist(), strict=True))
+        ids = dict(zip((d.segment.panoptic_id for d in instances), found['track_id'].tolist(),
+                       strict=True))
         distances = tuple(replace(d, track_id=ids.get(d.segment.panoptic_id, -1))
                           for d in result.distances)
         step_ms = {**result.step_ms, 'tracking': 1e3 * (time.perf_counter() - start)}
@@ -215,36 +183,36 @@ class Tracker:
                   matched: NDArray[np.intp]) -> None:
         """Things of this frame, then those not seen in it, whose masks are behind them."""
         tracks = self._tracks
-        lost = self._time_ns - tracks.time_ns <= _max_gap_ns(self.settings)
+        lost = self._time_ns - tracks['time_ns'] <= _max_gap_ns(self.settings)
         lost[matched] = False
         kept = np.flatnonzero(lost)
         if len(kept):
             row = np.zeros(len(tracks) + 1, np.intp)
             row[kept + 1] = np.arange(len(found) + 1, len(found) + len(kept) + 1)
             labels = np.where(labels > 0, labels, row.take(self._rows))
-        self._tracks, self._rows = found.followed_by(tracks.take(kept)), labels
+        self._tracks, self._rows = np.concatenate([found, tracks[kept]]), labels
 
 
 def similarity(tracks: _Things, found: _Things, shared: NDArray[np.int64],
                settings: TrackingSettings) -> NDArray[np.float64]:
     """
-    How sure it is that two are one thing: mean of the cues that are known, by their weights.
+    Weighted mean of the cues that are known.
 
     :param shared: (T, N) samples that the masks of tracks and instances have in common.
     :returns: (T, N) float64 0..1; 0 where classes differ, below ``min_similarity``, and for
         tracks that were not seen for longer than ``max_gap_s``.
     """
     alike = np.zeros(shared.shape, np.float64)
-    rows, columns = np.nonzero(tracks.class_id[:, None] == found.class_id)
+    rows, columns = np.nonzero(tracks['class_id'][:, None] == found['class_id'])
     if not len(rows):
         return alike
-    before, now = tracks.take(rows), found.take(columns)
-    gap_ns = now.time_ns - before.time_ns
+    before, now = tracks[rows], found[columns]
+    gap_ns = now['time_ns'] - before['time_ns']
     common = shared[rows, columns]
     cues = np.stack([
-        _ratio(common, before.area + now.area - common),
+        _ratio(common, before['area'] + now['area'] - common),
         _nearness(before, now, np.asarray(settings.motion_mps * 1e-9 * gap_ns, np.float64)),
-        _box_overlap(_grown(before.box), _grown(now.box))])
+        _box_overlap(_grown(before['box']), _grown(now['box']))])
     weights = np.array([settings.mask_weight, settings.position_weight, settings.box_weight])
     known = np.isfinite(cues)
     means = _ratio(weights @ np.where(known, cues, 0.0), weights @ known)
@@ -267,9 +235,9 @@ def _nearness(before: _Things, now: _Things, motion_m: NDArray[np.float64],
 
     :param motion_m: (M,) standard deviation of the motion in between, metres in any direction.
     """
-    offset = now.position - before.position
-    along = np.stack([before.position, now.position], axis=2) * LEAST_RELATIVE_SIGMA
-    covariance = before.covariance + now.covariance + along @ along.transpose(0, 2, 1)
+    offset = now['position'] - before['position']
+    along = np.stack([before['position'], now['position']], axis=2) * LEAST_RELATIVE_SIGMA
+    covariance = before['covariance'] + now['covariance'] + along @ along.transpose(0, 2, 1)
     covariance += (motion_m ** 2 + LEAST_SIGMA_M ** 2)[:, None, None] * np.eye(3)
     known = np.flatnonzero(
         np.isfinite(offset).all(axis=1) & np.isfinite(covariance).all(axis=(1, 2)))

@@ -24,7 +24,7 @@ MODELS: dict[str, str] = {
     'accurate': '.camera_aware:AccurateNetwork',
     'published': '.panoptic_depth.network:PublishedNetwork',
 }
-"""Name -> module (relative to this package) and class, imported when it is asked for."""
+"""Name -> module (relative to this package) and class, imported on demand."""
 
 
 class Graph(nn.Module):
@@ -32,7 +32,7 @@ class Graph(nn.Module):
 
     def __init__(self, model: Model) -> None:
         super().__init__()
-        # Its name is a part of the names of the weights in exported graphs.
+        # The attribute's name is part of the weights' names in exported graphs.
         self.network: Any = model
         self.output_names = output_names(model.tasks)
         self._extra = tuple(extra.name for extra in model.extra_inputs)
@@ -53,31 +53,22 @@ def create_model(name: str, settings: dict[str, Any] | None = None,
     """
     Build a model by its name in MODELS.
 
-    :param rules, loss: changes of its rules of assembly, and of its losses.
-    :param source: where all of it is from, for messages.
+    :param rules, loss: changes of its assembly rules and of its loss settings.
+    :param source: origin of these values, for messages.
     :raises ConfigError: for an unknown name or setting.
     """
-    values = settings_of(name, settings or {})
-    model = model_type(name)(values, backbone_weights)
+    model = model_type(name)(settings_of(name, settings or {}), backbone_weights)
     model.configure(rules or {}, loss or {}, source)
     return model
 
 
 def settings_of(name: str, settings: dict[str, Any]) -> Settings:
-    """
-    Settings of a model by its name in MODELS.
-
-    :raises ConfigError: for an unknown name or setting.
-    """
+    """Settings of a model by its name in MODELS; a ConfigError for a wrong one."""
     return parse_settings(model_type(name).settings_type, settings, f'network {name}')
 
 
 def model_type(name: str) -> type[Model]:
-    """
-    Class of a model by its name in MODELS.
-
-    :raises ConfigError: for an unknown name.
-    """
+    """Class of a model by its name in MODELS; a ConfigError for an unknown one."""
     if name not in MODELS:
         raise ConfigError(f'network: unknown name {name!r}; known: {", ".join(MODELS)}')
     module, _, attribute = MODELS[name].partition(':')

@@ -31,11 +31,11 @@ class MobileNetV2Backbone(nn.Module):
     """
     MobileNetV2 1.0 (Sandler et al., CVPR 2018) up to its last bottleneck.
 
-    Batch norm is merged into the convolutions: batches here are small and mix data sets, so
-    batch statistics would describe neither, and a robot gains nothing from the extra layers.
-    Stride-2 convolutions pad at the right and bottom only, as the published weights expect.
+    Batch norm is merged into the convolutions: batches are small and mix data sets, so their
+    statistics would describe neither. Stride-2 convolutions pad at the right and bottom only, as
+    the published weights expect.
 
-    :param weights: state dict file with torchvision's names; random weights where None.
+    :param weights: state dict file with torchvision's names; None: random weights.
     """
 
     channels = tuple(_TAPS.values())
@@ -53,7 +53,7 @@ class MobileNetV2Backbone(nn.Module):
         self.blocks = network.features[:max(_TAPS) + 1]
         merge_batch_norm(self.blocks)
         _pad_right_and_bottom(self.blocks)
-        # The merged biases come out as constants, but are weights like any other.
+        # Merged biases come out as constants, but are weights like any other.
         self.blocks.train().requires_grad_(True)
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -120,7 +120,7 @@ _RESNET_REMEDY = ("give torchvision's state dict of ResNet-50, such as resnet50-
 
 
 class ResNetSettings(NetworkSettings):
-    """What a network with this backbone can be asked for."""
+    """Settings of a network with ResNet-50."""
 
     backbone_norm: Norm = Field('frozen', description='batch norm of the backbone: frozen, or '
                                 'batch, which learns and needs large batches')
@@ -134,8 +134,8 @@ class ResNet50Backbone(nn.Module):
     """
     ResNet-50 (He et al., CVPR 2016).
 
-    :param weights: state dict file of torchvision's classifier; random weights where None.
-    :param mean, std: of R, G and B in 0..255, subtracted from and divided into what it will see.
+    :param weights: state dict file of torchvision's classifier; None: random weights.
+    :param mean, std: normalisation of its input, of R, G and B in 0..255.
     :raises ConfigError: for weights that do not fit.
     """
 
@@ -187,11 +187,10 @@ class ResNet50Backbone(nn.Module):
 
 def _fit_input(network: ResNet, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
     """
-    Let the first convolution see an input that is normalised otherwise, in place.
+    Adapt the first convolution to an input with another normalisation, in place.
 
     (p - M) / S = (p - m) / s * s / S + (m - M) / S: the factor goes into its weights, the constant
-    into the mean that the norm behind it subtracts. What is outside of the image then has the
-    colour m in place of M.
+    into the mean that the following norm subtracts. Padding then has the colour m, not M.
 
     :param mean, std: m and s; M and S are those of torchvision's weights.
     """

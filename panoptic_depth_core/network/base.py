@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What a model is: its network, what it learns from, and what becomes of its output.
+The interface of a model: network, targets and losses, assembly of its output.
 
-Nobody else knows: training, export and evaluation ask the model.
+Training, export and evaluation know models by this interface only.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ..structures import Frame, Sample
 
 
 class NetworkSettings(Settings):
-    """What models with classes and depth can be asked for."""
+    """Settings of models with classes and depth."""
 
     canonical_focal_px: float = Field(500.0, gt=0, description='focal length of the camera in '
                                       'which depth is predicted')
@@ -45,12 +45,12 @@ class NetworkSettings(Settings):
 
     @property
     def classes(self) -> tuple[ClassInfo, ...]:
-        """Those of class_table."""
+        """Rows of class_table."""
         return table_classes(self.class_table)
 
 
 class AssemblyRules(Settings):
-    """What every model can be asked for on the way from its output to the maps."""
+    """Rules of the assembly that every model has."""
 
     output_stride: Literal[1, 2, 4] = Field(2, description='of the index and depth maps')
 
@@ -60,10 +60,9 @@ class Batch:
     """
     Samples of one size, stacked.
 
-    A model adds what it learns from: tensors, or lists of tensors with one per image.
+    A model adds its targets: tensors, or lists with a tensor per image.
 
-    :param image: (B, H, W, 3) uint8.
-    :param intrinsics: (B, 4) float32.
+    :param image: (B, H, W, 3) uint8. :param intrinsics: (B, 4) float32.
     :param extra_inputs: (B, ...) each, by their names in Model.extra_inputs.
     """
 
@@ -76,11 +75,11 @@ class Batch:
         return {'image': self.image, 'intrinsics': self.intrinsics, **self.extra_inputs}
 
     def to(self, device: torch.device) -> Batch:
-        """Move every tensor to a device; from pinned memory without waiting for it."""
+        """Move every tensor to a device; asynchronously from pinned memory."""
         return self._changed(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
-        """Move every tensor to memory that a GPU can copy from by itself; for DataLoader."""
+        """Move every tensor to pinned memory; for DataLoader."""
         return self._changed(Tensor.pin_memory)
 
     def _changed(self, change: Callable[[Tensor], Tensor]) -> Batch:
@@ -92,7 +91,7 @@ class Batch:
         return changed
 
     def __getstate__(self) -> dict[str, Any]:
-        """Lists as one tensor and their lengths: on the way between processes each is a file."""
+        """Lists as one tensor and lengths: between processes every tensor takes a file."""
         parts = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: (torch.cat(part), [len(item) for item in part])
                 if isinstance(part, list) else part for name, part in parts.items()}
@@ -107,8 +106,7 @@ def stack_inputs(samples: Sequence[Sample], extra: Sequence[ExtraInput] = ()) ->
     """
     Fields of Batch of samples of one size.
 
-    :param extra: what the model takes beside the image and its camera; what a sample lacks of it
-        is unknown.
+    :param extra: inputs of the model; a sample without one gets its value for "unknown".
     :raises ConfigError: for an extra input of another type or shape.
     """
     # Unlike torch.stack, it writes into shared memory at once where a worker calls it.
@@ -134,14 +132,14 @@ def _extra_input(frame: Frame, extra: ExtraInput, unknown: NDArray[Any]) -> NDAr
 
 class Model(nn.Module):
     """
-    A model: one file and one line in network.MODELS.
+    A model; see network.MODELS.
 
-    Its ``forward`` takes image (B, H, W, 3) uint8 RGB, whose sides are multiples of size_multiple,
+    ``forward`` takes image (B, H, W, 3) uint8 RGB with sides that are multiples of size_multiple,
     intrinsics (B, 4) float32, fx, fy, cx, cy in px of this image, and the extra inputs by name. It
-    returns whatever ``assemble`` and ``losses`` take: tensors, and lists, tuples, dicts of them.
+    returns what ``assemble`` and ``losses`` take: tensors, and lists, tuples, dicts of them.
 
-    :param settings: stored in model directories, so that the network can be rebuilt.
-    :param backbone_weights: state dict file to train from; random weights where None.
+    :param settings: stored in model directories, to rebuild the network.
+    :param backbone_weights: state dict file to train from; None: random weights.
     """
 
     name: ClassVar[str]
@@ -149,29 +147,29 @@ class Model(nn.Module):
 
     tasks: frozenset[Task] = TASKS
     extra_inputs: ClassVar[tuple[ExtraInput, ...]] = ()
-    """What the network takes beside the image and its camera."""
+    """Inputs beside the image and its camera."""
 
     settings_type: ClassVar[type[Settings]]
     loss_type: ClassVar[type[Settings]]
     rules: AssemblyRules
-    """Rules of ``assemble``; the class has its own, a recipe may change them."""
+    """Rules of ``assemble``: defaults of the class, which a recipe may change."""
 
     settings: Any
     loss: Any
     """Settings of ``targets`` and ``losses``, an instance of loss_type."""
 
     class_parameters: ClassVar[tuple[str, ...]] = ()
-    """Beginnings of the names of parameters that hold a row for each class or thing class."""
+    """Name prefixes of parameters with a row per class or thing class."""
 
     input_mean: ClassVar[tuple[float, float, float]] = (127.5, 127.5, 127.5)
-    """What the network subtracts from R, G and B of 0..255, before it divides by input_std."""
+    """Subtracted from R, G and B in 0..255; input_std divides the difference."""
     input_std: ClassVar[tuple[float, float, float]] = (127.5, 127.5, 127.5)
 
     size_multiple: ClassVar[int] = 64
-    """Height and width of the input are multiples of it."""
+    """Height and width of the input are multiples of this."""
 
     depth_of: ClassVar[Literal['pixels', 'segments']] = 'pixels'
-    """What has a depth; see model_info.ModelInfo."""
+    """See ModelInfo.depth_of."""
 
     def __init__(self, settings: Settings | None = None,
                  backbone_weights: Path | str | None = None) -> None:
@@ -181,9 +179,8 @@ class Model(nn.Module):
 
     def configure(self, rules: dict[str, Any], loss: dict[str, Any], source: str) -> None:
         """
-        Take what a recipe sets, in place.
+        Change ``rules`` and ``loss`` as a recipe asks, in place.
 
-        :param rules: changes of ``rules``. :param loss: of ``loss``.
         :raises ConfigError: for an unknown or wrong value, naming the source.
         """
         self.rules = parse_settings(type(self.rules), {**self.rules.model_dump(), **rules},
@@ -192,17 +189,17 @@ class Model(nn.Module):
 
     @property
     def classes(self) -> tuple[ClassInfo, ...]:
-        """Table of the classes that it learns; empty for depth alone."""
+        """Classes that it learns; empty for depth alone."""
         return getattr(self.settings, 'classes', ())
 
     @property
     def canonical_focal_px(self) -> float | None:
-        """Focal length of the camera in which depth is predicted, if it is."""
+        """Focal length of the canonical camera of its depth, if it has one."""
         return getattr(self.settings, 'canonical_focal_px', None)
 
     @property
     def onnx_opset(self) -> int:
-        """Least opset with all of its operators."""
+        """Lowest opset with all its operators."""
         return 18
 
     def normalised(self, image: Tensor) -> Tensor:
@@ -210,11 +207,11 @@ class Model(nn.Module):
         scale, shift = (torch.tensor(values, device=image.device)[:, None, None] for values in (
             [1.0 / std for std in self.input_std],
             [mean / std for mean, std in zip(self.input_mean, self.input_std, strict=True)]))
-        # Cast first: some parsers take uint8 into a Cast only. Scaled last: by whole planes.
+        # Cast first: some parsers accept uint8 in a Cast only. Scale last: whole planes.
         return image.float().permute(0, 3, 1, 2) * scale - shift
 
     def deployed(self) -> Model:
-        """Fold what only training needs into other weights, in place."""
+        """Fold weights that only training needs into others, in place."""
         return self
 
     def assemble(self, output: Any, thresholds: Tensor) -> dict[str, Tensor]:
@@ -229,42 +226,38 @@ class Model(nn.Module):
 
     def targets(self) -> Callable[[Sequence[Sample]], Batch]:
         """
-        Return what makes batches to learn from, by ``loss``.
+        Return the function that makes training batches, by ``loss``.
 
-        It is pickled for the processes that load: it may hold settings, but no weights.
+        It is pickled for the loader processes: it may hold settings, but no weights.
         """
         raise RuntimeError(f'{type(self).__name__} has no targets method')
 
     def prepare_losses(self, samples: Iterable[Sample]) -> None:
         """
-        Look at the mix of data before the first iteration, for instance to balance classes.
+        Look at the training data before the first iteration, for instance to balance classes.
 
-        :param samples: some draws of it, made one by one as they are asked for.
+        :param samples: some draws, made one by one on demand.
         """
 
     def losses(self, output: Any, batch: Any, seeds: Sequence[int] | None = None,
                ) -> dict[str, Tensor]:
         """
-        All losses, weighted; their sum is what to minimise.
+        All losses, weighted; training minimises their sum.
 
         :param output: of ``forward``. :param batch: of ``targets``.
-        :param seeds: one per image, of its random choices; None draws from the global generator.
+        :param seeds: one per image, for its random choices; None: the global generator.
         :returns: () float32 each, the same names for every batch.
         """
         raise RuntimeError(f'{type(self).__name__} has no losses method')
 
     @classmethod
     def read_published(cls, path: Path) -> Model:
-        """
-        Model of a checkpoint that the authors of its paper published.
-
-        :raises ConfigError: when the file is none that this model reads.
-        """
+        """Model of a checkpoint from the authors of its paper; else a ConfigError."""
         raise ConfigError(f'{path}: model {cls.name!r} reads no checkpoints of others')
 
 
 class ModelDescription(Settings):
-    """Settings of an export, a YAML file for `panoptic-depth export --config`, or a validation."""
+    """Settings of `panoptic-depth export --config`, a YAML file, and of a validation."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -287,7 +280,7 @@ class ModelDescription(Settings):
 
 def describe(model: Model, description: ModelDescription) -> ModelInfo:
     """
-    What model.json says of a model, but for the file of its graph.
+    Make the contents of model.json, except for the file of the graph.
 
     :raises ConfigError: for an input size that the network does not take.
     """

@@ -117,7 +117,7 @@ class CameraAwareNetwork(DynamicKernelModel):
             positions.bias.fill_(-4.6)
             # 12 m, a spread of a factor 3 up and down, and 20 % of uncertainty.
             start = torch.tensor([2.5, 0.6, -1.6])
-            # A class's kernel is the sum of the learned and the pooled one: one of them starts.
+            # Kernels of classes are sums of learned and pooled ones: start one of them at 0.
             self.class_depth_kernels[:, :DEPTH_SHAPE] = 0.0
             depths.bias[:DEPTH_SHAPE] = start
             self.fallback.bias[:DEPTH_SHAPE] = start
@@ -130,9 +130,9 @@ def _head(channels_in: int, width: int, channels_out: int) -> nn.Sequential:
 
 class FastNetwork(CameraAwareNetwork):
     """
-    MobileNetV2 with narrow heads.
+    MobileNetV2 with narrow heads: a light backbone, no deformable convolution.
 
-    :param backbone_weights: MobileNetV2 state dict file; random weights where None.
+    :param backbone_weights: MobileNetV2 state dict file; None: random weights.
     """
 
     name = 'fast'
@@ -156,9 +156,9 @@ class AccurateSettings(ResNetSettings, CameraAwareSettings):
 
 class AccurateNetwork(CameraAwareNetwork):
     """
-    ResNet-50 with wide heads.
+    ResNet-50 with wide heads, for a GPU.
 
-    :param backbone_weights: torchvision's ResNet-50 state dict file; random weights where None.
+    :param backbone_weights: torchvision's ResNet-50 state dict file; None: random weights.
     """
 
     name = 'accurate'

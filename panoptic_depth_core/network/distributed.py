@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What several processes of one training share: started by torchrun, on one or more machines.
+Distributed training with torchrun, on one or more machines.
 
-Every process works on its part of the same global batch. Its losses are divided by the counts of
-all of them (normaliser), so that the mean of the gradients is the gradient of the whole batch.
+Every process works on its part of the same global batch. Losses are divided by counts over all
+processes (normaliser), so that the mean of the gradients is the gradient of the whole batch.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from torch import Tensor, distributed, nn
 
 def normaliser(count: Tensor | float, device: torch.device, least: float = 1.0) -> Tensor:
     """
-    Divisor that makes the sum over this process's part of a batch a mean over the whole of it.
+    Divisor that turns the sum over this process's part of a batch into a mean over the batch.
 
-    The gradients of the processes are averaged, so it is the count of all of them, but at least
-    the least one, over their number.
+    Gradients of processes are averaged, so it is the total count, at least ``least``, over the
+    number of processes.
 
     :param count: of this process. :returns: () float32.
     """
@@ -33,11 +33,11 @@ def normaliser(count: Tensor | float, device: torch.device, least: float = 1.0) 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """
-    Mean of the processes' gradients, in place.
+    Average the gradients over the processes, in place.
 
-    One exchange per iteration in place of DDP's hooks, which wait for a gradient of every
-    parameter: which ones have one depends here on the labels of a batch. A parameter that no
-    process has a gradient of keeps none, as in a single process.
+    One exchange per iteration instead of DDP's hooks, which wait for a gradient of every
+    parameter: here the labels of a batch decide which parameters have one. Without a gradient in
+    any process a parameter keeps none, as in a single process.
     """
     if not _are_several():
         return
@@ -66,9 +66,9 @@ def mean_over_processes(values: Tensor) -> Tensor:
 
 def leave() -> None:
     """
-    Part from the other processes, once all of them have come here.
+    Wait for all processes and end the process group.
 
-    Left to the end of the interpreter, the threads of the connections can abort it.
+    Its threads could abort the interpreter at exit otherwise.
     """
     if distributed.is_available() and distributed.is_initialized():
         distributed.barrier()

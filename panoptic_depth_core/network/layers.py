@@ -26,9 +26,9 @@ def camera_rays(intrinsics: Tensor, height: int, width: int, stride: int,
     Viewing rays of the cells of a feature map.
 
     The first two channels are ((u - cx) / fx, (v - cy) / fy). On a plane below the camera they
-    give depth in metres, but the network predicts canonical depth D * f_c / f, which on that
-    plane is a function of (v - cy) / f_c; so the same offsets over the canonical focal length are
-    the other two. The four together also tell the network its focal length.
+    determine depth in metres, but the network predicts canonical depth D * f_c / f, which on that
+    plane depends on (v - cy) / f_c; so the other two channels are the same offsets over the
+    canonical focal length. Together the four also determine the focal length.
 
     :param intrinsics: (B, 4) fx, fy, cx, cy in px of the network input.
     :param height, width: cells of the feature map.
@@ -57,10 +57,9 @@ GROUPS = 8
 
 class GroupNorm(nn.Module):
     """
-    Group normalisation (Wu and He, ECCV 2018) with its weights kept as (C, 1, 1).
+    Group normalisation (Wu and He, ECCV 2018) with weights of shape (C, 1, 1).
 
-    In this shape they enter an exported graph as they are, under their own names, and can be
-    read back from it.
+    In this shape they enter an exported graph unchanged, under their own names.
     """
 
     def __init__(self, channels: int, groups: int = GROUPS) -> None:
@@ -85,9 +84,9 @@ class FeaturePyramid(nn.Module):
     """
     Feature pyramid network (Lin et al., CVPR 2017) for strides 4 to 64.
 
-    The stride-4 map is returned as it is merged, without a convolution of its own: the encoder
-    that alone reads it starts with one. A global average is added at stride 32: depth needs the
-    whole scene, which no crop-sized receptive field of a light backbone covers.
+    The stride-4 map has no convolution of its own: its only reader starts with one. A global
+    average is added at stride 32: depth needs the whole scene, which the receptive field of a
+    light backbone does not cover.
     """
 
     def __init__(self, channels: Sequence[int], width: int) -> None:
@@ -120,8 +119,8 @@ class FeaturePyramid(nn.Module):
 
 DeformableForm = Literal['operator', 'grid_sample']
 """
-operator: one operator, DeformConv in ONNX (opset 19); grid_sample: samplings and 1x1
-convolutions, for runtimes without that operator. Equal but for rounding.
+operator: DeformConv in ONNX (opset 19); grid_sample: samplings and 1x1 convolutions, for runtimes
+without that operator. Equal up to rounding.
 """
 
 _SIDE = 3
@@ -130,7 +129,7 @@ _TAPS = _SIDE ** 2
 
 class DeformableConv(nn.Module):
     """
-    3x3 convolution whose taps are moved and weighted by the input (DCNv2, Zhu et al., CVPR 2019).
+    3x3 modulated deformable convolution (DCNv2, Zhu et al., CVPR 2019).
 
     (B, channels_in, H, W) -> (B, channels_out, H, W).
     """
@@ -150,8 +149,8 @@ class DeformableConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve; offsets are (row, column) per tap, taps in row-major order."""
-        # Not in the precision of autocast: the operator has no bfloat16 kernel on a CPU, and
-        # offsets are in cells, which it would round.
+        # Without autocast: the operator has no bfloat16 kernel on a CPU, and offsets in cells
+        # would be rounded.
         offset_mask = self.offset_mask(x).to(self.weight.dtype)
         x = x.to(self.weight.dtype)
         offset = offset_mask[:, :2 * _TAPS]
@@ -167,8 +166,8 @@ def _sampled(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor,
     """
     Bilinear samples, zero outside of the map, and a 1x1 convolution over taps and channels.
 
-    The taps of one kernel row are sampled at once: all nine would take nine times the memory of
-    the map, which counts at stride 4, and one by one makes a graph of hundreds of samplings.
+    One kernel row at a time: all nine taps at once would take nine times the memory of the map,
+    and one by one makes a graph of hundreds of samplings.
     """
     height, width = x.shape[-2:]
     tap = torch.arange(_TAPS, device=x.device)[:, None, None]

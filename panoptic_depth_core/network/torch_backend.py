@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
 
 from ..contract import Arrays
 from ..errors import BackendError, ConfigError
@@ -26,27 +27,34 @@ from ..inference.backends import Backend, check_threads
 from ..model_directory import ModelDirectory
 from . import Graph, create_model
 
+Mode = Literal['eager', 'compile', 'cuda_graph']
+"""compile: torch.compile, takes a minute; cuda_graph: eager's kernels, launched as one."""
+
+TorchPrecision = Literal['float32', 'float16', 'bfloat16']
+"""Precision of the network's convolutions; the assembly runs in float32."""
+
+_WARM_UP = 3
+"""Runs before a capture, in which libraries choose their kernels and allocate."""
+
 
 def load_graph(model: ModelDirectory) -> Graph:
     """
-    Rebuild the exported module; the graph's initialisers carry the names of its parameters.
+    Rebuild the exported module with the graph's initialisers, which have its parameters' names.
 
-    There is one copy of the weights in a model directory, so PyTorch and the other runtimes can
-    not disagree about them.
+    A model directory has one copy of the weights, so all runtimes agree about them.
 
-    :raises ConfigError: when model.json says else of the network than it is, or the graph lacks a
-        weight of it.
+    :raises ConfigError: when model.json contradicts the network, or the graph lacks a weight.
     """
     info = model.info
     rebuilt = Graph(create_model(info.network, info.network_settings,
                                  rules=info.assembly_settings, source=str(model.path))).eval()
     # Compared as JSON, in which NaN is equal to itself.
-    told, own = ({'tasks': sorted(of.tasks), 'extra_inputs': [
+    stated, own = ({'tasks': sorted(of.tasks), 'extra_inputs': [
         extra.model_dump(mode='json') for extra in of.extra_inputs]}
         for of in (info, rebuilt.network))
-    for name in told:
-        if told[name] != own[name]:
-            raise ConfigError(f'{model.path}: {name} is {told[name]}, but of network '
+    for name in stated:
+        if stated[name] != own[name]:
+            raise ConfigError(f'{model.path}: {name} is {stated[name]}, but of network '
                               f'{info.network!r} it is {own[name]}; export the model again')
     graph = onnx.load(str(model.onnx_path)).graph
     stored = {tensor.name: tensor for tensor in graph.initializer}
@@ -61,16 +69,12 @@ def load_graph(model: ModelDirectory) -> Graph:
     return rebuilt
 
 
-_WARM_UP = 3
-"""Runs before a capture, in which libraries choose their kernels and allocate."""
-
-
 class LowerPrecision(nn.Module):
     """
-    A network whose convolutions are in float16 or bfloat16; it returns float32.
+    A network with convolutions in float16 or bfloat16; it returns float32.
 
-    Autocast decides what else is; the assembly that follows gets what it gets of any network. The
-    weights of convolutions are cast here, once: autocast casts them for every image.
+    Autocast decides about the rest. The weights of convolutions are cast here, once: autocast
+    would cast them for every image.
     """
 
     def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
@@ -84,7 +88,9 @@ class LowerPrecision(nn.Module):
     def forward(self, image: Tensor, *inputs: Tensor, **extra_inputs: Tensor) -> Any:
         """Run the network; see Model."""
         with torch.autocast(image.device.type, dtype=self.dtype, cache_enabled=False):
-            return _in_float32(self.network(image, *inputs, **extra_inputs))
+            output = self.network(image, *inputs, **extra_inputs)
+        return tree_map(lambda value: value.float() if isinstance(
+            value, Tensor) and value.is_floating_point() else value, output)
 
     def assemble(self, output: Any, thresholds: Tensor) -> dict[str, Tensor]:
         """See Model."""
@@ -92,20 +98,11 @@ class LowerPrecision(nn.Module):
         return assembled
 
 
-def _in_float32(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _in_float32(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        items = map(_in_float32, value)
-        return type(value)(*items) if hasattr(value, '_fields') else type(value)(items)
-    return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value
-
-
 class KeptConstants(TorchFunctionMode):
     """
-    Within it, torch.tensor of arguments that were given before returns the tensor made then.
+    Context in which torch.tensor returns the tensor that it made of the same arguments before.
 
-    A CUDA graph cannot copy numbers of Python to the device: after one run they are there.
+    A CUDA graph cannot copy Python numbers to the device; after one run they are there.
     """
 
     def __init__(self) -> None:
@@ -115,7 +112,7 @@ class KeptConstants(TorchFunctionMode):
     def __torch_function__(self, function: Callable[..., Any], types: Any,
                            args: tuple[Any, ...] = (),
                            kwargs: dict[str, Any] | None = None) -> Any:
-        """Call a function of torch, unless its result is kept."""
+        """Call a torch function, unless its result is kept."""
         kwargs = kwargs or {}
         if function is not torch.tensor:
             return function(*args, **kwargs)
@@ -129,11 +126,11 @@ class CudaGraph:
     """
     The kernels that a function launches, captured once and launched as one.
 
-    :param inputs: CUDA tensors, which are read wherever they are: their values may change.
+    :param inputs: CUDA tensors, read in place: their values may change.
     """
 
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Tensor]) -> None:
-        # What was captured reads these by their addresses.
+        # The captured kernels read these by address.
         self._inputs, self._constants = inputs, KeptConstants()
         stream = torch.cuda.Stream(inputs[0].device)
         stream.wait_stream(torch.cuda.current_stream())
@@ -152,14 +149,13 @@ class CudaGraph:
         return self._outputs
 
 
-def prepared(function: Callable[..., Any], mode: str,
+def prepared(function: Callable[..., Any], mode: Mode,
              inputs: Sequence[Tensor]) -> Callable[[], Any]:
     """
-    Return how to run a function of the same tensors, whose values may change, again and again.
+    Return a call that runs a function on these tensors, whose values may change.
 
-    It was compiled or captured, by running it; eager, it has not run yet.
+    Compiling and capturing run the function; eager does not.
 
-    :param mode: one of torch_backend.Mode.
     :raises RuntimeError: when it cannot be compiled, captured or run.
     """
     if mode == 'cuda_graph':
@@ -171,35 +167,16 @@ def prepared(function: Callable[..., Any], mode: str,
     return lambda: compiled(*inputs)
 
 
-def compute_as_asked() -> None:
-    """
-    Let float32 be float32, and the library choose convolutions by trying; in the whole process.
-
-    PyTorch otherwise rounds the inputs of float32 convolutions to TF32 on a GPU.
-    """
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.benchmark = True
-
-
-Mode = Literal['eager', 'compile', 'cuda_graph']
-"""compile: torch.compile, takes a minute; cuda_graph: what eager launches, launched as one."""
-
-TorchPrecision = Literal['float32', 'float16', 'bfloat16']
-"""Of the convolutions of the network; the assembly is in float32."""
-
-
 class TorchBackend(Backend):
     """
     The network in PyTorch.
 
-    On a GPU, switches of the *whole process* are set, so that float32 is not TF32 and cuDNN
-    chooses convolutions by trying.
+    On a GPU it turns off TF32 and turns on cuDNN's benchmark mode in the *whole process*.
 
-    :param threads: threads of PyTorch in the *whole process* (torch.set_num_threads).
+    :param threads: of PyTorch in the *whole process* (torch.set_num_threads).
     :param device: 'cpu', 'cuda', 'cuda:1' ...
-    :raises ConfigError: for a CUDA graph on something else than a GPU.
-    :raises BackendError: when PyTorch or onnx is not installed or the device cannot be used, or
+    :raises ConfigError: for a CUDA graph without a GPU.
+    :raises BackendError: when PyTorch or onnx is not installed, or the device cannot be used, or
         the network cannot be compiled or captured.
     """
 
@@ -229,15 +206,14 @@ class TorchBackend(Backend):
         self.precision = precision
         if precision != 'float32':
             network.network = LowerPrecision(network.network, getattr(torch, precision))
-        if device.startswith('cuda'):
-            compute_as_asked()
-        self._prepare(network, model, device, mode)
-
-    def _prepare(self, network: Any, model: ModelDirectory, device: str, mode: Mode) -> None:
-        """Take a network that is on the device, and allocate what every run needs."""
         self._model = model
         self._device = torch.device(device)
         self._on_gpu = self._device.type == 'cuda'
+        if self._on_gpu:
+            # PyTorch otherwise rounds the inputs of float32 convolutions to TF32.
+            torch.backends.cudnn.allow_tf32 = False
+            torch.backends.cuda.matmul.allow_tf32 = False
+            torch.backends.cudnn.benchmark = True
         self._results: list[Any] = []
         with torch.inference_mode(), self._current():
             self._host: list[Any] = [
@@ -268,7 +244,7 @@ class TorchBackend(Backend):
         self._forward, self._host, self._inputs, self._results = None, [], [], []
 
     def _to_host(self, outputs: Any) -> list[NDArray[Any]]:
-        """Wait for the outputs; arrays that no later run writes to."""
+        """Wait for the outputs; later runs do not write to these arrays."""
         if not self._on_gpu:
             return [tensor.numpy() for tensor in outputs]
         if not self._results:
@@ -281,7 +257,7 @@ class TorchBackend(Backend):
         return [host.numpy().copy() for host in self._results]
 
     def _current(self) -> AbstractContextManager[Any]:
-        """Make the GPU the one that PyTorch means when it is not told which."""
+        """Make the GPU PyTorch's current one."""
         return torch.cuda.device(self._device) if self._on_gpu else nullcontext()
 
     def _failed(self, what: str, error: RuntimeError) -> BackendError:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Weights from files: read without running code, and all of them fit."""
+"""Weights from files: read without running code, and checked for completeness."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_state_dict(path: Path | str, remedy: str) -> dict[str, Tensor]:
     """
     Read named tensors or numpy arrays, from the entry "model" where there is one.
 
-    :param remedy: what to give instead, for the message.
+    :param remedy: for the message.
     :raises ConfigError: when it cannot be read or holds anything but named arrays.
     """
     try:
@@ -52,9 +52,9 @@ def read_state_dict(path: Path | str, remedy: str) -> dict[str, Tensor]:
 
 def load_all(module: nn.Module, given: Mapping[str, Tensor], source: str, remedy: str) -> None:
     """
-    Load every weight of a module, in place; only counters of batch norm may be missing.
+    Load every weight of a module, in place; only batch norm's counters may be missing.
 
-    :param source: where the weights came from, for the message.
+    :param source, remedy: for the message.
     :raises ConfigError: naming what is missing, unknown or of another shape.
     """
     if listed := list_gaps(find_gaps(module.state_dict(), given)):
@@ -63,7 +63,7 @@ def load_all(module: nn.Module, given: Mapping[str, Tensor], source: str, remedy
 
 
 def find_gaps(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, list[str]]:
-    """Name what does not fit, by kind; counters of batch norm do not count."""
+    """Names of weights that do not fit, by kind; batch norm's counters are ignored."""
     kinds = {
         'missing': [name for name in wanted if name not in given],
         'unknown': [name for name in given if name not in wanted],
@@ -74,18 +74,14 @@ def find_gaps(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict
 
 
 def list_gaps(gaps: Mapping[str, Sequence[str]]) -> str:
-    """Say what does not fit of each kind; empty where there is nothing."""
-    return '; '.join(f'{kind}: {_few(items)}' for kind, items in gaps.items() if items)
-
-
-def _few(items: Sequence[str]) -> str:
-    """The first items, and how many more there are."""
-    rest = f' and {len(items) - 3} more' if len(items) > 3 else ''
-    return ', '.join(items[:3]) + rest
+    """Text with the first gaps of each kind; empty without any."""
+    return '; '.join(
+        f'{kind}: {", ".join(items[:3])}' + (f' and {len(items) - 3} more' if items[3:] else '')
+        for kind, items in gaps.items() if items)
 
 
 def _numpy_globals() -> list[Any]:
-    """What a pickle of numpy arrays of numbers refers to; numpy 1 and 2 name it differently."""
+    """Names in a pickle of numeric arrays; they differ between numpy 1 and 2."""
     core = np._core if hasattr(np, '_core') else np.core
     reconstruct = core.multiarray._reconstruct
     kinds = {type(np.dtype(name)) for name in

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Runtimes that can run the exported graph: one file and one line in BACKENDS each.
+Runtimes for the exported graph: one file and one line in BACKENDS each.
 
-They are imported when they are chosen, so none but the chosen one has to be installed.
+Only the chosen one is imported and has to be installed.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ class Backend:
     """
     Runs the graph of one model directory.
 
-    A backend is constructed with the ModelDirectory and its own keyword options, and raises
-    ConfigError for a graph that breaks the contract, BackendError for a runtime that fails. It
-    implements ``_run`` and ``_release``.
+    A backend takes the ModelDirectory and its own keyword options, and raises ConfigError for a
+    graph that breaks the contract, BackendError for a runtime that fails. It implements ``_run``
+    and ``_release``.
     """
 
     name: str
     precision: Precision = 'float32'
-    """What the runtime itself computes a float32 graph in."""
+    """Arithmetic of the runtime for a float32 graph."""
     engine_key: str = ''
     """Name of the engine in the cache, for runtimes that build one."""
     gpu_memory_bytes: int = 0
-    """Memory that it holds on a GPU."""
+    """Memory on the GPU."""
 
     _model: ModelDirectory
     _is_closed = False
@@ -59,7 +59,7 @@ class Backend:
         return GraphOutput.of(self._run(batched(info, inputs)), info.map_size())
 
     def close(self) -> None:
-        """Give back memory and threads; the backend is not used after it."""
+        """Free memory and threads; the backend cannot be used any more."""
         self._is_closed = True
         self._release()
 
@@ -68,7 +68,7 @@ class Backend:
         Run the graph.
 
         :param inputs: in the order, types and shapes of ModelInfo.graph_inputs.
-        :returns: those of ModelInfo.graph_outputs, as the graph has them; the caller's own.
+        :returns: arrays of ModelInfo.graph_outputs, which the caller owns.
         """
         raise RuntimeError(f'{type(self).__name__} has no _run method')
 
@@ -85,10 +85,10 @@ BACKENDS: dict[str, str] = {
 """Name -> module (relative to this package) and class."""
 
 WATCH = 'watch'
-"""Option of backends that build an engine; it is given for them, not by users."""
+"""Option of backends that build an engine, set by callers, not users."""
 
 WITHOUT_GPU = 'onnxruntime'
-"""What 'auto' means where TensorRT cannot run: the runtime that comes with the installation."""
+"""Backend of 'auto' where TensorRT cannot run; every installation has it."""
 
 _log = logging.getLogger(__name__)
 
@@ -99,8 +99,8 @@ def create_backend(spec: str, model: ModelDirectory, watch: Watch | None = None,
     Load a model into a runtime.
 
     :param spec: a key of BACKENDS or 'auto', and options as text: 'openvino:precision=bfloat16'.
-    :param watch: is told of an engine that is being built, and may cancel it.
-    :param options: what the backend takes, for instance threads.
+    :param watch: follows the build of an engine, and may cancel it.
+    :param options: of the backend, for instance threads.
     :raises ConfigError: for an unknown name or option, or a graph that breaks the contract.
     :raises BackendError: when the runtime is not installed or cannot load the graph.
     """
@@ -141,11 +141,7 @@ def parse_backend(spec: str) -> tuple[str, dict[str, Any]]:
 
 
 def chosen_backend(name: str) -> str:
-    """
-    Key of BACKENDS that a name means.
-
-    :raises ConfigError: for a name that is neither 'auto' nor known.
-    """
+    """Resolve 'auto' to a key of BACKENDS; a ConfigError for an unknown name."""
     if name == 'auto':
         return _automatic()
     if name not in BACKENDS:
@@ -154,11 +150,7 @@ def chosen_backend(name: str) -> str:
 
 
 def backend_options(name: str) -> dict[str, Any]:
-    """
-    Options that a backend takes, with their types.
-
-    :raises ConfigError: for an unknown name.
-    """
+    """Options of a backend with their types; a ConfigError for an unknown backend."""
     factory: Any = _factory(chosen_backend(name))
     hints = get_type_hints(vars(factory).get('__init__', factory))
     return {p.name: hints.get(p.name, Any) for p in inspect.signature(factory).parameters.values()
@@ -167,7 +159,7 @@ def backend_options(name: str) -> dict[str, Any]:
 
 @cache
 def _automatic() -> str:
-    """TensorRT where it can run, looked at once in a process."""
+    """TensorRT where it can run, checked once per process."""
     try:
         problem = str(_module('tensorrt').usable())
     except BackendError as error:
@@ -197,16 +189,16 @@ def _module(name: str) -> Any:
 
 
 def check_threads(threads: int | None) -> None:
-    """Refuse a number of threads that a runtime would silently read as its own default."""
+    """Refuse a number of threads that a runtime would silently take for its default."""
     if threads is not None and not (isinstance(threads, Integral) and threads >= 1):
         raise ConfigError(f'threads is {threads!r}; give 1 or more, or leave it out')
 
 
 def batched(info: ModelInfo, inputs: Arrays) -> Arrays:
     """
-    Give the inputs their batch axis, and refuse what the graph of this model does not take.
+    Give the inputs their batch axis, and check that the graph of this model takes them.
 
-    :raises BackendError: naming the input; inference/preprocess.py makes those of a Frame.
+    :raises BackendError: naming the input.
     """
     wanted = info.graph_inputs()
     if wrong := sorted(inputs.keys() ^ wanted.keys()):
@@ -225,10 +217,10 @@ def batched(info: ModelInfo, inputs: Arrays) -> Arrays:
 
 def check_output(output: GraphOutput, info: ModelInfo, backend: str) -> None:
     """
-    Refuse what no healthy graph returns, before it becomes a distance that someone believes.
+    Refuse impossible outputs, before they become distances.
 
-    :raises BackendError: for a wrong shape, a depth or table that is not finite, a class id
-        that the model does not have.
+    :raises BackendError: for a wrong shape, a depth or table that is not finite, an unknown class
+        id.
     """
     size = info.map_size()
     for name, array in (('segment_index', output.segment_index), ('depth', output.depth)):

@@ -23,7 +23,7 @@ class OnnxRuntimeBackend(Backend):
     """
     One session of ONNX Runtime.
 
-    :param threads: threads inside of one operator; ONNX Runtime's own choice when left out.
+    :param threads: threads within an operator; None: ONNX Runtime's choice.
     :param providers: one execution provider, or several in order of preference.
     :raises ConfigError: for an unknown provider, or a graph that breaks the contract.
     :raises BackendError: when ONNX Runtime is not installed or refuses the graph.
@@ -46,8 +46,7 @@ class OnnxRuntimeBackend(Backend):
                 raise ConfigError(f'execution provider {provider!r} is not in this ONNX Runtime; '
                                   f'choose from {", ".join(available)}')
         options = onnxruntime.SessionOptions()
-        # Its warnings are about the making of graphs: a line for each tensor that it optimised
-        # away. Errors come as exceptions.
+        # It warns of every tensor that it optimised away; errors are exceptions.
         options.log_severity_level = 3
         if threads is not None:
             options.intra_op_num_threads = threads
@@ -55,12 +54,12 @@ class OnnxRuntimeBackend(Backend):
             session = onnxruntime.InferenceSession(
                 str(model.onnx_path), options,
                 providers=[(p, _PROVIDER_OPTIONS.get(p, {})) for p in providers])
-        # Its exceptions have no common base but Exception.
+        # Its exceptions have no other common base.
         except Exception as error:
             raise BackendError(f'{model.onnx_path}: ONNX Runtime {onnxruntime.__version__} '
                                f'cannot load it: {_one_line(error)}; '
                                'update onnxruntime or export the model again') from None
-        # What cannot be started is left out by ONNX Runtime, which then runs on the CPU.
+        # ONNX Runtime leaves out providers that fail to start, and runs on the CPU.
         missing = [p for p in providers if p not in session.get_providers()]
         if missing:
             raise BackendError(f'execution provider {missing[0]!r} of ONNX Runtime '
@@ -83,7 +82,7 @@ class OnnxRuntimeBackend(Backend):
 
 
 def _specs(nodes: Sequence[Any]) -> dict[str, TensorSpec]:
-    """Names, dtypes and shapes that the session reports; a symbolic size is None."""
+    """Names, dtypes and shapes of the session; a symbolic size is None."""
     return {node.name: (_NUMPY_NAME.get(node.type, node.type),
                         tuple(n if isinstance(n, int) else None for n in node.shape))
             for node in nodes}

@@ -21,11 +21,11 @@ class OpenVinoBackend(Backend):
     """
     One compiled model of OpenVINO on the CPU, for one frame at a time.
 
-    :param threads: threads that compute; OpenVINO's own choice when left out.
-    :param precision: what float32 parts of the graph are computed in. OpenVINO's own choice would
-        be bfloat16 where the processor has it, assembly and depth included.
-    :raises ConfigError: when the processor cannot compute in bfloat16, or for a graph that breaks
-        the contract.
+    :param threads: of computation; None: OpenVINO's choice.
+    :param precision: arithmetic for float32 parts of the graph. OpenVINO itself would choose
+        bfloat16 where the processor has it, also for assembly and depth.
+    :raises ConfigError: when the processor has no bfloat16, or for a graph that breaks the
+        contract.
     :raises BackendError: when OpenVINO is not installed or refuses the graph.
     """
 
@@ -73,7 +73,7 @@ class OpenVinoBackend(Backend):
 
 
 def _specs(ports: Sequence[Any]) -> dict[str, TensorSpec]:
-    """Names, dtypes and shapes that the compiled model reports; a symbolic size is None."""
+    """Names, dtypes and shapes of the compiled model; a symbolic size is None."""
     return {port.any_name: (
         _NUMPY_NAME.get(port.element_type.get_type_name(), port.element_type.get_type_name()),
         tuple(size.get_length() if size.is_static else None for size in port.partial_shape))
@@ -87,7 +87,7 @@ def _remedy(error: RuntimeError) -> str:
 
 
 def _reason(error: RuntimeError) -> str:
-    """Its message without the lines that name its own source files."""
+    """Message without the lines that name OpenVINO's source files."""
     lines = [line.strip() for line in str(error).splitlines()]
     return ' '.join(line for line in lines if line and not line.startswith(
         ('Exception from', 'Check '))) or 'it gives no reason'

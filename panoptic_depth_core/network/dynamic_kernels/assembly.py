@@ -3,9 +3,9 @@
 """
 Panoptic assembly inside the graph: kernels and embeddings in, segments and depth out.
 
-Every shape is fixed and nothing waits for the host, so that one graph serves PyTorch, ONNX
-Runtime and TensorRT, and can be captured as a CUDA graph: what is not there is a row marked
-invalid, and greedy rules run as matrix steps of a fixed number.
+Shapes are fixed and nothing waits for the host, so that one graph serves PyTorch, ONNX Runtime
+and TensorRT, and can be captured as a CUDA graph: missing things are rows marked invalid, and
+greedy rules run as a fixed number of matrix steps.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ EMBEDDING_STRIDE = 4
 
 class AssemblySettings(AssemblyRules):
     """
-    Rules and fixed sizes of the exported assembly.
+    Rules and fixed sizes of the assembly.
 
-    The defaults are for networks of this package; panoptic_depth.network.PUBLISHED_ASSEMBLY holds
-    those of PanopticDepth (Gao et al., CVPR 2022).
+    The defaults are for the networks of this package; panoptic_depth.network.PUBLISHED_ASSEMBLY
+    has those of PanopticDepth (Gao et al., CVPR 2022).
     """
 
     candidates: int = Field(100, ge=1, description='thing candidates that are looked at')
@@ -72,8 +72,8 @@ def assemble(output: KernelOutput, thresholds: Tensor,
 
     :param thresholds: (T,) float32 in the order of contract.THRESHOLDS.
     :returns: segment_index (B, H/s, W/s) uint8, depth (B, H/s, W/s) float32 metres,
-        segments (B, R, C) float32; rows are ``max_things`` things, or as many as there are
-        candidates, then the classes' regions.
+        segments (B, R, C) float32; rows are ``max_things`` things, or all candidates if fewer,
+        then the classes' regions.
     """
     limit = dict(zip(THRESHOLDS, thresholds, strict=True))
     located = output.kernels[0].shape[1] > output.mask_embedding.shape[1]
@@ -108,7 +108,7 @@ def assemble(output: KernelOutput, thresholds: Tensor,
 def _depth(owner: Tensor, depth_kernels: Tensor, output: KernelOutput,
            settings: AssemblySettings) -> Tensor:
     """
-    (B, h, w) metres by the kernel of each pixel's owner, NaN where there is none.
+    (B, h, w) metres by the kernel of each pixel's owner, NaN without one.
 
     :param owner: (B, h, w) int64 row of ``depth_kernels`` (B, R, S + D), R where void.
     """
@@ -202,11 +202,11 @@ def find_peaks(output: KernelOutput, settings: AssemblySettings) -> Things:
 def merge_duplicates(things: Things, settings: AssemblySettings, *,
                      located: bool = True) -> Things:
     """
-    Merge candidates that describe one thing: same class, alike kernels, at one place.
+    Merge candidates of one thing: same class, similar kernels, at one place.
 
-    A row is out when a better row that stays is like it, so in a chain A ~ B ~ C where A and C
-    differ, C stays (unless settings.keep_chains is false). Rows that are out are averaged into
-    the best row that they are like.
+    A row drops out when a better row that stays is similar, so in a chain A ~ B ~ C where A and C
+    differ, C stays (unless settings.keep_chains is false). Rows that drop out are averaged into
+    the best row that they are similar to.
 
     :param located: kernels end with their place.
     """
@@ -215,17 +215,17 @@ def merge_duplicates(things: Things, settings: AssemblySettings, *,
     alike = unit @ unit.transpose(1, 2) >= settings.merge_cosine
     alike &= things.class_id[:, :, None] == things.class_id[:, None, :]
     if located:
-        # Two kernels are at one place when each is within the blob of the other.
+        # Two kernels are at one place when each lies within the blob of the other.
         place = things.kernels[..., -LOCATION:]
         offset = (place[:, :, None, 3:] - place[:, None, :, 3:]) ** 2
         reach = (place[:, :, None, 1:3] * offset).sum(-1)
         alike &= (reach < 1.0) & (reach.transpose(1, 2) < 1.0)
     candidate = things.score > 0
     alike_better = alike & _better(things.score) & candidate[:, None, :]
-    # After one step a row is out for any better row that is like it, in a chain too.
+    # After a single step a row drops out for any better similar row, also in a chain.
     stays = _settle(lambda keep: (alike_better.float() @ keep[..., None])[..., 0] < 0.5,
                     candidate, settings.steps if settings.keep_chains else 1)
-    # Each row that is out goes to the first row that it is like.
+    # Each row that drops out goes to the first row that it is similar to.
     target = (alike_better & stays[:, None, :] if settings.keep_chains else alike_better).float()
     first = one_hot(target.argmax(dim=2), target.shape[2]).float() * target.amax(2, keepdim=True)
     itself = torch.diag_embed(stays.float())
@@ -238,16 +238,16 @@ def merge_duplicates(things: Things, settings: AssemblySettings, *,
 def select_things(things: Things, embedding: Tensor, limit: dict[str, Tensor],
                   settings: AssemblySettings) -> tuple[Things, Tensor]:
     """
-    Score the masks, drop what better things cover, and keep the best ``max_things``.
+    Score the masks, drop things that better ones cover, and keep the best ``max_things``.
 
     :returns: things, and their masks (B, max_things, h, w) in 0..1 at the embedding's stride;
-        rows that are out have score 0 and an empty mask.
+        dropped rows have score 0 and an empty mask.
     """
     things = _best(things, things.score, settings.mask_candidates)[0]
     masks = mask_logits(things.kernels, embedding, EMBEDDING_STRIDE).sigmoid().flatten(2)
     inside = (masks > 0.5).float()
     area = inside.sum(2)
-    # A mask that is unsure of itself is a worse candidate than its peak says.
+    # An uncertain mask is a worse candidate than its peak says.
     quality = (masks * inside).sum(2) / area.clamp(min=1.0)
     score = things.score * quality * (area > 0)
     shared = inside @ inside.transpose(1, 2) * _better(score)
@@ -260,18 +260,14 @@ def select_things(things: Things, embedding: Tensor, limit: dict[str, Tensor],
 
 
 def _best(things: Things, score: Tensor, number: int) -> tuple[Things, Tensor]:
-    """
-    Take the rows of best score, at most so many.
-
-    :returns: things with that score, best first, and the rows that they were.
-    """
+    """The best rows by a score, which becomes theirs, best first; and their former row numbers."""
     score, rows = score.topk(min(number, score.shape[1]), dim=1)
     return Things(score, things.class_id.gather(1, rows), take_rows(things.kernels, rows),
                   take_rows(things.depth_kernels, rows)), rows
 
 
 def _better(score: Tensor) -> Tensor:
-    """(B, N, N) bool: row i, column j is true where j is better than i, or equal and before it."""
+    """(B, N, N) bool: row i, column j is true where j is better than i, or equal and before i."""
     order = torch.arange(score.shape[1], device=score.device)
     first = order[None, None, :] < order[None, :, None]
     ours, other = score[:, :, None], score[:, None, :]
@@ -280,9 +276,9 @@ def _better(score: Tensor) -> Tensor:
 
 def _settle(rule: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> Tensor:
     """
-    Run a greedy rule as a fixed number of whole steps.
+    Run a greedy rule as a fixed number of parallel steps.
 
-    Step k is right for every row that depends on chains of at most k better rows.
+    Step k is exact for every row that depends on chains of at most k better rows.
 
     :param rule: (B, N) float 0/1 of kept rows -> (B, N) bool, rows that these leave in.
     """
@@ -294,7 +290,7 @@ def _settle(rule: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> Tens
 
 def take_rows(rows: Tensor, index: Tensor) -> Tensor:
     """(B, N, C) rows at (B, M) indices -> (B, M, C)."""
-    # One index per row; gather would want one per number, of eight bytes each.
+    # One index per row; gather needs one per number, of eight bytes each.
     batch, count, channels = rows.shape
     start = torch.arange(batch, device=rows.device)[:, None] * count
     return rows.reshape(batch * count, channels).index_select(
@@ -309,10 +305,10 @@ def kernels_of_won_cells(output: KernelOutput) -> tuple[Tensor, Tensor, Tensor]:
     """
     Kernels of each class's region from the cells that the class wins clearly, as published.
 
-    Per level a class has the cells where it is the best one, and of these those count whose
-    region score is at least 0.4. They give the class a score there, their sum of scores, and a
-    mask kernel, their sum of kernels, both over the number of *all* cells that it won (so does
-    the original), and a depth kernel, their mean. Levels with a score above 0.1 are averaged.
+    Per level a class wins the cells where it is the best one; those with a region score of at
+    least 0.4 count. They give the class a score and a mask kernel, their sums of scores and
+    kernels over the number of *all* cells that it won (as in the original), and a depth kernel,
+    their mean. Levels with a score above 0.1 are averaged.
 
     :returns: mask kernels (B, C, K), depth kernels (B, C, S + D), present (B, C) bool.
     """
@@ -355,14 +351,14 @@ def resolve_pixels(masks: Tensor, regions: Tensor, is_thing: Tensor) -> tuple[Te
     """
     Give each pixel to its most confident segment.
 
-    Where a thing claims a pixel, the region of a thing class does not compete: it is what is
-    left of the class where no instance is known.
+    Where a thing claims a pixel, regions of thing classes do not compete: they are for pixels
+    whose instance is unknown.
 
     :param masks: (B, N, h, w) in 0..1. :param regions: (B, C, h, w) in 0..1.
     :param is_thing: (C,) bool.
     :returns: index (B, h, w) int64 into N + C rows, confidence (B, h, w).
     """
-    # Things and regions apart, as joining them would copy every map once more.
+    # Things and regions apart: joining them would copy every map.
     best_mask, thing = masks.max(dim=1)
     claimed = (best_mask > 0.5)[:, None]
     best_region, region = torch.where(
@@ -372,7 +368,7 @@ def resolve_pixels(masks: Tensor, regions: Tensor, is_thing: Tensor) -> tuple[Te
 
 
 def large_enough(regions: Tensor, masks: Tensor, is_thing: Tensor, least: Tensor) -> Tensor:
-    """(B, C, 1, 1) 1 for regions that win at least this share of the image's pixels."""
+    """(B, C, 1, 1), 1 for regions that win at least this share of the image's pixels."""
     index, _ = resolve_pixels(masks, regions, is_thing)
     return _wins_share(index - masks.shape[1], regions.shape[1], least)
 
@@ -380,10 +376,10 @@ def large_enough(regions: Tensor, masks: Tensor, is_thing: Tensor, least: Tensor
 def large_enough_stuff(regions: Tensor, masks: Tensor, is_thing: Tensor,
                        least: Tensor) -> Tensor:
     """
-    (B, C, 1, 1) 1 for stuff that is large enough, by the published rule.
+    (B, C, 1, 1), 1 for stuff that is large enough, by the published rule.
 
-    A class has the pixels where its region is the best one, whatever the masks of things say,
-    less those that are inside of a mask. Thing classes take part, and are dropped.
+    A class wins the pixels outside of all thing masks where its region is the best one. Thing
+    classes take part, and are dropped.
     """
     covered = masks.amax(dim=1) > 0.5
     best = torch.where(covered, -1, regions.argmax(dim=1))
@@ -391,7 +387,7 @@ def large_enough_stuff(regions: Tensor, masks: Tensor, is_thing: Tensor,
 
 
 def _wins_share(best: Tensor, number: int, least: Tensor) -> Tensor:
-    """:param best: (B, h, w) one of so many classes for each pixel, or none of them."""
+    """:param best: (B, h, w) class of each pixel, others than 0..number - 1 for none."""
     classes = torch.arange(number, device=best.device)[None, :, None, None]
     share = (best[:, None] == classes).float().mean(dim=(2, 3), keepdim=True)
     return (share >= least).float()

@@ -1,10 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""
-Dynamic kernels: how a vector becomes a mask, and another one a depth map.
-
-The same functions serve training and the exported graph.
-"""
+"""Dynamic kernels: from vectors to masks and depth maps, in training and in the graph."""
 
 from __future__ import annotations
 
@@ -33,17 +29,17 @@ _LEAST_LINEAR_M = 1e-6
 
 DepthForm = Literal['log', 'linear']
 """
-How a depth kernel becomes metres, see metric_depth. log: DEPTH_SHAPE numbers before the weights;
-linear: two, centre and range, as published.
+Form of depth kernels, see metric_depth. log: DEPTH_SHAPE numbers before the weights; linear: two,
+centre and range, as published.
 """
 
 
 class KernelOutput(NamedTuple):
     """
-    What a network gives to the assembly; lists run over the pyramid levels.
+    Output of a network for the assembly; lists run over the pyramid levels.
 
     :param centers: (B, T, h, w) logits, a peak per thing instance.
-    :param regions: (B, C, h, w) logits, where a class is.
+    :param regions: (B, C, h, w) logits of the classes' regions.
     :param kernels: (B, K + LOCATION, h, w) mask kernels, or (B, K, h, w) without a place.
     :param depth_kernels: (B, S + D, h, w), S numbers of the depth form; none without depth.
     :param mask_embedding: (B, K, H/4, W/4).
@@ -53,7 +49,7 @@ class KernelOutput(NamedTuple):
     :param class_depth_kernels: (C, S + D).
     :param fallback_depth_kernel: (B, S + D), for pixels that no segment owns.
     :param thing_projection: (K, K) weight and (K,) bias of a linear map of things' mask kernels,
-        before they are compared or used; none where the network has none.
+        applied before they are compared or used; None for none.
     :param region_projection: the same for those of regions.
     :param thing_classes: class ids of the T centre maps.
     """
@@ -74,7 +70,7 @@ class KernelOutput(NamedTuple):
     thing_classes: tuple[int, ...] = THING_CLASSES
 
     def is_thing(self) -> Tensor:
-        """(C,) bool, for each class."""
+        """(C,) bool per class."""
         return torch.tensor([class_id in self.thing_classes
                              for class_id in range(self.regions[0].shape[1])],
                             device=self.metric.device)
@@ -87,11 +83,11 @@ def flatten_levels(maps: list[Tensor]) -> Tensor:
 
 def locate_kernels(raw: Tensor, stride: int) -> Tensor:
     """
-    Give a map of mask kernels its location terms.
+    Add location terms to a map of mask kernels.
 
     :param raw: (B, K + 3, h, w): weights, bias, raw precisions along x and y.
-    :returns: (B, K + LOCATION, h, w): the precisions are positive, in 1 / px^2, and the image
-        position of each cell is appended.
+    :returns: (B, K + LOCATION, h, w), with positive precisions in 1 / px^2 and the image position
+        of each cell.
     """
     batch, channels, height, width = raw.shape
     weights = raw[:, :channels - 2]
@@ -106,9 +102,9 @@ def mask_logits(kernels: Tensor, embedding: Tensor, stride: int = 4) -> Tensor:
     """
     Masks of thing kernels: a dot product with the embedding, less the distance to the kernel.
 
-    The quadratic term keeps a kernel near the cell that made it, so that two equal cars differ
-    (CondInst feeds relative coordinates for the same reason, Tian et al., ECCV 2020). It is
-    a sum of a row and a column, which is exact in low precision where a product is not.
+    The quadratic term keeps a kernel near its cell, so that two equal cars differ (CondInst feeds
+    relative coordinates for the same reason, Tian et al., ECCV 2020). As a sum of a row and a
+    column it is exact in low precision, where a product is not.
 
     :param kernels: (B, N, K + LOCATION); of (B, N, K) the masks are the dot product alone.
     :param embedding: (B, K, h, w) at a stride.
@@ -128,20 +124,17 @@ def mask_logits(kernels: Tensor, embedding: Tensor, stride: int = 4) -> Tensor:
     return logits - along_x[:, :, None, :] - along_y[:, :, :, None]
 
 
-def class_kernels(output: KernelOutput, attention: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def class_kernels(output: KernelOutput) -> tuple[Tensor, Tensor]:
     """
-    Kernels of each class's region: the learned ones plus those pooled where the class is.
+    Kernels of each class's region: the learned ones plus those pooled over its cells.
 
-    :param attention: (B, L, C) weight of each cell for each class; from the region logits where
-        None.
     :returns: mask kernels (B, C, K + 1), depth kernels (B, C, S + D), float32.
     :raises ConfigError: for a network without learned ones.
     """
     if output.class_kernels is None or output.class_depth_kernels is None:
         raise ConfigError("assembly: regions is 'pooled', but this network has no learned kernels "
                           "of classes; set regions to 'won_cells'")
-    if attention is None:
-        attention = flatten_levels(output.regions).float().sigmoid()
+    attention = flatten_levels(output.regions).float().sigmoid()
     pooling = (attention / (attention.sum(dim=1, keepdim=True) + 1.0)).transpose(1, 2)
     channels = output.mask_embedding.shape[1]
     cells = flatten_levels(output.kernels)[..., :channels + 1].float()
@@ -162,7 +155,7 @@ def class_logits(kernels: Tensor, embedding: Tensor) -> Tensor:
 def metric_depth(kernels: Tensor, embedding: Tensor, metric: Tensor,
                  form: DepthForm = 'log') -> Tensor:
     """
-    Depth of pixels from the depth kernel of the segment that owns each.
+    Depth of pixels from the depth kernels of their segments.
 
     With position = 2 sigmoid(k . e) - 1, the published range form (PanopticDepth, Gao et al.,
     CVPR 2022, eq. T2; linear, with the constants of its code):

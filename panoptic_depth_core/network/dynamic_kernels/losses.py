@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Losses: centres, regions, classes, masks and depth.
+Losses of centres, regions, classes, masks and depth, and the kernels that they train.
 
-Each is a mean over what is labelled in the batch, and zero where nothing is: samples with only
-some of the labels teach only what they know. The batch is that of all processes together, which
-have to call these in step.
+Each loss is a mean over what is labelled in the batch, and zero without labels, so samples with
+partial labels train only what they label. The batch is that of all processes together, which have
+to call these functions in step.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def focal(logits: Tensor, target: Tensor) -> Tensor:
     """
     Focal loss of each element, alpha 0.25, gamma 2 (RetinaNet, Lin et al., ICCV 2017).
 
-    For targets between 0 and 1 both the probability of being right and the balance of the
-    classes are interpolated, as in PanopticDepth.
+    For targets between 0 and 1 both probability and class balance are interpolated, as in
+    PanopticDepth.
 
     :param logits, target: of one shape, float32.
     """
@@ -92,7 +92,7 @@ def depth_error(predicted: Tensor, truth: Tensor) -> Tensor:
         return predicted.sum()
     d = truth.log() - predicted.log()
     relative = (1 - predicted / truth).square().mean()
-    # The slope of the root at 0 has no end.
+    # The slope of the root is infinite at 0.
     return (_VARIANCE_WEIGHT * (d.square().mean() - d.mean() ** 2)
             + relative.clamp(min=1e-12).sqrt())
 
@@ -100,7 +100,7 @@ def depth_error(predicted: Tensor, truth: Tensor) -> Tensor:
 @dataclass
 class ThingKernels:
     """
-    Cells that answer for the things of one image; m of them.
+    The m cells whose kernels train for the things of one image.
 
     :param thing: (m,) index of the thing.
     :param cell: (m,) index into the flattened levels.
@@ -119,9 +119,9 @@ class ThingKernels:
 def sample_kernels(output: KernelOutput, batch: Batch, image: int, per_level: int,
                    targets: TargetSettings) -> ThingKernels:
     """
-    Choose the cells inside each thing whose centre score is best at the moment.
+    Choose the cells inside each thing with the best centre scores.
 
-    Those are the cells that the assembly will take, so training sees what inference uses.
+    The assembly will take the same cells, so training sees what inference uses.
     """
     masks = thing_masks(batch, image, output.mask_embedding.shape[-2:])
     size = root_areas(batch.thing_box[image])
@@ -133,7 +133,7 @@ def sample_kernels(output: KernelOutput, batch: Batch, image: int, per_level: in
         if len(chosen):
             inside = interpolate(masks[chosen][None], size=(height, width), mode='area')[0]
             heat = logits[image, channel[chosen]].detach().float().sigmoid()
-            # Small things cover no cell by half: then the cell that holds most of it answers.
+            # Small things cover no cell by half: then the cell that they cover most is taken.
             inside = inside * (inside >= inside.amax((1, 2), keepdim=True).clamp(max=0.5))
             inside = _own_centers(inside, batch.thing_middle[image][chosen],
                                   batch.thing.shape[1:])
@@ -153,7 +153,7 @@ def sample_kernels(output: KernelOutput, batch: Batch, image: int, per_level: in
 
 
 def _known(batch: Batch, image: int, size: torch.Size) -> Tensor:
-    """(h, w) float32 share of each cell that is not ignored: labels of a lidar are points."""
+    """(h, w) float32 share of each cell that is not ignored: lidar labels are points."""
     ignored = (batch.semantic[image] == VOID_CLASS) & ~batch.not_crowd[image]
     return interpolate((~ignored)[None, None].float(), size=size, mode='area')[0, 0]
 
@@ -162,7 +162,7 @@ def _own_centers(inside: Tensor, middle: Tensor, image: torch.Size) -> Tensor:
     """
     Give the cell of each thing's centre to this thing alone.
 
-    The peak will be there, also where more is seen of what is in front of it.
+    The peak will be there, even where more of an occluding thing is visible.
 
     :param inside: (m, h, w) share of each cell. :param middle: (m, 2) as in Batch.
     """
@@ -194,8 +194,7 @@ class Regions(NamedTuple):
 
     :param depth_kernels: (B, C, S + D).
     :param logits: (B, C, H/4, W/4) float32.
-    :param labelled: (B, C) bool, classes that are labelled in the image; all of a network with
-        learned class kernels.
+    :param labelled: (B, C) bool, classes labelled in the image; all with learned class kernels.
     :param present: (B, C) bool, classes that have a kernel.
     """
 
@@ -207,11 +206,11 @@ class Regions(NamedTuple):
 
 def training_regions(output: KernelOutput, batch: Batch) -> Regions:
     """
-    Regions whose kernels inference would use.
+    Regions with the kernels that inference would use.
 
-    Of a network without learned class kernels these come from cells. While it learns, its own
-    region maps are no guide to them: the labels say which cells those are. For classes that are
-    not labelled in an image, the cells that the network gives them answer, as in inference.
+    Without learned class kernels they come from cells: of the labels, since the network's own
+    region maps are unreliable early in training, and for classes without labels in an image of
+    the network's own regions, as in inference.
     """
     if output.class_kernels is not None:
         kernels, depth_kernels = class_kernels(output)
@@ -234,7 +233,7 @@ def _labelled_cells(output: KernelOutput, batch: Batch) -> list[Tensor]:
     for logits in output.regions:
         share, known = region_targets(batch.semantic, logits.shape[-2:], logits.shape[1])
         share = share * (known > 0)
-        # Thin classes have half of no cell: then those cells answer that hold most of them.
+        # Thin classes cover no cell by half: then the cells that they cover most are taken.
         least = share.amax((2, 3), keepdim=True).clamp(min=1e-3, max=0.5)
         cells.append((share >= least).float())
     return cells
@@ -245,8 +244,8 @@ def pool_regions(output: KernelOutput, cells: list[Tensor]) -> tuple[Tensor, Ten
     Mean kernels of the cells of each class, per level.
 
     :param cells: per level (B, C, h, w) float32 0 or 1.
-    :returns: mask kernels (L, B, C, K), projected; depth kernels (L, B, C, S + D), S + D is 0 for
-        a network without depth; there (L, B, C) bool, classes with cells.
+    :returns: mask kernels (L, B, C, K), projected; depth kernels (L, B, C, S + D), S + D is 0
+        without depth; (L, B, C) bool, classes with cells.
     """
     kernels, depth_kernels, there = [], [], []
     for level, chosen in enumerate(cells):
@@ -286,10 +285,9 @@ def panoptic_depth_loss(output: KernelOutput, batch: Batch, settings: LossSettin
                         class_weights: Tensor | None = None,
                         seeds: Sequence[int] | None = None) -> dict[str, Tensor]:
     """
-    All losses, weighted; their sum is what to minimise.
+    All losses, weighted; see Model.losses.
 
     :param class_weights: (C,) float32 weights of the classes in the semantic loss.
-    :param seeds: one per image, of its random choices; None draws from the global generator.
     """
     kernels = [sample_kernels(output, batch, image, settings.kernels_per_thing, settings.targets)
                for image in range(len(batch.thing_channel))]
@@ -333,11 +331,7 @@ def region_loss(output: KernelOutput, batch: Batch) -> Tensor:
 
 
 def semantic_loss(logits: Tensor, batch: Batch, class_weights: Tensor | None) -> Tensor:
-    """
-    Cross entropy of the class regions at stride 2.
-
-    :param logits: (B, C, H/4, W/4).
-    """
+    """Cross entropy of the class regions (B, C, H/4, W/4), at stride 2."""
     target = batch.semantic[:, ::_LOSS_STRIDE, ::_LOSS_STRIDE].long()
     logits = interpolate(logits, size=target.shape[-2:], mode='bilinear', align_corners=False)
     known = target != VOID_CLASS
@@ -357,7 +351,7 @@ def region_mask_loss(regions: Regions, batch: Batch) -> Tensor:
 
 
 def mask_loss(output: KernelOutput, kernels: list[ThingKernels]) -> Tensor:
-    """Dice loss of the masks of all answering cells, mean over things."""
+    """Dice loss of the masks of all chosen cells, mean over things."""
     total = output.mask_embedding.new_zeros((), dtype=torch.float32)
     number = 0
     for image, chosen in enumerate(kernels):
@@ -371,11 +365,10 @@ def depth_losses(output: KernelOutput, batch: Batch, kernels: list[ThingKernels]
                  regions: Regions, settings: LossSettings,
                  seeds: Sequence[int] | None = None) -> dict[str, Tensor]:
     """
-    Errors of log depth: of pixels, of things, of the fallback, and the likelihood of its scale.
+    Errors of log depth: of pixels, things and the fallback, and the likelihood of its scale.
 
-    Every pixel with a depth counts once, by the kernel of the segment that owns it; where its
-    class is not labelled, by the region that the network would give it to. A network without depth
-    has none of them.
+    Every pixel with a depth counts once, by the kernel of its segment or, without a labelled
+    class, of the region that the network assigns it to. Empty for a network without depth.
     """
     if output.depth_embedding is None:
         return {}
@@ -438,7 +431,7 @@ def _log_center(kernels: Tensor, output: KernelOutput) -> Tensor:
 
 
 def _draw_kernels(cells: Tensor, chosen: ThingKernels, seed: int | None) -> Tensor:
-    """(n, DEPTH_SHAPE + D): one of each thing's answering cells, drawn by weight."""
+    """(n, DEPTH_SHAPE + D): one of each thing's cells, drawn by weight."""
     number = len(chosen.masks)
     if not number:
         return cells[:0]

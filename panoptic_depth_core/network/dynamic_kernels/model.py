@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What every model of the family is: kernels and embeddings in, targets, losses and maps out."""
+"""Base of the models with dynamic kernels: their targets, losses and assembly."""
 
 from __future__ import annotations
 
@@ -25,11 +25,7 @@ from .targets import Batch, collate
 
 
 class DynamicKernelModel(Model):
-    """
-    A network that gives a KernelOutput.
-
-    ``rules`` are AssemblySettings, ``loss`` LossSettings.
-    """
+    """A network that gives a KernelOutput."""
 
     loss_type: ClassVar[type[LossSettings]] = LossSettings
     loss: LossSettings
@@ -38,7 +34,7 @@ class DynamicKernelModel(Model):
     def __init__(self, settings: Settings | None = None,
                  backbone_weights: Path | str | None = None) -> None:
         super().__init__(settings, backbone_weights)
-        # Of the semantic loss; no buffer, as it is not a part of the network.
+        # For the semantic loss; not a buffer, as it is no part of the network.
         self.class_weights: Tensor | None = None
 
     @property
@@ -69,9 +65,8 @@ class DynamicKernelModel(Model):
 
 def class_weights(samples: Iterable[Sample], classes: int, balance: float) -> Tensor:
     """
-    Weights of classes by their frequency in labelled samples.
+    Weights of classes: frequency in labelled samples to the power of minus ``balance``.
 
-    :param balance: classes count by frequency to the minus this power.
     :returns: (C,) float32, mean 1 over labelled pixels.
     """
     counts = np.ones(classes)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From labelled samples to the tensors that the losses compare with."""
+"""Targets of the losses, from labelled samples."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Batch(base.Batch):
     :param semantic: (B, H, W) uint8 class ids, VOID_CLASS where unknown.
     :param thing: (B, H, W) uint8, 0 no thing, 1.. index + 1 into ``thing_channel``.
     :param not_crowd: (B, H, W) bool, where the absence of things of complete classes is known.
-    :param stuff: (B, H, W) bool, where that of all other things is known.
-    :param complete: (B, T) bool, classes of which every instance is labelled.
+    :param stuff: (B, H, W) bool, where the absence of all other things is known.
+    :param complete: (B, T) bool, classes with all instances labelled.
     :param depth: (B, H, W) float32 metres, NaN where unknown.
     :param thing_channel: per image (n,) int64 centre maps of the things' classes.
     :param thing_box: per image (n, 4) float32 u0, v0, u1, v1 in px, ends exclusive.
@@ -71,19 +71,15 @@ class Batch(base.Batch):
         return self.center_known_at(self.stuff.shape[-2:])
 
     def center_known_at(self, size: torch.Size) -> Tensor:
-        """(B, T, h, w) bool: that of the pixel in the middle of each cell."""
-        # Eight maps of whole pixels would be half of what a batch takes on its way to a GPU.
+        """(B, T, h, w) bool: the same of the pixel in the middle of each cell."""
+        # T full-size maps would be half of a batch's transfer to a GPU.
         not_crowd, stuff = (_at_cells(m, size)[:, None] for m in (self.not_crowd, self.stuff))
         return torch.where(self.complete[..., None, None], not_crowd, stuff)
 
 
 def collate(samples: Sequence[Sample], settings: TargetSettings | None = None,
             classes: Sequence[ClassInfo] = CITYSCAPES) -> Batch:
-    """
-    Stack samples of one size.
-
-    :param classes: the table that their class ids are rows of.
-    """
+    """Stack samples of one size, whose class ids are rows of ``classes``."""
     things = thing_classes(classes)
     rows = [_targets(sample, settings or TargetSettings(), things) for sample in samples]
     columns: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
@@ -103,7 +99,7 @@ def _targets(sample: Sample, settings: TargetSettings,
     classes: list[int] = []
     panoptic = truth.panoptic
     if panoptic is not None:
-        # What a pixel teaches follows from its id: it is looked up in tables of the ids.
+        # Targets of a pixel follow from its id: look them up in tables of ids.
         counts = np.bincount(panoptic.ravel())
         ids = np.flatnonzero(counts)
         class_ids = class_of(ids)
@@ -145,7 +141,7 @@ def _number_things(
         ids: NDArray[np.int64], counts: NDArray[np.int64], labelled: tuple[int, ...],
         settings: TargetSettings) -> tuple[NDArray[np.uint8], list[int]]:
     """
-    Number the largest things of a frame 1..; what is too small to learn is to be ignored.
+    Number the largest things of a frame 1..; those too small to learn are ignored.
 
     :param ids: sorted, of the things. :param counts: pixels by id.
     :returns: by id its number, _IGNORED_THING or 0; class ids in the order of the numbers.
@@ -183,11 +179,11 @@ def root_areas(box: Tensor) -> Tensor:
 
 def is_of_level(size: Tensor, level: int, levels: int, settings: TargetSettings) -> Tensor:
     """
-    Things that a pyramid level answers for.
+    Things of a pyramid level.
 
-    The ranges of the levels overlap: finest_px * 2^level is the upper end of each, and a quarter
-    of that its lower one. The first has no lower and the last no upper end, so nothing is left
-    out. With 128 px and five levels these are the ranges of PanopticDepth.
+    The ranges of the levels overlap: finest_px * 2^level is the upper end of each, a quarter of
+    that the lower one. The first has no lower and the last no upper end. With 128 px and five
+    levels these are the ranges of PanopticDepth.
 
     :param size: (n,) roots of box areas in px. :returns: (n,) bool.
     """
@@ -199,16 +195,16 @@ def is_of_level(size: Tensor, level: int, levels: int, settings: TargetSettings)
 def center_targets(batch: Batch, sizes: list[torch.Size],
                    settings: TargetSettings) -> list[tuple[Tensor, Tensor]]:
     """
-    Heat-maps of the levels and where they count.
+    Heat maps of the levels and their weights.
 
-    A Gaussian at the middle of each thing's visible pixels; its spread follows the box, as in
+    A Gaussian at the middle of each thing's visible pixels, with a spread by the box, as in
     CornerNet (Law and Deng, ECCV 2018).
 
     :param sizes: (h, w) of each level.
     :returns: per level heat (B, T, h, w) float32 0..1, 1 at centres; weight (B, T, h, w) float32
         0 or 1.
     """
-    # All things at once, and nothing that a GPU has to wait for: there are hundreds in a batch.
+    # All hundreds of things of a batch at once, without synchronising a GPU.
     box, middle = torch.cat(batch.thing_box), torch.cat(batch.thing_middle)
     side = torch.stack([box[:, 3] - box[:, 1], box[:, 2] - box[:, 0]], dim=1)
     image = torch.repeat_interleave(torch.tensor([len(boxes) for boxes in batch.thing_box]))
@@ -232,7 +228,7 @@ def center_targets(batch: Batch, sizes: list[torch.Size],
 def center_cells(middle: Tensor, image: Sequence[int],
                  size: Sequence[int]) -> tuple[Tensor, Tensor]:
     """
-    Cells of a level that hold the middles of things, where their peaks are to be.
+    Cells of a level with the middles of things, the places of their peaks.
 
     :param middle: (n, 2) as in Batch. :param image, size: rows and columns of image and level.
     :returns: row (n,), column (n,) int64.
@@ -264,17 +260,17 @@ def things_at_pixels(batch: Batch, image: int) -> Tensor:
 
 
 def thing_masks(batch: Batch, image: int, size: torch.Size) -> Tensor:
-    """(n, h, w) float32 share of each cell that a thing of an image covers."""
+    """(n, h, w) float32 share of each cell that each thing of an image covers."""
     return interpolate(things_at_pixels(batch, image)[None], size=size, mode='area')[0]
 
 
 def region_targets(semantic: Tensor, size: torch.Size, classes: int) -> tuple[Tensor, Tensor]:
     """
-    Where each class is, at the cells of a level.
+    Shares of the classes in the cells of a level.
 
     :param semantic: (B, H, W) uint8. :param size: (h, w).
     :returns: (B, C, h, w) float32 share of the cell's known pixels; (B, 1, h, w) float32 share of
-        its pixels that are known.
+        known pixels.
     """
     fine = semantic[:, 1::4, 1::4].long()
     known = (fine != VOID_CLASS).float()[:, None]

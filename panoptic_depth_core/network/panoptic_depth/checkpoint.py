@@ -1,17 +1,16 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Names and shapes of the published PanopticDepth checkpoints, and their weights as ours."""
+"""Published PanopticDepth checkpoints: their names and shapes, converted to ours."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ...errors import ConfigError
-from ..weights import COUNTER, list_gaps, read_state_dict
+from ..weights import COUNTER, list_gaps
 
 _DEPTH_PARTS = ('depth_kernel_head.', 'depth_encode_head.')
 _GROUP = ('weight', 'bias')
@@ -43,18 +42,8 @@ def published_names(predicts_depth: bool = True) -> dict[str, str]:
     return names
 
 
-def read_published(path: Path | str) -> dict[str, Tensor]:
-    """
-    Read the weights of a detectron2 checkpoint, without running code from the file.
-
-    :returns: name -> tensor, from the entry "model", or from the file itself if it has none.
-    :raises ConfigError: when it cannot be read or holds anything but named arrays.
-    """
-    return read_state_dict(path, 'give the model_final.pth as it was published')
-
-
 def has_depth(weights: Mapping[str, Tensor]) -> bool:
-    """Whether there is a depth head; without any it is of one of the segmentation stages."""
+    """Whether there is a depth head; checkpoints of the segmentation stages have none."""
     return any(name.startswith(_DEPTH_PARTS) for name in weights)
 
 
@@ -63,13 +52,14 @@ def weights_as_ours(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor],
     """
     Weights of a published checkpoint as the state dict of PublishedNetwork.
 
-    :param weights: name -> tensor.
     :param wanted: state dict of a network with the same heads.
-    :param source: where they came from, for the message.
+    :param source: of the weights, for the message.
     :raises ConfigError: naming what is missing, unknown, of another shape or not finite.
     """
     names = published_names(has_depth(weights))
-    given = {name: value for name, value in weights.items() if not _is_known_extra(name)}
+    # Counters of batch norm, and the input's mean and deviation, are no weights.
+    given = {name: value for name, value in weights.items()
+             if not name.endswith(COUNTER) and name not in ('pixel_mean', 'pixel_std')}
     shapes = {name: (tuple(given[name].shape), published_shape(wanted[ours]))
               for name, ours in names.items() if name in given}
     gaps = {
@@ -90,18 +80,9 @@ def weights_as_ours(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor],
 
 
 def published_shape(ours: Tensor) -> tuple[int, ...]:
-    """
-    Shape in a published checkpoint of a weight of ours.
-
-    1x1 convolutions on single cells are matrices here, group norms are (C, 1, 1).
-    """
+    """Shape in a published checkpoint: our 1x1 convolutions are matrices, norms (C, 1, 1)."""
     shape = tuple(ours.shape)
     return {2: (*shape, 1, 1), 3: shape[:1]}.get(ours.ndim, shape)
-
-
-def _is_known_extra(name: str) -> bool:
-    """Counters of batch norm in training, and the input's mean and deviation."""
-    return name.endswith(COUNTER) or name in ('pixel_mean', 'pixel_std')
 
 
 def _backbone() -> dict[str, str]:
@@ -162,6 +143,6 @@ def _conv(theirs: str, ours: str) -> dict[str, str]:
 
 
 def _conv_norm(theirs: str, conv: str, norm: str, parts: Sequence[str]) -> dict[str, str]:
-    """A convolution without bias and its norm, which theirs keeps inside of it."""
+    """A convolution without bias and its norm, which is part of the convolution in theirs."""
     return {f'{theirs}.weight': f'{conv}.weight'} | {
         f'{theirs}.norm.{part}': f'{norm}.{part}' for part in parts}

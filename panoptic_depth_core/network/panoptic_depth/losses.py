@@ -1,12 +1,13 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Losses of the published PanopticDepth (Gao et al., CVPR 2022, and its code), faults included.
+Targets and losses of the published PanopticDepth (Gao et al., CVPR 2022, and its code).
 
-A thing belongs to several levels, has seven kernels in each, and each of them answers for the
-depth of all its pixels: so pixels of things weigh more than those of stuff. Cells outside of a
-thing that covers fewer than seven answer too. Void teaches absence. The mean over the images of
-a batch is what several machines with one image each, as there, would compute.
+The original's faults are included: a thing has seven kernels in each of its levels, and each
+counts for the depth of all its pixels, so pixels of things weigh more than those of stuff; cells
+outside of a thing count too if it covers fewer than seven; void counts as absence. Losses are
+means over the images of a batch, as of several machines with one image each. Differences: crowds
+are things, and a thing that vanishes at stride 4 is left out, where the original's centre is NaN.
 """
 
 from __future__ import annotations
@@ -48,11 +49,11 @@ _MIN_OVERLAP = 0.7
 @dataclass
 class PublishedTargets:
     """
-    What one image teaches; n things, L levels.
+    Targets of one image; n things.
 
     :param masks: (n, H/4, W/4) float32 share of things.
     :param channel: (n,) int64 centre maps of their classes.
-    :param of_level: per level (n,) bool, the things that it answers for.
+    :param of_level: per level (n,) bool, its things.
     :param heats: per level (T, h, w) float32, 1 at centres.
     :param regions: (C, H/4, W/4) float32 share of classes.
     :param shares: per level (C, h, w) float32 of those, 0 where below a half.
@@ -73,11 +74,10 @@ def published_targets(batch: Batch, image: int, sizes: list[torch.Size],
     """
     Targets of one image.
 
-    :param sizes: (h, w) of each level. :param fine: (H/4, W/4).
-    :param classes: their number.
+    :param sizes: (h, w) of each level. :param fine: (H/4, W/4). :param classes: their number.
     """
     masks = bilinear(things_at_pixels(batch, image), fine)
-    # There a box ends with its last pixel, and one of no width is none.
+    # The original's boxes end with their last pixel, and those of no width are dropped.
     box = batch.thing_box[image]
     box = box - box.new_tensor([0, 0, 1, 1])
     extent = box[:, 2:] - box[:, :2]
@@ -103,16 +103,16 @@ def published_targets(batch: Batch, image: int, sizes: list[torch.Size],
 
 
 def bilinear(maps: Tensor, size: torch.Size) -> Tensor:
-    """(n, H, W) -> (n, h, w): from the four nearest values, however much smaller the result."""
+    """(n, H, W) -> (n, h, w): from the four nearest values, also when shrinking."""
     return interpolate(maps[:, None], size=size, mode='bilinear', align_corners=False)[:, 0]
 
 
 def gaussian_radius(extent: Tensor) -> Tensor:
     """
-    How far a corner may be off so that the boxes still overlap by 0.7, by CornerNet's first code.
+    Largest error of a corner with which boxes overlap by 0.7, by CornerNet's first code.
 
-    Of its three cases, the box that holds the other one is always the least. Its root there
-    lacks the division by 2 a, which later versions have, so the radius is 2.8 times as large.
+    Of its three cases the box around the other one always gives the least. Its root lacks the
+    division by 2 a, which later versions have, so the radius is 2.8 times as large.
 
     :param extent: (n, 2) width and height in cells. :returns: (n,).
     """
@@ -163,7 +163,7 @@ class PublishedLossSettings(Settings):
 
 
 class LossChoice(LossSettings):
-    """What the published network learns by."""
+    """Losses of the published network."""
 
     published: PublishedLossSettings | None = Field(
         None, description='losses and targets of the paper in place of all of these')
@@ -172,7 +172,7 @@ class LossChoice(LossSettings):
 def published_loss(output: KernelOutput, batch: Batch,
                    settings: PublishedLossSettings) -> dict[str, Tensor]:
     """
-    All losses, weighted; their sum is what to minimise.
+    All losses, weighted; see Model.losses.
 
     :param output: of a network without learned class kernels.
     :param batch: collated with PUBLISHED_TARGETS.
@@ -205,7 +205,7 @@ def published_loss(output: KernelOutput, batch: Batch,
 
 def _sample_kernels(output: KernelOutput, target: PublishedTargets, image: int,
                     per_level: int) -> ThingKernels:
-    """Take the cells of each thing and level with the best centre scores, whatever these are."""
+    """Take the cells of each thing and level with the best centre scores, however low."""
     things, cells, weights, start = [], [], [], 0
     for logits, of_level in zip(output.centers, target.of_level, strict=True):
         height, width = logits.shape[-2:]
@@ -224,7 +224,7 @@ def _sample_kernels(output: KernelOutput, target: PublishedTargets, image: int,
 
 
 def _mean_of_things(total: Tensor, target: PublishedTargets) -> Tensor:
-    """Over things, each as often as there are levels that answer for it."""
+    """Over things, each counted once per level."""
     return total / max(sum(int(chosen.sum()) for chosen in target.of_level), 1)
 
 

@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-PanopticDepth with ResNet-50 as published.
+PanopticDepth with ResNet-50 as published (Gao et al., CVPR 2022).
 
-Gao et al., CVPR 2022, https://github.com/NaiyuGao/PanopticDepth.
-Its checkpoints are converted by checkpoint.py. Of the original's faults, those that
-its numbers depend on are here: the mean of the wrong channel, coordinates of the padded tensor.
+https://github.com/NaiyuGao/PanopticDepth; checkpoint.py converts its checkpoints. The original's
+faults that its weights depend on are kept: the mean of the wrong channel, coordinates of the
+padded tensor.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from ..dynamic_kernels.kernels import KernelOutput
 from ..dynamic_kernels.model import DynamicKernelModel
 from ..dynamic_kernels.targets import Batch, collate
 from ..layers import DeformableConv, DeformableForm, GroupNorm, metric_factor
-from .checkpoint import has_depth, read_published, weights_as_ours
+from ..weights import read_state_dict
+from .checkpoint import has_depth, weights_as_ours
 from .losses import PUBLISHED_TARGETS, LossChoice, published_loss
 
 FOCAL_PX = 2265.3
-"""Vertical focal length of the Cityscapes pictures that it was trained on, at 1024x2048."""
+"""Vertical focal length of the Cityscapes pictures of its training, at 1024x2048."""
 
 TRAINED_FOCAL_RANGE_PX = (2200.0, 2350.0)
 """Of the cameras of Cityscapes."""
@@ -64,12 +65,7 @@ class PublishedSettings(ResNetSettings):
 
 
 class PublishedNetwork(DynamicKernelModel):
-    """
-    Image in, kernels and embeddings out; the camera only scales the metres.
-
-    :param backbone_weights: torchvision's ResNet-50 state dict file, to train from; random
-        weights where None.
-    """
+    """Image in, kernels and embeddings out; the camera only scales the metres."""
 
     name = 'published'
     settings_type = PublishedSettings
@@ -79,11 +75,10 @@ class PublishedNetwork(DynamicKernelModel):
     rules = PUBLISHED_ASSEMBLY
     class_parameters = ('center', 'region')
 
-    # There is no depth kernel for what no segment owns.
+    # Pixels without segment have no depth kernel.
     depth_of = 'segments'
 
-    # ImageNet's means in the wrong order: the original subtracts those of RGB from BGR, and its
-    # weights were trained so.
+    # ImageNet's means in the wrong order: the original subtracts those of RGB from BGR.
     input_mean = (103.53, 116.28, 123.675)
     input_std = (1.0, 1.0, 1.0)
 
@@ -163,17 +158,13 @@ class PublishedNetwork(DynamicKernelModel):
     def read_published(cls, path: Path, deformable: DeformableForm = 'operator',
                        ) -> PublishedNetwork:
         """Model of ``model_final.pth``; see Model."""
-        return network_from_published(read_published(path), str(path), deformable)
+        weights = read_state_dict(path, 'give the model_final.pth as it was published')
+        return network_from_published(weights, str(path), deformable)
 
 
 def network_from_published(weights: Mapping[str, Tensor], source: str,
                            deformable: DeformableForm = 'operator') -> PublishedNetwork:
-    """
-    Network with the weights of a published checkpoint.
-
-    :param weights, source: see checkpoint.weights_as_ours.
-    :raises ConfigError: see there.
-    """
+    """Network with the weights of a published checkpoint; see checkpoint.weights_as_ours."""
     network = PublishedNetwork(PublishedSettings(
         predicts_depth=has_depth(weights), deformable=deformable))
     network.load_state_dict(weights_as_ours(weights, network.state_dict(), source))

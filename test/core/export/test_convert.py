@@ -27,8 +27,8 @@ from panoptic_depth_core.inference.backends import create_backend
 from panoptic_depth_core.model_directory import ModelDirectory
 from panoptic_depth_core.network.dynamic_kernels.assembly import assemble
 from panoptic_depth_core.network.dynamic_kernels.kernels import KernelOutput
-from panoptic_depth_core.network.panoptic_depth.checkpoint import read_published
 from panoptic_depth_core.network.panoptic_depth.network import FOCAL_PX, PUBLISHED_ASSEMBLY
+from panoptic_depth_core.network.weights import read_state_dict
 
 EXACT = """
 min_instance_pixels: 0
@@ -174,7 +174,7 @@ def test_other_files_are_refused(write, words, tmp_path):
 
 def test_weights_may_lie_at_the_top(tmp_path):
     torch.save({'a': torch.ones(2), 'b': np.zeros(3, np.float32)}, tmp_path / 'w.pth')
-    weights = read_published(tmp_path / 'w.pth')
+    weights = read_state_dict(tmp_path / 'w.pth', '')
     assert weights['a'].tolist() == [1, 1] and weights['b'].shape == (3,)
 
 

@@ -9,6 +9,7 @@ import math
 import multiprocessing
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from panoptic_depth_core.io.messages.reading import values_of
 from panoptic_depth_core.io.sources.bag_source import describe_images
 from panoptic_depth_core.io.sources.open_source import open_source
 from panoptic_depth_core.labels import CITYSCAPES, VOID_CLASS
+from panoptic_depth_core.structures import GroundTruth
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import Writer
 
@@ -282,7 +284,7 @@ def test_truth_that_cannot_be_stored_or_is_missing_is_named(storage: str, tmp_pa
     sample.truth.panoptic[0, 0] = 70_000
     with pytest.raises(ConfigError, match="'000000': panoptic ids do not fit uint16"):
         write_drive_bag([sample], tmp_path / 'drive', storage)
-    write_drive_bag([make_sample(0).without_truth()], tmp_path / 'drive', storage)
+    write_drive_bag([replace(make_sample(0), truth=GroundTruth())], tmp_path / 'drive', storage)
     (again,) = read_drive_bag(tmp_path / 'drive')
     assert again.truth.panoptic is None and not again.truth.has_semantics
 

@@ -244,7 +244,8 @@ def test_what_is_left_of_an_instance_that_the_crop_cuts(first, keep_share, expec
 def test_cameras_and_sizes_of_all_kinds_make_one_batch():
     options = AugmentSettings(**EVERYTHING)
     samples = [make_sample(64, 128), make_sample(50, 300, depth=None), make_sample(200, 90),
-               replace(_surface(300, 300, 80, 48)), make_sample(96, 96).without_truth()]
+               replace(_surface(300, 300, 80, 48)),
+               replace(make_sample(96, 96), truth=GroundTruth())]
     batch = collate([augment(s, options, np.random.default_rng(i))
                      for i, s in enumerate(samples)])
     assert batch.image.shape == (5, 64, 128, 3)

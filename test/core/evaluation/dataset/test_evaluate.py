@@ -102,7 +102,7 @@ def test_nothing_to_judge(samples, perfect) -> None:
     for value in (empty.panoptic.all.pq, empty.semantic.mean, empty.depth.pooled.abs_rel,
                   empty.distance.all.median_rel):
         assert math.isnan(value)
-    unlabelled = evaluate(perfect, [s.without_truth() for s in samples])
+    unlabelled = evaluate(perfect, [dataclasses.replace(s, truth=GroundTruth()) for s in samples])
     assert unlabelled.frames == FrameCounts(all=4)
     assert math.isnan(unlabelled.panoptic.all.pq)
 
