@@ -1,6 +1,18 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A model directory in another precision: same model, same self-test, another graph."""
+"""
+A model directory in another precision: same model, same self-test, another graph.
+
+Low precision is for the convolutions with another convolution downstream, and for the operators
+*between* two of them that only move, bound or add values. The last convolution of every head and
+all that follows stay float32: scores, masks, depth, the assembly. So do the camera rays before the
+first convolution, group norm (exported as Reshape and InstanceNormalization), and sampling
+coordinates from the output of a convolution. A few convolutions at the input may have to stay
+float32 as well: low precision costs most there.
+
+ONNX Runtime's own converter (onnxruntime.transformers.float16) also rounds values between float32
+nodes, and has no bfloat16; NVIDIA's AutoCast pins other versions of onnx and ONNX Runtime.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +21,16 @@ import importlib.util
 import io
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import version_converter
+from onnx import TensorProto, helper, numpy_helper, version_converter
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -33,7 +46,26 @@ from ..inference.preprocess import graph_inputs
 from ..model_directory import ModelDirectory, SelfTest, copy_licences, save_model_directory
 from ..model_info import LowPrecision
 from ..structures import Frame
-from .low_precision import GREATEST, LowPrecisionNodes, cast_nodes, find_low_precision_nodes
+
+LowFloat = Literal['float16', 'bfloat16']
+
+GREATEST: dict[LowFloat, float] = {
+    'float16': 65504.0, 'bfloat16': float.fromhex('0x1.fep+127')}
+"""Largest finite number."""
+
+_TYPES: dict[LowFloat, int] = {'float16': TensorProto.FLOAT16, 'bfloat16': TensorProto.BFLOAT16}
+
+POINTWISE: dict[str, tuple[int, ...] | None] = {
+    'Add': None,
+    'Clip': None,
+    'Concat': None,
+    'LeakyRelu': None,
+    'MaxPool': (0,),
+    'Pad': (0, 2),
+    'Relu': None,
+    'Resize': (0,),
+}
+"""Operator between convolutions -> inputs of the type of its output; None: all."""
 
 LEAST_FRAMES = 16
 """Fewer frames do not show the range of an activation."""
@@ -55,7 +87,7 @@ _log = logging.getLogger(__name__)
 def convert_precision(model: ModelDirectory, out_dir: Path | str, precision: LowPrecision,
                       frames: Iterable[Frame] = (), *, symmetric: bool = False) -> ModelDirectory:
     """
-    Convert the convolutions of a model, see low_precision.py, and test the result.
+    Convert the convolutions of a model, and test the result.
 
     :param frames: from the place of use, for int8 at least LEAST_FRAMES, to find the ranges of
         activations. For float16 they are checked for overflow, beside the self-test's input.
@@ -243,3 +275,133 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+@dataclass(frozen=True)
+class LowPrecisionNodes:
+    """
+    Names of the nodes for low precision, in the order of the graph.
+
+    :param convolutions: with another one downstream.
+    :param pointwise: nodes between one of these and the next convolution.
+    """
+
+    convolutions: tuple[str, ...]
+    pointwise: tuple[str, ...]
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        """Names of all of them."""
+        return frozenset(self.convolutions + self.pointwise)
+
+
+def find_low_precision_nodes(graph: onnx.GraphProto,
+                             float_depth: int = 0) -> LowPrecisionNodes:
+    """
+    Find these nodes in a graph with sorted and named nodes.
+
+    :param float_depth: convolutions stay float32 with at most so many of them, themselves
+        included, on the longest path from the input.
+    :raises ConfigError: when there are none.
+    """
+    # Tensors with a convolution downstream.
+    upstream: set[str] = set()
+    for node in reversed(graph.node):
+        if node.op_type == 'Conv' or upstream & set(node.output):
+            upstream.update(node.input)
+    # Tensors with only pointwise nodes from a low convolution, and to any convolution.
+    after: set[str] = set()
+    before: set[str] = set()
+    depth: dict[str, int] = {}
+    convolutions = []
+    for node in graph.node:
+        is_convolution = node.op_type == 'Conv'
+        reached = is_convolution + max((depth.get(name, 0) for name in node.input), default=0)
+        depth.update(dict.fromkeys(node.output, reached))
+        if is_convolution and reached > float_depth and upstream & set(node.output):
+            convolutions.append(node.name)
+            after.update(node.output)
+        elif node.op_type in POINTWISE and after & set(node.input):
+            after.update(node.output)
+    if not convolutions:
+        raise ConfigError('the graph has no convolution that may be computed in low precision; '
+                          'keep it in float32')
+    pointwise = []
+    for node in reversed(graph.node):
+        if node.op_type == 'Conv':
+            before.add(node.input[0])
+        elif node.op_type in POINTWISE and before & set(node.output):
+            before.update(node.input)
+            if after & set(node.output):
+                pointwise.append(node.name)
+    return LowPrecisionNodes(tuple(convolutions), tuple(reversed(pointwise)))
+
+
+def cast_nodes(graph: onnx.GraphProto, names: Collection[str], kind: LowFloat) -> None:
+    """
+    Compute nodes in a low precision, in place.
+
+    :param graph: nodes sorted and named, weights as float32 initialisers.
+    :param names: of nodes that are Conv or in POINTWISE.
+    :raises ConfigError: naming a weight that is not finite or too large.
+    """
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    low = {name for node in graph.node if node.name in names for name in node.output}
+    wide = {name for node in graph.node if node.name not in names for name in node.input}
+    wide.update(value.name for value in graph.output)
+    made: dict[str, onnx.NodeProto | TensorProto] = {}
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        if node.name not in names:
+            _rename(node, range(len(node.input)), {name: f'{name}.float32' for name in low})
+            nodes.append(node)
+            continue
+        listed = POINTWISE.get(node.op_type)
+        inputs = [i for i, name in enumerate(node.input)
+                  if name and (listed is None or i in listed)]
+        casts = {node.input[i]: f'{node.input[i]}.{kind}' for i in inputs
+                 if node.input[i] not in low}
+        for name, cast in casts.items():
+            if cast not in made:
+                made[cast] = (_narrowed(weights[name], cast, kind) if name in weights
+                              else _cast(name, cast, _TYPES[kind]))
+                if name not in weights:
+                    nodes.append(made[cast])
+        _rename(node, inputs, casts)
+        nodes.append(node)
+        nodes += [_cast(name, f'{name}.float32', TensorProto.FLOAT)
+                  for name in node.output if name in wide]
+    graph.initializer.extend(t for t in made.values() if isinstance(t, TensorProto))
+    replace_nodes(graph, nodes)
+
+
+def replace_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
+    """Replace the nodes of a graph, and drop weights and shapes that are no longer used."""
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    used = {name for node in copies for name in node.input}
+    used.update(value.name for value in graph.output)
+    weights = [TensorProto.FromString(tensor.SerializeToString())
+               for tensor in graph.initializer if tensor.name in used]
+    for field, values in ((graph.node, copies), (graph.initializer, weights)):
+        del field[:]
+        field.extend(values)
+    del graph.value_info[:]
+
+
+def _rename(node: onnx.NodeProto, inputs: Collection[int], names: dict[str, str]) -> None:
+    for index in inputs:
+        node.input[index] = names.get(node.input[index], node.input[index])
+
+
+def _cast(name: str, result: str, kind: int) -> onnx.NodeProto:
+    return helper.make_node('Cast', [name], [result], name=f'cast {result}', to=kind)
+
+
+def _narrowed(tensor: TensorProto, name: str, kind: LowFloat) -> TensorProto:
+    values = numpy_helper.to_array(tensor)
+    # Written so that NaN fails.
+    if not (np.abs(values) <= GREATEST[kind]).all():
+        raise ConfigError(f'weight {tensor.name!r} is not finite or exceeds {GREATEST[kind]:g}, '
+                          f'the most that {kind} holds; choose another precision')
+    narrow = values.astype(helper.tensor_dtype_to_np_dtype(_TYPES[kind]))
+    return numpy_helper.from_array(narrow, name)

@@ -74,7 +74,6 @@ class CameraAwareNetwork(DynamicKernelModel):
         self._initialise()
 
     def forward(self, image: Tensor, intrinsics: Tensor) -> KernelOutput:
-        """Run the network; see Model."""
         finest, levels, context = self.pyramid(self.backbone(self.normalised(image)))
         positions = [self.position_head(level) for level in levels]
         located = [self._with_rays(level, intrinsics, stride)

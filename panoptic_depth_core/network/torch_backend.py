@@ -86,14 +86,12 @@ class LowerPrecision(nn.Module):
                 module.to(self.dtype)
 
     def forward(self, image: Tensor, *inputs: Tensor, **extra_inputs: Tensor) -> Any:
-        """Run the network; see Model."""
         with torch.autocast(image.device.type, dtype=self.dtype, cache_enabled=False):
             output = self.network(image, *inputs, **extra_inputs)
         return tree_map(lambda value: value.float() if isinstance(
             value, Tensor) and value.is_floating_point() else value, output)
 
     def assemble(self, output: Any, thresholds: Tensor) -> dict[str, Tensor]:
-        """See Model."""
         assembled: dict[str, Tensor] = self.network.assemble(output, thresholds)
         return assembled
 
@@ -149,10 +147,10 @@ class CudaGraph:
         return self._outputs
 
 
-def prepared(function: Callable[..., Any], mode: Mode,
+def prepared(function: Callable[..., Any], mode: str,
              inputs: Sequence[Tensor]) -> Callable[[], Any]:
     """
-    Return a call that runs a function on these tensors, whose values may change.
+    Return a call that runs a function in a Mode on these tensors, whose values may change.
 
     Compiling and capturing run the function; eager does not.
 
@@ -206,14 +204,18 @@ class TorchBackend(Backend):
         self.precision = precision
         if precision != 'float32':
             network.network = LowerPrecision(network.network, getattr(torch, precision))
-        self._model = model
-        self._device = torch.device(device)
-        self._on_gpu = self._device.type == 'cuda'
-        if self._on_gpu:
+        if device.startswith('cuda'):
             # PyTorch otherwise rounds the inputs of float32 convolutions to TF32.
             torch.backends.cudnn.allow_tf32 = False
             torch.backends.cuda.matmul.allow_tf32 = False
             torch.backends.cudnn.benchmark = True
+        self._prepare(network, model, device, mode)
+
+    def _prepare(self, network: Any, model: ModelDirectory, device: str, mode: Mode) -> None:
+        """Take a network on the device, and allocate the memory of every run."""
+        self._model = model
+        self._device = torch.device(device)
+        self._on_gpu = self._device.type == 'cuda'
         self._results: list[Any] = []
         with torch.inference_mode(), self._current():
             self._host: list[Any] = [

@@ -43,13 +43,11 @@ class DynamicKernelModel(Model):
         return thing_classes(self.classes)
 
     def assemble(self, output: KernelOutput, thresholds: Tensor) -> dict[str, Tensor]:
-        """Panoptic assembly; see Model."""
         assert isinstance(self.rules, AssemblySettings)
         made = dict(zip(OUTPUTS, assemble(output, thresholds, self.rules), strict=True))
         return {name: made[name] for name in output_names(self.tasks)}
 
     def targets(self) -> Callable[[Sequence[Sample]], Batch]:
-        """See Model."""
         return partial(collate, settings=self.loss.targets, classes=self.classes)
 
     def prepare_losses(self, samples: Iterable[Sample]) -> None:
@@ -59,7 +57,6 @@ class DynamicKernelModel(Model):
 
     def losses(self, output: KernelOutput, batch: Batch, seeds: Sequence[int] | None = None,
                ) -> dict[str, Tensor]:
-        """See Model."""
         return panoptic_depth_loss(output, batch, self.loss, self.class_weights, seeds)
 
 

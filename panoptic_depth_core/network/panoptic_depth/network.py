@@ -110,7 +110,6 @@ class PublishedNetwork(DynamicKernelModel):
             nn.init.constant_(conv.bias, -2.19)
 
     def forward(self, image: Tensor, intrinsics: Tensor) -> KernelOutput:
-        """Run the network; see Model."""
         features = self.backbone(self.normalised(image))
         finest, *levels = self.pyramid(
             {str(stage): feature for stage, feature in enumerate(features)}).values()
@@ -144,13 +143,11 @@ class PublishedNetwork(DynamicKernelModel):
         return self
 
     def targets(self) -> Callable[[Sequence[Sample]], Batch]:
-        """See Model."""
         return super().targets() if self.loss.published is None else partial(
             collate, settings=PUBLISHED_TARGETS, classes=self.classes)
 
     def losses(self, output: KernelOutput, batch: Batch, seeds: Sequence[int] | None = None,
                ) -> dict[str, Tensor]:
-        """See Model."""
         return super().losses(output, batch, seeds) if self.loss.published is None else (
             published_loss(output, batch, self.loss.published))
 

@@ -12,12 +12,12 @@ from panoptic_depth_core.model_directory import ModelDirectory
 onnx = pytest.importorskip('onnx', reason='conversions need the extra [export]')
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
-from panoptic_depth_core.export.low_precision import (  # noqa: E402
+from panoptic_depth_core.export.precision import (  # noqa: E402
     POINTWISE,
     cast_nodes,
     find_low_precision_nodes,
+    folded_graph,
 )
-from panoptic_depth_core.export.precision import folded_graph  # noqa: E402
 
 FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16}
 

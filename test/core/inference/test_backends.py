@@ -158,7 +158,7 @@ def test_wrong_names(spec, words, painted_model):
         create_backend(spec, painted_model)
 
 
-@pytest.mark.parametrize('missing', ['torch', 'panoptic_depth_core.network.onnx_weights'])
+@pytest.mark.parametrize('missing', ['torch', 'onnx'])
 def test_torch_not_installed(painted_model, monkeypatch, missing):
     monkeypatch.delitem(sys.modules, 'panoptic_depth_core.network.torch_backend', raising=False)
     monkeypatch.setitem(sys.modules, missing, None)

@@ -109,7 +109,7 @@ def test_the_shipped_model_is_a_start():
 
 
 def test_a_model_directory_needs_onnx(monkeypatch):
-    monkeypatch.setitem(sys.modules, 'panoptic_depth_core.network.onnx_weights', None)
+    monkeypatch.delitem(sys.modules, 'panoptic_depth_core.network.torch_backend', raising=False)
     monkeypatch.setitem(sys.modules, 'onnx', None)
     with pytest.raises(ConfigError, match=r"is needed; run: pip install 'panoptic-depth\[export"):
         load_initial_weights(create_model('fast', SMALL), Path('default'))
