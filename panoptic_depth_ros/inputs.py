@@ -12,8 +12,8 @@ from panoptic_depth_core.io.messages.reading import pixels_of, stamp_of
 from panoptic_depth_core.io.messages.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
 from panoptic_depth_core.io.sources.camera import is_rectified
 from panoptic_depth_core.streaming.cameras import CameraMemory
-from panoptic_depth_core.streaming.runner import Job
 from panoptic_depth_core.streaming.stream import Stream
+from panoptic_depth_core.streaming.worker import Job
 from panoptic_depth_core.structures import Frame
 from panoptic_depth_ros.endpoints import Endpoints, profile
 from panoptic_depth_ros.settings import NodeSettings

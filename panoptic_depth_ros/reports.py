@@ -10,10 +10,10 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from panoptic_depth_core.config import DiagnosticsSettings
 from panoptic_depth_core.io.messages.types import DIAGNOSTIC_ARRAY, INFERENCE_STATUS
 from panoptic_depth_core.status import StreamState, StreamStatus
 from panoptic_depth_core.streaming import health
+from panoptic_depth_core.streaming.settings import DiagnosticsSettings
 from panoptic_depth_ros.conversions import ROS_MESSAGES
 from panoptic_depth_ros.endpoints import Endpoints, profile
 from panoptic_depth_ros.inputs import Inputs

@@ -14,13 +14,10 @@ from copy import deepcopy
 from typing import Any, Literal, NamedTuple
 
 from panoptic_depth_core.config import (
-    CameraInfoSettings,
     DepthSettings,
-    DiagnosticsSettings,
     DistanceSettings,
     InferenceSettings,
     Settings,
-    StreamSettings,
     Thresholds,
     TrackingSettings,
     parse_settings,
@@ -33,6 +30,11 @@ from panoptic_depth_core.inference.backends import (
     parse_backend,
 )
 from panoptic_depth_core.inference.tracking import assignment_solver
+from panoptic_depth_core.streaming.settings import (
+    CameraInfoSettings,
+    DiagnosticsSettings,
+    StreamSettings,
+)
 from panoptic_depth_core.structures import ScaleSource
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import PydanticUndefined

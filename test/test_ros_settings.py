@@ -13,12 +13,9 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 import yaml
 from panoptic_depth_core.config import (
-    CameraInfoSettings,
     DepthSettings,
-    DiagnosticsSettings,
     DistanceSettings,
     InferenceSettings,
-    StreamSettings,
     Thresholds,
     TrackingSettings,
 )
@@ -26,6 +23,11 @@ from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.inference import backends
 from panoptic_depth_core.inference.pipeline import merged_thresholds
 from panoptic_depth_core.io.messages.outputs import OUTPUTS
+from panoptic_depth_core.streaming.settings import (
+    CameraInfoSettings,
+    DiagnosticsSettings,
+    StreamSettings,
+)
 from panoptic_depth_core.structures import ScaleSource
 from panoptic_depth_ros import settings as ros_settings
 from panoptic_depth_ros.parameter_table import (

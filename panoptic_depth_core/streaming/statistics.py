@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Counters, rates and percentiles of a stream of frames; every method may be called anywhere."""
+"""Counters, rates and percentiles of a stream of frames; thread-safe."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 RATE_WINDOW_S = 10.0
-"""Rates are those of the last so many seconds."""
+"""Rates are those of this time."""
 
-PERCENTILES = (50, 95, 99)
 PERCENTILE_FRAMES = 600
-"""Percentiles are those of the last so many frames: 99 % of 600 leaves six beyond it."""
+"""Percentiles are those of this many frames: six are beyond the 99th."""
 
 
 class Rate:
     """
-    How often something happens.
+    Frequency of an event.
 
-    :param now_s: clock that never goes back.
+    :param now_s: monotonic clock.
     """
 
     def __init__(self, now_s: Callable[[], float]) -> None:
@@ -35,21 +35,21 @@ class Rate:
         self._repeated = False
 
     def tick(self) -> None:
-        """It happened."""
+        """Note an event."""
         self._repeated = not math.isnan(self._last_s)
         self._last_s = self._now_s()
         self._times.append(self._last_s)
         self._forget()
 
     def hz(self) -> float:
-        """Per second; NaN until it happened twice, 0 where it did not within RATE_WINDOW_S."""
+        """Per second; NaN before the second event, 0 without two within RATE_WINDOW_S."""
         self._forget()
         if len(self._times) < 2:
             return 0.0 if self._repeated else math.nan
         return (len(self._times) - 1) / max(self._times[-1] - self._times[0], 1e-9)
 
     def idle_s(self) -> float:
-        """Seconds since it happened last; NaN where it never did."""
+        """Seconds since the last event; NaN before the first."""
         return self._now_s() - self._last_s
 
     def _forget(self) -> None:
@@ -59,7 +59,7 @@ class Rate:
 
 
 class StreamStatistics:
-    """What became of the frames, from which StreamStatus is filled."""
+    """Counters and times of the frames, as fields of StreamStatus."""
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
         self._lock = threading.Lock()
@@ -70,7 +70,7 @@ class StreamStatistics:
         self._output = Rate(now_s)
         self._now_s = now_s
         self._bad_frame: tuple[str, float] = '', -math.inf
-        # Latency, inference and what remains of the former without the latter.
+        # Latency, inference, and the difference of the two.
         self._times_ms: deque[tuple[float, float, float]] = deque(maxlen=PERCENTILE_FRAMES)
 
     def count(self, name: str, number: int = 1) -> None:
@@ -86,7 +86,7 @@ class StreamStatistics:
         """
         Count a frame that could not be decoded, processed or sent.
 
-        :returns: whether that is news: no frame failed for the same reason a short time ago.
+        :returns: whether to log it: not for the same reason again within RATE_WINDOW_S.
         """
         with self._lock:
             self._counts['frames_dropped_error'] += 1
@@ -96,13 +96,13 @@ class StreamStatistics:
             return reason != former or now_s - when_s > RATE_WINDOW_S
 
     def bad_frame_reason(self) -> str:
-        """Why a frame was skipped in the last RATE_WINDOW_S; empty where none was."""
+        """Why a frame was skipped in the last RATE_WINDOW_S; empty if none was."""
         with self._lock:
             reason, when_s = self._bad_frame
             return reason if self._now_s() - when_s <= RATE_WINDOW_S else ''
 
     def seen(self) -> None:
-        """Note that an image came in, whatever becomes of it."""
+        """Note an image at the input, even if it is dropped."""
         with self._lock:
             self._input.tick()
 
@@ -114,23 +114,23 @@ class StreamStatistics:
             self._times_ms.append((latency_ms, inference_ms, latency_ms - inference_ms))
 
     def input_idle_s(self) -> float:
-        """Seconds since an image came in; NaN where none did."""
+        """Seconds since the last image; NaN before the first."""
         with self._lock:
             return self._input.idle_s()
 
     def fields(self) -> dict[str, Any]:
         """Counters, rates and percentiles, as fields of StreamStatus."""
         with self._lock:
-            columns = [list(column) for column in zip(*self._times_ms, strict=True)] or [[]] * 3
+            columns = np.array(self._times_ms, np.float64).reshape(-1, 3).T
             latency_ms, inference_ms, overhead_ms = map(percentiles, columns)
             return {**self._counts, 'input_rate_hz': self._input.hz(),
                     'output_rate_hz': self._output.hz(), 'latency_ms': latency_ms,
                     'inference_ms': inference_ms, 'overhead_ms': overhead_ms}
 
 
-def percentiles(values: Sequence[float]) -> tuple[float, float, float]:
+def percentiles(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float, float]:
     """50th, 95th and 99th percentile; NaN without values."""
-    if not values:
+    if not len(values):
         return math.nan, math.nan, math.nan
-    low, middle, high = np.percentile(np.fromiter(values, np.float64), PERCENTILES)
+    low, middle, high = np.percentile(values, (50, 95, 99))
     return float(low), float(middle), float(high)

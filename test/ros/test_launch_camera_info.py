@@ -66,7 +66,7 @@ class TestRequire(CameraInfoCase):
     namespace = 'require'
 
     def test_images_are_skipped_until_it_comes(self) -> None:
-        self.skipped('none has come in')
+        self.skipped('none has arrived')
         self.assertEqual(self.heard, [])
         self.camera.until_heard(self.heard, self.infos)
         # From now on the latest one counts, also for images without one.

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from panoptic_depth_core.config import DiagnosticsSettings, InferenceSettings, StreamSettings
+from panoptic_depth_core.config import InferenceSettings
 from panoptic_depth_core.contract import GraphOutput
 from panoptic_depth_core.errors import BackendError, ConfigError
 from panoptic_depth_core.inference.backends import Backend
@@ -23,8 +23,9 @@ from panoptic_depth_core.labels import CLASS_ID
 from panoptic_depth_core.model_directory import ModelDirectory, ModelInfo
 from panoptic_depth_core.status import Watch
 from panoptic_depth_core.streaming import stream as stream_module
-from panoptic_depth_core.streaming.runner import Job
+from panoptic_depth_core.streaming.settings import DiagnosticsSettings, StreamSettings
 from panoptic_depth_core.streaming.stream import Stream
+from panoptic_depth_core.streaming.worker import Job
 from panoptic_depth_core.structures import Frame, Intrinsics, PanopticDepth
 
 PATIENCE_S = 60.0

@@ -8,7 +8,6 @@ import math
 from dataclasses import replace
 
 import pytest
-from panoptic_depth_core.config import DiagnosticsSettings
 from panoptic_depth_core.status import HealthLevel, StreamState, StreamStatus
 from panoptic_depth_core.streaming.health import (
     camera_health,
@@ -18,6 +17,7 @@ from panoptic_depth_core.streaming.health import (
     latency_health,
     qos_health,
 )
+from panoptic_depth_core.streaming.settings import DiagnosticsSettings
 
 OK, WARN, ERROR = HealthLevel.OK, HealthLevel.WARN, HealthLevel.ERROR
 RUNNING = StreamStatus(
@@ -48,13 +48,13 @@ STALLED = replace(RUNNING, state=StreamState.STALLED, message='no image from /a 
 
 
 @pytest.mark.parametrize(('status', 'bad_frame', 'age_s', 'level', 'words'), [
-    (RUNNING, '', 0.02, OK, 'images come in'),
-    (RUNNING, '', math.nan, OK, 'images come in'),
+    (RUNNING, '', 0.02, OK, 'images arrive'),
+    (RUNNING, '', math.nan, OK, 'images arrive'),
     (replace(RUNNING, input_rate_hz=math.nan), '', math.nan, OK, 'no images'),
     (replace(RUNNING, input_rate_hz=0.0), '', 0.1, OK, 'no images'),
     (RUNNING, 'image: torn', 0.02, WARN, 'images are skipped: image: torn'),
     (STALLED, 'image: torn', 1e6, ERROR, 'no image from /a for 2 s'),
-    (RUNNING, '', 59.0, OK, 'images come in'),
+    (RUNNING, '', 59.0, OK, 'images arrive'),
     (RUNNING, '', 86400.0, WARN, 'the latest image is 86400 s old by its stamp; for a recording, '
      'play it with --clock and set use_sim_time'),
     (RUNNING, '', -86400.0, WARN, 'the stamp of the latest image is 86400 s ahead of the clock; '
@@ -78,7 +78,7 @@ def test_figures_that_are_not_known() -> None:
 @pytest.mark.parametrize(('problem', 'skipped', 'level', 'words'), [
     ('', False, OK, 'the camera is known'),
     ('it is distorted', False, WARN, 'it is distorted'),
-    ('none has come in', True, ERROR, 'none has come in'),
+    ('none has arrived', True, ERROR, 'none has arrived'),
 ])
 def test_camera(problem: str, skipped: bool, level: HealthLevel, words: str) -> None:
     health = camera_health(problem, skipped)
@@ -89,8 +89,8 @@ def test_camera(problem: str, skipped: bool, level: HealthLevel, words: str) -> 
     (RUNNING, {}, OK, 'within the limits'),
     (FRESH, {'max_latency_ms': 1.0, 'min_output_rate_hz': 1.0}, OK, 'within the limits'),
     (RUNNING, {'max_latency_ms': 60.0}, OK, 'within the limits'),
-    (RUNNING, {'max_latency_ms': 59.5}, WARN, '95 % of the results are sent within 60 ms, but '
-     'diagnostics.max_latency_ms is 59.5'),
+    (RUNNING, {'max_latency_ms': 59.5}, WARN, '95 % of the results are published within 60 ms, '
+     'but diagnostics.max_latency_ms is 59.5'),
     (RUNNING, {'min_output_rate_hz': 10.0}, OK, 'within the limits'),
     (RUNNING, {'min_output_rate_hz': 10.5}, WARN, '10.0 results per second, but '
      'diagnostics.min_output_rate_hz is 10.5'),
