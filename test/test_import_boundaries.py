@@ -31,7 +31,7 @@ LAYERS = {
     'model_info': 1, 'self_test': 1, 'model_directory': 1,
     'engines': 2, 'inference': 2, 'io': 2,
     'inference.pipeline': 3, 'evaluation': 3, 'datasets': 3, 'network': 3,
-    'training': 4, 'streaming': 4, 'replay': 4, 'front': 4,
+    'training': 4, 'streaming': 4, 'replay': 4, 'api': 4,
     'export': 5,
     'cli': 6,
 }
@@ -40,8 +40,8 @@ LAYERS = {
 APART = [{'inference', 'io'}, {'engines', 'io'}, {'inference.pipeline', 'network'},
          {'inference.pipeline', 'datasets'}, {'evaluation', 'datasets'}, {'network', 'datasets'},
          {'evaluation', 'network'}, {'streaming', 'training'}, {'streaming', 'evaluation'},
-         {'replay', 'training'}, {'replay', 'streaming'}, {'front', 'training'},
-         {'front', 'streaming'}, {'front', 'replay'}]
+         {'replay', 'training'}, {'replay', 'streaming'}, {'api', 'training'},
+         {'api', 'streaming'}, {'api', 'replay'}]
 """Parts of one layer that do not know each other."""
 
 TORCH_PARTS = {'network', 'training', 'export'}

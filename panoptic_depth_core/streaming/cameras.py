@@ -85,7 +85,7 @@ class CameraMemory:
         if settings.fallback_k:
             return problem and f'{self._topic}: {problem}; camera_info.fallback_k is used', False
         return (f'the camera is not known: a field of view of {DEFAULT_FOV_DEG:g} degrees is '
-                'assumed, and distances are scaled by its error; set camera_info.fallback_k'), False
+                'assumed, and distances are off by its error; set camera_info.fallback_k'), False
 
     def _find(self, settings: CameraInfoSettings, stamp_ns: int) -> tuple[Any, str]:
         """CameraInfo for a stamp, or None and the reason, which is empty for policy ignore."""

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From a picture as a person has it, a path, an array or a PIL image, to frames."""
+"""From a path, an array or a PIL image to frames."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,48 +26,23 @@ _log = logging.getLogger(__name__)
 _EXIF_ORIENTATION = 0x0112
 
 
-@runtime_checkable
-class PilImage(Protocol):
-    """What is used of PIL.Image.Image."""
-
-    mode: str
-
-    def convert(self, mode: str) -> Any:
-        """Return the picture in other colours."""
-
-    def getexif(self) -> Any:
-        """Tags of the file by number."""
-
-
-@runtime_checkable
-class ArrayLike(Protocol):
-    """An array of numpy, a tensor of torch, ..."""
-
-    def __array__(self) -> NDArray[Any]:
-        """Return it as numpy's."""
-
-
-Source: TypeAlias = str | os.PathLike[str] | Frame | PilImage | ArrayLike
-"""What a person has."""
-
-
-def is_one_picture(source: Source | Iterable[Any]) -> bool:
-    """Whether it is one picture, rather than a stream of none or more."""
+def is_one_picture(source: Any) -> bool:
+    """Whether a source is one picture rather than a stream of pictures."""
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         return path.suffix.lower() in PICTURE_SUFFIXES and not path.is_dir()
-    return isinstance(source, (Frame, PilImage)) or (
-        isinstance(source, ArrayLike) and getattr(source, 'ndim', 0) in (2, 3))
+    return isinstance(source, Frame) or _is_pil(source) or (
+        hasattr(source, '__array__') and getattr(source, 'ndim', 0) in (2, 3))
 
 
-def frames_of(source: Source | Iterable[Any], options: SourceOptions) -> Iterator[Frame]:
+def frames_of(source: Any, options: SourceOptions) -> Iterator[Frame]:
     """
-    Frames of a source, or of the sources in a list or a generator, one at a time.
+    Frames of a source, or of the sources in a list or a generator, read one at a time.
 
-    What has no name of its own is left without one.
+    Frames of arrays have no name.
 
-    :param options: the camera is that of all frames but those that are a Frame already.
-    :raises ConfigError: for what cannot be a source, at once unless it is inside of another.
+    :param options: the camera applies to all frames but those that are a Frame already.
+    :raises ConfigError: the source cannot be used; for one in a list, when its turn comes.
     """
     if isinstance(source, (str, os.PathLike)):
         path = os.fspath(source)
@@ -83,24 +58,25 @@ def frames_of(source: Source | Iterable[Any], options: SourceOptions) -> Iterato
     return chain.from_iterable(frames_of(item, options) for item in source)
 
 
-def rgb_image(source: PilImage | ArrayLike) -> NDArray[np.uint8]:
+def rgb_image(source: Any) -> NDArray[np.uint8]:
     """
     Pixels of one picture.
 
-    :param source: a PIL image, turned as its EXIF says; or uint8 as (H, W, 3) RGB, (H, W, 4) RGBA
-        whose transparency is dropped, (H, W) or (H, W, 1) grey. BGR cannot be told from RGB.
-    :returns: (H, W, 3) uint8 RGB, without a copy where that goes.
-    :raises ConfigError: for anything else, with the remedy.
+    :param source: a PIL image, which is rotated by its EXIF orientation; or uint8 as (H, W, 3)
+        RGB, (H, W, 4) RGBA whose alpha is dropped, (H, W) or (H, W, 1) grey. BGR cannot be told
+        from RGB.
+    :returns: (H, W, 3) uint8 RGB, without a copy if possible.
+    :raises ConfigError: anything else.
     """
-    if isinstance(source, PilImage):
-        # Converted, what has more than 8 bits would be clipped; as it is, it is refused below.
+    if _is_pil(source):
+        # convert('RGB') would clip more than 8 bits; unconverted, they are refused below.
         deep = source.mode.startswith(('I', 'F'))
         array = _upright(np.asarray(source if deep else source.convert('RGB')),
                          source.getexif().get(_EXIF_ORIENTATION, 1))
     else:
         try:
             array = np.asarray(source)
-        # Of tensors on a GPU, or that have a gradient.
+        # Tensors on a GPU, or with a gradient.
         except (TypeError, RuntimeError) as error:
             raise ConfigError(f'{type(source).__name__}: cannot become a numpy array: {error}'
                               ) from None
@@ -114,10 +90,14 @@ def rgb_image(source: PilImage | ArrayLike) -> NDArray[np.uint8]:
                   'u': '(image >> 8).astype(numpy.uint8) if it has 16 bits'}.get(
             array.dtype.kind, 'image.astype(numpy.uint8)')
         raise ConfigError(f'{what}; give uint8, 0..255: {remedy}')
-    if array.ndim == 2:
-        array = array[..., None]
-    rgb = array[..., :3] if array.shape[2] >= 3 else array.repeat(3, axis=2)
-    return np.ascontiguousarray(rgb)
+    grey = array.ndim == 2 or array.shape[2] == 1
+    return np.ascontiguousarray(
+        array.reshape(*array.shape[:2], 1).repeat(3, axis=2) if grey else array[..., :3])
+
+
+def _is_pil(source: Any) -> bool:
+    """Whether it is a PIL image; PIL itself is not a dependency."""
+    return hasattr(source, 'getexif')
 
 
 def _frame(source: Any, options: SourceOptions) -> Frame:
@@ -133,7 +113,7 @@ def _frame(source: Any, options: SourceOptions) -> Frame:
 
 
 def _upright(image: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Turn a picture by the tag of the camera that took it (Exif 2.3, table 6)."""
+    """Rotate and mirror a picture by its EXIF orientation (Exif 2.3, table 6)."""
     if orientation >= 5:
         image = image.swapaxes(0, 1)
     rows = -1 if orientation in (3, 4, 7, 8) else 1
@@ -142,9 +122,9 @@ def _upright(image: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def _read(frames: FrameSource, path: str) -> Iterator[Frame]:
-    """Read a source to its end; say what was passed over."""
+    """Read a source to its end; warn about skipped frames."""
+    used = False
     with frames:
-        used = False
         for frame in frames:
             used = True
             yield frame

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A loaded model and a picture of it, for the tests of the front door."""
+"""A loaded model and a picture of it, for the tests of the API."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def model_path(tmp_path_factory: pytest.TempPathFactory, make_info: Callable[...
 
 @pytest.fixture
 def model(model_path: Path) -> Iterator[pd.Model]:
-    """Return the painted model, loaded by the front door."""
+    """Return the painted model, loaded by the API."""
     with pd.load(model_path, 'onnxruntime') as model:
         yield model
 
