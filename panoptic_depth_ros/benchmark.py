@@ -31,8 +31,7 @@ from panoptic_depth_core.io.messages.types import CAMERA_INFO, IMAGE
 from panoptic_depth_core.io.sources.pictures import read_picture
 from panoptic_depth_core.model_directory import ModelDirectory
 from panoptic_depth_core.structures import Intrinsics
-from panoptic_depth_ros.conversions import ROS_MESSAGES, message_class
-from panoptic_depth_ros.endpoints import profile
+from panoptic_depth_ros.endpoints import ROS_MESSAGES, message_class, profile
 from panoptic_depth_ros.environment import environment
 from rclpy.executors import ExternalShutdownException
 

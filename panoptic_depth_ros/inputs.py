@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Images and camera_info on their way into the stream."""
+"""Subscriptions to images and camera_info, into the stream."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from panoptic_depth_core.streaming.stream import Stream
 from panoptic_depth_core.streaming.worker import Job
 from panoptic_depth_core.structures import Frame
 from panoptic_depth_ros.endpoints import Endpoints, profile
-from panoptic_depth_ros.settings import NodeSettings
+from panoptic_depth_ros.parameters import NodeSettings
 from rclpy.node import Node
+
+INFO_TOPIC = '~/input/camera_info'
 
 
 def image_topic(settings: NodeSettings) -> str:
@@ -27,9 +29,9 @@ def image_topic(settings: NodeSettings) -> str:
 
 class Inputs:
     """
-    The two subscriptions; made when the node becomes active, so that it costs nothing before.
+    The two subscriptions; they exist while the node is active.
 
-    :param wanted: whether anybody listens to the results.
+    :param wanted: whether the results have a subscriber.
     """
 
     def __init__(self, node: Node, endpoints: Endpoints, settings: NodeSettings, stream: Stream,
@@ -37,31 +39,26 @@ class Inputs:
         self._node = node
         self._stream = stream
         self._wanted = wanted
-        self.age_s = math.nan
         self._stamp_ns = 0
+        # Of the latest image on arrival.
+        self.age_s = math.nan
         topic = image_topic(settings)
-        info_topic = '~/input/camera_info'
-        self._cameras = CameraMemory(settings.camera_info,
-                                     is_rectified(node.resolve_topic_name(topic)),
-                                     node.resolve_topic_name(info_topic))
-        compressed = settings.image_transport == 'compressed'
-        depth = settings.stream().capacity
+        self.cameras = CameraMemory(
+            settings.camera_info, is_rectified(node.resolve_topic_name(topic)),
+            node.resolve_topic_name(INFO_TOPIC))
         self._subscriptions = [
-            endpoints.subscription(info_topic, CAMERA_INFO, profile(10, best_effort=True),
-                                   self._cameras.remember),
-            endpoints.subscription(topic, COMPRESSED_IMAGE if compressed else IMAGE,
-                                   profile(depth, best_effort=True), self._take)]
-
-    def configure(self, settings: NodeSettings) -> None:
-        """Take other settings."""
-        self._cameras.settings = settings.camera_info
+            endpoints.subscription(INFO_TOPIC, CAMERA_INFO, profile(10, best_effort=True),
+                                   self.cameras.remember),
+            endpoints.subscription(
+                topic, COMPRESSED_IMAGE if settings.image_transport == 'compressed' else IMAGE,
+                profile(settings.stream().capacity, best_effort=True), self._take)]
 
     def camera_problem(self) -> tuple[str, bool]:
-        """What is wrong with the camera of the latest image, and whether it is skipped for it."""
-        return self._cameras.problem(self._stamp_ns)
+        """Problem with the camera of the latest image; see CameraMemory.problem."""
+        return self.cameras.problem(self._stamp_ns)
 
     def close(self) -> None:
-        """Take nothing any more."""
+        """Remove the subscriptions."""
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
 
@@ -76,7 +73,7 @@ class Inputs:
 
         def decode() -> Frame:
             image = pixels_of(message)
-            camera, source = self._cameras.resolve(image.shape[1], image.shape[0], stamp_ns)
+            camera, source = self.cameras.resolve(image.shape[1], image.shape[0], stamp_ns)
             return Frame(image, camera, stamp_ns, message.header.frame_id,
                          intrinsics_source=source)
 

@@ -21,7 +21,7 @@ from panoptic_depth_core.config import InferenceSettings, Settings, load_setting
 from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings
 from panoptic_depth_core.io.messages.outputs import OUTPUTS
 from panoptic_depth_ros.environment import RECEIVE_BUFFER_BYTES
-from panoptic_depth_ros.settings import settings_from
+from panoptic_depth_ros.parameters import settings_from
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PARAMETER_FILES = sorted((REPOSITORY / 'config/ros').glob('*.yaml'))

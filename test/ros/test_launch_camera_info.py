@@ -14,7 +14,7 @@ pytest.importorskip('rclpy', reason='ROS 2 is not sourced')
 from launch import LaunchDescription
 from launch_tools import controllable_node, description
 from panoptic_depth_core.structures import ScaleSource
-from panoptic_depth_ros.conversions import ROS_MESSAGES
+from panoptic_depth_ros.endpoints import ROS_MESSAGES
 from ros_peer import CAMERA, FRAME_ID, Camera, NodeCase, eventually, heard_at, stamps
 from ros_peer import EndsWell as EndsWell
 

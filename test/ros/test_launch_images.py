@@ -21,7 +21,7 @@ from panoptic_depth_core.io.messages.image_encodings import ENCODINGS
 from panoptic_depth_core.io.messages.reading import values_of
 from panoptic_depth_core.io.messages.types import COMPRESSED_IMAGE
 from panoptic_depth_core.labels import CLASS_ID
-from panoptic_depth_ros.conversions import ROS_MESSAGES, message_class
+from panoptic_depth_ros.endpoints import ROS_MESSAGES, message_class
 from ros_peer import FRAME_ID, HEIGHT, WIDTH, Camera, NodeCase, eventually, heard_at
 from ros_peer import EndsWell as EndsWell
 

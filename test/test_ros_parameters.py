@@ -29,20 +29,15 @@ from panoptic_depth_core.streaming.settings import (
     StreamSettings,
 )
 from panoptic_depth_core.structures import ScaleSource
-from panoptic_depth_ros import settings as ros_settings
-from panoptic_depth_ros.parameter_table import (
-    BEGIN,
-    END,
-    main,
-    parameter_table,
-    with_table,
-)
-from panoptic_depth_ros.settings import (
+from panoptic_depth_ros import parameters as ros_parameters
+from panoptic_depth_ros.parameters import (
     FIXED,
     NodeSettings,
     PublishParameters,
+    parameter_table,
     parameters,
     settings_from,
+    with_table,
 )
 
 BY_NAME = {parameter.name: parameter for parameter in parameters()}
@@ -111,7 +106,7 @@ def flat(values: Any, prefix: str = '') -> dict[str, Any]:
 def test_each_parameter_changes_one_setting(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Here only the way of the value matters, not whether a backend or scipy is there for it.
     monkeypatch.setattr(NodeSettings, 'backend_options', lambda self: {})
-    monkeypatch.setattr(ros_settings, 'assignment_solver', lambda: None)
+    monkeypatch.setattr(ros_parameters, 'assignment_solver', lambda: None)
     before = flat(NodeSettings().model_dump(mode='json'))
     allowed = []
     for value in other_values(name):
@@ -189,10 +184,10 @@ def test_wrong_values_are_refused_with_words(name: str, value: Any, words: str) 
 
 
 @pytest.mark.parametrize(('values', 'words'), [
-    ({'device_id': 0}, 'device_id is 0, but the backend onnxruntime has no use for it; leave it'),
+    ({'device_id': 0}, 'device_id is 0, but the backend onnxruntime does not have it; leave it'),
     ({'engine.workspace_mib': 512}, 'engine.workspace_mib is 512, but the backend onnxruntime'),
     ({'backend': 'torch', 'engine.build_policy': 'never'},
-     "engine.build_policy is 'never', but the backend torch has no use for it"),
+     "engine.build_policy is 'never', but the backend torch does not have it"),
     ({'engine.cuda_graph': False}, 'engine.cuda_graph is False, but the backend onnxruntime'),
 ])
 def test_nothing_is_taken_and_ignored(values: dict[str, Any], words: str) -> None:
@@ -214,7 +209,7 @@ def test_what_a_backend_takes_gets_there(monkeypatch: pytest.MonkeyPatch) -> Non
               'engine.workspace_mib': 256, 'engine.cuda_graph': False}
     assert settings_from(values).backend_options() == {
         name.removeprefix('engine.'): value for name, value in values.items()}
-    with pytest.raises(ConfigError, match='threads is 2, but the backend onnxruntime has no use'):
+    with pytest.raises(ConfigError, match='threads is 2, but the backend onnxruntime does not'):
         settings_from({'threads': 2})
 
 
@@ -267,7 +262,7 @@ def test_the_table_of_the_document_is_made_from_the_code(repository: Path) -> No
     path = repository / 'doc' / 'ros_interface.md'
     text = path.read_text(encoding='utf-8')
     assert text == with_table(text), (
-        f'run python -m panoptic_depth_ros.parameter_table {path.relative_to(repository)}')
+        f'run python -m panoptic_depth_ros.parameters {path.relative_to(repository)}')
 
 
 def test_the_table() -> None:
@@ -282,22 +277,21 @@ def test_the_table() -> None:
     assert all(row.replace(r'\|', '').count('|') == 6 for row in rows)
 
 
-def test_the_table_is_put_between_the_markers(tmp_path: Path,
-                                              capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_is_put_between_the_markers(repository: Path, tmp_path: Path) -> None:
+    begin, end = '<!-- parameters: begin -->', '<!-- parameters: end -->'
     path = tmp_path / 'doc.md'
-    path.write_text(f'# Title\n{BEGIN}\nold\n{END}\nmore\n')
-    main([str(path)])
-    assert path.read_text() == f'# Title\n{BEGIN}\n{parameter_table()}\n{END}\nmore\n'
-    main([])
-    assert capsys.readouterr().out == parameter_table() + '\n'
-    for text in ('', BEGIN, END + BEGIN, BEGIN + BEGIN + END, BEGIN + END + END):
+    path.write_text(f'# Title\n{begin}\nold\n{end}\nmore\n')
+    subprocess.run([sys.executable, '-m', 'panoptic_depth_ros.parameters', path], cwd=repository,
+                   check=True, timeout=120)
+    assert path.read_text() == f'# Title\n{begin}\n{parameter_table()}\n{end}\nmore\n'
+    for text in ('', begin, end + begin, begin + begin + end, begin + end + end):
         with pytest.raises(ValueError, match='must have <!-- parameters: begin -->'):
             with_table(text)
 
 
 def test_no_ros_is_needed(repository: Path) -> None:
     code = ("import sys; sys.modules['rclpy'] = None; "
-            'from panoptic_depth_ros.parameter_table import parameter_table; parameter_table(); '
+            'from panoptic_depth_ros.parameters import parameter_table; parameter_table(); '
             "assert 'torch' not in sys.modules")
     done = subprocess.run([sys.executable, '-c', code], cwd=repository, capture_output=True,
                           text=True, check=False, timeout=120)

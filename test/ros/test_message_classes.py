@@ -20,12 +20,12 @@ from panoptic_depth_core.io.messages.point_clouds import point_cloud, points_of
 from panoptic_depth_core.io.messages.reading import pixels_of, stamp_of, values_of
 from panoptic_depth_core.io.messages.types import typestore
 from panoptic_depth_core.io.sources.camera import intrinsics_from_camera_info
-from panoptic_depth_ros.conversions import ROS_MESSAGES, message_class
 
 serialization = pytest.importorskip('rclpy.serialization', reason='ROS 2 is not sourced')
 for _package in ('sensor_msgs', 'vision_msgs', 'visualization_msgs', 'diagnostic_msgs',
                  'panoptic_depth'):
     pytest.importorskip(f'{_package}.msg', reason=f'{_package} is not built or not sourced')
+from panoptic_depth_ros.endpoints import ROS_MESSAGES, message_class  # noqa: E402 - needs rclpy
 
 pytestmark = pytest.mark.ros
 
