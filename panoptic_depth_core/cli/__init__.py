@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The command line: one file per command; app.py puts them together.
+The command line; app.py has the list of commands.
 
-Nothing heavy is imported before a command runs, and nothing but what that command needs.
+Heavy modules are imported when a command runs, and only those that it needs.
 """
 
 from .app import main

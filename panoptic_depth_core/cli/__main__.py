@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m panoptic_depth_core.cli``, where the script is not on the path."""
+"""``python -m panoptic_depth_core.cli``."""
 
 import sys
 

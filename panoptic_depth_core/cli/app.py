@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The commands, and what every one of them owes its user: exit codes and errors of one line.
+The list of commands; errors on one line and exit codes.
 
-Exit codes: 0 done, 1 a fault of this program, 2 something that the user can put right, 130 (or
-128 + signal) interrupted.
+Exit codes: 0 success, 1 a fault of this program, 2 an error of the user, 130 (128 + signal)
+interrupted.
 """
 
 from __future__ import annotations
@@ -22,18 +22,14 @@ import typer
 from ..errors import BackendError, ConfigError
 from .benchmark import benchmark
 from .build_engine import build_engine
-from .calibrate import calibrate
 from .console import log_to_console
-from .convert import convert
 from .demo import demo
-from .evaluate import evaluate
+from .evaluate import calibrate, evaluate, evaluate_tracking
 from .evaluate_bag import evaluate_bag
-from .evaluate_tracking import evaluate_tracking
-from .export import export
+from .export import convert, export
 from .gpu_check import gpu_check
-from .pack import pack
 from .predict import predict
-from .train import train
+from .train import pack, train
 
 NAME = 'panoptic-depth'
 EXIT_FAULT = 1
@@ -41,7 +37,7 @@ EXIT_USER = 2
 EXIT_INTERRUPTED = 130
 
 _UsageError = cast('type[Exception]', typer.BadParameter.__mro__[2])
-"""Base of all errors in the arguments; newer releases of typer no longer expose click's."""
+"""Base class of errors in arguments; newer releases of typer no longer expose that of click."""
 
 _log = logging.getLogger('panoptic_depth_core')
 
@@ -58,7 +54,7 @@ def _show_version(wanted: bool) -> None:
         try:
             typer.echo(f'{NAME} {version(NAME)}')
         except PackageNotFoundError:
-            typer.echo(f'{NAME} (not installed with pip: no version known)')
+            typer.echo(f'{NAME} (not installed with pip: version unknown)')
         raise typer.Exit
 
 
@@ -76,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     Run the command line.
 
-    :param arguments: without the program's name; None: those of the process.
+    :param arguments: without the name of the program; None: those of the process.
     :returns: the exit code.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -85,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader of a pipe has seen enough; what is still buffered has nowhere to go.
+        # Such as head; the rest of the output is dropped.
         sys.stdout = open(os.devnull, 'w', encoding='utf-8')  # noqa: SIM115 - to the end
         return 0
     except _UsageError as error:
@@ -104,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str) -> None:
-    """One line on standard error; with -v the traceback of the exception before it."""
+    """Print one line on standard error, with -v after the traceback."""
     if _log.isEnabledFor(logging.DEBUG):
         traceback.print_exc()
     typer.echo(f'{NAME}: error: ' + ' '.join(message.split()), err=True)

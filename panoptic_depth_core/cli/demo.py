@@ -1,12 +1,12 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``panoptic-depth demo``: a synthetic drive with its truth, or a recording of one's own."""
+"""``panoptic-depth demo``: a synthetic drive with its truth, or your own recording."""
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,14 +14,16 @@ import typer
 
 from . import options
 from .console import frame_progress, number, out, table
+from .options import say
+from .predict import predict_source
 
 if TYPE_CHECKING:
     from ..evaluation.dataset.evaluate import EvaluationResult
-    from ..structures import Frame, PanopticDepth, Sample
+    from ..structures import Frame, PanopticDepth
     from .comparison import DistancePair
 
 ALSO = ('video', 'bag')
-"""Formats beside those that predict writes anyway."""
+"""Formats in addition to the default ones of predict."""
 FRAMES = 30
 SEED = 4
 HEIGHT, WIDTH, FOCAL_PER_WIDTH = 384, 768, 0.9
@@ -30,18 +32,16 @@ HEIGHT, WIDTH, FOCAL_PER_WIDTH = 384, 768, 0.9
 def demo(
         out_dir: Annotated[Path, typer.Option('--out', '-o', help='Folder of the results.')],
         source: Annotated[str | None, typer.Option(
-            '--source', help='Picture, folder, video or bag of your own.')] = None,
+            '--source', help='Your own picture, folder, video or bag.')] = None,
         frames: Annotated[int | None, typer.Option(
             '--frames', min=1, show_default=f'{FRAMES}, or all of a source',
-            help='Frames to render, or to take of the source.')] = None,
-        seed: Annotated[int, typer.Option('--seed', help='Of the synthetic drive.')] = SEED,
+            help='Frames to render, or to process of the source.')] = None,
+        seed: Annotated[int, typer.Option('--seed', help='Seed of the synthetic drive.')] = SEED,
         model: options.Model = None,
         backend: options.Backend = 'auto',
         fx: options.Fx = None,
         fov: options.Fov = None) -> None:
-    """Show what this does: a drive that nobody has seen, its distances beside the true ones."""
-    from .predict import predict_source
-
+    """Show results on a synthetic drive beside the truth, or on your own source."""
     if source is not None:
         folder = out_dir / (re.sub(r'[^\w.-]+', '_', Path(source).stem) or 'source')
         summary = predict_source(source, folder, model=model, backend=backend,
@@ -59,17 +59,16 @@ def _synthetic_demo(folder: Path, frames: int, seed: int, model: Path | None,
     from ..labels import CITYSCAPES
     from ..model_directory import open_model
     from .comparison import Comparison
-    from .predict import predict_source
 
-    # Before the rendering: a missing model would only show after it. Without classes of its own it
-    # is judged by those of the drive.
+    # Before the rendering, in case the model is missing. A model without classes is evaluated
+    # with those of the drive.
     classes = open_model(model).info.class_infos() or CITYSCAPES
     settings = SyntheticSettings(height=HEIGHT, width=WIDTH,
                                  focal_per_width=(FOCAL_PER_WIDTH, FOCAL_PER_WIDTH))
     bag = folder / 'drive'
-    write_drive_bag(_shown(SyntheticDrive(frames, seed, settings=settings), frames), bag,
-                    overwrite=True)
-
+    with frame_progress('render', frames) as progress:
+        write_drive_bag(progress.track(SyntheticDrive(frames, seed, settings=settings),
+                                       task_id=progress.task_ids[0]), bag, overwrite=True)
     shutil.rmtree(folder / 'comparison', ignore_errors=True)
     comparison = Comparison(folder / 'comparison', classes)
     truth = read_drive_bag(bag)
@@ -90,9 +89,9 @@ def _synthetic_demo(folder: Path, frames: int, seed: int, model: Path | None,
 def _report(bag: Path, folder: Path, model: Path | None = None,
             backend: str | None = None) -> None:
     """
-    Write what evaluate-bag says of a recording, beside which its own tables are.
+    Write the report of evaluate-bag.
 
-    :param backend: None: of the results in the bag.
+    :param backend: None: evaluate the results in the bag.
     """
     from ..config import InferenceSettings
     from ..evaluation.recordings.bag_run import BagJob, ModelChoice, close_models
@@ -105,28 +104,19 @@ def _report(bag: Path, folder: Path, model: Path | None = None,
                       progress=lambda _, done, expected: progress.update(
                           progress.task_ids[0], completed=done, total=expected))
     close_models()
-    out().print(f'Report: {folder / "report.html"}', highlight=False, markup=False)
-
-
-def _shown(samples: Iterable[Sample], total: int) -> Iterator[Sample]:
-    """Pass samples on under a progress bar."""
-    with frame_progress('render', total) as progress:
-        for sample in samples:
-            yield sample
-            progress.advance(progress.task_ids[0])
+    say(f'Report: {folder / "report.html"}')
 
 
 def _show(pairs: list[DistancePair], result: EvaluationResult, folder: Path) -> None:
-    """Distances of one frame against the truth, and the figures of all, as the model has them."""
-    show = out()
+    """Print distances in the last frame against the truth, and the metrics of all frames."""
     last = [p for p in pairs if p.frame == pairs[-1].frame] if pairs else []
     if last:
-        show.print(table(
+        out().print(table(
             f'Frame {last[0].frame} against its truth',
             ('instance', 'pixels', 'true distance m', 'predicted m', 'error'), [
                 (p.instance, str(p.pixels), number(p.truth_m),
-                 number(p.predicted_m) if p.error == p.error else 'not found',
-                 number(100 * p.error, 1, ' %') if p.error == p.error else '') for p in last]))
+                 *(('not found', '') if math.isnan(p.error) else
+                   (number(p.predicted_m), number(100 * p.error, 1, ' %')))) for p in last]))
     depth, distance, panoptic = result.depth.pooled, result.distance.all, result.panoptic
     rows = {
         'depth.abs_rel': ('depth absRel', number(depth.abs_rel, 3)),
@@ -138,8 +128,8 @@ def _show(pairs: list[DistancePair], result: EvaluationResult, folder: Path) -> 
         'panoptic.pq': ('PQ all / things / stuff', ' / '.join(
             number(100 * q.pq, 1) for q in (panoptic.all, panoptic.things, panoptic.stuff))),
         'semantic.miou': ('mIoU', number(100 * result.semantic.mean, 1, ' %'))}
-    show.print(table(f'All {result.frames.all} frames', ('figure', 'value'), [
+    out().print(table(f'All {result.frames.all} frames', ('figure', 'value'), [
         row for name, row in rows.items() if name in result.values]))
     for text, path in (('Drive with truth', 'drive'), ('Results and their bag', 'results'),
                        ('Prediction (left) beside truth (right)', 'comparison')):
-        show.print(f'{text}: {folder / path}', highlight=False, markup=False)
+        say(f'{text}: {folder / path}')

@@ -241,7 +241,7 @@ def test_interruption_keeps_what_was_written(model: Path, pictures: Path, painte
     process.send_signal(signal.SIGINT)
     shown, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert 'interrupted; the same command goes on from here' in shown
+    assert 'interrupted; continue with the same command' in shown
     done = len(lines(results))
     assert 0 < done < 303
     assert len(list((out / 'overlay').iterdir())) == done

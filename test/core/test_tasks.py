@@ -203,8 +203,8 @@ class TestPredict:
     def test_help_says_so(self, capsys) -> None:
         assert main(['predict', '--help']) == 0
         shown = ' '.join(capsys.readouterr().out.replace('│', ' ').split())
-        assert 'The first four need a model that does them' in shown
-        assert 'panoptic, depth, instances, overlay, as far as the model does them' in shown
+        assert 'The first four need a model with the task' in shown
+        assert 'those of panoptic, depth, instances, overlay that the model supports' in shown
 
 
 class TestRecorded:
