@@ -14,16 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from panoptic_depth_core.io.messages.maker import MessageMaker
+from rclpy import qos
 from rclpy.node import Node
-from rclpy.qos import (
-    QoSCompatibility,
-    QoSDurabilityPolicy,
-    QoSPolicyKind,
-    QoSProfile,
-    QoSReliabilityPolicy,
-    qos_check_compatible,
-    qos_policy_name_from_kind,
-)
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 try:
@@ -66,18 +58,17 @@ ROS_MESSAGES = MessageMaker(message_class, _sequence, lambda value: bytes((value
 """Makes messages that rclpy publishes."""
 
 
-def profile(depth: int, *, best_effort: bool = False, latched: bool = False) -> QoSProfile:
+_OVERRIDABLE = QoSOverridingOptions((qos.QoSPolicyKind.HISTORY, qos.QoSPolicyKind.DEPTH,
+                                     qos.QoSPolicyKind.RELIABILITY, qos.QoSPolicyKind.DURABILITY))
+
+
+def profile(depth: int, *, best_effort: bool = False, latched: bool = False) -> qos.QoSProfile:
     """Keep-last QoS; reliable and volatile by default."""
-    return QoSProfile(
+    reliability, durability = qos.QoSReliabilityPolicy, qos.QoSDurabilityPolicy
+    return qos.QoSProfile(
         depth=depth,
-        reliability=(QoSReliabilityPolicy.BEST_EFFORT if best_effort
-                     else QoSReliabilityPolicy.RELIABLE),
-        durability=(QoSDurabilityPolicy.TRANSIENT_LOCAL if latched
-                    else QoSDurabilityPolicy.VOLATILE))
-
-
-_OVERRIDABLE = QoSOverridingOptions((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH,
-                                     QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY))
+        reliability=reliability.BEST_EFFORT if best_effort else reliability.RELIABLE,
+        durability=durability.TRANSIENT_LOCAL if latched else durability.VOLATILE)
 
 
 class Endpoints:
@@ -99,7 +90,7 @@ class Endpoints:
                 del self._problems[topic]
         return [problem for problem, _ in self._problems.values()]
 
-    def publisher(self, topic: str, type_name: str, qos: QoSProfile, *,
+    def publisher(self, topic: str, type_name: str, quality: qos.QoSProfile, *,
                   managed: bool = False) -> Any:
         """Create a publisher; a managed one sends only while the node is active."""
         create = (self._node.create_lifecycle_publisher if managed
@@ -107,24 +98,24 @@ class Endpoints:
         name = self._node.resolve_topic_name(topic)
         return _with_events(
             lambda **events: create(
-                message_class(type_name), topic, qos, qos_overriding_options=_OVERRIDABLE,
+                message_class(type_name), topic, quality, qos_overriding_options=_OVERRIDABLE,
                 event_callbacks=event_handler.PublisherEventCallbacks(**events)),
             incompatible_qos=lambda event: self._incompatible(name, 'subscriber', event))
 
-    def subscription(self, topic: str, type_name: str, qos: QoSProfile,
+    def subscription(self, topic: str, type_name: str, quality: qos.QoSProfile,
                      callback: Callable[[Any], None]) -> Any:
         """Create a subscription."""
         name = self._node.resolve_topic_name(topic)
         return _with_events(
             lambda **events: self._node.create_subscription(
-                message_class(type_name), topic, callback, qos,
+                message_class(type_name), topic, callback, quality,
                 qos_overriding_options=_OVERRIDABLE,
                 event_callbacks=event_handler.SubscriptionEventCallbacks(**events)),
             incompatible_qos=lambda event: self._incompatible(name, 'publisher', event),
             message_lost=lambda event: self._count_lost(event.total_count_change))
 
     def _incompatible(self, topic: str, other: str, event: Any) -> None:
-        policy = qos_policy_name_from_kind(event.last_policy_kind)
+        policy = qos.qos_policy_name_from_kind(event.last_policy_kind)
         problem = (f'{topic}: the {policy} of a {other} is incompatible; set '
                    f'qos_overrides.{topic} here or change it there')
         former, _ = self._problems.get(topic, ('', 0.0))
@@ -139,7 +130,8 @@ class Endpoints:
         me = self._node.get_name(), self._node.get_namespace()
         return not any(
             me in ((p.node_name, p.node_namespace), (s.node_name, s.node_namespace))
-            and qos_check_compatible(p.qos_profile, s.qos_profile)[0] == QoSCompatibility.ERROR
+            and qos.qos_check_compatible(p.qos_profile, s.qos_profile)[0]
+            == qos.QoSCompatibility.ERROR
             for p in publishers for s in subscriptions)
 
 

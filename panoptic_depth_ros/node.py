@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The node: parameters, services and lifecycle around a Stream of the core."""
+"""The node: parameters, inputs, services, lifecycle and reports around a Stream of the core."""
 
 from __future__ import annotations
 
 import difflib
 import logging
+import math
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -21,14 +23,25 @@ from panoptic_depth_core.config import InferenceSettings
 from panoptic_depth_core.contract import Task
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.inference.pipeline import Pipeline
+from panoptic_depth_core.io.messages.reading import pixels_of, stamp_of
+from panoptic_depth_core.io.messages.types import (
+    CAMERA_INFO,
+    COMPRESSED_IMAGE,
+    DIAGNOSTIC_ARRAY,
+    IMAGE,
+    INFERENCE_STATUS,
+)
+from panoptic_depth_core.io.sources.camera import is_rectified
 from panoptic_depth_core.labels import ClassInfo
 from panoptic_depth_core.model_directory import open_model
 from panoptic_depth_core.status import StreamState, StreamStatus, Watch
+from panoptic_depth_core.streaming import health
+from panoptic_depth_core.streaming.cameras import CameraMemory
 from panoptic_depth_core.streaming.stream import Stream
+from panoptic_depth_core.streaming.worker import Job
 from panoptic_depth_core.structures import Frame, PanopticDepth
-from panoptic_depth_ros.endpoints import Endpoints
-from panoptic_depth_ros.inputs import Inputs, image_topic
-from panoptic_depth_ros.outputs import Outputs, Reports
+from panoptic_depth_ros.endpoints import ROS_MESSAGES, Endpoints, profile
+from panoptic_depth_ros.outputs import Outputs
 from panoptic_depth_ros.parameters import parameters, settings_from
 from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.clock import Clock, ClockType
@@ -41,6 +54,8 @@ from std_srvs.srv import SetBool, Trigger
 
 TICK_S = 0.1
 """Period of the watchdog, of autostart and of looking for reports that are due."""
+
+INFO_TOPIC = '~/input/camera_info'
 
 _PARAMETERS = {parameter.name: parameter for parameter in parameters()}
 _OF_RCLPY = ('use_sim_time', 'start_type_description_service', 'qos_overrides.')
@@ -60,8 +75,15 @@ class PanopticDepthNode(LifecycleNode):
         logger = logging.getLogger('panoptic_depth_core')
         logger.addHandler(RosLogHandler(self))
         logger.setLevel(logging.INFO)
+        compressed = self._settings.image_transport == 'compressed'
+        self._image_topic = '~/input/image' + ('/compressed' if compressed else '')
+        self._image_type = COMPRESSED_IMAGE if compressed else IMAGE
         self._stream: Stream | None = None
-        self._inputs: Inputs | None = None
+        # They exist while the node is active.
+        self._cameras: CameraMemory | None = None
+        self._inputs: list[Any] = []
+        # Of the latest image on arrival.
+        self._stamp_ns, self._age_s = 0, math.nan
         self._classes: tuple[ClassInfo, ...] = ()
         self._tasks: frozenset[Task] = frozenset()
         self._starting = self._settings.autostart
@@ -69,7 +91,12 @@ class PanopticDepthNode(LifecycleNode):
         self.exit_code: int | None = None
         self._endpoints = Endpoints(self, self._count_lost)
         self._outputs = Outputs(self, self._endpoints, self._settings)
-        self._reports = Reports(self, self._endpoints)
+        self._status = self._endpoints.publisher('~/output/status', INFERENCE_STATUS,
+                                                 profile(1, latched=True))
+        self._diagnostics = self._endpoints.publisher('/diagnostics', DIAGNOSTIC_ARRAY,
+                                                      profile(10))
+        self._reported: tuple[StreamState, str] | None = None
+        self._reported_s = -math.inf
         self.add_on_set_parameters_callback(self._on_parameters)
         self.create_service(SetBool, '~/enable', self._on_enable)
         self.create_service(Trigger, '~/rebuild_engine', self._on_rebuild)
@@ -84,7 +111,7 @@ class PanopticDepthNode(LifecycleNode):
             self._open_pipeline, self._deliver, stream=settings.stream(),
             inference=settings.inference(), diagnostics=settings.diagnostics,
             now_ns=lambda: self.get_clock().now().nanoseconds,
-            input_name=self.resolve_topic_name(image_topic(settings)))
+            input_name=self.resolve_topic_name(self._image_topic))
         self._stream.start()
         # If it cannot be read, the worker reports it and tries again.
         with suppress(ConfigError):
@@ -99,8 +126,16 @@ class PanopticDepthNode(LifecycleNode):
         self._starting = False
         self._outputs.advertise(self._tasks)
         done = super().on_activate(state)
-        self._inputs = Inputs(self, self._endpoints, self._settings, self._stream,
-                              lambda: bool(self._outputs.wanted()))
+        cameras = CameraMemory(
+            self._settings.camera_info, is_rectified(self.resolve_topic_name(self._image_topic)),
+            self.resolve_topic_name(INFO_TOPIC))
+        self._cameras, self._stamp_ns, self._age_s = cameras, 0, math.nan
+        self._inputs = [
+            self._endpoints.subscription(INFO_TOPIC, CAMERA_INFO, profile(10, best_effort=True),
+                                         cameras.remember),
+            self._endpoints.subscription(
+                self._image_topic, self._image_type,
+                profile(self._settings.stream().capacity, best_effort=True), self._on_image)]
         self._stream.set_active(True)
         return done
 
@@ -108,9 +143,9 @@ class PanopticDepthNode(LifecycleNode):
         """Stop processing images; the model stays loaded."""
         if self._stream is not None:
             self._stream.set_active(False)
-        if self._inputs is not None:
-            self._inputs.close()
-            self._inputs = None
+        while self._inputs:
+            self.destroy_subscription(self._inputs.pop())
+        self._cameras = None
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -163,8 +198,8 @@ class PanopticDepthNode(LifecycleNode):
             return SetParametersResult(successful=False, reason=str(error))
         self._settings = settings
         self._outputs.configure(settings)
-        if self._inputs is not None:
-            self._inputs.cameras.settings = settings.camera_info
+        if self._cameras is not None:
+            self._cameras.settings = settings.camera_info
         if self._stream is not None:
             self._stream.configure(settings.stream(), settings.inference(), settings.diagnostics)
         return SetParametersResult(successful=True)
@@ -186,13 +221,28 @@ class PanopticDepthNode(LifecycleNode):
             elif state == StreamState.ERROR:
                 # The reason has been logged.
                 self.exit_code = 1
-        if self._reports.due((state, message), self._settings.diagnostics.period_s):
-            status = stream.status() if stream else StreamStatus(state)
-            self._reports.send(
-                replace(status, state=state, message=message), self._settings.diagnostics,
-                self._inputs, stream.statistics.bad_frame_reason() if stream else '')
+        if ((state, message) != self._reported or time.monotonic() - self._reported_s
+                >= self._settings.diagnostics.period_s):
+            self._report(replace(stream.status() if stream else StreamStatus(state),
+                                 state=state, message=message))
         if stream is not None and stream.active:
             self._outputs.send_label_info(self._classes)
+
+    def _report(self, status: StreamStatus) -> None:
+        """Publish ~/output/status and /diagnostics."""
+        self._reported, self._reported_s = (status.state, status.message), time.monotonic()
+        healths = health.diagnostics(
+            status, self._settings.diagnostics,
+            bad_frame=self._stream.statistics.bad_frame_reason() if self._stream else '',
+            age_s=self._age_s if self._cameras else math.nan,
+            camera=self._cameras.problem(self._stamp_ns) if self._cameras else ('', False),
+            qos=self._endpoints.problems())
+        head = ROS_MESSAGES.header(self.get_clock().now().nanoseconds, '')
+        name = self.get_fully_qualified_name().lstrip('/')
+        self._status.publish(ROS_MESSAGES.inference_status(head, status))
+        self._diagnostics.publish(ROS_MESSAGES.diagnostic_array(
+            head, [replace(item, name=f'{name}: {item.name}') for item in healths],
+            status.model_id or name))
 
     def _state(self) -> tuple[StreamState, str]:
         if self._stream is None:
@@ -202,13 +252,32 @@ class PanopticDepthNode(LifecycleNode):
             return state, 'the results have no subscriber: images are not processed'
         return state, message
 
+    def _on_image(self, message: Any) -> None:
+        """Only put it into the mailbox: this is the thread of the executor."""
+        stream, cameras, stamp_ns = self._stream, self._cameras, stamp_of(message)
+        if stream is None or cameras is None:
+            return
+        self._stamp_ns = stamp_ns
+        self._age_s = (self.get_clock().now().nanoseconds - stamp_ns) / 1e9
+        if not self._outputs.wanted():
+            stream.statistics.seen()
+            return
+
+        def decode() -> Frame:
+            image = pixels_of(message)
+            camera, source = cameras.resolve(image.shape[1], image.shape[0], stamp_ns)
+            return Frame(image, camera, stamp_ns, message.header.frame_id,
+                         intrinsics_source=source)
+
+        stream.put(Job(stamp_ns, decode))
+
     def _count_lost(self, number: int) -> None:
         if self._stream is not None:
             self._stream.statistics.count('messages_lost', number)
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response,
                    ) -> SetBool.Response:
-        if self._stream is None or self._inputs is None:
+        if self._stream is None or not self._inputs:
             response.message = 'the node is not active; activate it first'
             return response
         self._stream.set_active(request.data)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the node publishes: the results of each frame, its status and the diagnostics."""
+"""Publishers of the results of each frame."""
 
 from __future__ import annotations
 
@@ -19,14 +19,10 @@ from panoptic_depth_core.inference.rigid_transform import (
 )
 from panoptic_depth_core.io.messages.markers import UP_BODY, UP_OPTICAL
 from panoptic_depth_core.io.messages.outputs import OUTPUTS, FrameMessages, outputs_of
-from panoptic_depth_core.io.messages.types import DIAGNOSTIC_ARRAY, INFERENCE_STATUS, LABEL_INFO
+from panoptic_depth_core.io.messages.types import LABEL_INFO
 from panoptic_depth_core.labels import ClassInfo
-from panoptic_depth_core.status import StreamState, StreamStatus
-from panoptic_depth_core.streaming import health
-from panoptic_depth_core.streaming.settings import DiagnosticsSettings
 from panoptic_depth_core.structures import Frame, PanopticDepth
 from panoptic_depth_ros.endpoints import ROS_MESSAGES, Endpoints, profile
-from panoptic_depth_ros.inputs import Inputs
 from panoptic_depth_ros.parameters import NodeSettings
 from rclpy.node import Node
 from rclpy.time import Time
@@ -140,43 +136,3 @@ class Outputs:
         distances = transformed(result.distances, rotation_matrix(q.x, q.y, q.z, q.w),
                                 np.array([t.x, t.y, t.z]))
         return replace(result, distances=distances), target
-
-
-class Reports:
-    """Publishes ~/output/status and /diagnostics in every state of the node."""
-
-    def __init__(self, node: Node, endpoints: Endpoints) -> None:
-        self._node = node
-        self._endpoints = endpoints
-        self._status = endpoints.publisher('~/output/status', INFERENCE_STATUS,
-                                           profile(1, latched=True))
-        self._diagnostics = endpoints.publisher('/diagnostics', DIAGNOSTIC_ARRAY, profile(10))
-        self._sent_s = -math.inf
-        self._sent: tuple[StreamState, str] | None = None
-
-    def due(self, state: tuple[StreamState, str], period_s: float) -> bool:
-        """Whether the period is over, or state or message have changed."""
-        return state != self._sent or time.monotonic() - self._sent_s >= period_s
-
-    def send(self, status: StreamStatus, limits: DiagnosticsSettings, inputs: Inputs | None,
-             bad_frame: str) -> None:
-        """
-        Publish both.
-
-        :param inputs: None while the node is not active.
-        :param bad_frame: why an image was skipped recently; empty if none was.
-        """
-        self._sent, self._sent_s = (status.state, status.message), time.monotonic()
-        healths = [
-            health.engine_health(status),
-            health.input_health(status, bad_frame, inputs.age_s if inputs else math.nan),
-            health.camera_health(*(inputs.camera_problem() if inputs else ('', False))),
-            health.latency_health(status, limits),
-            health.gpu_health(status),
-            health.qos_health(self._endpoints.problems(), status.messages_lost)]
-        head = ROS_MESSAGES.header(self._node.get_clock().now().nanoseconds, '')
-        name = self._node.get_fully_qualified_name().lstrip('/')
-        self._status.publish(ROS_MESSAGES.inference_status(head, status))
-        self._diagnostics.publish(ROS_MESSAGES.diagnostic_array(
-            head, [replace(item, name=f'{name}: {item.name}') for item in healths],
-            status.model_id or name))

@@ -6,17 +6,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from panoptic_depth_core.status import HealthLevel, StreamState, StreamStatus
-from panoptic_depth_core.streaming.health import (
-    camera_health,
-    engine_health,
-    gpu_health,
-    input_health,
-    latency_health,
-    qos_health,
-)
+from panoptic_depth_core.status import Health, HealthLevel, StreamState, StreamStatus
+from panoptic_depth_core.streaming.health import diagnostics
 from panoptic_depth_core.streaming.settings import DiagnosticsSettings
 
 OK, WARN, ERROR = HealthLevel.OK, HealthLevel.WARN, HealthLevel.ERROR
@@ -26,6 +20,14 @@ RUNNING = StreamStatus(
     input_rate_hz=15.04, output_rate_hz=10.0, latency_ms=(40.0, 60.0, 80.0),
     inference_ms=(20.0, 30.0, 40.0), overhead_ms=(5.0, 6.0, 7.0))
 FRESH = StreamStatus(StreamState.UNCONFIGURED)
+
+
+def health_of(name: str, status: StreamStatus, limits: dict[str, float] | None = None,
+              **more: Any) -> Health:
+    """Return the diagnostics of one name."""
+    found, = (health for health in diagnostics(
+        status, DiagnosticsSettings(**limits or {}), **more) if health.name == name)
+    return found
 
 
 @pytest.mark.parametrize(('state', 'level', 'words'), [
@@ -38,8 +40,8 @@ FRESH = StreamStatus(StreamState.UNCONFIGURED)
     (StreamState.ERROR, ERROR, 'what is the matter'),
 ])
 def test_engine(state: StreamState, level: HealthLevel, words: str) -> None:
-    health = engine_health(replace(RUNNING, state=state, message='what is the matter'))
-    assert (health.name, health.level, health.message) == ('engine', level, words)
+    health = health_of('engine', replace(RUNNING, state=state, message='what is the matter'))
+    assert (health.level, health.message) == (level, words)
     assert health.values == {'state': state.name, 'backend': 'onnxruntime', 'model': 'fast',
                              'tasks': 'depth, semantic', 'engine': '', 'build_percent': 'unknown'}
 
@@ -62,17 +64,16 @@ STALLED = replace(RUNNING, state=StreamState.STALLED, message='no image from /a 
 ])
 def test_input(status: StreamStatus, bad_frame: str, age_s: float, level: HealthLevel,
                words: str) -> None:
-    health = input_health(status, bad_frame, age_s)
-    assert (health.name, health.level, health.message) == ('input', level, words)
+    health = health_of('input', status, bad_frame=bad_frame, age_s=age_s)
+    assert (health.level, health.message) == (level, words)
     assert health.values['received'] == '9'
     assert [health.values[f'dropped_{w}'] for w in ('queue', 'age', 'error')] == ['1', '2', '3']
 
 
 def test_figures_that_are_not_known() -> None:
-    assert input_health(RUNNING, '', 0.0).values['rate_hz'] == '15.0'
-    assert input_health(FRESH, '', 0.0).values['rate_hz'] == 'unknown'
-    values = latency_health(FRESH, DiagnosticsSettings()).values
-    assert set(values.values()) == {'unknown'}
+    assert health_of('input', RUNNING).values['rate_hz'] == '15.0'
+    assert health_of('input', FRESH).values['rate_hz'] == 'unknown'
+    assert set(health_of('latency', FRESH).values.values()) == {'unknown'}
 
 
 @pytest.mark.parametrize(('problem', 'skipped', 'level', 'words'), [
@@ -81,8 +82,8 @@ def test_figures_that_are_not_known() -> None:
     ('none has arrived', True, ERROR, 'none has arrived'),
 ])
 def test_camera(problem: str, skipped: bool, level: HealthLevel, words: str) -> None:
-    health = camera_health(problem, skipped)
-    assert (health.name, health.level, health.message) == ('camera_info', level, words)
+    health = health_of('camera_info', RUNNING, camera=(problem, skipped))
+    assert (health.level, health.message) == (level, words)
 
 
 @pytest.mark.parametrize(('status', 'limits', 'level', 'words'), [
@@ -103,12 +104,12 @@ def test_camera(problem: str, skipped: bool, level: HealthLevel, words: str) -> 
 ])
 def test_latency(status: StreamStatus, limits: dict[str, float], level: HealthLevel,
                  words: str) -> None:
-    health = latency_health(status, DiagnosticsSettings(**limits))
-    assert (health.name, health.level, health.message) == ('latency', level, words)
+    health = health_of('latency', status, limits)
+    assert (health.level, health.message) == (level, words)
 
 
 def test_figures_of_latency() -> None:
-    values = latency_health(RUNNING, DiagnosticsSettings()).values
+    values = health_of('latency', RUNNING).values
     assert values['output_rate_hz'] == '10.0'
     for name, figures in (('latency', ('40.0', '60.0', '80.0')),
                           ('inference', ('20.0', '30.0', '40.0')),
@@ -117,20 +118,22 @@ def test_figures_of_latency() -> None:
 
 
 def test_gpu() -> None:
-    assert gpu_health(RUNNING).message == 'no GPU is used' and not gpu_health(RUNNING).values
-    used = gpu_health(replace(RUNNING, gpu_memory_bytes=3 << 20))
+    none = health_of('gpu', RUNNING)
+    assert none.message == 'no GPU is used' and not none.values
+    used = health_of('gpu', replace(RUNNING, gpu_memory_bytes=3 << 20))
     assert (used.level, used.values) == (OK, {'memory_mib': '3'})
 
 
 def test_qos() -> None:
-    good = qos_health([], 7)
+    good = health_of('qos', replace(RUNNING, messages_lost=7))
     assert (good.level, good.message, good.values) == (OK, 'compatible', {'messages_lost': '7'})
-    bad = qos_health(['/a: reliability', '/b: durability'], 0)
+    bad = health_of('qos', RUNNING, qos=['/a: reliability', '/b: durability'])
     assert (bad.level, bad.message) == (ERROR, '/a: reliability; /b: durability')
 
 
-def test_values_are_text() -> None:
-    """As diagnostic_msgs/KeyValue wants it."""
-    lines = [engine_health(RUNNING), input_health(RUNNING, '', 0.0), gpu_health(RUNNING),
-             latency_health(RUNNING, DiagnosticsSettings()), qos_health([], 0)]
-    assert all(isinstance(value, str) for line in lines for value in line.values.values())
+def test_names_and_values() -> None:
+    """The values are text, as diagnostic_msgs/KeyValue wants it."""
+    found = diagnostics(RUNNING, DiagnosticsSettings())
+    assert [health.name for health in found] == [
+        'engine', 'input', 'camera_info', 'latency', 'gpu', 'qos']
+    assert all(isinstance(value, str) for health in found for value in health.values.values())
