@@ -49,14 +49,10 @@ def _of(model: type[BaseModel], name: str) -> Any:
 
 
 class ModelParameters(Settings):
-    """The network."""
-
     path: str = Field('', description='model directory; empty: the shipped model')
 
 
 class EngineParameters(Settings):
-    """For backends that build an engine."""
-
     cache_dir: str = Field('', description='cache of engines; empty: '
                            '~/.cache/panoptic_depth/engines')
     build_policy: Literal['auto', 'never', 'only', 'force'] = Field(
@@ -68,14 +64,10 @@ class EngineParameters(Settings):
 
 
 class OutputParameters(Settings):
-    """Size of the results."""
-
     size: Literal['input', 'network'] = _of(InferenceSettings, 'output_size')
 
 
 class PublishParameters(Settings):
-    """Which topics are published."""
-
     panoptic: bool = Field(True, description='~/output/panoptic')
     semantic: bool = Field(True, description='~/output/semantic')
     depth: bool = Field(True, description='~/output/depth')
@@ -89,8 +81,6 @@ class PublishParameters(Settings):
 
 
 class PointsParameters(Settings):
-    """Density of the point cloud."""
-
     stride: int = Field(2, ge=1, le=64, description='every so many rows and columns are in '
                         '~/output/points')
 
@@ -143,17 +133,14 @@ class NodeSettings(Settings):
 
     def stream(self) -> StreamSettings:
         """Return the settings of queue and watchdog."""
-        return StreamSettings(**{name: getattr(self, name)
-                                 for name in StreamSettings.model_fields})
+        return StreamSettings.model_validate(self, from_attributes=True)
 
     def inference(self) -> InferenceSettings:
         """Return the settings of the pipeline."""
         given = {'score': self.score_threshold, 'overlap': self.overlap_threshold}
-        return InferenceSettings(
-            thresholds=Thresholds(**{k: v for k, v in given.items() if v >= 0}),
-            min_instance_pixels=self.min_instance_pixels, max_instances=self.max_instances,
-            label_divisor=self.label_divisor, output_size=self.output.size, depth=self.depth,
-            distance=self.distance, tracking=self.tracking)
+        thresholds = Thresholds(**{name: value for name, value in given.items() if value >= 0})
+        return InferenceSettings.model_validate(self, from_attributes=True).model_copy(
+            update={'thresholds': thresholds, 'output_size': self.output.size})
 
     def backend_options(self) -> dict[str, Any]:
         """

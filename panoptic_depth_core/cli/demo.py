@@ -67,8 +67,8 @@ def _synthetic_demo(folder: Path, frames: int, seed: int, model: Path | None,
                                  focal_per_width=(FOCAL_PER_WIDTH, FOCAL_PER_WIDTH))
     bag = folder / 'drive'
     with frame_progress('render', frames) as progress:
-        write_drive_bag(progress.track(SyntheticDrive(frames, seed, settings=settings),
-                                       task_id=progress.task_ids[0]), bag, overwrite=True)
+        drive = SyntheticDrive(frames, seed, settings=settings)
+        write_drive_bag(progress.track(drive, frames, progress.task_ids[0]), bag, overwrite=True)
     shutil.rmtree(folder / 'comparison', ignore_errors=True)
     comparison = Comparison(folder / 'comparison', classes)
     truth = read_drive_bag(bag)

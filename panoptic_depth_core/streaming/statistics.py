@@ -39,11 +39,13 @@ class Rate:
         self._repeated = not math.isnan(self._last_s)
         self._last_s = self._now_s()
         self._times.append(self._last_s)
-        self._forget()
+        self.hz()
 
     def hz(self) -> float:
         """Per second; NaN before the second event, 0 without two within RATE_WINDOW_S."""
-        self._forget()
+        oldest = self._now_s() - RATE_WINDOW_S
+        while self._times and self._times[0] < oldest:
+            self._times.popleft()
         if len(self._times) < 2:
             return 0.0 if self._repeated else math.nan
         return (len(self._times) - 1) / max(self._times[-1] - self._times[0], 1e-9)
@@ -51,11 +53,6 @@ class Rate:
     def idle_s(self) -> float:
         """Seconds since the last event; NaN before the first."""
         return self._now_s() - self._last_s
-
-    def _forget(self) -> None:
-        oldest = self._now_s() - RATE_WINDOW_S
-        while self._times and self._times[0] < oldest:
-            self._times.popleft()
 
 
 class StreamStatistics:

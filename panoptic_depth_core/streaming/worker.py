@@ -15,8 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from ..config import InferenceSettings
 from ..errors import BackendError, ConfigError
@@ -82,14 +81,8 @@ class Mailbox(Generic[Item]):
             return dropped
 
 
-@dataclass(frozen=True)
-class Job:
-    """
-    An image that waits to be processed.
-
-    :param stamp_ns: time of exposure.
-    :param decode: makes the frame, in the worker thread; ConfigError where it cannot.
-    """
+class Job(NamedTuple):
+    """An image to be processed: its stamp, and what decodes it in the worker thread."""
 
     stamp_ns: int
     decode: Callable[[], Frame]
