@@ -18,7 +18,7 @@ ROS = {'rclpy', 'ament_index_python', 'cv_bridge', 'launch', 'launch_ros', 'sens
 EXTRAS = {'embreex', 'matplotlib', 'onnx', 'openvino', 'ray', 'rerun', 'scipy'}
 MODULES = [
     'panoptic_depth_core.cli',
-    'panoptic_depth_core.front.model',
+    'panoptic_depth_core.api.model',
     'panoptic_depth_core.inference.backends.onnxruntime_backend',
     *('.'.join(path.relative_to(REPOSITORY).with_suffix('').parts)
       for folder in ('evaluation', 'io', 'streaming')

@@ -27,6 +27,9 @@ ALSO = ('video', 'bag')
 FRAMES = 30
 SEED = 4
 HEIGHT, WIDTH, FOCAL_PER_WIDTH = 384, 768, 0.9
+METRICS = ('depth.abs_rel', 'depth.delta1', 'distance.labels.median_rel',
+           'distance.labels.matched_share', 'panoptic.pq', 'panoptic.pq_things',
+           'panoptic.pq_stuff', 'semantic.miou')
 
 
 def demo(
@@ -109,6 +112,9 @@ def _report(bag: Path, folder: Path, model: Path | None = None,
 
 def _show(pairs: list[DistancePair], result: EvaluationResult, folder: Path) -> None:
     """Print distances in the last frame against the truth, and the metrics of all frames."""
+    from ..evaluation.recordings.figures import figure_kinds
+    from ..evaluation.report.format import figure_text
+
     last = [p for p in pairs if p.frame == pairs[-1].frame] if pairs else []
     if last:
         out().print(table(
@@ -117,19 +123,10 @@ def _show(pairs: list[DistancePair], result: EvaluationResult, folder: Path) -> 
                 (p.instance, str(p.pixels), number(p.truth_m),
                  *(('not found', '') if math.isnan(p.error) else
                    (number(p.predicted_m), number(100 * p.error, 1, ' %')))) for p in last]))
-    depth, distance, panoptic = result.depth.pooled, result.distance.all, result.panoptic
-    rows = {
-        'depth.abs_rel': ('depth absRel', number(depth.abs_rel, 3)),
-        'depth.delta1': ('depth within 25 % of the truth', number(100 * depth.delta1, 1, ' %')),
-        'distance.labels.median_rel': ('median error of instance distance',
-                                       number(100 * distance.median_rel, 1, ' %')),
-        'distance.labels.matched_share': ('instances found',
-                                          f'{distance.matched} of {distance.instances}'),
-        'panoptic.pq': ('PQ all / things / stuff', ' / '.join(
-            number(100 * q.pq, 1) for q in (panoptic.all, panoptic.things, panoptic.stuff))),
-        'semantic.miou': ('mIoU', number(100 * result.semantic.mean, 1, ' %'))}
-    out().print(table(f'All {result.frames.all} frames', ('figure', 'value'), [
-        row for name, row in rows.items() if name in result.values]))
+    kinds, values = figure_kinds(), result.values
+    out().print(table(f'All {result.frames.all} frames', ('metric', 'value'), [
+        (kinds[name].title, figure_text(values[name], kinds[name].unit))
+        for name in METRICS if name in values]))
     for text, path in (('Drive with truth', 'drive'), ('Results and their bag', 'results'),
                        ('Prediction (left) beside truth (right)', 'comparison')):
         say(f'{text}: {folder / path}')

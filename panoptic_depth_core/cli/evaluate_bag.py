@@ -90,6 +90,7 @@ def evaluate_bag(
     again.
     """
     from ..config import load_settings
+    from ..evaluation.machine import cores
     from ..evaluation.recordings.bag_run import BagJob, ModelChoice
     from ..evaluation.recordings.jobs import bag_names, beside, find_bags
     from ..evaluation.recordings.settings import ReplaySettings
@@ -103,8 +104,9 @@ def evaluate_bag(
         update={name: topic for name, topic in topics.items() if topic is not None})})
     choice = None
     if results == 'model':
-        choice = ModelChoice(model, backend, _inference_settings(config, track),
-                             _threads(threads, workers, ray))
+        if threads is None and (workers > 1 or ray is not None):
+            threads = 1 if ray is not None else max(1, cores() // workers)
+        choice = ModelChoice(model, backend, _inference_settings(config, track), threads)
     elif model is not None or config is not None:
         raise ConfigError(f'--results is {results!r}, in place of a model; leave --model and '
                           '--config out')
@@ -138,15 +140,6 @@ def _inference_settings(config: Path | None, track: bool) -> InferenceSettings:
             warn(f'no track ids: {error}')
             track = False
     return options.with_tracking(settings, track)
-
-
-def _threads(threads: int | None, workers: int, ray: str | None) -> int | None:
-    """Threads of the runtime in each process: together as many as there are cores."""
-    from ..evaluation.machine import cores
-
-    if threads is not None or (workers == 1 and ray is None):
-        return threads
-    return 1 if ray is not None else max(1, cores() // workers)
 
 
 def _evaluate(jobs: list[BagJob], folder: Path, *, workers: int, ray: str | None,

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import deque
 from typing import Any
 
 from ..errors import ConfigError
@@ -36,19 +34,18 @@ class CameraMemory:
         self.settings = settings
         self._rectified = rectified
         self._topic = topic
-        self._lock = threading.Lock()
-        self._infos: deque[tuple[int, Any]] = deque(maxlen=_KEPT)
+        # Replaced, not changed: another thread reads it.
+        self._infos: tuple[tuple[int, Any], ...] = ()
         self._problem = 'none has arrived'
         self._note = ''
 
     def remember(self, info: Any) -> None:
-        """Add a sensor_msgs/CameraInfo; an unusable one is ignored."""
+        """Add a sensor_msgs/CameraInfo, from one thread; an unusable one is ignored."""
         problem = camera_info_problem(info)
-        with self._lock:
-            if problem is None:
-                self._infos.append((stamp_of(info), info))
-            elif not self._infos:
-                self._problem = problem
+        if problem is None:
+            self._infos = (*self._infos[1 - _KEPT:], (stamp_of(info), info))
+        elif not self._infos:
+            self._problem = problem
 
     def resolve(self, width: int, height: int, stamp_ns: int) -> tuple[Intrinsics, str]:
         """
@@ -89,14 +86,13 @@ class CameraMemory:
 
     def _find(self, settings: CameraInfoSettings, stamp_ns: int) -> tuple[Any, str]:
         """CameraInfo for a stamp, or None and the reason, which is empty for policy ignore."""
+        infos = self._infos
         if settings.policy == 'ignore':
             return None, ''
-        with self._lock:
-            if not self._infos:
-                return None, self._problem
-            # After a jump back of the clock stamps repeat: the newest counts.
-            found_ns, info = next((item for item in reversed(self._infos) if item[0] == stamp_ns),
-                                  self._infos[-1])
+        if not infos:
+            return None, self._problem
+        # After a jump back of the clock stamps repeat: the newest counts.
+        found_ns, info = next((item for item in reversed(infos) if item[0] == stamp_ns), infos[-1])
         age_s = (stamp_ns - found_ns) / 1e9
         if 0 < settings.max_age_s < abs(age_s) and found_ns:
             return None, (f'the latest is {abs(age_s):.3g} s {"older" if age_s > 0 else "newer"} '

@@ -30,7 +30,8 @@ class Rate:
 
     def __init__(self, now_s: Callable[[], float]) -> None:
         self._now_s = now_s
-        self._times: deque[float] = deque()
+        # Bounded for those who never ask for the rate.
+        self._times: deque[float] = deque(maxlen=10_000)
         self._last_s = math.nan
         self._repeated = False
 
@@ -39,7 +40,6 @@ class Rate:
         self._repeated = not math.isnan(self._last_s)
         self._last_s = self._now_s()
         self._times.append(self._last_s)
-        self.hz()
 
     def hz(self) -> float:
         """Per second; NaN before the second event, 0 without two within RATE_WINDOW_S."""

@@ -117,9 +117,8 @@ class Stream:
 
     def configure(self, stream: StreamSettings, inference: InferenceSettings,
                   diagnostics: DiagnosticsSettings) -> None:
-        """Change the settings from the next frame on."""
+        """Change the settings, except the queue policy, from the next frame on."""
         self._settings, self._inference, self._diagnostics = stream, inference, diagnostics
-        self.statistics.count('frames_dropped_queue', self._mailbox.resize(stream.capacity))
         if self._worker is not None:
             self._worker.stream, self._worker.inference = stream, inference
 

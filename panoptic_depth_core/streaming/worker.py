@@ -67,12 +67,6 @@ class Mailbox(Generic[Item]):
             self._changed.wait_for(lambda: self._items, timeout_s)
             return self._items.popleft() if self._items else None
 
-    def resize(self, capacity: int) -> int:
-        """Change the capacity; return the number of dropped items."""
-        with self._changed:
-            before, self._items = len(self._items), deque(self._items, capacity)
-            return before - len(self._items)
-
     def clear(self) -> int:
         """Drop all items; return their number."""
         with self._changed:

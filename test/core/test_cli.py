@@ -278,7 +278,7 @@ def test_demo_sets_distances_beside_the_truth(model: Path, tmp_path: Path,
     assert all(float(row['truth_m']) > 0 for row in rows)
     shown = capsys.readouterr().out
     assert 'All 2 frames' in shown
-    assert 'depth absRel' in shown
+    assert '(absRel)' in shown and '(PQ)' in shown
 
 
 def test_demo_takes_a_source(model: Path, pictures: Path, tmp_path: Path) -> None:

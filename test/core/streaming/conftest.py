@@ -19,8 +19,8 @@ def make_rig(make_info, monkeypatch: pytest.MonkeyPatch,
     """Return a maker of streams that are not started; in the end, every frame is accounted for."""
     monkeypatch.setattr(worker, 'RETRY_S', 0.02)
 
-    def make(model: ModelDirectory | None = None) -> AbstractContextManager[Rig]:
-        return Rig(Script(make_info()), model).until_all_is_settled()
+    def make(model: ModelDirectory | None = None, **stream: object) -> AbstractContextManager[Rig]:
+        return Rig(Script(make_info()), model, **stream).until_all_is_settled()
     return make
 
 

@@ -113,9 +113,11 @@ class Rig:
     A stream around scripted runtimes.
 
     :param model: whose self-test is run at load.
+    :param stream: settings of the stream.
     """
 
-    def __init__(self, script: Script, model: ModelDirectory | None = None) -> None:
+    def __init__(self, script: Script, model: ModelDirectory | None = None,
+                 **stream: object) -> None:
         self.script = script
         self.model = model or ModelDirectory(Path('unused'), script.info)
         self.sent: list[tuple[Frame, PanopticDepth]] = []
@@ -124,7 +126,7 @@ class Rig:
             self.model, ScriptedBackend(script), settings)
         self.now_ns = 0
         self.watch: Watch = lambda done, what: True
-        self.stream = Stream(self._open, self._deliver,
+        self.stream = Stream(self._open, self._deliver, stream=StreamSettings(**stream),
                              now_ns=lambda: self.now_ns, input_name='/front/image')
         self._before = set(threading.enumerate())
 
