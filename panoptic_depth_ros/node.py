@@ -37,8 +37,7 @@ from panoptic_depth_core.model_directory import open_model
 from panoptic_depth_core.status import StreamState, StreamStatus, Watch
 from panoptic_depth_core.streaming import health
 from panoptic_depth_core.streaming.cameras import CameraMemory
-from panoptic_depth_core.streaming.stream import Stream
-from panoptic_depth_core.streaming.worker import Job
+from panoptic_depth_core.streaming.stream import Job, Stream
 from panoptic_depth_core.structures import Frame, PanopticDepth
 from panoptic_depth_ros.endpoints import ROS_MESSAGES, Endpoints, profile
 from panoptic_depth_ros.outputs import Outputs

@@ -24,8 +24,7 @@ from panoptic_depth_core.model_directory import ModelDirectory, ModelInfo
 from panoptic_depth_core.status import Watch
 from panoptic_depth_core.streaming import stream as stream_module
 from panoptic_depth_core.streaming.settings import DiagnosticsSettings, StreamSettings
-from panoptic_depth_core.streaming.stream import Stream
-from panoptic_depth_core.streaming.worker import Job
+from panoptic_depth_core.streaming.stream import Job, Stream
 from panoptic_depth_core.structures import Frame, Intrinsics, PanopticDepth
 
 PATIENCE_S = 60.0

@@ -10,7 +10,7 @@ from collections import deque
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from panoptic_depth_core.streaming.worker import Mailbox
+from panoptic_depth_core.streaming.stream import Mailbox
 
 
 def test_the_newest_wins() -> None:

@@ -9,8 +9,7 @@ from panoptic_depth_core.config import InferenceSettings, TrackingSettings
 from panoptic_depth_core.errors import BackendError, ConfigError
 from panoptic_depth_core.inference import tracking
 from panoptic_depth_core.status import StreamState
-from panoptic_depth_core.streaming.stream import MOST_ABANDONED
-from panoptic_depth_core.streaming.worker import FAILURES_BEFORE_RELOAD
+from panoptic_depth_core.streaming.stream import FAILURES_BEFORE_RELOAD, MOST_ABANDONED
 from streaming_doubles import PATIENCE_S, Rig, eventually, throwing
 
 TIMEOUT_S = 10.0

@@ -11,8 +11,8 @@ import pytest
 from panoptic_depth_core.config import InferenceSettings, Thresholds, TrackingSettings
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.status import StreamState
-from panoptic_depth_core.streaming import stream, worker
-from panoptic_depth_core.streaming.worker import Mailbox
+from panoptic_depth_core.streaming import stream
+from panoptic_depth_core.streaming.stream import Mailbox
 from streaming_doubles import PATIENCE_S, Rig, block_sending, eventually, throwing
 
 
@@ -91,7 +91,7 @@ def test_overload(make_rig, monkeypatch: pytest.MonkeyPatch) -> None:
             behind.append(len(taken) - 1 - taken.index(frame.stamp_ns))
 
         rig.deliver = deliver
-        box: RecordingMailbox = rig.start()._mailbox
+        box: RecordingMailbox = rig.start().mailbox
         put = 0
         while len(rig.sent) < 25:
             rig.put(put)
@@ -131,7 +131,7 @@ def test_slow_sending_slows_the_work_down(rig: Rig) -> None:
 
 def test_a_limited_rate(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now_s=1000.0)
-    monkeypatch.setattr(worker, 'time', SimpleNamespace(monotonic=lambda: clock.now_s))
+    monkeypatch.setattr(stream, 'time', SimpleNamespace(monotonic=lambda: clock.now_s))
     rig.configure(max_rate_hz=10.0)
     rig.start()
     rig.run(0)
