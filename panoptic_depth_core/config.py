@@ -157,11 +157,7 @@ def parse_settings(kind: type[AnySettings], values: dict[str, Any], source: str)
 
 
 def read_yaml(path: Path | str) -> Any:
-    """
-    Read a YAML file.
-
-    :raises ConfigError: it cannot be read.
-    """
+    """Read a YAML file, or raise a ConfigError."""
     try:
         return yaml.safe_load(Path(path).read_text(encoding='utf-8'))
     except OSError as error:
@@ -172,11 +168,7 @@ def read_yaml(path: Path | str) -> Any:
 
 
 def load_settings(kind: type[AnySettings], path: Path | str) -> AnySettings:
-    """
-    Read a YAML file into a settings class; an empty file gives the defaults.
-
-    :raises ConfigError: the file cannot be read or is not a mapping, or a value is wrong.
-    """
+    """Read a YAML file into a settings class; an empty file gives the defaults."""
     values = read_yaml(path)
     if not isinstance(values, (dict, type(None))):
         raise ConfigError(f'{path}: holds a {type(values).__name__}; '

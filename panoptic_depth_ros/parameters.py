@@ -188,12 +188,7 @@ FIXED = frozenset({
 
 
 class Parameter(NamedTuple):
-    """
-    A parameter of the node.
-
-    :param kind: type and limits in words, such as 'double > 0'.
-    :param fixed: it cannot be changed while the node runs.
-    """
+    """A parameter; its kind is type and limits in words, such as 'double > 0'."""
 
     name: str
     default: Any
@@ -229,9 +224,8 @@ def _kind(field: Any, default: Any) -> str:
 
 def settings_from(values: dict[str, Any]) -> NodeSettings:
     """
-    Settings from parameter values.
+    Settings from values by parameter name; missing ones have their default.
 
-    :param values: by parameter name; missing ones have their default.
     :raises ConfigError: a value is wrong.
     """
     tree: dict[str, Any] = {}
@@ -257,11 +251,7 @@ def parameter_table() -> str:
 
 
 def with_table(document: str) -> str:
-    """
-    Put the table into the text of a document, between its markers.
-
-    :raises ValueError: a marker is missing or not unique.
-    """
+    """Put the table into the text of a document, between its markers."""
     return with_part(document, 'parameters', parameter_table())
 
 

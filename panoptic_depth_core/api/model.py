@@ -187,11 +187,7 @@ def _path(name: str, value: object, accepted: str) -> Path:
 
 
 def _changed(settings: AnySettings, options: dict[str, Any]) -> AnySettings:
-    """
-    Move the fields of settings out of options; which fields were set explicitly is kept.
-
-    :raises ConfigError: a value is not allowed.
-    """
+    """Move the fields of settings out of options; which fields were set explicitly is kept."""
     changes = {name: options.pop(name) for name in type(settings).model_fields if name in options}
     return parse_settings(type(settings), {
         **settings.model_dump(exclude_unset=True), **changes}, 'load') if changes else settings

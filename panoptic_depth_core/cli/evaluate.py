@@ -67,11 +67,7 @@ def evaluate(
 
 
 def parse_windows(text: str) -> tuple[int, ...]:
-    """
-    Parse '1,2,3,4', or the name of a preset.
-
-    :raises ConfigError: anything else.
-    """
+    """Parse '1,2,3,4', or the name of a preset."""
     from ..evaluation.metrics.video_quality import WINDOWS
 
     if text in WINDOWS:
@@ -88,11 +84,7 @@ def run_evaluation(dataset: str, root: str, split: str, settings: EvaluationSett
                    limit: int | None = None, model: Path | None = None, backend: str = 'auto',
                    threads: int | None = None,
                    config: Path | None = None) -> tuple[str, EvaluationResult]:
-    """
-    Evaluate stored results, or else a model.
-
-    :returns: the name of what was evaluated, and its metrics.
-    """
+    """Evaluate stored results or else a model; return its name and the metrics."""
     from ..datasets import open_dataset
     from ..evaluation.dataset.evaluate import require_same_classes
     from ..evaluation.dataset.parallel import MOST_JOBS, Work, evaluate_parts

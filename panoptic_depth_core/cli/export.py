@@ -53,9 +53,17 @@ def export(
             'of time, such as sm_86,sm_120: into the model directory, with TensorRT for RTX and '
             'no GPU.')] = None) -> None:
     """Make a model directory from a checkpoint or another model directory, and test it."""
+    from ..model_directory import ModelDirectory
+
     targets = () if target is None else _known_targets(target)
     kind = _known_precision(precision, calibration, symmetric)
-    exact = _opened_model(source, config, size) if source.is_dir() else None
+    exact = None
+    if source.is_dir():
+        for option, value in (('--config', config), ('--size', size)):
+            if value is not None:
+                raise ConfigError(f'{option} is {value}, but {source} is a model directory, whose '
+                                  'graph is fixed; export the checkpoint to change it')
+        exact = ModelDirectory.load(source)
     if kind == 'float32':
         if exact is None:
             model = _exported_model(source, out_dir, config, size)
@@ -112,16 +120,6 @@ def _known_precision(precision: str, calibration: str | None, symmetric: bool) -
             raise ConfigError(f'{option} is for {" and ".join(allowed)}, but --precision is '
                               f'{precision}; leave it out')
     return known[precision]
-
-
-def _opened_model(source: Path, config: Path | None, size: str | None) -> ModelDirectory:
-    from ..model_directory import ModelDirectory
-
-    for option, value in (('--config', config), ('--size', size)):
-        if value is not None:
-            raise ConfigError(f'{option} is {value}, but {source} is a model directory, whose '
-                              'graph is fixed; export the checkpoint to change it')
-    return ModelDirectory.load(source)
 
 
 def _exported_model(checkpoint: Path, out_dir: Path, config: Path | None,

@@ -58,11 +58,7 @@ def inference_settings(config: Path | None) -> InferenceSettings:
 
 
 def evaluation_settings(config: Path | None) -> InferenceSettings:
-    """
-    Inference settings whose results can be compared with a truth.
-
-    :raises ConfigError: the results would not have the size of the images.
-    """
+    """Inference settings whose results have the size of the images, as the truth has."""
     settings = inference_settings(config)
     if settings.output_size != 'input':
         raise ConfigError(f'{config}: output_size is {settings.output_size!r}, but the truth has '
@@ -77,11 +73,7 @@ def with_tracking(settings: InferenceSettings, enabled: bool) -> InferenceSettin
 
 
 def require_instances(info: ModelInfo, remedy: str) -> None:
-    """
-    Refuse to track with a model that has no instances.
-
-    :raises ConfigError: the model lacks the task.
-    """
+    """Refuse to track with a model that has no instances."""
     if 'instances' not in info.tasks:
         raise ConfigError(f'tracking needs a model with the task instances, but {info.model_id} '
                           f'has {", ".join(sorted(info.tasks))}; {remedy}')
@@ -98,11 +90,7 @@ def open_pipeline(model: ModelDirectory | Path | None, backend: str, settings: I
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """
-    Parse '512x1024' as height and width.
-
-    :raises ConfigError: anything else.
-    """
+    """Parse '512x1024' as height and width."""
     match = re.fullmatch(r'(\d+)x(\d+)', text.strip().lower())
     size = (int(match[1]), int(match[2])) if match else (0, 0)
     if min(size) < 1:
@@ -123,11 +111,7 @@ def missing_extra(error: ImportError, extra: str) -> ConfigError:
 
 @contextmanager
 def needs_extra(extra: str) -> Iterator[None]:
-    """
-    Import modules that need an extra.
-
-    :raises ConfigError: it is not installed.
-    """
+    """Name the extra if a module that is imported inside is not installed."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -36,7 +36,6 @@ class Summary:
     :param before: frames that an earlier run had done.
     :param skipped: reason -> number of frames.
     :param step_ms: step -> one value per frame.
-    :param exit_code: not 0 after an interruption.
     """
 
     done: int = 0
@@ -156,11 +155,7 @@ def predict_source(
 def _run(frames: FrameSource, predict_frame: Callable[[Frame], PanopticDepth],
          writer: ResultWriter, summary: Summary, limit: int | None,
          on_result: Callable[[Frame, PanopticDepth], None] | None) -> None:
-    """
-    Process frames until the end of the source, the limit or an interruption.
-
-    :raises BackendError: the runtime fails repeatedly.
-    """
+    """Process frames until the end of the source, the limit or an interruption."""
     from ..io.sources.camera import DEFAULT_CAMERA_WARNING
 
     failures, warned, started = 0, False, time.perf_counter()
@@ -207,11 +202,7 @@ def _run(frames: FrameSource, predict_frame: Callable[[Frame], PanopticDepth],
 
 
 def _report(summary: Summary, out_dir: Path) -> None:
-    """
-    Print a summary.
-
-    :raises ConfigError: no frame was usable.
-    """
+    """Print a summary; without any usable frame it is an error."""
     import numpy as np
 
     for reason, count in summary.skipped.most_common():

@@ -15,44 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATE_WINDOW_S = 10.0
-"""Rates are those of this time."""
+RATE_FRAMES = 1000
+"""Rates are those of this time, or of this many frames."""
 
 PERCENTILE_FRAMES = 600
 """Percentiles are those of this many frames: six are beyond the 99th."""
-
-
-class Rate:
-    """
-    Frequency of an event.
-
-    :param now_s: monotonic clock.
-    """
-
-    def __init__(self, now_s: Callable[[], float]) -> None:
-        self._now_s = now_s
-        # Bounded for those who never ask for the rate.
-        self._times: deque[float] = deque(maxlen=10_000)
-        self._last_s = math.nan
-        self._repeated = False
-
-    def tick(self) -> None:
-        """Note an event."""
-        self._repeated = not math.isnan(self._last_s)
-        self._last_s = self._now_s()
-        self._times.append(self._last_s)
-
-    def hz(self) -> float:
-        """Per second; NaN before the second event, 0 without two within RATE_WINDOW_S."""
-        oldest = self._now_s() - RATE_WINDOW_S
-        while self._times and self._times[0] < oldest:
-            self._times.popleft()
-        if len(self._times) < 2:
-            return 0.0 if self._repeated else math.nan
-        return (len(self._times) - 1) / max(self._times[-1] - self._times[0], 1e-9)
-
-    def idle_s(self) -> float:
-        """Seconds since the last event; NaN before the first."""
-        return self._now_s() - self._last_s
 
 
 class StreamStatistics:
@@ -63,8 +30,8 @@ class StreamStatistics:
         self._counts = dict.fromkeys((
             'frames_received', 'frames_processed', 'frames_dropped_queue', 'frames_dropped_age',
             'frames_dropped_error', 'messages_lost'), 0)
-        self._input = Rate(now_s)
-        self._output = Rate(now_s)
+        self._input_s: deque[float] = deque(maxlen=RATE_FRAMES)
+        self._output_s: deque[float] = deque(maxlen=RATE_FRAMES)
         self._now_s = now_s
         self._bad_frame: tuple[str, float] = '', -math.inf
         # Latency, inference, and the difference of the two.
@@ -101,28 +68,36 @@ class StreamStatistics:
     def seen(self) -> None:
         """Note an image at the input, even if it is dropped."""
         with self._lock:
-            self._input.tick()
+            self._input_s.append(self._now_s())
 
     def processed(self, latency_ms: float, inference_ms: float) -> None:
         """Count a frame whose results were sent."""
         with self._lock:
             self._counts['frames_processed'] += 1
-            self._output.tick()
+            self._output_s.append(self._now_s())
             self._times_ms.append((latency_ms, inference_ms, latency_ms - inference_ms))
 
     def input_idle_s(self) -> float:
         """Seconds since the last image; NaN before the first."""
         with self._lock:
-            return self._input.idle_s()
+            return self._now_s() - self._input_s[-1] if self._input_s else math.nan
 
     def fields(self) -> dict[str, Any]:
         """Counters, rates and percentiles, as fields of StreamStatus."""
         with self._lock:
             columns = np.array(self._times_ms, np.float64).reshape(-1, 3).T
             latency_ms, inference_ms, overhead_ms = map(percentiles, columns)
-            return {**self._counts, 'input_rate_hz': self._input.hz(),
-                    'output_rate_hz': self._output.hz(), 'latency_ms': latency_ms,
+            return {**self._counts, 'input_rate_hz': self._rate_hz(self._input_s),
+                    'output_rate_hz': self._rate_hz(self._output_s), 'latency_ms': latency_ms,
                     'inference_ms': inference_ms, 'overhead_ms': overhead_ms}
+
+    def _rate_hz(self, times_s: Sequence[float]) -> float:
+        """NaN before the second event, 0 without two within RATE_WINDOW_S."""
+        oldest_s = self._now_s() - RATE_WINDOW_S
+        recent_s = [time_s for time_s in times_s if time_s >= oldest_s]
+        if len(recent_s) < 2:
+            return 0.0 if len(times_s) > 1 else math.nan
+        return (len(recent_s) - 1) / max(recent_s[-1] - recent_s[0], 1e-9)
 
 
 def percentiles(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float, float]:
