@@ -77,7 +77,7 @@ class PanopticDepthNode(LifecycleNode):
         compressed = self._settings.image_transport == 'compressed'
         self._image_topic = '~/input/image' + ('/compressed' if compressed else '')
         self._image_type = COMPRESSED_IMAGE if compressed else IMAGE
-        self._stream: Stream | None = None
+        self._stream = self._new_stream()
         # They exist while the node is active.
         self._cameras: CameraMemory | None = None
         self._inputs: list[Any] = []
@@ -104,22 +104,16 @@ class PanopticDepthNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to load the model and return; the status shows the progress."""
-        settings = self._settings
-        self._force_build = settings.engine.build_policy == 'force'
-        self._stream = Stream(
-            self._open_pipeline, self._deliver, stream=settings.stream(),
-            inference=settings.inference(), diagnostics=settings.diagnostics,
-            now_ns=lambda: self.get_clock().now().nanoseconds,
-            input_name=self.resolve_topic_name(self._image_topic))
+        self._force_build = self._settings.engine.build_policy == 'force'
         self._stream.start()
         # If it cannot be read, the worker reports it and tries again.
         with suppress(ConfigError):
-            self._outputs.advertise(open_model(settings.model.path or None).info.tasks)
+            self._outputs.advertise(open_model(self._settings.model.path or None).info.tasks)
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start processing images; fails until the model is loaded, with the reason in the log."""
-        if self._stream is None or not self._stream.loaded:
+        if not self._stream.loaded:
             self.get_logger().error(f'cannot be activated yet: {self._state()[1]}')
             return TransitionCallbackReturn.FAILURE
         self._starting = False
@@ -140,8 +134,7 @@ class PanopticDepthNode(LifecycleNode):
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop processing images; the model stays loaded."""
-        if self._stream is not None:
-            self._stream.set_active(False)
+        self._stream.set_active(False)
         while self._inputs:
             self.destroy_subscription(self._inputs.pop())
         self._cameras = None
@@ -160,8 +153,16 @@ class PanopticDepthNode(LifecycleNode):
 
     def close(self) -> bool:
         """End all threads; False if one hangs."""
-        stream, self._stream = self._stream, None
-        return stream is None or stream.stop()
+        stream, self._stream = self._stream, self._new_stream()
+        return stream.stop()
+
+    def _new_stream(self) -> Stream:
+        settings = self._settings
+        return Stream(
+            self._open_pipeline, self._deliver, stream=settings.stream(),
+            inference=settings.inference(), diagnostics=settings.diagnostics,
+            now_ns=lambda: self.get_clock().now().nanoseconds,
+            input_name=self.resolve_topic_name(self._image_topic))
 
     def _open_pipeline(self, inference: InferenceSettings, watch: Watch) -> Pipeline:
         """Load the model, in the worker thread."""
@@ -199,32 +200,28 @@ class PanopticDepthNode(LifecycleNode):
         self._outputs.configure(settings)
         if self._cameras is not None:
             self._cameras.settings = settings.camera_info
-        if self._stream is not None:
-            self._stream.configure(settings.stream(), settings.inference(), settings.diagnostics)
+        self._stream.configure(settings.stream(), settings.inference(), settings.diagnostics)
         return SetParametersResult(successful=True)
 
     def _tick(self) -> None:
         only_build = self._settings.engine.build_policy == 'only'
-        if self._stream is not None:
-            self._stream.watch()
+        self._stream.watch()
         if self._starting:
-            if self._stream is None:
+            if self._state()[0] == StreamState.UNCONFIGURED:
                 self.trigger_configure()
             elif self._stream.loaded and not only_build:
                 self.trigger_activate()
         stream, (state, message) = self._stream, self._state()
-        if only_build and stream is not None:
-            if stream.loaded:
-                self.get_logger().info(f'engine {stream.status().engine_key} is built and works')
-                self.exit_code = 0
-            elif state == StreamState.ERROR:
-                # The reason has been logged.
-                self.exit_code = 1
+        if only_build and stream.loaded:
+            self.get_logger().info(f'engine {stream.status().engine_key} is built and works')
+            self.exit_code = 0
+        elif only_build and state == StreamState.ERROR:
+            # The reason has been logged.
+            self.exit_code = 1
         if ((state, message) != self._reported or time.monotonic() - self._reported_s
                 >= self._settings.diagnostics.period_s):
-            self._report(replace(stream.status() if stream else StreamStatus(state),
-                                 state=state, message=message))
-        if stream is not None and stream.active:
+            self._report(replace(stream.status(), state=state, message=message))
+        if stream.active:
             self._outputs.send_label_info(self._classes)
 
     def _report(self, status: StreamStatus) -> None:
@@ -232,7 +229,7 @@ class PanopticDepthNode(LifecycleNode):
         self._reported, self._reported_s = (status.state, status.message), time.monotonic()
         healths = health.diagnostics(
             status, self._settings.diagnostics,
-            bad_frame=self._stream.statistics.bad_frame_reason() if self._stream else '',
+            bad_frame=self._stream.statistics.bad_frame_reason(),
             age_s=self._age_s if self._cameras else math.nan,
             camera=self._cameras.problem(self._stamp_ns) if self._cameras else ('', False),
             qos=self._endpoints.problems())
@@ -244,8 +241,6 @@ class PanopticDepthNode(LifecycleNode):
             status.model_id or name))
 
     def _state(self) -> tuple[StreamState, str]:
-        if self._stream is None:
-            return StreamState.UNCONFIGURED, ''
         state, message = self._stream.state
         if state == StreamState.RUNNING and not self._outputs.wanted():
             return state, 'the results have no subscriber: images are not processed'
@@ -254,7 +249,7 @@ class PanopticDepthNode(LifecycleNode):
     def _on_image(self, message: Any) -> None:
         """Only put it into the mailbox: this is the thread of the executor."""
         stream, cameras, stamp_ns = self._stream, self._cameras, stamp_of(message)
-        if stream is None or cameras is None:
+        if cameras is None:
             return
         self._stamp_ns = stamp_ns
         self._age_s = (self.get_clock().now().nanoseconds - stamp_ns) / 1e9
@@ -271,12 +266,11 @@ class PanopticDepthNode(LifecycleNode):
         stream.put(Job(stamp_ns, decode))
 
     def _count_lost(self, number: int) -> None:
-        if self._stream is not None:
-            self._stream.statistics.count('messages_lost', number)
+        self._stream.statistics.count('messages_lost', number)
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response,
                    ) -> SetBool.Response:
-        if self._stream is None or not self._inputs:
+        if not self._inputs:
             response.message = 'the node is not active; activate it first'
             return response
         self._stream.set_active(request.data)
@@ -285,7 +279,7 @@ class PanopticDepthNode(LifecycleNode):
         return response
 
     def _on_rebuild(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        if self._stream is None:
+        if self._state()[0] == StreamState.UNCONFIGURED:
             response.message = 'the node is not configured; configure it first'
             return response
         self._force_build = self._settings.builds_engine
