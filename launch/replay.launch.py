@@ -57,7 +57,7 @@ VIEW_FRAME = 'map'
 
 
 def replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """Return the node, the recorder, RViz, and the player, which starts once the node is active."""
+    """Return node, recorder, RViz, and the player, which starts once the node is active."""
     given = {name: context.launch_configurations[name] for name in ARGUMENTS}
     images = describe_images(given['bag'], given['image_topic'] or None,
                              given['camera_info_topic'] or None)

@@ -23,14 +23,8 @@ from panoptic_depth_core.config import InferenceSettings
 from panoptic_depth_core.contract import Task
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.inference.pipeline import Pipeline
+from panoptic_depth_core.io.messages import types
 from panoptic_depth_core.io.messages.reading import pixels_of, stamp_of
-from panoptic_depth_core.io.messages.types import (
-    CAMERA_INFO,
-    COMPRESSED_IMAGE,
-    DIAGNOSTIC_ARRAY,
-    IMAGE,
-    INFERENCE_STATUS,
-)
 from panoptic_depth_core.io.sources.camera import is_rectified
 from panoptic_depth_core.labels import ClassInfo
 from panoptic_depth_core.model_directory import open_model
@@ -76,7 +70,7 @@ class PanopticDepthNode(LifecycleNode):
         logger.setLevel(logging.INFO)
         compressed = self._settings.image_transport == 'compressed'
         self._image_topic = '~/input/image' + ('/compressed' if compressed else '')
-        self._image_type = COMPRESSED_IMAGE if compressed else IMAGE
+        self._image_type = types.COMPRESSED_IMAGE if compressed else types.IMAGE
         self._stream = self._new_stream()
         # They exist while the node is active.
         self._cameras: CameraMemory | None = None
@@ -90,10 +84,10 @@ class PanopticDepthNode(LifecycleNode):
         self.exit_code: int | None = None
         self._endpoints = Endpoints(self, self._count_lost)
         self._outputs = Outputs(self, self._endpoints, self._settings)
-        self._status = self._endpoints.publisher('~/output/status', INFERENCE_STATUS,
-                                                 profile(1, latched=True))
-        self._diagnostics = self._endpoints.publisher('/diagnostics', DIAGNOSTIC_ARRAY,
-                                                      profile(10))
+        self._status = self._endpoints.publisher(
+            '~/output/status', types.INFERENCE_STATUS, profile(1, latched=True))
+        self._diagnostics = self._endpoints.publisher(
+            '/diagnostics', types.DIAGNOSTIC_ARRAY, profile(10))
         self._reported: tuple[StreamState, str] | None = None
         self._reported_s = -math.inf
         self.add_on_set_parameters_callback(self._on_parameters)
@@ -124,8 +118,8 @@ class PanopticDepthNode(LifecycleNode):
             self.resolve_topic_name(INFO_TOPIC))
         self._cameras, self._stamp_ns, self._age_s = cameras, 0, math.nan
         self._inputs = [
-            self._endpoints.subscription(INFO_TOPIC, CAMERA_INFO, profile(10, best_effort=True),
-                                         cameras.remember),
+            self._endpoints.subscription(
+                INFO_TOPIC, types.CAMERA_INFO, profile(10, best_effort=True), cameras.remember),
             self._endpoints.subscription(
                 self._image_topic, self._image_type,
                 profile(self._settings.stream().capacity, best_effort=True), self._on_image)]

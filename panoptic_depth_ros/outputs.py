@@ -12,11 +12,7 @@ from typing import Any
 
 import numpy as np
 from panoptic_depth_core.contract import SEGMENTATION, Task
-from panoptic_depth_core.inference.rigid_transform import (
-    not_transformed,
-    rotation_matrix,
-    transformed,
-)
+from panoptic_depth_core.inference import rigid_transform
 from panoptic_depth_core.io.messages.markers import UP_BODY, UP_OPTICAL
 from panoptic_depth_core.io.messages.outputs import OUTPUTS, FrameMessages, outputs_of
 from panoptic_depth_core.io.messages.types import LABEL_INFO
@@ -131,8 +127,10 @@ class Outputs:
         except TransformException as error:
             self._node.get_logger().warning(
                 f'positions stay in {source!r}: {error}', throttle_duration_sec=5.0)
-            return replace(result, distances=not_transformed(result.distances)), source
+            distances = rigid_transform.not_transformed(result.distances)
+            return replace(result, distances=distances), source
         q, t = found.rotation, found.translation
-        distances = transformed(result.distances, rotation_matrix(q.x, q.y, q.z, q.w),
-                                np.array([t.x, t.y, t.z]))
+        distances = rigid_transform.transformed(
+            result.distances, rigid_transform.rotation_matrix(q.x, q.y, q.z, q.w),
+            np.array([t.x, t.y, t.z]))
         return replace(result, distances=distances), target

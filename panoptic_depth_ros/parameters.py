@@ -16,22 +16,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from panoptic_depth_core.config import (
-    DepthSettings,
-    DistanceSettings,
-    InferenceSettings,
-    Settings,
-    Thresholds,
-    TrackingSettings,
-    parse_settings,
-)
+from panoptic_depth_core import config
+from panoptic_depth_core.config import InferenceSettings, Settings
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.inference.backends import (
-    BACKENDS,
-    WITHOUT_GPU,
-    backend_options,
-    parse_backend,
-)
+from panoptic_depth_core.inference import backends
 from panoptic_depth_core.inference.tracking import assignment_solver
 from panoptic_depth_core.io.generated_text import row, with_part
 from panoptic_depth_core.streaming.settings import (
@@ -93,8 +81,8 @@ class NodeSettings(Settings):
     autostart: bool = Field(True, description='configure and activate at startup, and again '
                             'after a failure')
     backend: str = Field('auto', description=f'runtime: auto (tensorrt if available, else '
-                         f'{WITHOUT_GPU}), {", ".join(BACKENDS)}; with options as in '
-                         'openvino:precision=bfloat16')
+                         f'{backends.WITHOUT_GPU}), {", ".join(backends.BACKENDS)}; with options '
+                         'as in openvino:precision=bfloat16')
     model: ModelParameters = ModelParameters()
     device_id: int = Field(-1, ge=-1, description='GPU number; -1: the backend chooses')
     threads: int = Field(0, ge=0, description='CPU threads of the backend; 0: the backend chooses')
@@ -114,9 +102,9 @@ class NodeSettings(Settings):
     min_instance_pixels: int = _of(InferenceSettings, 'min_instance_pixels')
     max_instances: int = _of(InferenceSettings, 'max_instances')
     label_divisor: int = _of(InferenceSettings, 'label_divisor')
-    depth: DepthSettings = DepthSettings()
-    distance: DistanceSettings = DistanceSettings()
-    tracking: TrackingSettings = TrackingSettings()
+    depth: config.DepthSettings = config.DepthSettings()
+    distance: config.DistanceSettings = config.DistanceSettings()
+    tracking: config.TrackingSettings = config.TrackingSettings()
     target_frame: str = Field('', description='frame of the positions; empty: that of the camera')
     tf_timeout_ms: float = Field(20.0, ge=0, le=10_000, description='how long to wait for a '
                                  'transform to target_frame')
@@ -138,7 +126,7 @@ class NodeSettings(Settings):
     def inference(self) -> InferenceSettings:
         """Return the settings of the pipeline."""
         given = {'score': self.score_threshold, 'overlap': self.overlap_threshold}
-        thresholds = Thresholds(**{name: value for name, value in given.items() if value >= 0})
+        thresholds = config.Thresholds(**{k: v for k, v in given.items() if v >= 0})
         return InferenceSettings.model_validate(self, from_attributes=True).model_copy(
             update={'thresholds': thresholds, 'output_size': self.output.size})
 
@@ -148,8 +136,8 @@ class NodeSettings(Settings):
 
         :raises ConfigError: the backend is unknown or does not have one of the options.
         """
-        backend, written = parse_backend(self.backend)
-        known = backend_options(backend)
+        backend, written = backends.parse_backend(self.backend)
+        known = backends.backend_options(backend)
         options = {}
         for parameter in ('threads', 'device_id',
                           *(f'engine.{name}' for name in EngineParameters.model_fields)):
@@ -170,7 +158,7 @@ class NodeSettings(Settings):
     @property
     def builds_engine(self) -> bool:
         """Whether the backend builds an engine."""
-        return 'build_policy' in backend_options(parse_backend(self.backend)[0])
+        return 'build_policy' in backends.backend_options(self.backend.partition(':')[0])
 
     def scale_source(self, intrinsics_source: str) -> ScaleSource:
         """Origin of the metric scale, given the origin of the camera, Frame.intrinsics_source."""
@@ -235,7 +223,7 @@ def settings_from(values: dict[str, Any]) -> NodeSettings:
         for group in groups:
             branch = branch.setdefault(group, {})
         branch[leaf] = value
-    settings = parse_settings(NodeSettings, tree, 'parameters')
+    settings = config.parse_settings(NodeSettings, tree, 'parameters')
     settings.backend_options()
     if settings.tracking.enabled:
         assignment_solver()

@@ -217,12 +217,7 @@ def calibrate(
             '--dry-run', help='Fit and report, write nothing.')] = False) -> None:
     """Fit the temperature of the expected depth error, and store it in the model."""
     from ..datasets import open_dataset
-    from ..evaluation.dataset.model_calibration import (
-        require_plausible,
-        require_writable,
-        store_temperature,
-        uncalibrated,
-    )
+    from ..evaluation.dataset import model_calibration
     from ..evaluation.metrics.uncertainty import ONE_SIGMA, TWO_SIGMA
     from ..evaluation.metrics.uncertainty import calibrate as run_calibration
     from ..model_directory import ModelDirectory
@@ -230,16 +225,17 @@ def calibrate(
     # Not open_model: a shipped model must not be written.
     model = ModelDirectory.load(model_dir)
     if not dry_run:
-        require_writable(model)
+        model_calibration.require_writable(model)
     samples = open_dataset(dataset, root, split, model.info.class_infos())
     count = min(len(samples), limit or len(samples))
     settings = options.evaluation_settings(config)
-    with options.open_pipeline(uncalibrated(model), backend, settings, threads) as pipeline, \
+    uncalibrated = model_calibration.uncalibrated(model)
+    with options.open_pipeline(uncalibrated, backend, settings, threads) as pipeline, \
             _counted('calibrate', count) as done:
         calibration = run_calibration(
             pipeline, (samples[index] for index in range(count)), lambda seen, _: done(seen))
     fit = calibration.fit()
-    require_plausible(fit, model)
+    model_calibration.require_plausible(fit, model)
     before = model.info.log_depth_temperature
 
     def row(name: str, temperature: str, coverage: dict[float, float]) -> tuple[str, ...]:
@@ -266,7 +262,7 @@ def calibrate(
     if dry_run:
         say('Dry run: nothing is written.')
         return
-    stored = store_temperature(model, fit, f'{dataset}, {split}')
+    stored = model_calibration.store_temperature(model, fit, f'{dataset}, {split}')
     say(f'{stored.path / "model.json"}: log_depth_temperature '
         f'{stored.info.log_depth_temperature:g}, was {before:g}')
 
