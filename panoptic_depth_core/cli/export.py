@@ -15,7 +15,7 @@ from ..config import load_settings, parse_settings
 from ..errors import ConfigError
 from ..model_info import Precision
 from . import options
-from .building import build_here, watched_build
+from .build_engine import build_here, watched_build
 from .console import frame_progress, warn
 from .options import needs_extra, say
 

@@ -134,7 +134,8 @@ def test_auto_is_tensorrt_where_it_can_run(problem, chosen, monkeypatch, caplog)
 
 def test_a_system_without_posix_modules_has_the_other_backends(monkeypatch):
     """Engines are locked and owned as POSIX has it; nothing else needs that."""
-    for name in [name for name in sys.modules if name.startswith('panoptic_depth_core.engines')]:
+    for name in [name for name in sys.modules if name.startswith((
+            'panoptic_depth_core.engines', 'panoptic_depth_core.locks'))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delitem(sys.modules, tensorrt_backend.__name__)
     monkeypatch.setitem(sys.modules, 'fcntl', None)
