@@ -71,7 +71,9 @@ def _synthetic_demo(folder: Path, frames: int, seed: int, model: Path | None,
     bag = folder / 'drive'
     with frame_progress('render', frames) as progress:
         drive = SyntheticDrive(frames, seed, settings=settings)
-        write_drive_bag(progress.track(drive, frames, progress.task_ids[0]), bag, overwrite=True)
+        write_drive_bag(progress.track(
+            drive, total=frames, task_id=progress.task_ids[0], description='render'),
+            bag, overwrite=True)
     shutil.rmtree(folder / 'comparison', ignore_errors=True)
     comparison = Comparison(folder / 'comparison', classes)
     truth = read_drive_bag(bag)

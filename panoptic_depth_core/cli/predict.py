@@ -15,7 +15,7 @@ import typer
 
 from ..errors import BackendError, ConfigError
 from . import options
-from .console import frame_progress, instance_table, number, out, table, warn
+from .console import frame_progress, instance_table, number, out, print_whole, table, warn
 from .interruption import stop_on_signal
 from .options import say
 
@@ -218,7 +218,7 @@ def _report(summary: Summary, out_dir: Path) -> None:
         out().print(table('Median time per frame', ('step', 'ms'), [
             (step, number(float(np.median(ms)), 1)) for step, ms in summary.step_ms.items()]))
         if last.distances:
-            out().print(instance_table(last))
+            print_whole(out(), instance_table(last))
         elif 'instances' in last.tasks:
             say(f'Nearest instances of frame {last.name}: none')
     if summary.exit_code:
