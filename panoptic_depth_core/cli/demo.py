@@ -47,12 +47,11 @@ def demo(
     """Show results on a synthetic drive beside the truth, or on your own source."""
     if source is not None:
         folder = out_dir / (re.sub(r'[^\w.-]+', '_', Path(source).stem) or 'source')
-        summary = predict_source(source, folder, model=model, backend=backend,
-                                 threads=None, also=ALSO, limit=frames, fx=fx, fov_deg=fov)
-        if not summary.exit_code:
-            _report(folder / 'bag', folder / 'report')
-        raise typer.Exit(summary.exit_code)
-    _synthetic_demo(out_dir / 'synthetic', frames or FRAMES, seed, model, backend)
+        predict_source(source, folder, model=model, backend=backend, threads=None, also=ALSO,
+                       limit=frames, fx=fx, fov_deg=fov)
+        _report(folder / 'bag', folder / 'report')
+    else:
+        _synthetic_demo(out_dir / 'synthetic', frames or FRAMES, seed, model, backend)
 
 
 def _synthetic_demo(folder: Path, frames: int, seed: int, model: Path | None,
@@ -82,11 +81,8 @@ def _synthetic_demo(folder: Path, frames: int, seed: int, model: Path | None,
         sample = next(s for s in truth if s.frame.name == frame.name)
         comparison.add(sample, result)
 
-    summary = predict_source(str(bag), folder / 'results', model=model, backend=backend,
-                             threads=None, also=ALSO, overwrite=True, on_result=compare,
-                             image_topic='/camera/image_raw')
-    if summary.exit_code:
-        raise typer.Exit(summary.exit_code)
+    predict_source(str(bag), folder / 'results', model=model, backend=backend, threads=None,
+                   also=ALSO, overwrite=True, on_result=compare, image_topic='/camera/image_raw')
     _show(comparison.pairs, comparison.finish(), folder)
     _report(bag, folder / 'report', model, backend)
 

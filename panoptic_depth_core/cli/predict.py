@@ -77,14 +77,12 @@ def predict(
 
     To continue an interrupted run, give the same command again.
     """
-    summary = predict_source(
+    predict_source(
         source, out_dir, model=model, backend=backend, threads=threads,
         formats=None if formats is None else options.parse_list(formats),
         also=('bag',) if bag else (), track=track, config=config, limit=limit, overwrite=overwrite,
         fx=fx, fov_deg=fov, intrinsics_file=camera, image_topic=image_topic,
         camera_info_topic=camera_info_topic)
-    if summary.exit_code:
-        raise typer.Exit(summary.exit_code)
 
 
 def predict_source(
@@ -93,7 +91,7 @@ def predict_source(
         track: bool = False, config: Path | None = None,
         limit: int | None = None, overwrite: bool = False,
         on_result: Callable[[Frame, PanopticDepth], None] | None = None,
-        **source_options: Any) -> Summary:
+        **source_options: Any) -> None:
     """
     Run a source through a model, write the results and print a summary.
 
@@ -102,6 +100,7 @@ def predict_source(
     :param on_result: called with every new result.
     :param source_options: of io.sources.open_source.open_source.
     :raises ConfigError: an option is wrong, or no frame was usable.
+    :raises typer.Exit: after an interruption.
     """
     from ..inference.tracking import Tracker
     from ..io.results.instance_lines import greatest_track_id
@@ -149,7 +148,8 @@ def predict_source(
                     return tracker.update(pipeline(frame))
             _run(frames, predict_frame, writer, summary, limit, on_result)
     _report(summary, out_dir)
-    return summary
+    if summary.exit_code:
+        raise typer.Exit(summary.exit_code)
 
 
 def _run(frames: FrameSource, predict_frame: Callable[[Frame], PanopticDepth],
