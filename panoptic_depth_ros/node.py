@@ -70,6 +70,7 @@ class PanopticDepthNode(LifecycleNode):
         logger.setLevel(logging.INFO)
         compressed = self._settings.image_transport == 'compressed'
         self._image_topic = '~/input/image' + ('/compressed' if compressed else '')
+        self._image_name = self.resolve_topic_name(self._image_topic)
         self._image_type = types.COMPRESSED_IMAGE if compressed else types.IMAGE
         self._stream = self._new_stream()
         # They exist while the node is active.
@@ -114,7 +115,7 @@ class PanopticDepthNode(LifecycleNode):
         self._outputs.advertise(self._tasks)
         done = super().on_activate(state)
         cameras = CameraMemory(
-            self._settings.camera_info, is_rectified(self.resolve_topic_name(self._image_topic)),
+            self._settings.camera_info, is_rectified(self._image_name),
             self.resolve_topic_name(INFO_TOPIC))
         self._cameras, self._stamp_ns, self._age_s = cameras, 0, math.nan
         self._inputs = [
@@ -156,7 +157,7 @@ class PanopticDepthNode(LifecycleNode):
             self._open_pipeline, self._deliver, stream=settings.stream(),
             inference=settings.inference(), diagnostics=settings.diagnostics,
             now_ns=lambda: self.get_clock().now().nanoseconds,
-            input_name=self.resolve_topic_name(self._image_topic))
+            input_name=self._image_name)
 
     def _open_pipeline(self, inference: InferenceSettings, watch: Watch) -> Pipeline:
         """Load the model, in the worker thread."""
