@@ -200,7 +200,7 @@ def _show(folder: Path, written: Written) -> None:
     kinds = figure_kinds()
     rows = [(kinds[name].title, figure_text(figure['value'], figure['unit']), figure['on'])
             for name, figure in report['figures'].items()]
-    print_whole(out(), table(report['title'], ('figure', 'value', 'measured on'), rows))
+    print_whole(out(), table(report['title'], ('metric', 'value', 'measured on'), rows))
     if written.no_plots is not None:
         warn(f'no plots: {options.missing_extra(written.no_plots, "plots")}')
     for gate in written.gates:

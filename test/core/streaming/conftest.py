@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Streams around a runtime that does as it is told."""
+"""Streams around a scripted runtime."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A runtime that does as it is told, and a stream around it that keeps what it sends."""
+"""A scripted runtime, and a stream around it whose results are kept."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which camera an image gets, by policy and by what has come in."""
+"""The camera of an image, by policy and by the CameraInfo that arrived."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How a stream gets its model: at the start, after a failure, and when it is told to."""
+"""Loading the model: at the start, after a failure, and by reload()."""
 
 from __future__ import annotations
 

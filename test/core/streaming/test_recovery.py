@@ -48,7 +48,7 @@ def test_one_failure(what: str, words: str, rig: Rig, caplog: pytest.LogCaptureF
     assert rig.stream.status().frames_dropped_error == 1
 
 
-def test_failures_in_a_row_load_the_model_anew(rig: Rig) -> None:
+def test_failures_in_a_row_load_the_model_again(rig: Rig) -> None:
     rig.start()
     rig.script.todo.extend(['fail', 'nan', 'ok', *['fail'] * (FAILURES_BEFORE_RELOAD - 1)])
     for number in range(len(rig.script.todo)):
@@ -59,7 +59,7 @@ def test_failures_in_a_row_load_the_model_anew(rig: Rig) -> None:
     rig.settle()
     rig.script.todo.append('fail')
     rig.run(11)
-    eventually(lambda: len(rig.script.opened) == 2 and rig.stream.loaded, 'loading anew')
+    eventually(lambda: len(rig.script.opened) == 2 and rig.stream.loaded, 'loading again')
     assert rig.script.opened[0].closed
     # It is loaded, but whether it works now has to be seen.
     assert state(rig) == (StreamState.ERROR, 'inference failed: device lost')

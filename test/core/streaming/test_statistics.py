@@ -22,7 +22,7 @@ from panoptic_depth_core.streaming.statistics import (
 
 
 class Clock:
-    """Stands still until it is told."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
