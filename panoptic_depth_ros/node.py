@@ -29,7 +29,7 @@ from panoptic_depth_core.io.sources.camera import is_rectified
 from panoptic_depth_core.labels import ClassInfo
 from panoptic_depth_core.model_directory import open_model
 from panoptic_depth_core.status import StreamState, StreamStatus, Watch
-from panoptic_depth_core.streaming import health
+from panoptic_depth_core.streaming import monitoring
 from panoptic_depth_core.streaming.cameras import CameraMemory
 from panoptic_depth_core.streaming.stream import Job, Stream
 from panoptic_depth_core.structures import Frame, PanopticDepth
@@ -222,7 +222,7 @@ class PanopticDepthNode(LifecycleNode):
     def _report(self, status: StreamStatus) -> None:
         """Publish ~/output/status and /diagnostics."""
         self._reported, self._reported_s = (status.state, status.message), time.monotonic()
-        healths = health.diagnostics(
+        healths = monitoring.diagnostics(
             status, self._settings.diagnostics,
             bad_frame=self._stream.statistics.bad_frame_reason(),
             age_s=self._age_s if self._cameras else math.nan,

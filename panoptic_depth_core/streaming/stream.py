@@ -26,8 +26,8 @@ from ..inference.pipeline import Pipeline
 from ..inference.tracking import Tracker
 from ..status import StreamState, StreamStatus, Watch
 from ..structures import Frame, PanopticDepth
+from .monitoring import StreamStatistics
 from .settings import DiagnosticsSettings, StreamSettings
-from .statistics import StreamStatistics
 
 MOST_ABANDONED = 3
 """Each hung worker may hold a model; if more of them hang, no further worker is started."""

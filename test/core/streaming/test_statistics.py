@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from panoptic_depth_core.status import StreamState, StreamStatus
-from panoptic_depth_core.streaming.statistics import (
+from panoptic_depth_core.streaming.monitoring import (
     PERCENTILE_FRAMES,
     RATE_FRAMES,
     RATE_WINDOW_S,

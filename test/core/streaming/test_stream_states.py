@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from panoptic_depth_core.status import StreamState
 from panoptic_depth_core.streaming import stream
+from panoptic_depth_core.streaming.monitoring import RATE_WINDOW_S, StreamStatistics
 from panoptic_depth_core.streaming.settings import DiagnosticsSettings
-from panoptic_depth_core.streaming.statistics import RATE_WINDOW_S, StreamStatistics
 from streaming_doubles import PATIENCE_S, Rig, ScriptedBackend, block_sending, eventually
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from panoptic_depth_core.status import Health, HealthLevel, StreamState, StreamStatus
-from panoptic_depth_core.streaming.health import diagnostics
+from panoptic_depth_core.streaming.monitoring import diagnostics
 from panoptic_depth_core.streaming.settings import DiagnosticsSettings
 
 OK, WARN, ERROR = HealthLevel.OK, HealthLevel.WARN, HealthLevel.ERROR

@@ -1,19 +1,119 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Diagnostics from the status: a message for people, values for machines."""
+"""Statistics of a stream of frames, and the diagnostics made from its status."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..status import Health, HealthLevel, StreamState, StreamStatus
 from .settings import DiagnosticsSettings
+
+RATE_WINDOW_S = 10.0
+RATE_FRAMES = 1000
+"""Rates are those of this time, or of this many frames."""
+
+PERCENTILE_FRAMES = 600
+"""Percentiles are those of this many frames: six are beyond the 99th."""
 
 OTHER_CLOCK_S = 60.0
 """Stamps that differ this much from the clock are of another clock."""
 
 OK, WARN, ERROR = HealthLevel.OK, HealthLevel.WARN, HealthLevel.ERROR
+
+
+class StreamStatistics:
+    """Counters and times of the frames, as fields of StreamStatus; thread-safe."""
+
+    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._lock = threading.Lock()
+        self._counts = dict.fromkeys((
+            'frames_received', 'frames_processed', 'frames_dropped_queue', 'frames_dropped_age',
+            'frames_dropped_error', 'messages_lost'), 0)
+        self._input_s: deque[float] = deque(maxlen=RATE_FRAMES)
+        self._output_s: deque[float] = deque(maxlen=RATE_FRAMES)
+        self._now_s = now_s
+        self._bad_frame: tuple[str, float] = '', -math.inf
+        # Latency, inference, and the difference of the two.
+        self._times_ms: deque[tuple[float, float, float]] = deque(maxlen=PERCENTILE_FRAMES)
+
+    def count(self, name: str, number: int = 1) -> None:
+        """
+        Add to a counter.
+
+        :param name: a counter of StreamStatus, such as 'frames_dropped_age'.
+        """
+        with self._lock:
+            self._counts[name] += number
+
+    def bad_frame(self, reason: str) -> bool:
+        """
+        Count a frame that could not be decoded, processed or sent.
+
+        :returns: whether to log it: not for the same reason again within RATE_WINDOW_S.
+        """
+        with self._lock:
+            self._counts['frames_dropped_error'] += 1
+            former, when_s = self._bad_frame
+            now_s = self._now_s()
+            self._bad_frame = reason, now_s
+            return reason != former or now_s - when_s > RATE_WINDOW_S
+
+    def bad_frame_reason(self) -> str:
+        """Why a frame was skipped in the last RATE_WINDOW_S; empty if none was."""
+        with self._lock:
+            reason, when_s = self._bad_frame
+            return reason if self._now_s() - when_s <= RATE_WINDOW_S else ''
+
+    def seen(self) -> None:
+        """Note an image at the input, even if it is dropped."""
+        with self._lock:
+            self._input_s.append(self._now_s())
+
+    def processed(self, latency_ms: float, inference_ms: float) -> None:
+        """Count a frame whose results were sent."""
+        with self._lock:
+            self._counts['frames_processed'] += 1
+            self._output_s.append(self._now_s())
+            self._times_ms.append((latency_ms, inference_ms, latency_ms - inference_ms))
+
+    def input_idle_s(self) -> float:
+        """Seconds since the last image; NaN before the first."""
+        with self._lock:
+            return self._now_s() - self._input_s[-1] if self._input_s else math.nan
+
+    def fields(self) -> dict[str, Any]:
+        """Counters, rates and percentiles, as fields of StreamStatus."""
+        with self._lock:
+            columns = np.array(self._times_ms, np.float64).reshape(-1, 3).T
+            latency_ms, inference_ms, overhead_ms = map(percentiles, columns)
+            return {**self._counts, 'input_rate_hz': self._rate_hz(self._input_s),
+                    'output_rate_hz': self._rate_hz(self._output_s), 'latency_ms': latency_ms,
+                    'inference_ms': inference_ms, 'overhead_ms': overhead_ms}
+
+    def _rate_hz(self, times_s: Sequence[float]) -> float:
+        """NaN before the second event, 0 without two within RATE_WINDOW_S."""
+        oldest_s = self._now_s() - RATE_WINDOW_S
+        recent_s = [time_s for time_s in times_s if time_s >= oldest_s]
+        if len(recent_s) < 2:
+            return 0.0 if len(times_s) > 1 else math.nan
+        return (len(recent_s) - 1) / max(recent_s[-1] - recent_s[0], 1e-9)
+
+
+def percentiles(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float, float]:
+    """50th, 95th and 99th percentile; NaN without values."""
+    if not len(values):
+        return math.nan, math.nan, math.nan
+    low, middle, high = np.percentile(values, (50, 95, 99))
+    return float(low), float(middle), float(high)
 
 
 def diagnostics(status: StreamStatus, limits: DiagnosticsSettings, *, bad_frame: str = '',
