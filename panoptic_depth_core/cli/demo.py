@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..tables import Table
 from . import options
-from .console import frame_progress, number, out, table
+from .console import frame_progress, number, print_table
 from .options import say
 from .predict import predict_source
 
@@ -115,14 +116,14 @@ def _show(pairs: list[DistancePair], result: EvaluationResult, folder: Path) -> 
 
     last = [p for p in pairs if p.frame == pairs[-1].frame] if pairs else []
     if last:
-        out().print(table(
+        print_table(Table(
             f'Frame {last[0].frame} against its truth',
             ('instance', 'pixels', 'true distance m', 'predicted m', 'error'), [
                 (p.instance, str(p.pixels), number(p.truth_m),
                  *(('not found', '') if math.isnan(p.error) else
                    (number(p.predicted_m), number(100 * p.error, 1, ' %')))) for p in last]))
     kinds, values = figure_kinds(), result.values
-    out().print(table(f'All {result.frames.all} frames', ('metric', 'value'), [
+    print_table(Table(f'All {result.frames.all} frames', ('metric', 'value'), [
         (kinds[name].title, figure_text(values[name], kinds[name].unit))
         for name in METRICS if name in values]))
     for text, path in (('Drive with truth', 'drive'), ('Results and their bag', 'results'),

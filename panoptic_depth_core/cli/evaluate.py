@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ConfigError
+from ..tables import Table
 from . import options
-from .console import frame_progress, number, out, print_whole, table, warn
+from .console import frame_progress, number, print_table, warn
 from .options import say
 
 if TYPE_CHECKING:
@@ -128,19 +129,17 @@ def _counted(title: str, total: int) -> Iterator[Callable[[int], None]]:
 
 def show_result(result: EvaluationResult) -> None:
     """Print tables and conventions."""
-    from ..evaluation.report.dataset_report import conventions
-    from ..evaluation.report.dataset_tables import tables
+    from ..evaluation.report.dataset_report import conventions, tables
 
-    for part in tables(result):
-        print_whole(out(), table(part.title, part.header, part.rows))
+    for table in tables(result):
+        print_table(table)
     for line in conventions(result):
         say(line)
 
 
 def write_all(result: EvaluationResult, folder: Path, title: str) -> list[Path]:
     """Write the report, with plots if matplotlib is installed; return the paths."""
-    from ..evaluation.report.dataset_plots import write_plots
-    from ..evaluation.report.dataset_report import write_report
+    from ..evaluation.report.dataset_report import write_plots, write_report
 
     plots: list[Path] = []
     try:
@@ -182,12 +181,12 @@ def evaluate_tracking(
             done)
     ours = results['predicted', 'all']
     columns = ('id switches', 'fragments', 'MOTA', 'IDF1', 'tracks', 'things')
-    print_whole(out(), table(
+    print_table(Table(
         f'Tracking, {info.model_id} on {dataset}, {split}', ('masks, cues', *columns),
         [(f'{masks}, {cues}', *_scores(result.all)) for (masks, cues), result in results.items()]))
     by_class = [*((samples.classes[i].name, scores) for i, scores in ours.by_class.items()),
                 ('all', ours.all)]
-    print_whole(out(), table(
+    print_table(Table(
         'Predicted masks, all cues, by class',
         ('class', *columns, 'seen', 'missed', 'false', 'F1'),
         [(name, *_scores(scores), str(scores.seen), str(scores.missed),
@@ -243,7 +242,7 @@ def calibrate(
 
     least, most = ({q: ends[i] for q, ends in fit.left_out_range.items()} for i in (0, 1))
     # Before writing, so that a full disk does not lose the metrics.
-    out().print(table(
+    print_table(Table(
         f'Pixels within the range that {model.info.model_id} on {dataset}, {split} expects',
         ('uncertainty', 'temperature', *(f'of {100 * q:.0f} %' for q in (ONE_SIGMA, TWO_SIGMA))), (
             row('as model.json has it', number(before, 3), calibration.coverage(before)),

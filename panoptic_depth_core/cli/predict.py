@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import BackendError, ConfigError
+from ..tables import Table
 from . import options
-from .console import frame_progress, instance_table, number, out, print_whole, table, warn
+from .console import frame_progress, instance_table, number, print_table, warn
 from .interruption import stop_on_signal
 from .options import say
 
@@ -215,10 +216,10 @@ def _report(summary: Summary, out_dir: Path) -> None:
         f'{summary.before} were done before, {summary.skipped.total()} skipped')
     last = summary.last
     if last is not None:
-        out().print(table('Median time per frame', ('step', 'ms'), [
+        print_table(Table('Median time per frame', ('step', 'ms'), [
             (step, number(float(np.median(ms)), 1)) for step, ms in summary.step_ms.items()]))
         if last.distances:
-            print_whole(out(), instance_table(last))
+            print_table(instance_table(last))
         elif 'instances' in last.tasks:
             say(f'Nearest instances of frame {last.name}: none')
     if summary.exit_code:

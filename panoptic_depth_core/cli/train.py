@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ConfigError
+from ..tables import Table
 from . import options
-from .console import number, out, run_progress, table
+from .console import number, print_table, run_progress
 from .interruption import stop_on_signal
 from .options import needs_extra, say
 
@@ -87,7 +88,7 @@ def pack(
     with run_progress('pack') as progress:
         report = write_pack(settings, out_file, limit_mb, replace(PACKED, quality=quality),
                             progress)
-    out().print(table('', ('data set', 'samples', 'of', 'MB', 'PSNR dB'), [
+    print_table(Table('', ('data set', 'samples', 'of', 'MB', 'PSNR dB'), [
         (d.label, str(d.samples), str(d.available), number(d.size / 1e6),
          number(d.psnr_db, 1)) for d in report.data]))
     say(f'{report.path}: {report.size / 1e6:.2f} MB, weights {report.weights / 1e6:.2f} MB; '
