@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from panoptic_depth_core.contract import SEGMENTATION, Task
 from panoptic_depth_core.inference import rigid_transform
-from panoptic_depth_core.io.messages.markers import UP_BODY, UP_OPTICAL
+from panoptic_depth_core.io.messages.maker import UP_BODY, UP_OPTICAL
 from panoptic_depth_core.io.messages.outputs import OUTPUTS, FrameMessages, outputs_of
 from panoptic_depth_core.io.messages.types import LABEL_INFO
 from panoptic_depth_core.labels import ClassInfo

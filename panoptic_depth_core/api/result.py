@@ -17,10 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from ..io.results.instance_lines import frame_record
-from ..io.results.run_folder import prepare_run_folder
-from ..io.results.sinks import ResultOptions, ResultWriter, encode_png, formats_for
-from ..io.visualization import depth_color, label_text, picture_of_result
+from ..io.results.result_folder import (
+    ResultOptions,
+    ResultWriter,
+    formats_for,
+    frame_record,
+    prepare_run_folder,
+)
+from ..io.visualization import depth_color, encode_png, label_text, picture_of_result
 from ..labels import ClassInfo, class_of
 from ..structures import Frame, InstanceDistance, PanopticDepth
 
@@ -85,8 +89,8 @@ class Result(PanopticDepth):
         Saving the same result again changes nothing. Every call reads and writes the lists of the
         whole folder: save a stream by its own ``save``.
 
-        :param formats: keys of io.results.sinks.FORMATS; by default those of predict that the
-            model supports.
+        :param formats: keys of io.results.result_folder.FORMATS; by default those of predict that
+            the model supports.
         :param name: of the files; by default that of the picture, or a hash of its pixels.
         :returns: the folder.
         :raises ConfigError: the folder has another result of that name, or results of another

@@ -27,7 +27,6 @@ from .demo import demo
 from .evaluate import calibrate, evaluate, evaluate_tracking
 from .evaluate_bag import evaluate_bag
 from .export import convert, export
-from .gpu_check import gpu_check
 from .predict import predict
 from .train import pack, train
 
@@ -45,7 +44,7 @@ app = typer.Typer(
     name=NAME, add_completion=False, pretty_exceptions_enable=False,
     help='Panoptic labels, metric depth and a distance per instance from one camera image.')
 for _command in (predict, demo, evaluate, evaluate_bag, evaluate_tracking, benchmark, train, pack,
-                 export, calibrate, convert, build_engine, gpu_check):
+                 export, calibrate, convert, build_engine):
     app.command()(_command)
 
 

@@ -74,7 +74,7 @@ def evaluate_bag(
         workers: Annotated[int, typer.Option(
             '--workers', min=1, help='Processes, one recording at a time each.')] = 1,
         ray: Annotated[str | None, typer.Option(
-            '--ray', metavar='ADDRESS', help='Run on a Ray cluster instead (extra fleet): '
+            '--ray', metavar='ADDRESS', help='Run on a Ray cluster instead (extra ray): '
             'HOST:PORT, auto or local.')] = None,
         rrd: Annotated[bool, typer.Option(
             '--rrd', help='Also write recordings for the Rerun viewer (extra viz).')] = False,
@@ -91,11 +91,11 @@ def evaluate_bag(
     again.
     """
     from ..config import load_settings
-    from ..evaluation.machine import cores
     from ..evaluation.recordings.bag_run import BagJob, ModelChoice
     from ..evaluation.recordings.jobs import bag_names, beside, find_bags
     from ..evaluation.recordings.settings import ReplaySettings
     from ..io.sources.camera import CameraOptions
+    from ..machine import cores
 
     settings = ReplaySettings() if evaluation is None else load_settings(
         ReplaySettings, evaluation)
@@ -146,11 +146,11 @@ def _inference_settings(config: Path | None, track: bool) -> InferenceSettings:
 def _evaluate(jobs: list[BagJob], folder: Path, *, workers: int, ray: str | None,
               overwrite: bool, baseline: Path | None, thresholds: Path | None) -> int:
     """Evaluate, write the report, show the metrics; return the exit code."""
-    from ..evaluation.dataset.parallel import keep_freed_memory
     from ..evaluation.recordings.bag_run import close_models
     from ..evaluation.recordings.evaluate_bags import evaluate_bags
     from ..evaluation.report.baseline import require_baseline
     from ..evaluation.report.thresholds import load_thresholds
+    from ..workers.pool import keep_freed_memory
 
     # Before the evaluation, which may take hours.
     limits = None if thresholds is None else load_thresholds(thresholds)

@@ -21,7 +21,7 @@ from .interruption import stop_on_signal
 from .options import say
 
 if TYPE_CHECKING:
-    from ..io.results.sinks import ResultWriter
+    from ..io.results.result_folder import ResultWriter
     from ..io.sources.frame_source import FrameSource
     from ..structures import Frame, PanopticDepth
 
@@ -96,17 +96,22 @@ def predict_source(
     """
     Run a source through a model, write the results and print a summary.
 
-    :param formats: see io.results.sinks.formats_for; also: more formats.
+    :param formats: see io.results.result_folder.formats_for; also: more formats.
     :param track: overrides the settings.
     :param on_result: called with every new result.
     :param source_options: of io.sources.open_source.open_source.
     :raises ConfigError: an option is wrong, or no frame was usable.
     :raises typer.Exit: after an interruption.
     """
+    from ..files import lock_folder
     from ..inference.tracking import Tracker
-    from ..io.results.instance_lines import greatest_track_id
-    from ..io.results.run_folder import prepare_run_folder
-    from ..io.results.sinks import ResultOptions, ResultWriter, formats_for
+    from ..io.results.result_folder import (
+        ResultOptions,
+        ResultWriter,
+        formats_for,
+        greatest_track_id,
+        prepare_run_folder,
+    )
     from ..io.sources.bag_source import BagSource
     from ..io.sources.open_source import open_source
     from ..model_directory import open_model
@@ -131,7 +136,8 @@ def predict_source(
         return done
 
     with open_source(source, skip=is_done, **source_options) as frames, \
-            options.open_pipeline(opened, backend, settings, threads) as pipeline:
+            options.open_pipeline(opened, backend, settings, threads) as pipeline, \
+            lock_folder(out_dir):
         prepare_run_folder(out_dir, {
             'source': source if frames.kind == 'camera' else str(Path(source).resolve()),
             'options': {k: None if v is None else str(v) for k, v in source_options.items()},

@@ -21,6 +21,7 @@ RATE_WINDOW_S = 10.0
 RATE_FRAMES = 1000
 """Rates are those of this time, or of this many frames."""
 
+PERCENTILES = (50, 95, 99)
 PERCENTILE_FRAMES = 600
 """Percentiles are those of this many frames: six are beyond the 99th."""
 
@@ -112,7 +113,7 @@ def percentiles(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, f
     """50th, 95th and 99th percentile; NaN without values."""
     if not len(values):
         return math.nan, math.nan, math.nan
-    low, middle, high = np.percentile(values, (50, 95, 99))
+    low, middle, high = np.percentile(values, PERCENTILES)
     return float(low), float(middle), float(high)
 
 
@@ -145,7 +146,7 @@ def diagnostics(status: StreamStatus, limits: DiagnosticsSettings, *, bad_frame:
             'output_rate_hz': _text(status.output_rate_hz),
             **{f'{name}_p{percent}_ms': _text(value)
                for name in ('latency', 'inference', 'overhead')
-               for percent, value in zip((50, 95, 99), getattr(status, f'{name}_ms'),
+               for percent, value in zip(PERCENTILES, getattr(status, f'{name}_ms'),
                                          strict=True)}}),
         Health('gpu', OK, 'in use', {'memory_mib': f'{gpu_mib:.0f}'}) if gpu_mib
         else Health('gpu', OK, 'no GPU is used'),
