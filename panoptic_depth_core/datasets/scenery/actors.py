@@ -1,87 +1,375 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Vehicles and people of the synthetic scenes: which ones, of what colours."""
+"""Vehicles and people of the synthetic scenes: their stock, made once, and their colours."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import lru_cache, partial
 
 import numpy as np
 
 from ...labels import CLASS_ID
-from .meshes import Rng, Shape
-from .objects import VEHICLE_LOOKS, Color, Look, vehicles
-from .people import BAG, HAIR, SHIRT, SHOES, SKIN, TROUSERS, people
+from .meshes import (
+    Look,
+    Mesh,
+    Rng,
+    Shape,
+    box,
+    disc,
+    ellipsoid,
+    flat,
+    join,
+    limb,
+    loft,
+    quads,
+    shapes,
+    wheel,
+)
 from .scene import SceneBuilder
+
+# Slots of vehicles. The two that follow are the cargo of a truck, or the stripe of a bus.
+PAINT, GLASS, TYRE, HUB, LAMP, TAIL, TRIM, PLATE = range(8)
+_LOOKS = (  # From GLASS on.
+    Look('plain', (0.02, 0.025, 0.03), 0.12), Look('plain', (0.018, 0.018, 0.02)),
+    Look('plain', (0.2, 0.205, 0.21), 0.06), Look('plain', (0.75, 0.76, 0.78), 0.1),
+    Look('plain', (0.35, 0.015, 0.012), 0.06), Look('plain', (0.025, 0.025, 0.027), 0.02),
+    Look('plain', (0.75, 0.74, 0.66)))
+# Slots of people.
+TROUSERS, SHIRT, SKIN, HAIR, SHOES, BAG = range(6)
 
 _PAINTS = np.array(((0.6, 0.61, 0.62), (0.012, 0.012, 0.014), (0.1, 0.105, 0.11),
                     (0.3, 0.31, 0.33), (0.3, 0.015, 0.015), (0.02, 0.05, 0.18),
                     (0.03, 0.08, 0.05), (0.35, 0.3, 0.22), (0.5, 0.35, 0.03), (0.1, 0.25, 0.45)))
 _PAINT_SHARE = np.array((0.2, 0.2, 0.2, 0.16, 0.08, 0.08, 0.02, 0.03, 0.015, 0.015))
-
 _REACH_M = {'truck': 8.0, 'bus': 8.0, 'train': 16.0}
+_SIDES = (-1.0, 1.0)
+
+_CARS = (
+    # Length, height, half of the width, radius of the wheels; belt line as a share of the height,
+    # drop of the hood, overhang behind the cabin; from there to the roof's rear; from the front
+    # to the windscreen's foot and to the roof; half width of the roof as a share of the body's.
+    (4.6, 1.45, 0.9, 0.32, 0.62, 0.06, 0.55, 0.75, 1.05, 1.85, 0.66),  # Saloon.
+    (4.0, 1.48, 0.86, 0.31, 0.63, 0.07, 0.12, 0.5, 0.95, 1.65, 0.68),  # Hatchback.
+    (4.65, 1.5, 0.9, 0.32, 0.62, 0.06, 0.1, 0.4, 1.05, 1.85, 0.69),  # Estate.
+    (4.5, 1.7, 0.93, 0.37, 0.62, 0.05, 0.14, 0.3, 1.05, 1.75, 0.72),  # Sport utility vehicle.
+    (5.1, 2.0, 0.97, 0.34, 0.56, 0.1, 0.06, 0.08, 0.75, 1.45, 0.78))  # Van.
 
 
-def _tuple(values: object) -> Color:
-    r, g, b = np.asarray(values, np.float64)
-    return float(r), float(g), float(b)
+def _cabin_side(low: tuple[float, float], high: tuple[float, float], z: tuple[float, float],
+                y: tuple[float, float], panes: int) -> Mesh:
+    """One side of a cabin: panes between pillars; ``low`` and ``high`` are its ends along x."""
+    def at(share: float, height: float) -> list[float]:
+        x = np.interp(share, (0, 1), np.array(low) + height * (np.array(high) - low))
+        return [float(x), y[0] + height * (y[1] - y[0]), z[0] + height * (z[1] - z[0])]
+
+    parts = [] if panes else [(0.05, 0.95, GLASS)]
+    cuts, pillar = np.linspace(0.0, 1.0, panes + 1), 0.05
+    for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+        parts += [(a, a + pillar, PAINT), (a + pillar, b - pillar, GLASS), (b - pillar, b, PAINT)]
+    corners = [[at(a, 0), at(b, 0), at(b, 0.9), at(a, 0.9)] for a, b, _ in parts]
+    return quads([*corners, [at(0, 0.9), at(1, 0.9), at(1, 1), at(0, 1)]],
+                 [*(slot for _, _, slot in parts), PAINT])
 
 
-def _paint(rng: Rng) -> Look:
-    color = _PAINTS[rng.choice(len(_PAINTS), p=_PAINT_SHARE)] * rng.uniform(0.75, 1.3)
-    return Look('plain', _tuple(color), 0.05)
+def _car(rng: Rng, coarse: bool) -> Mesh:
+    kind = rng.choice(5, p=(0.22, 0.3, 0.16, 0.2, 0.12))
+    (length, height, half, radius, belt, drop, tail, rear, cowl, brow, narrow) = _CARS[kind]
+    length *= rng.uniform(0.95, 1.05)
+    height *= rng.uniform(0.97, 1.04)
+    half *= rng.uniform(0.97, 1.03)
+    belt *= height
+    floor = 0.19 + 0.06 * (kind == 3)
+    back, front = -length / 2, length / 2
+    hood = belt - drop
+    trunk = belt - 0.02 if kind == 0 else belt
+    # Stations of the body: x, height of the top, width factor, height of the bottom.
+    stations = ((back, trunk - 0.28, 0.82, floor + 0.16), (back + 0.1, trunk - 0.05, 0.95, floor),
+                (back + 0.5, trunk, 1.0, floor), (back + 1.1, belt, 1.0, floor),
+                (front - 1.35, belt, 1.0, floor), (front - 0.5, hood - 0.05, 0.98, floor),
+                (front - 0.14, hood - 0.13, 0.92, floor), (front, hood - 0.36, 0.78, floor + 0.1))
+    rings = []
+    for x, top, factor, low in stations[::2] + stations[-1:] if coarse else stations:
+        w, waist = half * factor, low + 0.62 * (top - low)
+        right = [(w * 0.93, low), (w, low + 0.2), (w * 0.985, waist), (w * 0.87, top)]
+        rings.append([(x, -w * 0.93, low), *((x, y, z) for y, z in right),
+                      *((x, -y, z) for y, z in right[:0:-1])])
+    foot = (back + tail, front - cowl)
+    roof = (back + tail + rear, front - brow)
+    wb, wt = half * 0.87, half * narrow
+    panes = 0 if coarse else 2 if kind < 2 else 3
+    parts = [loft(rings, PAINT), *(_cabin_side(foot, roof, (belt, height), (s * wb, s * wt), panes)
+                                   for s in _SIDES)]
+    for x0, x1, turn in zip(foot, roof, (1, -1), strict=True):
+        screen = [(x0, -wb * 0.94, belt), (x0, wb * 0.94, belt), (x1, wt * 0.94, height),
+                  (x1, -wt * 0.94, height)]
+        pillars = [[(x0, s * wb * 0.94, belt), (x0, s * wb, belt), (x1, s * wt, height),
+                    (x1, s * wt * 0.94, height)] for s in _SIDES]
+        parts.append(quads([screen[::turn], *pillars], [GLASS, PAINT, PAINT]))
+    parts.append(quads([[(roof[0], -wt, height), (roof[1], -wt, height), (roof[1], wt, height),
+                         (roof[0], wt, height)]], PAINT))
+    for x in (back + 0.8, front - 0.85):
+        for s in _SIDES:
+            parts += [disc(radius * share, (x, s * (half + off), radius), 1, s, slot, 7)
+                      for share, off, slot in ((1.05, 0.02, TYRE), (0.55, 0.03, HUB))
+                      ] if coarse else [
+                disc(radius * 1.2, (x, s * (half + 0.006), radius * 1.02), 1, s, TRIM),
+                wheel(radius, 0.2, (x, s * (half - 0.075), radius), TYRE, HUB)]
+    for s in _SIDES:
+        parts += [box((0.22, 0.34, 0.14), (front - 0.14, s * half * 0.68, hood - 0.24), LAMP),
+                  box((0.12, 0.26, 0.3 if kind > 1 else 0.18),
+                      (back + 0.05, s * half * 0.72, trunk - 0.2), TAIL),
+                  box((0.12, 0.2, 0.13), (front - 1.3, s * (half + 0.08), belt + 0.05), PAINT)
+                  ][:2 if coarse else 3]
+    parts += [box((0.08, half * 1.1, 0.2), (front - 0.01, 0, floor + 0.27), TRIM),
+              box((0.05, 0.5, 0.11), (front + 0.03, 0, floor + 0.2), PLATE),
+              box((0.05, 0.5, 0.11), (back - 0.015, 0, floor + 0.38), PLATE),
+              box((0.2, half * 1.6, 0.16), (back + 0.1, 0, floor + 0.1), TRIM),
+              box((length * 0.8, half * 1.7, 0.1), (0, 0, floor), TRIM)][:3 if coarse else 5]
+    return join(parts)
 
 
-def _pick(rng: Rng, stock: tuple[Shape, ...]) -> Shape:
-    return stock[int(rng.integers(len(stock)))]
+def _wheels(places: list[float], half: float, width: float, inset: float, coarse: bool
+            ) -> list[Mesh]:
+    """Both wheels of each axle of a heavy vehicle."""
+    return [wheel(0.48, width, (x, s * (half - inset), 0.48), TYRE, HUB, 7 if coarse else 14)
+            for x in places for s in _SIDES]
+
+
+def _truck(rng: Rng, coarse: bool) -> Mesh:
+    """A cab with a box, a flatbed or a tank."""
+    length, half = rng.uniform(6.0, 11.5), rng.uniform(1.1, 1.25)
+    cab, height = rng.uniform(1.8, 2.4), rng.uniform(2.5, 3.7)
+    top = rng.uniform(2.3, 3.1)
+    front = length / 2
+    low, high = 0.5 + (top - 0.5) * 0.48, top - 0.25
+    cargo = length - cab - 0.25
+    middle = -front + cargo / 2
+    parts = [box((cab, 2 * half * 0.97, top - 0.5), (front - cab / 2, 0, 0.5 + (top - 0.5) / 2)),
+             box((0.04, 1.8 * half, high - low), (front, 0, (low + high) / 2), GLASS),
+             box((cab * 0.45, 1.96 * half, (high - low) * 0.9),
+                 (front - cab * 0.4, 0, (low + high) / 2), GLASS),
+             box((0.06, 1.5 * half, 0.5), (front, 0, 0.95), TRIM),
+             box((0.12, 2 * half, 0.35), (front - 0.02, 0, 0.55), TRIM)]
+    if rng.integers(3) < 2:
+        parts.append(box((cargo, 2 * half, height - 0.95), (middle, 0, (height + 0.95) / 2), 8))
+    else:
+        parts += [box((cargo, 2 * half, 0.25), (middle, 0, 1.05), 8),
+                  box((cargo * 0.9, 1.8 * half, rng.uniform(0.5, 1.3)), (middle, 0, 1.5), 9)]
+    parts.append(box((length - 0.3, 1.1, 0.3), (-0.1, 0, 0.75), TRIM))
+    axles = [front - 1.1, -front + 1.3] + ([-front + 2.5] if length > 8 else [])
+    parts += _wheels(axles, half, 0.32, 0.17, coarse)
+    for s in _SIDES:
+        parts += [box((0.06, 0.25, 0.16), (-front - 0.01, s * half * 0.8, 0.75), TAIL),
+                  box((0.06, 0.3, 0.18), (front + 0.02, s * half * 0.75, 0.72), LAMP),
+                  box((0.1, 0.2, 0.4), (front - 0.2, s * (half + 0.13), high - 0.2), TRIM)]
+    return join([*parts, box((0.08, 2 * half, 0.12), (-front, 0, 0.55), TRIM)])
+
+
+def _bus(rng: Rng, coarse: bool, train: bool = False) -> Mesh:
+    """A bus, or with ``train`` a tram."""
+    length = rng.uniform(20, 28) if train else rng.uniform(9.5, 12.5)
+    half, height = (1.2, 3.4) if train else (1.26, rng.uniform(2.9, 3.3))
+    parts = [box((length, 2 * half, height - 0.35), (0, 0, (height + 0.35) / 2), PAINT)]
+    low, high = height * 0.4, height * 0.82
+    count = int(length / 1.5)
+    pane = length / count
+    for i in range(count):
+        x = -length / 2 + (i + 0.5) * pane
+        # Doors are on the right.
+        door = 0.75 * (not train and i in (count - 1, count // 2))
+        parts += [box((pane - 0.14, 0.03, high - low + drop),
+                      (x, s * half, (low - drop + high) / 2), GLASS)
+                  for s, drop in zip(_SIDES, (door, 0.0), strict=True)]
+    for end, lights in ((-1.0, TAIL), (1.0, LAMP)):
+        x = end * length / 2
+        parts += [box((0.04, 1.85 * half, (high - low) * 1.25), (x, 0, (low + high) / 2 - 0.05),
+                      GLASS),
+                  box((0.05, 1.4 * half, 0.28), (x, 0, height - 0.25), TRIM),
+                  *(box((0.05, 0.3, 0.2), (x, s * half * 0.78, 0.75), lights) for s in _SIDES)]
+    return join([*parts, box((length + 0.02, 2 * half + 0.02, 0.25), (0, 0, 0.42), 8),
+                 *_wheels([-length * 0.28, length * 0.3], half, 0.3, 0.13, coarse)])
+
+
+def _ring(radius: float, x: float, coarse: bool) -> list[Mesh]:
+    """A thin upright ring with spokes that stands on the ground: a bicycle's wheel."""
+    angle = np.linspace(0, 2 * np.pi, 9 if coarse else 17)
+
+    def circle(r: float, y: float) -> np.ndarray:
+        return np.stack([x + r * np.cos(angle), 0 * angle + y, radius + r * np.sin(angle)], 1)
+
+    half = 0.018
+    rims = [(circle(radius - 0.05, y), circle(radius, y))
+            for y in ((0.0,) if coarse else (-half, half))]
+    parts = [quads(np.stack([a[:-1], b[:-1], b[1:], a[1:]], 1), TYRE) for a, b in rims]
+    a, b = circle(radius, -half), circle(radius, half)
+    parts.append(quads(np.stack([a[:-1], a[1:], b[1:], b[:-1]], 1), TYRE))
+    spokes, hub = 4 if coarse else 9, np.array((x, 0, radius))
+    for turn in np.arange(spokes) * (2 * np.pi / spokes):
+        along = np.array((np.cos(turn), 0, np.sin(turn))) * (radius - 0.03)
+        across = np.array((-np.sin(turn), 0, np.cos(turn))) * 0.006
+        parts.append(flat([[hub - across, hub + across, hub + along]], HUB))
+    return parts
+
+
+def _bicycle(rng: Rng, coarse: bool) -> Mesh:
+    """A bicycle with its saddle at 0.95 m."""
+    radius, base = 0.34, rng.uniform(0.5, 0.55)
+    crank, seat, head = (-0.05, 0, 0.3), (-0.2, 0, 0.92), (base - 0.18, 0, 0.86)
+    rear, axle, clamp = (-base, 0, radius), (base, 0, radius), (-0.17, 0, 0.8)
+    tubes = ((crank, seat), (crank, head), (clamp, (head[0], 0, 0.8)), (rear, crank),
+             (rear, clamp), (head, axle))
+    bar = head[0] - 0.02
+    parts = [*(limb(a, b, (0.022, 0.022), PAINT, 3 if coarse else 5) for a, b in tubes),
+             limb(head, (bar, 0, 1.05), (0.018, 0.018), HUB, 4),
+             limb((bar - 0.03, -0.27, 1.06), (bar - 0.03, 0.27, 1.06), (0.018, 0.018), TRIM, 5),
+             ellipsoid((0.14, 0.08, 0.035), (-0.22, 0, 0.95), TRIM, 6, 4),
+             *_ring(radius, -base, coarse), *_ring(radius, base, coarse),
+             disc(0.09, (crank[0], -0.05, crank[2]), 1, -1.0, HUB),
+             box((0.1, 0.3, 0.03), (crank[0], 0, 0.27), TRIM)]
+    if rng.random() < 0.5:
+        parts += [box((0.36, 0.14, 0.02), (-base, 0, 0.76), TRIM),
+                  box((0.25, 0.3, 0.2), (base, 0, 0.95), TRIM)][:rng.integers(1, 3)]
+    return join(parts)
+
+
+def _motorcycle(rng: Rng, coarse: bool) -> Mesh:
+    """A motorcycle or a scooter with its saddle at about 0.85 m."""
+    radius, base = rng.uniform(0.26, 0.33), rng.uniform(0.62, 0.74)
+    parts = [wheel(radius, 0.13, (-base, 0, radius), TYRE, HUB),
+             wheel(radius, 0.11, (base, 0, radius), TYRE, HUB),
+             ellipsoid((0.34, 0.15, 0.16), (0.12, 0, 0.8), PAINT, 8, 6),
+             box((0.7, 0.22, 0.1), (-0.32, 0, 0.82), TRIM),
+             box((0.5, 0.26, 0.34), (0.02, 0, 0.45), TRIM),
+             ellipsoid((0.3, 0.13, 0.14), (-0.6, 0, 0.72), PAINT, 8, 6),
+             limb((base, 0, radius), (base - 0.3, 0, 1.0), (0.05, 0.05), HUB, 5),
+             limb((base - 0.32, -0.35, 1.05), (base - 0.32, 0.35, 1.05), (0.022, 0.022), TRIM, 5),
+             ellipsoid((0.1, 0.12, 0.13), (base - 0.18, 0, 0.92), LAMP, 8, 6),
+             box((0.05, 0.14, 0.08), (-0.88, 0, 0.7), TAIL),
+             box((0.02, 0.16, 0.14), (-0.9, 0, 0.52), PLATE),
+             limb((-0.75, -0.17, 0.35), (0.0, -0.17, 0.32), (0.06, 0.045), HUB)]
+    if rng.random() < 0.4:
+        parts.append(box((0.36, 0.4, 0.34), (-0.75, 0, 1.02), TRIM))
+    return join(parts)
+
+
+def _person(rng: Rng, coarse: bool, pose: str) -> Mesh:
+    """A person of 1.75 m; ``pose``: walk, stand, ride (on a saddle at 0.95 m)."""
+    swing = {'walk': rng.uniform(0.12, 0.38), 'stand': 0.05, 'ride': 0.0}[pose]
+    broad, stout = rng.uniform(0.9, 1.1), rng.uniform(0.85, 1.2)
+    hip, lean = (0.9, 0.03 * swing) if pose != 'ride' else (0.98, rng.uniform(0.12, 0.32))
+    shoulder = hip + 0.54
+    parts = []
+    sides, round_head, round_body = (4, (5, 4), 6) if coarse else (6, (8, 6), 10)
+    for side, sign in ((-1.0, 1.0), (1.0, -1.0)):
+        y = side * 0.1 * broad
+        if pose == 'ride':
+            knee = (0.33 + 0.06 * sign, y * 1.3, 0.72 + 0.14 * sign)
+            foot = (0.22 + 0.1 * sign, y * 1.2, 0.3 + 0.15 * sign)
+            elbow = (lean + 0.14, side * 0.27, shoulder - 0.28)
+            hand = (0.52, side * 0.24, hip + 0.16)
+        else:
+            step, lifted, bend = swing * sign, 0.06 * (sign < 0), rng.uniform(0, 0.25)
+            knee = (step * 0.55 + 0.03, y, 0.48)
+            foot = (step * 1.05 - lifted, y, 0.06 + lifted)
+            elbow = (-step * 0.35, side * 0.25 * broad, shoulder - 0.28)
+            hand = (-step * 0.6 + bend, side * 0.24 * broad, shoulder - 0.54 + bend * 0.7)
+        sleeve = (lean, side * 0.185 * broad, shoulder - 0.04)
+        parts += [limb((0.0, y * 0.9, hip), knee, (0.095 * stout, 0.06), TROUSERS, sides),
+                  limb(knee, foot, (0.062, 0.045), TROUSERS, sides),
+                  limb(sleeve, elbow, (0.06, 0.05), SHIRT, sides),
+                  limb(elbow, hand, (0.045, 0.035), SHIRT if rng.random() < 0.6 else SKIN, sides)]
+        if not coarse:
+            parts += [ellipsoid((0.13, 0.045, 0.045), np.add(foot, (0.05, 0, -0.02)), SHOES, 6, 4),
+                      ellipsoid((0.04, 0.03, 0.05), hand, SKIN, 5, 4)]
+    angle = np.arange(round_body) * (2 * np.pi / round_body)
+
+    def ring(x: float, deep: float, wide: float, z: float) -> np.ndarray:
+        return np.stack([x + deep * np.cos(angle), wide * np.sin(angle), 0 * angle + z], 1)
+
+    rings = [ring(lean * np.clip(share, 0, 1), deep * stout, wide * broad,
+                  hip + share * (shoulder - hip))
+             for share, wide, deep in ((-0.12, 0.15, 0.1), (0.0, 0.17, 0.12), (0.35, 0.15, 0.105),
+                                       (0.75, 0.19, 0.12), (0.95, 0.17, 0.095),
+                                       (1.04, 0.06, 0.06))]
+    parts.append(loft(rings, SHIRT, smooth=True))
+    if rng.random() < 0.25 and pose != 'ride':
+        skirt = [*(r * (1.12, 1.12, 1) for r in rings[:2]), ring(0.0, 0.18, 0.2, 0.55)]
+        parts.append(loft(skirt, SHIRT, smooth=True))
+    head = np.array((lean + 0.02, 0, shoulder + 0.2))
+    parts += [limb((lean, 0, shoulder), head, (0.055, 0.05), SKIN, sides),
+              ellipsoid((0.1, 0.078, 0.125), head, SKIN, *round_head),
+              ellipsoid((0.105, 0.088, 0.11), head + (-0.025, 0, 0.035), HAIR, *round_head)]
+    if rng.random() < 0.3:
+        parts.append(box((0.16, 0.3, 0.42), (lean - 0.18, 0, shoulder - 0.22), BAG))
+    return join(parts)
+
+
+@lru_cache(maxsize=1)
+def stock() -> dict[str, tuple[Shape, ...]]:
+    """Vehicles by their class, people by their pose."""
+    kinds: dict[str, tuple[Callable[[Rng, bool], Mesh], int]] = {
+        'car': (_car, 40), 'truck': (_truck, 12), 'bus': (_bus, 8), 'bicycle': (_bicycle, 8),
+        'motorcycle': (_motorcycle, 8)}
+    poses = {'walk': 32, 'stand': 12, 'ride': 12}
+    return {**{name: shapes(maker, count, 26.0, 7, number)
+               for number, (name, (maker, count)) in enumerate(kinds.items())},
+            'train': shapes(partial(_bus, train=True), 3, 26.0, 8, 0),
+            **{pose: shapes(partial(_person, pose=pose), count, 14.0, 9, number)
+               for number, (pose, count) in enumerate(poses.items())}}
+
+
+def _pick(rng: Rng, kind: str) -> Shape:
+    return stock()[kind][int(rng.integers(len(stock()[kind])))]
 
 
 def put_vehicle(builder: SceneBuilder, rng: Rng, x: float, y: float, z: float, yaw: float,
                 number: int, kind: str = '', ridden: bool = True) -> None:
-    """A vehicle with its rider where it has one; ``number`` and ``number + 1`` are used."""
+    """
+    Put a vehicle, with its rider where it has one, into the scene.
+
+    :param number: of the vehicle; its rider has the next one. :param kind: '' draws one.
+    """
     rng = np.random.default_rng(int(rng.integers(2 ** 62)))
     kind = kind or str(rng.choice(('car', 'truck', 'bus', 'bicycle', 'motorcycle', 'train'),
                                   p=(0.62, 0.11, 0.08, 0.1, 0.075, 0.015)))
     if not builder.sees(x, y, _REACH_M.get(kind, 3.0)):
         return
-    shape = _pick(rng, vehicles()[kind])
-    paint = _paint(rng)
-    looks = [paint] + [VEHICLE_LOOKS[i] for i in range(1, 8)]
-    cargo = _tuple(rng.uniform(0.2, 0.75) * rng.uniform(0.6, 1.0, 3))
-    looks += [Look('plain', cargo), Look('soil', _tuple(rng.uniform(0.1, 0.35, 3)))]
+    shape = _pick(rng, kind)
+    paint = Look('plain', _PAINTS[rng.choice(len(_PAINTS), p=_PAINT_SHARE)]
+                 * rng.uniform(0.75, 1.3), 0.05)
+    cargo = rng.uniform(0.2, 0.75) * rng.uniform(0.6, 1.0, 3)
+    soil = Look('soil', rng.uniform(0.1, 0.35, 3))
     if kind in ('bus', 'train'):
-        looks[0] = Look('plain', _tuple(rng.uniform(0.05, 0.65, 3)), 0.04)
-    size = rng.uniform(0.96, 1.04, 3).tolist()
-    builder.put(shape, (x, y, z), yaw, CLASS_ID[kind], looks, number, size)
+        paint = Look('plain', rng.uniform(0.05, 0.65, 3), 0.04)
+    builder.put(shape, (x, y, z), yaw, CLASS_ID[kind],
+                [paint, *_LOOKS, Look('plain', cargo), soil], number,
+                rng.uniform(0.96, 1.04, 3).tolist())
     if ridden and kind in ('bicycle', 'motorcycle'):
         saddle = (x - 0.2 * math.cos(yaw), y - 0.2 * math.sin(yaw),
                   z - (0.1 if kind == 'motorcycle' else 0.0))
-        builder.put(_pick(rng, people()['ride']), saddle, yaw, CLASS_ID['rider'], clothes(rng),
-                    number + 1)
+        builder.put(_pick(rng, 'ride'), saddle, yaw, CLASS_ID['rider'], _clothes(rng), number + 1)
 
 
-def clothes(rng: Rng) -> list[Look]:
-    """Looks of a person."""
-    looks = [Look()] * 6
-    texture = 'stripes' if rng.random() < 0.12 else 'cloth'
-    looks[SHIRT] = Look(texture, _tuple(np.clip(
-        rng.uniform(0.02, 0.6) * rng.uniform(0.3, 1.4, 3), 0.01, 0.8)))
-    trousers = rng.uniform(0.015, 0.25)
-    looks[TROUSERS] = Look('cloth', _tuple(trousers * rng.uniform(
-        (0.7, 0.8, 0.9), (1.2, 1.1, 1.6))))
-    looks[SKIN] = Look('plain', _tuple(np.array((0.5, 0.3, 0.21)) * rng.uniform(0.25, 1.1)))
-    looks[HAIR] = Look('plain', _tuple(np.array((0.2, 0.13, 0.08)) * rng.uniform(0.08, 1.6)))
-    looks[SHOES] = Look('plain', _tuple(np.full(3, rng.uniform(0.01, 0.4))))
-    looks[BAG] = Look('cloth', _tuple(rng.uniform(0.01, 0.3, 3)))
-    return looks
+def _clothes(rng: Rng) -> list[Look]:
+    """Looks of a person, by slot."""
+    cloth = 'stripes' if rng.random() < 0.12 else 'cloth'
+    shirt = np.clip(rng.uniform(0.02, 0.6) * rng.uniform(0.3, 1.4, 3), 0.01, 0.8)
+    trousers = rng.uniform(0.015, 0.25) * rng.uniform((0.7, 0.8, 0.9), (1.2, 1.1, 1.6))
+    skin = np.array((0.5, 0.3, 0.21)) * rng.uniform(0.25, 1.1)
+    hair = np.array((0.2, 0.13, 0.08)) * rng.uniform(0.08, 1.6)
+    shoes, bag = np.full(3, rng.uniform(0.01, 0.4)), rng.uniform(0.01, 0.3, 3)
+    return [Look('cloth', trousers), Look(cloth, shirt), Look('plain', skin), Look('plain', hair),
+            Look('plain', shoes), Look('cloth', bag)]
 
 
 def put_person(builder: SceneBuilder, rng: Rng, x: float, y: float, z: float, yaw: float,
                number: int, pose: str = 'walk') -> None:
-    """A person, sometimes a child."""
+    """Put a person, sometimes a child, into the scene."""
     rng = np.random.default_rng(int(rng.integers(2 ** 62)))
     if not builder.sees(x, y, 1.0):
         return
     scale = rng.uniform(0.55, 0.8) if rng.random() < 0.1 else rng.uniform(0.88, 1.09)
-    builder.put(_pick(rng, people()[pose]), (x, y, z), yaw, CLASS_ID['person'], clothes(rng),
-                number, (scale, scale, scale))
+    builder.put(_pick(rng, pose), (x, y, z), yaw, CLASS_ID['person'], _clothes(rng), number,
+                (scale, scale, scale))

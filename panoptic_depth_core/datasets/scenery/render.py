@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Ray casting of a synthetic scene: exact ids and depth, and a picture with light and shadow.
+Ray casting of a synthetic scene: exact ids and depth, and a picture with light, air and shadow.
 
 The intersections are Embree's (extra ``synthetic``); depth is then recomputed in double
 precision from the plane of the triangle.
@@ -11,21 +11,62 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import ModuleType
+from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ...errors import ConfigError
 from ...labels import SKY
 from .meshes import Array, cross
-from .optics import Lens, Light, develop, sky_color
 from .scene import Camera, Scene
-from .textures import sample
+from .textures import cloud_tile, sample
 
 _EDGE_OFFSETS = np.array(((-0.28, -0.11), (0.11, -0.28), (0.28, 0.11), (-0.11, 0.28)))
 """Where in a pixel at an edge the colour is sampled besides its centre, in px."""
+
+
+@dataclass(frozen=True)
+class Light:
+    """
+    Sun, sky and air; all colours linear RGB.
+
+    :param sun_direction: (3,) unit vector towards the sun.
+    :param softness: 0 hard shadows; else the spread of the direction to the light.
+    :param haze_per_m: extinction of the air.
+    :param cloud: 0 clear .. 1 overcast.
+    """
+
+    sun_direction: Array
+    sun: Array
+    ambient: Array
+    zenith: Array
+    horizon: Array
+    haze_per_m: float
+    cloud: float
+    softness: float
+    seed: int
+    shadows: bool = True
+
+
+@dataclass(frozen=True)
+class Lens:
+    """
+    From radiance to the bytes of a picture.
+
+    :param noise: standard deviation of the sensor's noise, of full scale.
+    :param contrast: slope of the tone curve about mid grey.
+    :param blur_px: standard deviation of the blur.
+    """
+
+    exposure: float
+    white_balance: ArrayLike
+    gamma: float
+    noise: float
+    blur_px: float
+    vignette: float
+    contrast: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -45,26 +86,27 @@ class Render:
     depth: Array
 
 
-def _embree() -> tuple[ModuleType, ModuleType]:
-    try:
-        from embreex import mesh_construction, rtcore_scene
-    except ImportError:
-        raise ConfigError("synthetic scenes need the ray caster embreex, which is not installed; "
-                          "run: pip install 'panoptic-depth[synthetic]'") from None
-    return rtcore_scene, mesh_construction
+def _dot(a: NDArray[Any], b: NDArray[Any]) -> Any:
+    """(N,) dot products of rows."""
+    return np.einsum('ij,ij->i', a, b)
 
 
 class RayCaster:
     """First hits of rays with the triangles of one scene."""
 
     def __init__(self, corners: Array) -> None:
-        scenes, meshes = _embree()
-        self._scene = scenes.EmbreeScene()
-        self._mesh = meshes.TriangleMesh(self._scene, np.ascontiguousarray(corners))
+        try:
+            from embreex import mesh_construction, rtcore_scene
+        except ImportError:
+            raise ConfigError(
+                'synthetic scenes need the ray caster embreex, which is not installed; run: '
+                "pip install 'panoptic-depth[synthetic]'") from None
+        self._scene = rtcore_scene.EmbreeScene()
+        self._mesh = mesh_construction.TriangleMesh(self._scene, np.ascontiguousarray(corners))
         exact = corners.astype(np.float64)
         normal = cross(exact[:, 1] - exact[:, 0], exact[:, 2] - exact[:, 0])
-        normal /= np.sqrt(np.einsum('ij,ij->i', normal, normal))[:, None] + 1e-30
-        self.planes = np.column_stack([normal, np.einsum('ij,ij->i', normal, exact[:, 0])])
+        normal /= np.sqrt(_dot(normal, normal))[:, None] + 1e-30
+        self.planes = np.column_stack([normal, _dot(normal, exact[:, 0])])
 
     def hits(self, origins: Array, directions: Array
              ) -> tuple[NDArray[np.int32], Array, Array, Array]:
@@ -128,7 +170,7 @@ class Stage:
         seen = np.flatnonzero(triangle >= 0)
         triangle, u, v = triangle[seen], u[seen], v[seen]
         plane = self.planes[triangle]
-        slope = np.einsum('ij,ij->i', plane[:, :3], rays[seen])
+        slope = _dot(plane[:, :3], rays[seen])
         depth = (plane[:, 3] - plane[:, :3] @ start) / slope
         facing = (plane[:, :3] * -np.sign(slope)[:, None]).astype(np.float32)
         return _Hits(seen, triangle, np.stack([1 - u - v, u, v], 1), facing, depth)
@@ -163,8 +205,8 @@ def render(stage: Stage, camera: Camera, light: Light, lens: Lens, rng: np.rando
     number = np.zeros(count, np.int64)
     number[hits.seen] = scene.number[part]
     free = np.ones(count, np.float32)
-    free[hits.seen] = _visibility(stage, camera, light, rays[hits.seen], hits, rng)
     if light.shadows:
+        free[hits.seen] = _visibility(stage, camera, light, rays[hits.seen], hits, rng)
         size = 5 if light.softness > 0.1 else 3
         free = np.asarray(cv2.blur(free.reshape(shape), (size, size)), np.float32).ravel()
     radiance = _radiance(stage, camera, light, rays, hits, free[hits.seen])
@@ -178,7 +220,7 @@ def render(stage: Stage, camera: Camera, light: Light, lens: Lens, rng: np.rando
             met = stage.look(camera.position, more)
             radiance[at] += _radiance(stage, camera, light, more, met, free[at][met.seen])
         radiance[at] /= edge_samples + 1
-    image = develop(radiance.reshape(*shape, 3), lens, rng)
+    image = _develop(radiance.reshape(*shape, 3), lens, rng)
     return Render(image, class_id.reshape(shape), number.reshape(shape), depth.reshape(shape))
 
 
@@ -186,31 +228,26 @@ def _edges(look: NDArray[np.int32], depth: Array) -> NDArray[np.bool_]:
     """(H, W) bool: pixels next to another material, or to another depth."""
     edge = np.zeros(look.shape, np.bool_)
     near = np.minimum(depth, 1e4)
-    for axis in (0, 1):
-        step = np.abs(np.diff(near, axis=axis))
-        low = (slice(None, -1), slice(None))[::1 if axis == 0 else -1]
-        high = (slice(1, None), slice(None))[::1 if axis == 0 else -1]
-        jump = (np.diff(look, axis=axis) != 0) | (step > 0.3 * np.minimum(near[low], near[high]))
-        edge[low] |= jump
-        edge[high] |= jump
+    for out, row, z in ((edge, look, near), (edge.T, look.T, near.T)):
+        jump = (row[1:] != row[:-1]) | (np.abs(z[1:] - z[:-1]) > 0.3 * np.minimum(z[1:], z[:-1]))
+        out[:-1] |= jump
+        out[1:] |= jump
     return edge
 
 
 def _visibility(stage: Stage, camera: Camera, light: Light, rays: NDArray[np.float64],
                 hits: _Hits, rng: np.random.Generator) -> Array:
     """(M,) float32: 1 where the sun reaches a hit, 0 in the shadow of something."""
-    free = np.ones(len(rays), np.float32)
-    if not light.shadows:
-        return free
     distance = hits.depth * np.linalg.norm(rays, axis=1)
     start = camera.position - np.append(stage.scene.origin, 0.0)
     point = start + rays * hits.depth[:, None] + hits.plane * (2e-3 + 4e-5 * distance)[:, None]
     to_light = np.broadcast_to(light.sun_direction, point.shape) + light.softness * (
         rng.standard_normal(point.shape, np.float32))
-    behind = np.minimum(np.einsum('ij,ij->i', hits.plane, to_light), 0.0)
+    behind = np.minimum(_dot(hits.plane, to_light), 0.0)
     if light.softness > 0.1:
         to_light -= 2 * behind[:, None] * hits.plane
         behind[:] = 0.0
+    free = np.ones(len(rays), np.float32)
     lit = np.flatnonzero(behind == 0.0)
     free[lit] = ~stage.blocked(point[lit].astype(np.float32), to_light[lit].astype(np.float32))
     return free
@@ -225,21 +262,21 @@ def _radiance(stage: Stage, camera: Camera, light: Light, rays: NDArray[np.float
     """
     scene, tri = stage.scene, hits.triangle
     rays32 = rays.astype(np.float32)
-    norm = np.sqrt(np.einsum('ij,ij->i', rays32, rays32))
+    norm = np.sqrt(_dot(rays32, rays32))
     view = rays32 / norm[:, None]
     out = np.empty((len(rays), 3), np.float32)
     missed = np.ones(len(rays), np.bool_)
     missed[hits.seen] = False
-    out[missed] = sky_color(view[missed], light)
+    out[missed] = _sky_color(view[missed], light)
     view = view[hits.seen]
     distance = hits.depth.astype(np.float32) * norm[hits.seen]
     part = scene.part[tri]
     uv = np.einsum('nk,nkc->nc', hits.weight, scene.uv[tri])
     normal = np.einsum('nk,nkc->nc', hits.weight, scene.normals[tri])
-    side = np.einsum('ij,ij->i', hits.plane, normal)
-    normal *= (np.where(side < 0, -1, 1) / (np.sqrt(np.einsum('ij,ij->i', normal, normal))
+    side = _dot(hits.plane, normal)
+    normal *= (np.where(side < 0, -1, 1) / (np.sqrt(_dot(normal, normal))
                                             + 1e-9))[:, None].astype(np.float32)
-    cosine = np.maximum(-np.einsum('ij,ij->i', hits.plane, view), 0.05)
+    cosine = np.maximum(-_dot(hits.plane, view), 0.05)
     footprint = distance / np.float32(camera.intrinsics.fx) / np.sqrt(cosine)
     albedo = sample(scene.texture[part], uv, footprint, scene.tint[part])
     lambert = np.clip(normal @ light.sun_direction, 0.0, 1.0) * free
@@ -263,12 +300,47 @@ def _radiance(stage: Stage, camera: Camera, light: Light, rays: NDArray[np.float
 def _mirrored(color: Array, normal: Array, view: Array, gloss: Array, free: Array,
               light: Light) -> Array:
     """Add the mirror image of sky, ground and sun (Schlick's approximation of Fresnel)."""
-    facing = np.einsum('ij,ij->i', normal, view)[:, None]
+    facing = _dot(normal, view)[:, None]
     mirror = view - 2 * facing * normal
     share = gloss + (1 - gloss) * (1 - np.abs(facing)) ** 5 * 0.6
     ground = light.ambient * 0.25 + light.sun * 0.06
     blend = np.clip(mirror[:, 2:] * 4 - 0.5, 0.0, 1.0)
-    env = ground + (sky_color(mirror, light) - ground) * blend
+    env = ground + (_sky_color(mirror, light) - ground) * blend
     env = env + 12 * light.sun * free * np.clip(mirror @ light.sun_direction, 0, 1)[:, None] ** 220
     out: Array = color + share * (env - color)
     return out
+
+
+def _sky_color(direction: Array, light: Light) -> Array:
+    """(N, 3) radiance of the sky along unit vectors."""
+    up = np.clip(direction[:, 2:], 0.0, 1.0)
+    color = light.horizon + (light.zenith - light.horizon) * up ** 0.55
+    sunward = np.clip(direction @ light.sun_direction, 0.0, 1.0)[:, None]
+    color = color + (1 - light.cloud) * light.sun * (0.12 * sunward ** 24 + 0.05 * sunward ** 4)
+    plane = direction[:, :2] / (np.abs(direction[:, 2:]) + 0.18)
+    field = cloud_tile()
+    size = len(field)
+    index = np.minimum((np.mod(plane * 0.11, 1.0) * size).astype(np.int32), size - 1)
+    # The seed shifts the tile.
+    index = (index - (light.seed * 104729 % size, light.seed * 7919 % size)) % size
+    density = field[index[:, 1], index[:, 0]][:, None]
+    cover = np.clip((density - 1.3 + 2.4 * light.cloud) * 0.6, 0.0, 1.0) * np.clip(up * 6, 0, 1)
+    bright = light.sun * 0.32 + light.ambient * 0.75
+    shaded = bright * np.clip(1.1 - 0.16 * (density + 1), 0.5, 1.1)
+    out: Array = (color + cover * 0.9 * (shaded - color)).astype(np.float32)
+    return out
+
+
+def _develop(radiance: Array, lens: Lens, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Bytes of a picture; ``radiance`` is (H, W, 3) float32 linear."""
+    h, w = radiance.shape[:2]
+    light = radiance * (np.asarray(lens.white_balance, np.float32) * np.float32(lens.exposure))
+    if lens.vignette:
+        y, x = np.ogrid[-1:1:h * 1j, -1:1:w * 1j]
+        light *= (1 - lens.vignette * 0.5 * (x * x + y * y)).astype(np.float32)[..., None]
+    if lens.blur_px > 0.2:
+        light = cv2.GaussianBlur(light, (0, 0), lens.blur_px)
+    light = np.maximum(light, 0.0)
+    value = (cv2.pow(light, 1.0 / lens.gamma) - 0.42) * lens.contrast + 0.42
+    value += lens.noise * rng.standard_normal(value.shape, np.float32)
+    return np.asarray(np.clip(value * 255 + 0.5, 0, 255), np.uint8)

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ...structures import Intrinsics
-from .meshes import Array, Mesh, Shape
-from .objects import Look
-from .textures import TEXTURE
+from .meshes import Array, Look, Mesh, Shape
+from .textures import rows
 
 _LEAST_PX = 0.6
 """Objects whose radius is smaller than this in the picture are left out."""
@@ -56,19 +55,15 @@ class Scene:
     @classmethod
     def merged(cls, scenes: Sequence[Scene], origin: NDArray[np.float64]) -> Scene:
         """One scene of several, counted from a new origin."""
-        start, parts, corners = 0, [], []
-        for scene in scenes:
-            parts.append(scene.part + np.int32(start))
-            start += len(scene.class_id)
-            shift = np.append(scene.origin - origin, 0.0).astype(np.float32)
-            corners.append(scene.corners + shift)
-        columns = {name: np.concatenate([getattr(scene, name) for scene in scenes])
-                   for name in _COLUMNS}
-        return cls(origin=origin, corners=np.concatenate(corners), part=np.concatenate(parts),
-                   **columns)
-
-
-_COLUMNS = ('normals', 'uv', 'class_id', 'number', 'texture', 'tint', 'gloss', 'glow')
+        starts = np.cumsum([0, *(len(scene.class_id) for scene in scenes[:-1])], dtype=np.int32)
+        return cls(
+            origin=origin, part=np.concatenate([
+                scene.part + start for scene, start in zip(scenes, starts, strict=True)]),
+            corners=np.concatenate([
+                scene.corners + np.append(scene.origin - origin, 0.0).astype(np.float32)
+                for scene in scenes]),
+            **{name: np.concatenate([getattr(scene, name) for scene in scenes]) for name in (
+                'normals', 'uv', 'class_id', 'number', 'texture', 'tint', 'gloss', 'glow')})
 
 
 @dataclass(frozen=True)
@@ -133,25 +128,24 @@ class Camera:
 
 
 class SceneBuilder:
-    """Collects meshes, then makes a Scene of them."""
+    """
+    Collects meshes, then makes a Scene of them.
+
+    :param origin: world x, y in metres that the corners count from.
+    :param camera: what it cannot see or what would hide everything from it is left out, what is
+        small to it is plainer.
+    """
 
     def __init__(self, origin: tuple[float, float], camera: Camera | None = None) -> None:
-        """
-        Begin with nothing.
-
-        :param origin: world x, y in metres that the corners count from.
-        :param camera: what it cannot see or what would hide everything from it is left out, what
-            is small to it is plainer.
-        """
         self.origin = np.asarray(origin, np.float64)
         self._camera = camera
         self._meshes: list[Mesh] = []
         self._places: list[tuple[float, ...]] = []
         self._starts: list[int] = []
-        self._rows: list[tuple[int, int, Look]] = []
+        self._rows: list[tuple[int, int, int, ArrayLike, float, float]] = []
 
     def sees(self, x: float, y: float, radius_m: float, margin_m: float = 7.0) -> bool:
-        """Whether it is worth while to put something there."""
+        """Whether it is worthwhile to put something there."""
         return self._camera is None or self._camera.sees(x, y, radius_m, margin_m)
 
     def put(self, shape: Shape | Mesh, place: tuple[float, float, float], yaw: float,
@@ -172,62 +166,51 @@ class SceneBuilder:
                 return
             if size_px < shape.coarse_px:
                 mesh = shape.coarse
-        if self._camera is not None and self._hides(mesh, x, y, yaw, scale, self._camera):
-            return
-        self._meshes.append(mesh)
-        self._places.append((x - self.origin[0], y - self.origin[1], z, math.cos(yaw),
-                             math.sin(yaw), *scale))
-        self._note(class_id, looks, number)
-
-    def add_ground(self, mesh: Mesh, class_id: int, looks: Sequence[Look]) -> None:
-        """Put ground into the scene, whose corners count from the origin already."""
-        self._meshes.append(mesh)
-        self._places.append((0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 1.0))
-        self._note(class_id, looks, 0)
-
-    def _note(self, class_id: int, looks: Sequence[Look], number: int) -> None:
-        self._starts.append(len(self._rows))
-        self._rows += [(class_id, number, look) for look in looks]
-
-    @staticmethod
-    def _hides(mesh: Mesh, x: float, y: float, yaw: float, scale: Sequence[float], camera: Camera
-               ) -> bool:
-        """Whether the camera would be inside of the mesh, or nearly."""
-        dx, dy = camera.position[0] - x, camera.position[1] - y
-        if dx * dx + dy * dy > _NEAR_M ** 2:
-            return False
         cosine, sine = math.cos(yaw), math.sin(yaw)
-        eye = np.array((cosine * dx + sine * dy, cosine * dy - sine * dx))
-        points = mesh.corners[..., :2].reshape(-1, 2) * np.asarray(scale[:2], np.float32)
-        low, high = points.min(0) - _CLEAR_M, points.max(0) + _CLEAR_M
-        return bool(np.all((low < eye) & (eye < high)))
+        if self._camera is not None:
+            dx, dy = self._camera.position[0] - x, self._camera.position[1] - y
+            eye = np.array((cosine * dx + sine * dy, cosine * dy - sine * dx))
+            if dx * dx + dy * dy <= _NEAR_M ** 2 and _holds(mesh, scale, eye):
+                return
+        self._add(mesh, (x - self.origin[0], y - self.origin[1], z, cosine, sine, *scale),
+                  class_id, looks, number)
+
+    def add_ground(self, mesh: Mesh, class_id: int, look: Look) -> None:
+        """Put ground into the scene, whose corners count from the origin already."""
+        self._add(mesh, (0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 1.0), class_id, [look], 0)
+
+    def _add(self, mesh: Mesh, place: tuple[float, ...], class_id: int, looks: Sequence[Look],
+             number: int) -> None:
+        self._meshes.append(mesh)
+        self._places.append(place)
+        self._starts.append(len(self._rows))
+        self._rows += [(class_id, number, rows()[look.texture], *look[1:]) for look in looks]
 
     def build(self) -> Scene:
         """Everything added so far; at least one mesh."""
-        looks = [row[2] for row in self._rows]
         sizes = [len(m.slot) for m in self._meshes]
         place = np.repeat(np.array(self._places, np.float32), sizes, axis=0)
+        corners, normals, uv, slot = (np.concatenate([getattr(m, name) for m in self._meshes])
+                                      for name in ('corners', 'normals', 'uv', 'slot'))
+        class_id, number, texture, tint, gloss, glow = zip(*self._rows, strict=True)
         return Scene(
-            origin=self.origin,
-            corners=_turned(np.concatenate([m.corners for m in self._meshes]) * place[:, None, 5:],
-                            place) + place[:, None, :3],
-            normals=_turned(np.concatenate([m.normals for m in self._meshes]), place),
-            uv=np.concatenate([m.uv for m in self._meshes]),
-            part=np.concatenate([m.slot for m in self._meshes]).astype(np.int32) + np.repeat(
-                np.array(self._starts, np.int32), sizes),
-            class_id=np.array([row[0] for row in self._rows], np.int32),
-            number=np.array([row[1] for row in self._rows], np.int64),
-            texture=np.array([TEXTURE[look.texture] for look in looks], np.int32),
-            tint=np.array([look.tint for look in looks], np.float32),
-            gloss=np.array([look.gloss for look in looks], np.float32),
-            glow=np.array([look.glow for look in looks], np.float32))
+            origin=self.origin, corners=_turned(corners * place[:, None, 5:], place)
+            + place[:, None, :3], normals=_turned(normals, place), uv=uv,
+            part=slot.astype(np.int32) + np.repeat(np.array(self._starts, np.int32), sizes),
+            class_id=np.array(class_id, np.int32), number=np.array(number, np.int64),
+            texture=np.array(texture, np.int32), tint=np.array(tint, np.float32),
+            gloss=np.array(gloss, np.float32), glow=np.array(glow, np.float32))
+
+
+def _holds(mesh: Mesh, scale: Sequence[float], eye: NDArray[np.float64]) -> bool:
+    """Whether a point (2,) of the object's frame is inside of the mesh, or nearly."""
+    points = mesh.corners[..., :2].reshape(-1, 2) * np.asarray(scale[:2], np.float32)
+    low, high = points.min(0) - _CLEAR_M, points.max(0) + _CLEAR_M
+    return bool(np.all((low < eye) & (eye < high)))
 
 
 def _turned(points: Array, place: Array) -> Array:
     """(T, 3, 3) points turned about z by the cosine and sine in columns 3 and 4."""
     cosine, sine = place[:, None, 3], place[:, None, 4]
-    out = np.empty(points.shape, np.float32)
-    out[..., 0] = cosine * points[..., 0] - sine * points[..., 1]
-    out[..., 1] = sine * points[..., 0] + cosine * points[..., 1]
-    out[..., 2] = points[..., 2]
-    return out
+    x, y, z = points[..., 0], points[..., 1], points[..., 2]
+    return np.stack([cosine * x - sine * y, sine * x + cosine * y, z], -1)

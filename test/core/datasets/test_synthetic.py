@@ -13,10 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from panoptic_depth_core.config import parse_settings
 from panoptic_depth_core.datasets import open_dataset
-from panoptic_depth_core.datasets.scenery.meshes import box, quads
-from panoptic_depth_core.datasets.scenery.objects import Look
-from panoptic_depth_core.datasets.scenery.optics import Lens, Light
-from panoptic_depth_core.datasets.scenery.render import Render, Stage, render
+from panoptic_depth_core.datasets.scenery.meshes import Look, box, quads
+from panoptic_depth_core.datasets.scenery.render import Lens, Light, Render, Stage, render
 from panoptic_depth_core.datasets.scenery.scene import Camera, SceneBuilder
 from panoptic_depth_core.datasets.synthetic import (
     SyntheticScenes,
@@ -41,7 +39,7 @@ def _take(builder: SceneBuilder, camera: Camera, light: Light = NOON) -> Render:
 
 def _ground(builder: SceneBuilder, half_m: float = 5000.0) -> None:
     corner = np.array([[(-1, -1, 0), (1, -1, 0), (1, 1, 0), (-1, 1, 0)]]) * half_m
-    builder.add_ground(quads(corner), CLASS_ID['road'], [Look('plain', (0.4, 0.4, 0.4))])
+    builder.add_ground(quads(corner), CLASS_ID['road'], Look('plain', (0.4, 0.4, 0.4)))
 
 
 @pytest.fixture(scope='module')
