@@ -29,54 +29,50 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError
 from ..io.sources.camera import scaled_to
-from ..labels import CITYSCAPES, THING_CLASSES
-from ..structures import Frame, GroundTruth, Intrinsics, Sample
+from ..structures import Intrinsics, Sample
 from .label_files import (
     VALUES,
+    Annotation,
+    FrameReader,
     classes_of_label_ids,
     file_stems,
-    instance_depths,
     look_up,
-    pack,
+    make_sample,
+    panoptic_ids,
     read_disparity,
     read_image,
     read_labels,
+    read_panoptic_json,
+    read_segments,
     require_folder,
     require_split,
 )
-from .panoptic_json import Annotation, read_panoptic_json, read_segments
 
-SPLITS = ('train', 'val')
 DEFAULT_CAMERA = Intrinsics(2262.52, 2265.3017905988554, 1096.98, 513.137, 2048, 1024)
 """The calibration of Aachen, which is widely taken for all; other cities have slightly others."""
 
 _EXPECTED = 'the folder that holds leftImg8bit and gtFine'
 _IMAGE = '_leftImg8bit.png'
 _CLASSES = classes_of_label_ids(VALUES)
-_IDS = pack(classes_of_label_ids(np.where(VALUES < 1000, VALUES, VALUES // 1000)),
-            np.where(VALUES < 1000, 0, VALUES % 1000 + 1))
+_IDS = panoptic_ids(classes_of_label_ids(np.where(VALUES < 1000, VALUES, VALUES // 1000)),
+                    np.where(VALUES < 1000, 0, VALUES % 1000 + 1))
 
 
-class Cityscapes:
+class Cityscapes(FrameReader):
     """
     One split: ``train`` or ``val``.
 
     :raises ConfigError: when the root or the split is not there.
     """
 
-    classes = CITYSCAPES
-
     def __init__(self, root: Path | str, split: str = 'val') -> None:
-        require_split('cityscapes', split, SPLITS)
+        require_split('cityscapes', split)
         self.root, self.split = Path(root), split
         images = require_folder('cityscapes', self.root / 'leftImg8bit' / split, _EXPECTED)
         self.names = file_stems('cityscapes', images, _IMAGE, '*/')
         self._json = self.root / 'gtFine' / f'cityscapes_panoptic_{split}.json'
         if not self._json.is_file():
             require_folder('cityscapes', self.root / 'gtFine' / split, _EXPECTED)
-
-    def __len__(self) -> int:
-        return len(self.names)
 
     def __getitem__(self, index: int) -> Sample:
         name = self.names[index]
@@ -89,12 +85,8 @@ class Cityscapes:
             camera, baseline_m = read_camera(camera_file)
             if disparity_file.is_file():
                 depth = read_disparity(disparity_file, size, camera.fx * baseline_m, offset=1)
-        panoptic = self._panoptic(name, size)
-        frame = Frame(image, scaled_to(camera, size[1], size[0]), name=name,
-                      intrinsics_source='data set')
-        return Sample(frame, GroundTruth(
-            panoptic=panoptic, has_semantics=True, instance_classes=THING_CLASSES, depth=depth,
-            instance_depth_m=instance_depths(panoptic, depth)))
+        return make_sample(image, scaled_to(camera, size[1], size[0]), name,
+                           panoptic=self._panoptic(name, size), depth=depth)
 
     def _file(self, kind: str, name: str, suffix: str) -> Path:
         return self.root / kind / self.split / name.partition('_')[0] / f'{name}{suffix}'
@@ -112,7 +104,6 @@ class Cityscapes:
 
     @cached_property
     def _annotations(self) -> dict[str, Annotation]:
-        """By the frame."""
         content = read_panoptic_json(self._json, 'make it again with createPanopticImgs.py')
         return {str(annotation.image_id): annotation for annotation in content.annotations}
 

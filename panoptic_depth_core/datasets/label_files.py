@@ -1,19 +1,42 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the readers of data sets share: files to arrays, and arrays to the parts of a truth."""
+"""
+What the readers of data sets share: files to arrays, and arrays to samples.
+
+Labels in COCO's panoptic format (a JSON for all pictures, a PNG of segment ids for each) are those
+of https://cocodataset.org/#format-data, panoptic segmentation. The rest of that JSON is not read.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, TypeAdapter, ValidationError
 
+from ..class_tables import Byte
 from ..errors import ConfigError
-from ..labels import CITYSCAPES, LABEL_DIVISOR, VOID_CLASS, VOID_ID, ClassInfo, train_id_lut
+from ..io.results.coco_panoptic import read_ids
+from ..labels import (
+    CITYSCAPES,
+    LABEL_DIVISOR,
+    THING_CLASSES,
+    VOID_CLASS,
+    VOID_ID,
+    ClassInfo,
+    thing_classes,
+    train_id_lut,
+)
+from ..structures import Frame, GroundTruth, Intrinsics, Sample
+
+SPLITS = ('train', 'val')
 
 OUTSIDE = -1
 """Class of a label that is not in a table, and panoptic id of its pixels."""
@@ -24,23 +47,43 @@ VALUES = np.arange(1 << 16)
 _LAST_LABEL_ID = 33
 
 
-def require_split(data_set: str, split: str, known: Sequence[str]) -> None:
-    """
-    Check the name of a split.
+class FrameReader:
+    """A data set of frames that are found by their names."""
 
-    :raises ConfigError: when it is none of the known ones.
+    classes: tuple[ClassInfo, ...] = CITYSCAPES
+    names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def make_sample(image: NDArray[np.uint8], camera: Intrinsics, name: str, *,
+                panoptic: NDArray[np.int32] | None = None,
+                depth: NDArray[np.float32] | None = None,
+                instance_classes: tuple[int, ...] = THING_CLASSES,
+                ignore: NDArray[np.bool_] | None = None, sequence: str = '',
+                source: str = 'data set') -> Sample:
     """
+    Make a sample: with semantics, if it has labels, and with the depths of its instances.
+
+    :param source: of the camera, see Frame.intrinsics_source.
+    """
+    frame = Frame(image, camera, name=name, intrinsics_source=source)
+    if panoptic is None:
+        return Sample(frame, GroundTruth(depth=depth), sequence)
+    return Sample(frame, GroundTruth(
+        panoptic=panoptic, has_semantics=True, instance_classes=instance_classes, ignore=ignore,
+        depth=depth, instance_depth_m=instance_depths(panoptic, depth)), sequence)
+
+
+def require_split(data_set: str, split: str, known: Sequence[str] = SPLITS) -> None:
+    """:raises ConfigError: when the split is none of the known ones."""
     if split not in known:
         raise ConfigError(f'{data_set}: unknown split {split!r}; known: {", ".join(known)}')
 
 
 def require_folder(data_set: str, folder: Path, expected: str) -> Path:
-    """
-    Check that a folder of a data set is there.
-
-    :param expected: what the root holds, for the message.
-    :raises ConfigError: when it is not.
-    """
+    """:raises ConfigError: when the folder is not there; ``expected`` is what the root holds."""
     if not folder.is_dir():
         raise ConfigError(f'{data_set}: {folder} is not a folder; give as root {expected}')
     return folder
@@ -58,21 +101,6 @@ def file_stems(data_set: str, folder: Path, suffix: str, below: str = '') -> lis
         raise ConfigError(
             f'{data_set}: no {below}*{suffix} in {folder}; copy the data set again')
     return stems
-
-
-def video_sequence_folder(data_set: str, root: Path, split: str, suffix: str) -> Path:
-    """
-    Folder of the frames of a split of a DVPS data set.
-
-    :param root: the folder that holds video_sequence, or that folder, or one with the frames of
-        any split in it.
-    :raises ConfigError: when it is none of these.
-    """
-    for folder in (root / 'video_sequence' / split, root / split, root):
-        if next(folder.glob(f'*{suffix}'), None) is not None:
-            return folder
-    raise ConfigError(f'{data_set}: no *{suffix} in {root}/video_sequence/{split}; '
-                      'give as root the folder that holds video_sequence')
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -107,11 +135,7 @@ def read_labels(path: Path, size: tuple[int, int], *dtypes: type[np.unsignedinte
 
 
 def require_size(path: Path, labels: NDArray[Any], size: tuple[int, int]) -> None:
-    """
-    Check that labels are of the size of their picture.
-
-    :raises ConfigError: when they are not.
-    """
+    """:raises ConfigError: when labels are not of the size (H, W) of their picture."""
     if labels.shape != size:
         raise ConfigError(
             f'{path}: {labels.shape[1]}x{labels.shape[0]} px, but its picture has '
@@ -179,8 +203,8 @@ def classes_of_label_ids(label_ids: NDArray[Any]) -> NDArray[np.int32]:
     return np.asarray(lut[label_ids])
 
 
-def pack(classes: NDArray[Any], instances: NDArray[Any],
-         table: Sequence[ClassInfo] = CITYSCAPES) -> NDArray[np.int32]:
+def panoptic_ids(classes: NDArray[Any], instances: NDArray[Any],
+                 table: Sequence[ClassInfo] = CITYSCAPES) -> NDArray[np.int32]:
     """
     Panoptic ids of classes and instances.
 
@@ -189,8 +213,7 @@ def pack(classes: NDArray[Any], instances: NDArray[Any],
     :returns: int32 of that shape; OUTSIDE where a class or an instance has no such id.
     """
     classes = np.asarray(classes, np.int32)
-    things = [c.class_id for c in table if c.is_thing]
-    instances = np.where(np.isin(classes, things), instances, 0)
+    instances = np.where(np.isin(classes, thing_classes(table)), instances, 0)
     known = (classes >= 0) & (classes < len(table)) & (instances < LABEL_DIVISOR)
     ids = np.where(known, classes * LABEL_DIVISOR + instances, OUTSIDE)
     return np.where(classes == VOID_CLASS, VOID_ID, ids).astype(np.int32)
@@ -201,24 +224,20 @@ def look_up(path: Path, stored: NDArray[Any], ids: NDArray[np.int32]) -> NDArray
     Panoptic ids of stored labels.
 
     :param stored: (H, W) integers 0.., as read from path.
-    :param ids: panoptic id per value, see pack and VALUES.
+    :param ids: panoptic id per value, see panoptic_ids and VALUES.
     :raises ConfigError: when a value has none; names the first.
     """
-    panoptic: NDArray[np.int32] = ids[stored]
-    require_known(path, stored, panoptic)
-    return panoptic
+    return require_known(path, stored, ids[stored])
 
 
-def require_known(path: Path, stored: NDArray[Any], panoptic: NDArray[np.int32]) -> None:
-    """
-    Check that every label has a panoptic id.
-
-    :raises ConfigError: when pixels are OUTSIDE; names the label of the first.
-    """
+def require_known(path: Path, stored: NDArray[Any], panoptic: NDArray[np.int32]
+                  ) -> NDArray[np.int32]:
+    """:raises ConfigError: when pixels are OUTSIDE; names the label of the first."""
     if panoptic.min() == OUTSIDE:
         value = int(stored[panoptic == OUTSIDE][0])
         raise ConfigError(f'{path}: holds the label {value}, which is no class or instance of '
                           'this data set; check that it is the right kind of label file')
+    return panoptic
 
 
 def instance_depths(panoptic: NDArray[np.int32],
@@ -251,3 +270,89 @@ def _read(path: Path, mode: int) -> NDArray[Any]:
     if image is None:
         raise ConfigError(f'{path}: missing or no image; copy the data set again')
     return image
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentInfo:
+    """One segment of a picture; a crowd is a group of things that are not told apart."""
+
+    id: Annotated[int, Field(gt=0, lt=1 << 24)]
+    category_id: int
+    iscrowd: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    image_id: int | str
+    file_name: str
+    segments_info: tuple[SegmentInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    id: int | str
+    file_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    id: int
+    name: str
+    isthing: bool
+    color: tuple[Byte, Byte, Byte] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PanopticJson:
+    annotations: tuple[Annotation, ...]
+    images: tuple[Picture, ...] = ()
+    categories: tuple[Category, ...] = ()
+
+
+def read_panoptic_json(path: Path, remedy: str) -> PanopticJson:
+    """
+    Read the JSON of a split.
+
+    :param remedy: for the message.
+    :raises ConfigError: when it cannot be read or lacks something.
+    """
+    try:
+        return TypeAdapter(PanopticJson).validate_json(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f'{path}: cannot be read: {error.strerror}; check the path') from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = '.'.join(str(part) for part in first['loc'])
+        raise ConfigError(f'{path}: not in COCO panoptic format: '
+                          f'{where}: {first["msg"]}; {remedy}') from None
+
+
+def read_segments(path: Path, size: tuple[int, int], segments: Sequence[SegmentInfo],
+                  class_of: Callable[[int], int],
+                  table: Sequence[ClassInfo] = CITYSCAPES) -> NDArray[np.int32]:
+    """
+    Read the PNG of one picture; the instances of a category are numbered from 1.
+
+    :param size: (H, W) of the picture.
+    :param class_of: class id of a category; VOID_CLASS: not learned, OUTSIDE: there is none.
+    :returns: (H, W) int32 panoptic ids; VOID_ID where the PNG has 0.
+    :raises ConfigError: when it cannot be read, has another size, or an id that is no segment or
+        two of them.
+    """
+    stored = read_ids(path)
+    require_size(path, stored, size)
+    rows = sorted(segments, key=lambda row: row.id)
+    if twice := [row.id for row, other in pairwise(rows) if row.id == other.id]:
+        raise ConfigError(f'{path}: two of its segments in the JSON have the id {twice[0]}; give '
+                          'each its own')
+    seen: Counter[int] = Counter()
+    instances = []
+    for row in rows:
+        seen[row.category_id] += not row.iscrowd
+        instances.append(0 if row.iscrowd else seen[row.category_id])
+    classes = np.array([class_of(row.category_id) for row in rows], np.int32)
+    # Zeros cost nothing where nobody looks, and ids may be as large as 2^24.
+    shifted = np.zeros(max(int(stored.max()), *(row.id for row in rows), 0) + 1, np.int32)
+    shifted[[row.id for row in rows]] = panoptic_ids(classes, np.array(instances), table) - OUTSIDE
+    shifted[0] = VOID_ID - OUTSIDE
+    return require_known(path, stored, shifted[stored] + OUTSIDE)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from ..datasets.packed import is_pack, read_weights
+from ..datasets.storage import is_pack, read_weights
 from ..errors import ConfigError
 from ..files import write_atomic
 from ..network.base import Model

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from ..class_tables import table_of
 from ..datasets import Dataset, open_dataset
-from ..datasets.cache import CachedDataset
-from ..datasets.codec import PACKED, Storage, decode, encode, join
-from ..datasets.packed import NAME, PackedSet, PackIndex, PackWriter
+from ..datasets.storage import CachedDataset
+from ..datasets.storage import PACKED, Storage, decode, encode, join
+from ..datasets.storage import NAME, PackedSet, PackIndex, PackWriter
 from ..errors import ConfigError
 from ..files import make_folder, write_atomic
 from ..network import create_model

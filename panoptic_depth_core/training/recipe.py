@@ -13,7 +13,7 @@ from pydantic import Field
 
 from ..class_tables import ClassTable, read_class_rows
 from ..config import load_settings, parse_settings
-from ..datasets.packed import NAME, is_pack, read_index
+from ..datasets.storage import NAME, is_pack, read_index
 from ..errors import ConfigError
 from ..labels import CLASS_TABLES
 from .samples import expand

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from ..class_tables import class_names, classes_differ
 from ..datasets import Dataset as SampleSet
 from ..datasets import open_dataset
-from ..datasets.cache import CachedDataset
+from ..datasets.storage import CachedDataset
 from ..errors import ConfigError
 from ..labels import ClassInfo, table_name
 from ..network import settings_of

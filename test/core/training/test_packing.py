@@ -19,7 +19,7 @@ from pack_files import write_pack_file  # noqa: E402
 from panoptic_depth_core.cli import main  # noqa: E402
 from panoptic_depth_core.config import parse_settings  # noqa: E402
 from panoptic_depth_core.datasets import open_dataset  # noqa: E402
-from panoptic_depth_core.datasets.packed import is_pack  # noqa: E402
+from panoptic_depth_core.datasets.storage import is_pack  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.training import packing, trainer  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402

@@ -18,7 +18,7 @@ pytest.importorskip('lightning', reason='training needs the extra [train]')
 
 from miniature import make_sample  # noqa: E402
 from panoptic_depth_core.config import load_settings, parse_settings  # noqa: E402
-from panoptic_depth_core.datasets.cache import CachedDataset  # noqa: E402
+from panoptic_depth_core.datasets.storage import CachedDataset  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.network.fast import FastNetwork  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
