@@ -22,10 +22,9 @@ import torch
 from ..errors import ConfigError
 from ..evaluation.machine import machine, versions
 from ..network.base import Batch, Model
-from .launch import create_fabric
 from .loading import PREFETCHED, Draws, batches
-from .settings import TrainSettings
-from .trainer import prepare, start_state, train_step
+from .recipe import TrainSettings
+from .trainer import create_fabric, prepare, start_state, train_step
 
 _KEPT = 8
 """Batches of the step alone; their crop sizes and numbers of things differ."""

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import ConfigError
-from .settings import TrainSettings
+from .recipe import TrainSettings
 
 _POLY_POWER = 0.9
 _COSINE_END = 0.01

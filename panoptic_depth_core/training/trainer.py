@@ -5,16 +5,19 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
 import numpy as np
 import torch
 from lightning.fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..errors import ConfigError
 from ..files import make_folder
 from ..network import create_model
 from ..network.base import Batch
@@ -23,14 +26,13 @@ from .checkpoint import (
     BEST_FILE,
     MODEL_FILE,
     TrainState,
+    initial_network,
     load_checkpoint,
     require_no_run,
     save_checkpoint,
     save_model,
 )
-from .initial_weights import load_initial_weights
-from .launch import create_fabric, synchronised
-from .loading import Draws, batches
+from .loading import Draws, MixedSamples, batches
 from .optimization import (
     MOST_RESERVED,
     average,
@@ -39,15 +41,11 @@ from .optimization import (
     learning_rate,
     share_done,
 )
+from .recipe import TrainSettings
 from .run_log import RunLog, Watcher
-from .samples import MixedSamples, expand
-from .settings import TrainSettings
 from .validation import Validator
 
 _log = logging.getLogger(__name__)
-
-Clock = Callable[[], float]
-"""Seconds since the run began, without those between its sessions."""
 
 
 def train(settings: TrainSettings, run_dir: Path, *, resume: bool = False,
@@ -73,72 +71,130 @@ def train(settings: TrainSettings, run_dir: Path, *, resume: bool = False,
     fabric = create_fabric(settings)
     fabric.seed_everything(settings.seed, verbose=False)
     state = start_state(settings, fabric, run_dir if resume else None)
-    begun -= state.seconds
-
-    def clock() -> float:
-        return monotonic() - begun
-
+    run = _Run(settings, fabric, state, run_dir, begun - state.seconds, stop)
     if not fabric.is_global_zero:
-        _iterate(settings, fabric, state, run_dir, clock, stop)
+        run.iterate()
         leave()
         return run_dir / MODEL_FILE
-    validator = None if settings.validation is None else Validator(
-        settings, settings.validation, state.averaged, fabric.device)
+    if settings.validation is not None:
+        run.validator = Validator(settings, settings.validation, state.averaged, fabric.device)
     make_folder(run_dir)
     (run_dir / 'recipe.json').write_text(settings.model_dump_json(indent=1), encoding='utf-8')
-    log = RunLog(run_dir, state, settings.tensorboard, watch)
+    run.log = RunLog(run_dir, state, settings.tensorboard, watch)
     try:
-        _iterate(settings, fabric, state, run_dir, clock, stop, log, validator)
+        run.iterate()
     finally:
         # Also when the user stops the run: --resume then loses nothing.
         save_checkpoint(run_dir, settings, state)
-        log.close()
+        run.log.close()
     leave()
     best = run_dir / BEST_FILE
     return best if best.is_file() else run_dir / MODEL_FILE
 
 
-def _iterate(settings: TrainSettings, fabric: Fabric, state: TrainState, run_dir: Path,
-             clock: Clock, stop: Callable[[], bool], log: RunLog | None = None,
-             validator: Validator | None = None) -> None:
-    """:param log, validator: of the first process; the others have none."""
-    prepare(settings, state)
-    draws = Draws(settings, state.iteration, fabric.global_rank, fabric.world_size)
-    parts = batches(settings, draws, state.model.targets())
-    if settings.minutes is not None and log is not None and validator is not None and (
-            state.validated < 0):
-        # Says how much time to leave for the last one, and what the run has to be better than.
-        _validate(settings, state, run_dir, clock, log, validator)
-        if state.validation_seconds > 60 * settings.minutes * MOST_RESERVED:
-            _log.warning('a validation takes %.0f s of the %.0f s of this run, which will end '
-                         'later; give more --minutes, or a lower limit to the data of validation',
-                         state.validation_seconds, 60 * settings.minutes)
-    since, images = clock(), 0
-    while (progress := _progress(settings, fabric, state, stop)) < 1.0:
-        losses = train_step(settings, fabric, state, draws, parts, progress)
-        rate = learning_rate(settings, state.iteration, progress)
-        state.iteration += 1
-        state.seconds = clock()
-        images += settings.batch_size
-        if state.iteration % settings.log_every == 0:
-            # A mean over processes, which all of them have to ask for.
-            values = mean_over_processes(torch.stack(list(losses.values()))).tolist()
-            if log is not None:
-                log.losses(state, dict(zip(losses, values, strict=True)), progress, rate,
-                           images / (clock() - since))
-            since, images = clock(), 0
-        if log is None:
-            continue
-        log.step(state.iteration, _share_done(settings, state))
-        is_due = state.iteration % settings.save_every == 0
-        if validator is not None and state.iteration % validator.every == 0:
-            _validate(settings, state, run_dir, clock, log, validator)
-            since, images, is_due = clock(), 0, True
-        if is_due:
-            save_checkpoint(run_dir, settings, state)
-    if log is not None and validator is not None and state.validated != state.iteration and (
-            not stop()):
-        _validate(settings, state, run_dir, clock, log, validator)
+@dataclass
+class _Run:
+    """
+    The loop of one process.
+
+    :param begun: monotonic time at which the run would have begun without breaks.
+    :param log, validator: of the first process; the others have none.
+    """
+
+    settings: TrainSettings
+    fabric: Fabric
+    state: TrainState
+    run_dir: Path
+    begun: float
+    stop: Callable[[], bool]
+    log: RunLog | None = None
+    validator: Validator | None = None
+
+    def seconds(self) -> float:
+        """Since the run began, without those between its sessions."""
+        return monotonic() - self.begun
+
+    def share_done(self) -> float:
+        state = self.state
+        return share_done(self.settings, state.iteration, state.seconds, state.validation_seconds)
+
+    def progress(self) -> float:
+        """Share of the run that is done, 0..1, as the first process sees it; 1 to stop."""
+        return self.fabric.broadcast(1.0 if self.stop() else self.share_done())
+
+    def iterate(self) -> None:
+        settings, fabric, state, log = self.settings, self.fabric, self.state, self.log
+        prepare(settings, state)
+        draws = Draws(settings, state.iteration, fabric.global_rank, fabric.world_size)
+        parts = batches(settings, draws, state.model.targets())
+        if settings.minutes is not None and state.validated < 0 and self.validator is not None:
+            # Says how much time to leave for the last one, and what has to be improved on.
+            self.validate()
+            if state.validation_seconds > 60 * settings.minutes * MOST_RESERVED:
+                _log.warning('a validation takes %.0f s of the %.0f s of this run, which will end '
+                             'later; give more --minutes, or a lower limit to the data of '
+                             'validation', state.validation_seconds, 60 * settings.minutes)
+        since, images = self.seconds(), 0
+        while (progress := self.progress()) < 1.0:
+            losses = train_step(settings, fabric, state, draws, parts, progress)
+            rate = learning_rate(settings, state.iteration, progress)
+            state.iteration += 1
+            state.seconds = self.seconds()
+            images += settings.batch_size
+            if state.iteration % settings.log_every == 0:
+                # A mean over processes, which all of them have to ask for.
+                values = mean_over_processes(torch.stack(list(losses.values()))).tolist()
+                if log is not None:
+                    log.losses(state, dict(zip(losses, values, strict=True)), progress, rate,
+                               images / (self.seconds() - since))
+                since, images = self.seconds(), 0
+            if log is None:
+                continue
+            log.step(state.iteration, self.share_done())
+            is_due = state.iteration % settings.save_every == 0
+            if self.validator is not None and state.iteration % self.validator.every == 0:
+                self.validate()
+                since, images, is_due = self.seconds(), 0, True
+            if is_due:
+                save_checkpoint(self.run_dir, settings, state)
+        if self.validator is not None and state.validated != state.iteration and not self.stop():
+            self.validate()
+
+    def validate(self) -> None:
+        """Measure the averaged weights, and keep them if they are the best so far."""
+        assert self.log is not None and self.validator is not None
+        state, since = self.state, self.seconds()
+        validation = self.validator()
+        state.validated, state.seconds = state.iteration, self.seconds()
+        state.validation_seconds = state.seconds - since
+        self.log.validation(state, validation)
+        # Written so that NaN is never the best.
+        if validation.score > (float('-inf') if state.best is None else state.best):
+            state.best = validation.score
+            save_model(self.run_dir / BEST_FILE, self.settings, state)
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that writes files and says something."""
+    return os.environ.get('RANK', '0') == '0'
+
+
+def create_fabric(settings: TrainSettings) -> Fabric:
+    """
+    Join the processes that torchrun started; a process that it did not start is alone.
+
+    :raises ConfigError: when they cannot share the batch evenly.
+    """
+    world = int(os.environ.get('WORLD_SIZE', '1'))
+    local = int(os.environ.get('LOCAL_WORLD_SIZE', '1'))
+    if settings.batch_size % (world * settings.accumulate):
+        raise ConfigError(f'batch_size is {settings.batch_size}, but {world} processes with '
+                          f'accumulate {settings.accumulate} share it; give a multiple of '
+                          f'{world * settings.accumulate}')
+    fabric = Fabric(accelerator=settings.accelerator, precision=settings.precision, devices=local,
+                    num_nodes=world // local, strategy='ddp' if world > 1 else 'auto')
+    fabric.launch()
+    return fabric
 
 
 def start_state(settings: TrainSettings, fabric: Fabric, run_dir: Path | None) -> TrainState:
@@ -146,19 +202,20 @@ def start_state(settings: TrainSettings, fabric: Fabric, run_dir: Path | None) -
     Networks and optimiser as a recipe begins, or as a run goes on.
 
     :param run_dir: the run that goes on.
+    :raises ConfigError: for batch norm over several processes on CPUs, which PyTorch's
+        SyncBatchNorm does not support.
     """
-    backbone = settings.backbone_weights
-    network = create_model(settings.network, settings.network_settings,
-                           None if backbone is None else expand(backbone),
-                           rules=settings.assembly, loss=settings.loss, source='recipe')
-    if settings.initial_weights is not None:
-        load_initial_weights(network, Path(expand(settings.initial_weights)),
-                             settings.initial_gaps)
+    network = initial_network(settings)
     averaged = create_model(settings.network, settings.network_settings)
     averaged.load_state_dict(network.state_dict())
     # The annotations of Module.to lack memory_format, here and below.
     averaged.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    learner = synchronised(network, fabric)
+    learner: nn.Module = network
+    if fabric.world_size > 1 and any(isinstance(m, nn.BatchNorm2d) for m in network.modules()):
+        if fabric.device.type != 'cuda':
+            raise ConfigError(f'backbone_norm: batch norm over {fabric.world_size} processes '
+                              f'needs GPUs, not {fabric.device.type}; use one process, or frozen')
+        learner = nn.SyncBatchNorm.convert_sync_batchnorm(network)
     freeze(learner, settings.freeze)
     learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     wrapped, optimizer = fabric.setup(learner, create_optimizer(learner, settings))
@@ -178,7 +235,11 @@ def train_step(settings: TrainSettings, fabric: Fabric, state: TrainState, draws
     """
     for group in state.optimizer.param_groups:
         group['lr'] = group['factor'] * learning_rate(settings, state.iteration, progress)
-    _seed(settings.seed * 1_000_003 + state.iteration)
+    # Every iteration starts its generators anew: no state of them has to be stored.
+    seed = settings.seed * 1_000_003 + state.iteration
+    random.seed(seed)
+    np.random.seed(seed % 2 ** 32)
+    torch.manual_seed(seed)
     state.optimizer.zero_grad()
     sums: dict[str, Tensor] = {}
     for part in range(settings.accumulate):
@@ -201,37 +262,6 @@ def train_step(settings: TrainSettings, fabric: Fabric, state: TrainState, draws
         state.optimizer.step()
         average(state.averaged, state.network, settings.average, state.iteration)
     return {**sums, 'gradient_norm': norm.detach()}
-
-
-def _seed(seed: int) -> None:
-    """Every iteration starts its generators anew: nothing of them is to be stored."""
-    random.seed(seed)
-    np.random.seed(seed % 2 ** 32)
-    torch.manual_seed(seed)
-
-
-def _validate(settings: TrainSettings, state: TrainState, run_dir: Path, clock: Clock,
-              log: RunLog, validator: Validator) -> None:
-    """Measure the averaged weights, and keep them if they are the best so far."""
-    since = clock()
-    validation = validator()
-    state.validated, state.seconds = state.iteration, clock()
-    state.validation_seconds = state.seconds - since
-    log.validation(state, validation)
-    # Written so that NaN is never the best.
-    if validation.score > (float('-inf') if state.best is None else state.best):
-        state.best = validation.score
-        save_model(run_dir / BEST_FILE, settings, state)
-
-
-def _progress(settings: TrainSettings, fabric: Fabric, state: TrainState,
-              stop: Callable[[], bool]) -> float:
-    """Share of the run that is done, 0..1, as the first process sees it; 1 when it is to stop."""
-    return fabric.broadcast(1.0 if stop() else _share_done(settings, state))
-
-
-def _share_done(settings: TrainSettings, state: TrainState) -> float:
-    return share_done(settings, state.iteration, state.seconds, state.validation_seconds)
 
 
 def prepare(settings: TrainSettings, state: TrainState, samples: int = 150) -> None:

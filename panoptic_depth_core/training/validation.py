@@ -25,8 +25,8 @@ from ..network import Graph
 from ..network.base import Model
 from ..network.description import describe
 from ..structures import Sample
-from .samples import expand, spread
-from .settings import TrainSettings, ValidationData, ValidationSettings
+from .loading import spread
+from .recipe import TrainSettings, ValidationData, ValidationSettings, expand
 
 _log = logging.getLogger(__name__)
 

@@ -47,9 +47,12 @@ from panoptic_depth_core.network.panoptic_depth.targets import (  # noqa: E402
     published_targets,
 )
 from panoptic_depth_core.structures import Sample  # noqa: E402
-from panoptic_depth_core.training.loading import Draws, batches  # noqa: E402
-from panoptic_depth_core.training.samples import MixedSamples  # noqa: E402
-from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
+from panoptic_depth_core.training.loading import (  # noqa: E402
+    Draws,
+    MixedSamples,
+    batches,
+)
+from panoptic_depth_core.training.recipe import TrainSettings  # noqa: E402
 from panoptic_depth_core.training.validation import Validator  # noqa: E402
 
 SIZE = (64, 128)

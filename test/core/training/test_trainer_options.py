@@ -23,7 +23,7 @@ from panoptic_depth_core.training.optimization import (  # noqa: E402
     freeze,
     learning_rate,
 )
-from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
+from panoptic_depth_core.training.recipe import TrainSettings  # noqa: E402
 from panoptic_depth_core.training.trainer import train  # noqa: E402
 
 

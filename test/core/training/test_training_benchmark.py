@@ -22,7 +22,7 @@ from panoptic_depth_core.training.benchmark import (  # noqa: E402
     TrainingTiming,
     training_benchmark,
 )
-from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
+from panoptic_depth_core.training.recipe import TrainSettings  # noqa: E402
 
 
 def _timing(step_per_s, **per_s):

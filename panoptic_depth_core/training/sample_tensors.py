@@ -71,46 +71,36 @@ class Camera(tv_tensors.TVTensor):
         return Intrinsics(fx, fy, cx, cy, int(width), int(height))
 
 
-Layers = dict[str, tv_tensors.TVTensor]
-
-
-def to_layers(sample: Sample) -> Layers:
+def to_tensors(sample: Sample) -> dict[str, Any]:
     """
     Tensors that share memory with the sample; labels that are missing have none.
 
     :returns: image, camera, and of panoptic, ignore, depth those that are there.
     """
-    truth = sample.truth
-    layers: Layers = {'image': _tensor(sample.frame.image).permute(2, 0, 1).as_subclass(Picture),
-                      'camera': Camera.of(sample.frame.intrinsics)}
-    for name, array, kind in (('panoptic', truth.panoptic, Panoptic),
-                              ('ignore', truth.ignore, Ignore), ('depth', truth.depth, Depth)):
-        if array is not None:
-            layers[name] = _tensor(array).as_subclass(kind)
-    return layers
+    labels = {name: _tensor(array).as_subclass(kind) for name, kind in (
+        ('panoptic', Panoptic), ('ignore', Ignore), ('depth', Depth))
+        if (array := getattr(sample.truth, name)) is not None}
+    return {'image': _tensor(sample.frame.image).permute(2, 0, 1).as_subclass(Picture),
+            'camera': Camera.of(sample.frame.intrinsics), **labels}
 
 
-def to_sample(layers: Layers, sample: Sample) -> Sample:
+def to_sample(tensors: dict[str, Any], sample: Sample) -> Sample:
     """
-    Put moved layers in place of those of the sample that they came from.
+    Put moved tensors in place of those of the sample that they came from.
 
     :raises ConfigError: when image and camera no longer have one size.
     """
-    arrays = {name: layer.as_subclass(Tensor).numpy() for name, layer in layers.items()
-              if not isinstance(layer, Camera)}
-    image = arrays.pop('image').transpose(1, 2, 0)
-    camera = layers['camera']
-    assert isinstance(camera, Camera)
-    return replace(sample, frame=replace(sample.frame, image=image,
-                                         intrinsics=camera.intrinsics()),
-                   truth=replace(sample.truth, **arrays))
+    labels = {name: tensor.as_subclass(Tensor).numpy() for name, tensor in tensors.items()
+              if name not in ('image', 'camera')}
+    image = tensors['image'].as_subclass(Tensor).numpy().transpose(1, 2, 0)
+    return replace(sample, truth=replace(sample.truth, **labels), frame=replace(
+        sample.frame, image=image, intrinsics=tensors['camera'].intrinsics()))
 
 
 def move(sample: Sample, functional: Callable[..., Any], *args: Any, **kwargs: Any) -> Sample:
-    """Apply a functional of torchvision.transforms.v2 to all layers of a sample alike."""
-    layers = {name: functional(layer, *args, **kwargs)
-              for name, layer in to_layers(sample).items()}
-    return to_sample(layers, sample)
+    """Apply a functional of torchvision.transforms.v2 to all tensors of a sample alike."""
+    return to_sample({name: functional(tensor, *args, **kwargs)
+                      for name, tensor in to_tensors(sample).items()}, sample)
 
 
 def _tensor(array: NDArray[Any]) -> Tensor:
@@ -120,66 +110,59 @@ def _tensor(array: NDArray[Any]) -> Tensor:
     return torch.from_numpy(np.require(array, requirements='W'))
 
 
-def _resize_labels(layer: Any, size: Sequence[int], **_: Any) -> Any:
-    plain = layer.as_subclass(Tensor)
+def _resize_labels(tensor: Any, size: Sequence[int], **_: Any) -> Any:
+    plain = tensor.as_subclass(Tensor)
     # The bits are only copied; torch has no kernels for these types but slow ones.
     as_known = {torch.int32: torch.float32, torch.bool: torch.uint8}.get(plain.dtype, plain.dtype)
     resized = F.resize(plain.view(as_known)[None], list(size), InterpolationMode.NEAREST_EXACT)
-    return resized[0].view(plain.dtype).as_subclass(type(layer))
+    return resized[0].view(plain.dtype).as_subclass(type(tensor))
 
 
-def _crop(layer: Any, top: int, left: int, height: int, width: int) -> Any:
-    plain = layer.as_subclass(Tensor)
-    rows, columns = plain.shape[-2:]
+def _crop(tensor: Any, top: int, left: int, height: int, width: int) -> Any:
+    plain = tensor.as_subclass(Tensor)
     y0, x0 = max(top, 0), max(left, 0)
     inside = plain[..., y0:max(top + height, 0), x0:max(left + width, 0)]
     if inside.shape[-2:] == (height, width):
-        return inside.as_subclass(type(layer))
-    result = _unknown(layer, height, width)
-    result[..., y0 - top:y0 - top + inside.shape[-2], x0 - left:x0 - left + inside.shape[-1]] = (
-        inside)
-    return result.as_subclass(type(layer))
+        return inside.as_subclass(type(tensor))
+    if isinstance(tensor, Picture):
+        pixel = torch.tensor(tensor.beyond, dtype=torch.uint8)
+        result = pixel.expand(height, width, 3).contiguous().permute(2, 0, 1)
+    else:
+        result = torch.full((height, width), tensor.beyond, dtype=tensor.dtype)
+    y, x = y0 - top, x0 - left
+    result[..., y:y + inside.shape[-2], x:x + inside.shape[-1]] = inside
+    return result.as_subclass(type(tensor))
 
 
-def _unknown(layer: Any, height: int, width: int) -> Tensor:
-    """What is beyond the border of the picture: grey, void, to be ignored, unknown depth."""
-    if isinstance(layer, Picture):
-        pixel = torch.tensor(layer.beyond, dtype=torch.uint8)
-        return pixel.expand(height, width, 3).contiguous().permute(2, 0, 1)
-    return torch.full((height, width), layer.beyond, dtype=layer.dtype)
-
-
-def _rotate(layer: Any, angle: float, interpolation: Any = None, expand: bool = False,
-            center: Sequence[float] | None = None, fill: Any = None) -> Any:
-    plain = layer.as_subclass(Tensor)
+def _rotate(tensor: Any, angle: float, center: Sequence[float] | None = None, **_: Any) -> Any:
+    plain = tensor.as_subclass(Tensor)
     height, width = plain.shape[-2:]
-    matrix = _rotation(angle, _center(center, width, height))
-    is_picture = isinstance(layer, Picture)
+    is_picture = isinstance(tensor, Picture)
     array = (plain.permute(1, 2, 0) if is_picture else plain).numpy()
     turned = cv2.warpAffine(
-        array.view(np.uint8) if array.dtype == np.bool_ else array, matrix, (width, height),
+        array.view(np.uint8) if array.dtype == np.bool_ else array,
+        _rotation(angle, center, width, height), (width, height),
         flags=cv2.INTER_LINEAR if is_picture else cv2.INTER_NEAREST,
-        borderValue=layer.beyond if is_picture else (float(layer.beyond),))
+        borderValue=tensor.beyond if is_picture else (float(tensor.beyond),))
     result = torch.from_numpy(turned.view(array.dtype))
-    return (result.permute(2, 0, 1) if is_picture else result).as_subclass(type(layer))
+    return (result.permute(2, 0, 1) if is_picture else result).as_subclass(type(tensor))
 
 
-def _center(center: Sequence[float] | None, width: float, height: float) -> tuple[float, float]:
-    """Pixel coordinates of torchvision's centre, which counts from the corner of a pixel."""
-    u, v = (width / 2, height / 2) if center is None else center
-    return u - 0.5, v - 0.5
+def _rotation(angle: float, center: Sequence[float] | None, width: int, height: int
+              ) -> NDArray[np.float64]:
+    """
+    Matrix (2, 3) of a rotation, counter-clockwise as one sees it, in degrees.
 
-
-def _rotation(angle: float, center: tuple[float, float]) -> NDArray[np.float64]:
-    """(2, 3) counter-clockwise as one sees it, degrees."""
+    :param center: as in torchvision, from the corner of the first pixel; the middle when None.
+    """
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-    u, v = center
+    u, v = ((width / 2, height / 2) if center is None else center)
+    u, v = u - 0.5, v - 0.5
     return np.array([[cos, sin, (1 - cos) * u - sin * v], [-sin, cos, sin * u + (1 - cos) * v]])
 
 
 def _resize_camera(camera: Camera, size: Sequence[int], **_: Any) -> Camera:
-    k = camera.intrinsics()
-    height, width = size
+    k, (height, width) = camera.intrinsics(), size
     return Camera.of(k.transformed(width / k.width, height / k.height, 0, 0, width, height))
 
 
@@ -192,12 +175,10 @@ def _flip_camera(camera: Camera) -> Camera:
     return Camera.of(replace(k, cx=k.width - 1 - k.cx))
 
 
-def _rotate_camera(camera: Camera, angle: float, interpolation: Any = None,
-                   expand: bool = False, center: Sequence[float] | None = None,
-                   fill: Any = None) -> Camera:
+def _rotate_camera(camera: Camera, angle: float, center: Sequence[float] | None = None, **_: Any
+                   ) -> Camera:
     k = camera.intrinsics()
-    matrix = _rotation(angle, _center(center, k.width, k.height))
-    cx, cy = matrix @ (k.cx, k.cy, 1.0)
+    cx, cy = _rotation(angle, center, k.width, k.height) @ (k.cx, k.cy, 1.0)
     return Camera.of(replace(k, cx=float(cx), cy=float(cy)))
 
 
@@ -206,14 +187,14 @@ def _refuse(camera: Camera, *_: Any, **__: Any) -> Camera:
                     'horizontal_flip or rotate of torchvision.transforms.v2.functional')
 
 
-for _layer in (Panoptic, Ignore, Depth):
-    F.register_kernel(F.resize, _layer)(_resize_labels)
-for _layer in (Picture, Panoptic, Ignore, Depth):
-    F.register_kernel(F.crop, _layer)(_crop)
-    F.register_kernel(F.rotate, _layer)(_rotate)
-for _functional, _kernel in ((F.resize, _resize_camera), (F.crop, _crop_camera),
-                             (F.horizontal_flip, _flip_camera), (F.rotate, _rotate_camera)):
+for _kind in (Picture, Panoptic, Ignore, Depth):
+    F.register_kernel(F.crop, _kind)(_crop)
+    F.register_kernel(F.rotate, _kind)(_rotate)
+    if _kind is not Picture:
+        F.register_kernel(F.resize, _kind)(_resize_labels)
+for _functional, _kernel in (
+        (F.resize, _resize_camera), (F.crop, _crop_camera), (F.horizontal_flip, _flip_camera),
+        (F.rotate, _rotate_camera), *((change, _refuse) for change in (
+            F.affine, F.center_crop, F.elastic, F.pad, F.perspective, F.resized_crop,
+            F.vertical_flip))):
     F.register_kernel(_functional, Camera)(_kernel)
-for _functional in (F.affine, F.center_crop, F.elastic, F.pad, F.perspective, F.resized_crop,
-                    F.vertical_flip):
-    F.register_kernel(_functional, Camera)(_refuse)
