@@ -15,7 +15,7 @@ from .console import number, out, run_progress
 from .interruption import stop_on_signal
 
 if TYPE_CHECKING:
-    from ..training.run_log import RunProgress
+    from ..training.trainer import RunProgress
 
 
 def train(

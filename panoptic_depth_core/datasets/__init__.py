@@ -32,7 +32,7 @@ class Dataset(Protocol):
 
 @runtime_checkable
 class NamedClasses(Protocol):
-    """A data set whose labels name their classes, so that they can be those of any table."""
+    """A data set that knows its classes by name, so that it can use any table with those names."""
 
     def as_classes(self, classes: Sequence[ClassInfo]) -> Dataset:
         """
@@ -68,13 +68,13 @@ def _synthetic(root: str, split: str) -> Dataset:
 
 DATASETS: dict[str, Callable[[str, str], Dataset]] = {
     'cityscapes': _reader('cityscapes', 'Cityscapes'),
-    'cityscapes_dvps': _reader('dvps', 'CityscapesDvps'),
+    'cityscapes_dvps': _reader('cityscapes', 'CityscapesDvps'),
     'coco_panoptic': _reader('coco_panoptic', 'CocoPanoptic'),
     'kitti_depth': _reader('kitti', 'KittiDepth'),
     'kitti_half': _reader('kitti', 'KittiHalf'),
     'kitti_semantics': _reader('kitti', 'KittiSemantics'),
     'packed': _reader('storage', 'Packed'),
-    'semkitti_dvps': _reader('dvps', 'SemKittiDvps'),
+    'semkitti_dvps': _reader('kitti', 'SemKittiDvps'),
     'synthetic': _synthetic,
 }
 

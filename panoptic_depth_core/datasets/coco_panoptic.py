@@ -43,16 +43,7 @@ from ..io.sources.camera import DEFAULT_FOV_DEG, SIDECAR_NAME, CameraOptions, re
 from ..io.sources.pictures import PICTURE_SUFFIXES
 from ..labels import VOID_CLASS, ClassInfo
 from ..structures import Intrinsics, Sample
-from .label_files import (
-    OUTSIDE,
-    make_sample,
-    read_depth,
-    read_depth_array,
-    read_image,
-    read_panoptic_json,
-    read_segments,
-    require_folder,
-)
+from . import label_files as files
 
 _SETTINGS = 'dataset.yaml'
 _REMEDY = 'see the documentation, doc/own_data.md, for a script that writes one'
@@ -76,9 +67,10 @@ class CocoPanoptic:
 
     def __init__(self, root: Path | str, split: str = 'val') -> None:
         self.root, self.split = Path(root), split
-        require_folder('coco_panoptic', self.root, 'the folder that holds panoptic_SPLIT.json')
+        files.require_folder('coco_panoptic', self.root,
+                             'the folder that holds panoptic_SPLIT.json')
         self._json = self._find_json()
-        content = read_panoptic_json(self._json, _REMEDY)
+        content = files.read_panoptic_json(self._json, _REMEDY)
         self._categories = sorted(content.categories, key=lambda category: category.id)
         self._rows = {category.id: row for row, category in enumerate(self._categories)}
         if len(self._rows) < len(self._categories):
@@ -109,8 +101,8 @@ class CocoPanoptic:
                 raise ConfigError(
                     f'{self._json}: a segment of image {annotation.image_id} has the category_id '
                     f'{min(outside)}, which is not among its categories; add the category')
-        files = ((image.file_name, annotations.get(str(image.id))) for image in content.images)
-        self._frames = [(name, annotation) for name, annotation in files
+        found = ((image.file_name, annotations.get(str(image.id))) for image in content.images)
+        self._frames = [(name, annotation) for name, annotation in found
                         if annotation is not None or self._depth_file(name) is not None]
         if not self._frames:
             raise ConfigError(f'{self._json}: no picture in it has an annotation or a depth; '
@@ -153,21 +145,22 @@ class CocoPanoptic:
 
     def __getitem__(self, index: int) -> Sample:
         name, annotation = self._frames[index]
-        image = read_image(self._picture(name))
+        image = files.read_image(self._picture(name))
         size = image.shape[:2]
         camera, source = CameraOptions().resolve(
             size[1], size[0], self._camera_of(name), 'data set')
         depth, stem = None, _stem(name).replace('/', '_')
         if (path := self._depth_file(name)) is not None:
-            depth = (read_depth_array(path, size) if path.suffix == '.npy' or self._scale is None
-                     else read_depth(path, size, self._scale))
+            depth = (files.read_depth(path, size, self._scale)
+                     if self._scale is not None and path.suffix == '.png'
+                     else files.read_depth_array(path, size))
         if annotation is None:
-            return make_sample(image, camera, stem, depth=depth, source=source)
-        panoptic = read_segments(
+            return files.make_sample(image, camera, stem, depth=depth, source=source)
+        panoptic = files.read_segments(
             self._json.with_suffix('') / annotation.file_name, size, annotation.segments_info,
-            lambda category: self._rows.get(category, OUTSIDE), self.classes)
+            lambda category: self._rows.get(category, files.OUTSIDE), self.classes)
         told_apart = {self._rows[c.id] for c in self._categories if c.isthing}
-        return make_sample(
+        return files.make_sample(
             image, camera, stem, panoptic=panoptic, depth=depth, source=source,
             instance_classes=tuple(c.class_id for c in self.classes
                                    if c.is_thing and c.class_id in told_apart))

@@ -1,17 +1,20 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-KITTI: KittiDepth, KittiSemantics and KittiHalf, each with its files in its docstring.
+KITTI: KittiDepth, KittiSemantics, KittiHalf and SemKittiDvps, each with its files.
 
 Formats are those of the development kits of https://www.cvlibs.net/datasets/kitti; depth is uint16
-metres * 256, 0 where unknown.
+metres * 256, 0 where unknown. What is missing or wrong raises ConfigError.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +23,26 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError
 from ..io.sources.camera import scaled_to
-from ..labels import CLASS_ID, LABEL_DIVISOR, THING_CLASSES, VOID_CLASS
-from ..structures import Frame, GroundTruth, Intrinsics, Sample
-from .label_files import (
-    SPLITS,
-    VALUES,
-    FrameReader,
-    classes_of_label_ids,
-    file_stems,
-    look_up,
-    make_sample,
-    panoptic_ids,
-    read_depth,
-    read_disparity,
-    read_image,
-    read_labels,
-    require_folder,
-    require_split,
+from ..labels import (
+    CLASS_ID,
+    LABEL_DIVISOR,
+    SEMKITTI,
+    THING_CLASSES,
+    VOID_CLASS,
+    VOID_ID,
+    thing_classes,
 )
+from ..structures import Frame, GroundTruth, Intrinsics, Sample
+from . import label_files as files
 
 SELECTION = 'val_selection'
+_ODOMETRY_CAMERAS = (
+    Intrinsics(718.856, 718.856, 607.1928, 185.2157, 1241, 376),
+    Intrinsics(721.5377, 721.5377, 609.5593, 172.854, 1242, 375),
+    Intrinsics(707.0912, 707.0912, 601.8873, 183.1104, 1226, 370),
+)
+"""P2 of KITTI odometry's calib.txt: sequences 0..2 and 13..21, 3, 4..12."""
+
 DEFAULT_CAMERA = Intrinsics(721.5377, 721.5377, 609.5593, 172.854, 1242, 375)
 """P_rect_02 of the day that most of the pictures of KITTI 2015 are from."""
 
@@ -49,26 +52,24 @@ INSTANCE_CLASSES = (CLASS_ID['person'], CLASS_ID['car'])
 _DEPTH = '_groundtruth_depth_'
 _CALIBRATION = 'calib_cam_to_cam'
 _HOLD_OUT = 10
-_MOTS_CLASSES = np.full(len(VALUES), VOID_CLASS)
+_MOTS_CLASSES = np.full(len(files.VALUES), VOID_CLASS)
 _MOTS_CLASSES[[1, 2]] = CLASS_ID['car'], CLASS_ID['person']
 _MOTS_IGNORE = 10000
 
-_SEMANTIC_IDS = panoptic_ids(classes_of_label_ids(VALUES), np.zeros_like(VALUES))
-_INSTANCE_IDS = panoptic_ids(classes_of_label_ids(VALUES // 256), VALUES % 256)
-_PANOPTIC_IDS = panoptic_ids(classes_of_label_ids(VALUES // LABEL_DIVISOR), VALUES % LABEL_DIVISOR)
+_SEMANTIC_IDS = files.cityscapes_ids(files.VALUES, np.zeros_like(files.VALUES))
+_INSTANCE_IDS = files.cityscapes_ids(files.VALUES // 256, files.VALUES % 256)
+_PANOPTIC_IDS = files.cityscapes_ids(files.VALUES // LABEL_DIVISOR, files.VALUES % LABEL_DIVISOR)
 # Tracks of MOTS count from 0, instances from 1.
-_MOTS_IDS = panoptic_ids(_MOTS_CLASSES[VALUES // LABEL_DIVISOR], VALUES % LABEL_DIVISOR + 1)
+_MOTS_IDS = files.panoptic_ids(_MOTS_CLASSES[files.VALUES // LABEL_DIVISOR],
+                               files.VALUES % LABEL_DIVISOR + 1)
 
 
 def read_calibration(path: Path, width: int, height: int) -> tuple[Intrinsics, float]:
     """
     Read the left colour camera (02) of the rectified pictures from calib_cam_to_cam.txt.
 
-    See Geiger et al., Vision meets Robotics: The KITTI Dataset, 2013.
-
     :param width, height: px of the picture.
     :returns: the camera, and the distance in metres to the right one (03).
-    :raises ConfigError: when the file cannot be read or lacks these.
     """
     try:
         lines = path.read_text(encoding='utf-8').splitlines()
@@ -92,7 +93,7 @@ class _Files:
     sequence: str = ''
 
 
-class KittiDepth(FrameReader):
+class KittiDepth(files.FrameReader):
     """
     KITTI depth prediction 2017: drives with the depth of accumulated lidar points, without labels.
 
@@ -105,57 +106,52 @@ class KittiDepth(FrameReader):
       ``depth_selection``: ``val_selection_cropped/{image,groundtruth_depth,intrinsics}`` with
       files ``DRIVE_{image,groundtruth_depth}_FFFFFFFFFF_image_0C.png`` and 3x3 matrices as .txt,
       named like the pictures
-
-    :raises ConfigError: when the root or the split is not there.
     """
 
     def __init__(self, root: Path | str, split: str = 'val') -> None:
-        require_split('kitti_depth', split, (*SPLITS, SELECTION))
+        files.require_split('kitti_depth', split, (*files.SPLITS, SELECTION))
         read = _selected(Path(root)) if split == SELECTION else _drives(Path(root), split)
-        self._files = {files.name: files for files in read}
-        self.names = list(self._files)
+        self._frames = {frame.name: frame for frame in read}
+        self.names = list(self._frames)
 
     def __getitem__(self, index: int) -> Sample:
-        files = self._files[self.names[index]]
-        jpeg = files.image.with_suffix('.jpg')
-        image = read_image(jpeg if jpeg.is_file() else files.image)
+        frame = self._frames[self.names[index]]
+        jpeg = frame.image.with_suffix('.jpg')
+        image = files.read_image(jpeg if jpeg.is_file() else frame.image)
         size = image.shape[:2]
-        camera = (_read_matrix(files.camera, size[1], size[0]) if files.camera.stem != _CALIBRATION
-                  else read_calibration(files.camera, size[1], size[0])[0])
-        return make_sample(image, camera, files.name, depth=read_depth(files.depth, size),
-                           sequence=files.sequence)
+        camera = (_read_matrix(frame.camera, size[1], size[0]) if frame.camera.stem != _CALIBRATION
+                  else read_calibration(frame.camera, size[1], size[0])[0])
+        return files.make_sample(image, camera, frame.name, sequence=frame.sequence,
+                                 depth=files.read_depth(frame.depth, size))
 
 
-def _drives(root: Path, split: str) -> list[_Files]:
+def _drives(root: Path, split: str) -> Iterator[_Files]:
     """Frames of the left camera, drive by drive."""
-    folder = require_folder('kitti_depth', root / split, 'the folder that holds train, val and '
-                            f'the recordings by date (split {SELECTION} has files of its own)')
-    files = []
-    for path in sorted(folder.glob('*/proj_depth/groundtruth/image_02/*.png')):
-        drive = path.relative_to(folder).parts[0]
-        date = drive.partition('_drive_')[0]
-        files.append(_Files(
-            f'{drive}_{path.stem}', root / date / drive / 'image_02' / 'data' / path.name, path,
-            root / date / f'{_CALIBRATION}.txt', drive))
-    if not files:
+    folder = files.require_folder(
+        'kitti_depth', root / split, 'the folder that holds train, val and the recordings by date '
+        f'(split {SELECTION} has files of its own)')
+    paths = sorted(folder.glob('*/proj_depth/groundtruth/image_02/*.png'))
+    if not paths:
         raise ConfigError(f'kitti_depth: no */proj_depth/groundtruth/image_02/*.png in {folder}; '
                           'unpack data_depth_annotated there')
-    return files
+    for path in paths:
+        drive = path.relative_to(folder).parts[0]
+        date = root / drive.partition('_drive_')[0]
+        yield _Files(f'{drive}_{path.stem}', date / drive / 'image_02' / 'data' / path.name, path,
+                     date / f'{_CALIBRATION}.txt', drive)
 
 
-def _selected(root: Path) -> list[_Files]:
+def _selected(root: Path) -> Iterator[_Files]:
     """Frames of both cameras, each from another moment."""
     outer = root / 'depth_selection'
-    folder = require_folder(
+    folder = files.require_folder(
         'kitti_depth', (outer if outer.is_dir() else root) / 'val_selection_cropped',
         'the folder that holds depth_selection or val_selection_cropped')
-    files = []
-    for stem in file_stems('kitti_depth', folder / 'groundtruth_depth', '.png'):
+    for stem in files.file_stems('kitti_depth', folder / 'groundtruth_depth', '.png'):
         image = stem.replace(_DEPTH, '_image_')
-        files.append(_Files(
-            stem.replace(_DEPTH, '_'), folder / 'image' / f'{image}.png',
-            folder / 'groundtruth_depth' / f'{stem}.png', folder / 'intrinsics' / f'{image}.txt'))
-    return files
+        yield _Files(stem.replace(_DEPTH, '_'), folder / 'image' / f'{image}.png',
+                     folder / 'groundtruth_depth' / f'{stem}.png',
+                     folder / 'intrinsics' / f'{image}.txt')
 
 
 def _read_matrix(path: Path, width: int, height: int) -> Intrinsics:
@@ -168,7 +164,7 @@ def _read_matrix(path: Path, width: int, height: int) -> Intrinsics:
                           'copy it again') from None
 
 
-class KittiSemantics(FrameReader):
+class KittiSemantics(files.FrameReader):
     """
     KITTI 2015: 200 pictures with semantics and instances, and depth from the stereo benchmark.
 
@@ -183,17 +179,15 @@ class KittiSemantics(FrameReader):
     - ``training/disp_occ_0/N_10.png``, optional: uint16 disparity in px * 256, 0 where unknown
     - ``training/calib_cam_to_cam/N.txt``, optional; without it there is no depth, and the camera
       is DEFAULT_CAMERA
-
-    :raises ConfigError: when the root or the split is not there.
     """
 
     def __init__(self, root: Path | str, split: str = 'val') -> None:
-        require_split('kitti_semantics', split)
-        images = require_folder('kitti_semantics', Path(root) / 'training' / 'image_2',
+        files.require_split('kitti_semantics', split)
+        images = files.require_folder('kitti_semantics', Path(root) / 'training' / 'image_2',
                                 'the folder that holds training/image_2 and training/semantic')
         self.folder = images.parent
         # Later frames of the same scenes (_11) have no labels.
-        stems = file_stems('kitti_semantics', images, '_10.png')
+        stems = files.file_stems('kitti_semantics', images, '_10.png')
         self.names = [f'{stem}_10' for i, stem in enumerate(stems)
                       if (i % _HOLD_OUT == 0) == (split == 'val')]
         self._has_instances = (self.folder / 'instance').is_dir()
@@ -201,7 +195,7 @@ class KittiSemantics(FrameReader):
     def __getitem__(self, index: int) -> Sample:
         name = self.names[index]
         file_name = f'{name}.png'
-        image = read_image(self.folder / 'image_2' / file_name)
+        image = files.read_image(self.folder / 'image_2' / file_name)
         size = image.shape[:2]
         calibration = self.folder / 'calib_cam_to_cam' / f'{name.partition("_")[0]}.txt'
         disparity = self.folder / 'disp_occ_0' / file_name
@@ -209,25 +203,21 @@ class KittiSemantics(FrameReader):
         if calibration.is_file():
             camera, baseline_m = read_calibration(calibration, size[1], size[0])
             if disparity.is_file():
-                depth = read_disparity(disparity, size, camera.fx * baseline_m)
-        return make_sample(image, camera, name, panoptic=self._panoptic(file_name, size),
-                           instance_classes=THING_CLASSES if self._has_instances else (),
-                           depth=depth)
-
-    def _panoptic(self, file_name: str, size: tuple[int, int]) -> NDArray[np.int32]:
+                depth = files.read_disparity(disparity, size, camera.fx * baseline_m)
         path = self.folder / 'semantic' / file_name
-        semantic = look_up(path, read_labels(path, size, np.uint8), _SEMANTIC_IDS)
-        if not self._has_instances:
-            return semantic
-        path = self.folder / 'instance' / file_name
-        instances = look_up(path, read_labels(path, size, np.uint16), _INSTANCE_IDS)
-        # Where the two disagree, the class is known and the instance is not.
-        return np.where(instances // 1000 == semantic // 1000, instances, semantic)
+        panoptic = files.read_panoptic(path, size, np.uint8, _SEMANTIC_IDS)
+        if self._has_instances:
+            path = self.folder / 'instance' / file_name
+            instances = files.read_panoptic(path, size, np.uint16, _INSTANCE_IDS)
+            # Where the two disagree, the class is known and the instance is not.
+            panoptic = np.where(instances // 1000 == panoptic // 1000, instances, panoptic)
+        return files.make_sample(image, camera, name, panoptic=panoptic, depth=depth,
+                                 instance_classes=THING_CLASSES if self._has_instances else ())
 
 
-class KittiHalf(FrameReader):
+class KittiHalf(files.FrameReader):
     """
-    KITTI at half resolution, a folder of real frames of which each holds only some of the labels.
+    KITTI at half resolution: real frames with some of the labels each.
 
     Splits are ``train``, ``val`` (frames of KITTI 2015) and sequences such as ``seq0000``. Files
     below the root (PNG, except where said):
@@ -242,7 +232,6 @@ class KittiHalf(FrameReader):
 
     :param split: ``train:depth`` and ``train:panoptic`` are the frames of a split that have that
         label, so that a recipe can show the rare ones more often.
-    :raises ConfigError: when the root or the split is not there.
     """
 
     def __init__(self, root: Path | str, split: str = 'val') -> None:
@@ -272,47 +261,115 @@ class KittiHalf(FrameReader):
         if not self.names:
             raise ConfigError(f'kitti_half: no frames with {label!r} in split {split!r}; '
                               'labels are depth, panoptic, semantic')
-        self._depths = _read_depths(self.root / 'kitti15_instance_depth.csv')
+        # Frame -> Cityscapes panoptic id -> metres.
+        self._depths: dict[str, dict[int, float]] = {}
+        with (self.root / 'kitti15_instance_depth.csv').open(newline='', encoding='utf-8') as file:
+            for row in csv.DictReader(file):
+                if row['median_gt_depth_m']:
+                    self._depths.setdefault(row['frame'], {})[int(row['panoptic_id'])] = float(
+                        row['median_gt_depth_m'])
 
     def __getitem__(self, index: int) -> Sample:
         name = self.names[index]
         folder = self.root / self._folder
-        image = read_image(folder / 'image' / f'{name}.jpg')
+        image = files.read_image(folder / 'image' / f'{name}.jpg')
         size = image.shape[:2]
         # A few recordings are a pixel or two larger or smaller, with cameras equal to 0.5 %.
         camera = replace(self._camera, width=size[1], height=size[0])
         frame = Frame(image, camera, name=f'{self._folder}_{name}', intrinsics_source='data set')
-        labels = self._sequence_labels if self._folder != 'kitti15' else self._kitti15_labels
         depth_file = folder / 'depth_x256' / f'{name}.png'
-        depth = read_depth(depth_file, size) if depth_file.exists() else None
-        sequence = self._folder if self._folder != 'kitti15' else ''
-        return Sample(frame, GroundTruth(**labels(folder, name, size), depth=depth), sequence)
+        depth = files.read_depth(depth_file, size) if depth_file.exists() else None
 
-    def _kitti15_labels(self, folder: Path, name: str, size: tuple[int, int]) -> dict[str, Any]:
+        if self._folder != 'kitti15':
+            path = folder / 'instance' / f'{name}.png'
+            stored = files.read_labels(path, size, np.uint16)
+            return Sample(frame, GroundTruth(
+                files.require_known(path, stored, _MOTS_IDS[stored]), depth=depth,
+                instance_classes=INSTANCE_CLASSES, ignore=stored == _MOTS_IGNORE), self._folder)
         path = folder / 'panoptic' / f'{name}.png'
         if not path.exists():
             path = folder / 'semantic' / f'{name}.png'
-            semantic = look_up(path, read_labels(path, size, np.uint8), _SEMANTIC_IDS)
-            return {'panoptic': semantic, 'has_semantics': True}
-        panoptic = look_up(path, read_labels(path, size, np.uint16), _PANOPTIC_IDS)
-        depths = {int(_PANOPTIC_IDS[label]): depth
-                  for label, depth in self._depths.get(name, {}).items()}
-        return {'panoptic': panoptic, 'has_semantics': True,
-                'instance_classes': INSTANCE_CLASSES, 'instance_depth_m': depths}
-
-    def _sequence_labels(self, folder: Path, name: str, size: tuple[int, int]) -> dict[str, Any]:
-        path = folder / 'instance' / f'{name}.png'
-        stored = read_labels(path, size, np.uint16)
-        return {'panoptic': look_up(path, stored, _MOTS_IDS),
-                'instance_classes': INSTANCE_CLASSES, 'ignore': stored == _MOTS_IGNORE}
+            return Sample(frame, GroundTruth(files.read_panoptic(
+                path, size, np.uint8, _SEMANTIC_IDS), has_semantics=True, depth=depth))
+        return Sample(frame, GroundTruth(
+            files.read_panoptic(path, size, np.uint16, _PANOPTIC_IDS), has_semantics=True,
+            instance_classes=INSTANCE_CLASSES, depth=depth, instance_depth_m={
+                int(_PANOPTIC_IDS[label]): metres
+                for label, metres in self._depths.get(name, {}).items()}))
 
 
-def _read_depths(path: Path) -> dict[str, dict[int, float]]:
-    """Frame -> Cityscapes panoptic id -> metres."""
-    depths: dict[str, dict[int, float]] = {}
-    with path.open(newline='', encoding='utf-8') as file:
-        for row in csv.DictReader(file):
-            if row['median_gt_depth_m']:
-                depths.setdefault(row['frame'], {})[int(row['panoptic_id'])] = float(
-                    row['median_gt_depth_m'])
-    return depths
+class SemKittiDvps(files.VideoReader):
+    """
+    SemKITTI-DVPS: the drives of KITTI odometry, see files.VideoReader.
+
+    Files are ``SSSSSS_FFFFFF_{leftImg8bit,gtFine_class,gtFine_instance,depth_FOCAL}.png``; class
+    uint8, table SEMKITTI, 255 void; instance uint8 or uint16, 0 where not known; the focal length
+    in px is in the name of the depth file. Labels are as sparse as lidar.
+    """
+
+    data_set = 'semkitti_dvps'
+    classes = SEMKITTI
+
+    def __getitem__(self, index: int) -> Sample:
+        name = self.names[index]
+        image = files.read_image(self.folder / f'{name}{self.image}')
+        size = image.shape[:2]
+        class_file = self.folder / f'{name}_gtFine_class.png'
+        classes = files.read_labels(class_file, size, np.uint8)
+        instances = files.read_labels(self.folder / f'{name}_gtFine_instance.png', size,
+                                np.uint8, np.uint16)
+        panoptic = files.require_known(class_file, classes, files.panoptic_ids(
+            classes, within_divisor(classes, instances), SEMKITTI))
+        depth_file = self._depth_files.get(name)
+        if depth_file is None:
+            raise ConfigError(f'{self.folder / name}_depth_FOCAL.png: missing; '
+                              'copy the data set again')
+        try:
+            focal_px = float(depth_file.stem.rpartition('_')[2])
+        except ValueError:
+            raise ConfigError(f'{depth_file}: the name does not end on _depth_FOCAL.png with the '
+                              'focal length in px; copy the data set again') from None
+        return files.make_sample(
+            image, camera_of(focal_px, size[1], size[0]), name, panoptic=panoptic,
+            instance_classes=thing_classes(SEMKITTI), depth=files.read_depth(depth_file, size),
+            # Where the lidar has no point, not even the absence of a thing is known.
+            ignore=panoptic == VOID_ID, sequence=name.partition('_')[0])
+
+    @cached_property
+    def _depth_files(self) -> dict[str, Path]:
+        return {path.name.partition('_depth_')[0]: path
+                for path in self.folder.glob('*_depth_*.png')}
+
+
+def camera_of(focal_px: float, width: int, height: int) -> Intrinsics:
+    """Calibration of KITTI odometry with that focal length and image size; else centred."""
+    for camera in _ODOMETRY_CAMERAS:
+        if abs(camera.fx - focal_px) < 1e-3 and (camera.width, camera.height) == (width, height):
+            return camera
+    return Intrinsics.from_focal(focal_px, width, height)
+
+
+def within_divisor(classes: NDArray[Any], instances: NDArray[Any]) -> NDArray[np.int32]:
+    """
+    Instance ids 0..LABEL_DIVISOR - 1, the same for one instance in all frames.
+
+    Larger ones wrap around. Two of one class that meet in a frame become a crowd, since to take
+    them for one instance would be wrong.
+
+    :param classes: (H, W) uint8. :param instances: (H, W) unsigned, 0 where not known.
+    :returns: (H, W) int32.
+    """
+    wide = instances.astype(np.int32)
+    if wide.max() < LABEL_DIVISOR:
+        return wide
+
+    def wrap(ids: NDArray[Any]) -> NDArray[Any]:
+        return np.where(ids > 0, (ids - 1) % (LABEL_DIVISOR - 1) + 1, 0)
+
+    wrapped = wrap(wide)
+    keys = np.unique(classes.astype(np.int64) << 32 | wide)
+    pairs = zip((keys >> 32).tolist(), wrap(keys & 0xFFFFFFFF).tolist(), strict=True)
+    for (class_id, instance), count in Counter(pairs).items():
+        if count > 1:
+            wrapped[(classes == class_id) & (wrapped == instance)] = 0
+    return wrapped

@@ -3,8 +3,9 @@
 """
 What the readers of data sets share: files to arrays, and arrays to samples.
 
-Labels in COCO's panoptic format (a JSON for all pictures, a PNG of segment ids for each) are those
-of https://cocodataset.org/#format-data, panoptic segmentation. The rest of that JSON is not read.
+Every function that takes a path raises ConfigError when the file is missing or is not what it
+should be. Labels in COCO's panoptic format are a JSON for all pictures and a PNG of segment ids
+for each (https://cocodataset.org/#format-data); the rest of that JSON is not read.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ OUTSIDE = -1
 """Class of a label that is not in a table, and panoptic id of its pixels."""
 
 VALUES = np.arange(1 << 16)
-"""Every value of a 16-bit label: what look_up needs is computed once for each."""
+"""Every value of a 16-bit label: what read_panoptic needs is computed once for each."""
 
 _LAST_LABEL_ID = 33
 
@@ -77,13 +78,12 @@ def make_sample(image: NDArray[np.uint8], camera: Intrinsics, name: str, *,
 
 
 def require_split(data_set: str, split: str, known: Sequence[str] = SPLITS) -> None:
-    """:raises ConfigError: when the split is none of the known ones."""
     if split not in known:
         raise ConfigError(f'{data_set}: unknown split {split!r}; known: {", ".join(known)}')
 
 
 def require_folder(data_set: str, folder: Path, expected: str) -> Path:
-    """:raises ConfigError: when the folder is not there; ``expected`` is what the root holds."""
+    """:param expected: what the root holds, for the message."""
     if not folder.is_dir():
         raise ConfigError(f'{data_set}: {folder} is not a folder; give as root {expected}')
     return folder
@@ -91,10 +91,9 @@ def require_folder(data_set: str, folder: Path, expected: str) -> Path:
 
 def file_stems(data_set: str, folder: Path, suffix: str, below: str = '') -> list[str]:
     """
-    Names without the suffix of the files that end on it, sorted.
+    Names without the suffix of the files that end on it, sorted; at least one.
 
     :param below: glob pattern of the folders between, such as ``*/``.
-    :raises ConfigError: when there is none.
     """
     stems = sorted(path.name.removesuffix(suffix) for path in folder.glob(f'{below}*{suffix}'))
     if not stems:
@@ -103,13 +102,42 @@ def file_stems(data_set: str, folder: Path, suffix: str, below: str = '') -> lis
     return stems
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
+class VideoReader(FrameReader):
     """
-    Read a picture.
+    One split of a DVPS data set: videos with panoptic labels, instances that last, and depth.
 
-    :returns: (H, W, 3) uint8 RGB.
-    :raises ConfigError: when it is missing or no image.
+    Files are ``video_sequence/SPLIT/SSSSSS_FFFFFF...``, see
+    https://github.com/joe-siyuan-qiao/ViP-DeepLab; depth is uint16 metres * 256, 0 unknown.
+
+    :param root: the folder that holds video_sequence, or that folder, or one with frames in it,
+        which are taken for any split.
     """
+
+    data_set: str
+    image = '_leftImg8bit.png'
+
+    def __init__(self, root: Path | str, split: str = 'val') -> None:
+        require_split(self.data_set, split)
+        self.root = Path(root)
+        for folder in (self.root / 'video_sequence' / split, self.root / split, self.root):
+            if next(folder.glob(f'*{self.image}'), None) is not None:
+                self.folder = folder
+                self.names = file_stems(self.data_set, folder, self.image)
+                return
+        raise ConfigError(f'{self.data_set}: no *{self.image} in {root}/video_sequence/{split}; '
+                          'give as root the folder that holds video_sequence')
+
+
+def _read(path: Path, mode: int) -> NDArray[Any]:
+    # A check in front, since OpenCV prints a warning of its own for a missing file.
+    image = cv2.imread(str(path), mode) if path.is_file() else None
+    if image is None:
+        raise ConfigError(f'{path}: missing or no image; copy the data set again')
+    return image
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB."""
     return cv2.cvtColor(_read(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB).astype(
         np.uint8, copy=False)
 
@@ -117,12 +145,10 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 def read_labels(path: Path, size: tuple[int, int], *dtypes: type[np.unsignedinteger[Any]]
                 ) -> NDArray[Any]:
     """
-    Read an image of numbers as it is stored; cast it before any arithmetic.
+    Read an image of unsigned integers; cast it before any arithmetic.
 
-    :param size: (H, W) of its picture.
-    :param dtypes: those that the format allows.
+    :param size: (H, W) of its picture. :param dtypes: those that the format allows.
     :returns: (H, W) of one of the dtypes.
-    :raises ConfigError: when it is missing or no image, or has another size or dtype.
     """
     labels = _read(path, cv2.IMREAD_UNCHANGED)
     if labels.ndim != 2 or labels.dtype not in dtypes:
@@ -130,12 +156,11 @@ def read_labels(path: Path, size: tuple[int, int], *dtypes: type[np.unsignedinte
         expected = ' or '.join(np.dtype(dtype).name for dtype in dtypes)
         raise ConfigError(f'{path}: {labels.dtype} with {channels} channels, but one channel of '
                           f'{expected} was expected; copy the data set again, unconverted')
-    require_size(path, labels, size)
+    _require_size(path, labels, size)
     return labels
 
 
-def require_size(path: Path, labels: NDArray[Any], size: tuple[int, int]) -> None:
-    """:raises ConfigError: when labels are not of the size (H, W) of their picture."""
+def _require_size(path: Path, labels: NDArray[Any], size: tuple[int, int]) -> None:
     if labels.shape != size:
         raise ConfigError(
             f'{path}: {labels.shape[1]}x{labels.shape[0]} px, but its picture has '
@@ -147,7 +172,6 @@ def read_depth(path: Path, size: tuple[int, int], scale: float = 256.0) -> NDArr
     Read uint16 metres * scale, 0 where unknown (by default as in KITTI's depth devkit).
 
     :returns: (H, W) float32 metres, NaN where unknown.
-    :raises ConfigError: see read_labels.
     """
     stored = read_labels(path, size, np.uint16)
     depth = stored.astype(np.float32)
@@ -158,10 +182,9 @@ def read_depth(path: Path, size: tuple[int, int], scale: float = 256.0) -> NDArr
 
 def read_depth_array(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
     """
-    Read a .npy of metres, unknown where NaN or not above 0.
+    Read a .npy of float metres, unknown where NaN or not above 0.
 
     :returns: (H, W) float32 metres, NaN where unknown.
-    :raises ConfigError: when it is no array of floats, or of another size than the picture.
     """
     try:
         stored = np.load(path, allow_pickle=False)
@@ -172,7 +195,7 @@ def read_depth_array(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
         raise ConfigError(f'{path}: holds {stored.dtype}; give metres as floats')
     if stored.ndim != 2:
         raise ConfigError(f'{path}: has the shape {stored.shape}; give (H, W)')
-    require_size(path, stored, size)
+    _require_size(path, stored, size)
     return np.where(stored > 0, stored, np.nan).astype(np.float32)
 
 
@@ -183,7 +206,6 @@ def read_disparity(path: Path, size: tuple[int, int], fx_baseline: float,
 
     :param fx_baseline: focal length in px times distance of the cameras in metres.
     :returns: (H, W) float32 metres, NaN where unknown, also where the disparity is not positive.
-    :raises ConfigError: see read_labels.
     """
     disparity = (read_labels(path, size, np.uint16).astype(np.float32) - offset) / 256.0
     return (fx_baseline / np.where(disparity > 0, disparity, np.nan)).astype(np.float32)
@@ -219,14 +241,19 @@ def panoptic_ids(classes: NDArray[Any], instances: NDArray[Any],
     return np.where(classes == VOID_CLASS, VOID_ID, ids).astype(np.int32)
 
 
-def look_up(path: Path, stored: NDArray[Any], ids: NDArray[np.int32]) -> NDArray[np.int32]:
-    """
-    Panoptic ids of stored labels.
+def cityscapes_ids(label_ids: NDArray[Any], instances: NDArray[Any]) -> NDArray[np.int32]:
+    """Panoptic ids of Cityscapes label ids and of instances, see panoptic_ids."""
+    return panoptic_ids(classes_of_label_ids(label_ids), instances)
 
-    :param stored: (H, W) integers 0.., as read from path.
-    :param ids: panoptic id per value, see panoptic_ids and VALUES.
-    :raises ConfigError: when a value has none; names the first.
+
+def read_panoptic(path: Path, size: tuple[int, int], dtype: type[np.unsignedinteger[Any]],
+                  ids: NDArray[np.int32]) -> NDArray[np.int32]:
     """
+    Read labels as (H, W) int32 panoptic ids, see read_labels.
+
+    :param ids: panoptic id of each value, see VALUES.
+    """
+    stored = read_labels(path, size, dtype)
     return require_known(path, stored, ids[stored])
 
 
@@ -243,11 +270,10 @@ def require_known(path: Path, stored: NDArray[Any], panoptic: NDArray[np.int32]
 def instance_depths(panoptic: NDArray[np.int32],
                     depth: NDArray[np.float32] | None) -> dict[int, float]:
     """
-    Median depth of the visible surface of every instance that has a finite depth somewhere.
+    Median depth in metres of the visible surface of every instance that has one somewhere.
 
     :param panoptic: (H, W) int32 ids.
     :param depth: (H, W) float32 metres, > 0; NaN where unknown.
-    :returns: panoptic id -> metres.
     """
     if depth is None:
         return {}
@@ -264,17 +290,9 @@ def instance_depths(panoptic: NDArray[np.int32],
     return dict(zip(ids[starts].tolist(), medians.tolist(), strict=True))
 
 
-def _read(path: Path, mode: int) -> NDArray[Any]:
-    # A check in front, since OpenCV prints a warning of its own for a missing file.
-    image = cv2.imread(str(path), mode) if path.is_file() else None
-    if image is None:
-        raise ConfigError(f'{path}: missing or no image; copy the data set again')
-    return image
-
-
 @dataclass(frozen=True, slots=True)
 class SegmentInfo:
-    """One segment of a picture; a crowd is a group of things that are not told apart."""
+    """One segment of a picture; a crowd is a group of things without instances."""
 
     id: Annotated[int, Field(gt=0, lt=1 << 24)]
     category_id: int
@@ -310,12 +328,7 @@ class PanopticJson:
 
 
 def read_panoptic_json(path: Path, remedy: str) -> PanopticJson:
-    """
-    Read the JSON of a split.
-
-    :param remedy: for the message.
-    :raises ConfigError: when it cannot be read or lacks something.
-    """
+    """:param remedy: for the message."""
     try:
         return TypeAdapter(PanopticJson).validate_json(path.read_bytes())
     except OSError as error:
@@ -336,11 +349,9 @@ def read_segments(path: Path, size: tuple[int, int], segments: Sequence[SegmentI
     :param size: (H, W) of the picture.
     :param class_of: class id of a category; VOID_CLASS: not learned, OUTSIDE: there is none.
     :returns: (H, W) int32 panoptic ids; VOID_ID where the PNG has 0.
-    :raises ConfigError: when it cannot be read, has another size, or an id that is no segment or
-        two of them.
     """
     stored = read_ids(path)
-    require_size(path, stored, size)
+    _require_size(path, stored, size)
     rows = sorted(segments, key=lambda row: row.id)
     if twice := [row.id for row, other in pairwise(rows) if row.id == other.id]:
         raise ConfigError(f'{path}: two of its segments in the JSON have the id {twice[0]}; give '

@@ -15,7 +15,7 @@ rounded to steps of its logarithm, so that the relative error is the same near a
 - ``meta``: JSON with the rest
 
 A pack is one file with a recipe, all of its samples and the weights that it starts from: a ZIP
-archive whose members are stored as they are, so that any tool lists it:
+archive without compression, so that any tool lists its members:
 
 - ``samples/NNNNNN``: records (a line of JSON with the lengths of the parts, then their bytes); a
   sample that two data sets have is there once
@@ -24,7 +24,8 @@ archive whose members are stored as they are, so that any tool lists it:
 
 The comment of the archive names the format, its version and the SHA-256 of the index. Members are
 read at the place that the index names, from any number of processes; nothing is unpacked, so no
-name inside of it ever becomes a path.
+name inside of it ever becomes a path. A file that is missing, no pack, cut short, changed or of a
+later version raises ConfigError.
 """
 
 from __future__ import annotations
@@ -60,13 +61,12 @@ _INPUT = 'input.'
 _WEBP_LOSSLESS = 101
 _BYTE = 256
 _STEPS = 1 << 15
-_OLD_DEPTH_UNIT_M = 1.0 / 256.0
 
 
 @dataclass(frozen=True)
-class Storage:
+class Fidelity:
     """
-    What may be lost of a sample.
+    How exactly a sample is stored.
 
     :param quality: of the image, 1..100 as in WebP; None keeps it exactly.
     :param depth_step: of the logarithm of depth; the relative error is at most half of it.
@@ -76,8 +76,8 @@ class Storage:
     depth_step: float = 0.0005
 
 
-CACHED = Storage()
-PACKED = Storage(quality=88, depth_step=0.005)
+CACHED = Fidelity()
+PACKED = Fidelity(quality=88, depth_step=0.005)
 
 PACKED_NAME = 'packed'
 """Of the data set in the table, and in the recipe of a pack."""
@@ -90,7 +90,7 @@ _BYTES_PER_MEMBER = 250
 """Enough for two headers in the archive and a row of the index."""
 
 
-def encode(sample: Sample, storage: Storage) -> Parts:
+def encode(sample: Sample, fidelity: Fidelity) -> Parts:
     """
     Take a sample apart; equal samples give equal bytes.
 
@@ -105,8 +105,8 @@ def encode(sample: Sample, storage: Storage) -> Parts:
         'instance_depth_m': truth.instance_depth_m}
     bgr = np.ascontiguousarray(frame.image[..., ::-1])
     parts = {'image': _file('.png', bgr, cv2.IMWRITE_PNG_COMPRESSION, 1)
-             if storage.quality is None else
-             _file('.webp', bgr, cv2.IMWRITE_WEBP_QUALITY, storage.quality)}
+             if fidelity.quality is None else
+             _file('.webp', bgr, cv2.IMWRITE_WEBP_QUALITY, fidelity.quality)}
     for name, array in frame.extra_inputs.items():
         buffer = BytesIO()
         np.save(buffer, array, allow_pickle=False)
@@ -120,8 +120,8 @@ def encode(sample: Sample, storage: Storage) -> Parts:
     if truth.ignore is not None:
         parts['ignore'] = _file('.png', truth.ignore, cv2.IMWRITE_PNG_COMPRESSION, 9)
     if truth.depth is not None:
-        parts['depth'], first = _encode_depth(truth.depth, storage.depth_step, frame.name)
-        meta['depth'] = {'step': storage.depth_step, 'first': first}
+        parts['depth'], first = _encode_depth(truth.depth, fidelity.depth_step, frame.name)
+        meta['depth'] = {'step': fidelity.depth_step, 'first': first}
     return {'meta': json.dumps(meta, separators=(',', ':')).encode(), **parts}
 
 
@@ -129,7 +129,6 @@ def decode(parts: Mapping[str, bytes]) -> Sample:
     """Put a sample together again; arrays are its own."""
     meta = json.loads(parts['meta'])
     image = cv2.cvtColor(_read(parts['image']), cv2.COLOR_BGR2RGB)
-    shape = image.shape[:2]
     frame = Frame(
         image.astype(np.uint8, copy=False), Intrinsics(**meta['intrinsics']),
         meta.get('stamp_ns', 0), meta.get('frame_id', 'camera'), meta['name'],
@@ -140,7 +139,7 @@ def decode(parts: Mapping[str, bytes]) -> Sample:
         panoptic=_decode_ids(parts['panoptic'], meta.get('ids')) if 'panoptic' in parts else None,
         has_semantics=meta['has_semantics'], instance_classes=tuple(meta['instance_classes']),
         ignore=_read(parts['ignore']) > 0 if 'ignore' in parts else None,
-        depth=_decode_depth(parts['depth'], meta.get('depth'), shape)
+        depth=_decode_depth(parts['depth'], meta.get('depth'), image.shape[:2])
         if 'depth' in parts else None,
         instance_depth_m={int(k): v for k, v in meta['instance_depth_m'].items()}),
         meta.get('sequence', ''))
@@ -203,7 +202,7 @@ def _decode_depth(data: bytes, how: dict[str, Any] | None,
                   shape: tuple[int, ...]) -> NDArray[np.float32]:
     if how is None:
         # Caches of earlier versions have a picture of 1/256 m, 0 where not known.
-        metres = _read(data).astype(np.float32) * np.float32(_OLD_DEPTH_UNIT_M)
+        metres = _read(data).astype(np.float32) * np.float32(1 / 256)
         return np.where(metres > 0, metres, np.float32(np.nan))
     raw = np.frombuffer(lzma.decompress(data, lzma.FORMAT_RAW, filters=_FILTERS), np.uint8)
     pixels = math.prod(shape)
@@ -291,11 +290,7 @@ class PackIndex(Settings):
 
 
 class PackWriter:
-    """
-    Writes a pack; call finish() at the end.
-
-    :param path: overwritten.
-    """
+    """Writes a pack over a file; call finish() at the end."""
 
     def __init__(self, path: Path) -> None:
         self._archive = zipfile.ZipFile(path, 'w', zipfile.ZIP_STORED)
@@ -346,12 +341,7 @@ def is_pack(path: Path | str) -> bool:
 
 
 def read_index(path: Path | str) -> PackIndex:
-    """
-    Read and check the index of a pack.
-
-    :raises ConfigError: when the file is missing, no pack, cut short, changed, or of a later
-        version.
-    """
+    """Read and check the index of a pack."""
     try:
         with zipfile.ZipFile(path) as archive:
             name, version, digest = [
@@ -384,11 +374,7 @@ def read_index(path: Path | str) -> PackIndex:
 
 
 def read_record(path: Path | str, record: Record) -> bytes:
-    """
-    Read the bytes of a member.
-
-    :raises ConfigError: when they are not what was packed.
-    """
+    """Read the bytes of a member."""
     try:
         with open(path, 'rb') as file:
             file.seek(record.start)
@@ -401,11 +387,7 @@ def read_record(path: Path | str, record: Record) -> bytes:
 
 
 def read_weights(path: Path | str) -> bytes:
-    """
-    Read the bytes of the checkpoint of a pack.
-
-    :raises ConfigError: when it has none.
-    """
+    """Read the bytes of the checkpoint of a pack."""
     record = read_index(path).weights
     if record is None:
         raise ConfigError(f'{path}: a pack without weights; pack a recipe that names '
@@ -423,7 +405,6 @@ class Packed:
     One data set of a pack.
 
     :param root: the file. :param split: name of the data set in it, such as 'kitti_half:train'.
-    :raises ConfigError: when the file is no sound pack, or has no such data set.
     """
 
     def __init__(self, root: Path | str, split: str) -> None:
@@ -441,10 +422,4 @@ class Packed:
         return len(self._records)
 
     def __getitem__(self, index: int) -> Sample:
-        """
-        Read one sample.
-
-        :raises IndexError: outside of 0..length - 1.
-        :raises ConfigError: when its bytes are not what was packed.
-        """
         return decode(from_record(read_record(self._path, self._records[index])))

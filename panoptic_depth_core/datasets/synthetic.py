@@ -19,14 +19,12 @@ from ..labels import CITYSCAPES, LABEL_DIVISOR, THING_CLASSES
 from ..structures import Frame, GroundTruth, Intrinsics, Sample
 from .label_files import instance_depths
 from .scenery.meshes import Rng
-from .scenery.render import Lens, Light, RayCaster, Render, Stage, render
+from .scenery.render import Lens, Light, Render, render
 from .scenery.scene import Camera, Scene, SceneBuilder
 from .scenery.street import AHEAD, BEHIND, SECTION_M, Densities, World
 
 _THING = np.array([c.is_thing for c in CITYSCAPES])
 Range = tuple[float, float]
-_REMEMBERED = 1000
-"""Pictures after which a thing that was not seen again is forgotten."""
 _CAMERA_SEED = 3
 
 
@@ -41,19 +39,13 @@ class SyntheticSettings(Settings):
     usual_height_m: Range = Field((1.2, 1.8), description='where most cameras are')
     pitch_deg: Range = Field((-6.0, 6.0), description='positive looks down')
     roll_deg: Range = Field((-2.0, 2.0), description='positive is clockwise')
-    principal_point: float = Field(0.03, ge=0, le=0.3, description='greatest shift of the '
-                                   'principal point as a share of the image size')
-    haze_per_m: Range = Field((0.0, 0.006), description='extinction of the air')
-    shadows: bool = Field(True, description='cast shadows')
-    lens_effects: bool = Field(True, description='noise, blur, exposure and colour by chance')
-    edge_samples: int = Field(2, ge=0, le=4, description='further rays for pixels at edges')
     densities: Densities = Densities()
 
 
 _DEFAULTS = SyntheticSettings()
 
 
-def _draw_light(rng: Rng, settings: SyntheticSettings) -> Light:
+def _draw_light(rng: Rng) -> Light:
     """Time of day and weather by chance."""
     cloud = float(rng.beta(0.7, 1.1))
     overcast = cloud > 0.75
@@ -69,18 +61,15 @@ def _draw_light(rng: Rng, settings: SyntheticSettings) -> Light:
     ambient = ambient * (1.35 if overcast else 0.9)
     zenith = grey if overcast else blue * rng.uniform(0.55, 0.9)
     horizon = grey * rng.uniform(0.95, 1.35)
-    low, high = settings.haze_per_m
     return Light(
         (direction / np.linalg.norm(direction)).astype(np.float32), sun.astype(np.float32),
         ambient.astype(np.float32), zenith.astype(np.float32), horizon.astype(np.float32),
-        low + (high - low) * rng.random() ** 3, cloud, 0.5 if overcast else 0.012,
-        int(rng.integers(2 ** 20)), settings.shadows)
+        0.006 * rng.random() ** 3, cloud,
+        0.5 if overcast else 0.012, int(rng.integers(2 ** 20)))
 
 
-def _draw_lens(rng: Rng, settings: SyntheticSettings) -> Lens:
+def _draw_lens(rng: Rng) -> Lens:
     """A sensor and its processing by chance."""
-    if not settings.lens_effects:
-        return Lens(0.55, (1.0, 1.0, 1.0), 2.2, 0.0, 0.0, 0.0)
     balance = np.exp(rng.normal(0, 0.06, 3))
     return Lens(
         exposure=float(0.62 * np.exp(rng.normal(0.0, 0.35))), white_balance=balance,
@@ -93,7 +82,7 @@ def _draw_intrinsics(rng: Rng, settings: SyntheticSettings) -> Intrinsics:
     """A pinhole camera by chance, square pixels."""
     width, height = settings.width, settings.height
     focal = float(np.exp(rng.uniform(*np.log(settings.focal_per_width)))) * width
-    shift = settings.principal_point * rng.uniform(-1, 1, 2) * (width, height)
+    shift = 0.03 * rng.uniform(-1, 1, 2) * (width, height)
     return Intrinsics(focal, focal, (width - 1) / 2 + float(shift[0]),
                       (height - 1) / 2 + float(shift[1]), width, height)
 
@@ -110,13 +99,11 @@ def _sample(picture: Render, intrinsics: Intrinsics, ids: InstanceIds, name: str
 
 
 class InstanceIds:
-    """Instance ids 1.. per class of the things of a world, the same as long as it is used."""
+    """Instance ids 1.. per class; a thing keeps its id through all pictures of a world."""
 
     def __init__(self) -> None:
         self._ids: dict[int, int] = {}
-        self._seen: dict[int, int] = {}
         self._next = dict.fromkeys(THING_CLASSES, 0)
-        self._pictures = 0
 
     def panoptic(self, picture: Render) -> NDArray[np.int32]:
         """Panoptic ids of a picture; ids wrap after LABEL_DIVISOR - 1 things of a class."""
@@ -131,23 +118,13 @@ class InstanceIds:
                 class_id = key % count
                 self._ids[key] = self._next[class_id] % (LABEL_DIVISOR - 1) + 1
                 self._next[class_id] += 1
-            self._seen[key] = self._pictures
             numbers.append(self._ids[key])
-        self._pictures += 1
-        if self._pictures % _REMEMBERED == 0:
-            oldest = self._pictures - _REMEMBERED
-            self._seen = {key: last for key, last in self._seen.items() if last >= oldest}
-            self._ids = {key: self._ids[key] for key in self._seen}
         out[thing] += np.array(numbers, np.int32)[inverse]
         return out
 
 
 class SyntheticScenes:
-    """
-    Independent scenes; scene i depends on (seed, i) only.
-
-    :param length: number of scenes.
-    """
+    """Independent scenes; scene i depends on (seed, i) only."""
 
     classes = CITYSCAPES
 
@@ -189,8 +166,7 @@ class SyntheticScenes:
         for number in range(-BEHIND + 1, AHEAD):
             world.furnish(builder, number, keep_clear=False)
         world.traffic(builder, s_eye, float(rng.uniform(0, 100)), 8.0)
-        picture = render(Stage([builder.build()]), camera, _draw_light(rng, settings),
-                         _draw_lens(rng, settings), rng, settings.edge_samples)
+        picture = render([builder.build()], camera, _draw_light(rng), _draw_lens(rng), rng)
         return _sample(picture, camera.intrinsics, InstanceIds(),
                        f'synthetic_{self._seed}_{index:06d}')
 
@@ -202,17 +178,13 @@ def camera_scenes(length: int, focal_px: float) -> SyntheticScenes:
     Each index is the same place at every focal length, seen narrower or wider. No training
     recipe has them.
     """
-    width, share = 1024, focal_px / 1024
+    share = focal_px / 1024
     return SyntheticScenes(length, _CAMERA_SEED, SyntheticSettings(
-        width=width, height=512, focal_per_width=(share, share)))
+        width=1024, height=512, focal_per_width=(share, share)))
 
 
 class SyntheticDrive:
-    """
-    Frames of one camera that drives along a street; iterate as often as you like.
-
-    :param frames: number of frames. :param rate_hz: frames per second.
-    """
+    """A number of frames of one camera that drives along a street; may be iterated again."""
 
     classes = CITYSCAPES
 
@@ -221,8 +193,7 @@ class SyntheticDrive:
         self._frames, self._seed, self._rate_hz = frames, seed, rate_hz
         self._settings, self._speed = settings, speed_mps
         rng = np.random.default_rng([seed, 77])
-        self._light = _draw_light(rng, settings)
-        self._lens = _draw_lens(rng, settings)
+        self._light, self._lens = _draw_light(rng), _draw_lens(rng)
         self._intrinsics = _draw_intrinsics(rng, settings)
         self._height = float(rng.uniform(*settings.usual_height_m))
         self._pitch = float(np.radians(rng.uniform(*settings.pitch_deg)) / 3)
@@ -245,20 +216,18 @@ class SyntheticDrive:
 
     def __iter__(self) -> Iterator[Sample]:
         world, ids = self.world(), InstanceIds()
-        fixed: tuple[Scene, RayCaster] | None = None
+        still: Scene | None = None
         for index in range(self._frames):
             time_s = index / self._rate_hz
             s_eye = self._speed * time_s
             camera = self.camera(world, index)
-            if world.advance(int(s_eye // SECTION_M)) or fixed is None:
+            if world.advance(int(s_eye // SECTION_M)) or still is None:
                 still = world.still(camera.position[:2].round())
-                fixed = still, RayCaster(still.corners)
-            x, y = fixed[0].origin.tolist()
+            x, y = still.origin.tolist()
             builder = SceneBuilder((x, y))
             world.ground(builder, x, y)
             world.traffic(builder, s_eye, time_s, self._speed)
-            picture = render(Stage([fixed[0], builder.build()], [fixed[1]]), camera, self._light,
-                             self._lens, np.random.default_rng([self._seed, 78, index]),
-                             self._settings.edge_samples)
+            picture = render([still, builder.build()], camera, self._light, self._lens,
+                             np.random.default_rng([self._seed, 78, index]))
             yield _sample(picture, camera.intrinsics, ids, f'drive_{self._seed}_{index:06d}',
                           round(1e9 + index * 1e9 / self._rate_hz), f'drive_{self._seed}')

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -62,27 +62,40 @@ def augment(sample: Sample, settings: AugmentSettings, rng: Generator) -> Sample
     """Random rotation, crop, resize, flip and colour; the result has the size of the settings."""
     low, high = settings.scale
     scale = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-    rows, columns = (_draw_axis(side, target, scale, rng) for side, target in zip(
-        sample.frame.image.shape[:2], (settings.height, settings.width), strict=True))
-    window = rows.start, columns.start, rows.length, columns.length
+    (top, rows, shown_rows, above), (left, columns, shown_columns, before) = (
+        _draw_axis(side, target, scale, rng) for side, target in zip(
+            sample.frame.image.shape[:2], (settings.height, settings.width), strict=True))
     angle = rng.uniform(-settings.rotation, settings.rotation)
     k = sample.frame.intrinsics
     # Of pixels that are not square, a rotation is none of the scene.
     if angle and abs(k.fx / k.fy - 1) < _SQUARE:
-        seen = rotate(sample, angle, *window)
+        seen = rotate(sample, angle, top, left, rows, columns)
     else:
-        seen = crop(sample, *window)
+        seen = crop(sample, top, left, rows, columns)
     seen = replace(seen, truth=settle_instances(seen.truth, sample.truth, settings.keep_share))
     # The window is cut out first: what is not seen need not be resized.
-    seen = resize(seen, rows.shown, columns.shown)
-    seen = crop(seen, -rows.offset, -columns.offset, settings.height, settings.width)
+    seen = resize(seen, shown_rows, shown_columns)
+    seen = crop(seen, -above, -before, settings.height, settings.width)
     if rng.random() < settings.flip:
         seen = flip(seen)
     image = change_colors(seen.frame.image, settings, rng)
-    # No views of a whole picture, which would live as long as its crop.
+    # Copies: a view of a whole picture would keep it as long as its crop.
     own = {name: array.copy() for name in ('panoptic', 'ignore', 'depth')
            if (array := getattr(seen.truth, name)) is not None}
     return replace(seen, frame=replace(seen.frame, image=image), truth=replace(seen.truth, **own))
+
+
+def _draw_axis(side: int, target: int, scale: float, rng: Generator) -> tuple[int, int, int, int]:
+    """
+    Draw the place of a crop along one axis; a picture that is too small is placed inside of it.
+
+    :returns: first px and number of px of the picture that are seen; how many px of the crop show
+        them, and the first of these.
+    """
+    shown = min(target, max(1, round(side * scale)))
+    length = min(side, max(1, round(shown / scale)))
+    start = int(rng.integers(0, side - length + 1))
+    return start, length, shown, int(rng.integers(0, target - shown + 1))
 
 
 def resize(sample: Sample, height: int, width: int) -> Sample:
@@ -135,13 +148,22 @@ def rotate(sample: Sample, angle: float, top: int, left: int, height: int, width
     return crop(move(part, F.rotate, angle, center=center), top - y0, left - x0, height, width)
 
 
+def _with_ignore(sample: Sample) -> Sample:
+    """Room to say that beyond the picture not even the absence of instances is known."""
+    truth = sample.truth
+    if truth.panoptic is None or truth.ignore is not None:
+        return sample
+    ignore = np.zeros(truth.panoptic.shape, np.bool_)
+    return replace(sample, truth=replace(truth, ignore=ignore))
+
+
 def settle_instances(seen: GroundTruth, whole: GroundTruth, keep_share: float) -> GroundTruth:
     """
     What a crop leaves of the instances that its border cuts.
 
-    An instance of which less than keep_share is left becomes a crowd: its class is known, but
-    neither its centre nor its absence. Instance depths stay only of instances that are in the
-    crop with at least 90 % of their pixels: the median of a part is that of another surface.
+    An instance with less than keep_share left becomes a crowd: its class is known, but neither its
+    centre nor its absence. Instance depths stay only of instances that are in the crop with at
+    least 90 % of their pixels: the median of a part is that of another surface.
 
     :param seen: truth of the window at the scale of ``whole``, the one before the crop.
     """
@@ -163,37 +185,6 @@ def settle_instances(seen: GroundTruth, whole: GroundTruth, keep_share: float) -
     return replace(seen, panoptic=panoptic, instance_depth_m=depths)
 
 
-class _Axis(NamedTuple):
-    """
-    Where a crop lies along one axis.
-
-    :param start, length: of the part of the picture that is seen, in px of the picture.
-    :param shown: px of the crop that show it. :param offset: first one of these.
-    """
-
-    start: int
-    length: int
-    shown: int
-    offset: int
-
-
-def _draw_axis(side: int, target: int, scale: float, rng: Generator) -> _Axis:
-    """Draw the place of a crop; a picture that is too small is placed inside of it."""
-    shown = min(target, max(1, round(side * scale)))
-    length = min(side, max(1, round(shown / scale)))
-    return _Axis(int(rng.integers(0, side - length + 1)), length, shown,
-                 int(rng.integers(0, target - shown + 1)))
-
-
-def _with_ignore(sample: Sample) -> Sample:
-    """Room to say that beyond the picture not even the absence of instances is known."""
-    truth = sample.truth
-    if truth.panoptic is None or truth.ignore is not None:
-        return sample
-    ignore = np.zeros(truth.panoptic.shape, np.bool_)
-    return replace(sample, truth=replace(truth, ignore=ignore))
-
-
 def change_colors(image: NDArray[np.uint8], settings: AugmentSettings,
                   rng: Generator) -> NDArray[np.uint8]:
     """
@@ -201,16 +192,31 @@ def change_colors(image: NDArray[np.uint8], settings: AugmentSettings,
 
     :param image: (H, W, 3) uint8 RGB; not changed. :returns: another one.
     """
-    changed: NDArray[Any] = cv2.LUT(image, _tone_table(settings, rng)[None])
+    def draw(extent: float) -> float:
+        """One change of +- extent, or none at all."""
+        change = rng.uniform(-extent, extent)
+        return float(change) if rng.random() < settings.colors else 0.0
+
+    levels = np.arange(256, dtype=np.float32) / 255.0
+    gamma, contrast, brightness = (1 + draw(extent) for extent in (
+        settings.gamma, settings.contrast, settings.brightness))
+    tints = np.array([1 + draw(settings.tint) for _ in range(3)])
+    curve = (levels ** gamma - 0.5) * contrast + 0.5
+    table = np.clip(np.rint(curve[:, None] * brightness * tints * 255.0), 0, 255)
+    changed: NDArray[Any] = cv2.LUT(image, table.astype(np.uint8)[None])
     if settings.saturation or settings.hue:
-        saturation = 1 + _draw(settings.saturation, settings, rng)
-        changed = cv2.transform(changed, chroma_matrix(
-            saturation, _draw(settings.hue, settings, rng)))
+        saturation = 1 + draw(settings.saturation)
+        changed = cv2.transform(changed, chroma_matrix(saturation, draw(settings.hue)))
     if rng.random() < settings.blur:
         changed = cv2.GaussianBlur(changed, (0, 0), rng.uniform(0.4, 1.8))
     strength = rng.uniform(0, settings.noise)
     if strength > 1:
-        changed = _add_noise(changed, strength, rng)
+        # OpenCV draws normal numbers five times as fast as numpy; its seed is that of the thread.
+        cv2.setRNGSeed(int(rng.integers(2 ** 31)))
+        noise = np.empty(image.shape[:2], np.int16)
+        # It takes numbers too; its annotations know arrays only.
+        cv2.randn(noise, 0, strength)  # type: ignore[call-overload]
+        changed = np.asarray(cv2.add(changed, cv2.merge([noise] * 3), dtype=cv2.CV_8U))
     if rng.random() < settings.jpeg:
         low, high = settings.jpeg_quality
         changed = compress(changed, int(rng.integers(low, high + 1)))
@@ -227,8 +233,7 @@ def chroma_matrix(saturation: float, hue: float) -> NDArray[np.float64]:
     :param saturation: 1 leaves it, 0 makes grey. :param hue: degrees about the grey axis.
     :returns: (3, 3) for RGB columns.
     """
-    axis = np.full(3, np.radians(hue) / np.sqrt(3))
-    turn = np.asarray(cv2.Rodrigues(axis)[0])
+    turn = np.asarray(cv2.Rodrigues(np.full(3, np.radians(hue) / np.sqrt(3)))[0])
     grey = np.broadcast_to(_LUMA, (3, 3))
     chroma = np.eye(3) - grey
     return np.asarray(grey + chroma @ (saturation * turn) @ chroma)
@@ -241,30 +246,3 @@ def compress(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
                            [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
     return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
-
-
-def _draw(extent: float, settings: AugmentSettings, rng: Generator) -> float:
-    """One change of +- extent, or none at all."""
-    change = rng.uniform(-extent, extent)
-    return float(change) if rng.random() < settings.colors else 0.0
-
-
-def _tone_table(settings: AugmentSettings, rng: Generator) -> NDArray[np.uint8]:
-    """(256, 3) the new value of each value of each channel."""
-    levels = np.arange(256, dtype=np.float32) / 255.0
-    gamma = 1 + _draw(settings.gamma, settings, rng)
-    contrast = 1 + _draw(settings.contrast, settings, rng)
-    brightness = 1 + _draw(settings.brightness, settings, rng)
-    tints = np.array([1 + _draw(settings.tint, settings, rng) for _ in range(3)])
-    curve = (levels ** gamma - 0.5) * contrast + 0.5
-    return np.clip(np.rint(curve[:, None] * brightness * tints * 255.0), 0, 255).astype(np.uint8)
-
-
-def _add_noise(image: NDArray[Any], strength: float, rng: Generator) -> NDArray[Any]:
-    """Grey noise: the same in all channels."""
-    # OpenCV draws normal numbers five times as fast as numpy; its seed is that of the thread.
-    cv2.setRNGSeed(int(rng.integers(2 ** 31)))
-    noise = np.empty(image.shape[:2], np.int16)
-    # It takes numbers too; its annotations know arrays only.
-    cv2.randn(noise, 0, strength)  # type: ignore[call-overload]
-    return np.asarray(cv2.add(image, cv2.merge([noise] * 3), dtype=cv2.CV_8U))

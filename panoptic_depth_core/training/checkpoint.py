@@ -3,7 +3,8 @@
 """
 Checkpoints, and the weights that a run starts from: all of them fit, or the recipe names the gaps.
 
-They are written atomically, and read without running code from the file.
+They are written atomically, and read without running code from the file. What is missing, no
+checkpoint, or of another network raises ConfigError.
 """
 
 from __future__ import annotations
@@ -28,8 +29,7 @@ from ..model_directory import ModelDirectory
 from ..network import create_model
 from ..network.base import Model, NetworkSettings
 from ..network.state_dicts import find_gaps, list_gaps
-from .optimization import begins
-from .recipe import TrainSettings, expand
+from .recipe import TrainSettings, begins, expand
 
 RESUME_FILE = 'last.pt'
 MODEL_FILE = 'model.pt'
@@ -42,25 +42,18 @@ class TrainState:
     """
     What a checkpoint restores.
 
-    The position in the data and in the schedule, and the states of the random generators, are
-    functions of the iteration.
-
-    :param model: the one that learns; network: what runs it, on one device or several.
-    :param precision: Fabric's plugin; its state is the scale of the gradients in 16-mixed.
-    :param best: score of the best validation so far.
-    :param validated: iteration of the last validation.
-    :param validation_seconds: that it took.
+    The place in the data and in the schedule, and the random generators, follow the iteration.
     """
 
-    model: Model
-    network: nn.Module
+    model: Model  # The one that learns.
+    network: nn.Module  # What runs it, on one device or several.
     averaged: Model
     optimizer: torch.optim.Optimizer
-    precision: Any
+    precision: Any  # Fabric's plugin; its state is the scale of the gradients in 16-mixed.
     iteration: int = 0
     seconds: float = 0.0
-    best: float | None = None
-    validated: int = -1
+    best: float | None = None  # Score of the best validation so far.
+    validated: int = -1  # Iteration of the last validation.
     validation_seconds: float = 0.0
 
 
@@ -83,11 +76,7 @@ def save_model(path: Path, settings: TrainSettings, state: TrainState) -> None:
 
 
 def load_checkpoint(run_dir: Path, state: TrainState) -> None:
-    """
-    Restore a run in place.
-
-    :raises ConfigError: when there is none, or it is of another network or optimiser.
-    """
+    """Restore a run in place."""
     path = run_dir / RESUME_FILE
     if not path.exists():
         raise ConfigError(f'{path}: no checkpoint there; check the path, or start a new run '
@@ -107,11 +96,7 @@ def load_checkpoint(run_dir: Path, state: TrainState) -> None:
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
-    """
-    Load the averaged weights of a checkpoint into a network.
-
-    :raises ConfigError: when the file is not a checkpoint of this network.
-    """
+    """Load the averaged weights of a checkpoint into a network."""
     _load_strictly(network, read_checkpoint(path)['network'], path)
 
 
@@ -132,9 +117,9 @@ def load_initial_weights(network: Model, path: Path, gaps: Sequence[str] = ()) -
     Load weights of this program, or published ones that the model reads, in place.
 
     :param path: checkpoint, or model directory; ``default`` is the model of this package.
-    :param gaps: beginnings of names, up to a dot, whose weights may be missing, unknown or of
-        another shape, or are of classes in another table; these keep what the network has.
-    :raises ConfigError: naming what does not fit and is in no gap, and a gap that is none.
+    :param gaps: beginnings of names, up to a dot; their weights may be missing, unknown, of
+        another shape, or of the classes of another table, and the network keeps its own.
+    :raises ConfigError: also for a gap that is none.
     """
     wanted = network.state_dict()
     given, classes = _read(network, path)
@@ -161,14 +146,17 @@ def load_initial_weights(network: Model, path: Path, gaps: Sequence[str] = ()) -
 def _read(network: Model, path: Path) -> tuple[dict[str, Tensor], tuple[ClassInfo, ...]]:
     """Weights, and the classes that they were trained on."""
     if path.is_dir() or path == _DEFAULT:
-        return _read_directory(ModelDirectory.default() if path == _DEFAULT
-                               else ModelDirectory.load(path))
+        model = ModelDirectory.default() if path == _DEFAULT else ModelDirectory.load(path)
+        try:
+            from ..network.onnx_weights import load_graph
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f'{model.path}: to read the weights of a model directory {error.name} is needed; '
+                "run: pip install 'panoptic-depth[export]'") from None
+        given = load_graph(model).network
+        return given.state_dict(), given.classes
     try:
         stored = read_checkpoint(path)
-        settings = stored['recipe'].get('network_settings', {})
-        # Of its other settings only their network knows.
-        table = {key: value for key, value in settings.items() if key == 'class_table'}
-        return stored['network'], parse_settings(NetworkSettings, table, str(path)).classes
     except ConfigError as error:
         if not path.is_file():
             raise
@@ -177,24 +165,14 @@ def _read(network: Model, path: Path) -> tuple[dict[str, Tensor], tuple[ClassInf
         except ConfigError as other:
             raise ConfigError(f'{error}; nor is it a published one: {other}') from None
         return published.state_dict(), published.classes
-
-
-def _read_directory(model: ModelDirectory) -> tuple[dict[str, Tensor], tuple[ClassInfo, ...]]:
-    try:
-        from ..network.onnx_weights import load_graph
-    except ModuleNotFoundError as error:
-        raise ConfigError(f'{model.path}: to read the weights of a model directory {error.name} '
-                          "is needed; run: pip install 'panoptic-depth[export]'") from None
-    network = load_graph(model).network
-    return network.state_dict(), network.classes
+    settings = stored['recipe'].get('network_settings', {})
+    # Of its other settings only their network knows.
+    table = {key: value for key, value in settings.items() if key == 'class_table'}
+    return stored['network'], parse_settings(NetworkSettings, table, str(path)).classes
 
 
 def require_no_run(run_dir: Path) -> None:
-    """
-    Check that a new run would replace nobody's weights.
-
-    :raises ConfigError: naming the first that are there.
-    """
+    """Check that a new run would replace nobody's weights."""
     for name in (BEST_FILE, MODEL_FILE, RESUME_FILE):
         if (run_dir / name).exists():
             raise ConfigError(f'{run_dir / name}: is of an earlier run; go on with that one with '
@@ -202,11 +180,7 @@ def require_no_run(run_dir: Path) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """
-    Read a checkpoint file of this program, or the one in a pack.
-
-    :raises ConfigError: when it is missing or not one.
-    """
+    """Read a checkpoint file of this program, or the one in a pack."""
     try:
         source = BytesIO(read_weights(path)) if is_pack(path) else path
         stored = torch.load(source, map_location='cpu', weights_only=True)

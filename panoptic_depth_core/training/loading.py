@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from ..labels import ClassInfo, table_name
 from ..network import settings_of
 from ..network.base import Batch
 from ..structures import Sample
-from .augmentation import AugmentSettings, augment
+from .augmentation import augment
 from .recipe import DataSettings, TrainSettings, expand
 
 PREFETCHED = 4
@@ -51,28 +52,20 @@ class MixedSamples(Dataset[Sample]):
         return self.length
 
     def __getitem__(self, index: int) -> Sample:
-        rng = np.random.default_rng([self.settings.seed, self.first + index])
+        settings, draw = self.settings, self.first + index
+        rng = np.random.default_rng([settings.seed, draw])
         which = int(rng.choice(len(self.sets), p=self.shares))
         sample = self.sets[which][int(rng.integers(len(self.sets[which])))]
-        changes = self._of_batch((self.first + index) // self.settings.batch_size)
-        scale = self.settings.data[which].scale
-        if scale is not None:
-            changes = changes.model_copy(update={'scale': scale})
-        return augment(sample, changes, rng)
-
-    def _of_batch(self, batch: int) -> AugmentSettings:
-        """
-        Augmentation with the crop size of a batch.
-
-        A network that sees one size only reads the place of a pixel from the zero padding of
-        its convolutions in place of the rays, and misjudges the metres at any other size.
-        """
-        sizes = self.settings.crop_sizes
-        if not sizes:
-            return self.settings.augment
-        height, width = sizes[np.random.default_rng([self.settings.seed, 1, batch]).integers(
-            len(sizes))]
-        return self.settings.augment.model_copy(update={'height': height, 'width': width})
+        changes: dict[str, Any] = {}
+        if settings.crop_sizes:
+            # A network that sees one size only reads the place of a pixel from the zero padding
+            # of its convolutions in place of the rays, and misjudges the metres at other sizes.
+            of_batch = np.random.default_rng([settings.seed, 1, draw // settings.batch_size])
+            number = int(of_batch.integers(len(settings.crop_sizes)))
+            changes['height'], changes['width'] = settings.crop_sizes[number]
+        if (scale := settings.data[which].scale) is not None:
+            changes['scale'] = scale
+        return augment(sample, settings.augment.model_copy(update=changes), rng)
 
 
 def _open(data: DataSettings, classes: tuple[ClassInfo, ...]) -> SampleSet:
@@ -97,13 +90,10 @@ def spread(length: int, limit: int | None) -> list[int]:
 
 class Draws(Sampler[list[int]]):
     """
-    Which draws of the mix a process works on.
+    Which draws of the mix a process works on, from an iteration on.
 
     Iteration i consists of the draws i * batch_size and following ones, however many parts and
     processes share them.
-
-    :param iteration: the first one.
-    :param rank: of the process, 0..world - 1.
     """
 
     def __init__(self, settings: TrainSettings, iteration: int, rank: int, world: int) -> None:
@@ -125,11 +115,7 @@ class Draws(Sampler[list[int]]):
 
 def batches(settings: TrainSettings, draws: Draws,
             collate: Callable[[Sequence[Sample]], Batch]) -> Iterator[Batch]:
-    """
-    Parts of batches, as the draws name them.
-
-    :param collate: see Model.targets.
-    """
+    """Parts of batches, as the draws name them; ``collate`` is that of Model.targets."""
     samples = MixedSamples(settings, 0, settings.iterations * settings.batch_size)
     return iter(DataLoader(
         samples, batch_sampler=draws, num_workers=settings.workers,

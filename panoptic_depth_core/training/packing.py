@@ -16,19 +16,7 @@ import torch
 from torch import Tensor
 
 from ..class_tables import table_of
-from ..datasets import Dataset, open_dataset
-from ..datasets.storage import (
-    PACKED,
-    PACKED_NAME,
-    CachedDataset,
-    PackedSet,
-    PackIndex,
-    PackWriter,
-    Storage,
-    decode,
-    encode,
-    to_record,
-)
+from ..datasets import Dataset, open_dataset, storage
 from ..errors import ConfigError
 from ..files import make_folder, write_atomic
 from .checkpoint import initial_network
@@ -36,7 +24,7 @@ from .loading import MixedSamples, spread
 from .recipe import TrainSettings, expand
 
 _RENDERED = {'synthetic'}
-"""Data sets of which any number of samples is as good a sample as another."""
+"""Data sets that may be packed in part: their samples are drawn at random anyway."""
 
 _RECIPE_BYTES = 20_000
 _HALF_ERROR = 1e-3
@@ -46,28 +34,18 @@ Watcher = Callable[[float, str], None]
 
 @dataclass(frozen=True)
 class PackedData:
-    """
-    One data set of a pack.
-
-    :param samples, available: how many are in it, and how many there were.
-    :param size: bytes of its samples, also of those that other data sets share with it.
-    :param psnr_db: mean peak signal-to-noise ratio of the images; inf where they are exact.
-    """
+    """One data set of a pack."""
 
     label: str
     samples: int
-    available: int
-    size: int
-    psnr_db: float
+    available: int  # Samples that there were.
+    size: int  # Bytes of its samples, also of those that other data sets share with it.
+    psnr_db: float  # Of its 8-bit images, from their mean squared errors; inf where exact.
 
 
 @dataclass(frozen=True)
 class PackReport:
-    """
-    What is in a pack.
-
-    :param weights: bytes of the weights.
-    """
+    """What is in a pack; ``size`` and ``weights`` in bytes."""
 
     path: Path
     size: int
@@ -77,11 +55,7 @@ class PackReport:
 
 @dataclass(frozen=True)
 class _Source:
-    """
-    Samples that belong into the pack.
-
-    :param weight: of a rendered one, its share of the room; None: all of it is to be there.
-    """
+    """Samples that belong into the pack: all of them, or a share of the room by ``weight``."""
 
     label: str
     samples: Dataset
@@ -90,7 +64,8 @@ class _Source:
 
 
 def write_pack(settings: TrainSettings, path: Path, limit_mb: float = 60.0,
-               storage: Storage = PACKED, watch: Watcher | None = None) -> PackReport:
+               fidelity: storage.Fidelity = storage.PACKED,
+               watch: Watcher | None = None) -> PackReport:
     """
     Put recipe, samples and initial weights into one file.
 
@@ -98,7 +73,7 @@ def write_pack(settings: TrainSettings, path: Path, limit_mb: float = 60.0,
     by their weights, those first that are in their cache already.
 
     :param limit_mb: greatest size in 10^6 bytes.
-    :param watch: told of the share that is done and of the data set after every sample.
+    :param watch: called after every sample with the share that is done and the data set.
     :raises ConfigError: for a wrong recipe, or when it does not fit.
     """
     sources, recipe = _sources(settings)
@@ -110,8 +85,8 @@ def write_pack(settings: TrainSettings, path: Path, limit_mb: float = 60.0,
     ordered = sorted(sources, key=lambda source: source.weight is not None)
 
     def write(part: Path) -> None:
-        packed: dict[str, PackedSet] = {}
-        with PackWriter(part) as writer:
+        packed: dict[str, storage.PackedSet] = {}
+        with storage.PackWriter(part) as writer:
             writer.size += _RECIPE_BYTES
             weights = None if checkpoint is None else writer.store('weights.pt', checkpoint)
             for rank, source in enumerate(ordered):
@@ -123,13 +98,13 @@ def write_pack(settings: TrainSettings, path: Path, limit_mb: float = 60.0,
                 size, squares = 0, []
                 for index in source.indices:
                     sample = source.samples[index]
-                    parts = encode(sample, storage)
-                    record = to_record(parts)
+                    parts = storage.encode(sample, fidelity)
+                    record = storage.to_record(parts)
                     if (number := writer.add(record, room)) is None:
                         break
                     numbers.append(number)
                     size += len(record)
-                    decoded = decode(parts).frame.image.astype(np.float32)
+                    decoded = storage.decode(parts).frame.image.astype(np.float32)
                     squares.append(float(np.mean((decoded - sample.frame.image) ** 2)))
                     if watch is not None:
                         watch(writer.size / limit, source.label)
@@ -140,14 +115,14 @@ def write_pack(settings: TrainSettings, path: Path, limit_mb: float = 60.0,
                                       f'{writer.size / 1e6:.1f} of {limit / 1e6:.1f} MB; '
                                       'raise --limit-mb or lower --quality')
                 classes = source.samples.classes
-                packed[source.label] = PackedSet(
+                packed[source.label] = storage.PackedSet(
                     class_table=table_of(classes) if classes else None, samples=tuple(numbers))
                 mean = sum(squares) / len(squares)
                 reports[source.label] = PackedData(
                     source.label, len(numbers), len(source.indices), size,
                     10 * math.log10(255 ** 2 / mean) if mean else math.inf)
-            writer.finish(PackIndex(recipe=recipe, datasets=packed,
-                                    records=tuple(writer.records), weights=weights))
+            writer.finish(storage.PackIndex(recipe=recipe, datasets=packed,
+                                            records=tuple(writer.records), weights=weights))
 
     write_atomic(path, write)
     return PackReport(path, path.stat().st_size, len(checkpoint or b''),
@@ -181,7 +156,7 @@ def _sources(settings: TrainSettings) -> tuple[list[_Source], dict[str, Any]]:
             again = sum(label == base or label.startswith(f'{base} ') for label in names.values())
             names[key] = f'{base} {again + 1}' if again else base
             sources.append(_Source(names[key], samples, indices, weight))
-        row.update(name=PACKED_NAME, root='', split=names[key])
+        row.update(name=storage.PACKED_NAME, root='', split=names[key])
         row.pop('cache', None)
 
     mixed = MixedSamples(settings, 0, 0)
@@ -202,7 +177,7 @@ def _sources(settings: TrainSettings) -> tuple[list[_Source], dict[str, Any]]:
 
 def _stored_first(samples: Dataset) -> Sequence[int]:
     indices = range(len(samples))
-    if not isinstance(samples, CachedDataset):
+    if not isinstance(samples, storage.CachedDataset):
         return indices
     return sorted(indices, key=lambda index: not samples.is_stored(index))
 

@@ -121,6 +121,11 @@ class TrainSettings(Settings):
         return value
 
 
+def begins(name: str, prefix: str) -> bool:
+    """Whether a dotted name is a prefix or below it."""
+    return f'{name}.'.startswith(f'{prefix.rstrip(".")}.')
+
+
 def expand(path: str) -> str:
     """
     Fill in environment variables, so that a recipe names no folder of one machine.
@@ -135,7 +140,7 @@ def expand(path: str) -> str:
 
 
 class RecipeFile(TrainSettings):
-    """A recipe as it is written: its classes may be in a file of their own."""
+    """A recipe as its author writes it: the classes may be in a file of their own."""
 
     classes: ClassTable | None = Field(None, description='that are learned: a YAML file of them, '
                                        'relative to the recipe; a name in labels.CLASS_TABLES; or '
@@ -161,8 +166,11 @@ def load_recipe(path: Path, changes: Sequence[str] = ()) -> TrainSettings:
         if 'class_table' in written.network_settings:
             raise ConfigError(f'{source}: classes and network_settings.class_table both say which '
                               'classes are learned; leave one of them out')
-        values.setdefault('network_settings', {})['class_table'] = _class_table(
-            written.classes, path.parent)
+        table = written.classes
+        if isinstance(table, str) and table not in CLASS_TABLES:
+            table = read_class_rows(path.parent / expand(table))
+        values.setdefault('network_settings', {})['class_table'] = (
+            table if isinstance(table, str) else [row.model_dump(mode='json') for row in table])
     return parse_settings(TrainSettings, values, source)
 
 
@@ -185,15 +193,6 @@ def packed_recipe(path: Path) -> TrainSettings:
     if index.weights is not None:
         values['initial_weights'] = str(path)
     return parse_settings(TrainSettings, values, f'{path}: recipe')
-
-
-def _class_table(classes: ClassTable, folder: Path) -> Any:
-    """:param folder: that a file of them is relative to."""
-    if isinstance(classes, str):
-        if classes in CLASS_TABLES:
-            return classes
-        classes = read_class_rows(folder / expand(classes))
-    return [row.model_dump(mode='json') for row in classes]
 
 
 def _change(values: dict[str, Any], change: str) -> None:

@@ -32,28 +32,22 @@ from ..contract import PADDING_RGB
 from ..labels import VOID_ID
 from ..structures import Intrinsics, Sample
 
+# What lies beyond the picture: grey, void, to be ignored, unknown depth.
 
-class Picture(tv_tensors.Image):
-    """(3, H, W) uint8 RGB."""
 
+class Picture(tv_tensors.Image):  # (3, H, W) uint8 RGB.
     beyond = PADDING_RGB
 
 
-class Panoptic(tv_tensors.Mask):
-    """(H, W) int32 panoptic ids."""
-
+class Panoptic(tv_tensors.Mask):  # (H, W) int32 panoptic ids.
     beyond = VOID_ID
 
 
-class Ignore(tv_tensors.Mask):
-    """(H, W) bool, where not even the absence of an instance is known."""
-
+class Ignore(tv_tensors.Mask):  # (H, W) bool, not even the absence of an instance is known.
     beyond = True
 
 
-class Depth(tv_tensors.Mask):
-    """(H, W) float32 metres along Z; NaN unknown, +Inf sky."""
-
+class Depth(tv_tensors.Mask):  # (H, W) float32 metres along Z; NaN unknown, +Inf sky.
     beyond = math.nan
 
 
@@ -62,21 +56,15 @@ class Camera(tv_tensors.TVTensor):
 
     @classmethod
     def of(cls, intrinsics: Intrinsics) -> Camera:
-        """Wrap a camera."""
         return torch.tensor(astuple(intrinsics), dtype=torch.float64).as_subclass(cls)
 
     def intrinsics(self) -> Intrinsics:
-        """Unwrap it."""
         fx, fy, cx, cy, width, height = self.tolist()
         return Intrinsics(fx, fy, cx, cy, int(width), int(height))
 
 
 def to_tensors(sample: Sample) -> dict[str, Any]:
-    """
-    Tensors that share memory with the sample; labels that are missing have none.
-
-    :returns: image, camera, and of panoptic, ignore, depth those that are there.
-    """
+    """Image, camera, and of panoptic, ignore, depth those that are there; memory is shared."""
     labels = {name: _tensor(array).as_subclass(kind) for name, kind in (
         ('panoptic', Panoptic), ('ignore', Ignore), ('depth', Depth))
         if (array := getattr(sample.truth, name)) is not None}
@@ -85,11 +73,7 @@ def to_tensors(sample: Sample) -> dict[str, Any]:
 
 
 def to_sample(tensors: dict[str, Any], sample: Sample) -> Sample:
-    """
-    Put moved tensors in place of those of the sample that they came from.
-
-    :raises ConfigError: when image and camera no longer have one size.
-    """
+    """Put moved tensors in place of those of the sample that they came from."""
     labels = {name: tensor.as_subclass(Tensor).numpy() for name, tensor in tensors.items()
               if name not in ('image', 'camera')}
     image = tensors['image'].as_subclass(Tensor).numpy().transpose(1, 2, 0)

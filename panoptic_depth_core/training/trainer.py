@@ -4,18 +4,22 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import os
 import random
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import numpy as np
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import ConfigError
 from ..files import make_folder
@@ -33,19 +37,29 @@ from .checkpoint import (
     save_model,
 )
 from .loading import Draws, MixedSamples, batches
-from .optimization import (
-    MOST_RESERVED,
-    average,
-    create_optimizer,
-    freeze,
-    learning_rate,
-    share_done,
-)
-from .recipe import TrainSettings
-from .run_log import RunLog, Watcher
-from .validation import Validator
+from .recipe import TrainSettings, begins
+from .validation import Validation, Validator
 
 _log = logging.getLogger(__name__)
+
+_POLY_POWER = 0.9
+_COSINE_END = 0.01
+_MOST_RESERVED = 0.25
+"""Share of the time of a run that is left to its last validation, at most."""
+
+
+@dataclass
+class RunProgress:
+    """Where a run is."""
+
+    iteration: int
+    done: float  # Share of it, 0..1, by iterations or by the clock.
+    loss: float = math.nan  # The sum, at the last line of the log.
+    images_per_s: float = math.nan  # Between the last two lines.
+    figures: dict[str, float] = field(default_factory=dict)  # Of the last validation.
+
+
+Watcher = Callable[[RunProgress], None]
 
 
 def train(settings: TrainSettings, run_dir: Path, *, resume: bool = False,
@@ -58,8 +72,8 @@ def train(settings: TrainSettings, run_dir: Path, *, resume: bool = False,
     :param run_dir: receives ``last.pt`` (to resume), ``model.pt`` (averaged weights, to export),
         ``best.pt`` (those with the best validation), ``train.jsonl`` (losses and validations),
         ``tensorboard`` and ``recipe.json``.
-    :param watch: told of the progress after every iteration, in the first process.
-    :param stop: asked before every iteration, in the first process; true ends the run there, so
+    :param watch: called with the progress after every iteration, in the first process.
+    :param stop: called before every iteration, in the first process; true ends the run there, so
         that it can be resumed.
     :returns: the path of ``best.pt``; without validation, of ``model.pt``.
     :raises ConfigError: for wrong settings, missing data, nothing to resume, or the weights of
@@ -80,7 +94,7 @@ def train(settings: TrainSettings, run_dir: Path, *, resume: bool = False,
         run.validator = Validator(settings, settings.validation, state.averaged, fabric.device)
     make_folder(run_dir)
     (run_dir / 'recipe.json').write_text(settings.model_dump_json(indent=1), encoding='utf-8')
-    run.log = RunLog(run_dir, state, settings.tensorboard, watch)
+    run.log = _RunLog(run_dir, state, settings.tensorboard, watch)
     try:
         run.iterate()
     finally:
@@ -107,7 +121,7 @@ class _Run:
     run_dir: Path
     begun: float
     stop: Callable[[], bool]
-    log: RunLog | None = None
+    log: _RunLog | None = None
     validator: Validator | None = None
 
     def seconds(self) -> float:
@@ -130,7 +144,7 @@ class _Run:
         if settings.minutes is not None and state.validated < 0 and self.validator is not None:
             # Says how much time to leave for the last one, and what has to be improved on.
             self.validate()
-            if state.validation_seconds > 60 * settings.minutes * MOST_RESERVED:
+            if state.validation_seconds > 60 * settings.minutes * _MOST_RESERVED:
                 _log.warning('a validation takes %.0f s of the %.0f s of this run, which will end '
                              'later; give more --minutes, or a lower limit to the data of '
                              'validation', state.validation_seconds, 60 * settings.minutes)
@@ -145,12 +159,12 @@ class _Run:
                 # A mean over processes, which all of them have to ask for.
                 values = mean_over_processes(torch.stack(list(losses.values()))).tolist()
                 if log is not None:
-                    log.losses(state, dict(zip(losses, values, strict=True)), progress, rate,
+                    log.losses(dict(zip(losses, values, strict=True)), progress, rate,
                                images / (self.seconds() - since))
                 since, images = self.seconds(), 0
             if log is None:
                 continue
-            log.step(state.iteration, self.share_done())
+            log.step(self.share_done())
             is_due = state.iteration % settings.save_every == 0
             if self.validator is not None and state.iteration % self.validator.every == 0:
                 self.validate()
@@ -167,11 +181,82 @@ class _Run:
         validation = self.validator()
         state.validated, state.seconds = state.iteration, self.seconds()
         state.validation_seconds = state.seconds - since
-        self.log.validation(state, validation)
+        self.log.validation(validation)
         # Written so that NaN is never the best.
         if validation.score > (float('-inf') if state.best is None else state.best):
             state.best = validation.score
             save_model(self.run_dir / BEST_FILE, self.settings, state)
+
+
+class _RunLog:
+    """Writes train.jsonl and TensorBoard, and calls a watcher after every iteration."""
+
+    def __init__(self, run_dir: Path, state: TrainState, tensorboard: bool,
+                 watch: Watcher | None = None) -> None:
+        self._state, self._watch = state, watch
+        self._file = (run_dir / 'train.jsonl').open('a', encoding='utf-8')
+        self._board = _open_board(run_dir, state.iteration) if tensorboard else None
+        self._progress = RunProgress(state.iteration, 0.0)
+
+    def step(self, done: float) -> None:
+        """Note that an iteration is done."""
+        self._progress.iteration, self._progress.done = self._state.iteration, done
+        if self._watch is not None:
+            self._watch(self._progress)
+
+    def losses(self, losses: dict[str, float], progress: float, rate: float,
+               images_per_s: float) -> None:
+        """Write one line of losses."""
+        self._progress.loss, self._progress.images_per_s = losses['total'], images_per_s
+        self._write({'progress': round(progress, 4), 'learning_rate': rate,
+                     'images_per_s': round(images_per_s, 2), **_plain(losses)},
+                    {**{f'loss/{name}': value for name, value in losses.items()},
+                     'learning_rate': rate, 'images_per_s': images_per_s})
+
+    def validation(self, validation: Validation) -> None:
+        """Write the figures and the picture of a validation."""
+        figures = {**validation.figures, 'score': validation.score}
+        self._progress.figures = figures
+        self._write({'validation': _plain(figures), 'by_data': {
+            label: _plain(found) for label, found in validation.by_data.items()}},
+            {f'{label}/{name}': value for label, found in (
+                ('validation', figures), *validation.by_data.items())
+             for name, value in found.items()})
+        if self._board is not None and validation.picture is not None:
+            self._board.add_image('validation', validation.picture, self._state.iteration,
+                                  dataformats='HWC')
+
+    def close(self) -> None:
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+    def _write(self, row: dict[str, Any], scalars: dict[str, float]) -> None:
+        """:param scalars: for TensorBoard."""
+        state = self._state
+        self._file.write(json.dumps({'iteration': state.iteration,
+                                     'seconds': round(state.seconds, 1), **row}) + '\n')
+        self._file.flush()
+        if self._board is not None:
+            for name, value in scalars.items():
+                self._board.add_scalar(name, value, state.iteration)
+
+
+def _open_board(run_dir: Path, iteration: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        _log.warning("no TensorBoard: it is not installed; run: pip install "
+                     "'panoptic-depth[train]', or set tensorboard: false in the recipe")
+        return None
+    # What an interrupted run wrote after its last checkpoint is hidden.
+    return SummaryWriter(str(run_dir / 'tensorboard'), purge_step=iteration + 1)
+
+
+def _plain(values: dict[str, float]) -> dict[str, float | None]:
+    """Round for JSON, which has no NaN."""
+    return {name: round(value, 4) if math.isfinite(value) else None
+            for name, value in values.items()}
 
 
 def is_first_process() -> bool:
@@ -268,3 +353,84 @@ def prepare(settings: TrainSettings, state: TrainState, samples: int = 150) -> N
     """Show the model some draws of the mix that no iteration has."""
     probe = MixedSamples(settings, 1 << 40, samples)
     state.model.prepare_losses(probe[index] for index in range(samples))
+
+
+def freeze(network: nn.Module, prefixes: Sequence[str]) -> None:
+    """
+    Keep parameters as they are, in place, and the statistics of batch norm among them.
+
+    :param prefixes: beginnings of names, up to a dot.
+    :raises ConfigError: for one that no parameter's name begins with.
+    """
+    parameters = dict(network.named_parameters())
+    for prefix in prefixes:
+        below = [parameter for name, parameter in parameters.items() if begins(name, prefix)]
+        if not below:
+            known = dict.fromkeys(name.partition('.')[0] for name in parameters)
+            raise ConfigError(f'freeze: no parameter begins with {prefix!r}; there are: '
+                              f'{", ".join(known)}, and what is below them')
+        for parameter in below:
+            parameter.requires_grad_(False)
+        for name, module in network.named_modules():
+            if isinstance(module, _BatchNorm) and begins(name, prefix):
+                module.eval()
+    if not any(parameter.requires_grad for parameter in parameters.values()):
+        raise ConfigError('freeze: nothing is left to learn; name fewer parts')
+
+
+def create_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+    """Optimiser of what is not frozen: backbone slower; no decay on vectors (biases, norms)."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            key = (name.startswith('backbone.'), parameter.ndim > 1)
+            groups.setdefault(key, []).append(parameter)
+    rows: list[dict[str, Any]] = [
+        {'params': parameters, 'factor': settings.backbone_factor if backbone else 1.0,
+         'weight_decay': settings.weight_decay if decays else 0.0}
+        for (backbone, decays), parameters in groups.items()]
+    kind = {'adamw': torch.optim.AdamW, 'adam': torch.optim.Adam}[settings.optimizer]
+    return kind(rows, lr=settings.learning_rate)
+
+
+def learning_rate(settings: TrainSettings, iteration: int, progress: float) -> float:
+    """
+    Linear warm-up, times half a cosine or a power.
+
+    :param progress: share of the run that is done, 0..1.
+    """
+    start = settings.warmup_factor
+    warm = min(1.0, start + (1 - start) * (iteration + 1) / max(settings.warmup, 1))
+    left = 1.0 - min(progress, 1.0)
+    if settings.schedule == 'poly':
+        return settings.learning_rate * warm * left ** _POLY_POWER
+    return settings.learning_rate * warm * (
+        _COSINE_END + (1 - _COSINE_END) * 0.5 * (1 - math.cos(math.pi * left)))
+
+
+def share_done(settings: TrainSettings, iteration: int, seconds: float,
+               validation_seconds: float = 0.0) -> float:
+    """
+    Share of the run that is done, 0..1, by iterations or by the clock.
+
+    :param validation_seconds: of the last validation; the clock leaves as much to the one at the
+        end, but not more than a quarter of the time.
+    """
+    done = iteration / settings.iterations
+    if settings.minutes is not None:
+        time = 60 * settings.minutes
+        done = max(done, seconds / (time - min(validation_seconds, _MOST_RESERVED * time)))
+    return done
+
+
+def average(mean: nn.Module, network: nn.Module, decay: float, iteration: int) -> None:
+    """Move a moving average towards the weights, in place; statistics of batch norm too."""
+    # Early averages would be of noise: let the decay grow with the age of the run.
+    weight = 1 - min(decay, (1 + iteration) / (10 + iteration))
+    with torch.no_grad():
+        for old, new in zip([*mean.parameters(), *mean.buffers()],
+                            [*network.parameters(), *network.buffers()], strict=True):
+            if old.is_floating_point():
+                old.lerp_(new.detach(), weight)
+            else:
+                old.copy_(new)

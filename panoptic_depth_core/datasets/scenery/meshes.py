@@ -20,34 +20,22 @@ Rng = np.random.Generator
 
 
 class Look(NamedTuple):
-    """
-    What covers a slot of a mesh.
-
-    :param texture: name in textures. :param tint: linear RGB reflectance.
-    :param gloss: share of mirror reflection at normal incidence. :param glow: light of its own.
-    """
+    """What covers a slot of a mesh."""
 
     texture: str = 'plain'
-    tint: ArrayLike = (0.5, 0.5, 0.5)
-    gloss: float = 0.0
-    glow: float = 0.0
+    tint: ArrayLike = (0.5, 0.5, 0.5)  # Linear RGB reflectance.
+    gloss: float = 0.0  # Share of mirror reflection at normal incidence.
+    glow: float = 0.0  # Light of its own.
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """
-    Triangles that own their corners.
+    """Triangles that own their corners."""
 
-    :param corners: (T, 3, 3) float32 triangle, corner, xyz in metres.
-    :param normals: (T, 3, 3) float32 unit normals at the corners, outwards.
-    :param uv: (T, 3, 2) float32 surface coordinates in metres.
-    :param slot: (T,) uint8 which of the object's looks the triangle has.
-    """
-
-    corners: Array
-    normals: Array
-    uv: Array
-    slot: NDArray[np.uint8]
+    corners: Array  # (T, 3, 3) float32 triangle, corner, xyz in metres.
+    normals: Array  # (T, 3, 3) float32 unit normals at the corners, outwards.
+    uv: Array  # (T, 3, 2) float32 surface coordinates in metres.
+    slot: NDArray[np.uint8]  # (T,) which of the object's looks the triangle has.
 
     def moved(self, offset: ArrayLike, scale: ArrayLike = 1.0) -> Mesh:
         """Scale, then shift."""
@@ -57,26 +45,17 @@ class Mesh:
 
 @dataclass(frozen=True)
 class Shape:
-    """
-    A mesh, and a plainer one for where it is small in the picture.
-
-    :param coarse_px: radius in the picture below which the plainer one is used.
-    :param radius_m: of a cylinder about the origin that holds the mesh.
-    """
+    """A mesh, and a plainer one for where it is small in the picture."""
 
     fine: Mesh
     coarse: Mesh
-    coarse_px: float
-    radius_m: float
+    coarse_px: float  # Radius in the picture below which the plainer one is used.
+    radius_m: float  # Of a cylinder about the origin that holds the mesh.
 
 
 def shapes(maker: Callable[[Rng, bool], Mesh], count: int, coarse_px: float, *seed: int
            ) -> tuple[Shape, ...]:
-    """
-    Make objects of one kind, the same in every process.
-
-    :param maker: from a generator and whether the mesh is the plainer one.
-    """
+    """Objects of one kind, the same in every process; ``maker`` takes whether to be plainer."""
     made = []
     for number in range(count):
         fine, coarse = (maker(np.random.default_rng((*seed, number)), plain)
@@ -99,15 +78,16 @@ def cross(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     return out
 
 
+def dot(a: NDArray[Any], b: NDArray[Any]) -> Any:
+    """(N,) dot products of the rows of two (N, 3)."""
+    return np.einsum('ij,ij->i', a, b)
+
+
 _UV_AXES = np.array([[1, 2], [0, 2], [0, 1]])
 
 
 def flat(corners: ArrayLike, slot: ArrayLike = 0, uv: Array | None = None) -> Mesh:
-    """
-    Triangles with one normal each; without ``uv`` that of the most facing coordinate plane.
-
-    :param corners: (T, 3, 3) metres.
-    """
+    """Triangles (T, 3, 3) with one normal each; ``uv`` by default by the most facing plane."""
     points = np.asarray(corners, np.float32)
     normal = cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0])
     normal /= np.maximum(np.sqrt((normal * normal).sum(1, keepdims=True)), 1e-12)
@@ -125,9 +105,8 @@ def quads(corners: ArrayLike, slot: ArrayLike = 0, uv: NDArray[Any] | None = Non
     """
     Quadrangles, each as two triangles.
 
-    :param corners: (Q, 4, 3) metres, in order around.
+    :param corners: (Q, 4, 3) metres, in order around. :param uv: (Q, 4, 2) metres.
     :param slot: one for all, or (Q,).
-    :param uv: (Q, 4, 2) metres.
     """
     points = np.asarray(corners, np.float32)
     return flat(points[:, _SPLIT].reshape(-1, 3, 3),
@@ -159,11 +138,7 @@ def box(size: ArrayLike, center: ArrayLike = (0, 0, 0), slot: int = 0) -> Mesh:
 
 
 def loft(rings: ArrayLike, slot: int = 0, smooth: bool = False, caps: bool = True) -> Mesh:
-    """
-    Skin over a row of rings.
-
-    :param rings: (S, K, 3); counter-clockwise seen from the last ring's outside.
-    """
+    """Skin over rings (S, K, 3), counter-clockwise seen from the outside of the last one."""
     points = np.asarray(rings, np.float32)
     skin = quads(_between(points), slot)
     if smooth:

@@ -11,73 +11,94 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...errors import ConfigError
 from ...structures import Intrinsics
-from .meshes import Array, Look, Mesh, Shape
+from .meshes import Array, Look, Mesh, Shape, cross, dot
 from .textures import rows
 
 _LEAST_PX = 0.6
 """Objects whose radius is smaller than this in the picture are left out."""
+_SHADOW_M = 7.0
+"""Room about an object for its shadow."""
 _CLEAR_M = 0.9
 """Room around the camera that no object may reach into."""
 _NEAR_M = 25.0
 """No object reaches farther than this from its origin."""
+_PART = np.dtype([('class_id', 'i4'), ('number', 'i8'), ('texture', 'i4'), ('tint', 'f4', 3),
+                  ('gloss', 'f4'), ('glow', 'f4')])
+"""What triangles belong to; number: thing of the world, 0 for stuff."""
+
+
+class RayCaster:
+    """Embree's first hits of rays (N, 3) from points (N, 3) with the triangles of one scene."""
+
+    def __init__(self, corners: Array) -> None:
+        try:
+            from embreex import mesh_construction, rtcore_scene
+        except ImportError:
+            raise ConfigError(
+                'synthetic scenes need the ray caster embreex, which is not installed; run: '
+                "pip install 'panoptic-depth[synthetic]'") from None
+        self._scene = rtcore_scene.EmbreeScene()
+        self._mesh = mesh_construction.TriangleMesh(self._scene, np.ascontiguousarray(corners))
+        exact = corners.astype(np.float64)
+        normal = cross(exact[:, 1] - exact[:, 0], exact[:, 2] - exact[:, 0])
+        normal /= np.sqrt(dot(normal, normal))[:, None] + 1e-30
+        self.planes = np.column_stack([normal, dot(normal, exact[:, 0])])
+
+    def hits(self, points: Array, rays: Array) -> tuple[NDArray[np.int32], Array, Array, Array]:
+        """Triangle (-1 none), barycentric u, v and distance."""
+        found = self._scene.run(points, rays, output=True)
+        triangle = np.where(found['geomID'] < 0, -1, found['primID']).astype(np.int32)
+        return triangle, found['u'], found['v'], found['tfar']
+
+    def blocked(self, points: Array, rays: Array) -> NDArray[np.bool_]:
+        """Whether anything is hit."""
+        return np.asarray(self._scene.run(points, rays, query='OCCLUDED') >= 0)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """
-    Triangles in the world and what each belongs to.
+    """Triangles in the world, as in Mesh, and what each belongs to."""
 
-    :param origin: (2,) float64 world x, y in metres that the corners count from.
-    :param part: (T,) int32 row in the tables below.
-    :param class_id: (P,) int32.
-    :param number: (P,) int64 which thing of the world it is, 0 for stuff.
-    :param texture: (P,) int32. :param tint: (P, 3) float32. :param gloss, glow: (P,) float32.
-    """
-
-    origin: NDArray[np.float64]
+    origin: NDArray[np.float64]  # World x, y in metres that the corners count from.
     corners: Array
     normals: Array
     uv: Array
-    part: NDArray[np.int32]
-    class_id: NDArray[np.int32]
-    number: NDArray[np.int64]
-    texture: NDArray[np.int32]
-    tint: Array
-    gloss: Array
-    glow: Array
+    part: NDArray[np.int32]  # (T,) row of parts.
+    parts: NDArray[np.void]  # (P,) of _PART.
+
+    @cached_property
+    def caster(self) -> RayCaster:
+        return RayCaster(self.corners)
 
     @classmethod
     def merged(cls, scenes: Sequence[Scene], origin: NDArray[np.float64]) -> Scene:
         """One scene of several, counted from a new origin."""
-        starts = np.cumsum([0, *(len(scene.class_id) for scene in scenes[:-1])], dtype=np.int32)
+        starts = np.cumsum([0, *(len(scene.parts) for scene in scenes[:-1])], dtype=np.int32)
         return cls(
             origin=origin, part=np.concatenate([
                 scene.part + start for scene, start in zip(scenes, starts, strict=True)]),
             corners=np.concatenate([
                 scene.corners + np.append(scene.origin - origin, 0.0).astype(np.float32)
                 for scene in scenes]),
-            **{name: np.concatenate([getattr(scene, name) for scene in scenes]) for name in (
-                'normals', 'uv', 'class_id', 'number', 'texture', 'tint', 'gloss', 'glow')})
+            **{name: np.concatenate([getattr(scene, name) for scene in scenes])
+               for name in ('normals', 'uv', 'parts')})
 
 
 @dataclass(frozen=True)
 class Camera:
-    """
-    Where the camera is and how it looks.
-
-    :param position: (3,) float64 world, metres.
-    :param rotation: (3, 3) float64, columns are the camera's x, y, z axes in the world.
-    """
+    """Where the camera is and how it looks."""
 
     intrinsics: Intrinsics
-    position: NDArray[np.float64]
-    rotation: NDArray[np.float64]
+    position: NDArray[np.float64]  # (3,) world, metres.
+    rotation: NDArray[np.float64]  # (3, 3), columns are the camera's axes in the world.
 
     @classmethod
     def looking(cls, intrinsics: Intrinsics, position: Sequence[float], yaw: float,
@@ -91,7 +112,7 @@ class Camera:
         axes = np.stack([cr * right + sr * down, cr * down - sr * right, forward], 1)
         return cls(intrinsics, np.asarray(position, np.float64), axes)
 
-    def sees(self, x: float, y: float, radius_m: float, margin_m: float = 7.0) -> bool:
+    def sees(self, x: float, y: float, radius_m: float) -> bool:
         """Whether something about x, y may be in the picture or throw its shadow into it."""
         k = self.intrinsics
         dx, dy = x - self.position[0], y - self.position[1]
@@ -99,18 +120,13 @@ class Camera:
         norm = math.hypot(*forward)
         ahead = (dx * forward[0] + dy * forward[1]) / norm
         right = (dx * forward[1] - dy * forward[0]) / norm
-        reach = radius_m + margin_m
+        reach = radius_m + _SHADOW_M
         # Roll and pitch widen what the columns see on the ground; 1.15 covers both.
         left_slope = 1.15 * (k.cx + 1) / k.fx
         right_slope = 1.15 * (k.width - k.cx) / k.fx
         return bool(ahead > -reach
                     and right < right_slope * ahead + reach * math.hypot(1.0, right_slope)
                     and -right < left_slope * ahead + reach * math.hypot(1.0, left_slope))
-
-    def size_px(self, x: float, y: float, size_m: float) -> float:
-        """How large something at x, y appears, in px."""
-        return self.intrinsics.fx * size_m / max(
-            math.hypot(x - self.position[0], y - self.position[1]), 0.1)
 
     def rays(self, pixels: NDArray[Any] | None = None) -> NDArray[np.float64]:
         """
@@ -144,9 +160,9 @@ class SceneBuilder:
         self._starts: list[int] = []
         self._rows: list[tuple[int, int, int, ArrayLike, float, float]] = []
 
-    def sees(self, x: float, y: float, radius_m: float, margin_m: float = 7.0) -> bool:
+    def sees(self, x: float, y: float, radius_m: float) -> bool:
         """Whether it is worthwhile to put something there."""
-        return self._camera is None or self._camera.sees(x, y, radius_m, margin_m)
+        return self._camera is None or self._camera.sees(x, y, radius_m)
 
     def put(self, shape: Shape | Mesh, place: tuple[float, float, float], yaw: float,
             class_id: int, looks: Sequence[Look], number: int = 0,
@@ -161,7 +177,8 @@ class SceneBuilder:
         mesh = shape if isinstance(shape, Mesh) else shape.fine
         if self._camera is not None and isinstance(shape, Shape):
             radius = shape.radius_m * max(scale)
-            size_px = self._camera.size_px(x, y, radius)
+            away = math.hypot(x - self._camera.position[0], y - self._camera.position[1])
+            size_px = self._camera.intrinsics.fx * radius / max(away, 0.1)
             if size_px < _LEAST_PX or not self._camera.sees(x, y, radius):
                 return
             if size_px < shape.coarse_px:
@@ -192,14 +209,11 @@ class SceneBuilder:
         place = np.repeat(np.array(self._places, np.float32), sizes, axis=0)
         corners, normals, uv, slot = (np.concatenate([getattr(m, name) for m in self._meshes])
                                       for name in ('corners', 'normals', 'uv', 'slot'))
-        class_id, number, texture, tint, gloss, glow = zip(*self._rows, strict=True)
         return Scene(
             origin=self.origin, corners=_turned(corners * place[:, None, 5:], place)
             + place[:, None, :3], normals=_turned(normals, place), uv=uv,
             part=slot.astype(np.int32) + np.repeat(np.array(self._starts, np.int32), sizes),
-            class_id=np.array(class_id, np.int32), number=np.array(number, np.int64),
-            texture=np.array(texture, np.int32), tint=np.array(tint, np.float32),
-            gloss=np.array(gloss, np.float32), glow=np.array(glow, np.float32))
+            parts=np.array(self._rows, _PART))
 
 
 def _holds(mesh: Mesh, scale: Sequence[float], eye: NDArray[np.float64]) -> bool:

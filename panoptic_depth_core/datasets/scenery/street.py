@@ -9,6 +9,7 @@ s metres along the street, t metres to the left of its middle line.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,8 +18,7 @@ from numpy.typing import NDArray
 
 from ...config import Settings
 from ...labels import CLASS_ID
-from . import props
-from .actors import put_person, put_vehicle
+from . import objects
 from .meshes import Look, Rng, quads
 from .scene import Scene, SceneBuilder
 
@@ -35,6 +35,7 @@ _CROSS = (8.0, 16.0)
 """Where in its section a crossing street runs, in metres."""
 _PAINT_M = 0.0005
 """Height of a zebra crossing's paint, so that it is met before the asphalt."""
+_REACH_M = {'truck': 8.0, 'bus': 8.0, 'train': 16.0}
 _CURB = Look('concrete', (0.33, 0.32, 0.3))
 _WHITE = Look('asphalt', (0.55, 0.55, 0.54))
 
@@ -50,17 +51,12 @@ class Densities(Settings):
 
 @dataclass(frozen=True)
 class Layout:
-    """
-    What stays the same along the whole street.
-
-    :param lanes: per direction. :param hand: 1 right-hand traffic, -1 left-hand.
-    :param parking: parked cars' share on the (left, right) side, 0 no parking strip.
-    """
+    """What stays the same along the whole street."""
 
     lane_m: float
-    lanes: int
-    hand: int
-    parking: Span
+    lanes: int  # Per direction.
+    hand: int  # 1 right-hand traffic, -1 left-hand.
+    parking: Span  # Share of parked cars on the (left, right) side, 0 no parking strip.
     town: float
     bends: bool
     marking: tuple[str, str]
@@ -194,11 +190,7 @@ class World:
                                        < 0.2 + 0.35 * self.layout.town)
 
     def furnish(self, builder: SceneBuilder, index: int, keep_clear: bool) -> None:
-        """
-        Put everything that does not move in a section.
-
-        :param keep_clear: leave the lanes free, for a drive.
-        """
+        """Put everything that does not move in a section; with lanes kept clear for a drive."""
         _Furnisher(self, builder, index).run(keep_clear)
 
     def traffic(self, builder: SceneBuilder, s_eye: float, time_s: float, speed: float) -> None:
@@ -219,14 +211,14 @@ class World:
                 if along and abs(s - s_eye) < 9 and number == layout.lanes - 1:
                     continue
                 x, y, heading = self.pose(s, t + float(rng.normal(0, 0.15)))
-                put_vehicle(builder, rng, x, y, 0.0, heading + (0.0 if along else np.pi)
+                _put_vehicle(builder, rng, x, y, 0.0, heading + (0.0 if along else np.pi)
                             + float(rng.normal(0, 0.02)), (lane + 1) * 10 ** 8 + 2 * k)
         for row, (side, velocity) in enumerate(((1, 1.3), (1, -1.2), (-1, 1.3), (-1, -1.2))):
             for k, s, rng in self._row(30 + row, 9.0, velocity * time_s, span,
                                        (0.04 + 0.2 * layout.town) * density.people):
                 x, y, heading = self.pose(s, side * (layout.road_edge(side)
                                                      + rng.uniform(0.6, 1.8)))
-                put_person(builder, rng, x, y, _CURB_M, heading + (0 if velocity > 0 else np.pi),
+                _put_person(builder, rng, x, y, _CURB_M, heading + (0 if velocity > 0 else np.pi),
                            (row + 20) * 10 ** 8 + k)
         for row, side in enumerate((1, -1)):
             along = (side < 0) == (layout.hand > 0)
@@ -234,7 +226,7 @@ class World:
                                        (0.08 + 0.17 * layout.town) * density.people):
                 x, y, heading = self.pose(s, side * (layout.lane_m * layout.lanes
                                                      - rng.uniform(0.3, 0.8)))
-                put_vehicle(builder, rng, x, y, 0.0, heading + (0 if along else np.pi),
+                _put_vehicle(builder, rng, x, y, 0.0, heading + (0 if along else np.pi),
                             (row + 30) * 10 ** 8 + 2 * k, 'bicycle')
 
     def _row(self, key: int, gap: float, shift: float, span: Span, share: float
@@ -268,7 +260,7 @@ class _Furnisher:
         """Fill the section, unless the camera is looking elsewhere."""
         s, t = np.meshgrid((0.0, SECTION_M / 2, SECTION_M), (-80.0, -40.0, 0.0, 40.0, 80.0))
         x, y, _ = self._section.poses(s.ravel(), t.ravel())
-        if not any(self._builder.sees(float(a), float(b), 0.0, 24.0)
+        if not any(self._builder.sees(float(a), float(b), 17.0)
                    for a, b in zip(x, y, strict=True)):
             return
         self._road()
@@ -310,7 +302,7 @@ class _Furnisher:
         rim[..., 2] = z
         self._ground.setdefault((class_name, look), []).append(rim)
 
-    def _put(self, prop: props.Prop, class_name: str, s: float, t: float, z: float = 0.0,
+    def _put(self, prop: objects.Prop, class_name: str, s: float, t: float, z: float = 0.0,
              turn: float = 0.0, scale: float = 1.0) -> None:
         """Put a prop at street coordinates, turned to the street's heading."""
         x, y, heading = self._section.pose(s, t)
@@ -392,7 +384,7 @@ class _Furnisher:
             self._parked_bikes(side * (edge + walk * 0.75))
         far = rng.uniform(45, 95)
         if self._chance(0.8):
-            self._put(props.plant(rng, 'thicket'), 'vegetation', rng.uniform(0, SECTION_M),
+            self._put(objects.plant(rng, 'thicket'), 'vegetation', rng.uniform(0, SECTION_M),
                       side * far, 0.0, float(rng.normal(0, 0.5)), rng.uniform(0.8, 1.8))
 
     def _front(self, side: int, front: float) -> None:
@@ -413,8 +405,7 @@ class _Furnisher:
                 parts = max(1, round(length / 8))
                 if not self._seen((low + high) / 2, t, length / 2):
                     continue
-                maker, class_name = {'wall': (props.wall, 'wall'), 'fence': (props.fence, 'fence'),
-                                     'hedge': (props.hedge, 'vegetation')}[border]
+                maker, class_name = objects.BORDERS[border]
                 prop = maker(self._world.rng(7, side + 1, block), length / parts + 0.02)
                 for i in range(parts):
                     self._put(prop, class_name, low + (i + 0.5) * length / parts, t, 0.0, turn)
@@ -426,14 +417,14 @@ class _Furnisher:
                 at, t = s + width / 2, side * (front + setback + rng.uniform(0, 0.4))
                 own = int(rng.integers(2 ** 31))
                 if not self._chance(0.1) and self._seen(at, t, 16.0):
-                    self._put(props.building(np.random.default_rng(own), width - gap, tall),
+                    self._put(objects.building(np.random.default_rng(own), width - gap, tall),
                               'building', at, t, 0.0, turn)
                 s += width + (0.0 if setback < 2 else rng.uniform(0, 6))
         plants = self._density.plants * (1.0 if setback > 2 or not built else 0.1)
         for _ in range(rng.poisson((4.0 if not built else 1.5) * plants)):
             kind = str(rng.choice(('broadleaf', 'conifer', 'bush'), p=(0.5, 0.15, 0.35)))
             depth = setback if built else rng.uniform(2, 28)
-            self._put(props.plant(rng, kind), 'vegetation', self._free_s(),
+            self._put(objects.plant(rng, kind), 'vegetation', self._free_s(),
                       side * (front + max(1.2, rng.uniform(0.4, 1.0) * depth)), -0.02,
                       float(rng.uniform(0, 6.3)), rng.uniform(0.7, 1.35))
 
@@ -446,18 +437,18 @@ class _Furnisher:
         if self._chance(0.75 * share) and lamp.random() < 0.4 + 0.5 * town:
             height = float(lamp.uniform(4.5, 9))
             arm = float(lamp.choice((0.0, 1.2, 2.0)))
-            self._put(props.pole(lamp, height, arm, float(lamp.uniform(0.05, 0.1))), 'pole',
+            self._put(objects.pole(lamp, height, arm, float(lamp.uniform(0.05, 0.1))), 'pole',
                       2.0, t, z, np.pi if side > 0 else 0.0)
         if self._chance(0.35 * share):
             s, height = self._free_s(), rng.uniform(2.2, 2.9)
             facing, before = (0.0, -0.06) if side * self._layout.hand < 0 else (np.pi, 0.06)
-            self._put(props.pole(rng, height + 0.3, 0.0, 0.035), 'pole', s, t, z)
-            self._put(props.sign(rng), 'traffic sign', s + before, t, z + height,
+            self._put(objects.pole(rng, height + 0.3, 0.0, 0.035), 'pole', s, t, z)
+            self._put(objects.sign(rng), 'traffic sign', s + before, t, z + height,
                       facing + float(rng.normal(0, 0.12)))
         if self._crossing and self._chance((0.3 + 0.5 * town) * share):
             for s, facing, before in ((_CROSS[0] - 1.2, 0.0, -0.2), (_CROSS[1] + 1.2, np.pi, 0.2)):
-                self._put(props.pole(rng, 3.4), 'pole', s, t, z)
-                self._put(props.traffic_light(rng), 'traffic light', s + before, t, z + 2.9,
+                self._put(objects.pole(rng, 3.4), 'pole', s, t, z)
+                self._put(objects.traffic_light(rng), 'traffic light', s + before, t, z + 2.9,
                           facing)
         trees = self._world.rng(9, side + 1)
         if trees.random() < 0.45 * self._density.plants:
@@ -466,11 +457,11 @@ class _Furnisher:
             for s in np.arange(spacing / 2, SECTION_M, spacing):
                 if self._crossing and _CROSS[0] - 2 < s < _CROSS[1] + 2 or self._chance(0.12):
                     continue
-                self._put(props.plant(rng, 'broadleaf'), 'vegetation', float(s) + 0.8,
+                self._put(objects.plant(rng, 'broadleaf'), 'vegetation', float(s) + 0.8,
                           side * (edge + inset), z, float(rng.uniform(0, 6.3)),
                           rng.uniform(0.6, 1.0))
         if self._chance(0.25 * share) and town > 0.3:
-            self._put(props.pole(rng, rng.uniform(0.7, 1.1)), 'pole', self._free_s(), t, z)
+            self._put(objects.pole(rng, rng.uniform(0.7, 1.1)), 'pole', self._free_s(), t, z)
 
     def _parked(self, side: int, edge: float) -> None:
         """Parked vehicles, in a row or beside one another."""
@@ -485,7 +476,7 @@ class _Furnisher:
             turn = np.pi / 2 if beside else 0.0
             turn += np.pi if (side > 0) == (layout.hand > 0) and not self._chance(0.15) else 0.0
             kind = 'truck' if not beside and self._chance(0.02) else 'car'
-            put_vehicle(self._builder, rng, x, y, 0.0, heading + turn
+            _put_vehicle(self._builder, rng, x, y, 0.0, heading + turn
                         + float(rng.normal(0, 0.03)), self._number(2), kind)
 
     def _parked_bikes(self, t: float) -> None:
@@ -495,7 +486,7 @@ class _Furnisher:
         lean = float(rng.uniform(0.2, 1.5))
         for i in range(int(rng.integers(1, 7))):
             x, y, heading = self._section.pose(start + i * 0.75, t)
-            put_vehicle(self._builder, rng, x, y, _CURB_M, heading + lean
+            _put_vehicle(self._builder, rng, x, y, _CURB_M, heading + lean
                         + float(rng.normal(0, 0.08)), self._number(2), kind, ridden=False)
 
     def _crowd(self, s: float, t: float, z: float, spread: Span) -> None:
@@ -509,5 +500,34 @@ class _Furnisher:
         for place in placed:
             x, y, heading = self._section.pose(place[0], place[1])
             pose = 'stand' if self._chance(0.4) else 'walk'
-            put_person(self._builder, rng, x, y, z, heading + common
+            _put_person(self._builder, rng, x, y, z, heading + common
                        + float(rng.normal(0, 0.9)), self._number(), pose)
+
+
+def _put_vehicle(builder: SceneBuilder, rng: Rng, x: float, y: float, z: float, yaw: float,
+                 number: int, kind: str = '', ridden: bool = True) -> None:
+    """Put a vehicle of a kind, '' any; where it has a rider, that one has the next number."""
+    rng = np.random.default_rng(int(rng.integers(2 ** 62)))
+    kind = kind or str(rng.choice(('car', 'truck', 'bus', 'bicycle', 'motorcycle', 'train'),
+                                  p=(0.62, 0.11, 0.08, 0.1, 0.075, 0.015)))
+    if not builder.sees(x, y, _REACH_M.get(kind, 3.0)):
+        return
+    shape = objects.pick(rng, kind)
+    builder.put(shape, (x, y, z), yaw, CLASS_ID[kind],
+                objects.vehicle_looks(rng, kind), number, rng.uniform(0.96, 1.04, 3).tolist())
+    if ridden and kind in ('bicycle', 'motorcycle'):
+        saddle = (x - 0.2 * math.cos(yaw), y - 0.2 * math.sin(yaw),
+                  z - (0.1 if kind == 'motorcycle' else 0.0))
+        builder.put(objects.pick(rng, 'ride'), saddle, yaw, CLASS_ID['rider'],
+                    objects.clothes(rng), number + 1)
+
+
+def _put_person(builder: SceneBuilder, rng: Rng, x: float, y: float, z: float, yaw: float,
+                number: int, pose: str = 'walk') -> None:
+    """Put a person, sometimes a child, into the scene."""
+    rng = np.random.default_rng(int(rng.integers(2 ** 62)))
+    if not builder.sees(x, y, 1.0):
+        return
+    scale = rng.uniform(0.55, 0.8) if rng.random() < 0.1 else rng.uniform(0.88, 1.09)
+    builder.put(objects.pick(rng, pose), (x, y, z), yaw, CLASS_ID['person'],
+                objects.clothes(rng), number, (scale, scale, scale))

@@ -25,11 +25,7 @@ _FULL_SCALE = 127.0
 
 def _noise(rng: np.random.Generator, exponent: float, low: float = 1.0,
            size: int = SIZE) -> Array:
-    """
-    Tileable noise with spectrum 1 / f^exponent, standard deviation 1, without mean.
-
-    :param low: cycles per tile below which there is nothing.
-    """
+    """Tileable noise with spectrum 1 / f^exponent from ``low`` cycles per tile; sigma 1."""
     spectrum = np.fft.rfft2(rng.standard_normal((size, size)))
     fy = np.fft.fftfreq(size)[:, None] * size
     fx = np.fft.rfftfreq(size)[None] * size
@@ -167,17 +163,12 @@ def _draw() -> dict[str, tuple[float, Array]]:
 
 
 class _Atlas(NamedTuple):
-    """
-    All textures and levels in one table.
+    """All textures and levels in one table."""
 
-    :param rows: texture name -> its number. :param table: (texels, 4) bytes.
-    :param starts: row of the table where each level starts. :param sizes: of tiles, metres.
-    """
-
-    rows: dict[str, int]
-    table: NDArray[np.uint8]
-    starts: NDArray[np.int64]
-    sizes: Array
+    rows: dict[str, int]  # Texture name -> its number.
+    table: NDArray[np.uint8]  # (texels, 4)
+    starts: NDArray[np.int64]  # Row of the table where each level starts.
+    sizes: Array  # Of tiles, metres.
 
 
 @lru_cache(maxsize=1)
@@ -201,13 +192,10 @@ def rows() -> dict[str, int]:
 
 def sample(texture: NDArray[np.int32], uv: Array, footprint_m: Array, tint: Array) -> Array:
     """
-    Reflectance of surface points.
+    Linear reflectance (N, 3) of surface points.
 
-    :param texture: (N,) as in rows().
-    :param uv: (N, 2) float32 surface coordinates in metres.
-    :param footprint_m: (N,) float32 width of a pixel on the surface in metres.
-    :param tint: (N, 3) float32 reflectance of the object, linear.
-    :returns: (N, 3) float32 linear reflectance.
+    :param texture: (N,) as in rows(). :param uv: (N, 2) surface coordinates in metres.
+    :param footprint_m: (N,) width of a pixel on the surface. :param tint: (N, 3) of the object.
     """
     _, table, starts, sizes = _atlas()
     size_m = sizes[texture]

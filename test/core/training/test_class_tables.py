@@ -20,7 +20,7 @@ from miniature import Miniature, make_sample  # noqa: E402
 from panoptic_depth_core.cli import main  # noqa: E402
 from panoptic_depth_core.cli.comparison import as_result  # noqa: E402
 from panoptic_depth_core.config import parse_settings  # noqa: E402
-from panoptic_depth_core.datasets.dvps import SemKittiDvps  # noqa: E402
+from panoptic_depth_core.datasets.kitti import SemKittiDvps  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.labels import (  # noqa: E402
     CLASS_TABLES,

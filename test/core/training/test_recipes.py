@@ -27,9 +27,9 @@ from dataset_trees import (  # noqa: E402
 from panoptic_depth_core.config import load_settings  # noqa: E402
 from panoptic_depth_core.network import create_model  # noqa: E402
 from panoptic_depth_core.training import checkpoint, trainer  # noqa: E402
-from panoptic_depth_core.training.optimization import begins  # noqa: E402
 from panoptic_depth_core.training.recipe import (  # noqa: E402
     TrainSettings,
+    begins,
     expand,
     load_recipe,
 )

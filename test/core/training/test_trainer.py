@@ -27,12 +27,14 @@ from panoptic_depth_core.training.loading import (  # noqa: E402
     MixedSamples,
     batches,
 )
-from panoptic_depth_core.training.optimization import learning_rate  # noqa: E402
 from panoptic_depth_core.training.recipe import (  # noqa: E402
     RecipeFile,
     TrainSettings,
 )
-from panoptic_depth_core.training.trainer import train  # noqa: E402
+from panoptic_depth_core.training.trainer import (  # noqa: E402
+    learning_rate,
+    train,
+)
 
 
 def _run(recipe, folder, resume=False, **changes):
