@@ -15,13 +15,13 @@ import torch
 from ..datasets import Dataset, open_dataset
 from ..errors import BackendError, ConfigError
 from ..evaluation.dataset.evaluate import EvaluationResult, evaluate, require_same_classes
-from ..inference.backends.torch_backend import TorchBackend
 from ..inference.pipeline import Pipeline
 from ..io.visualization import Picture, picture_of_result
 from ..model_directory import ModelDirectory
 from ..network import Graph
 from ..network.base import Model
 from ..network.description import describe
+from ..network.torch_backend import TorchBackend
 from .loading import spread
 from .recipe import TrainSettings, ValidationSettings, expand
 

@@ -180,7 +180,7 @@ def test_a_class_that_is_gone_is_refused_by_name(tmp_path: Path) -> None:
     file = io.BytesIO()
     pickle.dump(Calibration(), file)
     forge(tmp_path, file.getvalue().replace(b'Calibration', b'Celebration'))
-    with pytest.raises(ConfigError, match=r'evaluation\.calibration\.Celebration'):
+    with pytest.raises(ConfigError, match=r'evaluation\.metrics\.uncertainty\.Celebration'):
         load_part(tmp_path, 'a')
 
 
