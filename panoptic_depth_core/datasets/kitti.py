@@ -65,12 +65,7 @@ _MOTS_IDS = files.panoptic_ids(_MOTS_CLASSES[files.VALUES // LABEL_DIVISOR],
 
 
 def read_calibration(path: Path, width: int, height: int) -> tuple[Intrinsics, float]:
-    """
-    Read the left colour camera (02) of the rectified pictures from calib_cam_to_cam.txt.
-
-    :param width, height: px of the picture.
-    :returns: the camera, and the distance in metres to the right one (03).
-    """
+    """Camera 02 of calib_cam_to_cam.txt for a picture's size, and its distance to 03 in metres."""
     try:
         lines = path.read_text(encoding='utf-8').splitlines()
         values = {key: line for key, _, line in (line.partition(':') for line in lines)}

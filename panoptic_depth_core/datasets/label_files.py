@@ -64,11 +64,7 @@ def make_sample(image: NDArray[np.uint8], camera: Intrinsics, name: str, *,
                 instance_classes: tuple[int, ...] = THING_CLASSES,
                 ignore: NDArray[np.bool_] | None = None, sequence: str = '',
                 source: str = 'data set') -> Sample:
-    """
-    Make a sample: with semantics, if it has labels, and with the depths of its instances.
-
-    :param source: of the camera, see Frame.intrinsics_source.
-    """
+    """A sample: with semantics, if it has labels; ``source`` is Frame.intrinsics_source."""
     frame = Frame(image, camera, name=name, intrinsics_source=source)
     if panoptic is None:
         return Sample(frame, GroundTruth(depth=depth), sequence)
@@ -90,11 +86,7 @@ def require_folder(data_set: str, folder: Path, expected: str) -> Path:
 
 
 def file_stems(data_set: str, folder: Path, suffix: str, below: str = '') -> list[str]:
-    """
-    Names without the suffix of the files that end on it, sorted; at least one.
-
-    :param below: glob pattern of the folders between, such as ``*/``.
-    """
+    """Sorted names without a suffix of the files that end on it; ``below``: glob of folders."""
     stems = sorted(path.name.removesuffix(suffix) for path in folder.glob(f'{below}*{suffix}'))
     if not stems:
         raise ConfigError(
@@ -144,12 +136,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 def read_labels(path: Path, size: tuple[int, int], *dtypes: type[np.unsignedinteger[Any]]
                 ) -> NDArray[Any]:
-    """
-    Read an image of unsigned integers; cast it before any arithmetic.
-
-    :param size: (H, W) of its picture. :param dtypes: those that the format allows.
-    :returns: (H, W) of one of the dtypes.
-    """
+    """Read (H, W) of one of the dtypes, of a picture's size; cast it before any arithmetic."""
     labels = _read(path, cv2.IMREAD_UNCHANGED)
     if labels.ndim != 2 or labels.dtype not in dtypes:
         channels = 1 if labels.ndim == 2 else labels.shape[2]
@@ -168,11 +155,7 @@ def _require_size(path: Path, labels: NDArray[Any], size: tuple[int, int]) -> No
 
 
 def read_depth(path: Path, size: tuple[int, int], scale: float = 256.0) -> NDArray[np.float32]:
-    """
-    Read uint16 metres * scale, 0 where unknown (by default as in KITTI's depth devkit).
-
-    :returns: (H, W) float32 metres, NaN where unknown.
-    """
+    """Read uint16 metres * scale, 0 where unknown, as (H, W) float32 metres, NaN there."""
     stored = read_labels(path, size, np.uint16)
     depth = stored.astype(np.float32)
     depth /= scale
@@ -181,11 +164,7 @@ def read_depth(path: Path, size: tuple[int, int], scale: float = 256.0) -> NDArr
 
 
 def read_depth_array(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
-    """
-    Read a .npy of float metres, unknown where NaN or not above 0.
-
-    :returns: (H, W) float32 metres, NaN where unknown.
-    """
+    """Read a .npy of float metres, unknown where NaN or not above 0: (H, W) float32, NaN there."""
     try:
         stored = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -205,7 +184,7 @@ def read_disparity(path: Path, size: tuple[int, int], fx_baseline: float,
     Read uint16 disparities, (value - offset) / 256 px and 0 where unknown, as depth.
 
     :param fx_baseline: focal length in px times distance of the cameras in metres.
-    :returns: (H, W) float32 metres, NaN where unknown, also where the disparity is not positive.
+    :returns: (H, W) float32 metres, NaN where the disparity is unknown or not positive.
     """
     disparity = (read_labels(path, size, np.uint16).astype(np.float32) - offset) / 256.0
     return (fx_baseline / np.where(disparity > 0, disparity, np.nan)).astype(np.float32)
@@ -248,11 +227,7 @@ def cityscapes_ids(label_ids: NDArray[Any], instances: NDArray[Any]) -> NDArray[
 
 def read_panoptic(path: Path, size: tuple[int, int], dtype: type[np.unsignedinteger[Any]],
                   ids: NDArray[np.int32]) -> NDArray[np.int32]:
-    """
-    Read labels as (H, W) int32 panoptic ids, see read_labels.
-
-    :param ids: panoptic id of each value, see VALUES.
-    """
+    """Read labels as (H, W) int32 panoptic ids; ``ids`` has one for each of VALUES."""
     stored = read_labels(path, size, dtype)
     return require_known(path, stored, ids[stored])
 
@@ -272,8 +247,7 @@ def instance_depths(panoptic: NDArray[np.int32],
     """
     Median depth in metres of the visible surface of every instance that has one somewhere.
 
-    :param panoptic: (H, W) int32 ids.
-    :param depth: (H, W) float32 metres, > 0; NaN where unknown.
+    :param panoptic: (H, W) ids. :param depth: (H, W) metres, > 0; NaN where unknown.
     """
     if depth is None:
         return {}

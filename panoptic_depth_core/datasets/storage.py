@@ -3,9 +3,9 @@
 """
 Stored samples: named parts of bytes, in caches (one file per sample) and packs (one file of all).
 
-The same code writes both, with other settings. Labels, cameras, extra inputs, instance depths and
-where a depth is known, or infinite, come back exactly. The image may lose quality, and depth is
-rounded to steps of its logarithm, so that the relative error is the same near and far. Parts:
+Labels, cameras, extra inputs, instance depths and where a depth is known, or infinite, come back
+exactly. The image may lose quality, and depth is rounded to steps of its logarithm, so that the
+relative error is the same near and far. Parts:
 
 - ``image``, ``ignore``: a file of OpenCV's; lossless ones are PNG, lossy ones WebP
 - ``panoptic``: rows of ``meta.ids``, low and high byte as channels of a lossless WebP
@@ -65,15 +65,10 @@ _STEPS = 1 << 15
 
 @dataclass(frozen=True)
 class Fidelity:
-    """
-    How exactly a sample is stored.
+    """How exactly a sample is stored."""
 
-    :param quality: of the image, 1..100 as in WebP; None keeps it exactly.
-    :param depth_step: of the logarithm of depth; the relative error is at most half of it.
-    """
-
-    quality: int | None = None
-    depth_step: float = 0.0005
+    quality: int | None = None  # Of the image, 1..100 as in WebP; None keeps it exactly.
+    depth_step: float = 0.0005  # Of log depth; the relative error is at most half of it.
 
 
 CACHED = Fidelity()
@@ -270,20 +265,16 @@ class Record(Settings):
 
 
 class PackedSet(Settings):
-    """One data set: numbers of its records, and its class table, unless it has depth alone."""
+    """One data set of a pack."""
 
-    class_table: ClassTable | None = None
-    samples: tuple[int, ...] = Field(min_length=1)
+    class_table: ClassTable | None = None  # None: depth alone.
+    samples: tuple[int, ...] = Field(min_length=1)  # Numbers of records.
 
 
 class PackIndex(Settings):
-    """
-    What is in a pack.
+    """What is in a pack."""
 
-    :param recipe: its data sets are called 'packed', their splits are keys of ``datasets``.
-    """
-
-    recipe: dict[str, Any]
+    recipe: dict[str, Any]  # Its data sets are called 'packed', their splits are keys of datasets.
     datasets: dict[str, PackedSet]
     records: tuple[Record, ...]
     weights: Record | None = None

@@ -89,8 +89,7 @@ def _draw_axis(side: int, target: int, scale: float, rng: Generator) -> tuple[in
     """
     Draw the place of a crop along one axis; a picture that is too small is placed inside of it.
 
-    :returns: first px and number of px of the picture that are seen; how many px of the crop show
-        them, and the first of these.
+    :returns: of the part that is seen: first px, length, length in the crop, first px in the crop.
     """
     shown = min(target, max(1, round(side * scale)))
     length = min(side, max(1, round(shown / scale)))
@@ -99,11 +98,7 @@ def _draw_axis(side: int, target: int, scale: float, rng: Generator) -> tuple[in
 
 
 def resize(sample: Sample, height: int, width: int) -> Sample:
-    """
-    Resize to height x width px; labels and depth take the nearest pixel, the image the mean.
-
-    Each focal length takes the factor of its own axis, exact also where the sizes were rounded.
-    """
+    """Resize to a size in px; labels and depth take the nearest pixel, the image the mean."""
     if sample.frame.image.shape[:2] == (height, width):
         return sample
     return move(sample, F.resize, [height, width], antialias=True)
@@ -187,11 +182,7 @@ def settle_instances(seen: GroundTruth, whole: GroundTruth, keep_share: float) -
 
 def change_colors(image: NDArray[np.uint8], settings: AugmentSettings,
                   rng: Generator) -> NDArray[np.uint8]:
-    """
-    Draw and apply changes of colour, sharpness and noise, in the order in which a camera does.
-
-    :param image: (H, W, 3) uint8 RGB; not changed. :returns: another one.
-    """
+    """Change colour, sharpness and noise of (H, W, 3) RGB, in the order in which a camera does."""
     def draw(extent: float) -> float:
         """One change of +- extent, or none at all."""
         change = rng.uniform(-extent, extent)

@@ -108,20 +108,15 @@ def train(settings: TrainSettings, run_dir: Path, *, resume: bool = False,
 
 @dataclass
 class _Run:
-    """
-    The loop of one process.
-
-    :param begun: monotonic time at which the run would have begun without breaks.
-    :param log, validator: of the first process; the others have none.
-    """
+    """The loop of one process."""
 
     settings: TrainSettings
     fabric: Fabric
     state: TrainState
     run_dir: Path
-    begun: float
+    begun: float  # Monotonic time at which the run would have begun without breaks.
     stop: Callable[[], bool]
-    log: _RunLog | None = None
+    log: _RunLog | None = None  # Of the first process, as the validator.
     validator: Validator | None = None
 
     def seconds(self) -> float:
@@ -265,11 +260,7 @@ def is_first_process() -> bool:
 
 
 def create_fabric(settings: TrainSettings) -> Fabric:
-    """
-    Join the processes that torchrun started; a process that it did not start is alone.
-
-    :raises ConfigError: when they cannot share the batch evenly.
-    """
+    """Join the processes that torchrun started, if any; they have to share the batch evenly."""
     world = int(os.environ.get('WORLD_SIZE', '1'))
     local = int(os.environ.get('LOCAL_WORLD_SIZE', '1'))
     if settings.batch_size % (world * settings.accumulate):
@@ -283,13 +274,7 @@ def create_fabric(settings: TrainSettings) -> Fabric:
 
 
 def start_state(settings: TrainSettings, fabric: Fabric, run_dir: Path | None) -> TrainState:
-    """
-    Networks and optimiser as a recipe begins, or as a run goes on.
-
-    :param run_dir: the run that goes on.
-    :raises ConfigError: for batch norm over several processes on CPUs, which PyTorch's
-        SyncBatchNorm does not support.
-    """
+    """Networks and optimiser as a recipe begins, or as the run in a folder goes on."""
     network = initial_network(settings)
     averaged = create_model(settings.network, settings.network_settings)
     averaged.load_state_dict(network.state_dict())
@@ -297,7 +282,7 @@ def start_state(settings: TrainSettings, fabric: Fabric, run_dir: Path | None) -
     averaged.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     learner: nn.Module = network
     if fabric.world_size > 1 and any(isinstance(m, nn.BatchNorm2d) for m in network.modules()):
-        if fabric.device.type != 'cuda':
+        if fabric.device.type != 'cuda':  # As PyTorch's SyncBatchNorm needs it.
             raise ConfigError(f'backbone_norm: batch norm over {fabric.world_size} processes '
                               f'needs GPUs, not {fabric.device.type}; use one process, or frozen')
         learner = nn.SyncBatchNorm.convert_sync_batchnorm(network)
@@ -356,12 +341,7 @@ def prepare(settings: TrainSettings, state: TrainState, samples: int = 150) -> N
 
 
 def freeze(network: nn.Module, prefixes: Sequence[str]) -> None:
-    """
-    Keep parameters as they are, in place, and the statistics of batch norm among them.
-
-    :param prefixes: beginnings of names, up to a dot.
-    :raises ConfigError: for one that no parameter's name begins with.
-    """
+    """Do not train parameters below these names, nor the statistics of their batch norms."""
     parameters = dict(network.named_parameters())
     for prefix in prefixes:
         below = [parameter for name, parameter in parameters.items() if begins(name, prefix)]
@@ -394,11 +374,7 @@ def create_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim
 
 
 def learning_rate(settings: TrainSettings, iteration: int, progress: float) -> float:
-    """
-    Linear warm-up, times half a cosine or a power.
-
-    :param progress: share of the run that is done, 0..1.
-    """
+    """Linear warm-up, times half a cosine or a power; ``progress`` is that of the run, 0..1."""
     start = settings.warmup_factor
     warm = min(1.0, start + (1 - start) * (iteration + 1) / max(settings.warmup, 1))
     left = 1.0 - min(progress, 1.0)

@@ -445,11 +445,7 @@ def _brick(rng: Rng) -> NDArray[np.float64]:
 
 
 def building(rng: Rng, width: float, storeys: int) -> Prop:
-    """
-    A house with its front at y = 0, the rest behind at y > 0.
-
-    :param width: along x, metres.
-    """
+    """A house with its front along x at y = 0, the rest behind at y > 0."""
     depth = float(rng.uniform(8, 13))
     facade = int(rng.integers(6))
     brick = facade in (2, 5)

@@ -212,12 +212,7 @@ def _mirrored(color: Array, normal: Array, view: Array, gloss: Array, free: Arra
 
 def render(scenes: Sequence[Scene], camera: Camera, light: Light, lens: Lens,
            rng: np.random.Generator) -> Render:
-    """
-    Take a picture of scenes of one origin, with its truth.
-
-    :param rng: noise of the sensor and soft shadows.
-    :raises ConfigError: when the ray caster is not installed.
-    """
+    """Take a picture of scenes of one origin, with its truth; ``rng``: noise and soft shadows."""
     k, stage = camera.intrinsics, _Stage(scenes, camera, light)
     shape = k.height, k.width
     hits = stage.look(camera.rays())

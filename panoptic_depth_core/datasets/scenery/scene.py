@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...errors import ConfigError
 from ...structures import Intrinsics
 from .meshes import Array, Look, Mesh, Shape, cross, dot
-from .textures import rows
+from .textures import atlas
 
 _LEAST_PX = 0.6
 """Objects whose radius is smaller than this in the picture are left out."""
@@ -129,11 +129,7 @@ class Camera:
                     and -right < left_slope * ahead + reach * math.hypot(1.0, left_slope))
 
     def rays(self, pixels: NDArray[Any] | None = None) -> NDArray[np.float64]:
-        """
-        (N, 3) directions in the world of all pixels, row by row, with 1 along the optical axis.
-
-        :param pixels: (N, 2) u, v in px; all pixel centres when None.
-        """
+        """(N, 3) directions in the world of pixels (N, 2) u, v, or of all, with Z = 1."""
         k = self.intrinsics
         if pixels is None:
             v, u = np.mgrid[:k.height, :k.width]
@@ -145,9 +141,8 @@ class Camera:
 
 class SceneBuilder:
     """
-    Collects meshes, then makes a Scene of them.
+    Collects meshes, then makes a Scene of them, whose corners count from an origin (x, y).
 
-    :param origin: world x, y in metres that the corners count from.
     :param camera: what it cannot see or what would hide everything from it is left out, what is
         small to it is plainer.
     """
@@ -168,9 +163,8 @@ class SceneBuilder:
             class_id: int, looks: Sequence[Look], number: int = 0,
             scale: Sequence[float] = (1.0, 1.0, 1.0)) -> None:
         """
-        Put an object into the scene: scaled, then turned about z, then shifted.
+        Put an object into the scene: scaled, then turned about z, then shifted to a world place.
 
-        :param place: world x, y, z in metres of its origin. :param yaw: radians.
         :param looks: by slot of the mesh. :param number: which thing of the world, 0 for stuff.
         """
         x, y, z = place
@@ -201,7 +195,7 @@ class SceneBuilder:
         self._meshes.append(mesh)
         self._places.append(place)
         self._starts.append(len(self._rows))
-        self._rows += [(class_id, number, rows()[look.texture], *look[1:]) for look in looks]
+        self._rows += [(class_id, number, atlas().rows[look.texture], *look[1:]) for look in looks]
 
     def build(self) -> Scene:
         """Everything added so far; at least one mesh."""

@@ -184,11 +184,6 @@ class World:
         builder.add_ground(quads(place[None], uv=(corner + (x, y))[None]), CLASS_ID['terrain'],
                            self.layout.terrain)
 
-    def is_crossing(self, index: int) -> bool:
-        """Whether a street crosses in this section; never in two in a row."""
-        return index % 3 == 1 and bool(self.rng(3, index + 1000).random()
-                                       < 0.2 + 0.35 * self.layout.town)
-
     def furnish(self, builder: SceneBuilder, index: int, keep_clear: bool) -> None:
         """Put everything that does not move in a section; with lanes kept clear for a drive."""
         _Furnisher(self, builder, index).run(keep_clear)
@@ -250,7 +245,9 @@ class _Furnisher:
         self._builder = builder
         self._section = world.section(index)
         self._rng = world.rng(4, index + 1000)
-        self._crossing = world.is_crossing(index)
+        # Never in two sections in a row.
+        self._crossing = index % 3 == 1 and bool(
+            world.rng(3, index + 1000).random() < 0.2 + 0.35 * world.layout.town)
         self._pieces = [(0.0, _CROSS[0]), (_CROSS[1], SECTION_M)] if self._crossing else [
             (0.0, SECTION_M)]
         self._count = 0

@@ -59,8 +59,7 @@ def _facade(rng: np.random.Generator, wall: Array, bays: int, window: tuple[floa
     """
     Two storeys, ``bays`` windows wide; row 0 is the floor.
 
-    :param window: share of the bay's width and of the storey's height that is window.
-    :param sill: height of the lower edge, share of the storey.
+    :param window: share of a bay's width and of a storey's height. :param sill: share of a storey.
     """
     out = _tile(wall)
     y, x = (np.mgrid[:SIZE, :SIZE] + 0.5) / SIZE
@@ -162,7 +161,7 @@ def _draw() -> dict[str, tuple[float, Array]]:
     return textures
 
 
-class _Atlas(NamedTuple):
+class Atlas(NamedTuple):
     """All textures and levels in one table."""
 
     rows: dict[str, int]  # Texture name -> its number.
@@ -172,7 +171,7 @@ class _Atlas(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _atlas() -> _Atlas:
+def atlas() -> Atlas:
     drawn = _draw()
     images = [np.stack([image for _, image in drawn.values()])]
     while len(images) < LEVELS:
@@ -180,24 +179,19 @@ def _atlas() -> _Atlas:
         images.append(images[-1].reshape(n, size, 2, size, 2, 4).mean((2, 4)))
     table = [np.clip(np.rint(image * _FULL_SCALE), 0, 255).astype(np.uint8).reshape(-1, 4)
              for image in images]
-    return _Atlas({name: i for i, name in enumerate(drawn)}, np.concatenate(table),
+    return Atlas({name: i for i, name in enumerate(drawn)}, np.concatenate(table),
                   np.cumsum([0, *map(len, table[:-1])]),
                   np.array([size for size, _ in drawn.values()], np.float32))
-
-
-def rows() -> dict[str, int]:
-    """Number of each texture by its name."""
-    return _atlas().rows
 
 
 def sample(texture: NDArray[np.int32], uv: Array, footprint_m: Array, tint: Array) -> Array:
     """
     Linear reflectance (N, 3) of surface points.
 
-    :param texture: (N,) as in rows(). :param uv: (N, 2) surface coordinates in metres.
+    :param texture: (N,) as in Atlas.rows. :param uv: (N, 2) surface coordinates in metres.
     :param footprint_m: (N,) width of a pixel on the surface. :param tint: (N, 3) of the object.
     """
-    _, table, starts, sizes = _atlas()
+    _, table, starts, sizes = atlas()
     size_m = sizes[texture]
     texels = footprint_m * (SIZE / size_m)
     level = np.clip(np.log2(np.maximum(texels, 1.0)) + 0.3, 0, LEVELS - 1).astype(np.int32)
