@@ -32,7 +32,7 @@ from ..contract import PADDING_RGB
 from ..labels import VOID_ID
 from ..structures import Intrinsics, Sample
 
-# What lies beyond the picture: grey, void, to be ignored, unknown depth.
+# Each kind of tensor knows the value of pixels beyond the picture.
 
 
 class Picture(tv_tensors.Image):  # (3, H, W) uint8 RGB.
@@ -43,7 +43,7 @@ class Panoptic(tv_tensors.Mask):  # (H, W) int32 panoptic ids.
     beyond = VOID_ID
 
 
-class Ignore(tv_tensors.Mask):  # (H, W) bool, not even the absence of an instance is known.
+class Ignore(tv_tensors.Mask):  # (H, W) bool: not even the absence of an instance is known.
     beyond = True
 
 
