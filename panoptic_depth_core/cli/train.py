@@ -19,7 +19,7 @@ from .interruption import stop_on_signal
 from .options import needs_extra, say
 
 if TYPE_CHECKING:
-    from ..training.run_log import RunProgress
+    from ..training.trainer import RunProgress
 
 
 def train(
@@ -36,8 +36,8 @@ def train(
         changes: options.Changes = None) -> None:
     """Train a network; continue an interrupted run with --resume."""
     with needs_extra('train'):
-        from ..training.launch import is_first_process
         from ..training.recipe import load_recipe
+        from ..training.trainer import is_first_process
         from ..training.trainer import train as run_training
 
     if resume and run_dir is None:
@@ -80,7 +80,7 @@ def pack(
         changes: options.Changes = None) -> None:
     """Put a recipe, its data sets and its initial weights into one file for train."""
     with needs_extra('train'):
-        from ..datasets.codec import PACKED
+        from ..datasets.storage import PACKED
         from ..training.packing import write_pack
         from ..training.recipe import load_recipe
 
