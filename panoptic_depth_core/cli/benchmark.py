@@ -112,9 +112,8 @@ def _time_training(path: Path, changes: Sequence[str], workers: str | None,
 
 def _time_scoring(frames: int, size: tuple[int, int], jobs: int | None) -> ScoringTiming:
     """Score everything that evaluate knows of Cityscapes-DVPS."""
-    from ..evaluation.metrics.video_quality import WINDOWS
     from ..evaluation.scoring_benchmark import scoring_benchmark
-    from ..evaluation.settings import convention
+    from ..evaluation.settings import WINDOWS, convention
     from .evaluate import run_evaluation
 
     data_set = 'cityscapes_dvps'

@@ -13,7 +13,7 @@ from . import options
 from .console import frame_progress, number, out, table, warn
 
 if TYPE_CHECKING:
-    from ..evaluation.metrics.uncertainty import Calibration, TemperatureFit
+    from ..evaluation.metrics.calibration import CalibrationMetric, TemperatureFit
 
 _FEW_FRAMES = 30
 
@@ -42,7 +42,7 @@ def calibrate(
         store_temperature,
         uncalibrated,
     )
-    from ..evaluation.metrics.uncertainty import calibrate as run_calibration
+    from ..evaluation.metrics.calibration import calibrate as run_calibration
     from ..model_directory import ModelDirectory
 
     # No name of a shipped model: what is calibrated is written.
@@ -78,8 +78,9 @@ def calibrate(
                f'{model.info.log_depth_temperature:g}', highlight=False, markup=False)
 
 
-def _show(title: str, before: float, calibration: Calibration, fit: TemperatureFit) -> None:
-    from ..evaluation.metrics.uncertainty import ONE_SIGMA, TWO_SIGMA
+def _show(title: str, before: float, calibration: CalibrationMetric,
+          fit: TemperatureFit) -> None:
+    from ..evaluation.metrics.calibration import ONE_SIGMA, TWO_SIGMA
 
     shown = (ONE_SIGMA, TWO_SIGMA)
 

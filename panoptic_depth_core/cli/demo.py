@@ -95,13 +95,13 @@ def _report(bag: Path, folder: Path, model: Path | None = None,
     :param backend: None: of the results in the bag.
     """
     from ..config import InferenceSettings
-    from ..evaluation.recordings.bag_run import BagJob, ModelChoice, close_models
+    from ..evaluation.recordings.evaluate_bag import BagJob, ModelChoice, close_models
     from ..evaluation.recordings.evaluate_bags import evaluate_bags
-    from ..evaluation.recordings.settings import ReplaySettings
+    from ..evaluation.settings import RecordingSettings
 
     choice = None if backend is None else ModelChoice(model, backend, InferenceSettings())
     with frame_progress('report', None) as progress:
-        evaluate_bags([BagJob(bag.name, bag, ReplaySettings(), choice)], folder, overwrite=True,
+        evaluate_bags([BagJob(bag.name, bag, RecordingSettings(), choice)], folder, overwrite=True,
                       progress=lambda _, done, expected: progress.update(
                           progress.task_ids[0], completed=done, total=expected))
     close_models()

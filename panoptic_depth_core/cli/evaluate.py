@@ -72,7 +72,7 @@ def parse_windows(text: str) -> tuple[int, ...]:
 
     :raises ConfigError: for anything else.
     """
-    from ..evaluation.metrics.video_quality import WINDOWS
+    from ..evaluation.settings import WINDOWS
 
     if text in WINDOWS:
         return WINDOWS[text]

@@ -17,9 +17,9 @@ from .interruption import stop_on_signal
 
 if TYPE_CHECKING:
     from ..config import InferenceSettings
-    from ..evaluation.recordings.bag_run import BagJob
-    from ..evaluation.recordings.settings import ReplaySettings
+    from ..evaluation.recordings.evaluate_bag import BagJob
     from ..evaluation.report.folder import Written
+    from ..evaluation.settings import RecordingSettings
 
 EXIT_GATE = 1
 """A threshold was missed."""
@@ -89,7 +89,7 @@ def evaluate_bag(
     Exit code 1 when a threshold is missed. A run that was interrupted goes on where it stopped
     when the same command is given again.
     """
-    from ..evaluation.recordings.bag_run import BagJob, ModelChoice
+    from ..evaluation.recordings.evaluate_bag import BagJob, ModelChoice
     from ..evaluation.recordings.jobs import bag_names, beside, find_bags
     from ..io.sources.camera import CameraOptions
 
@@ -121,12 +121,12 @@ def evaluate_bag(
         raise typer.Exit(code)
 
 
-def _replay_settings(path: Path | None, topics: dict[str, str | None]) -> ReplaySettings:
+def _replay_settings(path: Path | None, topics: dict[str, str | None]) -> RecordingSettings:
     """Settings of a YAML, with the topics of the command line."""
     from ..config import load_settings
-    from ..evaluation.recordings.settings import ReplaySettings
+    from ..evaluation.settings import RecordingSettings
 
-    settings = ReplaySettings() if path is None else load_settings(ReplaySettings, path)
+    settings = RecordingSettings() if path is None else load_settings(RecordingSettings, path)
     given = {name: topic for name, topic in topics.items() if topic is not None}
     return settings.model_copy(update={'topics': settings.topics.model_copy(update=given)})
 
@@ -159,7 +159,7 @@ def _evaluate(jobs: list[BagJob], folder: Path, *, workers: int, ray: str | None
               overwrite: bool, baseline: Path | None, thresholds: Path | None) -> int:
     """Score, write the report, show the figures; return the exit code."""
     from ..evaluation.dataset.parallel import keep_freed_memory
-    from ..evaluation.recordings.bag_run import close_models
+    from ..evaluation.recordings.evaluate_bag import close_models
     from ..evaluation.recordings.evaluate_bags import evaluate_bags
     from ..evaluation.report.baseline import require_baseline
     from ..evaluation.report.thresholds import load_thresholds
@@ -199,7 +199,7 @@ def _evaluate(jobs: list[BagJob], folder: Path, *, workers: int, ray: str | None
 
 def _show(folder: Path, written: Written) -> None:
     """Print what the report says first: what failed, the figures, the limits that are missed."""
-    from ..evaluation.recordings.figures import figure_kinds
+    from ..evaluation.metrics.table import figure_kinds
     from ..evaluation.report.files import read_report
     from ..evaluation.report.format import figure_text
 

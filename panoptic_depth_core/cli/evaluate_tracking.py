@@ -12,7 +12,7 @@ from . import options
 from .console import frame_progress, number, out, print_whole, table
 
 if TYPE_CHECKING:
-    from ..evaluation.metrics.tracking_metrics import TrackingResult, TrackingScores
+    from ..evaluation.metrics.tracking import TrackingResult, TrackingScores
     from ..labels import ClassInfo
 
 

@@ -19,15 +19,15 @@ from ..config import DistanceSettings
 from ..errors import ConfigError
 from ..evaluation.benchmark import street_image
 from ..evaluation.machine import machine, versions
-from ..evaluation.recordings.bag_run import BagJob
+from ..evaluation.recordings.evaluate_bag import BagJob
 from ..evaluation.recordings.evaluate_bags import evaluate_bags
-from ..evaluation.recordings.settings import ReplaySettings
 from ..evaluation.scoring_benchmark import (
     LOG_DEPTH_SCALE,
     MadeScene,
     ScoringTiming,
     made_scene,
 )
+from ..evaluation.settings import RecordingSettings
 from ..inference.distances import measure_distances
 from ..io.bags.drive_bags import DEPTH_TOPIC, PANOPTIC_TOPIC
 from ..io.bags.result_bags import DEFAULT_IMAGE_TOPIC, NODE
@@ -66,7 +66,7 @@ def replay_benchmark(frames: int, workers: int, size: tuple[int, int] = SIZE) ->
         for number in range(workers):
             path = Path(folder) / f'drive_{number}'
             write_made_drive(path, len(range(number, frames, workers)), size)
-            jobs.append(BagJob(path.name, path, ReplaySettings()))
+            jobs.append(BagJob(path.name, path, RecordingSettings()))
         done = [0] * workers
         told: list[tuple[float, int]] = []
 

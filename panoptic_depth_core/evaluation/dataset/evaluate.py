@@ -11,7 +11,7 @@ are crowd.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ...class_tables import class_names, classes_differ
@@ -19,9 +19,9 @@ from ...contract import TASKS, Task
 from ...errors import ConfigError
 from ...labels import CITYSCAPES, ClassInfo
 from ...structures import Frame, GroundTruth, PanopticDepth, Sample
-from ..metrics import METRICS
-from ..metrics.base import Metric
+from ..metrics.base import Metric, MetricSums
 from ..metrics.frame import JudgedFrame, Rules
+from ..metrics.table import METRICS
 from ..settings import EvaluationSettings
 
 
@@ -64,12 +64,12 @@ class EvaluationResult:
     def of(cls, metrics: Mapping[str, Metric[Any]], frames: int, tasks: frozenset[Task],
            rules: Rules) -> EvaluationResult:
         """
-        Put the entries of METRICS together.
+        Put the metrics of data sets together.
 
-        :param metrics: finished; those of other tables are left out.
+        :param metrics: finished; those of recordings are left out.
         :param frames: of all kinds.
         """
-        own = {name: metrics[name] for name in METRICS}
+        own = {metric.name: metrics[metric.name] for metric in dataset_metrics()}
         counts = {metric.counted: metric.frames for metric in own.values() if metric.counted}
         return cls(FrameCounts(all=frames, **counts), own, tasks if frames else TASKS,
                    rules.classes, rules.settings)
@@ -87,26 +87,22 @@ class EvaluationResult:
         return found
 
 
-class Evaluator:
+def dataset_metrics() -> list[type[Metric[Any]]]:
+    """METRICS that a data set can have."""
+    return [metric for metric in METRICS.values() if not metric.recordings_only]
+
+
+class Evaluator(MetricSums):
     """
     Takes results one by one; evaluators of parts of a data set can be merged, in its order.
 
     :param classes: the table of truth and prediction; a class id is a row of it.
-    :param compact: for results without end: a frame leaves 80 bytes, and not 6 kB; but parts add
-        up but for the rounding of sums.
     """
 
     def __init__(self, settings: EvaluationSettings | None = None,
-                 classes: Sequence[ClassInfo] = CITYSCAPES, *, compact: bool = False) -> None:
-        self._rules = Rules(settings or EvaluationSettings(), tuple(classes), compact)
-        self._metrics = {name: metric(self._rules) for name, metric in METRICS.items()}
-        self._frames = 0
-        self._tasks: frozenset[Task] = frozenset()
-
-    @property
-    def settings(self) -> EvaluationSettings:
-        """Conventions of the figures."""
-        return self._rules.settings
+                 classes: Sequence[ClassInfo] = CITYSCAPES) -> None:
+        super().__init__(Rules(settings or EvaluationSettings(), tuple(classes)),
+                         dataset_metrics())
 
     def add(self, truth: GroundTruth, predicted: PanopticDepth, sequence: str = '') -> None:
         """
@@ -116,36 +112,19 @@ class Evaluator:
         :raises ValueError: when truth and prediction differ in size, or a class is not in the
             table; the message names the frame.
         """
-        frame = JudgedFrame(truth, predicted, self._rules, sequence)
+        frame = JudgedFrame(truth, predicted, self.rules, sequence)
         try:
-            for metric in self._metrics.values():
+            for metric in self.metrics.values():
                 metric.add(frame)
         except ValueError as error:
             raise ValueError(f'frame {predicted.name!r}: {error}') from error
-        self._frames += 1
-        self._tasks |= predicted.tasks
-
-    def merge(self, other: Evaluator) -> None:
-        """
-        Add the frames of another evaluator: for the windows of DVPQ, the part that follows.
-
-        A sequence may go on from one part to the next.
-
-        :raises ValueError: when it has other settings or classes.
-        """
-        if replace(self._rules, compact=False) != replace(other._rules, compact=False):
-            raise ValueError('evaluators have different settings or classes; '
-                             'give the parts of a data set the same ones')
-        for name, metric in self._metrics.items():
-            metric.merge(other._metrics[name])
-        self._frames += other._frames
-        self._tasks |= other._tasks
+        self.frames += 1
+        self.tasks |= predicted.tasks
 
     def result(self) -> EvaluationResult:
         """All figures of the frames so far."""
         return EvaluationResult.of({name: metric.finished() for name, metric in
-                                    self._metrics.items()}, self._frames, self._tasks,
-                                   self._rules)
+                                    self.metrics.items()}, self.frames, self.tasks, self.rules)
 
 
 def require_same_classes(model: Sequence[ClassInfo], data: Sequence[ClassInfo],

@@ -13,7 +13,7 @@ from ...errors import ConfigError
 from ...files import disk_errors
 from ...model_directory import ModelDirectory, write_model_info
 from ...model_info import INFO_NAME, LogDepthCalibration, ModelInfo
-from ..metrics.uncertainty import ONE_SIGMA, TWO_SIGMA, TemperatureFit
+from ..metrics.calibration import ONE_SIGMA, TWO_SIGMA, TemperatureFit
 
 _MOST = 100.0
 """Errors so many times greater or smaller than expected are not a question of calibration."""

@@ -21,8 +21,9 @@ from ...inference.distances import measure_distances
 from ...inference.tracking import Tracker
 from ...labels import CITYSCAPES, LABEL_DIVISOR, VOID_ID, ClassInfo
 from ...structures import Frame, GroundTruth, PanopticDepth, Sample, Segment
+from ..metrics.frame import Rules
 from ..metrics.segment_overlaps import SegmentOverlaps, segment_overlaps
-from ..metrics.tracking_metrics import TrackingMetrics, TrackingResult
+from ..metrics.tracking import TrackingMetric, TrackingResult
 
 MASKS = ('predicted', 'true')
 _WEIGHTS = {'mask': 'mask_weight', 'position': 'position_weight', 'box': 'box_weight'}
@@ -81,8 +82,9 @@ def compare_trackers(pipeline: Callable[[Frame], PanopticDepth], samples: Iterab
     :raises ConfigError: when no sample is left, or scipy is not installed.
     """
     settings = settings or InferenceSettings()
-    runs = {(masks, cues): (Tracker(settings_of(settings.tracking, cues)),
-                            TrackingMetrics(classes)) for masks in MASKS for cues in CUES}
+    rules = Rules(classes=tuple(classes))
+    runs = {(masks, cues): (Tracker(settings_of(settings.tracking, cues)), TrackingMetric(rules))
+            for masks in MASKS for cues in CUES}
     before, frames, has_depth = '', 0, False
     for done, sample in enumerate(samples, 1):
         truth = sample.truth
@@ -100,7 +102,7 @@ def compare_trackers(pipeline: Callable[[Frame], PanopticDepth], samples: Iterab
             found = {'predicted': (result, overlaps), 'true': (true, _overlaps(truth, true))}
             for (masks, _), (tracker, metrics) in runs.items():
                 prediction, on_truth = found[masks]
-                metrics.update(on_truth, truth.instance_classes, {
+                metrics.count(on_truth, truth.instance_classes, {
                     d.segment.panoptic_id: d.track_id
                     for d in tracker.update(prediction).distances}, sample.sequence)
         if progress is not None:
@@ -108,7 +110,7 @@ def compare_trackers(pipeline: Callable[[Frame], PanopticDepth], samples: Iterab
     if not frames:
         raise ConfigError('no frame is of a sequence and has instances; give a data set and a '
                           'split of videos, such as seq0000 of kitti_half')
-    return {name: metrics.result() for name, (_, metrics) in runs.items()
+    return {name: metrics.scores() for name, (_, metrics) in runs.items()
             if has_depth or name[1] != 'position'}
 
 

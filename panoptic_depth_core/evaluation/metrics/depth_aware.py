@@ -1,28 +1,159 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""DPQ and DVPQ on frames with semantics, instances and depth."""
+"""
+Depth-aware panoptic quality of frames, DPQ, and of videos, DVPQ_k.
+
+Qiao et al., ViP-DeepLab, CVPR 2021.
+
+DPQ at a tolerance lambda is the panoptic quality of a prediction whose pixels with a depth error
+above it, |p - g| / g > lambda, are void; DPQ is the mean over tolerances. DVPQ_k is the DPQ of k
+consecutive frames of a sequence put side by side: all that has one id is one segment. Every frame
+starts a window, so long as k frames are left (as in
+https://github.com/joe-siyuan-qiao/ViP-DeepLab, eval_dvpq.py); a shorter sequence has none.
+DVPQ_1 is DPQ. DVPQ is the mean over k.
+
+Pixels are counted once per frame and level, the number of tolerances that their error is within; a
+window adds the counts of its frames.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ...labels import CITYSCAPES, ClassInfo
+from ..settings import TOLERANCES, AbsentClasses, CrowdRule
 from .base import Metric
 from .frame import JudgedFrame, Rules
-from .panoptic import GROUPS, quality_dict
+from .panoptic import GROUPS, PanopticQuality, PanopticQualityResult, quality_dict
+from .segment_overlaps import JointTable, side_by_side
 from .shown import FigureKind, Record, Table, percent
-from .video_quality import VideoQuality, VideoQualityResult
 
 _VIDEO = ('DVPQ: over windows of k = {} consecutive frames of a sequence; mean over k. For k > 1 '
           'an instance must keep its id from frame to frame: single-image models do not track, so '
           'their figures for k > 1 say little of the segmentation.')
 
 
+@dataclass(frozen=True)
+class DepthAwareQualityResult:
+    """
+    DPQ of a set of frames, 0..1.
+
+    :param all, things, stuff: means over the tolerances.
+    :param by_tolerance: tolerance -> panoptic quality of what is within it.
+    """
+
+    all: float
+    things: float
+    stuff: float
+    by_tolerance: dict[float, PanopticQualityResult]
+
+
+@dataclass(frozen=True)
+class VideoQualityResult:
+    """
+    DVPQ of a set of sequences, 0..1; NaN where a k has no window.
+
+    :param all, things, stuff: means over k of means over tolerances.
+    :param by_window: k -> DVPQ_k.
+    :param windows: k -> number of windows.
+    """
+
+    all: float
+    things: float
+    stuff: float
+    by_window: dict[int, DepthAwareQualityResult]
+    windows: dict[int, int]
+
+
+class DepthAwareQuality:
+    """
+    Counts matches over frames for each tolerance.
+
+    :param tolerances: greatest |p - g| / g of a pixel that may still be right.
+    """
+
+    def __init__(self, classes: Sequence[ClassInfo] = CITYSCAPES,
+                 tolerances: Sequence[float] = TOLERANCES,
+                 crowds: CrowdRule = 'same_class') -> None:
+        # Who is within a tolerance is within all that are not below it.
+        self._least_level = {t: sum(other >= t for other in tolerances) for t in tolerances}
+        self._by_tolerance = {t: PanopticQuality(classes, crowds) for t in tolerances}
+
+    def update(self, table: JointTable, judged: NDArray[np.bool_] | None = None) -> None:
+        """
+        Add one frame, or several put side by side.
+
+        :param table: counts by the levels of depth_levels with the same tolerances.
+        :param judged: (C,) bool, see PanopticQuality.update.
+        :raises ValueError: when a class is not in the table of classes.
+        """
+        for tolerance, quality in self._by_tolerance.items():
+            quality.update(table.overlaps(least_level=self._least_level[tolerance]), judged)
+
+    def merge(self, other: DepthAwareQuality) -> None:
+        """Add the frames that another one counted with the same classes and tolerances."""
+        for tolerance, quality in self._by_tolerance.items():
+            quality.merge(other._by_tolerance[tolerance])
+
+    def result(self, absent: AbsentClasses = 'leave_out') -> DepthAwareQualityResult:
+        """DPQ of all frames so far."""
+        results = {t: quality.result(absent) for t, quality in self._by_tolerance.items()}
+        all_, things, stuff = np.mean([[r.all.pq, r.things.pq, r.stuff.pq]
+                                       for r in results.values()], axis=0).tolist()
+        return DepthAwareQualityResult(all_, things, stuff, results)
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """Counts of one frame, and the classes that its truth can judge."""
+
+    table: JointTable
+    judged: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """
+    What windows over the borders of a part need of its frames.
+
+    :param first, last: names of the first and the last sequence.
+    :param head: first frames of the first sequence; tail: last frames of the last sequence.
+    :param single: whether all frames are of one sequence.
+    """
+
+    first: str
+    last: str
+    head: tuple[_Frame, ...]
+    tail: tuple[_Frame, ...]
+    single: bool = True
+
+    def leads_to(self, other: _Ends) -> bool:
+        """Whether the last sequence goes on; a frame without a sequence stands alone."""
+        return bool(self.last) and self.last == other.first
+
+    def then(self, other: _Ends, reach: int) -> _Ends:
+        """Ends of both together, of ``reach`` frames at most."""
+        one = self.leads_to(other)
+        head = (*self.head, *other.head) if one and self.single else self.head
+        tail = (*self.tail, *other.tail) if one and other.single else other.tail
+        return _Ends(self.first, other.last, head[:reach], tail[max(len(tail) - reach, 0):],
+                     one and self.single and other.single)
+
+
 class DepthAwareMetric(Metric[VideoQualityResult]):
-    """Windows of frames; one frame makes DPQ."""
+    """
+    Windows of frames with semantics, instances and depth.
+
+    Of each part of a data set it holds the counts of the frames at both ends that a window with
+    another part can need, at most one fewer than the widest window: parts that end within a
+    sequence can be merged in its order.
+    """
 
     name, title, prefix = 'video', 'Depth-aware PQ', 'depth_aware'
     section, part, counted = 'depth_aware_quality', '', 'depth_aware'
@@ -34,18 +165,64 @@ class DepthAwareMetric(Metric[VideoQualityResult]):
     meanings = {'': 'Depth-aware PQ: PQ in which predicted pixels count as void where their depth '
                     'is too far off.'}
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules | None = None) -> None:
         super().__init__(rules)
-        settings = rules.settings
-        self.sums = VideoQuality(rules.classes, settings.tolerances, settings.crowds,
-                                 settings.windows)
+        classes, settings = self.rules.classes, self.rules.settings
+        self._quality = {k: DepthAwareQuality(classes, settings.tolerances, settings.crowds)
+                         for k in settings.windows}
+        self._windows = dict.fromkeys(settings.windows, 0)
+        self._ends: _Ends | None = None
 
     def update(self, frame: JudgedFrame) -> None:
-        self.sums.add(frame.table, frame.judged, frame.sequence)
+        self.count(frame.table, frame.judged, frame.sequence)
+
+    def count(self, table: JointTable, judged: NDArray[np.bool_], sequence: str = '') -> None:
+        """
+        Count one frame: the next of its sequence, or the first of another one.
+
+        :param table: counts by depth_levels with the same tolerances.
+        :param judged: (C,) bool, see PanopticQuality.update; a window judges what all its frames
+            do.
+        :param sequence: its name; empty for a picture of its own.
+        :raises ValueError: when a class is not in the table of classes.
+        """
+        frame = _Frame(table, judged)
+        self._count([frame])
+        self._join(_Ends(sequence, sequence, (frame,), (frame,)))
+
+    def merge(self, other: DepthAwareMetric) -> None:
+        super().merge(other)
+        for k, quality in self._quality.items():
+            quality.merge(other._quality[k])
+            self._windows[k] += other._windows[k]
+        if other._ends is not None:
+            self._join(other._ends)
+
+    def _join(self, after: _Ends) -> None:
+        """Count the windows that begin in what is here and end in what follows."""
+        before = self._ends
+        if before is not None and before.leads_to(after):
+            frames = (*before.tail, *after.head)
+            for k in self._quality:
+                for start in range(max(len(before.tail) - k + 1, 0), len(before.tail)):
+                    if start + k <= len(frames):
+                        self._count(frames[start:start + k])
+        self._ends = after if before is None else before.then(after, max(self._windows) - 1)
+
+    def _count(self, window: Sequence[_Frame]) -> None:
+        """Count one window, if it has a wanted number of frames."""
+        k = len(window)
+        if k in self._quality:
+            self._quality[k].update(side_by_side([frame.table for frame in window]),
+                                    np.logical_and.reduce([frame.judged for frame in window]))
+            self._windows[k] += 1
 
     def result(self) -> VideoQualityResult:
-        found: VideoQualityResult = self.sums.result(self.rules.settings.absent_classes)
-        return found
+        absent = self.rules.settings.absent_classes
+        results = {k: quality.result(absent) for k, quality in self._quality.items()}
+        all_, things, stuff = np.mean(
+            [[r.all, r.things, r.stuff] for r in results.values()], axis=0).tolist()
+        return VideoQualityResult(all_, things, stuff, results, dict(self._windows))
 
     def value(self, end: str) -> float:
         """DPQ alone, which needs windows of one frame."""

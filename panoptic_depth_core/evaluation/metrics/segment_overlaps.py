@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-How the segments of a prediction lie on those of the truth.
+Shared pixels of the segments of a prediction and of the truth.
 
-One count per frame, which panoptic quality at every tolerance of depth, IoU of classes and matches
-for distances share. Counts of frames whose ids go on can be put together without their pixels.
+One count per frame serves panoptic quality at every tolerance of depth, IoU of classes and
+matches for distances. Counts of consecutive frames can be put together without their pixels.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...labels import LABEL_DIVISOR, VOID_CLASS, VOID_ID
+from ..settings import TOLERANCES
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class SegmentOverlaps:
 
     def matches(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
         """
-        Pairs of the same class with IoU > 0.5, of which a segment can be in one at most.
+        Pairs of the same class with IoU > 0.5; a segment is in one at most.
 
         Predicted pixels on void do not count for the union (Kirillov et al., Panoptic
         Segmentation, CVPR 2019, section 4.1).
@@ -64,7 +65,7 @@ class SegmentOverlaps:
 
     def excused(self, crowd: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """
-        Predicted segments that are no error where they match nothing.
+        Predicted segments that are no false positive where they match nothing.
 
         :param crowd: (T, P) bool, or (T, 1) for all predictions alike: the pairs whose pixels are
             crowd; not of void.
@@ -119,8 +120,8 @@ class JointTable:
         Overlaps of all pairs of segments.
 
         :param least_level: predicted pixels below it are void.
-        :param unlabelled_is_void: truth pixels of VOID_ID may be anything. False where it is
-            known that they are at least none of the instances that are judged.
+        :param unlabelled_is_void: truth pixels of VOID_ID may be anything. False where they are
+            known to be none of the judged instances.
         """
         kept, dropped = (part.sum(axis=1) for part in (
             self.pixels[:, least_level:], self.pixels[:, :least_level]))
@@ -253,3 +254,36 @@ def _split(ids: NDArray[np.int64],
     classes: NDArray[np.int64] = np.where(void, VOID_CLASS, ids // divisor)
     instances: NDArray[np.int64] = np.where(void, 0, ids % divisor)
     return classes, instances
+
+
+def depth_levels(truth_depth: NDArray[Any], predicted_depth: NDArray[Any],
+                 tolerances: Sequence[float] = TOLERANCES) -> NDArray[np.uint8]:
+    """
+    How many of the tolerances the relative error of each pixel is within.
+
+    Pixels without a true depth are within all of them, those without a predicted one in none.
+
+    :param truth_depth: metres or another unit; NaN, Inf or 0 where not known.
+    :param predicted_depth: the same unit and shape; NaN or Inf where not known.
+    :returns: uint8 of their shape.
+    :raises ValueError: when shapes differ.
+    """
+    shapes = [np.shape(truth_depth), np.shape(predicted_depth)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f'true depth and predicted depth have shapes {shapes[0]}, {shapes[1]}; '
+                         'give all at the size of the image')
+    # Depth images of 16-bit integers are unsigned, and would wrap in the difference. For these
+    # the quotient in 32 bits is on the same side of a tolerance as in 64.
+    g = np.asarray(truth_depth).astype(np.float32)
+    p = np.asarray(predicted_depth).astype(np.float32)
+    known = (g > 0) & np.isfinite(g)
+    with np.errstate(divide='ignore', invalid='ignore'):
+        error = np.subtract(p, g, out=p)
+        np.abs(error, out=error)
+        error /= g
+    levels = np.zeros(g.shape, np.uint8)
+    # An error that is NaN is above every tolerance.
+    for tolerance in tolerances:
+        levels += error <= np.float32(tolerance)
+    levels[~known] = len(tolerances)
+    return levels

@@ -21,17 +21,16 @@ from typing import Any
 from ...errors import ConfigError
 from ..machine import machine, versions
 from ..metrics.shown import Figure
+from ..metrics.table import COUNTS
 from ..report.folder import Written, claim_folder, write_report
 from ..report.thresholds import Thresholds
-from .bag_run import BagJob, BagPart, evaluate_bag, failed_part
-from .figures import COUNTS
+from .evaluate_bag import BagJob, BagPart, evaluate_bag, failed_part
 from .fleet.one_job import Progress
 from .fleet.part_files import has_parts, load_part, remove_parts, save_part
 from .fleet.run_bags import run_bags
 from .jobs import job_key
 from .scoring import BagScore
 from .step_times import StepTimes
-from .summary import summarise
 from .worst_frames import WorstFrame, worst_of
 
 PARTS = 'parts'
@@ -123,7 +122,7 @@ class _Total:
     def _merged(self, part: BagPart, score: BagScore) -> BagPart:
         if self._score is None:
             self._score, self._run = score, part.run
-        elif score.classes != self._score.classes:
+        elif score.rules.classes != self._score.rules.classes:
             job = next(job for job in self._jobs if job.name == part.name)
             return failed_part(job, 'its results have other classes than those of the first '
                                     'recording; evaluate it by itself')
@@ -141,7 +140,7 @@ class _Total:
         if self._score is None:
             errors = '; '.join(f'{bag["name"]}: {bag["error"]}' for bag in self.bags)
             raise ConfigError(f'no recording could be scored: {errors}')
-        figures, detail = summarise(self._score)
+        figures, detail = self._score.summary()
         job = self._jobs[0]
         results = 'model' if job.model is not None else (
             'recorded' if job.results is None else str(job.results))

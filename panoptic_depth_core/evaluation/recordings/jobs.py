@@ -13,7 +13,7 @@ from ...errors import ConfigError
 from ...io.bags.storage import is_bag
 from ...model_directory import open_model
 from ..report.files import REPORT
-from .bag_run import BagJob
+from .evaluate_bag import BagJob
 from .fleet.code_digest import code_digest
 
 

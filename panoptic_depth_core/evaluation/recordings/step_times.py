@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How long the steps of every frame took; all that two runs of one recording may differ in."""
+"""How long the steps of every frame took: what two runs of one recording may differ in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..metrics.shown import Figure
-from .figures import TIMES
+from ..metrics.table import TIMES
 
 QUANTILES = {'p50': 50, 'p95': 95, 'p99': 99, 'max': 100}
 TOTAL = 'total'

@@ -16,9 +16,9 @@ from ...io.viewers.foxglove import FoxgloveFile
 from ...io.viewers.rerun_file import RerunFile
 from ...labels import ClassInfo
 from ...structures import Frame, PanopticDepth
-from .structures import ReplayFrame
+from ..metrics.frame import RecordedFrame
 
-Show = Callable[[dict[str, Any], ReplayFrame, PanopticDepth], None]
+Show = Callable[[dict[str, Any], RecordedFrame, PanopticDepth], None]
 """Takes the record, the frame and its result."""
 
 
@@ -66,7 +66,7 @@ def open_viewers(paths: Sequence[Path], classes: Sequence[ClassInfo],
             make_folder(path.parent)
             viewers.append(stack.enter_context(VIEWERS[path.suffix](path, classes, image_topic)))
 
-        def show(record: dict[str, Any], item: ReplayFrame, result: PanopticDepth) -> None:
+        def show(record: dict[str, Any], item: RecordedFrame, result: PanopticDepth) -> None:
             scalars = figures_of(record)
             for viewer in viewers:
                 viewer.write(item.frame, result, lidar_depth=item.lidar_depth, scalars=scalars)

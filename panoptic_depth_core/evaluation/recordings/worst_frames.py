@@ -18,18 +18,13 @@ from ...io.messages.image_encodings import encode_jpeg
 from ...io.visualization import Picture, color_panoptic, depth_color, overlay, picture_of
 from ...labels import LABEL_DIVISOR, ClassInfo
 from ...structures import PanopticDepth
+from ..metrics.frame import RecordedFrame
+from ..metrics.table import ranking, ranking_kinds
 from ..report.series import of_frame
-from .figures import ranking_kinds
-from .structures import ReplayFrame
 
 _GREATEST_WIDTH = 720
 _JPEG_QUALITY = 85
 _POINT_PX = 3
-
-
-def ranked() -> dict[str, str]:
-    """Name in WorstSettings.by -> figure of a frame, in the order in which one is chosen."""
-    return {name.partition('.')[0]: name for name in ranking_kinds()}
 
 
 @dataclass(frozen=True)
@@ -37,7 +32,7 @@ class WorstFrame:
     """
     A frame that is among the worst.
 
-    :param by: see ranked.
+    :param by: see ranking.
     :param badness: the figure, with the sign that makes greater worse.
     :param record: bag, name, stamp_ns, figure and value, for report.json.
     :param jpeg: the picture.
@@ -53,11 +48,11 @@ class WorstFrames:
     """
     Keeps the worst frames so far; a picture is only drawn of what is among them.
 
-    :param by: see ranked; empty: the first of them that is known of any frame.
+    :param by: see ranking; empty: the first of them that is known of any frame.
     """
 
     def __init__(self, by: str, count: int) -> None:
-        self._ranked, self._known = ranked(), ranking_kinds()
+        self._ranked, self._known = ranking(), ranking_kinds()
         self._kinds = [by] if by else list(self._ranked)
         self._count = count
         self._heap: list[tuple[float, int, WorstFrame]] = []
@@ -102,11 +97,11 @@ def worst_of(parts: Sequence[Sequence[WorstFrame]], count: int) -> list[WorstFra
     :param parts: by recording, in their order.
     """
     found = [frame for part in parts for frame in part]
-    by = next((name for name in ranked() if any(f.by == name for f in found)), '')
+    by = next((name for name in ranking() if any(f.by == name for f in found)), '')
     return sorted((f for f in found if f.by == by), key=lambda f: -f.badness)[:count]
 
 
-def draw(item: ReplayFrame, result: PanopticDepth, classes: Sequence[ClassInfo]) -> bytes:
+def draw(item: RecordedFrame, result: PanopticDepth, classes: Sequence[ClassInfo]) -> bytes:
     """Picture of a frame, predicted labels and depth on the left, what is true on the right."""
     image = picture_of(item.frame, result)
     height, width = image.shape[:2]

@@ -13,9 +13,7 @@ from typing import Any
 
 from ...errors import ConfigError
 from ..metrics.shown import FigureKind
-from ..recordings.figures import ranking_kinds
-from ..recordings.metrics import all_metrics
-from ..recordings.summary import detail_of, detail_path
+from ..metrics.table import METRICS, detail_of, detail_path, ranking_kinds
 from .files import TIMES, FrameIndex, Record, read_optional, read_report
 from .format import flat
 from .series import Line, lines_of, of_frame
@@ -248,7 +246,7 @@ def _settings(here: Record, there: Record) -> dict[str, tuple[Any, Any]]:
 def _plotted(detail: Record) -> Record:
     """Of the details of a report what plots show of a baseline."""
     kept: Record = {}
-    for metric in all_metrics().values():
+    for metric in METRICS.values():
         found, inside = detail_of(metric, detail), kept
         for key in detail_path(metric) if metric.charts else ():
             inside = inside.setdefault(key, {})

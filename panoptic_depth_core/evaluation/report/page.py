@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..recordings.figures import figure_kinds
+from ..metrics.table import figure_kinds
 from .baseline import Comparison
 from .blocks import (
     Block,

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..metrics.base import in_place
 from ..metrics.shown import Chart
-from ..recordings.metrics import all_metrics
-from ..recordings.summary import detail_of
+from ..metrics.table import METRICS, detail_of, in_place
 from .baseline import Comparison
 from .blocks import Plot
 from .files import Record
@@ -36,7 +34,7 @@ def figure_plots(detail: Record, comparison: Comparison | None) -> list[Plot]:
     :raises ImportError: when matplotlib is not installed.
     """
     before = {} if comparison is None else comparison.detail
-    charts = {chart.name: chart for metric in in_place(all_metrics()) for chart in metric.charts}
+    charts = {chart.name: chart for metric in in_place() for chart in metric.charts}
     plots = [_plot(chart, detail, before) for field in _KINDS for chart in charts.values()
              if chart.field == field]
     return [plot for plot in plots if plot is not None]
@@ -44,8 +42,8 @@ def figure_plots(detail: Record, comparison: Comparison | None) -> list[Plot]:
 
 def _plot(chart: Chart, detail: Record, before: Record) -> Plot | None:
     """One plot of all metrics that have it, in the colors of their sources."""
-    sources = list(dict.fromkeys(m.source for m in all_metrics().values() if m.charts))
-    metrics = {m.source: m for m in in_place(all_metrics()) if chart in m.charts}
+    sources = list(dict.fromkeys(m.source for m in METRICS.values() if m.charts))
+    metrics = {m.source: m for m in in_place() if chart in m.charts}
     read, order, paint = _KINDS[chart.field]
     found = {source: detail_of(m, detail).get(chart.field) or () for source, m in metrics.items()}
     here = {source: read(groups, chart.figure) for source, groups in found.items()}

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..recordings.figures import kinds_over_time
+from ..metrics.table import kinds_over_time
 
 Line = list[list[float | None]]
 """Points: seconds since the first frame of the recording, and a mean or None."""

@@ -7,11 +7,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..metrics.base import Metric, in_place
+from ..metrics.base import Metric
 from ..metrics.shown import Breakdown, Table
-from ..recordings.figures import known_kinds, ranking_kinds
-from ..recordings.metrics import all_metrics
-from ..recordings.summary import detail_of
+from ..metrics.table import detail_of, in_place, known_kinds, ranking_kinds
 from .baseline import ComparedFigure, Comparison
 from .files import Record
 from .format import (
@@ -84,7 +82,7 @@ def comparison_details(comparison: Comparison) -> list[Table]:
 
 def detail_tables(detail: Record) -> list[Table]:
     """All details that are known."""
-    metrics = in_place(all_metrics())
+    metrics = in_place()
     found = [_by_class(metrics, detail)]
     for metric in metrics:
         part = detail_of(metric, detail)

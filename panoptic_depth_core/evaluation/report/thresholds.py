@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from ...config import Settings, parse_settings
 from ...errors import ConfigError
-from ..recordings.figures import TIMES, known_kinds
+from ..metrics.table import TIMES, known_kinds
 from .baseline import ComparedFigure, Comparison
 from .files import Record
 from .format import difference_text, figure_text

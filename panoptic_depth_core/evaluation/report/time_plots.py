@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..metrics.shown import FigureKind
-from ..recordings.figures import kinds_over_time
+from ..metrics.table import kinds_over_time
 from .baseline import Comparison
 from .blocks import Plot
 from .files import Record

@@ -5,8 +5,16 @@
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
+
+from ....errors import ConfigError
+from ....io.bags.storage import Message
+from ....io.messages.reading import stamp_of
+from ....io.sources.bag_source import NO_STAMP, deserialize
+
+Note = Callable[[str], None]
+"""Counts what the user should know."""
 
 LATER = 3
 """Later stamps after whose messages one is no longer waited for."""
@@ -39,12 +47,26 @@ class StampWindow:
     def __len__(self) -> int:
         return len(self._groups)
 
-    def took(self, topic: str) -> None:
-        """Note that a message of the recording was read, be it good or damaged."""
+    def take(self, topic: str, message: Message, note: Note) -> None:
+        """Read a message of the recording; a damaged one is counted."""
+        try:
+            value = deserialize(message)
+        except ConfigError as error:
+            note(str(error))
+            self.skip(topic)
+            return
+        stamp_ns = stamp_of(value)
+        if not stamp_ns:
+            note(f'{message.topic}: {NO_STAMP}')
+        self.add(topic, stamp_ns or message.stamp_ns, value)
+
+    def skip(self, topic: str) -> None:
+        """Note that a message of a topic is lost, and need not be waited for."""
         self._left[topic] -= 1
 
     def add(self, topic: str, stamp_ns: int, message: Any) -> None:
         """Take a message; of several with one stamp the first is kept."""
+        self._left[topic] -= 1
         if stamp_ns not in self._groups:
             self._groups[stamp_ns] = {}
             insort(self._stamps, stamp_ns)

@@ -18,7 +18,7 @@ from ....io.messages.types import (
 )
 from ....io.results.result_reading import RESULT_TOPICS, TOLD_BY
 from ....io.sources.bag_source import IMAGE_TYPES, choose_camera_info_topic, choose_image_topic
-from ..settings import TopicSettings
+from ...settings import TopicSettings
 
 BOX_TYPES = (DETECTION_3D_ARRAY, INSTANCE_DISTANCE_ARRAY)
 TRUTH_TYPES = {'labels': (IMAGE,), 'depth': (IMAGE,), 'lidar': (POINT_CLOUD,), 'boxes': BOX_TYPES}

@@ -10,10 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from panoptic_depth_core.evaluation.recordings.agreement import AgreementMetrics, AgreementResult
-from panoptic_depth_core.labels import CITYSCAPES, VOID_ID
+from panoptic_depth_core.evaluation.metrics.agreement import AgreementMetric, AgreementResult
+from panoptic_depth_core.evaluation.metrics.frame import JudgedFrame, RecordedFrame
+from panoptic_depth_core.labels import VOID_ID
 from panoptic_depth_core.structures import (
     DistanceFlag,
+    Frame,
+    GroundTruth,
     InstanceDistance,
     Intrinsics,
     PanopticDepth,
@@ -40,10 +43,17 @@ def result(ids: list[list[int]], depth: float | np.ndarray = 10.0,
 IDS = [[VOID_ID, 0, 0, 0], [CAR + 1, CAR + 1, CAR + 1, 0], [CAR + 2, CAR + 2, 0, 0]]
 
 
+def add(metric: AgreementMetric, one: PanopticDepth, other: PanopticDepth) -> None:
+    """Add a frame."""
+    frame = Frame(np.zeros((*one.panoptic.shape, 3), np.uint8), one.intrinsics)
+    metric.update(JudgedFrame(GroundTruth(), one, metric.rules,
+                              item=RecordedFrame(frame, reference=other)))
+
+
 def compare(one: PanopticDepth, other: PanopticDepth) -> AgreementResult:
     """Return the agreement of one frame."""
-    metrics = AgreementMetrics(CITYSCAPES)
-    metrics.update(one, other)
+    metrics = AgreementMetric()
+    add(metrics, one, other)
     return metrics.result()
 
 
@@ -113,7 +123,7 @@ def test_other_sizes_are_not_compared() -> None:
 
 
 def test_nothing() -> None:
-    found = AgreementMetrics(CITYSCAPES).result()
+    found = AgreementMetric().result()
     assert found.frames == 0 and math.isnan(found.distance_median_rel)
 
 
@@ -125,11 +135,11 @@ def test_parts_are_merged_exactly() -> None:
                      random.uniform(1, 50, (30, 40)), {CAR + 1: random.uniform(5, 9)})
         near = one.depth * random.uniform(0.9, 1.1, (30, 40)).astype(np.float32)
         pairs.append((replace(one, depth=near), one))
-    whole, *parts = (AgreementMetrics(CITYSCAPES) for _ in range(4))
+    whole, *parts = (AgreementMetric() for _ in range(4))
     for index, pair in enumerate(pairs):
-        whole.update(*pair)
-        parts[index // 3].update(*pair)
-    merged = AgreementMetrics(CITYSCAPES)
+        add(whole, *pair)
+        add(parts[index // 3], *pair)
+    merged = AgreementMetric()
     for part in parts:
         merged.merge(pickle.loads(pickle.dumps(part)))
     assert merged.result() == whole.result() and merged.result().frames == 9
@@ -141,9 +151,9 @@ def test_parts_are_merged_exactly() -> None:
 
 
 def test_memory_does_not_grow() -> None:
-    metrics = AgreementMetrics(CITYSCAPES)
-    metrics.update(result(IDS), result(IDS))
+    metrics = AgreementMetric()
+    add(metrics, result(IDS), result(IDS))
     size = len(pickle.dumps(metrics))
     for _ in range(50):
-        metrics.update(result(IDS), result(IDS, 11.0))
+        add(metrics, result(IDS), result(IDS, 11.0))
     assert len(pickle.dumps(metrics)) - size < 100

@@ -9,16 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from consistency_scenes import CAMERA, ROAD, SKY, frame, result
+from consistency_scenes import CAMERA, ROAD, SKY, compared, frame, metric, result
 from hypothesis import given
 from hypothesis import strategies as st
-from panoptic_depth_core.evaluation.recordings.consistency.ground_plane import (
+from panoptic_depth_core.evaluation.metrics.ground_plane import (
     LEAST_PIXELS,
     fit_ground,
 )
-from panoptic_depth_core.evaluation.recordings.consistency.metrics import ConsistencyMetrics
-from panoptic_depth_core.evaluation.recordings.settings import ConsistencySettings
-from panoptic_depth_core.labels import CITYSCAPES
 
 SHAPE = CAMERA.height, CAMERA.width
 
@@ -106,12 +103,12 @@ def test_what_is_no_ground(make) -> None:
 
 def measured(depths, ground_classes=('road',)):
     """Result and records of frames of road below sky."""
-    found = ConsistencyMetrics(CITYSCAPES, ConsistencySettings(ground_classes=ground_classes))
+    found = metric(ground_classes=ground_classes)
     records = []
     for i, inverse in enumerate(depths):
         labels = np.where(np.isfinite(inverse), ROAD, SKY) * 1000
         depth = np.where(np.isfinite(inverse), 1 / inverse, np.inf)
-        records.append(found.update(frame(i), result(labels, depth)))
+        records.append(compared(found, frame(i), result(labels, depth)))
     return found.result(), records
 
 
@@ -135,13 +132,13 @@ def test_without_ground(classes) -> None:
 
 
 def test_the_camera_is_that_of_the_reduced_image() -> None:
-    found = ConsistencyMetrics(CITYSCAPES, ConsistencySettings(flow_width_px=64))
+    found = metric(flow_width_px=64)
     inverse = plane()
     depth = np.where(np.isfinite(inverse), 1 / inverse, np.inf)
     labels = np.where(np.isfinite(inverse), ROAD, SKY) * 1000
     given = frame(0)
-    record = found.update(given, result(labels, depth))
+    record = compared(found, given, result(labels, depth))
     assert record['ground_height_m'] == pytest.approx(1.65, rel=0.005)
     wrong = replace(CAMERA, fy=2 * CAMERA.fy)
-    assert found.update(given, result(labels, depth, camera=wrong))[
+    assert compared(found, given, result(labels, depth, camera=wrong))[
         'ground_height_m'] == pytest.approx(1.65 / 2, rel=0.05)

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from panoptic_depth_core.evaluation.recordings.reading import poses
-from panoptic_depth_core.evaluation.recordings.reading import transform_tree as transforms
-from panoptic_depth_core.evaluation.recordings.reading.poses import interpolated
-from panoptic_depth_core.evaluation.recordings.reading.transform_tree import (
+from panoptic_depth_core.evaluation.recordings.reading import transforms
+from panoptic_depth_core.evaluation.recordings.reading.transforms import (
     TransformError,
     TransformTree,
+    interpolated,
     read_calibration,
 )
 from panoptic_depth_core.inference.rigid_transform import rotation_matrix
@@ -215,7 +214,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TransformError, match='not known'):
         tree.between(ODOM, 0, BASE, START_NS + 3700 * MS)
     assert tree.between(ODOM, 0, BASE, START_NS + 4005 * MS)[0, 3] == pytest.approx(4005)
-    monkeypatch.setattr(poses, 'MAX_STAMPS', 10)
+    monkeypatch.setattr(transforms, 'MAX_STAMPS', 10)
     tree.add(tf_message(START_NS + 5000 * MS, Mount(ODOM, BASE, (5000, 0, 0), STRAIGHT)), False)
     with pytest.raises(TransformError, match='not known'):
         tree.between(ODOM, 0, BASE, START_NS + 4600 * MS)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.recordings.reading.topics import BagTopics, find_topics
-from panoptic_depth_core.evaluation.recordings.settings import TopicSettings
+from panoptic_depth_core.evaluation.settings import TopicSettings
 from panoptic_depth_core.io.bags.storage import BagReader
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.io.messages.types import DETECTION_3D_ARRAY, POINT_CLOUD

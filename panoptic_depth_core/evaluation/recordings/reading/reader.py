@@ -26,10 +26,10 @@ from ....io.sources.camera import DEFAULT_CAMERA_WARNING, CameraOptions
 from ....io.sources.frame_source import count_reason, skip_none
 from ....labels import CITYSCAPES, ClassInfo
 from ....structures import Frame, PanopticDepth
-from ..settings import ReplaySettings
-from ..structures import ReplayFrame
+from ...metrics.frame import RecordedFrame
+from ...settings import RecordingSettings
 from .frame_truth import FrameTruth
-from .recorded import OtherRecording, RecordedResults, same_recording
+from .recorded_results import OtherRecording, RecordedResults
 from .stamp_window import LATER
 from .topics import find_topics
 
@@ -43,7 +43,7 @@ _MEASURED = re.compile(r'-?\d+\.\d+')
 _NO_CAMERA = CameraOptions()
 
 
-class ReplayReader:
+class RecordingReader:
     """
     Frames of a recording in order of their stamps; can be gone through once.
 
@@ -63,7 +63,7 @@ class ReplayReader:
         though asked for, a calibration that cannot be read.
     """
 
-    def __init__(self, path: Path, settings: ReplaySettings, *,
+    def __init__(self, path: Path, settings: RecordingSettings, *,
                  camera: CameraOptions = _NO_CAMERA, calibration: Path | None = None,
                  recorded: bool = False, reference: Path | None = None,
                  results: Path | None = None, classes: Sequence[ClassInfo] = CITYSCAPES) -> None:
@@ -103,7 +103,7 @@ class ReplayReader:
     def _open_results(self, path: Path, classes: Sequence[ClassInfo]) -> RecordedResults:
         """Results of this bag, read in the same pass, or of another one."""
         node, sync = self.settings.topics.node, self.settings.sync
-        if not same_recording(path, self._path):
+        if path.resolve() != self._path.resolve():
             other = OtherRecording(path, node, sync, classes, self._note)
             self._stack.callback(other.close)
             self._others.append(other)
@@ -121,7 +121,7 @@ class ReplayReader:
         """Count what the user should know; texts that differ in measured numbers are one."""
         count_reason(self.notes, self._note_of.setdefault(_MEASURED.sub('#', text), text))
 
-    def __iter__(self) -> Iterator[ReplayFrame]:
+    def __iter__(self) -> Iterator[RecordedFrame]:
         """Give the frames; what belongs to one is decoded when it is given out."""
         takers = self._takers()
         for message in self._bag.messages(takers):
@@ -174,7 +174,7 @@ class ReplayReader:
         return (len(self._waiting) > LATER and self._truth.settled(stamp_ns)
                 and (self._own is None or self._own.settled(stamp_ns)))
 
-    def _give(self, paired: PairedImage) -> Iterator[ReplayFrame]:
+    def _give(self, paired: PairedImage) -> Iterator[RecordedFrame]:
         """Decode an image and what belongs to it; nothing where it cannot be a frame."""
         self._given.append(paired.stamp_ns)
         self._truth.forget_before(paired.stamp_ns)
@@ -189,7 +189,7 @@ class ReplayReader:
         if self._results is not None and recorded is None:
             count_reason(self.skipped, NO_RESULT)
             return
-        yield ReplayFrame(frame, self._truth.maps(frame, self.classes), self._truth.lidar(frame),
+        yield RecordedFrame(frame, self._truth.maps(frame, self.classes), self._truth.lidar(frame),
                           self._truth.boxes(frame, self.classes), recorded,
                           self._reference_of(frame, recorded))
 
@@ -210,7 +210,7 @@ class ReplayReader:
         """Close the bags."""
         self._stack.close()
 
-    def __enter__(self) -> ReplayReader:
+    def __enter__(self) -> RecordingReader:
         """Be usable in a with statement."""
         return self
 

@@ -4,7 +4,7 @@
 One recording from its first image to its part of the report.
 
 The same function runs in this process, in others and on other machines: what it depends on is in
-the job, and what it says of the recording is the same wherever it runs.
+the job, and the figures are the same wherever it runs.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from ...io.sources.camera import CameraOptions
 from ...io.sources.frame_source import count_reason
 from ...labels import CITYSCAPES
 from ...structures import Frame, PanopticDepth
+from ..metrics.frame import RecordedFrame
 from ..report.dataset_report import plain
 from ..report.files import frame_line
+from ..settings import RecordingSettings
 from .fleet.one_job import Tell
-from .reading.frames import ReplayReader
+from .reading.reader import RecordingReader
 from .reading.topics import TRUTH_TYPES
 from .scoring import BagScore
-from .settings import ReplaySettings
 from .step_times import StepTimes
-from .structures import ReplayFrame
 from .viewers import open_viewers
 from .worst_frames import WorstFrame, WorstFrames, draw
 
@@ -69,7 +69,7 @@ class BagJob:
 
     name: str
     path: Path
-    settings: ReplaySettings
+    settings: RecordingSettings
     model: ModelChoice | None = None
     camera: CameraOptions = CameraOptions()
     calibration: Path | None = None
@@ -149,7 +149,7 @@ def evaluate_bag(job: BagJob, tell: Tell = lambda done, expected: None) -> BagPa
     :raises BackendError: when the runtime is missing, or fails on frame after frame.
     """
     predictor = None if job.model is None else _predictor(job.model)
-    with ReplayReader(
+    with RecordingReader(
             job.path, job.settings, camera=job.camera, calibration=job.calibration,
             recorded=predictor is None and job.results is None, results=job.results,
             reference=job.reference,
@@ -160,7 +160,7 @@ def evaluate_bag(job: BagJob, tell: Tell = lambda done, expected: None) -> BagPa
 class _Run:
     """One recording on its way through the model and the scores."""
 
-    def __init__(self, job: BagJob, reader: ReplayReader, predictor: _Predictor | None) -> None:
+    def __init__(self, job: BagJob, reader: RecordingReader, predictor: _Predictor | None) -> None:
         self._job = job
         self._reader = reader
         self._predictor = predictor
@@ -195,7 +195,7 @@ class _Run:
         known = [n for n in (self._reader.len_hint, self._job.limit) if n is not None]
         return min(known, default=None)
 
-    def _records(self) -> Iterator[tuple[dict[str, Any], ReplayFrame, PanopticDepth]]:
+    def _records(self) -> Iterator[tuple[dict[str, Any], RecordedFrame, PanopticDepth]]:
         """Score frame by frame."""
         frames = iter(self._reader)
         failures = 0
@@ -224,13 +224,13 @@ class _Run:
                              'score': 1e3 * (time.perf_counter() - start)})
             yield record, item, result
 
-    def _result(self, item: ReplayFrame) -> PanopticDepth:
+    def _result(self, item: RecordedFrame) -> PanopticDepth:
         if self._predictor is not None:
             return self._predictor(item.frame)
         assert item.recorded is not None, 'a reader of results gives frames that have one'
         return item.recorded
 
-    def _scored(self, item: ReplayFrame, result: PanopticDepth) -> dict[str, Any]:
+    def _scored(self, item: RecordedFrame, result: PanopticDepth) -> dict[str, Any]:
         frame = item.frame
         record = {'bag': self._job.name, 'name': frame.name, 'stamp_ns': frame.stamp_ns,
                   **self._score.add(item, result, self._job.name)}

@@ -1,45 +1,45 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Results that a recording holds, by the stamps of the images that they are of."""
+"""
+Results in a recording, by the stamps of their images, brought to the size of the image.
+
+Maps of the size of the network become what the pipeline gives with ``output_size: input``, so
+that a score does not depend on which of the two was recorded.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ....errors import ConfigError
+from ....inference.preprocess import MapGrid
 from ....io.bags.storage import BagReader, Message
 from ....io.messages.outputs import OUTPUTS
-from ....io.messages.reading import stamp_of
+from ....io.messages.truth_images import IdRuns
 from ....io.messages.types import CAMERA_INFO, LABEL_INFO
 from ....io.results.result_reading import LABEL_INFO_TOPIC, READ, read_classes, read_result
-from ....io.sources.bag_source import NO_STAMP, deserialize
+from ....io.sources.bag_source import deserialize
 from ....io.sources.camera import camera_info_problem, intrinsics_from_camera_info
-from ....labels import ClassInfo
-from ....structures import Frame, Intrinsics, PanopticDepth
-from ..settings import SyncSettings, TopicSettings
-from .image_size import at_image_size, grid_size
-from .stamp_window import StampWindow
+from ....labels import VOID_ID, ClassInfo
+from ....structures import Frame, Intrinsics, PanopticDepth, Segment
+from ...settings import SyncSettings, TopicSettings
+from .stamp_window import Note, StampWindow
 from .topics import find_topics
-
-Note = Callable[[str], None]
 
 _CAMERA = 'camera_info'
 _UNKNOWN = {'panoptic': 'labels', 'depth': 'depths', 'instances': 'distances'}
 
+_ROUNDING = 1.5
+"""Pixels of the maps: half a pixel of the network's input, and the end of the last stride."""
 
-def take_into(window: StampWindow, message: Message, key: str, note: Note) -> None:
-    """Read a message into a window; a damaged one is counted."""
-    window.took(key)
-    try:
-        value = deserialize(message)
-    except ConfigError as error:
-        note(str(error))
-        return
-    stamp_ns = stamp_of(value)
-    if not stamp_ns:
-        note(f'{message.topic}: {NO_STAMP}')
-    window.add(key, stamp_ns or message.stamp_ns, value)
+_TIE = 1e-6
+"""Of a map pixel: the scale comes out of a division, and must not decide at the seam of two."""
 
 
 class RecordedResults:
@@ -106,7 +106,7 @@ class RecordedResults:
         """Take a message of one of ``topics``."""
         name = self.topics[message.topic]
         cameras = self._cameras if name == _CAMERA else None
-        take_into(self._window if cameras is None else cameras, message, name, self._note)
+        (self._window if cameras is None else cameras).take(name, message, self._note)
 
     def settled(self, stamp_ns: int) -> bool:
         """Whether the result of a stamp is there, or not to be expected any more."""
@@ -190,8 +190,68 @@ class OtherRecording(RecordedResults):
         self._bag.close()
 
 
-def same_recording(one: Path, other: Path) -> bool:
-    """Whether two paths are one recording."""
-    return one.resolve() == other.resolve()
+def at_image_size(result: PanopticDepth, frame: Frame,
+                  cameras: Sequence[Intrinsics]) -> PanopticDepth:
+    """
+    Enlarge a result, or reduce one of maps that are finer than the image.
+
+    :param cameras: of the result's pixels, the most trusted first; the first one is taken whose
+        pixels are those of the image.
+    :raises ConfigError: for a result of another image.
+    """
+    grids = (_grid(frame.intrinsics, camera) for camera in cameras)
+    grid = next((grid for grid in grids if grid is not None), None)
+    height, width = result.panoptic.shape
+    if grid is None:
+        raise ConfigError(f'recorded results are of {width}x{height} px and show another part '
+                          f'than the image of {grid_size(frame.intrinsics)}')
+    region = grid.crop(result.panoptic)
+    panoptic = grid.restore_labels(region, VOID_ID)
+    depth = grid.restore_depth(grid.crop(result.depth), region)
+    counts = IdRuns.of(panoptic).pixel_counts()
+
+    def counted(segment: Segment) -> Segment:
+        return replace(segment, pixel_count=counts.get(segment.panoptic_id, 0))
+
+    return replace(
+        result, panoptic=panoptic, depth=depth, intrinsics=frame.intrinsics,
+        segments=tuple(map(counted, result.segments)),
+        distances=tuple(replace(d, segment=counted(d.segment), roi=grid.image_roi(d.roi))
+                        for d in result.distances))
 
 
+def grid_size(camera: Intrinsics) -> str:
+    """Size of an image in words."""
+    return f'{camera.width}x{camera.height} px'
+
+
+@lru_cache(maxsize=8)
+def _grid(image: Intrinsics, camera: Intrinsics) -> MapGrid | None:
+    """How maps of a camera lie in the image; None where they are not of it."""
+    scale = camera.fx / image.fx, camera.fy / image.fy
+    # Sides are rounded to whole pixels, the shorter one by the greater share.
+    if abs(scale[0] - scale[1]) * min(image.width, image.height) > _ROUNDING:
+        return None
+    # The principal points are one point; pixel centres are at integers.
+    offset = (camera.cx + 0.5 - (image.cx + 0.5) * scale[0],
+              camera.cy + 0.5 - (image.cy + 0.5) * scale[1])
+    across = _axis(image.width, camera.width, scale[0], offset[0])
+    down = _axis(image.height, camera.height, scale[1], offset[1])
+    if across is None or down is None:
+        return None
+    (columns, first_column), (rows, first_row) = across, down
+    counts = np.outer(np.bincount(rows, minlength=camera.height),
+                      np.bincount(columns, minlength=camera.width)).astype(np.float64)
+    return MapGrid(
+        image.width, image.height, (0, camera.height, 0, camera.width), rows, columns,
+        first_row, first_column, scale, (offset[0] - 0.5, offset[1] - 0.5), counts)
+
+
+def _axis(size: int, maps: int, scale: float, offset: float,
+          ) -> tuple[NDArray[np.intp], int] | None:
+    """Map pixel of every shown image pixel, and the first of these; None: others are shown."""
+    at = np.floor(scale * (np.arange(size) + 0.5) + offset + _TIE).astype(np.intp)
+    shown = np.flatnonzero((at >= 0) & (at < maps))
+    if not shown.size or at[shown[0]] > scale or maps - 1 - at[shown[-1]] > scale:
+        return None
+    return at[shown], int(shown[0])

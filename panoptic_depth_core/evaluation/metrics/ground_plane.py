@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....inference.distances import MAD_TO_SIGMA
-from ....structures import Intrinsics
+from ...inference.distances import MAD_TO_SIGMA
+from ...structures import Intrinsics
 
 LEAST_PIXELS = 200
 """Fewer say little of a plane."""

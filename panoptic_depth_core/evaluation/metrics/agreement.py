@@ -11,20 +11,35 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...contract import SEGMENTATION
-from ...labels import VOID_CLASS, ClassInfo
+from ...contract import (
+    NEEDS_DEPTH,
+    NEEDS_INSTANCES,
+    NEEDS_LABELS,
+    NEEDS_POSITIONS,
+    NEEDS_SEMANTIC,
+    SEGMENTATION,
+    Task,
+)
+from ...labels import VOID_CLASS
 from ...structures import PanopticDepth
-from ..metrics.segment_overlaps import SegmentOverlaps, segment_overlaps
+from .base import Metric
+from .frame import JudgedFrame, Rules
+from .segment_overlaps import SegmentOverlaps, of_class, segment_overlaps
+from .shown import Better, FigureKind, Record
 
 # A float32 above 0 is in the bin of its leading bits, 128 to an octave, so 0.8 % wide.
 _BITS = 16
 _BINS = 1 << 15
+
+_INSTANCES: tuple[tuple[str, str, Better, str], ...] = (
+    ('matched', 'instances in both results', 'higher', 'Things that both have, by class and IoU.'),
+    ('only_result', 'instances only here', 'lower', 'Things that the reference does not have.'),
+    ('only_reference', 'instances only in the reference', 'lower', 'Things that it alone has.'))
 
 
 class _Histogram:
@@ -81,26 +96,51 @@ class AgreementResult:
     distance_median_rel: float
 
 
-class AgreementMetrics:
-    """
-    Compares results frame by frame; of any number of frames it keeps the same few numbers.
+class AgreementMetric(Metric[AgreementResult]):
+    """Two results of the same images; of any number of frames it keeps the same few numbers."""
 
-    :param classes: by class id.
-    """
+    name, title, place = 'agreement', 'Agreement with the other recording', 9
+    truth, needs, recordings_only = frozenset(('reference',)), (), True
+    kinds = {
+        'identical_frames': FigureKind('frames identical bit for bit', 'count', 'higher',
+                                       'Frames whose ids and depths are equal.'),
+        'same_class_share': FigureKind(
+            'pixels of the same class as in the reference', 'share', 'higher',
+            'Share of all pixels.', NEEDS_SEMANTIC, is_key=True),
+        'same_segment_share': FigureKind(
+            'pixels of the same segment as in the reference', 'share', 'higher',
+            'Share of all pixels; segments match as in PQ.', NEEDS_LABELS),
+        'depth_known_in_one_share': FigureKind(
+            'pixels with a depth in one result alone', 'share', 'lower', 'Share of all pixels.',
+            NEEDS_DEPTH),
+        **{f'depth_{end}_log': FigureKind(
+            f'depth against the reference, |ln ratio|, {words}', 'share', 'lower',
+            'Of the pixels with a depth in both.', NEEDS_DEPTH)
+           for end, words in (('median', 'median'), ('p99', '99 %'), ('max', 'greatest'))},
+        **{f'instances_{end}': FigureKind(words, 'count', better, meaning, NEEDS_INSTANCES)
+           for end, words, better, meaning in _INSTANCES},
+        'distance_median_rel': FigureKind(
+            'distances against the reference, relative, median', 'share', 'lower',
+            'Of the instances that both have.', NEEDS_POSITIONS)}
+    meanings = {'': 'Agreement: two results of the same images against each other. Neither of '
+                    'them is the truth.'}
 
-    def __init__(self, classes: Sequence[ClassInfo]) -> None:
-        self._things = np.zeros(VOID_CLASS + 1, np.bool_)
-        self._things[[c.class_id for c in classes if c.is_thing]] = True
+    def __init__(self, rules: Rules | None = None) -> None:
+        super().__init__(rules)
         self._counts: Counter[str] = Counter()
         self._depth = _Histogram()
         self._distance = _Histogram()
 
-    def update(self, result: PanopticDepth, reference: PanopticDepth) -> None:
-        """
-        Compare two results of one frame, in what both models do.
+    def tasks_of(self, frame: JudgedFrame) -> frozenset[Task]:
+        """What both results hold."""
+        reference = frame.recorded.reference
+        assert reference is not None
+        return frame.result.tasks & reference.tasks
 
-        Of results of different sizes there is only said how many they are.
-        """
+    def update(self, frame: JudgedFrame) -> None:
+        """Compare two results in what both models do; of two sizes they are only counted."""
+        result, reference = frame.result, frame.recorded.reference
+        assert reference is not None
         if result.panoptic.shape != reference.panoptic.shape:
             self._counts['other_size'] += 1
             return
@@ -114,7 +154,7 @@ class AgreementMetrics:
             result.label_divisor == reference.label_divisor
             and np.array_equal(result.panoptic, reference.panoptic)
             and np.array_equal(_bits(result.depth), _bits(reference.depth))))
-        pixels, tasks = int(overlaps.pixels.sum()), result.tasks & reference.tasks
+        pixels, tasks = int(overlaps.pixels.sum()), self.tasks_of(frame)
         if 'semantic' in tasks:
             self._counts.update(classes=pixels, same_class=int(overlaps.pixels[same_class].sum()))
         if tasks & SEGMENTATION:
@@ -155,16 +195,15 @@ class AgreementMetrics:
 
     def _is_instance(self, classes: NDArray[np.int64], instances: NDArray[np.int64],
                      ) -> NDArray[np.bool_]:
-        return self._things[np.minimum(classes, VOID_CLASS)] & (instances > 0)
+        return of_class(self.rules.is_thing, classes) & (instances > 0)
 
-    def merge(self, other: AgreementMetrics) -> None:
-        """Add the frames that another one compared."""
+    def merge(self, other: AgreementMetric) -> None:
+        super().merge(other)
         self._counts.update(other._counts)
         self._depth.merge(other._depth)
         self._distance.merge(other._distance)
 
     def result(self) -> AgreementResult:
-        """Agreement of all frames so far."""
         counts = self._counts
 
         def share(name: str, of: str) -> float:
@@ -181,6 +220,17 @@ class AgreementMetrics:
             instances_only_result=counts['instances_only_result'],
             instances_only_reference=counts['instances_only_reference'],
             distance_median_rel=self._distance.quantile(0.5))
+
+    def record(self) -> Record:
+        return vars(self.result())
+
+    @property
+    def measured(self) -> bool:
+        """Whether results were of one size."""
+        return self.found.frames > 0
+
+    def on(self, end: str) -> str:
+        return f'{self.found.frames} frames'
 
 
 def _bits(depth: NDArray[np.float32]) -> NDArray[np.uint32]:
