@@ -38,21 +38,14 @@ class StepTimes:
         for step, ms in other._steps.items():
             self._steps.setdefault(step, array('f')).extend(ms)
 
-    @property
-    def frames(self) -> int:
-        """Number of frames."""
-        return len(self._steps.get(TOTAL, ()))
-
     def to_dict(self) -> dict[str, Any]:
         """Percentiles by step, for times.json."""
-        steps, curves = {}, {}
-        for step, ms in self._steps.items():
-            curve = np.percentile(np.asarray(ms), np.arange(101)).round(4)
-            curves[step] = curve.tolist()
-            steps[step] = {name: curves[step][q] for name, q in QUANTILES.items()}
-        return {'steps': steps, 'percentiles': curves, 'figures': {
-            figure.name: figure.to_dict() for figure in self._figures(steps)}}
-
-    def _figures(self, steps: dict[str, dict[str, float]]) -> list[Figure]:
-        return [Figure(name, steps[TOTAL][name.rpartition('.')[2]], f'{self.frames} frames', kind)
-                for name, kind in TIMES.items() if TOTAL in steps]
+        curves = {step: np.percentile(np.asarray(ms), np.arange(101)).round(4).tolist()
+                  for step, ms in self._steps.items()}
+        steps = {step: {name: curve[q] for name, q in QUANTILES.items()}
+                 for step, curve in curves.items()}
+        on = f'{len(self._steps.get(TOTAL, ()))} frames'
+        figures = [Figure(name, steps[TOTAL][name.rpartition('.')[2]], on, kind)
+                   for name, kind in TIMES.items() if TOTAL in steps]
+        return {'steps': steps, 'percentiles': curves,
+                'figures': {figure.name: figure.to_dict() for figure in figures}}

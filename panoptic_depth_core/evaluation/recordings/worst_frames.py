@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-import heapq
+from bisect import insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -52,11 +52,10 @@ class WorstFrames:
     """
 
     def __init__(self, by: str, count: int) -> None:
-        self._ranked, self._known = ranking(), ranking_kinds()
-        self._kinds = [by] if by else list(self._ranked)
+        self._figures = ranking()
+        self._kinds = [by] if by else list(self._figures)
         self._count = count
-        self._heap: list[tuple[float, int, WorstFrame]] = []
-        self._seen = 0
+        self._frames: list[WorstFrame] = []
 
     def add(self, record: dict[str, Any], draw: Callable[[], bytes]) -> None:
         """
@@ -65,34 +64,32 @@ class WorstFrames:
         :param record: of frames.jsonl.
         :param draw: makes the picture.
         """
-        self._seen += 1
         known = {by: value for by in self._kinds
-                 if (value := of_frame(record, self._ranked[by])) is not None and value == value}
+                 if (value := of_frame(record, self._figures[by])) is not None and value == value}
         if not known or not self._count:
             return
         by, value = next(iter(known.items()))
         if by != self._kinds[-1]:
-            # What is kept was chosen by a figure of less worth.
+            # The frames so far were chosen by a figure of less worth.
             self._kinds = self._kinds[:self._kinds.index(by) + 1]
-            self._heap = []
-        figure = self._ranked[by]
-        sign = 1.0 if self._known[figure].better == 'lower' else -1.0
-        entry = (sign * value, -self._seen)
-        if len(self._heap) == self._count and entry < self._heap[0][:2]:
+            self._frames = []
+        figure = self._figures[by]
+        badness = value if ranking_kinds()[figure].better == 'lower' else -value
+        if len(self._frames) == self._count and badness <= self._frames[-1].badness:
             return
-        told = {key: record[key] for key in ('bag', 'name', 'stamp_ns')}
-        frame = WorstFrame(by, entry[0], {**told, 'figure': figure, 'value': value}, draw())
-        push = heapq.heappushpop if len(self._heap) == self._count else heapq.heappush
-        push(self._heap, (*entry, frame))
+        about = {key: record[key] for key in ('bag', 'name', 'stamp_ns')}
+        frame = WorstFrame(by, badness, {**about, 'figure': figure, 'value': value}, draw())
+        insort(self._frames, frame, key=lambda f: -f.badness)
+        del self._frames[self._count:]
 
     def worst_first(self) -> list[WorstFrame]:
         """Every frame that is kept."""
-        return [frame for *_, frame in sorted(self._heap, key=lambda e: (-e[0], -e[1]))]
+        return self._frames
 
 
 def worst_of(parts: Sequence[Sequence[WorstFrame]], count: int) -> list[WorstFrame]:
     """
-    Take the worst of several recordings; of those that can be compared by the first figure.
+    Take the worst of several recordings, of those that are ranked by the first figure.
 
     :param parts: by recording, in their order.
     """

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -24,12 +24,13 @@ from ....labels import ClassInfo
 from ....structures import Frame, GroundTruth, Intrinsics
 from ...metrics.frame import TrueBox, plain_name
 from ...settings import BoxSettings, LidarSettings, RecordingSettings
-from .stamp_window import Group, Note, StampWindow
+from .stamp_window import Note, StampWindow
 from .topics import BagTopics
 from .transforms import RecordedMotion
 
 Roi = tuple[float, float, float, float]
 Locate = Callable[[str, int], NDArray[np.float64]]
+Found = TypeVar('Found')
 
 TITLES = {'labels': 'true labels', 'depth': 'true depth', 'lidar': 'lidar depth',
           'boxes': 'true boxes'}
@@ -65,7 +66,7 @@ class FrameTruth:
             kind: StampWindow({topic: bag.topics[topic].count}, tolerance_s, sync.max_waiting)
             for kind, tolerance_s in tolerances.items()
             if (topic := getattr(topics, kind)) is not None}
-        # Only places in space need transforms, and looking for them may cost a pass.
+        # Only positions need transforms, and looking for these may cost a pass.
         self._motion = RecordedMotion(bag, sync, calibration) if (
             {'lidar', 'boxes'} & set(self._windows)) else None
         if calibration is not None and self._motion is None:
@@ -92,12 +93,12 @@ class FrameTruth:
 
     def problems(self) -> dict[str, int]:
         """What is wrong with the transforms -> how often."""
-        return {} if self._motion is None else dict(self._motion.problems)
+        return {} if self._motion is None else dict(self._motion.tree.problems)
 
     def maps(self, frame: Frame, classes: tuple[ClassInfo, ...]) -> GroundTruth:
         """Labels and depth of the pixels of a frame."""
-        labels = self._map('labels', frame, labels_of)
-        depth = self._map('depth', frame, depth_of)
+        labels = self._read('labels', frame, partial(_map_of, frame, labels_of))
+        depth = self._read('depth', frame, partial(_map_of, frame, depth_of))
         try:
             return ground_truth(labels, depth, classes)
         except ConfigError as error:
@@ -106,67 +107,62 @@ class FrameTruth:
 
     def lidar(self, frame: Frame) -> NDArray[np.float32] | None:
         """Depth where a point falls on a pixel, see RecordedFrame."""
-        group = self._group('lidar', frame)
-        if group is None or self._motion is None:
-            return None
-        (cloud,) = group.messages.values()
         settings = self._settings.lidar
-        try:
-            to_camera = self._motion.tree.between(
-                frame.frame_id, frame.stamp_ns, cloud.header.frame_id,
-                group.stamp_ns if settings.compensate_motion else frame.stamp_ns)
+
+        def project(cloud: Any, stamp_ns: int) -> NDArray[np.float32]:
+            to_camera = self._locate(frame, cloud.header.frame_id, stamp_ns
+                                     if settings.compensate_motion else frame.stamp_ns)
             return lidar_depth(xyz_of(cloud), to_camera, frame.intrinsics, settings)
-        except ConfigError as error:
-            self._left_out('lidar', error)
-            return None
+
+        return self._read('lidar', frame, project)
 
     def boxes(self, frame: Frame, classes: tuple[ClassInfo, ...]) -> tuple[TrueBox, ...] | None:
-        """Things whose place is known, see RecordedFrame; those of other classes are noted."""
-        group = self._group('boxes', frame)
-        if group is None or self._motion is None:
-            return None
-        (message,) = group.messages.values()
-        locate = partial(self._motion.tree.between, frame.frame_id, frame.stamp_ns)
-        try:
-            found = true_boxes(message, locate, frame.intrinsics, self._settings.boxes)
-        except ConfigError as error:
-            self._left_out('boxes', error)
-            return None
+        """Things with a known position, see RecordedFrame; those of other classes are noted."""
+        found = self._read('boxes', frame, lambda message, _: true_boxes(
+            message, partial(self._locate, frame), frame.intrinsics, self._settings.boxes))
         things = {plain_name(c.name) for c in classes if c.is_thing}
-        for name in sorted({box.class_name for box in found}):
+        for name in sorted({box.class_name for box in found or ()}):
             if plain_name(name) not in things:
                 self._note(f'{self._topics.boxes}: boxes of {name!r} are not judged: the results '
                            'have no thing of that name')
         return found
 
-    def _group(self, kind: str, frame: Frame) -> Group | None:
-        """Messages of one kind that belong to a frame."""
-        if kind not in self._windows:
+    def _locate(self, frame: Frame, source: str, stamp_ns: int) -> NDArray[np.float64]:
+        """(4, 4) from another frame at a stamp to the optical frame of an image."""
+        assert self._motion is not None
+        return self._motion.tree.between(frame.frame_id, frame.stamp_ns, source, stamp_ns)
+
+    def _read(self, kind: str, frame: Frame, decode: Callable[[Any, int], Found]) -> Found | None:
+        """Decode the message of a frame and its stamp; None, with a note, where that fails."""
+        window = self._windows.get(kind)
+        if window is None:
             return None
-        group = self._windows[kind].nearest(frame.stamp_ns)
+        group = window.nearest(frame.stamp_ns)
         if group is None:
             self._left_out(kind, 'nothing that belongs to the stamp of the image')
-        return group
+            return None
+        (message,) = group.messages.values()
+        try:
+            return decode(message, group.stamp_ns)
+        except ConfigError as error:
+            self._left_out(kind, error)
+            return None
 
     def _left_out(self, kind: str, reason: object) -> None:
         self._note(f'{getattr(self._topics, kind)}: {reason}; no {TITLES[kind]} for this frame')
 
-    def _map(self, kind: str, frame: Frame, decode: Callable[[Any], Any]) -> Any:
-        """Image of truth that belongs to a frame; None where there is none of its size."""
-        group = self._group(kind, frame)
-        if group is None:
-            return None
-        (message,) = group.messages.values()
-        height, width = frame.image.shape[:2]
-        if (message.width, message.height) != (width, height):
-            self._left_out(kind, f'is of {message.width}x{message.height} px, the image of '
-                                 f'{width}x{height} px')
-            return None
-        try:
-            return decode(message)
-        except ConfigError as error:
-            self._left_out(kind, error)
-            return None
+
+def _map_of(frame: Frame, decode: Callable[[Any], Found], message: Any, _: int) -> Found:
+    """
+    Decode an image of truth.
+
+    :raises ConfigError: when it has not the size of the frame.
+    """
+    height, width = frame.image.shape[:2]
+    if (message.width, message.height) != (width, height):
+        raise ConfigError(f'is of {message.width}x{message.height} px, the image of '
+                          f'{width}x{height} px')
+    return decode(message)
 
 
 def lidar_depth(points: NDArray[np.float32], to_camera: NDArray[np.float64], camera: Intrinsics,
@@ -249,13 +245,12 @@ class _Cuboid(NamedTuple):
 def true_boxes(message: Any, locate: Locate, camera: Intrinsics, settings: BoxSettings
                ) -> tuple[TrueBox, ...]:
     """
-    Boxes that are to be seen in an image.
+    Boxes that can be seen in an image.
 
     Of a Detection3DArray those are left out whose centre is not in the picture or is hidden by
-    another box, in which the camera is, that look too small, or that are no box: not finite,
+    another box, that contain the camera, that look too small, or that are no box: not finite,
     without size, class or direction. The distance is that of the surface of the box, on the ray
-    to its centre. The rectangles, distances and depths of an InstanceDistanceArray are taken as
-    they are, of things whose distance is known.
+    to its centre. Things of an InstanceDistanceArray with a known distance are taken as they are.
 
     :param message: vision_msgs/Detection3DArray or panoptic_depth/InstanceDistanceArray.
     :param locate: frame and stamp in ns -> (4, 4) from there to the optical frame of the image.

@@ -17,7 +17,6 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 
 from ....errors import ConfigError
 from ....io.bags.storage import BagReader, Message
@@ -45,11 +44,11 @@ _NO_CAMERA = CameraOptions()
 
 class RecordingReader:
     """
-    Frames of a recording in order of their stamps; can be gone through once.
+    Frames of a recording in order of their stamps; can be iterated once.
 
     :param path: bag folder or storage file.
     :param camera: what the user says of the camera; it wins over the bag.
-    :param calibration: YAML of transforms that win over those of the bag, see read_calibration.
+    :param calibration: YAML of transforms that win over those of the bag, see add_calibration.
     :param recorded: give the results that this bag holds, and only frames that have one.
     :param results: the same, of another bag.
     :param reference: bag of results to compare with; may be this one.
@@ -123,7 +122,9 @@ class RecordingReader:
 
     def __iter__(self) -> Iterator[RecordedFrame]:
         """Give the frames; what belongs to one is decoded when it is given out."""
-        takers = self._takers()
+        takers: defaultdict[str, list[Callable[[Message], None]]] = defaultdict(list)
+        for topic, take in self._takers():
+            takers[topic].append(take)
         for message in self._bag.messages(takers):
             for take in takers[message.topic]:
                 take(message)
@@ -137,24 +138,19 @@ class RecordingReader:
                          *(other.problems() for other in self._others)):
             self.notes.update(problems)
 
-    def _takers(self) -> dict[str, list[Callable[[Message], None]]]:
-        """Topic -> what takes its messages."""
-        takers: defaultdict[str, list[Callable[[Message], None]]] = defaultdict(list)
-        for topic, take in self._truth.takers():
-            takers[topic].append(take)
+    def _takers(self) -> Iterator[tuple[str, Callable[[Message], None]]]:
+        """Topics and what takes their messages, images last."""
+        yield from self._truth.takers()
         if self._own is not None:
-            for topic in self._own.topics:
-                takers[topic].append(self._own.take)
-        for topic in self._pairing.topics:
-            takers[topic].append(self._take_image)
-        return dict(takers)
+            yield from ((topic, self._own.take) for topic in self._own.topics)
+        yield from ((topic, self._take_image) for topic in self._pairing.topics)
 
     def _take_image(self, message: Message) -> None:
         for paired in self._pairing.take(message):
             self._wait(paired)
 
     def _wait(self, paired: PairedImage) -> None:
-        """Put an image among those that wait, if its stamp is a new one."""
+        """Add an image to those that wait, if its stamp is a new one."""
         stamp_ns = paired.stamp_ns
         if stamp_ns in self._given or any(stamp == stamp_ns for stamp, _ in self._waiting):
             count_reason(self.skipped, DUPLICATE)
@@ -189,9 +185,9 @@ class RecordingReader:
         if self._results is not None and recorded is None:
             count_reason(self.skipped, NO_RESULT)
             return
-        yield RecordedFrame(frame, self._truth.maps(frame, self.classes), self._truth.lidar(frame),
-                          self._truth.boxes(frame, self.classes), recorded,
-                          self._reference_of(frame, recorded))
+        yield RecordedFrame(frame, self._truth.maps(frame, self.classes),
+                            self._truth.lidar(frame), self._truth.boxes(frame, self.classes),
+                            recorded, self._reference_of(frame, recorded))
 
     def _reference_of(self, frame: Frame, recorded: PanopticDepth | None) -> PanopticDepth | None:
         """Result to compare with; one that is missing is no reason to leave a frame out."""
@@ -214,7 +210,6 @@ class RecordingReader:
         """Be usable in a with statement."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         """Close at the end of a with statement."""
         self.close()

@@ -47,7 +47,7 @@ class RecordedResults:
     Results of one node.
 
     :param node: its name, None where the recording has none.
-    :param classes: the table to look into first, see read_classes.
+    :param classes: the table to search first, see read_classes.
     :param note: counts what the user should know.
     :ivar classes: the table of the recording, or the given one where that has none.
     :ivar model_id: of the latest result.
@@ -75,12 +75,13 @@ class RecordedResults:
                        else 'is of no use without output/panoptic')
             note(f'{node}/{output.name} {problem}: {_UNKNOWN[name]} are not known')
         counts = {name: bag.topics[topic].count for topic, name in self.topics.items()}
-        self._window = StampWindow(counts, 0.0, sync.max_waiting)
-        self._cameras: StampWindow | None = None
         topic = bag.topics.get(f'{node}/{OUTPUTS["camera_info"].name}')
+        cameras = {}
         if topic is not None and topic.type == CAMERA_INFO and topic.count:
-            self._cameras = StampWindow({_CAMERA: topic.count}, 0.0, sync.max_waiting)
+            cameras[_CAMERA] = topic.count
             self.topics[topic.name] = _CAMERA
+        self._results, self._cameras = (StampWindow(each, 0.0, sync.max_waiting)
+                                        for each in (counts, cameras))
         self.classes = self._read_classes(bag, f'{node}/{LABEL_INFO_TOPIC}', tuple(classes))
 
     def _read_classes(self, bag: BagReader, topic: str, known: tuple[ClassInfo, ...],
@@ -103,21 +104,19 @@ class RecordedResults:
         return known
 
     def take(self, message: Message) -> None:
-        """Take a message of one of ``topics``."""
+        """Read a message of one of ``topics``."""
         name = self.topics[message.topic]
-        cameras = self._cameras if name == _CAMERA else None
-        (self._window if cameras is None else cameras).take(name, message, self._note)
+        window = self._cameras if name == _CAMERA else self._results
+        window.take(name, message, self._note)
 
     def settled(self, stamp_ns: int) -> bool:
         """Whether the result of a stamp is there, or not to be expected any more."""
-        return self._window.settled(stamp_ns) and (
-            self._cameras is None or self._cameras.settled(stamp_ns))
+        return self._results.settled(stamp_ns) and self._cameras.settled(stamp_ns)
 
     def _forget_before(self, stamp_ns: int) -> None:
         """Drop what cannot belong to an image of this stamp or a later one."""
-        self._window.forget_before(stamp_ns)
-        if self._cameras is not None:
-            self._cameras.forget_before(stamp_ns)
+        self._results.forget_before(stamp_ns)
+        self._cameras.forget_before(stamp_ns)
 
     def of(self, frame: Frame) -> PanopticDepth | None:
         """
@@ -128,7 +127,7 @@ class RecordedResults:
         :raises ConfigError: it is damaged, or of another image.
         """
         self._forget_before(frame.stamp_ns)
-        group = self._window.nearest(frame.stamp_ns)
+        group = self._results.nearest(frame.stamp_ns)
         if group is None:
             return None
         result = read_result(group.messages, frame, self.classes)
@@ -144,7 +143,7 @@ class RecordedResults:
 
     def _recorded_camera(self, frame: Frame, width: int, height: int) -> Iterator[Intrinsics]:
         """Camera of the result of a frame, if it is recorded and can be used."""
-        group = None if self._cameras is None else self._cameras.nearest(frame.stamp_ns)
+        group = self._cameras.nearest(frame.stamp_ns)
         for info in () if group is None else group.messages.values():
             if camera_info_problem(info) is None:
                 yield intrinsics_from_camera_info(info, width, height)[0]
@@ -152,7 +151,7 @@ class RecordedResults:
 
 class OtherRecording(RecordedResults):
     """
-    Results out of a recording of their own, which is read as far as each frame needs it.
+    Results in a recording of their own, which is read as far as each frame needs it.
 
     :param path: bag folder or storage file.
     :param node: name of the node; empty: the only one.

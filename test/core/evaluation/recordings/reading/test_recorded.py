@@ -133,7 +133,7 @@ def test_results_in_memory_stay_few(tmp_path: Path) -> None:
     settings = RecordingSettings(sync=SyncSettings(max_waiting=8))
     with RecordingReader(played, settings, results=recording) as reader:
         assert reader._results is not None
-        held = [len(reader._results._window) for _ in reader]
+        held = [len(reader._results._results) for _ in reader]
     assert len(held) == 10 and max(held) <= 8
 
 

@@ -13,8 +13,8 @@ from panoptic_depth_core.evaluation.recordings.reading import transforms
 from panoptic_depth_core.evaluation.recordings.reading.transforms import (
     TransformError,
     TransformTree,
+    add_calibration,
     interpolated,
-    read_calibration,
 )
 from panoptic_depth_core.inference.rigid_transform import rotation_matrix
 from simulated_drive import (
@@ -234,8 +234,7 @@ def test_a_calibration_goes_before_the_recording(tmp_path: Path) -> None:
     path.write_text(calibration_yaml(), encoding='utf-8')
     drive = SimulatedDrive()
     tree = TransformTree()
-    for mount in read_calibration(path):
-        tree.add_static(*mount)
+    add_calibration(tree, path)
     np.testing.assert_allclose(tree.between(OPTICAL, 0, LIDAR, 0),
                                np.linalg.inv(BASE_OPTICAL) @ BASE_LIDAR, atol=1e-12)
     wrong = Mount('somewhere', LIDAR, (9, 9, 9), STRAIGHT)
@@ -251,8 +250,9 @@ def test_a_calibration_may_be_matrices(tmp_path: Path) -> None:
     path = tmp_path / 'mounts.yaml'
     path.write_text('transforms: [{parent: a, child: b, matrix: [0, -1, 0, 4, 1, 0, 0, 5, '
                     '0, 0, 1, 6, 0, 0, 0, 1]}]', encoding='utf-8')
-    (parent, child, matrix), = read_calibration(path)
-    assert (parent, child) == ('a', 'b')
+    tree = TransformTree()
+    add_calibration(tree, path)
+    matrix = tree.between('a', 0, 'b', 0)
     np.testing.assert_array_equal(matrix @ [1, 2, 3, 1], [2, 6, 9, 1])
 
 
@@ -286,5 +286,5 @@ def test_a_wrong_calibration_names_file_key_and_remedy(tmp_path: Path, text: str
     path = tmp_path / 'mounts.yaml'
     path.write_text(text, encoding='utf-8')
     with pytest.raises(ValueError, match=words) as caught:
-        read_calibration(path)
+        add_calibration(TransformTree(), path)
     assert str(path) in str(caught.value) and '\n' not in str(caught.value)
