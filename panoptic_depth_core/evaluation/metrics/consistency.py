@@ -65,14 +65,23 @@ RECORD = ('compared_share', 'label_stability', 'label_flicker', 'instance_surviv
           'id_switches', 'void_share', 'depth_missing_share', *MEDIANS)
 """Figures of a frame by itself."""
 
+_ON = {'label_stability': ('compared_pixels', '{1} frames, {0} px'),
+       'label_flicker': ('flicker_pixels', '{} px'),
+       'depth_jitter': ('jitter_frames', '{} frames'),
+       'distance_jitter': ('distance_triples', '{} instances, seen three times'),
+       'id_switches': ('tracked_instances', '{} instances'),
+       'instance_survival': ('instances', '{} instances'),
+       'void_share': ('frames', '{} frames'), 'depth_missing_share': ('frames', '{} frames')}
+"""What a figure was measured on: how many, in words."""
+
 
 @dataclass(frozen=True)
 class View:
     """
     What is kept of a frame; (H, W) is the size of its result, (h, w) the reduced one.
 
-    :param panoptic: (H, W) uint16 ids; ids, classes: (h, w) uint16 and uint8, those of the
-        pixels in the middle of the reduced ones.
+    :param panoptic: (H, W) uint16 ids.
+    :param ids, classes: (h, w) uint16 and uint8 of the pixels in the middle of the reduced ones.
     :param gray: (h, w) uint8 image.
     :param inverse_depth: (h, w) float32 1 / Z in 1/m, NaN where Z is not known or infinite.
     :param camera: of the reduced pixels.
@@ -88,6 +97,10 @@ class View:
     inverse_depth: NDArray[np.float32]
     camera: Intrinsics
     instances: Mapping[int, InstanceDistance]
+
+    def track(self, pid: int) -> int:
+        """Track id of an instance; -1 where it has none."""
+        return self.instances[pid].track_id if pid in self.instances else -1
 
 
 def view_of(frame: Frame, result: PanopticDepth, width_px: int, time_ns: int) -> View:
@@ -114,6 +127,20 @@ def view_of(frame: Frame, result: PanopticDepth, width_px: int, time_ns: int) ->
         {d.segment.panoptic_id: d for d in result.distances})
 
 
+class SeenAgain(NamedTuple):
+    """
+    What became of the instances of a frame in the next one.
+
+    :param expected: that should be seen again; matches: id in the next frame -> id of those that
+        were; tracked: of these, with a track id in both frames; switches: of these, with another.
+    """
+
+    expected: int
+    matches: dict[int, int]
+    tracked: int
+    switches: int
+
+
 @dataclass(frozen=True)
 class Step:
     """
@@ -134,6 +161,30 @@ class Step:
         """Time between the frames."""
         return 1e-9 * (self.now.time_ns - self.before.time_ns)
 
+    def seen_again(self, least_pixels: int) -> SeenAgain:
+        """
+        Find instances of the earlier frame in the later one, by their masks along the flow.
+
+        :param least_pixels: of the (H, W) of the result; smaller instances are not expected, nor
+            are those of which half or less could be followed: they leave, or are hidden.
+        """
+        known, divisor = self.path.known, self.now.divisor
+        overlaps = segment_overlaps(self.ids_before[known], self.now.ids[known],
+                                    truth_divisor=divisor, predicted_divisor=divisor)
+        rows, columns, _ = overlaps.matches()
+        match = dict(zip(overlaps.truth_id[rows].tolist(),
+                         overlaps.predicted_id[columns].tolist(), strict=True))
+        area = np.bincount(self.before.ids.ravel(), minlength=VOID_ID + 1)[overlaps.truth_id]
+        least = least_pixels * self.now.ids.size / self.now.panoptic.size
+        expected = overlaps.truth_id[
+            (overlaps.truth_instance > 0) & (area >= least)
+            & (2 * overlaps.pixels.sum(axis=1) > area)].tolist()
+        matches = {match[pid]: pid for pid in expected if pid in match}
+        tracks = [(self.before.track(pid), self.now.track(now)) for now, pid in matches.items()]
+        tracked = [(before, now) for before, now in tracks if before >= 0 and now >= 0]
+        return SeenAgain(len(expected), matches, len(tracked),
+                         sum(before != now for before, now in tracked))
+
 
 def step_between(before: View, now: View) -> Step | None:
     """
@@ -148,66 +199,12 @@ def step_between(before: View, now: View) -> Step | None:
     return Step(before, now, path, ids, class_of(ids, before.divisor))
 
 
-class SeenAgain(NamedTuple):
-    """
-    What became of the instances of a frame in the next one.
-
-    :param expected: that should be seen again; matches: id in the next frame -> id of those that
-        were; tracked: of these, with a track id in both frames; switches: of these, with another.
-    """
-
-    expected: int
-    matches: dict[int, int]
-    tracked: int
-    switches: int
-
-
-def seen_again(step: Step, least_pixels: int) -> SeenAgain:
-    """
-    Instances of the earlier frame in the later one, by their masks along the flow.
-
-    :param least_pixels: of the (H, W) of the result; smaller instances are not expected, nor are
-        those of whose reduced pixels half or less could be followed: they leave, or are hidden.
-    """
-    known, divisor = step.path.known, step.now.divisor
-    overlaps = segment_overlaps(step.ids_before[known], step.now.ids[known],
-                                truth_divisor=divisor, predicted_divisor=divisor)
-    rows, columns, _ = overlaps.matches()
-    match = dict(zip(overlaps.truth_id[rows].tolist(), overlaps.predicted_id[columns].tolist(),
-                     strict=True))
-    area = np.bincount(step.before.ids.ravel(), minlength=VOID_ID + 1)[overlaps.truth_id]
-    least = least_pixels * step.now.ids.size / step.now.panoptic.size
-    expected = overlaps.truth_id[
-        (overlaps.truth_instance > 0) & (area >= least)
-        & (2 * overlaps.pixels.sum(axis=1) > area)].tolist()
-    matches = {match[pid]: pid for pid in expected if pid in match}
-    tracks = [(_track(step.before, pid), _track(step.now, pid_now))
-              for pid_now, pid in matches.items()]
-    known_tracks = [pair for pair in tracks if min(pair) >= 0]
-    return SeenAgain(len(expected), matches, len(known_tracks),
-                     sum(a != b for a, b in known_tracks))
-
-
-def _track(view: View, pid: int) -> int:
-    return view.instances[pid].track_id if pid in view.instances else -1
-
-
-@dataclass(frozen=True)
 class ThreeFrames:
-    """
-    Two steps, the second of which starts where the first ends.
+    """Two steps, the second of which starts where the first ends."""
 
-    :param path: from the last frame to the first one.
-    """
-
-    first: Step
-    second: Step
-    path: Path
-
-    @classmethod
-    def of(cls, first: Step, second: Step) -> ThreeFrames:
-        """Join two steps."""
-        return cls(first, second, second.path.after(first.path))
+    def __init__(self, first: Step, second: Step) -> None:
+        self.first, self.second = first, second
+        self.path = second.path.after(first.path)
 
     def flicker(self) -> tuple[int, int]:
         """Pixels whose class went and came back, and those that could be followed."""
@@ -231,10 +228,9 @@ class ThreeFrames:
     def distance_jitter(self, first: Mapping[int, int], second: Mapping[int, int],
                         ) -> NDArray[np.float64]:
         """
-        Jitter of the distance of each instance that was seen three times.
+        Jitter of the distance of each instance that was seen three times, (n,) float64.
 
         :param first, second: matches of the steps.
-        :returns: (n,) float64.
         """
         chains = [(first[middle], middle, last) for last, middle in second.items()
                   if middle in first]
@@ -248,12 +244,11 @@ class ThreeFrames:
     def _jitter(self, first: NDArray[Any], middle: NDArray[Any], last: NDArray[Any],
                 ) -> NDArray[Any]:
         """
-        How far what is in the middle of three is off the line through the others.
+        How far the middle of three is off the line through the others.
 
-        With errors of the standard deviation s that are relative and independent, the logarithm
-        of middle / line has the variance s^2 (1 + a^2 + b^2), a and b the weights of the other
-        two: 1.5 s^2 for equal steps, a sixth of the variance of the second difference being a
-        quarter of that. Scaled so that the median of normal errors is s.
+        With relative and independent errors of the standard deviation s, the logarithm of
+        middle / line has the variance s^2 (1 + a^2 + b^2), a and b the weights of the other two.
+        Scaled so that the median of normal errors is s.
         """
         early, late = self.first.seconds, self.second.seconds
         a, b = late / (early + late), early / (early + late)
@@ -278,21 +273,20 @@ class _Past(NamedTuple):
 @dataclass(frozen=True)
 class ConsistencyResult:
     """
-    Figures of a set of frames, see ConsistencyMetric.kinds, and how much each is of.
+    Figures of a set of frames, see ConsistencyMetric.kinds, and what each was measured on.
 
     Shares are 0..1; all is NaN where there is nothing of its kind.
 
-    :param frames: of these, compared_frames have one before them to compare with.
-    :param compared_share: of the pixels of compared frames, those that could be followed;
-        compared_pixels: how many these are, of the reduced images.
-    :param stability_by_class: by name of the class that a pixel had, and 'void'; only classes
-        with pixels.
+    :param frames: compared_frames of these have one before them to compare with.
+    :param compared_share: share of pixels that could be followed; compared_pixels: how many these
+        are, of the reduced images.
+    :param stability_by_class: by name of the class that a pixel had, and 'void'.
     :param flicker_pixels: followed over three frames.
     :param jitter_frames: whose pixels have three depths; depth_jitter is their median.
     :param instances: that should be seen again; tracked_instances: that were, with a track id
         before and after; id_switches is None where there are none.
     :param distance_triples: instances seen three times.
-    :param ground_frames: in which the ground was found; of these are the medians.
+    :param ground_frames: in which the ground was found; its figures are medians of these.
     :param ground_pitch_deg, ground_roll_deg: see GroundPlane.
     """
 
@@ -417,10 +411,10 @@ class ConsistencyMetric(Metric[ConsistencyResult]):
         self._measure_ground(view)
         step, again = self._step_from(past.view, view), None
         if step is not None:
-            again = seen_again(step, self._settings.min_instance_pixels)
+            again = step.seen_again(self._settings.min_instance_pixels)
             self._compare(step, again, with_labels)
             if past.step is not None and past.again is not None:
-                self._compare_three(ThreeFrames.of(past.step, step), past.again, again,
+                self._compare_three(ThreeFrames(past.step, step), past.again, again,
                                     with_labels)
         self._past = _Past(view, step, again, unstamped)
 
@@ -443,19 +437,19 @@ class ConsistencyMetric(Metric[ConsistencyResult]):
         medians = {name: _median(values[name]) for name in MEDIANS}
         height, n_heights = medians['ground_height_m'], len(values['ground_height_m'])
         deviation = MAD_TO_SIGMA * _median(np.abs(np.asarray(values['ground_height_m']) - height))
+        counts: dict[str, Any] = {name: n[name] for name in (
+            'compared_frames', 'compared_pixels', 'flicker_pixels', 'instances',
+            'tracked_instances')}
         return ConsistencyResult(
-            **medians, frames=self.frames, compared_frames=n['compared_frames'],
-            compared_share=_share(n['followed'], n['reduced_pixels']),
-            compared_pixels=n['followed'],
+            **(counts | medians), frames=self.frames,
+            compared_share=_share(n['compared_pixels'], n['reduced_pixels']),
             label_stability=_share(int(kept.sum()), int(had.sum())),
             stability_by_class={
                 names.get(i, f'class {i}'): _share(int(kept[i]), int(had[i]))
                 for i in np.flatnonzero(had).tolist()},
-            flicker_pixels=n['flicker_pixels'],
             label_flicker=_share(n['flickering'], n['flicker_pixels']),
             jitter_frames=len(values['depth_jitter']),
-            instances=n['instances'], instance_survival=_share(n['survived'], n['instances']),
-            tracked_instances=n['tracked_instances'],
+            instance_survival=_share(n['survived'], n['instances']),
             id_switches=n['id_switches'] if n['tracked_instances'] else None,
             distance_triples=len(values['distance_jitter']),
             void_share=_share(n['void'], n['labels']),
@@ -484,18 +478,14 @@ class ConsistencyMetric(Metric[ConsistencyResult]):
     def _measure_ground(self, view: View) -> None:
         plane = fit_ground(view.inverse_depth, self._is_ground[view.classes], view.camera)
         if plane is not None:
-            for name, value in (
-                    ('ground_height_m', plane.height_m),
-                    ('ground_pitch_deg', math.degrees(plane.pitch_rad)),
-                    ('ground_roll_deg', math.degrees(plane.roll_rad)),
-                    ('ground_residual', plane.residual),
-                    ('ground_inlier_share', plane.inlier_share)):
-                self._values[name].append(value)
+            for name, value in plane._asdict().items():
+                self._values[f'ground_{name}'].append(value)
 
     def _compare(self, step: Step, again: SeenAgain, with_labels: bool) -> None:
         known = step.path.known
         self._counts.update(
-            compared_frames=1, reduced_pixels=known.size, followed=int(np.count_nonzero(known)),
+            compared_frames=1, reduced_pixels=known.size,
+            compared_pixels=int(np.count_nonzero(known)),
             instances=again.expected, survived=len(again.matches),
             tracked_instances=again.tracked, id_switches=again.switches)
         if with_labels:
@@ -516,20 +506,9 @@ class ConsistencyMetric(Metric[ConsistencyResult]):
             frames.distance_jitter(before.matches, now.matches).tolist())
 
     def on(self, end: str) -> str:
-        found = self.found
-        count, on = {
-            'label_stability': (found.compared_pixels, f'{found.compared_frames} frames, '
-                                f'{found.compared_pixels} px'),
-            'label_flicker': (found.flicker_pixels, f'{found.flicker_pixels} px'),
-            'depth_jitter': (found.jitter_frames, f'{found.jitter_frames} frames'),
-            'distance_jitter': (found.distance_triples,
-                                f'{found.distance_triples} instances, seen three times'),
-            'id_switches': (found.tracked_instances, f'{found.tracked_instances} instances'),
-            'instance_survival': (found.instances, f'{found.instances} instances'),
-            'void_share': (found.frames, f'{found.frames} frames'),
-            'depth_missing_share': (found.frames, f'{found.frames} frames'),
-        }.get(end, (found.ground_frames, f'{found.ground_frames} frames'))
-        return on if count else ''
+        field, words = _ON.get(end, ('ground_frames', '{} frames'))
+        count = getattr(self.found, field)
+        return words.format(count, self.found.compared_frames) if count else ''
 
     @classmethod
     def conventions(cls, settings: Mapping[str, Any]) -> list[str]:

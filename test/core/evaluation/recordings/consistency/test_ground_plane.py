@@ -44,8 +44,8 @@ def test_a_perfect_plane_is_found(height_m, pitch, roll) -> None:
         assert found is None
         return
     assert found.height_m == pytest.approx(height_m, rel=1e-4)
-    assert found.pitch_rad == pytest.approx(pitch, abs=1e-5)
-    assert found.roll_rad == pytest.approx(roll, abs=1e-5)
+    assert np.radians(found.pitch_deg) == pytest.approx(pitch, abs=1e-5)
+    assert np.radians(found.roll_deg) == pytest.approx(roll, abs=1e-5)
     assert found.residual < 1e-5 and found.inlier_share == 1.0
 
 
@@ -53,7 +53,7 @@ def test_noise_of_depth_is_the_residual() -> None:
     noise = np.random.default_rng(0).normal(0, 0.05, SHAPE)
     found = fit_ground((plane() * np.exp(noise)).astype(np.float32), everywhere(), CAMERA)
     assert found.height_m == pytest.approx(1.65, rel=0.01)
-    assert found.pitch_rad == pytest.approx(0.03, abs=0.003)
+    assert np.radians(found.pitch_deg) == pytest.approx(0.03, abs=0.003)
     assert found.residual == pytest.approx(0.6745 * 0.05, rel=0.1)
     assert found.inlier_share == pytest.approx(0.954, abs=0.02)
 
