@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +97,7 @@ class DepthAwareQuality:
             quality.update(table.overlaps(least_level=self._least_level[tolerance]), judged)
 
     def merge(self, other: DepthAwareQuality) -> None:
-        """Add the frames that another one counted with the same classes and tolerances."""
+        """Add the frames that another one counted by the same rules."""
         for tolerance, quality in self._by_tolerance.items():
             quality.merge(other._by_tolerance[tolerance])
 
@@ -109,50 +109,20 @@ class DepthAwareQuality:
         return DepthAwareQualityResult(all_, things, stuff, results)
 
 
-@dataclass(frozen=True)
-class _Frame:
+class _Frame(NamedTuple):
     """Counts of one frame, and the classes that its truth can judge."""
 
+    sequence: str
     table: JointTable
     judged: NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class _Ends:
-    """
-    What windows over the borders of a part need of its frames.
-
-    :param first, last: names of the first and the last sequence.
-    :param head: first frames of the first sequence; tail: last frames of the last sequence.
-    :param single: whether all frames are of one sequence.
-    """
-
-    first: str
-    last: str
-    head: tuple[_Frame, ...]
-    tail: tuple[_Frame, ...]
-    single: bool = True
-
-    def leads_to(self, other: _Ends) -> bool:
-        """Whether the last sequence goes on; a frame without a sequence stands alone."""
-        return bool(self.last) and self.last == other.first
-
-    def then(self, other: _Ends, reach: int) -> _Ends:
-        """Ends of both together, of ``reach`` frames at most."""
-        one = self.leads_to(other)
-        head = (*self.head, *other.head) if one and self.single else self.head
-        tail = (*self.tail, *other.tail) if one and other.single else other.tail
-        return _Ends(self.first, other.last, head[:reach], tail[max(len(tail) - reach, 0):],
-                     one and self.single and other.single)
 
 
 class DepthAwareMetric(Metric[VideoQualityResult]):
     """
     Windows of frames with semantics, instances and depth.
 
-    Of each part of a data set it holds the counts of the frames at both ends that a window with
-    another part can need, at most one fewer than the widest window: parts that end within a
-    sequence can be merged in its order.
+    The counts of the first and the last frames are kept, at most one fewer than the widest window:
+    parts of a data set that end within a sequence can be merged in its order.
     """
 
     name, title, prefix = 'video', 'Depth-aware PQ', 'depth_aware'
@@ -171,7 +141,8 @@ class DepthAwareMetric(Metric[VideoQualityResult]):
         self._quality = {k: DepthAwareQuality(classes, settings.tolerances, settings.crowds)
                          for k in settings.windows}
         self._windows = dict.fromkeys(settings.windows, 0)
-        self._ends: _Ends | None = None
+        self._head: list[_Frame] = []
+        self._tail: list[_Frame] = []
 
     def update(self, frame: JudgedFrame) -> None:
         self.count(frame.table, frame.judged, frame.sequence)
@@ -186,33 +157,37 @@ class DepthAwareMetric(Metric[VideoQualityResult]):
         :param sequence: its name; empty for a picture of its own.
         :raises ValueError: when a class is not in the table of classes.
         """
-        frame = _Frame(table, judged)
-        self._count([frame])
-        self._join(_Ends(sequence, sequence, (frame,), (frame,)))
+        frames = [_Frame(sequence, table, judged)]
+        self._count(frames)
+        self._join(frames, frames)
 
     def merge(self, other: DepthAwareMetric) -> None:
         super().merge(other)
         for k, quality in self._quality.items():
             quality.merge(other._quality[k])
             self._windows[k] += other._windows[k]
-        if other._ends is not None:
-            self._join(other._ends)
+        self._join(other._head, other._tail)
 
-    def _join(self, after: _Ends) -> None:
-        """Count the windows that begin in what is here and end in what follows."""
-        before = self._ends
-        if before is not None and before.leads_to(after):
-            frames = (*before.tail, *after.head)
-            for k in self._quality:
-                for start in range(max(len(before.tail) - k + 1, 0), len(before.tail)):
-                    if start + k <= len(frames):
-                        self._count(frames[start:start + k])
-        self._ends = after if before is None else before.then(after, max(self._windows) - 1)
+    def _join(self, head: Sequence[_Frame], tail: Sequence[_Frame]) -> None:
+        """
+        Count the windows that begin in what is here and end in what follows.
+
+        :param head, tail: first and last frames of what follows.
+        """
+        frames, here = [*self._tail, *head], len(self._tail)
+        for k in self._windows:
+            for start in range(max(here - k + 1, 0), min(here, len(frames) - k + 1)):
+                self._count(frames[start:start + k])
+        reach = max(self._windows) - 1
+        self._head = [*self._head, *head][:reach]
+        tail = [*self._tail, *tail]
+        self._tail = tail[max(len(tail) - reach, 0):]
 
     def _count(self, window: Sequence[_Frame]) -> None:
-        """Count one window, if it has a wanted number of frames."""
-        k = len(window)
-        if k in self._quality:
+        """Count a window, if it has a wanted number of frames, all of one sequence."""
+        k, names = len(window), {frame.sequence for frame in window}
+        # A frame without a sequence stands alone.
+        if k in self._windows and (k == 1 or (len(names) == 1 and '' not in names)):
             self._quality[k].update(side_by_side([frame.table for frame in window]),
                                     np.logical_and.reduce([frame.judged for frame in window]))
             self._windows[k] += 1

@@ -77,7 +77,6 @@ class PanopticQualityResult:
     false_positives: NDArray[np.int64]
     false_negatives: NDArray[np.int64]
     frames: NDArray[np.int64]
-    absent: AbsentClasses
 
 
 class PanopticQuality:
@@ -89,7 +88,8 @@ class PanopticQuality:
         self._is_thing = np.array([c.is_thing for c in classes], np.bool_)
         count = len(self._is_thing)
         self._iou_sum = np.zeros(count, np.float64)
-        self._tp, self._fp, self._fn, self._frames = np.zeros((4, count), np.int64)
+        # True positives, false positives, false negatives, frames that judge the class.
+        self._counts = np.zeros((4, count), np.int64)
 
     def update(self, overlaps: SegmentOverlaps,
                judged: NDArray[np.bool_] | None = None) -> None:
@@ -104,11 +104,11 @@ class PanopticQuality:
         """
         count = len(self._is_thing)
         overlaps.require_classes(count)
-        judged = np.ones(count, np.bool_) if judged is None else np.asarray(judged, np.bool_)
+        judged = np.ones(count, np.bool_) if judged is None else judged
         truth_class, predicted_class = overlaps.truth_class, overlaps.predicted_class
 
         judged_truth = of_class(judged, truth_class)
-        crowd = of_class(self._is_thing, truth_class) & ~overlaps.truth_void & (
+        crowd = of_class(self._is_thing, truth_class) & (
             ~judged_truth | (overlaps.truth_instance == 0))
         claims = of_class(judged, predicted_class)
         if self.crowds == 'none':
@@ -128,30 +128,25 @@ class PanopticQuality:
         false[columns] = False
 
         self._iou_sum += np.bincount(truth_class[rows], weights=iou, minlength=count)
-        self._tp += np.bincount(truth_class[rows], minlength=count)
-        self._fn += np.bincount(truth_class[missed], minlength=count)
-        self._fp += np.bincount(predicted_class[false], minlength=count)
-        self._frames += judged
+        for counts, found in zip(self._counts, (
+                truth_class[rows], predicted_class[false], truth_class[missed]), strict=False):
+            counts += np.bincount(found, minlength=count)
+        self._counts[3] += judged
 
     def merge(self, other: PanopticQuality) -> None:
         """Add the frames that another one counted with the same classes and rules."""
         self._iou_sum += other._iou_sum
-        self._tp += other._tp
-        self._fp += other._fp
-        self._fn += other._fn
-        self._frames += other._frames
+        self._counts += other._counts
 
     def result(self, absent: AbsentClasses = 'leave_out') -> PanopticQualityResult:
         """Panoptic quality of all frames so far."""
-        errors = 0.5 * (self._fp + self._fn)
-        total = self._tp + errors
-        present = total > 0
-        nan = np.full(len(total), np.nan)
-        pq = np.divide(self._iou_sum, total, out=nan.copy(), where=present)
-        rq = np.divide(self._tp, total, out=nan.copy(), where=present)
+        tp, fp, fn, frames = self._counts.copy()
+        total = tp + 0.5 * (fp + fn)
+        present, judged = total > 0, frames > 0
         # Nothing matched is a segmentation quality of 0, not an unknown one.
-        sq = np.where(present, self._iou_sum / np.maximum(self._tp, 1), np.nan)
-        judged = self._frames > 0
+        with np.errstate(invalid='ignore'):
+            pq, sq, rq = (np.where(present, value, np.nan) for value in (
+                self._iou_sum / total, self._iou_sum / np.maximum(tp, 1), tp / total))
 
         def mean(group: NDArray[np.bool_]) -> Quality:
             members = group & judged & present if absent == 'leave_out' else group & judged
@@ -163,10 +158,8 @@ class PanopticQuality:
             return Quality(mean_pq, mean_sq, mean_rq, count)
 
         return PanopticQualityResult(
-            all=mean(judged), things=mean(self._is_thing), stuff=mean(~self._is_thing),
-            pq=pq, sq=sq, rq=rq, true_positives=self._tp.copy(),
-            false_positives=self._fp.copy(), false_negatives=self._fn.copy(),
-            frames=self._frames.copy(), absent=absent)
+            mean(judged), mean(self._is_thing), mean(~self._is_thing), pq, sq, rq, tp, fp, fn,
+            frames)
 
 
 class PanopticMetric(Metric[PanopticQualityResult]):

@@ -25,7 +25,7 @@ class SegmentOverlaps:
     """
     Pixel counts of every pair of segments of one frame (or of several, put side by side).
 
-    :param truth_id: (T,) int64 panoptic ids; twice in it are those that ``ignore`` cuts in two.
+    :param truth_id: (T,) int64 panoptic ids; one that ``ignore`` cuts in two is there twice.
     :param truth_class, truth_instance: (T,) int64; class VOID_CLASS and instance 0 where void.
     :param truth_void: (T,) bool, where a prediction can be neither right nor wrong.
     :param predicted_id, predicted_class, predicted_instance: (P,) int64, the same.
@@ -41,12 +41,6 @@ class SegmentOverlaps:
     predicted_instance: NDArray[np.int64]
     pixels: NDArray[np.int64]
 
-    @property
-    def void_pixels(self) -> NDArray[np.int64]:
-        """(P,) int64 pixels of every predicted segment that lie on void."""
-        counts: NDArray[np.int64] = self.pixels[self.truth_void].sum(axis=0)
-        return counts
-
     def matches(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
         """
         Pairs of the same class with IoU > 0.5; a segment is in one at most.
@@ -56,7 +50,7 @@ class SegmentOverlaps:
 
         :returns: rows of the truth (M,), rows of the prediction (M,), their IoU (M,) float64.
         """
-        claimed = self.pixels.sum(axis=0) - self.void_pixels
+        claimed = self.pixels[~self.truth_void].sum(axis=0)
         union = self.pixels.sum(axis=1)[:, None] + claimed[None, :] - self.pixels
         candidates = self.truth_class[:, None] == self.predicted_class[None, :]
         candidates &= ~self.truth_void[:, None] & (self.predicted_class != VOID_CLASS)[None, :]
@@ -67,12 +61,11 @@ class SegmentOverlaps:
         """
         Predicted segments that are no false positive where they match nothing.
 
-        :param crowd: (T, P) bool, or (T, 1) for all predictions alike: the pairs whose pixels are
-            crowd; not of void.
+        :param crowd: (T, P) bool, or (T, 1) for all predictions: pairs whose pixels are crowd.
         :returns: (P,) bool, where more than half of the pixels are on void or crowd.
         """
-        on_crowd = (self.pixels * crowd).sum(axis=0)
-        excused: NDArray[np.bool_] = 2 * (self.void_pixels + on_crowd) > self.pixels.sum(axis=0)
+        on_either = (self.pixels * (crowd | self.truth_void[:, None])).sum(axis=0)
+        excused: NDArray[np.bool_] = 2 * on_either > self.pixels.sum(axis=0)
         return excused
 
     def require_classes(self, count: int) -> None:
@@ -187,8 +180,7 @@ def joint_table(
             f'truth, prediction (ignore, levels) have shapes {", ".join(map(str, shapes))}; give '
             'non-empty ones of one shape, the result at the size of the image')
 
-    # Labels come in long runs along a row: all but the levels sees tens of thousands of runs in
-    # place of millions of pixels, and ids of any size cost the same.
+    # Labels come in long runs along a row: tens of thousands of runs, not millions of pixels.
     flat = [a.ravel() for a in arrays]
     changes = flat[0][1:] != flat[0][:-1]
     for array in flat[1:]:
@@ -259,7 +251,7 @@ def _split(ids: NDArray[np.int64],
 def depth_levels(truth_depth: NDArray[Any], predicted_depth: NDArray[Any],
                  tolerances: Sequence[float] = TOLERANCES) -> NDArray[np.uint8]:
     """
-    How many of the tolerances the relative error of each pixel is within.
+    Count the tolerances that the relative error of each pixel is within.
 
     Pixels without a true depth are within all of them, those without a predicted one in none.
 

@@ -145,7 +145,7 @@ class TrackingMetric(Metric[TrackingResult | None]):
             column = match.get(row, -1)
             used.add(column)
             self._ids_of(key).append(claims.get(column, _MISSED))
-        crowd = of_class(is_thing, overlaps.truth_class) & ~wanted & ~overlaps.truth_void
+        crowd = of_class(is_thing, overlaps.truth_class) & ~wanted
         excused = overlaps.excused(crowd[:, None])
         for column, track in claims.items():
             if column not in used and not excused[column]:

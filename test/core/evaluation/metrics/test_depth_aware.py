@@ -142,8 +142,7 @@ def test_windows_are_frames_side_by_side_however_the_set_is_cut(
 
 def test_only_the_frames_that_windows_need_are_kept() -> None:
     quality = dvpq([exact(IDS, IDS)] * 30, ['a'] * 30, (1, 4))
-    assert quality._ends is not None
-    assert len(quality._ends.tail) == len(quality._ends.head) == 3
+    assert len(quality._tail) == len(quality._head) == 3
 
 
 def test_errors_name_the_thing_and_the_remedy() -> None:
