@@ -94,7 +94,7 @@ class Metric(ABC, Generic[Found]):
 
     @classmethod
     def can_tell_any(cls, tasks: frozenset[Task]) -> bool:
-        """Whether results of these tasks have any of the figures."""
+        """Whether results of these tasks have any figure."""
         return any(cls.can_tell(end, tasks) for end in cls.kinds)
 
     def tasks_of(self, frame: JudgedFrame) -> frozenset[Task]:
@@ -162,7 +162,7 @@ class Metric(ABC, Generic[Found]):
                 if self.can_tell(end, self.tasks) and self.on(end) and self.value(end) is not None}
 
     def record(self) -> Record | list[Record]:
-        """What is told of a single frame, also of what is not finished."""
+        """What frames.jsonl says of a single frame, also of what is not finished."""
         return {end: figure.value for end, figure in self.finished().figures().items()}
 
     def detail(self) -> Record:
@@ -209,11 +209,7 @@ class Metric(ABC, Generic[Found]):
 
     @classmethod
     def conventions(cls, settings: Mapping[str, Any]) -> list[str]:
-        """
-        Lines on what has to be known to compare its figures with those of others.
-
-        :param settings: plain values of what it was scored with.
-        """
+        """Lines on what a comparison with other figures has to know; settings: plain values."""
         return []
 
 

@@ -87,11 +87,7 @@ class TemperatureFit:
 
 
 def calibration_kinds(truth: str, what: str) -> dict[str, FigureKind]:
-    """
-    Figures of the uncertainty.
-
-    :param truth, what: what it is judged by, and of what it consists, in words.
-    """
+    """Figures of the uncertainty by a truth that consists of what, in words."""
     return {
         **{f'coverage_{q}': FigureKind(
             f'{what} in their {q} % range of depth, {truth}', 'share', None,

@@ -74,11 +74,7 @@ class DepthResult:
 
 
 def depth_kinds(truth: str, what: str, worst: int) -> dict[str, FigureKind]:
-    """
-    Figures of depth.
-
-    :param truth, what: what it is judged by, and of what it consists, in words.
-    """
+    """Figures of depth by a truth that consists of what, in words."""
     return {
         'abs_rel': FigureKind(f'depth error, mean relative (absRel), {truth}', 'share', 'lower',
                               f'Mean of |p - g| / g over {what}.', is_key=True, worst=worst),

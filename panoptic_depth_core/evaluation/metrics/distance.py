@@ -1,12 +1,12 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-How far off the depth of an instance is, and how many instances have one: by labels, LiDAR, boxes.
+How far off the depth of an instance is, by labels, LiDAR or boxes, and how many have one.
 
 An instance of the truth is matched by a predicted one of the same class with IoU > 0.5; its error
 is |predicted median depth - true median depth of the visible surface| / the latter. It is within
 the range that the model expects when the log of their ratio is within that of its segment, which
-is a range of pixels: how far that holds of a median is what the coverage says.
+is a range of pixels: the coverage says how far that holds of a median.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,14 +31,12 @@ from .segment_overlaps import SegmentOverlaps
 from .shown import Breakdown, Chart, Column, FigureKind, Record, percent
 
 
-@dataclass(frozen=True)
-class InstanceRecord:
+class InstanceRecord(NamedTuple):
     """
     One instance of the truth whose depth is known.
 
     :param truth_m: median depth (Z) of its visible surface, metres.
-    :param predicted_m: the same of the predicted instance that matches it; NaN where none does,
-        or where it has no depth.
+    :param predicted_m: the same of the predicted instance that matches it; NaN where not known.
     :param log_depth_scale: Laplace scale of log depth of the predicted instance; NaN where not
         known.
     """
@@ -52,8 +50,8 @@ class InstanceRecord:
 
 
 # A record as 37 bytes.
-_FIELDS = np.dtype([('class_id', '<i4'), ('pixels', '<i8'), ('truth_m', '<f8'),
-                    ('matched', '?'), ('predicted_m', '<f8'), ('log_depth_scale', '<f8')])
+_PACKED = np.dtype({'names': InstanceRecord._fields,
+                    'formats': ['<i4', '<i8', '<f8', '?', '<f8', '<f8']})
 
 
 @dataclass(frozen=True)
@@ -64,8 +62,7 @@ class DistanceErrors:
     :param instances: of the truth; the denominator of ``matched_share``.
     :param matched: of these, with a predicted instance.
     :param measured: of the matched, with a predicted depth: those that the errors are of.
-    :param median_rel: median of |p - g| / g.
-    :param mean_rel: mean of |p - g| / g.
+    :param median_rel, mean_rel: of |p - g| / g.
     :param bias_rel: median of (p - g) / g; above 0 is too far.
     :param stated: of the measured, with an expected error: the denominator of the coverages.
     :param coverage_68, coverage_95: share whose true depth is in the 68 % and 95 % range.
@@ -105,11 +102,7 @@ _COLUMNS = (Column('instances', 'instances', 'count'), Column('matched_share', '
 
 
 def distance_kinds(truth: str) -> dict[str, FigureKind]:
-    """
-    Figures of distances.
-
-    :param truth: what they are judged by, in words.
-    """
+    """Figures of distances by a truth, in words."""
     return {
         'median_rel': FigureKind(f'distance error, median relative, {truth}', 'share', 'lower',
                                  'Median of |p - g| / g over instances.', is_key=True),
@@ -136,6 +129,7 @@ class BaseDistanceMetric(Metric[DistanceResult]):
                     'median error in %', 'true distance in m'),
               Chart('distance-by-class', 'Distance error by class', 'by_class', 'median_rel',
                     'median error in %'))
+
     def __init__(self, rules: Rules | None = None) -> None:
         super().__init__(rules)
         self._limits = (0.0, *self.rules.settings.range_edges_m, np.inf)
@@ -155,11 +149,11 @@ class BaseDistanceMetric(Metric[DistanceResult]):
         if not 0.0 < record.truth_m < np.inf:
             raise ValueError(f'true depth of an instance is {record.truth_m} m; give a finite '
                              'number > 0')
-        self._packed += np.array(tuple(vars(record).values()), _FIELDS).tobytes()
+        self._packed += np.array(record, _PACKED).tobytes()
 
     def _columns(self) -> NDArray[np.void]:
         """(N,) every instance so far, in order."""
-        return np.frombuffer(bytes(self._packed), _FIELDS)
+        return np.frombuffer(bytes(self._packed), _PACKED)
 
     def merge(self, other: BaseDistanceMetric) -> None:
         super().merge(other)
@@ -248,19 +242,14 @@ class DistanceMetric(BaseDistanceMetric):
             truth_m = truth_depth_m.get(int(overlaps.truth_id[row]), np.nan)
             if overlaps.truth_instance[row] == 0 or not 0.0 < truth_m < np.inf:
                 continue
-            column = match.get(row)
+            column = match.get(row, -1)
             # A segment of the same class without an instance is no answer to "how far is it".
-            if column is not None and overlaps.predicted_instance[column] == 0:
-                column = None
-            predicted_m = scale = np.nan
-            if column is not None:
-                predicted_id = int(overlaps.predicted_id[column])
-                predicted_m = predicted_depth_m.get(predicted_id, np.nan)
-                scale = (log_depth_scale or {}).get(predicted_id, np.nan)
+            matched = column >= 0 and bool(overlaps.predicted_instance[column])
+            predicted_id = int(overlaps.predicted_id[column]) if matched else -1
             self.append(InstanceRecord(
-                class_id=int(overlaps.truth_class[row]), pixels=int(areas[row]),
-                truth_m=float(truth_m), matched=column is not None,
-                predicted_m=float(predicted_m), log_depth_scale=float(scale)))
+                int(overlaps.truth_class[row]), int(areas[row]), float(truth_m), matched,
+                float(predicted_depth_m.get(predicted_id, np.nan)),
+                float((log_depth_scale or {}).get(predicted_id, np.nan))))
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
         found, where = self.found.all, f'instances in {self.frames} frames'
