@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,33 +70,13 @@ class _Histogram:
         return float(min(edges.mean(dtype=np.float64), self.greatest))
 
 
-@dataclass(frozen=True)
-class AgreementResult:
+class AgreementMetric(Metric[Record]):
     """
-    Agreement over frames, see AgreementMetric.kinds; NaN where there is nothing to compare.
+    Two results of the same images; of any number of frames it keeps the same few numbers.
 
-    :param frames: that were compared.
-    :param other_size: that were not, as the results are of different sizes.
-    :param depth_median_log, depth_p99_log, distance_median_rel: within 0.4 %.
+    What it finds are figures, the number of compared frames, and that of frames whose results
+    differ in size (other_size). Medians and the 99 % quantile are within 0.4 %.
     """
-
-    frames: int
-    other_size: int
-    identical_frames: int
-    same_class_share: float
-    same_segment_share: float
-    depth_known_in_one_share: float
-    depth_median_log: float
-    depth_p99_log: float
-    depth_max_log: float
-    instances_matched: int
-    instances_only_result: int
-    instances_only_reference: int
-    distance_median_rel: float
-
-
-class AgreementMetric(Metric[AgreementResult]):
-    """Two results of the same images; of any number of frames it keeps the same few numbers."""
 
     name, title, place = 'agreement', 'Agreement with the other recording', 9
     truth, needs, recordings_only = frozenset(('reference',)), (), True
@@ -178,8 +157,9 @@ class AgreementMetric(Metric[AgreementResult]):
                        columns: NDArray[np.intp], result: PanopticDepth,
                        reference: PanopticDepth) -> None:
         """Add the things that both or one of the two have, and the distances of the former."""
-        mine = self._is_instance(overlaps.predicted_class, overlaps.predicted_instance)
-        theirs = self._is_instance(overlaps.truth_class, overlaps.truth_instance)
+        is_thing = self.rules.is_thing
+        mine = of_class(is_thing, overlaps.predicted_class) & (overlaps.predicted_instance > 0)
+        theirs = of_class(is_thing, overlaps.truth_class) & (overlaps.truth_instance > 0)
         matched = mine[columns] & theirs[rows]
         both = int(matched.sum())
         self._counts.update(instances_matched=both, instances_only_result=int(mine.sum()) - both,
@@ -193,44 +173,38 @@ class AgreementMetric(Metric[AgreementResult]):
         relative = np.abs(pairs[:, 0] - pairs[:, 1]) / pairs[:, 1]
         self._distance.add(relative[np.isfinite(relative)].astype(np.float32))
 
-    def _is_instance(self, classes: NDArray[np.int64], instances: NDArray[np.int64],
-                     ) -> NDArray[np.bool_]:
-        return of_class(self.rules.is_thing, classes) & (instances > 0)
-
     def merge(self, other: AgreementMetric) -> None:
         super().merge(other)
         self._counts.update(other._counts)
         self._depth.merge(other._depth)
         self._distance.merge(other._distance)
 
-    def result(self) -> AgreementResult:
+    def result(self) -> Record:
         counts = self._counts
 
         def share(name: str, of: str) -> float:
             return counts[name] / counts[of] if counts[of] else math.nan
 
-        return AgreementResult(
-            frames=counts['frames'], other_size=counts['other_size'],
-            identical_frames=counts['identical_frames'],
-            same_class_share=share('same_class', 'classes'),
-            same_segment_share=share('same_segment', 'segments'),
-            depth_known_in_one_share=share('known_in_one', 'depths'),
-            depth_median_log=self._depth.quantile(0.5), depth_p99_log=self._depth.quantile(0.99),
-            depth_max_log=self._depth.greatest, instances_matched=counts['instances_matched'],
-            instances_only_result=counts['instances_only_result'],
-            instances_only_reference=counts['instances_only_reference'],
-            distance_median_rel=self._distance.quantile(0.5))
+        return {
+            **{name: counts[name] for name in ('frames', 'other_size', 'identical_frames')},
+            'same_class_share': share('same_class', 'classes'),
+            'same_segment_share': share('same_segment', 'segments'),
+            'depth_known_in_one_share': share('known_in_one', 'depths'),
+            'depth_median_log': self._depth.quantile(0.5),
+            'depth_p99_log': self._depth.quantile(0.99), 'depth_max_log': self._depth.greatest,
+            **{f'instances_{end}': counts[f'instances_{end}'] for end, *_ in _INSTANCES},
+            'distance_median_rel': self._distance.quantile(0.5)}
 
     def record(self) -> Record:
-        return vars(self.result())
+        return self.result()
 
     @property
     def measured(self) -> bool:
         """Whether results were of one size."""
-        return self.found.frames > 0
+        return bool(self.found['frames'])
 
     def on(self, end: str) -> str:
-        return f'{self.found.frames} frames'
+        return f'{self.found["frames"]} frames'
 
 
 def _bits(depth: NDArray[np.float32]) -> NDArray[np.uint32]:

@@ -270,60 +270,19 @@ class _Past(NamedTuple):
     unstamped: int = 0
 
 
-@dataclass(frozen=True)
-class ConsistencyResult:
-    """
-    Figures of a set of frames, see ConsistencyMetric.kinds, and what each was measured on.
-
-    Shares are 0..1; all is NaN where there is nothing of its kind.
-
-    :param frames: compared_frames of these have one before them to compare with.
-    :param compared_share: share of pixels that could be followed; compared_pixels: how many these
-        are, of the reduced images.
-    :param stability_by_class: by name of the class that a pixel had, and 'void'.
-    :param flicker_pixels: followed over three frames.
-    :param jitter_frames: whose pixels have three depths; depth_jitter is their median.
-    :param instances: that should be seen again; tracked_instances: that were, with a track id
-        before and after; id_switches is None where there are none.
-    :param distance_triples: instances seen three times.
-    :param ground_frames: in which the ground was found; its figures are medians of these.
-    :param ground_pitch_deg, ground_roll_deg: see GroundPlane.
-    """
-
-    frames: int
-    compared_frames: int
-    compared_share: float
-    compared_pixels: int
-    label_stability: float
-    stability_by_class: dict[str, float]
-    flicker_pixels: int
-    label_flicker: float
-    jitter_frames: int
-    depth_jitter: float
-    instances: int
-    instance_survival: float
-    tracked_instances: int
-    id_switches: int | None
-    distance_triples: int
-    distance_jitter: float
-    void_share: float
-    depth_missing_share: float
-    ground_frames: int
-    ground_height_m: float
-    ground_height_spread: float
-    ground_pitch_deg: float
-    ground_roll_deg: float
-    ground_residual: float
-    ground_inlier_share: float
-
-
-class ConsistencyMetric(Metric[ConsistencyResult]):
+class ConsistencyMetric(Metric[Record]):
     """
     Results of a frame against those of the frames before, along the optical flow.
 
     The past is forgotten where a stamp does not go forward, after a gap, and where the size of
     results or their label divisor changes. Frames without a stamp are counted, as
     UNSTAMPED_PERIOD_NS apart. A pickle holds the figures, without the last frames.
+
+    What it finds are figures and what each was measured on: compared_frames, which have one before
+    them, their compared_pixels (of the reduced images) and compared_share; flicker_pixels, which
+    were followed over three frames; jitter_frames, whose pixels have three depths; instances that
+    should be seen again; tracked_instances, with a track id before and after; distance_triples,
+    instances seen three times; ground_frames, in which the ground was found.
     """
 
     name, title, place, recordings_only = 'consistency', 'Consistency', 8, True
@@ -420,7 +379,7 @@ class ConsistencyMetric(Metric[ConsistencyResult]):
 
     def record(self) -> Record:
         """Figures by the names in RECORD, those of instances as median; None where not known."""
-        found = vars(self.result())
+        found = self.result()
         return {name: None if found[name] != found[name] else found[name] for name in RECORD}
 
     def merge(self, other: ConsistencyMetric) -> None:
@@ -430,32 +389,35 @@ class ConsistencyMetric(Metric[ConsistencyResult]):
         for name, values in other._values.items():
             self._values[name].extend(values)
 
-    def result(self) -> ConsistencyResult:
+    def result(self) -> Record:
         n, values = self._counts, self._values
         names = {c.class_id: c.name for c in self.rules.classes} | {VOID_CLASS: 'void'}
         had, kept = self._kept.sum(axis=1), self._kept[:, 1]
-        medians = {name: _median(values[name]) for name in MEDIANS}
-        height, n_heights = medians['ground_height_m'], len(values['ground_height_m'])
+        median = {name: _median(found) for name, found in values.items()}
+        height, n_heights = median['ground_height_m'], len(values['ground_height_m'])
         deviation = MAD_TO_SIGMA * _median(np.abs(np.asarray(values['ground_height_m']) - height))
-        counts: dict[str, Any] = {name: n[name] for name in (
-            'compared_frames', 'compared_pixels', 'flicker_pixels', 'instances',
-            'tracked_instances')}
-        return ConsistencyResult(
-            **(counts | medians), frames=self.frames,
-            compared_share=_share(n['compared_pixels'], n['reduced_pixels']),
-            label_stability=_share(int(kept.sum()), int(had.sum())),
-            stability_by_class={
+        return {
+            'frames': self.frames, 'compared_frames': n['compared_frames'],
+            'compared_share': _share(n['compared_pixels'], n['reduced_pixels']),
+            'compared_pixels': n['compared_pixels'],
+            'label_stability': _share(int(kept.sum()), int(had.sum())),
+            'stability_by_class': {
                 names.get(i, f'class {i}'): _share(int(kept[i]), int(had[i]))
                 for i in np.flatnonzero(had).tolist()},
-            label_flicker=_share(n['flickering'], n['flicker_pixels']),
-            jitter_frames=len(values['depth_jitter']),
-            instance_survival=_share(n['survived'], n['instances']),
-            id_switches=n['id_switches'] if n['tracked_instances'] else None,
-            distance_triples=len(values['distance_jitter']),
-            void_share=_share(n['void'], n['labels']),
-            depth_missing_share=_share(n['depth_missing'], n['depths']),
-            ground_frames=n_heights,
-            ground_height_spread=deviation / height if n_heights > 1 else math.nan)
+            'flicker_pixels': n['flicker_pixels'],
+            'label_flicker': _share(n['flickering'], n['flicker_pixels']),
+            'jitter_frames': len(values['depth_jitter']), 'depth_jitter': median['depth_jitter'],
+            'instances': n['instances'],
+            'instance_survival': _share(n['survived'], n['instances']),
+            'tracked_instances': n['tracked_instances'],
+            'id_switches': n['id_switches'] if n['tracked_instances'] else None,
+            'distance_triples': len(values['distance_jitter']),
+            'distance_jitter': median['distance_jitter'],
+            'void_share': _share(n['void'], n['labels']),
+            'depth_missing_share': _share(n['depth_missing'], n['depths']),
+            'ground_frames': n_heights, 'ground_height_m': height,
+            'ground_height_spread': deviation / height if n_heights > 1 else math.nan,
+            **{name: median[name] for name in MEDIANS if name.startswith('ground_')}}
 
     def _step_from(self, before: View | None, now: View) -> Step | None:
         if before is None or now.panoptic.shape != before.panoptic.shape or (
@@ -507,8 +469,8 @@ class ConsistencyMetric(Metric[ConsistencyResult]):
 
     def on(self, end: str) -> str:
         field, words = _ON.get(end, ('ground_frames', '{} frames'))
-        count = getattr(self.found, field)
-        return words.format(count, self.found.compared_frames) if count else ''
+        count = self.found[field]
+        return words.format(count, self.found['compared_frames']) if count else ''
 
     @classmethod
     def conventions(cls, settings: Mapping[str, Any]) -> list[str]:

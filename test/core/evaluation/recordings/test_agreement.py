@@ -7,10 +7,11 @@ from __future__ import annotations
 import math
 import pickle
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from panoptic_depth_core.evaluation.metrics.agreement import AgreementMetric, AgreementResult
+from panoptic_depth_core.evaluation.metrics.agreement import AgreementMetric
 from panoptic_depth_core.evaluation.metrics.frame import JudgedFrame, RecordedFrame
 from panoptic_depth_core.labels import VOID_ID
 from panoptic_depth_core.structures import (
@@ -50,17 +51,17 @@ def add(metric: AgreementMetric, one: PanopticDepth, other: PanopticDepth) -> No
                               item=RecordedFrame(frame, reference=other)))
 
 
-def compare(one: PanopticDepth, other: PanopticDepth) -> AgreementResult:
+def compare(one: PanopticDepth, other: PanopticDepth) -> SimpleNamespace:
     """Return the agreement of one frame."""
     metrics = AgreementMetric()
     add(metrics, one, other)
-    return metrics.result()
+    return SimpleNamespace(**metrics.result())
 
 
 def test_the_same() -> None:
     depth = np.array([[np.inf, -np.inf, np.nan, 4]] * 3, np.float32)
     one = result(IDS, depth, {CAR + 1: 9.5, CAR + 2: NAN})
-    assert compare(one, one) == AgreementResult(
+    assert compare(one, one) == SimpleNamespace(
         frames=1, other_size=0, identical_frames=1, same_class_share=1.0, same_segment_share=1.0,
         depth_known_in_one_share=0.0, depth_median_log=0.0, depth_p99_log=0.0, depth_max_log=0.0,
         instances_matched=2, instances_only_result=0, instances_only_reference=0,
@@ -123,7 +124,7 @@ def test_other_sizes_are_not_compared() -> None:
 
 
 def test_nothing() -> None:
-    found = AgreementMetric().result()
+    found = SimpleNamespace(**AgreementMetric().result())
     assert found.frames == 0 and math.isnan(found.distance_median_rel)
 
 
@@ -142,9 +143,9 @@ def test_parts_are_merged_exactly() -> None:
     merged = AgreementMetric()
     for part in parts:
         merged.merge(pickle.loads(pickle.dumps(part)))
-    assert merged.result() == whole.result() and merged.result().frames == 9
+    assert merged.result() == whole.result() and merged.result()['frames'] == 9
     errors = np.abs(np.log(np.concatenate([(a.depth / b.depth).ravel() for a, b in pairs])))
-    found = whole.result()
+    found = SimpleNamespace(**whole.result())
     assert found.depth_median_log == pytest.approx(np.median(errors), rel=6e-3)
     assert found.depth_p99_log == pytest.approx(np.quantile(errors, 0.99), rel=6e-3)
     assert found.depth_max_log == pytest.approx(errors.max(), rel=1e-6)

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 from panoptic_depth_core.evaluation.metrics.consistency import ConsistencyMetric
@@ -104,3 +106,8 @@ def compared(found: ConsistencyMetric, given: Frame, answer: PanopticDepth) -> d
     one = found.alone(JudgedFrame(GroundTruth(), answer, found.rules, item=RecordedFrame(given)))
     found.merge(one)
     return one.record()
+
+
+def all_of(found: ConsistencyMetric) -> SimpleNamespace:
+    """Return what was found in all frames."""
+    return SimpleNamespace(**found.result())

@@ -8,7 +8,8 @@ import json
 import math
 import pickle
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
+from types import SimpleNamespace
 
 import consistency_scenes as scene
 import cv2
@@ -19,6 +20,7 @@ from consistency_scenes import (
     LABELS,
     START_NS,
     STEP_NS,
+    all_of,
     compared,
     frame,
     lattice,
@@ -28,7 +30,6 @@ from consistency_scenes import (
 )
 from panoptic_depth_core.evaluation.metrics.consistency import (
     RECORD,
-    ConsistencyResult,
 )
 from panoptic_depth_core.labels import VOID_ID
 from panoptic_depth_core.structures import Frame
@@ -44,11 +45,11 @@ def one_thread() -> Iterator[None]:
     cv2.setNumThreads(threads)
 
 
-def measured(*pairs) -> tuple[ConsistencyResult, list[dict]]:
+def measured(*pairs) -> tuple[SimpleNamespace, list[dict]]:
     """Figures of frames with their results, of all and of each."""
     found = metric()
     records = [compared(found, *pair) for pair in pairs]
-    return found.result(), records
+    return all_of(found), records
 
 
 def moving(count: int) -> list:
@@ -218,8 +219,8 @@ def test_halves_that_are_merged_are_the_whole() -> None:
     assert max(map(len, sent)) < 12_000
     merged, second = map(pickle.loads, sent)
     merged.merge(second)
-    assert repr(merged.result()) == repr(whole.result())
-    assert whole.result().frames == 8 and whole.result().compared_frames == 6
+    assert repr(all_of(merged)) == repr(all_of(whole))
+    assert all_of(whole).frames == 8 and all_of(whole).compared_frames == 6
     # What was sent goes on without the frames before.
     assert compared(merged, *pairs[0])['label_stability'] is None
 
@@ -237,7 +238,7 @@ def test_records_are_json() -> None:
     for record in records:
         assert tuple(record) == RECORD
         assert json.loads(json.dumps(record, allow_nan=False)) == record
-    names = set(asdict(measured(*moving(1))[0]))
+    names = set(vars(measured(*moving(1))[0]))
     assert set(RECORD) <= names
 
 
@@ -246,7 +247,7 @@ def test_one_frame_is_compared_with_nothing() -> None:
     assert math.isnan(total.label_stability) and math.isnan(total.depth_jitter)
     assert math.isnan(total.instance_survival) and total.id_switches is None
     assert total.void_share == 0.0 and records[0]['void_share'] == 0.0
-    empty = metric().result()
+    empty = all_of(metric())
     assert empty.frames == 0 and math.isnan(empty.void_share)
     assert math.isnan(empty.ground_height_spread)
 

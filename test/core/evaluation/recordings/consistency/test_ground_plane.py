@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from consistency_scenes import CAMERA, ROAD, SKY, compared, frame, metric, result
+from consistency_scenes import CAMERA, ROAD, SKY, all_of, compared, frame, metric, result
 from hypothesis import given
 from hypothesis import strategies as st
 from panoptic_depth_core.evaluation.metrics.ground_plane import (
@@ -109,7 +109,7 @@ def measured(depths, ground_classes=('road',)):
         labels = np.where(np.isfinite(inverse), ROAD, SKY) * 1000
         depth = np.where(np.isfinite(inverse), 1 / inverse, np.inf)
         records.append(compared(found, frame(i), result(labels, depth)))
-    return found.result(), records
+    return all_of(found), records
 
 
 def test_spread_of_the_height_over_frames() -> None:

@@ -9,7 +9,17 @@ import math
 import consistency_scenes as scene
 import numpy as np
 import pytest
-from consistency_scenes import CARS, LABELS, START_NS, compared, frame, metric, result, seen
+from consistency_scenes import (
+    CARS,
+    LABELS,
+    START_NS,
+    all_of,
+    compared,
+    frame,
+    metric,
+    result,
+    seen,
+)
 from panoptic_depth_core.labels import CLASS_ID
 
 
@@ -19,7 +29,7 @@ def measured(*results, labels=None, **settings):
     worlds = labels or [LABELS] * len(results)
     records = [compared(found, frame(i), result(seen(world, i), **arguments))
                for i, (world, arguments) in enumerate(zip(worlds, results, strict=True))]
-    return found.result(), records
+    return all_of(found), records
 
 
 def test_what_moves_with_the_image_is_seen_again() -> None:
@@ -101,5 +111,5 @@ def test_instances_without_a_distance() -> None:
         bare = result(seen(LABELS, i))
         object.__setattr__(bare, 'distances', ())
         compared(found, frame(i, stamp_ns=START_NS + i), bare)
-    assert found.result().instance_survival == 1.0
-    assert found.result().distance_triples == 0
+    assert all_of(found).instance_survival == 1.0
+    assert all_of(found).distance_triples == 0
