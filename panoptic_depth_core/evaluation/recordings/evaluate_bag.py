@@ -38,8 +38,7 @@ from ..settings import RecordingSettings
 from .fleet.one_job import Tell
 from .reading.reader import RecordingReader
 from .reading.topics import TRUTH_TYPES
-from .scoring import BagScore
-from .step_times import StepTimes
+from .scoring import BagScore, StepTimes
 from .worst_frames import WorstFrame, WorstFrames, draw
 
 FAILURES_IN_A_ROW = 10

@@ -29,8 +29,7 @@ from .fleet.one_job import Progress
 from .fleet.part_files import has_parts, load_part, remove_parts, save_part
 from .fleet.run_bags import run_bags
 from .jobs import job_key
-from .scoring import BagScore
-from .step_times import StepTimes
+from .scoring import BagScore, StepTimes
 from .worst_frames import WorstFrame, worst_of
 
 PARTS = 'parts'

@@ -24,8 +24,8 @@ from ....labels import ClassInfo
 from ....structures import Frame, GroundTruth, Intrinsics
 from ...metrics.frame import TrueBox, plain_name
 from ...settings import BoxSettings, LidarSettings, RecordingSettings
-from .stamp_window import Note, StampWindow
-from .topics import BagTopics
+from .stamp_window import StampWindow
+from .topics import BagTopics, Note
 from .transforms import RecordedMotion
 
 Roi = tuple[float, float, float, float]
@@ -57,15 +57,15 @@ class FrameTruth:
     def __init__(self, bag: BagReader, topics: BagTopics, settings: RecordingSettings,
                  calibration: Path | None, note: Note) -> None:
         sync = settings.sync
-        self._topics = topics
+        self._topics = topics.truth
         self._settings = settings
         self._note = note
         tolerances = {'labels': sync.map_tolerance_s, 'depth': sync.map_tolerance_s,
                       'lidar': sync.lidar_tolerance_s, 'boxes': sync.box_tolerance_s}
         self._windows = {
-            kind: StampWindow({topic: bag.topics[topic].count}, tolerance_s, sync.max_waiting)
-            for kind, tolerance_s in tolerances.items()
-            if (topic := getattr(topics, kind)) is not None}
+            kind: StampWindow({topic: bag.topics[topic].count}, tolerances[kind],
+                              sync.max_waiting)
+            for kind, topic in topics.truth.items()}
         # Only positions need transforms, and looking for these may cost a pass.
         self._motion = RecordedMotion(bag, sync, calibration) if (
             {'lidar', 'boxes'} & set(self._windows)) else None
@@ -75,7 +75,7 @@ class FrameTruth:
     def takers(self) -> Iterator[tuple[str, Callable[[Message], None]]]:
         """Topics and what takes their messages."""
         for kind, window in self._windows.items():
-            topic = getattr(self._topics, kind)
+            topic = self._topics[kind]
             yield topic, partial(window.take, topic, note=self._note)
         if self._motion is not None:
             for topic in self._motion.topics:
@@ -123,8 +123,8 @@ class FrameTruth:
         things = {plain_name(c.name) for c in classes if c.is_thing}
         for name in sorted({box.class_name for box in found or ()}):
             if plain_name(name) not in things:
-                self._note(f'{self._topics.boxes}: boxes of {name!r} are not judged: the results '
-                           'have no thing of that name')
+                self._note(f'{self._topics["boxes"]}: boxes of {name!r} are not judged: the '
+                           'results have no thing of that name')
         return found
 
     def _locate(self, frame: Frame, source: str, stamp_ns: int) -> NDArray[np.float64]:
@@ -149,7 +149,7 @@ class FrameTruth:
             return None
 
     def _left_out(self, kind: str, reason: object) -> None:
-        self._note(f'{getattr(self._topics, kind)}: {reason}; no {TITLES[kind]} for this frame')
+        self._note(f'{self._topics[kind]}: {reason}; no {TITLES[kind]} for this frame')
 
 
 def _map_of(frame: Frame, decode: Callable[[Any], Found], message: Any, _: int) -> Found:

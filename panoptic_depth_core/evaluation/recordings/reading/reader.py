@@ -83,10 +83,8 @@ class RecordingReader:
         try:
             self._bag = BagReader(path)
             self._stack.callback(self._bag.close)
-            self.topics = find_topics(self._bag, settings.topics)
+            self.topics = find_topics(self._bag, settings.topics, self._note)
             self.len_hint = self._bag.topics[self.topics.image].count
-            for note in self.topics.notes:
-                self._note(note)
             given = path if recorded else results
             self._results = None if given is None else self._open_results(given, classes)
             self.classes = tuple(classes) if self._results is None else self._results.classes

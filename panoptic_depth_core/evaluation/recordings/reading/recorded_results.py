@@ -28,9 +28,9 @@ from ....io.sources.bag_source import deserialize
 from ....io.sources.camera import camera_info_problem, intrinsics_from_camera_info
 from ....labels import VOID_ID, ClassInfo
 from ....structures import Frame, Intrinsics, PanopticDepth, Segment
-from ...settings import SyncSettings, TopicSettings
-from .stamp_window import Note, StampWindow
-from .topics import find_topics
+from ...settings import SyncSettings
+from .stamp_window import StampWindow
+from .topics import Note, find_node
 
 _CAMERA = 'camera_info'
 _UNKNOWN = {'panoptic': 'labels', 'depth': 'depths', 'instances': 'distances'}
@@ -161,10 +161,7 @@ class OtherRecording(RecordedResults):
                  note: Note) -> None:
         self._bag = BagReader(path)
         try:
-            found = find_topics(self._bag, TopicSettings(node=node), needs_images=False)
-            for line in found.notes:
-                note(line)
-            super().__init__(self._bag, found.node, sync, classes, note)
+            super().__init__(self._bag, find_node(self._bag, node, note), sync, classes, note)
         except BaseException:
             self._bag.close()
             raise

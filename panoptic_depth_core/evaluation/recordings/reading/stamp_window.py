@@ -5,16 +5,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ....errors import ConfigError
 from ....io.bags.storage import Message
 from ....io.messages.reading import stamp_of
 from ....io.sources.bag_source import NO_STAMP, deserialize
-
-Note = Callable[[str], None]
-"""Counts what the user should know."""
+from .topics import Note
 
 LATER = 3
 """Later stamps after whose messages one is no longer waited for."""
