@@ -119,12 +119,11 @@ class TrackingMetric(Metric[TrackingResult | None]):
         """
         Count the next frame of a sequence; where nothing is tracked, all in it was missed.
 
-        An unmatched prediction mostly on void, or on things whose instances are not known, is no
-        false positive.
+        An unmatched prediction mostly on void, or on unknown instances, is no false positive.
 
         :param judged: classes of which the truth holds every instance.
-        :param track_ids: panoptic id of the prediction -> track id >= 0, unique in a sequence.
-            Instances that are not in it, or with -1, claim nothing.
+        :param track_ids: panoptic id of the prediction -> track id, unique in a sequence; absent
+            or -1 where it is not tracked.
         :raises ValueError: when a class is not in the table, or a track id is there twice.
         """
         is_thing = self.rules.is_thing

@@ -15,7 +15,7 @@ import heapq
 import re
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from ....errors import ConfigError
@@ -28,9 +28,9 @@ from ....structures import Frame, PanopticDepth
 from ...metrics.frame import RecordedFrame
 from ...settings import RecordingSettings
 from .frame_truth import FrameTruth
-from .recorded_results import OtherRecording, RecordedResults
+from .recorded_results import RecordedResults
 from .stamp_window import LATER
-from .topics import find_topics
+from .topics import find_node, find_topics
 
 NO_RESULT = 'no recorded result for this stamp: the node dropped or never saw the image'
 DUPLICATE = 'an image of the same stamp came before'
@@ -75,14 +75,13 @@ class RecordingReader:
         self._path = path
         self._camera = camera
         self._note_of: dict[str, str] = {}
-        self._others: list[OtherRecording] = []
+        self._others: list[BagReader] = []
         self._own: RecordedResults | None = None
         self._waiting: list[tuple[int, PairedImage]] = []
         self._given: deque[int] = deque(maxlen=_REMEMBERED_STAMPS)
         self._stack = ExitStack()
         try:
-            self._bag = BagReader(path)
-            self._stack.callback(self._bag.close)
+            self._bag = self._stack.enter_context(closing(BagReader(path)))
             self.topics = find_topics(self._bag, settings.topics, self._note)
             self.len_hint = self._bag.topics[self.topics.image].count
             given = path if recorded else results
@@ -99,14 +98,15 @@ class RecordingReader:
 
     def _open_results(self, path: Path, classes: Sequence[ClassInfo]) -> RecordedResults:
         """Results of this bag, read in the same pass, or of another one."""
-        node, sync = self.settings.topics.node, self.settings.sync
+        sync = self.settings.sync
         if path.resolve() != self._path.resolve():
-            other = OtherRecording(path, node, sync, classes, self._note)
-            self._stack.callback(other.close)
-            self._others.append(other)
-            return other
+            bag = self._stack.enter_context(closing(BagReader(path)))
+            self._others.append(bag)
+            node = find_node(bag, self.settings.topics.node, self._note)
+            return RecordedResults(bag, node, sync, classes, self._note, reads_bag=True)
         if self._own is None:
-            self._own = RecordedResults(self._bag, self.topics.node, sync, classes, self._note)
+            self._own = RecordedResults(self._bag, self.topics.node, sync, classes, self._note,
+                                        reads_bag=False)
         return self._own
 
     @property
@@ -133,7 +133,7 @@ class RecordingReader:
         while self._waiting:
             yield from self._give(heapq.heappop(self._waiting)[1])
         for problems in (self._bag.problems, self._truth.problems(),
-                         *(other.problems() for other in self._others)):
+                         *(bag.problems for bag in self._others)):
             self.notes.update(problems)
 
     def _takers(self) -> Iterator[tuple[str, Callable[[Message], None]]]:

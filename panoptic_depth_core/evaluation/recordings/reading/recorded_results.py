@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +29,7 @@ from ....labels import VOID_ID, ClassInfo
 from ....structures import Frame, Intrinsics, PanopticDepth, Segment
 from ...settings import SyncSettings
 from .stamp_window import StampWindow
-from .topics import Note, find_node
+from .topics import Note
 
 _CAMERA = 'camera_info'
 _UNKNOWN = {'panoptic': 'labels', 'depth': 'depths', 'instances': 'distances'}
@@ -48,14 +47,15 @@ class RecordedResults:
 
     :param node: its name, None where the recording has none.
     :param classes: the table to search first, see read_classes.
-    :param note: counts what the user should know.
+    :param reads_bag: whether to read the bag as far as each frame needs it; else messages are
+        given to ``take``.
     :ivar classes: the table of the recording, or the given one where that has none.
     :ivar model_id: of the latest result.
     :raises ConfigError: there are no results of a node, or its table of classes is none.
     """
 
     def __init__(self, bag: BagReader, node: str | None, sync: SyncSettings,
-                 classes: Sequence[ClassInfo], note: Note) -> None:
+                 classes: Sequence[ClassInfo], note: Note, *, reads_bag: bool) -> None:
         if node is None:
             raise ConfigError(
                 f'{bag.path}: holds no results of a node, or of several and topics.node is not '
@@ -83,6 +83,7 @@ class RecordedResults:
         self._results, self._cameras = (StampWindow(each, 0.0, sync.max_waiting)
                                         for each in (counts, cameras))
         self.classes = self._read_classes(bag, f'{node}/{LABEL_INFO_TOPIC}', tuple(classes))
+        self._messages: Iterator[Message] = bag.messages(self.topics) if reads_bag else iter(())
 
     def _read_classes(self, bag: BagReader, topic: str, known: tuple[ClassInfo, ...],
                       ) -> tuple[ClassInfo, ...]:
@@ -127,6 +128,12 @@ class RecordedResults:
         :raises ConfigError: it is damaged, or of another image.
         """
         self._forget_before(frame.stamp_ns)
+        while not self.settled(frame.stamp_ns):
+            message = next(self._messages, None)
+            if message is None:
+                break
+            self.take(message)
+            self._forget_before(frame.stamp_ns)
         group = self._results.nearest(frame.stamp_ns)
         if group is None:
             return None
@@ -147,43 +154,6 @@ class RecordedResults:
         for info in () if group is None else group.messages.values():
             if camera_info_problem(info) is None:
                 yield intrinsics_from_camera_info(info, width, height)[0]
-
-
-class OtherRecording(RecordedResults):
-    """
-    Results in a recording of their own, which is read as far as each frame needs it.
-
-    :param path: bag folder or storage file.
-    :param node: name of the node; empty: the only one.
-    """
-
-    def __init__(self, path: Path, node: str, sync: SyncSettings, classes: Sequence[ClassInfo],
-                 note: Note) -> None:
-        self._bag = BagReader(path)
-        try:
-            super().__init__(self._bag, find_node(self._bag, node, note), sync, classes, note)
-        except BaseException:
-            self._bag.close()
-            raise
-        self._messages: Iterator[Message] = self._bag.messages(self.topics)
-
-    def of(self, frame: Frame) -> PanopticDepth | None:
-        self._forget_before(frame.stamp_ns)
-        while not self.settled(frame.stamp_ns):
-            message = next(self._messages, None)
-            if message is None:
-                break
-            self.take(message)
-            self._forget_before(frame.stamp_ns)
-        return super().of(frame)
-
-    def problems(self) -> dict[str, int]:
-        """What is wrong with the recording -> how often."""
-        return dict(self._bag.problems)
-
-    def close(self) -> None:
-        """Close the recording."""
-        self._bag.close()
 
 
 def at_image_size(result: PanopticDepth, frame: Frame,
