@@ -61,18 +61,16 @@ class EvaluationResult:
         return found.found
 
     @classmethod
-    def of(cls, metrics: Mapping[str, Metric[Any]], frames: int, tasks: frozenset[Task],
-           rules: Rules) -> EvaluationResult:
+    def of(cls, sums: MetricSums, finished: Mapping[str, Metric[Any]]) -> EvaluationResult:
         """
-        Put the metrics of data sets together.
+        Take the metrics of data sets out of some sums.
 
-        :param metrics: finished; those of recordings are left out.
-        :param frames: of all kinds.
+        :param finished: by ``sums``.
         """
-        own = {metric.name: metrics[metric.name] for metric in dataset_metrics()}
+        own = {metric.name: finished[metric.name] for metric in dataset_metrics()}
         counts = {metric.counted: metric.frames for metric in own.values() if metric.counted}
-        return cls(FrameCounts(all=frames, **counts), own, tasks if frames else TASKS,
-                   rules.classes, rules.settings)
+        return cls(FrameCounts(all=sums.frames, **counts), own,
+                   sums.tasks if sums.frames else TASKS, sums.rules.classes, sums.rules.settings)
 
     @property
     def values(self) -> dict[str, float]:
@@ -123,8 +121,7 @@ class Evaluator(MetricSums):
 
     def result(self) -> EvaluationResult:
         """All figures of the frames so far."""
-        return EvaluationResult.of({name: metric.finished() for name, metric in
-                                    self.metrics.items()}, self.frames, self.tasks, self.rules)
+        return EvaluationResult.of(self, self.finished())
 
 
 def require_same_classes(model: Sequence[ClassInfo], data: Sequence[ClassInfo],

@@ -234,3 +234,7 @@ class MetricSums:
             metric.merge(other.metrics[name])
         self.frames += other.frames
         self.tasks |= other.tasks
+
+    def finished(self) -> dict[str, Metric[Any]]:
+        """What can be shown of each metric, see Metric.finished."""
+        return {name: metric.finished() for name, metric in self.metrics.items()}

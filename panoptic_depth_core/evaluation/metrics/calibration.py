@@ -26,6 +26,7 @@ from ...contract import NEEDS_DEPTH
 from ...structures import Frame, PanopticDepth, Sample, Segment
 from .base import Metric
 from .frame import JudgedFrame, Rules
+from .segment_overlaps import require_same_shape
 from .shown import Breakdown, Chart, Column, FigureKind, Record, Table, percent, value_text
 
 if TYPE_CHECKING:
@@ -145,10 +146,7 @@ class CalibrationMetric(Metric[CalibrationResult]):
         :param sequence: see Sample.sequence; matters to ``fit`` alone.
         :raises ValueError: when shapes differ.
         """
-        shapes = [np.shape(a) for a in (predicted, truth, panoptic)]
-        if len(set(shapes)) > 1:
-            raise ValueError(f'predicted depth, true depth and ids have shapes '
-                             f'{", ".join(map(str, shapes))}; give all at the size of the image')
+        require_same_shape('predicted depth, true depth and ids', predicted, truth, panoptic)
         cap_m = self.rules.settings.depth_cap_m
         known = (truth > 0) & (truth <= cap_m) & (predicted > 0) & np.isfinite(predicted)
         self._pixels += int(np.count_nonzero(known))

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from ...contract import NEEDS_DEPTH
 from .base import Metric
 from .frame import JudgedFrame, Rules, classes_of
+from .segment_overlaps import require_same_shape
 from .shown import Breakdown, Chart, Column, FigureKind, Record, percent, value_text
 
 # Columns of the sums: pixels with a truth, pixels with both, how many within 1.25, 1.25^2 and
@@ -134,11 +135,8 @@ class DepthMetric(Metric[DepthResult]):
         :raises ValueError: when shapes differ.
         """
         predicted, truth = np.asarray(predicted), np.asarray(truth)
-        shapes = [a.shape for a in (predicted, truth, truth_class) if a is not None]
-        if len(set(shapes)) > 1:
-            raise ValueError(
-                f'predicted depth, true depth (and classes) have shapes '
-                f'{", ".join(map(str, shapes))}; give all at the size of the image')
+        require_same_shape('predicted depth, true depth (and classes)', *(
+            array for array in (predicted, truth, truth_class) if array is not None))
         inside = np.asarray((truth > 0) & (truth <= self._cap_m))
         p, g = predicted[inside], truth[inside]
         classes, ranges, _ = self._sums.shape

@@ -20,6 +20,19 @@ from ...labels import LABEL_DIVISOR, VOID_CLASS, VOID_ID
 from ..settings import TOLERANCES
 
 
+def require_same_shape(names: str, *arrays: Any) -> None:
+    """
+    Check that images are of one size.
+
+    :param names: of the arrays, for the message.
+    :raises ValueError: when shapes differ.
+    """
+    shapes = [np.shape(array) for array in arrays]
+    if len(set(shapes)) > 1:
+        raise ValueError(f'{names} have shapes {", ".join(map(str, shapes))}; give all at the '
+                         'size of the image')
+
+
 @dataclass(frozen=True)
 class SegmentOverlaps:
     """
@@ -260,10 +273,7 @@ def depth_levels(truth_depth: NDArray[Any], predicted_depth: NDArray[Any],
     :returns: uint8 of their shape.
     :raises ValueError: when shapes differ.
     """
-    shapes = [np.shape(truth_depth), np.shape(predicted_depth)]
-    if shapes[0] != shapes[1]:
-        raise ValueError(f'true depth and predicted depth have shapes {shapes[0]}, {shapes[1]}; '
-                         'give all at the size of the image')
+    require_same_shape('true depth and predicted depth', truth_depth, predicted_depth)
     # Depth images of 16-bit integers are unsigned, and would wrap in the difference. For these
     # the quotient in 32 bits is on the same side of a tolerance as in 64.
     g = np.asarray(truth_depth).astype(np.float32)

@@ -114,7 +114,6 @@ class _Predictor:
             'model_id': info.model_id, 'model_sha256': info.onnx_sha256,
             'backend': self.pipeline.backend.name,
             'settings': choice.settings.model_dump(mode='json')}
-        self.start()
 
     def start(self) -> None:
         """Begin a recording: ids count from 0 again."""

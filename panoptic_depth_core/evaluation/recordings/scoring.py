@@ -69,8 +69,8 @@ class BagScore(MetricSums):
 
     def summary(self) -> tuple[list[Figure], Record]:
         """Measured figures, and ``detail`` of report.json as plain values."""
-        finished = {name: metric.finished() for name, metric in self.metrics.items()}
-        of_labels = EvaluationResult.of(finished, self.frames, self.tasks, self.rules)
+        finished = self.finished()
+        of_labels = EvaluationResult.of(self, finished)
         judged = any(metric.frames for metric in of_labels.metrics.values())
         detail: Record = {'evaluation': to_dict(of_labels) if judged else None}
         for metric in finished.values():
