@@ -5,6 +5,7 @@
 #   make demo SOURCE=drive.mp4  your own image, folder, video or bag
 #   make gpu-check OUT=folder   what runs on this GPU, how fast and how exact
 #   make test                   everything, PYTEST_ARGS='-k bags' for a part
+#   make lint                   style, types, layers, declared dependencies
 #
 # Each sets up .venv as far as it needs it. PYTHON=python3.12 chooses another interpreter.
 
@@ -30,11 +31,13 @@ demo: $(VENV)/.installed-demo
 	$(BIN)/panoptic-depth demo $(if $(SOURCE),--source '$(SOURCE)') --out '$(OUT)'
 
 test: $(VENV)/.installed-all
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-all
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/deptry panoptic_depth_core panoptic_depth_ros
 
 benchmark: $(VENV)/.installed-all
 	$(BIN)/panoptic-depth benchmark $(BENCHMARK_ARGS)

@@ -12,6 +12,12 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+def pytest_configure() -> None:
+    """One of several test processes computes in one thread: together they have the processor."""
+    if 'PYTEST_XDIST_WORKER' in os.environ:
+        os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+
 @pytest.fixture(scope='session')
 def repository() -> Path:
     """Top folder of the checkout."""

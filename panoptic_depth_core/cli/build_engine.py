@@ -4,21 +4,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..engines import BuildCancelled
 from ..errors import ConfigError
+from ..status import Watch
 from . import options
-from .building import build_here
-from .console import number, out, print_whole, table
+from .console import build_progress, number, out, print_whole, table
+from .interruption import stop_on_signal
 
 if TYPE_CHECKING:
-    from ..engines.cache import EngineCache
-    from ..engines.pruning import CacheEntry
-    from ..engines.record import EngineRecord
+    from ..engines.cache import CacheEntry, EngineCache, EngineRecord
     from ..model_directory import ModelDirectory
 
 
@@ -29,25 +31,25 @@ def build_engine(
             help='tensorrt or tensorrt_rtx.')] = '',
         cache_dir: Annotated[Path | None, typer.Option(
             '--cache-dir', show_default='beside the other caches of this user',
-            help='Folder of engines.')] = None,
+            help='Folder for engines.')] = None,
         workspace_mib: Annotated[int, typer.Option(
             '--workspace-mib', min=0, help='GPU memory that a layer may use beside its inputs and '
             'outputs; 0: no limit.')] = 0,
         device: Annotated[int, typer.Option(
             '--device', min=-1, help='Number of the GPU; -1: the first.')] = -1,
         check: Annotated[bool, typer.Option(
-            '--check', help='Build nothing; say whether one fits, and if not, why.')] = False,
+            '--check', help='Build nothing; say whether an engine fits, or why not.')] = False,
         show_list: Annotated[bool, typer.Option(
-            '--list', help='Build nothing; show the engines that are there.')] = False,
+            '--list', help='Build nothing; list the stored engines.')] = False,
         prune: Annotated[bool, typer.Option(
-            '--prune', help='Build nothing; remove engines that do not fit this machine, its '
-            'library or the model any more.')] = False,
+            '--prune', help='Build nothing; remove engines that no longer fit this machine, its '
+            'library or the model.')] = False,
         older_than: Annotated[float | None, typer.Option(
             '--older-than', min=0, metavar='DAYS', show_default=False,
-            help='With --prune: also remove what was built longer ago, such as the engines of '
-            'models that are not in use any more.')] = None,
+            help='With --prune: also remove older engines, such as those of models that are no '
+            'longer in use.')] = None,
         force: Annotated[bool, typer.Option(
-            '--force', help='Build anew, also where an engine fits.')] = False) -> None:
+            '--force', help='Build anew, even if an engine fits.')] = False) -> None:
     """Build the TensorRT engine of a model for the GPU of this machine, and test it."""
     from ..model_directory import open_model
 
@@ -58,7 +60,13 @@ def build_engine(
     if older_than is not None and not prune:
         raise ConfigError('--older-than goes with --prune; give both')
     if show_list or prune:
-        cache = _open_cache(cache_dir)
+        try:
+            from ..engines.cache import EngineCache
+        except ModuleNotFoundError as error:
+            # Python has the modules for locks and users on POSIX only.
+            raise ConfigError(f'{error.name}: this system has no such module; engines are kept on '
+                              'Linux only') from None
+        cache = EngineCache(cache_dir)
         if show_list:
             _list(cache)
         else:
@@ -69,26 +77,45 @@ def build_engine(
                cache_dir=str(cache_dir or ''), workspace_mib=workspace_mib, device_id=device)
 
 
-def _open_cache(directory: Path | None) -> EngineCache:
-    try:
-        from ..engines.cache import EngineCache
-    except ModuleNotFoundError as error:
-        # Python has the modules for locks and users on POSIX only.
-        raise ConfigError(f'{error.name}: this system has no such module; engines are kept on '
-                          'Linux only') from None
-    return EngineCache(directory)
+@contextmanager
+def watched_build() -> Iterator[Watch]:
+    """Show the progress of a build; the first Ctrl-C cancels it and ends the command."""
+    cancelled = False
+    with stop_on_signal() as stopped, build_progress() as show:
+        try:
+            yield lambda done, what: show(done, what) and not stopped
+        except BuildCancelled:
+            if not stopped:
+                raise
+            cancelled = True
+    if cancelled:
+        _say('Interrupted; the engine is not stored.')
+        raise typer.Exit(stopped.exit_code)
+
+
+def build_here(model: ModelDirectory, **options: str | int) -> None:
+    """
+    Load a model into TensorRT on this machine, which builds and tests its engine if it is missing.
+
+    :param options: of the backend.
+    """
+    from ..inference.backends import create_backend
+
+    with watched_build() as watch:
+        backend = create_backend('tensorrt', model, watch, **options)
+    name = backend.engine_key
+    backend.close()
+    _say(f'{model.info.model_id}: engine {name} fits')
 
 
 def _list(cache: EngineCache) -> None:
-    from ..engines.pruning import entries
-
-    found = entries(cache)
-    if not found:
-        out().print(f'No engine in {cache.directory}', highlight=False, markup=False)
+    entries = cache.entries()
+    if not entries:
+        _say(f'No engine in {cache.directory}')
         return
     print_whole(out(), table(f'Engines in {cache.directory}', (
         'engine', 'GPU', 'driver', 'MB', 'built', 'self-test: equal ids', 'depth error', 'state'),
-        [_row(entry) for entry in found]))
+        [_row(entry) for entry in entries]))
 
 
 def _row(entry: CacheEntry) -> tuple[str, ...]:
@@ -103,20 +130,23 @@ def _row(entry: CacheEntry) -> tuple[str, ...]:
 
 
 def _prune(cache: EngineCache, model: ModelDirectory, older_than: float | None) -> None:
-    from ..engines.pruning import Here, prune
+    from ..engines.cuda import visible_gpus
+    from ..engines.library import installed_versions
 
-    here, now = Here.look(model), datetime.now(timezone.utc)
+    gpus, versions, now = visible_gpus(), installed_versions(), datetime.now(timezone.utc)
 
     def why(record: EngineRecord) -> str:
         days = (now - record.built_at).total_seconds() / 86400
         old = older_than is not None and days > older_than
-        return here.why_unfit(record.key) or (f'it was built {days:.0f} days ago' if old else '')
+        return record.key.why_unfit(model, gpus, versions) or (
+            f'it was built {days:.0f} days ago' if old else '')
 
-    show = out()
-    removed = prune(cache, why)
+    removed = cache.prune(why)
     for entry in removed:
-        show.print(f'{entry.name}: removed {entry.size_bytes} bytes; {entry.problem}',
-                   highlight=False, markup=False)
-    show.print(f'{cache.directory}: {len(removed)} removed, '
-               f'{sum(entry.size_bytes for entry in removed)} bytes in all',
-               highlight=False, markup=False)
+        _say(f'{entry.name}: removed {entry.size_bytes} bytes; {entry.problem}')
+    _say(f'{cache.directory}: {len(removed)} removed, '
+         f'{sum(entry.size_bytes for entry in removed)} bytes in all')
+
+
+def _say(line: str) -> None:
+    out().print(line, highlight=False, markup=False)

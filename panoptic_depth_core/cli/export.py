@@ -12,7 +12,7 @@ import typer
 
 from ..errors import ConfigError
 from . import options
-from .building import build_here, watched_build
+from .build_engine import build_here, watched_build
 from .console import out
 from .export_precision import check_precision, converted_model
 

@@ -1,12 +1,14 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""TensorRT engines: found, built, kept and trusted; no torch, no onnx."""
+"""TensorRT engines: build, cache, check, run. No torch, no onnx."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..errors import BackendError
+from ..status import Watch
 
 
 @dataclass(frozen=True)
@@ -14,8 +16,8 @@ class BuiltEngine:
     """
     What a builder returns.
 
-    :param engine: the serialised engine, a plan.
-    :param timing_cache: what it measured, to build the next engine faster; may be empty.
+    :param engine: the serialized engine.
+    :param timing_cache: measurements that speed up the next build; may be empty.
     """
 
     engine: bytes
@@ -23,4 +25,8 @@ class BuiltEngine:
 
 
 class BuildCancelled(BackendError):
-    """A build, or waiting for one, that its watch ended; nothing of it is stored."""
+    """The watch cancelled a build, or waiting for one; nothing of it is stored."""
+
+
+Build = Callable[[bytes, Watch], BuiltEngine]
+"""Builds an engine, given the timing cache of earlier builds."""

@@ -21,10 +21,9 @@ from ..model_directory import ModelDirectory, save_model_directory
 from ..model_info import LowPrecision
 from ..self_test import SelfTest
 from ..structures import Frame
-from .casting import GREATEST, cast_nodes
+from .low_precision import GREATEST, LowPrecisionNodes, cast_nodes, find_low_precision_nodes
 from .model_copy import copy_licences
 from .quantization import Feed, greatest_activations, quantize
-from .trunk import Trunk, find_trunk
 
 LEAST_FRAMES = 16
 """Fewer do not show the range of an activation."""
@@ -48,7 +47,7 @@ def convert_precision(model: ModelDirectory, out_dir: Path | str, precision: Low
     """
     Compute the convolutions of a model in another precision, and test the result.
 
-    See trunk.py for what stays float32.
+    See low_precision.py for what stays float32.
 
     :param frames: from where the model will work, for int8 at least LEAST_FRAMES: ranges of
         activations are taken from them. For float16 they are searched for numbers that it cannot
@@ -89,17 +88,17 @@ def convert_precision(model: ModelDirectory, out_dir: Path | str, precision: Low
 def _converted_graph(model: ModelDirectory, precision: LowPrecision, test: SelfTest,
                      feeds: list[Feed], symmetric: bool) -> onnx.ModelProto:
     exact = folded_graph(model)
-    trunk = find_trunk(exact.graph, FLOAT_DEPTH[precision])
+    low = find_low_precision_nodes(exact.graph, FLOAT_DEPTH[precision])
     if precision == 'int8':
-        return quantize(exact, trunk, feeds, symmetric=symmetric)
+        return quantize(exact, low, feeds, symmetric=symmetric)
     if precision == 'bfloat16':
         graph = version_converter.convert_version(exact, max(BFLOAT16_OPSET, _opset(exact)))
     else:
         graph = onnx.ModelProto()
         graph.CopyFrom(exact)
-    cast_nodes(graph.graph, trunk.nodes, precision)
+    cast_nodes(graph.graph, low.nodes, precision)
     if precision == 'float16':
-        _check_activations(model, exact, trunk, [
+        _check_activations(model, exact, low, [
             batched(model.info, test.inputs), *feeds])
     return graph
 
@@ -147,9 +146,9 @@ def _feeds(model: ModelDirectory, frames: Iterable[Frame]) -> Iterator[Feed]:
         yield batched(info, graph_inputs(frame, info, info.thresholds.as_vector())[0])
 
 
-def _check_activations(model: ModelDirectory, graph: onnx.ModelProto, trunk: Trunk,
+def _check_activations(model: ModelDirectory, graph: onnx.ModelProto, low: LowPrecisionNodes,
                        feeds: Iterable[Feed]) -> None:
-    greatest = greatest_activations(graph, trunk, feeds)
+    greatest = greatest_activations(graph, low, feeds)
     for name in sorted(greatest):
         # Written so that NaN fails.
         if not greatest[name] <= GREATEST['float16']:

@@ -24,7 +24,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from .trunk import Trunk
+from .low_precision import LowPrecisionNodes
 
 Feed = Mapping[str, NDArray[Any]]
 """Input of the graph -> its value."""
@@ -32,7 +32,7 @@ Feed = Mapping[str, NDArray[Any]]
 _QUANTISED = ['Add', 'Clip', 'Concat', 'Conv', 'Relu', 'Resize']
 
 
-def quantize(model: onnx.ModelProto, trunk: Trunk, feeds: Iterable[Feed], *,
+def quantize(model: onnx.ModelProto, low: LowPrecisionNodes, feeds: Iterable[Feed], *,
              symmetric: bool) -> onnx.ModelProto:
     """
     Compute convolutions in int8: weights per channel, activations per tensor by their extremes.
@@ -45,13 +45,13 @@ def quantize(model: onnx.ModelProto, trunk: Trunk, feeds: Iterable[Feed], *,
         Runtime and OpenVINO need to be fast.
     """
     if symmetric:
-        nodes, operators = trunk.convolutions, ['Conv']
+        nodes, operators = low.convolutions, ['Conv']
         options: dict[str, Any] = {
             'ActivationSymmetric': True, 'QuantizeBias': False,
             'OpTypesToExcludeOutputQuantization': ['Conv']}
     else:
         # What bounds the result of a convolution becomes part of its quantised range.
-        nodes, operators = trunk.convolutions + trunk.pointwise, _QUANTISED
+        nodes, operators = low.convolutions + low.pointwise, _QUANTISED
         options = {}
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder) / 'model.onnx'
@@ -64,14 +64,14 @@ def quantize(model: onnx.ModelProto, trunk: Trunk, feeds: Iterable[Feed], *,
         return onnx.load(path)
 
 
-def greatest_activations(model: onnx.ModelProto, trunk: Trunk,
+def greatest_activations(model: onnx.ModelProto, low: LowPrecisionNodes,
                          feeds: Iterable[Feed]) -> dict[str, float]:
     """
-    Measure how large the numbers are that the trunk works with.
+    Measure the largest numbers that these nodes work with.
 
     :returns: tensor -> greatest absolute value over all feeds.
     """
-    nodes = [node for node in model.graph.node if node.name in trunk.nodes]
+    nodes = [node for node in model.graph.node if node.name in low.nodes]
     names = {name for node in nodes for name in (*node.input, *node.output)}
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder) / 'model.onnx'

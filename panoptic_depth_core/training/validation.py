@@ -16,7 +16,6 @@ import torch
 from ..datasets import open_dataset
 from ..errors import BackendError, ConfigError
 from ..evaluation.dataset.evaluate import EvaluationResult, evaluate, require_same_classes
-from ..inference.backends.torch_backend import TorchBackend
 from ..inference.pipeline import Pipeline
 from ..io.visualization import Picture, picture_of_result
 from ..labels import ClassInfo
@@ -24,6 +23,7 @@ from ..model_directory import ModelDirectory
 from ..network import Graph
 from ..network.base import Model
 from ..network.description import describe
+from ..network.torch_backend import TorchBackend
 from ..structures import Sample
 from .samples import expand, spread
 from .settings import TrainSettings, ValidationData, ValidationSettings

@@ -19,10 +19,9 @@ from pathlib import Path
 import pytest
 from panoptic_depth_core.cli import main
 from panoptic_depth_core.contract import Arrays, GraphOutput
-from panoptic_depth_core.engines import BuildCancelled, BuiltEngine, pruning
-from panoptic_depth_core.engines.cache import EngineCache
+from panoptic_depth_core.engines import BuildCancelled, BuiltEngine
+from panoptic_depth_core.engines.cache import BuildPolicy, EngineCache
 from panoptic_depth_core.engines.key import EngineKey
-from panoptic_depth_core.engines.obtain import BuildPolicy, obtain_engine
 from panoptic_depth_core.inference.backends import BACKENDS, Backend
 from panoptic_depth_core.inference.backends.tensorrt_backend import TensorRtBackend
 from panoptic_depth_core.model_directory import ModelDirectory
@@ -53,7 +52,7 @@ class SmallEngineBackend(Backend):
                            driver='540.4', cuda='12.6', workspace_mib=workspace_mib)
         cache = EngineCache(cache_dir or None)
         self.engine_key = key.name
-        if not obtain_engine(cache, key, build, build_policy, watch).is_tested:
+        if not cache.obtain(key, build, build_policy, watch).is_tested:
             cache.set_tested(key, SelfTestReport('tensorrt', 0.9998, 1e-4))
 
     def run(self, inputs: Arrays) -> GraphOutput:
@@ -149,7 +148,7 @@ def test_list_shows_the_cache(command: Command, cache: EngineCache, painted_mode
     rows = {row.split()[0]: ' '.join(row.split()) for row in lines[1:]
             if row.strip()}
     assert {'engine', 'odd', rejected.name} < set(rows) and len(rows) == 5
-    assert rows['odd'].endswith('0.0 nothing says what it is')
+    assert rows['odd'].endswith('0.0 it has no description')
     assert rows[rejected.name].endswith('99.980 % 0.0001 set aside: 12 % of the ids are equal')
     (good,) = (row for name, row in rows.items() if name.startswith('painted')
                and name != rejected.name)
@@ -173,7 +172,7 @@ def test_prune_says_what_it_removes(command: Command, cache: EngineCache,
 
 def test_prune_by_age(command: Command, cache: EngineCache, painted_model: ModelDirectory,
                       monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(pruning, '_gpus', lambda: ())
+    monkeypatch.setattr('panoptic_depth_core.engines.cuda.visible_gpus', list)
     key = EngineKey.of(painted_model, 'another_library', '1', '8.7')
     cache.store(key, b'plan')
     assert command('--prune', '--older-than', '1') == 0

@@ -26,9 +26,8 @@ from pathlib import Path
 import numpy as np
 from panoptic_depth_core.contract import NO_SEGMENT, Arrays, GraphOutput
 from panoptic_depth_core.engines import BuildCancelled, BuiltEngine
-from panoptic_depth_core.engines.cache import EngineCache
+from panoptic_depth_core.engines.cache import BuildPolicy, EngineCache
 from panoptic_depth_core.engines.key import EngineKey
-from panoptic_depth_core.engines.obtain import BuildPolicy, obtain_engine
 from panoptic_depth_core.errors import BackendError
 from panoptic_depth_core.inference.backends import BACKENDS, Backend
 from panoptic_depth_core.labels import CLASS_ID
@@ -100,7 +99,7 @@ class BuildingBackend(ControllableBackend):
                  build_policy: BuildPolicy = 'auto', watch: Watch | None = None) -> None:
         super().__init__(model)
         key = EngineKey.of(model, BUILDING, '1.0', '8.6')
-        stored = obtain_engine(EngineCache(Path(cache_dir)), key, self._build, build_policy, watch)
+        stored = EngineCache(Path(cache_dir)).obtain(key, self._build, build_policy, watch)
         self.engine_key, self.gpu_memory_bytes = stored.key.name, 64 * 2**20
 
     def _build(self, timing_cache: bytes, watch: Watch) -> BuiltEngine:

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A GPU through pycuda or cuda-python, whichever is installed, behind one small interface."""
+"""One GPU: context, memory, copies and CUDA graphs."""
 
+from .bindings import Gpu as Gpu
+from .bindings import find_gpu as find_gpu
+from .bindings import visible_gpus as visible_gpus
 from .device import Device as Device
-from .device import open_device as open_device
-from .driver import Gpu as Gpu
-from .driver import find_gpu as find_gpu
-from .executor import Executor as Executor
+from .device import Executor as Executor

@@ -1,136 +1,161 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""One GPU as one thread has it: its primary context, a stream, and memory on both sides."""
+"""A GPU in one thread: primary context, stream and buffers; a frame through fixed buffers."""
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import BackendError
-from .bindings import Binding, open_binding
-from .driver import Gpu, find_gpu
-from .graph import Graph, stage_times_ms
+from .bindings import Context, call, destroy, find_function, find_gpu, open_context
+
+BufferSpec = tuple[str, tuple[int, ...]]
+"""numpy dtype name and shape."""
+
+_CAPTURE_THREAD_LOCAL = 1
+_NON_BLOCKING = 1
 
 _log = logging.getLogger(__name__)
 
 
+class Buffer(NamedTuple):
+    """Page-locked array on the host, its address, and that of its counterpart on the GPU."""
+
+    array: NDArray[Any]
+    host: ctypes.c_void_p
+    gpu: ctypes.c_void_p
+    size: ctypes.c_size_t
+
+
 class Device:
     """
-    A GPU with one stream; all of it belongs to the thread that makes it.
+    A GPU with one stream; it belongs to the thread that makes it.
 
-    Work happens inside of ``with device:``, which makes its context current and puts back the one
-    that was. The context is the primary one, which TensorRT and PyTorch use as well.
+    Use it inside ``with device:``, which makes its context current and afterwards restores the
+    previous one. The context is the primary one, which TensorRT and PyTorch use as well.
 
-    :param gpu: which one, and what is known of it.
-    :raises BackendError: when CUDA fails.
+    :param device_id: -1 is the first GPU.
+    :raises ConfigError: for a number that no GPU has.
+    :raises BackendError: when driver, GPU or a package for CUDA is missing, or CUDA fails.
     """
 
-    def __init__(self, gpu: Gpu) -> None:
-        self.gpu = gpu
+    def __init__(self, device_id: int = -1) -> None:
+        # Without a driver, the packages say less than find_gpu.
+        self.gpu = find_gpu(device_id)
         self._thread = threading.current_thread()
-        self._memory: list[Any] = []
-        self._host: list[NDArray[np.uint8]] = []
-        self._graphs: list[Graph] = []
-        self._open: Binding | None = open_binding(gpu.device_id)
+        self._held: list[tuple[str, ctypes.c_void_p]] = []
+        self._open: Context | None = open_context(self.gpu.device_id)
+        try:
+            with self:
+                self._stream = self._make('cuStreamDestroy_v2', 'cuStreamCreate', _NON_BLOCKING)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Device:
-        self._bound().push()
+        self._context().push()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._open is not None:
             self._open.pop()
 
     @property
     def stream(self) -> int:
         """Handle of the stream."""
-        return self._bound().stream
+        return self._stream.value or 0
 
-    def allocate(self, size: int) -> int:
-        """Address of memory of the GPU, in bytes; freed by close."""
-        memory = self._bound().allocate(size)
-        self._memory.append(memory)
-        return int(memory)
-
-    def allocate_host(self, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
-        """Page-locked array of zeros on the host; not to be used after close, which frees it."""
-        array = self._bound().allocate_host(np.dtype(dtype).itemsize * int(np.prod(shape)))
-        self._host.append(array)
+    def allocate(self, dtype: str, shape: tuple[int, ...]) -> Buffer:
+        """Buffer for an array, zeros on the host; close frees both sides."""
+        size = ctypes.c_size_t(np.dtype(dtype).itemsize * int(np.prod(shape)))
+        host = self._make('cuMemFreeHost', 'cuMemHostAlloc', size, 0)
+        gpu = self._make('cuMemFree_v2', 'cuMemAlloc_v2', size)
+        array = np.ctypeslib.as_array((ctypes.c_uint8 * size.value).from_address(host.value or 0))
         array[:] = 0
-        return array.view(dtype).reshape(shape)
+        return Buffer(array.view(dtype).reshape(shape), host, gpu, size)
 
-    def copy_in(self, address: int, host: NDArray[Any]) -> None:
-        """Put a copy from a page-locked array to the GPU into the stream."""
-        self._bound().copy_in(address, host)
+    def copy_in(self, buffer: Buffer) -> None:
+        """Put a copy from the host to the GPU into the stream."""
+        call('cuMemcpyHtoDAsync_v2', buffer.gpu, buffer.host, buffer.size, self._stream)
 
-    def copy_out(self, host: NDArray[Any], address: int) -> None:
-        """Put a copy from the GPU to a page-locked array into the stream."""
-        self._bound().copy_out(host, address)
+    def copy_out(self, buffer: Buffer) -> None:
+        """Put a copy from the GPU to the host into the stream."""
+        call('cuMemcpyDtoHAsync_v2', buffer.host, buffer.gpu, buffer.size, self._stream)
 
     def synchronize(self) -> None:
-        """Wait until the stream is empty; other threads of Python go on."""
-        self._bound().synchronize()
+        """Wait until the stream is empty; other Python threads run meanwhile."""
+        call('cuStreamSynchronize', self._stream)
 
-    def capture(self, work: Callable[[], None]) -> Graph:
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
         """
-        Make a graph of what work puts into the stream; freed by close.
+        Capture work as a CUDA graph; close frees it.
 
-        :raises BackendError: when it cannot be captured; the stream is usable as before.
+        :param work: puts the work into the stream; its addresses are those of every launch.
+        :returns: launches the graph, which puts the work into the stream.
+        :raises BackendError: when it cannot be captured; the stream can be used as before.
         """
-        graph = Graph(self.stream, work)
-        self._graphs.append(graph)
-        return graph
-
-    def stage_times_ms(self, stages: Sequence[Callable[[], None]]) -> list[float]:
-        """How long the GPU is at each of some stages that put work into the stream."""
-        return stage_times_ms(self.stream, stages)
+        graph = ctypes.c_void_p()
+        # Thread-local: allocations of other threads neither join the capture nor break it.
+        call('cuStreamBeginCapture_v2', self._stream, _CAPTURE_THREAD_LOCAL)
+        try:
+            try:
+                work()
+            except BaseException:
+                find_function('cuStreamEndCapture')(self._stream, ctypes.byref(graph))
+                raise
+            call('cuStreamEndCapture', self._stream, ctypes.byref(graph))
+            executable = self._make('cuGraphExecDestroy', 'cuGraphInstantiateWithFlags', graph,
+                                    ctypes.c_ulonglong(0))
+        finally:
+            destroy('cuGraphDestroy', graph)
+        return lambda: call('cuGraphLaunch', executable, self._stream)
 
     def free_memory(self) -> int:
-        """Bytes of the GPU that nobody uses, whichever process."""
-        return self._bound().free_memory()
+        """Bytes of the GPU that no process uses."""
+        free, total = ctypes.c_size_t(), ctypes.c_size_t()
+        call('cuMemGetInfo_v2', ctypes.byref(free), ctypes.byref(total))
+        return free.value
 
     def close(self, release: Callable[[], None] | None = None) -> None:
         """
         Free everything, also of a GPU that was lost; outside of ``with device:``.
 
         :param release: called first, to free what others hold in the context.
-        :raises BackendError: in another thread than that which made it.
+        :raises BackendError: in another thread than the one that made it.
         """
         if self._open is None:
             return
-        binding = self._bound()
-        current = True
+        context = self._context()
         try:
-            binding.push()
+            context.push()
         except BackendError as error:
-            # What it holds goes with the context as a whole, once nobody else has it.
+            # The driver frees it once nobody retains the context.
             _log.warning('the memory of a lost GPU cannot be freed one by one: %s', error)
-            current = False
         if release is not None:
             release()
-        for graph in self._graphs:
-            graph.close()
-        if current:
-            for memory in self._memory:
-                binding.free(memory)
-            for array in self._host:
-                binding.free_host(array)
+        while self._held:
+            destroy(*self._held.pop())
         self._open = None
-        binding.close()
-        self._graphs, self._memory, self._host = [], [], []
+        context.close()
 
-    def _bound(self) -> Binding:
-        """Binding, for the thread that owns it."""
+    def _make(self, destroyer: str, maker: str, *arguments: Any) -> ctypes.c_void_p:
+        """Make something that close destroys; return its handle."""
+        handle = ctypes.c_void_p()
+        call(maker, ctypes.byref(handle), *arguments)
+        self._held.append((destroyer, handle))
+        return handle
+
+    def _context(self) -> Context:
+        """Context, for the thread that owns it."""
         if self._open is None:
-            raise BackendError(f'{self.gpu.name}: the GPU was given back; load the model anew')
+            raise BackendError(f'{self.gpu.name}: the device is closed; load the model anew')
         if threading.current_thread() is not self._thread:
             raise BackendError(
                 f'{self.gpu.name} belongs to the thread {self._thread.name!r}, but '
@@ -139,13 +164,71 @@ class Device:
         return self._open
 
 
-def open_device(device_id: int = -1) -> Device:
+class Executor:
     """
-    Take a GPU.
+    One frame through fixed buffers: copies in, work, copies out.
 
-    :param device_id: -1 is the first one.
-    :raises ConfigError: for a number that no GPU has.
-    :raises BackendError: when driver, GPU or a package for CUDA is missing, or CUDA fails.
+    All addresses stay the same, so the three can be captured as one CUDA graph.
+
+    :param device: closing it frees the buffers.
+    :param inputs, outputs: name -> dtype and shape.
+    :param work: puts the work into the stream of the device, the same every time; it reads and
+        writes ``addresses``, the buffers on the GPU by name.
+    :raises BackendError: when there is not enough memory.
     """
-    # Packages say little where the driver is missing, so it is looked for first.
-    return Device(find_gpu(device_id))
+
+    def __init__(self, device: Device, inputs: Mapping[str, BufferSpec],
+                 outputs: Mapping[str, BufferSpec], work: Callable[[], None]) -> None:
+        self._device = device
+        with device:
+            buffers = {name: device.allocate(*spec)
+                       for name, spec in (*inputs.items(), *outputs.items())}
+        self._inputs = [buffers[name] for name in inputs]
+        self._outputs = [buffers[name] for name in outputs]
+        self.addresses = {name: buffer.gpu.value or 0 for name, buffer in buffers.items()}
+        self._work = work
+        self._launch: Callable[[], None] | None = None
+
+    @property
+    def is_captured(self) -> bool:
+        """Whether frames run as a CUDA graph."""
+        return self._launch is not None
+
+    def warm_up(self) -> None:
+        """Run once on zeros: a runtime may allocate memory then, which no capture permits."""
+        with self._device:
+            self._enqueue()
+            self._device.synchronize()
+
+    def capture(self) -> None:
+        """Capture a frame as a CUDA graph; if that fails, the log says so."""
+        with self._device:
+            try:
+                launch = self._device.capture(self._enqueue)
+                launch()
+                self._device.synchronize()
+            except BackendError as error:
+                _log.warning('without a CUDA graph, frames take a little longer: %s', error)
+            else:
+                self._launch = launch
+
+    def run(self, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        """
+        Run one frame; BackendError when the GPU fails.
+
+        :param arrays: in the order of the inputs, with their dtypes and shapes.
+        :returns: in the order of the outputs; copies that the caller owns.
+        """
+        with self._device:
+            for buffer, array in zip(self._inputs, arrays, strict=True):
+                np.copyto(buffer.array, array, casting='no')
+            (self._launch or self._enqueue)()
+            self._device.synchronize()
+            return [buffer.array.copy() for buffer in self._outputs]
+
+    def _enqueue(self) -> None:
+        for buffer in self._inputs:
+            self._device.copy_in(buffer)
+        self._work()
+        for buffer in self._outputs:
+            self._device.copy_out(buffer)

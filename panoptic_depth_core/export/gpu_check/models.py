@@ -14,7 +14,6 @@ from ...contract import output_names
 from ...errors import BackendError, ConfigError
 from ...evaluation.benchmark import street_image
 from ...inference.backends import create_backend
-from ...inference.backends.torch_backend import TorchBackend
 from ...inference.preprocess import graph_inputs
 from ...io.sources.open_source import open_source
 from ...model_directory import ModelDirectory, save_model_directory
@@ -24,11 +23,12 @@ from ...network.description import ModelDescription, describe
 from ...network.layers.deformable import DeformableForm
 from ...network.onnx_weights import load_graph
 from ...network.panoptic_depth.network import PublishedNetwork
+from ...network.torch_backend import TorchBackend
 from ...self_test import SelfTest
 from ...structures import Frame, Intrinsics
 from .. import onnx_export
-from ..casting import LowFloat
 from ..convert import published_description
+from ..low_precision import LowFloat
 from ..model_copy import copy_licences
 from ..onnx_export import example_inputs, round_to_half, run, self_test_of, to_onnx
 

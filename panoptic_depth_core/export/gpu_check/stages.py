@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from ...inference.backends import batched
-from ...inference.backends.torch_backend import Mode, TorchPrecision
 from ...model_directory import ModelDirectory
 from ...network.execution import LowerPrecision, compute_as_asked, prepared
 from ...network.onnx_weights import load_graph
+from ...network.torch_backend import Mode, TorchPrecision
 from ...self_test import SelfTest
 from .limits import milliseconds
 

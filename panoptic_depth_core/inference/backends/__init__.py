@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Runtimes that can run the exported graph: one file each, one line in BACKENDS each.
+Runtimes that can run the exported graph: one file and one line in BACKENDS each.
 
 They are imported when they are chosen, so none but the chosen one has to be installed.
 """
@@ -80,7 +80,7 @@ BACKENDS: dict[str, str] = {
     'onnxruntime': '.onnxruntime_backend:OnnxRuntimeBackend',
     'openvino': '.openvino_backend:OpenVinoBackend',
     'tensorrt': '.tensorrt_backend:TensorRtBackend',
-    'torch': '.torch_backend:TorchBackend',
+    'torch': '...network.torch_backend:TorchBackend',
 }
 """Name -> module (relative to this package) and class."""
 
@@ -190,10 +190,10 @@ def _module(name: str) -> Any:
     module = BACKENDS[name].partition(':')[0]
     try:
         return import_module(module, __package__)
-    except ModuleNotFoundError as error:
-        # Of locks and users of files, for instance, which Python has on POSIX only.
-        raise BackendError(f'the backend {name} cannot be used: Python has no module '
-                           f'{error.name!r} on this system; choose another') from None
+    except ImportError as error:
+        raise BackendError(f'the backend {name} cannot be imported: {error}; install what it '
+                           f"needs (torch: pip install 'panoptic-depth[export]'), or choose the "
+                           f'backend {WITHOUT_GPU}') from None
 
 
 def check_threads(threads: int | None) -> None:

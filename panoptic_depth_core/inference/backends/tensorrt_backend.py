@@ -1,22 +1,19 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""TensorRT, full or for RTX: the graph as an engine of its own for one GPU."""
+"""TensorRT, full or for RTX: the graph as an engine that is built for one GPU."""
 
 from __future__ import annotations
 
 import logging
 
 from ...contract import Arrays
-from ...engines import BuiltEngine
-from ...engines.build import build_engine, read_graph
-from ...engines.cache import EngineCache
-from ...engines.cuda import Device, Executor, Gpu, find_gpu, open_device
+from ...engines.build import model_builder
+from ...engines.cache import BuildPolicy, EngineCache, StoredEngine
+from ...engines.cuda import Device, Executor, Gpu, find_gpu
 from ...engines.cuda.bindings import import_package
-from ...engines.cuda.executor import BufferSpec
+from ...engines.cuda.device import BufferSpec
 from ...engines.key import EngineKey
 from ...engines.library import Library, find_library
-from ...engines.obtain import BuildPolicy, obtain_engine
-from ...engines.record import StoredEngine
 from ...engines.runtime import LoadedEngine
 from ...errors import BackendError, ConfigError
 from ...model_directory import ModelDirectory
@@ -25,28 +22,28 @@ from ...status import Watch
 from . import Backend
 
 MODEL_ENGINES = 'engines'
-"""Folder of a model directory with engines that were built ahead of time."""
+"""Folder of a model directory for engines built ahead of time."""
 
 _log = logging.getLogger(__name__)
 
 
 class TensorRtBackend(Backend):
     """
-    An engine of the model on one GPU, built and tested when it is not in the cache.
+    The engine of a model on one GPU; built and tested if the cache has none.
 
-    Whatever thread makes it runs and closes it.
+    The thread that makes it must run and close it.
 
-    :param device_id: number of the GPU; -1 is the first one.
-    :param cache_dir: where engines are kept; empty: that of this user.
-    :param build_policy: auto: build when none fits; never: fail then; force: build anyway.
-    :param workspace_mib: most memory that a layer may use while it runs; 0: no limit.
-    :param cuda_graph: launch a frame as one CUDA graph, where that is possible.
-    :param library: 'tensorrt' or 'tensorrt_rtx'; empty: the first that is there.
-    :param trust_model_engines: also take engines that were built ahead of time from the model
-        directory; only for one that you made, as an engine is code.
-    :param watch: is told of building, and may cancel it.
-    :raises ConfigError: for a wrong option, an engine that breaks the contract, a cache that is
-        not to be trusted.
+    :param device_id: number of the GPU; -1: the first one.
+    :param cache_dir: folder of engines; empty: that of this user.
+    :param build_policy: auto: build if none fits; never: fail then; force: build anyway.
+    :param workspace_mib: memory that a layer may use while it runs; 0: no limit.
+    :param cuda_graph: launch a frame as one CUDA graph, where possible.
+    :param library: 'tensorrt' or 'tensorrt_rtx'; empty: the first that is installed.
+    :param trust_model_engines: also use engines built ahead of time in the model directory; only
+        for directories that you made, as an engine is code.
+    :param watch: follows the build, and may cancel it.
+    :raises ConfigError: for a wrong option, an engine that breaks the contract, or a cache that
+        others may write to.
     :raises BackendError: when a package or GPU is missing, the build or the self-test fails.
     """
 
@@ -60,21 +57,21 @@ class TensorRtBackend(Backend):
         self._engine: LoadedEngine | None = None
         self._executor: Executor | None = None
         found = find_library(library)
-        self._device: Device | None = open_device(device_id)
+        self._device: Device | None = Device(device_id)
         try:
             problem = _unsupported(found, self._device.gpu)
             if problem:
-                # Nobody chooses this backend without a reason, and the library says it best.
-                _log.warning('%s; it is tried all the same', problem)
+                # The user chose this backend, and the error of the library says more.
+                _log.warning('%s; trying it all the same', problem)
             cache = EngineCache(cache_dir or None)
             elsewhere = [EngineCache(model.path / MODEL_ENGINES)] if trust_model_engines else []
             key = _key(model, found, self._device.gpu, workspace_mib)
             with self._device as device:
                 free = device.free_memory()
-                stored = obtain_engine(
-                    cache, key, lambda timing, watch: _build(
-                        model, found, device.gpu, workspace_mib, timing, watch),
-                    build_policy, watch, elsewhere, library_is_rtx=found.is_rtx)
+                target = device.gpu.target
+                build = model_builder(model, found, workspace_mib=workspace_mib,
+                                      target=target if target in found.targets() else None)
+                stored = cache.obtain(key, build, build_policy, watch, elsewhere)
                 self._load(device, found, stored, cache, cuda_graph)
                 self.gpu_memory_bytes = max(free - device.free_memory(), 0)
             self.engine_key = key.name
@@ -89,16 +86,6 @@ class TensorRtBackend(Backend):
         outputs = self._executor.run(list(inputs.values()))
         return dict(zip(self._outputs, outputs, strict=True))
 
-    def stage_times_ms(self) -> dict[str, float]:
-        """
-        Time of the GPU for the last frame in each of executor.STAGES, without a CUDA graph.
-
-        :raises BackendError: when it is closed or the GPU fails.
-        """
-        if self._executor is None:
-            raise BackendError('tensorrt: the backend is closed; make a new one')
-        return self._executor.stage_times_ms()
-
     def _release(self) -> None:
         """Free engine, buffers and context; also of a GPU that was lost."""
         if self._device is not None:
@@ -110,9 +97,9 @@ class TensorRtBackend(Backend):
         """Make an engine ready to run frames, while the context is current."""
         engine = self._engine = LoadedEngine(
             library, stored.engine, stored.key.name,
-            cache.runtime_cache(stored.key) if library.is_rtx else b'')
-        outputs = engine.outputs()
-        self._model.check_graph(engine.inputs(), outputs)
+            cache.load_extra(cache.runtime_path(stored.key)) if library.is_rtx else b'')
+        outputs = engine.tensors('OUTPUT')
+        self._model.check_graph(engine.tensors('INPUT'), outputs)
         self._outputs = tuple(self._model.info.graph_outputs())
         executor = self._executor = Executor(
             device, _sizes(self._model.info.graph_inputs()),
@@ -120,7 +107,7 @@ class TensorRtBackend(Backend):
         engine.bind(executor.addresses, device.stream)
         executor.warm_up()
         if library.is_rtx and not engine.reused_compiled:
-            cache.store_runtime_cache(stored.key, engine.compiled())
+            cache.store_extra(cache.runtime_path(stored.key), engine.compiled())
         if cuda_graph:
             if engine.is_capturable():
                 executor.capture()
@@ -129,11 +116,11 @@ class TensorRtBackend(Backend):
                              'longer', stored.key.name, library)
 
     def _test(self, device: Device, cache: EngineCache, key: EngineKey) -> None:
-        """Compare the engine with the reference of the model, and use it no more if it is off."""
+        """Compare the engine with the reference of the model; set it aside if it differs."""
         try:
             report = self._model.self_test(self)
         except BackendError as error:
-            # This raises where not the engine is to blame, but the GPU.
+            # Raises if the GPU failed, for which the engine is not to blame.
             with device:
                 device.synchronize()
             cache.set_aside(key, str(error).partition(';')[0])
@@ -149,12 +136,12 @@ class TensorRtBackend(Backend):
 
 def usable(device_id: int = -1) -> str:
     """
-    Say why TensorRT cannot run here; empty where it can. Never raises, makes no context.
+    Why TensorRT cannot run here; empty where it can. Never raises, makes no context.
 
     :param device_id: -1 is the first GPU.
     """
     try:
-        # What is quick to find out comes first.
+        # The fastest checks come first.
         gpu = find_gpu(device_id)
         import_package()
         return _unsupported(find_library(), gpu)
@@ -163,7 +150,7 @@ def usable(device_id: int = -1) -> str:
 
 
 def _unsupported(library: Library, gpu: Gpu) -> str:
-    """Why a library cannot run on a GPU; full TensorRT says it itself, when it builds."""
+    """Why a library cannot run on a GPU; full TensorRT says so when it builds."""
     targets = library.targets()
     if targets and gpu.target not in targets:
         return (f'{library} has no code for {gpu.name} ({gpu.target}), only for '
@@ -179,16 +166,8 @@ def _key(model: ModelDirectory, library: Library, gpu: Gpu, workspace_mib: int) 
                         workspace_mib=workspace_mib)
 
 
-def _build(model: ModelDirectory, library: Library, gpu: Gpu, workspace_mib: int,
-           timing_cache: bytes, watch: Watch) -> BuiltEngine:
-    target = gpu.target if gpu.target in library.targets() else None
-    return build_engine(read_graph(model), library, workspace_mib=workspace_mib, target=target,
-                        timing_cache=timing_cache, watch=watch,
-                        graph_name=model.onnx_path.name)
-
-
 def _sizes(specs: dict[str, TensorSpec]) -> dict[str, BufferSpec]:
-    """Sizes of buffers, which the contract fixes but for the rows of a table."""
+    """Sizes of buffers; the contract fixes all but the rows of a table."""
     sizes = {}
     for name, (dtype, shape) in specs.items():
         if any(n is None or n < 0 for n in shape):

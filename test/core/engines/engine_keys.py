@@ -39,7 +39,6 @@ from pathlib import Path
 from engine_keys import ENGINE, make_key
 from panoptic_depth_core.engines import BuiltEngine
 from panoptic_depth_core.engines.cache import EngineCache
-from panoptic_depth_core.engines.obtain import obtain_engine
 folder = Path(sys.argv[1])
 cache, key = EngineCache(folder / 'engines'), make_key()
 """

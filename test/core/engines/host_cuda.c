@@ -20,17 +20,15 @@ enum { SUCCESS, INVALID_VALUE, OUT_OF_MEMORY, INVALID_DEVICE = 101, INVALID_CONT
        LAUNCH_FAILED = 719, CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED };
 enum { DEVICE, HOST, KINDS, MOST = 4096, TOTAL = 1 << 30 };
 
-typedef struct { char *dst; const char *src; size_t size; int add; void *event; } Op;
+typedef struct { char *dst; const char *src; size_t size; int add; } Op;
 typedef struct { Op ops[MOST]; int count; } Ops;
 typedef struct { Ops queue, captured; int capturing, invalid; } Stream;
-typedef struct { double at; int done; } Event;
 typedef struct { char *start; size_t size; int kind; } Block;
 
 static Block blocks[MOST];
-static int retained, streams, events, graphs, leaked, unpinned, allocations;
+static int retained, streams, graphs, leaked, unpinned, allocations;
 static int lost, fail_code, fail_after;
 static char fail_name[64];
-static double now;
 static Stream *known[64];
 static __thread void *stack[64];
 static __thread int depth;
@@ -69,7 +67,7 @@ int host_cuda_count(const char *what)
 {
     const struct { const char *name; int value; } table[] = {
         {"device", live(DEVICE)}, {"host", live(HOST)}, {"streams", streams},
-        {"events", events}, {"graphs", graphs}, {"contexts", retained}, {"stack", depth},
+        {"graphs", graphs}, {"contexts", retained}, {"stack", depth},
         {"leaked", leaked}, {"unpinned", unpinned}, {"allocations", allocations}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (!strcmp(what, table[i].name)) return table[i].value;
@@ -142,11 +140,6 @@ static int run(Stream *stream)
 {
     for (int i = 0; i < stream->queue.count && !lost; i++) {
         Op *op = stream->queue.ops + i;
-        if (op->event) {
-            *(Event *)op->event = (Event){now, 1};
-            continue;
-        }
-        now += 1;
         if (op->add && !block_of(op->dst, op->size, DEVICE)) return lost = ILLEGAL_ADDRESS;
         memmove(op->dst, op->src, op->size);
         for (size_t k = 0; op->add && k < op->size; k++) op->dst[k] += (char)op->add;
@@ -158,7 +151,7 @@ static int run(Stream *stream)
 int host_cuda_add(void *dst, void *src, size_t size, int number, Stream *stream)
 {
     ENTER();
-    return put(stream, (Op){dst, src, size, number, NULL});
+    return put(stream, (Op){dst, src, size, number});
 }
 int cuStreamCreate(Stream **stream, unsigned flags)
 {
@@ -193,7 +186,7 @@ static int copy(char *dst, const char *src, size_t size, Stream *stream, const c
 {
     unpinned += !block_of(host, size, HOST);
     if (!block_of(host == src ? dst : src, size, DEVICE)) return INVALID_VALUE;
-    return put(stream, (Op){dst, src, size, 0, NULL});
+    return put(stream, (Op){dst, src, size, 0});
 }
 int cuMemcpyHtoDAsync_v2(char *dst, const char *src, size_t size, Stream *stream)
 {
@@ -244,33 +237,6 @@ int cuGraphLaunch(Ops *executable, Stream *stream)
 // The real ones need no current context.
 int cuGraphDestroy(Ops *graph) { MAY_FAIL(); free(graph); graphs--; return lost; }
 int cuGraphExecDestroy(Ops *executable) { MAY_FAIL(); free(executable); graphs--; return lost; }
-// events
-int cuEventCreate(Event **event, unsigned flags)
-{
-    ENTER();
-    *event = calloc(1, sizeof **event);
-    events++;
-    return flags ? INVALID_VALUE : SUCCESS;
-}
-int cuEventDestroy_v2(Event *event) { ENTER(); free(event); events--; return SUCCESS; }
-int cuEventRecord(Event *event, Stream *stream)
-{
-    ENTER();
-    return put(stream, (Op){NULL, NULL, 0, 0, event});
-}
-int cuEventSynchronize(Event *event)
-{
-    ENTER();
-    for (int i = 0; i < 64 && !event->done; i++)
-        if (known[i] && run(known[i])) return lost;
-    return event->done ? SUCCESS : INVALID_HANDLE;
-}
-int cuEventElapsedTime(float *ms, Event *start, Event *end)
-{
-    ENTER();
-    *ms = (float)(end->at - start->at);
-    return start->done && end->done ? SUCCESS : INVALID_HANDLE;
-}
 // contexts
 int cuDevicePrimaryCtxRetain(void **context, int device)
 {
@@ -286,13 +252,13 @@ int cuDevicePrimaryCtxRelease_v2(int device)
     if (device || !retained) return INVALID_CONTEXT;
     if (--retained) return SUCCESS;
     // What goes with the context should have been freed before.
-    leaked += live(DEVICE) + live(HOST) + streams + events + graphs;
+    leaked += live(DEVICE) + live(HOST) + streams + graphs;
     for (Block *b = blocks; b < blocks + MOST; b++) {
         free(b->start);
         b->start = NULL;
     }
     memset(known, 0, sizeof known);
-    streams = events = graphs = lost = 0;
+    streams = graphs = lost = 0;
     return SUCCESS;
 }
 int cuCtxPushCurrent_v2(void *context)
@@ -325,7 +291,6 @@ int cuDeviceGetAttribute(int *value, int attribute, int device)
     *value = attribute == 75 ? 8 : attribute == 76 ? 6 : 0;
     return device ? INVALID_DEVICE : SUCCESS;
 }
-int cuDeviceTotalMem_v2(size_t *size, int device) { (void)device; *size = TOTAL; return SUCCESS; }
 int cuGetErrorString(int code, const char **text)
 {
     *text = code == OUT_OF_MEMORY ? "out of memory"

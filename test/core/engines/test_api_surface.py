@@ -72,9 +72,8 @@ ASK = """
 import json, sys
 import tensorrt_bindings
 sys.modules['tensorrt'] = tensorrt_bindings
-from panoptic_depth_core.engines.build import build_engine
+from panoptic_depth_core.engines.build import build_engine, progress_monitor
 from panoptic_depth_core.engines.library import find_library
-from panoptic_depth_core.engines.progress import BuildProgress, progress_monitor
 from panoptic_depth_core.errors import BackendError
 
 library = find_library('tensorrt')
@@ -82,7 +81,7 @@ has = {name: [part for part in parts.split() if hasattr(
     getattr(library.module, name, None), part)] for name, parts in json.load(sys.stdin).items()}
 with library.errors() as errors:
     library.logger.log(library.module.ILogger.ERROR, 'an error')
-monitor = progress_monitor(library.module, BuildProgress(lambda share, what: share < 0.5))
+monitor = progress_monitor(library.module, lambda share, what: share < 0.5)
 monitor.phase_start('all', None, 2)
 try:
     build_engine(b'', library)

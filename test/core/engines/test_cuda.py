@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from host_cuda_scenarios import SCENARIOS
-from panoptic_depth_core.engines.cuda import bindings, driver, find_gpu, open_device
+from panoptic_depth_core.engines.cuda import Device, bindings, find_gpu
 from panoptic_depth_core.errors import BackendError
 
 HERE = Path(__file__).parent
@@ -48,7 +48,7 @@ def host_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp('host_cuda')
     subprocess.run(
         [compiler, '-std=gnu11', '-O1', '-Wall', '-Wextra', '-Werror', '-shared', '-fPIC',
-         f'-Wl,-soname,{driver.LIBRARY}', '-o', folder / driver.LIBRARY, HERE / 'host_cuda.c',
+         f'-Wl,-soname,{bindings.DRIVER}', '-o', folder / bindings.DRIVER, HERE / 'host_cuda.c',
          '-ldl'], check=True, timeout=60)
     return folder
 
@@ -84,7 +84,7 @@ def test_on_the_host(scenario: str, results: dict[str, str]) -> None:
 def test_a_missing_driver_is_named() -> None:
     """Before any package is imported, as they say less."""
     with pytest.raises(BackendError, match=r'no NVIDIA driver: libcuda\.so\.1.*onnxruntime'):
-        open_device()
+        Device()
 
 
 def test_how_to_install_a_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

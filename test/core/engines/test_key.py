@@ -11,7 +11,7 @@ import pytest
 from engine_keys import OTHER_PARTS, make_key
 from hypothesis import given
 from hypothesis import strategies as st
-from panoptic_depth_core.engines.key import EngineKey, capability_of, target_of, this_system
+from panoptic_depth_core.engines.key import EngineKey, this_system
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.model_directory import ModelDirectory
 
@@ -87,12 +87,4 @@ def test_names_are_names_of_files(model_id: str, version: str) -> None:
 @pytest.mark.parametrize(('target', 'capability'), [
     ('sm_75', '7.5'), ('sm_86', '8.6'), ('sm_100', '10.0'), ('sm_120', '12.0')])
 def test_targets_are_compute_capabilities(target: str, capability: str) -> None:
-    assert target_of(capability) == target
-    assert capability_of(target) == capability
     assert make_key(compute_capability=capability).target == target
-
-
-@pytest.mark.parametrize('target', ['8.6', 'sm_8', 'sm_86 ', 'sm_90a', ''])
-def test_other_targets_are_refused(target: str) -> None:
-    with pytest.raises(ConfigError, match=f'target {target!r} is no architecture; give one as'):
-        capability_of(target)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import math
 import os
 import threading
@@ -14,9 +13,8 @@ import pytest
 from engine_keys import ENGINE, make_key, start, wait_until
 from panoptic_depth_core.engines import BuildCancelled, BuiltEngine
 from panoptic_depth_core.engines.cache import EngineCache
-from panoptic_depth_core.engines.lock import try_lock
-from panoptic_depth_core.engines.obtain import obtain_engine
 from panoptic_depth_core.errors import BackendError, ConfigError
+from panoptic_depth_core.locks import try_lock
 from panoptic_depth_core.self_test import SelfTestReport
 from panoptic_depth_core.status import Watch
 
@@ -45,8 +43,8 @@ def cache(tmp_path: Path) -> EngineCache:
 @pytest.mark.parametrize('policy', ['auto', 'only'])
 def test_an_engine_is_built_once(policy: str, cache: EngineCache) -> None:
     build, told = Builder(), []
-    first = obtain_engine(cache, KEY, build, policy, lambda *news: told.append(news) or True)
-    again = obtain_engine(cache, KEY, build, policy)
+    first = cache.obtain(KEY, build, policy, lambda *news: told.append(news) or True)
+    again = cache.obtain(KEY, build, policy)
     assert first == again
     assert (first.engine, first.key, first.is_tested) == (b'engine 1', KEY, False)
     assert build.timing_caches == [b''] and told == [(0.5, 'building')]
@@ -54,24 +52,24 @@ def test_an_engine_is_built_once(policy: str, cache: EngineCache) -> None:
 
 def test_force_builds_anew_with_what_was_measured(cache: EngineCache) -> None:
     build = Builder()
-    obtain_engine(cache, KEY, build)
+    cache.obtain(KEY, build)
     cache.set_aside(KEY, 'too far off')
-    assert obtain_engine(cache, KEY, build, 'force').engine == b'engine 2'
-    assert obtain_engine(cache, KEY, build).engine == b'engine 2'
+    assert cache.obtain(KEY, build, 'force').engine == b'engine 2'
+    assert cache.obtain(KEY, build).engine == b'engine 2'
     assert build.timing_caches == [b'', b'timings 1']
-    assert obtain_engine(cache, KEY, build, 'force').engine == b'engine 3'
+    assert cache.obtain(KEY, build, 'force').engine == b'engine 3'
 
 
 def test_never_names_the_part_that_differs(cache: EngineCache) -> None:
     build = Builder()
     with pytest.raises(BackendError, match='no engine fits: .*has no engine of fast; build one '
                        'with `panoptic-depth build-engine`, or with the build policy auto'):
-        obtain_engine(cache, KEY, build, 'never')
+        cache.obtain(KEY, build, 'never')
     assert not cache.directory.exists()
-    obtain_engine(cache, KEY, build)
-    assert obtain_engine(cache, KEY, build, 'never').engine == b'engine 1'
+    cache.obtain(KEY, build)
+    assert cache.obtain(KEY, build, 'never').engine == b'engine 1'
     with pytest.raises(BackendError, match='differs in driver: stored 580.65, wanted 590.1; '):
-        obtain_engine(cache, make_key(driver='590.1'), build, 'never')
+        cache.obtain(make_key(driver='590.1'), build, 'never')
     assert len(build.timing_caches) == 1
 
 
@@ -81,15 +79,15 @@ def test_a_rejected_engine_is_not_built_again(policy: str, cache: EngineCache) -
     cache.set_aside(KEY, 'too far off')
     build = Builder()
     with pytest.raises(BackendError, match='set aside: too far off; build it anew'):
-        obtain_engine(cache, KEY, build, policy)
+        cache.obtain(KEY, build, policy)
     assert not build.timing_caches
 
 
 def test_a_damaged_engine_is_built_again(cache: EngineCache) -> None:
     build = Builder()
-    obtain_engine(cache, KEY, build)
+    cache.obtain(KEY, build)
     cache.path(KEY).write_bytes(b'engine x')
-    assert obtain_engine(cache, KEY, build).engine == b'engine 2'
+    assert cache.obtain(KEY, build).engine == b'engine 2'
 
 
 def test_a_failed_build_stores_nothing_and_frees_the_lock(cache: EngineCache) -> None:
@@ -98,7 +96,7 @@ def test_a_failed_build_stores_nothing_and_frees_the_lock(cache: EngineCache) ->
 
     for _ in range(2):
         with pytest.raises(BackendError, match='node 7'):
-            obtain_engine(cache, KEY, fail, watch=_not_to_wait)
+            cache.obtain(KEY, fail, watch=_not_to_wait)
     assert [path.suffix for path in cache.directory.iterdir()] == ['.lock']
 
 
@@ -107,7 +105,7 @@ def test_an_untrusted_folder_is_not_built_into(cache: EngineCache) -> None:
     cache.directory.chmod(0o777)
     build = Builder()
     with pytest.raises(ConfigError, match='others may use it'):
-        obtain_engine(cache, KEY, build)
+        cache.obtain(KEY, build)
     assert not build.timing_caches
 
 
@@ -118,21 +116,23 @@ def test_an_engine_built_ahead_of_time_is_copied(cache: EngineCache, tmp_path: P
     model.set_tested(KEY.portable(), SelfTestReport('tensorrt', 1, 0))
     before = {path: path.stat().st_mtime_ns for path in model.directory.iterdir()}
     build = Builder()
-    stored = obtain_engine(cache, KEY, build, 'never', alternatives=[model], library_is_rtx=True)
+    stored = cache.obtain(KEY, build, 'never', alternatives=[model])
     assert (stored.engine, stored.key, stored.is_tested) == (ENGINE, KEY, False)
     assert stored.path.parent == cache.directory
     assert {path: path.stat().st_mtime_ns for path in model.directory.iterdir()} == before
-    assert obtain_engine(cache, KEY, build) == stored
+    assert cache.obtain(KEY, build) == stored
     # Full TensorRT builds for one GPU, and another architecture is another engine.
-    for key, is_rtx in ((make_key(driver='1'), False), (make_key(compute_capability='8.9'), True)):
+    full = make_key(library='tensorrt')
+    model.store(full.portable(), ENGINE)
+    for key in (full, make_key(compute_capability='8.9')):
         with pytest.raises(BackendError, match='no engine fits'):
-            obtain_engine(cache, key, build, 'never', alternatives=[model], library_is_rtx=is_rtx)
+            cache.obtain(key, build, 'never', alternatives=[model])
     assert not build.timing_caches
 
 
 def test_an_engine_built_ahead_of_time_may_be_in_the_cache(cache: EngineCache) -> None:
     cache.store(KEY.portable(), ENGINE)
-    stored = obtain_engine(cache, KEY, Builder(), 'never', library_is_rtx=True)
+    stored = cache.obtain(KEY, Builder(), 'never')
     assert (stored.engine, stored.key) == (ENGINE, KEY)
 
 
@@ -141,9 +141,9 @@ def test_an_alternative_that_is_not_to_be_trusted_is_passed_over(
     model = EngineCache(tmp_path / 'model')
     model.store(KEY.portable(), ENGINE)
     model.directory.chmod(0o755)
-    stored = obtain_engine(cache, KEY, Builder(), alternatives=[model], library_is_rtx=True)
+    stored = cache.obtain(KEY, Builder(), alternatives=[model])
     assert stored.engine == b'engine 1'
-    assert 'model is not looked into' in caplog.text and 'chmod 700' in caplog.text
+    assert 'model is skipped: ' in caplog.text and 'chmod 700' in caplog.text
 
 
 def _not_to_wait(done: float, what: str) -> bool:
@@ -161,7 +161,7 @@ def watch(done, what):
     (folder / f'waiting {os.getpid()}').write_text(f'{done} {what}')
     return True
 
-stored = obtain_engine(cache, key, build, POLICY, watch)
+stored = cache.obtain(key, build, POLICY, watch)
 print(stored.engine.decode())
 """
 
@@ -191,7 +191,7 @@ def test_a_builder_that_is_killed_leaves_nothing(tmp_path: Path, cache: EngineCa
     process.communicate(timeout=60)
     assert [path.suffix for path in cache.directory.iterdir()] == ['.lock']
     assert cache.load(KEY) is None
-    assert obtain_engine(cache, KEY, Builder(), watch=_only_to_build).engine == b'engine 1'
+    assert cache.obtain(KEY, Builder(), watch=_only_to_build).engine == b'engine 1'
 
 
 def _only_to_build(done: float, what: str) -> bool:
@@ -208,14 +208,14 @@ def test_waiting_can_be_cancelled(cache: EngineCache) -> None:
 
         with pytest.raises(BuildCancelled, match=f'waiting for process {os.getpid()}, which '
                            f'builds {KEY.name}, was cancelled'):
-            obtain_engine(cache, KEY, build, watch=watch)
+            cache.obtain(KEY, build, watch=watch)
     assert len(told) == 3 and not build.timing_caches
-    assert obtain_engine(cache, KEY, build).engine == b'engine 1'
+    assert cache.obtain(KEY, build).engine == b'engine 1'
 
 
 def test_two_threads_build_once(cache: EngineCache) -> None:
     build, found = Builder(), []
-    threads = [threading.Thread(target=lambda: found.append(obtain_engine(cache, KEY, build)))
+    threads = [threading.Thread(target=lambda: found.append(cache.obtain(KEY, build)))
                for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -227,27 +227,8 @@ def test_two_threads_build_once(cache: EngineCache) -> None:
 
 def test_another_engine_does_not_wait(cache: EngineCache) -> None:
     with cache.lock(KEY, _not_to_wait):
-        other = obtain_engine(cache, make_key(gpu='other'), Builder(), watch=_only_to_build)
+        other = cache.obtain(make_key(gpu='other'), Builder(), watch=_only_to_build)
     assert other.engine == b'engine 1'
-
-
-def test_a_lock_that_was_removed_is_not_held_by_two(cache: EngineCache,
-                                                    monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pruning removes locks; whoever has opened such a one must not believe to have it."""
-    path = cache.path(KEY, '.lock')
-    cache.store(KEY, ENGINE)
-    real, pruned = fcntl.flock, []
-
-    def prune_first(handle: int, how: int) -> None:
-        if not pruned:
-            pruned.append(path.unlink())
-        real(handle, how)
-
-    monkeypatch.setattr(fcntl, 'flock', prune_first)
-    first = try_lock(path)
-    assert pruned and first is not None
-    assert try_lock(path) is None
-    os.close(first)
 
 
 def test_a_link_in_place_of_a_lock_is_refused(cache: EngineCache, tmp_path: Path) -> None:
@@ -255,6 +236,6 @@ def test_a_link_in_place_of_a_lock_is_refused(cache: EngineCache, tmp_path: Path
     cache.path(KEY).unlink()
     (tmp_path / 'victim').write_text('kept')
     cache.path(KEY, '.lock').symlink_to(tmp_path / 'victim')
-    with pytest.raises(ConfigError, match=r'\.lock: the engine cannot be written: .*symbolic'):
-        obtain_engine(cache, KEY, Builder())
+    with pytest.raises(ConfigError, match=r'\.lock: cannot be written: .*symbolic'):
+        cache.obtain(KEY, Builder())
     assert (tmp_path / 'victim').read_text() == 'kept'

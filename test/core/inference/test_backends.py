@@ -46,7 +46,7 @@ def no_weights(monkeypatch, table):
             return (small[..., 0], small[..., 1] * focal[:, None, None],
                     self.table[None] + 0 * thresholds.min())
 
-    monkeypatch.setattr('panoptic_depth_core.network.onnx_weights.load_graph',
+    monkeypatch.setattr('panoptic_depth_core.network.torch_backend.load_graph',
                         lambda model: Painted(model.info))
 
 
@@ -134,13 +134,14 @@ def test_auto_is_tensorrt_where_it_can_run(problem, chosen, monkeypatch, caplog)
 
 def test_a_system_without_posix_modules_has_the_other_backends(monkeypatch):
     """Engines are locked and owned as POSIX has it; nothing else needs that."""
-    for name in [name for name in sys.modules if name.startswith('panoptic_depth_core.engines')]:
+    for name in [name for name in sys.modules if name.startswith((
+            'panoptic_depth_core.engines', 'panoptic_depth_core.locks'))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delitem(sys.modules, tensorrt_backend.__name__)
     monkeypatch.setitem(sys.modules, 'fcntl', None)
     monkeypatch.setattr(backends, '_automatic', backends._automatic.__wrapped__)
     assert chosen_backend('auto') == 'onnxruntime'
-    with pytest.raises(BackendError, match="tensorrt cannot be used: .* no module 'fcntl'"):
+    with pytest.raises(BackendError, match='tensorrt cannot be imported: .*fcntl'):
         parse_backend('tensorrt')
 
 
@@ -159,6 +160,7 @@ def test_wrong_names(spec, words, painted_model):
 
 @pytest.mark.parametrize('missing', ['torch', 'panoptic_depth_core.network.onnx_weights'])
 def test_torch_not_installed(painted_model, monkeypatch, missing):
+    monkeypatch.delitem(sys.modules, 'panoptic_depth_core.network.torch_backend', raising=False)
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(BackendError, match=r"pip install 'panoptic-depth\[export\]'"):
         create_backend('torch', painted_model)
@@ -167,7 +169,7 @@ def test_torch_not_installed(painted_model, monkeypatch, missing):
 @pytest.mark.usefixtures('no_weights')
 def test_torch_device_that_is_not_there(painted_model):
     pytest.importorskip('torch')
-    from panoptic_depth_core.inference.backends.torch_backend import TorchBackend
+    from panoptic_depth_core.network.torch_backend import TorchBackend
 
     with pytest.raises(BackendError, match="device 'warp9' cannot be used"):
         TorchBackend(painted_model, device='warp9')

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from panoptic_depth_core.engines.build import model_builder
 from panoptic_depth_core.engines.cuda import Gpu, find_gpu
 from panoptic_depth_core.engines.library import find_library
 from panoptic_depth_core.errors import BackendError, ConfigError
@@ -20,7 +21,7 @@ from panoptic_depth_core.inference.backends import tensorrt_backend
 from panoptic_depth_core.inference.backends.tensorrt_backend import TensorRtBackend, usable
 from panoptic_depth_core.model_directory import ModelDirectory
 
-GPU = Gpu(0, 'NVIDIA RTX A4000', '8.6', '580.65.06', '13.0', 16 << 30)
+GPU = Gpu(0, 'NVIDIA RTX A4000', '8.6', '580.65.06', '13.0')
 
 
 @pytest.fixture(scope='module')
@@ -58,10 +59,10 @@ def test_chips_that_the_library_has_no_code_for() -> None:
     pytest.importorskip('tensorrt_rtx')
     library = find_library('tensorrt_rtx')
     assert tensorrt_backend._unsupported(library, GPU) == ''
-    chip = Gpu(0, 'NVIDIA H200', '9.0', 'unknown', '13.0', 1)
+    chip = Gpu(0, 'NVIDIA H200', '9.0', 'unknown', '13.0')
     assert 'has no code for NVIDIA H200 (sm_90), only for sm_75' in tensorrt_backend._unsupported(
         library, chip)
-    chip = Gpu(0, 'GeForce RTX 2080', '7.5', 'unknown', '13.0', 1)
+    chip = Gpu(0, 'GeForce RTX 2080', '7.5', 'unknown', '13.0')
     assert 'no float32 matrix products for GeForce RTX 2080' in tensorrt_backend._unsupported(
         library, chip)
 
@@ -95,8 +96,7 @@ def test_the_graph_that_is_built_is_that_of_the_key(model: ModelDirectory,
     replaced = ModelDirectory(tmp_path, model.info)
     assert hashlib.sha256(b'another graph').hexdigest() != model.info.onnx_sha256
     with pytest.raises(ConfigError, match=r'model\.onnx: it was replaced since'):
-        tensorrt_backend._build(replaced, find_library('tensorrt_rtx'), GPU, 0, b'',
-                                lambda done, what: True)
+        model_builder(replaced, find_library('tensorrt_rtx'))(b'', lambda done, what: True)
 
 
 def test_sizes_that_are_not_fixed_are_refused() -> None:

@@ -47,8 +47,8 @@ def test_vision_msgs_have_the_hashes_of_the_released_package() -> None:
 
 def _hide(monkeypatch: pytest.MonkeyPatch, package: Path) -> None:
     """Pretend that the module lies in another package folder."""
-    (package / 'io').mkdir(parents=True)
-    monkeypatch.setattr(message_types, '__file__', str(package / 'io' / 'message_types.py'))
+    (package / 'io' / 'messages').mkdir(parents=True)
+    monkeypatch.setattr(message_types, '__file__', str(package / 'io' / 'messages' / 'types.py'))
     monkeypatch.delenv('AMENT_PREFIX_PATH', raising=False)
 
 

@@ -186,7 +186,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from fleet_jobs import Job, Store, run_job
 from panoptic_depth_core.cli.interruption import stop_on_signal
-from panoptic_depth_core.replay.fleet.run_bags import run_bags
+from panoptic_depth_core.evaluation.recordings.fleet.run_bags import run_bags
 
 if __name__ == '__main__':
     folder = Path({folder!r})

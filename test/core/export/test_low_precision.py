@@ -12,9 +12,12 @@ from panoptic_depth_core.model_directory import ModelDirectory
 onnx = pytest.importorskip('onnx', reason='conversions need the extra [export]')
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
-from panoptic_depth_core.export.casting import cast_nodes  # noqa: E402
+from panoptic_depth_core.export.low_precision import (  # noqa: E402
+    POINTWISE,
+    cast_nodes,
+    find_low_precision_nodes,
+)
 from panoptic_depth_core.export.precision import folded_graph  # noqa: E402
-from panoptic_depth_core.export.trunk import POINTWISE, find_trunk  # noqa: E402
 
 FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16}
 
@@ -62,17 +65,17 @@ HEAD = graph_of(
 
 
 def test_a_head():
-    trunk = find_trunk(HEAD)
-    assert trunk.convolutions == ('first', 'second', 'third')
-    assert trunk.pointwise == ('relu', 'sum', 'cat')
+    low = find_low_precision_nodes(HEAD)
+    assert low.convolutions == ('first', 'second', 'third')
+    assert low.pointwise == ('relu', 'sum', 'cat')
 
 
 def test_convolutions_at_the_input_that_stay():
-    trunk = find_trunk(HEAD, 1)
-    assert trunk.convolutions == ('second', 'third')
+    low = find_low_precision_nodes(HEAD, 1)
+    assert low.convolutions == ('second', 'third')
     # What is between two convolutions that stay, stays: relu; sum has low and float32 inputs.
-    assert trunk.pointwise == ('sum', 'cat')
-    assert find_trunk(HEAD, 2).convolutions == ('third',)
+    assert low.pointwise == ('sum', 'cat')
+    assert find_low_precision_nodes(HEAD, 2).convolutions == ('third',)
 
 
 def test_coordinates_of_samples_stay():
@@ -81,9 +84,9 @@ def test_coordinates_of_samples_stay():
         'offsets Conv x w -> o', 'place Add o rays -> p', 'moved Transpose p -> q',
         'grid Slice q starts ends last -> s', 'sample GridSample x s -> t',
         'conv Conv t w -> u', 'last Conv u w -> y')
-    trunk = find_trunk(graph)
-    assert trunk.convolutions == ('offsets', 'conv')
-    assert trunk.pointwise == ()
+    low = find_low_precision_nodes(graph)
+    assert low.convolutions == ('offsets', 'conv')
+    assert low.pointwise == ()
 
 
 @pytest.mark.parametrize(('nodes', 'depth'), [
@@ -92,7 +95,7 @@ def test_coordinates_of_samples_stay():
     (['none Relu x -> y'], 0)])
 def test_nothing_to_convert(nodes, depth):
     with pytest.raises(ConfigError, match='no convolution that may be .*; keep it in float32'):
-        find_trunk(graph_of(*nodes), depth)
+        find_low_precision_nodes(graph_of(*nodes), depth)
 
 
 def types_of(model):
@@ -115,7 +118,7 @@ def node_types(model):
     ('float16', TensorProto.FLOAT16, 18), ('bfloat16', TensorProto.BFLOAT16, 22)])
 def test_casts_at_the_border(kind, number, opset):
     graph = onnx.GraphProto.FromString(HEAD.SerializeToString())
-    cast_nodes(graph, find_trunk(graph).nodes, kind)
+    cast_nodes(graph, find_low_precision_nodes(graph).nodes, kind)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', opset)],
                               ir_version=10)
     onnx.checker.check_model(model, full_check=True)
@@ -143,15 +146,15 @@ def test_weights_that_do_not_fit(weight, kind):
 def test_the_shipped_model():
     """Heads end in float32: from its scores, masks and depth back to a convolution."""
     model = folded_graph(ModelDirectory.default())
-    trunk = find_trunk(model.graph)
+    low = find_low_precision_nodes(model.graph)
     operators = {node.name: node.op_type for node in model.graph.node}
     assert len(operators) == len(model.graph.node), 'every node has a name of its own'
-    assert len(trunk.convolutions) == 86
-    assert {operators[name] for name in trunk.pointwise} <= set(POINTWISE)
-    cast_nodes(model.graph, trunk.nodes, 'float16')
+    assert len(low.convolutions) == 86
+    assert {operators[name] for name in low.pointwise} <= set(POINTWISE)
+    cast_nodes(model.graph, low.nodes, 'float16')
     onnx.checker.check_model(model, full_check=True)
     for name, (operator, inputs, outputs) in node_types(model).items():
-        if name not in trunk.nodes and operator != 'Cast':
+        if name not in low.nodes and operator != 'Cast':
             assert TensorProto.FLOAT16 not in inputs | outputs, name
         elif operator == 'Conv':
             assert inputs == outputs == {TensorProto.FLOAT16}, name

@@ -1,6 +1,10 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""PyTorch: runs the network that the graph was exported from, with the weights of the graph."""
+"""
+PyTorch as a runtime: runs the network that the graph was exported from, with the graph's weights.
+
+The other runtimes are in inference/backends/; this one needs the models, which are above that.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,15 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from ...contract import Arrays
-from ...errors import BackendError, ConfigError
-from ...model_directory import ModelDirectory
-from . import Backend, check_threads
+from ..contract import Arrays
+from ..errors import BackendError, ConfigError
+from ..inference.backends import Backend, check_threads
+from ..model_directory import ModelDirectory
+from .execution import LowerPrecision, compute_as_asked, prepared
+from .onnx_weights import load_graph
 
 Mode = Literal['eager', 'compile', 'cuda_graph']
 """compile: torch.compile, takes a minute; cuda_graph: what eager launches, launched as one."""
@@ -46,16 +53,6 @@ class TorchBackend(Backend):
             raise BackendError(f'torch: {model.path}: its graph was converted to '
                                f'{model.info.precision} and has no weights for PyTorch; give the '
                                'float32 model')
-        try:
-            import torch
-
-            # Which reads the weights with onnx.
-            from ...network.onnx_weights import load_graph
-        except ImportError as error:
-            raise BackendError(f'the backend torch cannot be imported: {error}; run: '
-                               "pip install 'panoptic-depth[export]', "
-                               'or choose the backend onnxruntime') from None
-        from ...network.execution import LowerPrecision, compute_as_asked
         if mode == 'cuda_graph' and not device.startswith('cuda'):
             raise ConfigError(f"torch: mode 'cuda_graph' needs a GPU, but device is {device!r}; "
                               "set device to 'cuda', or mode to 'eager' or 'compile'")
@@ -78,9 +75,6 @@ class TorchBackend(Backend):
 
     def _prepare(self, network: Any, model: ModelDirectory, device: str, mode: Mode) -> None:
         """Take a network that is on the device, and allocate what every run needs."""
-        import torch
-
-        from ...network.execution import prepared
         self._model = model
         self._device = torch.device(device)
         self._on_gpu = self._device.type == 'cuda'
@@ -98,7 +92,6 @@ class TorchBackend(Backend):
                 raise self._failed(f'cannot be run in mode {mode!r}', error) from error
 
     def _run(self, inputs: Arrays) -> Arrays:
-        import torch
         try:
             with torch.inference_mode(), self._current():
                 for array, host, tensor in zip(inputs.values(), self._host, self._inputs,
@@ -116,7 +109,6 @@ class TorchBackend(Backend):
 
     def _to_host(self, outputs: Any) -> list[NDArray[Any]]:
         """Wait for the outputs; arrays that no later run writes to."""
-        import torch
         if not self._on_gpu:
             return [tensor.numpy() for tensor in outputs]
         if not self._results:
@@ -130,7 +122,6 @@ class TorchBackend(Backend):
 
     def _current(self) -> AbstractContextManager[Any]:
         """Make the GPU the one that PyTorch means when it is not told which."""
-        import torch
         return torch.cuda.device(self._device) if self._on_gpu else nullcontext()
 
     def _failed(self, what: str, error: RuntimeError) -> BackendError:
