@@ -26,8 +26,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...labels import CITYSCAPES, ClassInfo
-from ..settings import TOLERANCES, AbsentClasses, CrowdRule
 from .base import Metric
 from .frame import JudgedFrame, Rules
 from .panoptic import GROUPS, PanopticQuality, PanopticQualityResult, quality_dict
@@ -71,44 +69,6 @@ class VideoQualityResult:
     windows: dict[int, int]
 
 
-class DepthAwareQuality:
-    """
-    Counts matches over frames for each tolerance.
-
-    :param tolerances: greatest |p - g| / g of a pixel that may still be right.
-    """
-
-    def __init__(self, classes: Sequence[ClassInfo] = CITYSCAPES,
-                 tolerances: Sequence[float] = TOLERANCES,
-                 crowds: CrowdRule = 'same_class') -> None:
-        # Who is within a tolerance is within all that are not below it.
-        self._least_level = {t: sum(other >= t for other in tolerances) for t in tolerances}
-        self._by_tolerance = {t: PanopticQuality(classes, crowds) for t in tolerances}
-
-    def update(self, table: JointTable, judged: NDArray[np.bool_] | None = None) -> None:
-        """
-        Add one frame, or several put side by side.
-
-        :param table: counts by the levels of depth_levels with the same tolerances.
-        :param judged: (C,) bool, see PanopticQuality.update.
-        :raises ValueError: when a class is not in the table of classes.
-        """
-        for tolerance, quality in self._by_tolerance.items():
-            quality.update(table.overlaps(least_level=self._least_level[tolerance]), judged)
-
-    def merge(self, other: DepthAwareQuality) -> None:
-        """Add the frames that another one counted by the same rules."""
-        for tolerance, quality in self._by_tolerance.items():
-            quality.merge(other._by_tolerance[tolerance])
-
-    def result(self, absent: AbsentClasses = 'leave_out') -> DepthAwareQualityResult:
-        """DPQ of all frames so far."""
-        results = {t: quality.result(absent) for t, quality in self._by_tolerance.items()}
-        all_, things, stuff = np.mean([[r.all.pq, r.things.pq, r.stuff.pq]
-                                       for r in results.values()], axis=0).tolist()
-        return DepthAwareQualityResult(all_, things, stuff, results)
-
-
 class _Frame(NamedTuple):
     """Counts of one frame, and the classes that its truth can judge."""
 
@@ -137,9 +97,12 @@ class DepthAwareMetric(Metric[VideoQualityResult]):
 
     def __init__(self, rules: Rules | None = None) -> None:
         super().__init__(rules)
-        classes, settings = self.rules.classes, self.rules.settings
-        self._quality = {k: DepthAwareQuality(classes, settings.tolerances, settings.crowds)
-                         for k in settings.windows}
+        settings, tolerances = self.rules.settings, self.rules.settings.tolerances
+        self._quality = {
+            k: {t: PanopticQuality(self.rules.classes, settings.crowds) for t in tolerances}
+            for k in settings.windows}
+        # Who is within a tolerance is within all that are not below it.
+        self._least_level = {t: sum(other >= t for other in tolerances) for t in tolerances}
         self._windows = dict.fromkeys(settings.windows, 0)
         self._head: list[_Frame] = []
         self._tail: list[_Frame] = []
@@ -163,8 +126,9 @@ class DepthAwareMetric(Metric[VideoQualityResult]):
 
     def merge(self, other: DepthAwareMetric) -> None:
         super().merge(other)
-        for k, quality in self._quality.items():
-            quality.merge(other._quality[k])
+        for k, by_tolerance in self._quality.items():
+            for tolerance, quality in by_tolerance.items():
+                quality.merge(other._quality[k][tolerance])
             self._windows[k] += other._windows[k]
         self._join(other._head, other._tail)
 
@@ -188,16 +152,23 @@ class DepthAwareMetric(Metric[VideoQualityResult]):
         k, names = len(window), {frame.sequence for frame in window}
         # A frame without a sequence stands alone.
         if k in self._windows and (k == 1 or (len(names) == 1 and '' not in names)):
-            self._quality[k].update(side_by_side([frame.table for frame in window]),
-                                    np.logical_and.reduce([frame.judged for frame in window]))
+            table = side_by_side([frame.table for frame in window])
+            judged = np.logical_and.reduce([frame.judged for frame in window])
+            for tolerance, quality in self._quality[k].items():
+                least = self._least_level[tolerance]
+                quality.update(table.overlaps(least_level=least), judged)
             self._windows[k] += 1
 
     def result(self) -> VideoQualityResult:
-        absent = self.rules.settings.absent_classes
-        results = {k: quality.result(absent) for k, quality in self._quality.items()}
+        absent, by_window = self.rules.settings.absent_classes, {}
+        for k, by_tolerance in self._quality.items():
+            found = {t: quality.result(absent) for t, quality in by_tolerance.items()}
+            all_, things, stuff = np.mean([[r.all.pq, r.things.pq, r.stuff.pq]
+                                           for r in found.values()], axis=0).tolist()
+            by_window[k] = DepthAwareQualityResult(all_, things, stuff, found)
         all_, things, stuff = np.mean(
-            [[r.all, r.things, r.stuff] for r in results.values()], axis=0).tolist()
-        return VideoQualityResult(all_, things, stuff, results, dict(self._windows))
+            [[r.all, r.things, r.stuff] for r in by_window.values()], axis=0).tolist()
+        return VideoQualityResult(all_, things, stuff, by_window, dict(self._windows))
 
     def value(self, end: str) -> float:
         """DPQ alone, which needs windows of one frame."""

@@ -12,7 +12,10 @@ import pytest
 from golden_metrics import each_golden_metric, published
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from panoptic_depth_core.evaluation.metrics.depth_aware import DepthAwareMetric, DepthAwareQuality
+from panoptic_depth_core.evaluation.metrics.depth_aware import (
+    DepthAwareMetric,
+    DepthAwareQualityResult,
+)
 from panoptic_depth_core.evaluation.metrics.frame import Rules
 from panoptic_depth_core.evaluation.metrics.panoptic import PanopticQualityResult
 from panoptic_depth_core.evaluation.metrics.segment_overlaps import (
@@ -50,15 +53,15 @@ def dvpq(frames: Clip, sequences: list[str], windows, **changes) -> DepthAwareMe
 
 
 def concatenated(frames: Clip, sequences: list[str], k: int,
-                 crowds='same_class') -> DepthAwareQuality:
+                 **changes) -> DepthAwareQualityResult:
     """What DVPQ_k is by its definition."""
-    quality = DepthAwareQuality(crowds=crowds)
+    quality = metric((1,), **changes)
     for start in range(len(frames) - k + 1):
         names = set(sequences[start:start + k])
         if len(names) == 1 and (k == 1 or names != {''}):
-            quality.update(count(*(np.concatenate(arrays, axis=1) for arrays in zip(
-                *frames[start:start + k], strict=True))))
-    return quality
+            quality.count(count(*(np.concatenate(arrays, axis=1) for arrays in zip(
+                *frames[start:start + k], strict=True))), EVERY)
+    return quality.result().by_window[1]
 
 
 def assert_same(ours: PanopticQualityResult, theirs: PanopticQualityResult) -> None:
@@ -134,7 +137,7 @@ def test_windows_are_frames_side_by_side_however_the_set_is_cut(
         whole.merge(dvpq(frames[start:end], names[start:end], windows))
     result = whole.result()
     for k in windows:
-        expected = concatenated(frames, names, k).result()
+        expected = concatenated(frames, names, k)
         for tolerance in TOLERANCES:
             assert_same(result.by_window[k].by_tolerance[tolerance],
                         expected.by_tolerance[tolerance])
@@ -172,15 +175,15 @@ def test_golden_sequences(path: Path) -> None:
             [100 * group.pq for group in (quality.all, quality.things, quality.stuff)],
             golden[f'avg/{tolerance:g}'], atol=1e-6)
     for k in (2, 3, 4):
-        expected = concatenated(frames, names, k, crowds='none').result('zero')
+        expected = concatenated(frames, names, k, crowds='none', absent_classes='zero')
         assert result.by_window[k].all == pytest.approx(expected.all, abs=1e-12)
         assert 0 < expected.all < result.by_window[1].all + 0.2
 
 
 def dpq(predicted_depth, truth_depth, predicted=IDS, truth=IDS):
-    quality = DepthAwareQuality()
-    quality.update(count(truth, truth_depth, predicted, predicted_depth))
-    return quality.result()
+    quality = metric((1,))
+    quality.count(count(truth, truth_depth, predicted, predicted_depth), EVERY)
+    return quality.result().by_window[1]
 
 
 def test_perfect_dpq() -> None:
@@ -221,12 +224,12 @@ def test_images_of_16_bit_integers_do_not_wrap() -> None:
 
 def test_merged_parts_of_dpq_are_the_whole() -> None:
     depth, off = np.full(IDS.shape, 10.0), np.full(IDS.shape, 14.0)
-    part, other, whole = (DepthAwareQuality() for _ in range(3))
-    part.update(count(IDS, depth, IDS, off))
-    other.update(count(IDS, depth, IDS, depth))
+    part, other, whole = (metric((1,)) for _ in range(3))
+    part.count(count(IDS, depth, IDS, off), EVERY)
+    other.count(count(IDS, depth, IDS, depth), EVERY)
     part.merge(other)
     for predicted in (off, depth):
-        whole.update(count(IDS, depth, IDS, predicted))
+        whole.count(count(IDS, depth, IDS, predicted), EVERY)
     assert part.result().all == whole.result().all
     assert 0 < whole.result().all < 1
 
@@ -234,13 +237,14 @@ def test_merged_parts_of_dpq_are_the_whole() -> None:
 @each_golden_metric
 def test_agrees_with_the_published_evaluation(path: Path) -> None:
     golden = np.load(path)
-    quality = DepthAwareQuality(crowds='none')
+    quality = metric((1,), crowds='none', absent_classes='zero')
     for key in golden.files:
         if key.startswith('gt_'):
             frame = key.removeprefix('gt_')
-            quality.update(count(published(golden[key]), golden[f'gtd_{frame}'],
-                                 published(golden[f'pred_{frame}']), golden[f'predd_{frame}']))
-    result = quality.result(absent='zero')
+            quality.count(count(
+                published(golden[key]), golden[f'gtd_{frame}'],
+                published(golden[f'pred_{frame}']), golden[f'predd_{frame}']), EVERY)
+    result = quality.result().by_window[1]
     for tolerance, found in result.by_tolerance.items():
         groups = [found.all.pq, found.things.pq, found.stuff.pq]
         np.testing.assert_allclose(100 * np.array(groups), golden[f'avg/{tolerance:g}'],
