@@ -20,9 +20,8 @@ from ...errors import ConfigError
 from ...inference.distances import measure_distances
 from ...inference.tracking import Tracker
 from ...labels import CITYSCAPES, LABEL_DIVISOR, VOID_ID, ClassInfo
-from ...structures import Frame, GroundTruth, PanopticDepth, Sample, Segment
-from ..metrics.frame import Rules
-from ..metrics.segment_overlaps import SegmentOverlaps, segment_overlaps
+from ...structures import Frame, PanopticDepth, Sample, Segment
+from ..metrics.frame import JudgedFrame, Rules
 from ..metrics.tracking import TrackingMetric, TrackingResult
 
 MASKS = ('predicted', 'true')
@@ -39,19 +38,17 @@ def settings_of(settings: TrackingSettings, cues: str) -> TrackingSettings:
         field: float(name == cues) for name, field in _WEIGHTS.items()})
 
 
-def with_true_masks(result: PanopticDepth, truth: GroundTruth, overlaps: SegmentOverlaps,
-                    classes: Sequence[ClassInfo], settings: InferenceSettings) -> PanopticDepth:
+def with_true_masks(frame: JudgedFrame, settings: InferenceSettings) -> PanopticDepth:
     """
-    Return a result with the instances of the truth in place of the predicted ones.
+    Return a result with the instances of the truth instead of the predicted ones.
 
-    Their distances are measured on the predicted depth; its uncertainty is that of the predicted
+    Their distances are measured on the predicted depth; the uncertainty is that of the predicted
     segment that covers most of an instance.
 
-    :param overlaps: of truth and result.
-    :raises ValueError: when the truth has no labels.
+    :param frame: with true labels.
     """
-    if truth.panoptic is None:
-        raise ValueError(f'frame {result.name!r}: has no true masks; give frames with instances')
+    truth, result, overlaps = frame.truth, frame.result, frame.overlaps
+    assert truth.panoptic is not None
     scales = {s.panoptic_id: s.log_depth_scale for s in result.segments}
     wanted = (overlaps.truth_instance > 0) & np.isin(overlaps.truth_class, truth.instance_classes)
     segments = tuple(Segment(
@@ -62,7 +59,7 @@ def with_true_masks(result: PanopticDepth, truth: GroundTruth, overlaps: Segment
     masks = np.where(np.isin(truth.panoptic, [s.panoptic_id for s in segments]),
                      truth.panoptic, VOID_ID).astype(np.uint16)
     distances = measure_distances(masks, result.depth, segments, result.intrinsics,
-                                  [c.name for c in classes], settings.distance)
+                                  frame.rules.class_names, settings.distance)
     return replace(result, panoptic=masks, segments=segments, distances=distances,
                    label_divisor=LABEL_DIVISOR)
 
@@ -97,14 +94,13 @@ def compare_trackers(pipeline: Callable[[Frame], PanopticDepth], samples: Iterab
             stamp_ns = sample.frame.stamp_ns or round(1e9 * done / rate_hz)
             result = replace(pipeline(sample.frame), stamp_ns=stamp_ns)
             has_depth |= 'depth' in result.tasks
-            overlaps = _overlaps(truth, result)
-            true = with_true_masks(result, truth, overlaps, classes, settings)
-            found = {'predicted': (result, overlaps), 'true': (true, _overlaps(truth, true))}
+            predicted = JudgedFrame(truth, result, rules)
+            true = replace(predicted, result=with_true_masks(predicted, settings))
             for (masks, _), (tracker, metrics) in runs.items():
-                prediction, on_truth = found[masks]
-                metrics.count(on_truth, truth.instance_classes, {
+                frame = true if masks == 'true' else predicted
+                metrics.count(frame.overlaps, truth.instance_classes, {
                     d.segment.panoptic_id: d.track_id
-                    for d in tracker.update(prediction).distances}, sample.sequence)
+                    for d in tracker.update(frame.result).distances}, sample.sequence)
         if progress is not None:
             progress(done)
     if not frames:
@@ -112,10 +108,3 @@ def compare_trackers(pipeline: Callable[[Frame], PanopticDepth], samples: Iterab
                           'split of videos, such as seq0000 of kitti_half')
     return {name: metrics.scores() for name, (_, metrics) in runs.items()
             if has_depth or name[1] != 'position'}
-
-
-def _overlaps(truth: GroundTruth, result: PanopticDepth) -> SegmentOverlaps:
-    assert truth.panoptic is not None
-    return segment_overlaps(
-        truth.panoptic, result.panoptic, ignore=truth.ignore,
-        unlabelled_is_void=truth.has_semantics, predicted_divisor=result.label_divisor)

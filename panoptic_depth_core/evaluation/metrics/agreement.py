@@ -164,13 +164,11 @@ class AgreementMetric(Metric[Record]):
         both = int(matched.sum())
         self._counts.update(instances_matched=both, instances_only_result=int(mine.sum()) - both,
                             instances_only_reference=int(theirs.sum()) - both)
-        distance, true_distance = ({d.segment.panoptic_id: d.distance_m for d in r.distances}
-                                   for r in (result, reference))
-        pairs = np.array([
-            (distance.get(int(i), math.nan), true_distance.get(int(j), math.nan))
-            for i, j in zip(overlaps.predicted_id[columns[matched]],
-                            overlaps.truth_id[rows[matched]], strict=True)]).reshape(-1, 2)
-        relative = np.abs(pairs[:, 0] - pairs[:, 1]) / pairs[:, 1]
+        here, there = (
+            np.array([known.get(i, math.nan) for i in ids[matched].tolist()]) for known, ids in (
+                (_distances(result), overlaps.predicted_id[columns]),
+                (_distances(reference), overlaps.truth_id[rows])))
+        relative = np.abs(here - there) / there
         self._distance.add(relative[np.isfinite(relative)].astype(np.float32))
 
     def merge(self, other: AgreementMetric) -> None:
@@ -205,6 +203,11 @@ class AgreementMetric(Metric[Record]):
 
     def on(self, end: str) -> str:
         return f'{self.found["frames"]} frames'
+
+
+def _distances(result: PanopticDepth) -> dict[int, float]:
+    """Panoptic id -> metres."""
+    return {d.segment.panoptic_id: d.distance_m for d in result.distances}
 
 
 def _bits(depth: NDArray[np.float32]) -> NDArray[np.uint32]:
