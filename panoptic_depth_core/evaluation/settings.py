@@ -151,7 +151,7 @@ class BoxSettings(Settings):
 
 
 class ConsistencySettings(Settings):
-    """What is compared between frames, where nothing is known to be true."""
+    """Comparison of consecutive frames, without any truth."""
 
     max_gap_s: float = Field(0.5, gt=0, allow_inf_nan=False, description='frames farther apart '
                              'are not compared')

@@ -3,9 +3,8 @@
 """
 All metrics of a pipeline on a data set, each on the frames whose labels can judge it.
 
-Which truth and which tasks a metric needs, it says itself, see ``metrics``. Panoptic quality takes
-things of a frame's instance classes, and stuff where there are semantics too; other thing pixels
-are crowd.
+Panoptic quality takes things of a frame's instance classes, and stuff where there are semantics
+too; other thing pixels are crowd.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class EvaluationResult:
     """
     All figures of one pipeline on one data set.
 
-    What a metric found in detail is an attribute by its name in METRICS, as in ``result.depth``.
+    The result of a metric is an attribute by its name in METRICS, as in ``result.depth``.
 
     :param metrics: finished, by name.
     :param tasks: that any of the results holds.
@@ -131,7 +130,7 @@ def require_same_classes(model: Sequence[ClassInfo], data: Sequence[ClassInfo],
 
     :param model: empty for one without classes, which fits any data.
     :param data: empty for those of depth alone, which fit any model.
-    :raises ConfigError: when names, their order or what is a thing differ.
+    :raises ConfigError: when names, their order or things differ.
     """
     if classes_differ(model, data):
         raise ConfigError(

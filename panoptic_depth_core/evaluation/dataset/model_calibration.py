@@ -22,7 +22,7 @@ _SIGNATURES = {'.asc', '.minisig', '.p7s', '.sig', '.sigstore'}
 
 
 def uncalibrated(model: ModelDirectory) -> ModelDirectory:
-    """Model whose temperature is 1, in memory: what is fitted on it does not add to a fit."""
+    """A model with a temperature of 1, in memory: a new fit does not build on an old one."""
     return replace(model, info=model.info.model_copy(update={'log_depth_temperature': 1.0}))
 
 
@@ -44,7 +44,7 @@ def require_writable(model: ModelDirectory) -> None:
 
 def require_plausible(fit: TemperatureFit, model: ModelDirectory) -> None:
     """
-    Refuse a fit that says nothing.
+    Refuse a fit without meaning.
 
     :raises ConfigError: when there were no pixels, or the errors have another cause.
     """

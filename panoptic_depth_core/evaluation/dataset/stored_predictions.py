@@ -96,7 +96,7 @@ class StoredPredictions:
                              frame.stamp_ns, frame.frame_id, frame.name, tasks=self._tasks)
 
     def _tasks_there(self) -> frozenset[Task]:
-        """Tasks of what made the results, as far as the files tell."""
+        """Tasks of the model that made the results, as far as the files show."""
         tasks: set[Task] = set()
         if self._depth_folder.is_dir():
             tasks.add('depth')
@@ -147,7 +147,7 @@ class StoredPredictions:
 
 
 def _read_instances(path: Path) -> dict[str, _Instances]:
-    """Frame -> what is known of its instances."""
+    """Read instances.jsonl: frame -> its instances."""
     found: dict[str, _Instances] = {}
     if not path.is_file():
         return found

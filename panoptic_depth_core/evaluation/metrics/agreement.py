@@ -74,7 +74,7 @@ class AgreementMetric(Metric[Record]):
     """
     Two results of the same images; of any number of frames it keeps the same few numbers.
 
-    What it finds are figures, the number of compared frames, and that of frames whose results
+    The result holds figures, the number of compared frames, and that of frames whose results
     differ in size (other_size). Medians and the 99 % quantile are within 0.4 %.
     """
 

@@ -73,7 +73,7 @@ class Metric(ABC, Generic[Found]):
     range_error: ClassVar[tuple[str, str] | tuple[()]] = ()
 
     found: Found
-    """The result, of what ``finished`` gives back."""
+    """The result of a metric that ``finished`` returned."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -162,7 +162,7 @@ class Metric(ABC, Generic[Found]):
                 if self.can_tell(end, self.tasks) and self.on(end) and self.value(end) is not None}
 
     def record(self) -> Record | list[Record]:
-        """What frames.jsonl says of a single frame, also of what is not finished."""
+        """Figures of a single frame for frames.jsonl; the metric need not be finished."""
         return {end: figure.value for end, figure in self.finished().figures().items()}
 
     def detail(self) -> Record:
@@ -204,7 +204,7 @@ class Metric(ABC, Generic[Found]):
                       for column in self.error_columns] for key, group in groups.items()}
 
     def plots(self) -> Mapping[str, Callable[[Picture], None]]:
-        """Name of a file -> what draws it, of what is known, in the report of a data set."""
+        """Name of a file -> function that draws it, for the report of a data set."""
         return {}
 
     @classmethod

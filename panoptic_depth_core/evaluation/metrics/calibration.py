@@ -38,7 +38,7 @@ ONE_SIGMA, TWO_SIGMA = 0.68, 0.95
 LEVELS = tuple(sorted([*(round(0.05 * i, 2) for i in range(1, 20)), ONE_SIGMA]))
 """Nominal coverages q."""
 
-# |e| / b from 2^-12 to 2^12 in steps of 1.1 %; what is beyond is in the first and the last bin.
+# |e| / b from 2^-12 to 2^12 in steps of 1.1 %; the first and the last bin hold all beyond.
 _OCTAVES = 12
 _BINS_PER_OCTAVE = 64
 _BINS = 2 * _OCTAVES * _BINS_PER_OCTAVE
@@ -88,7 +88,7 @@ class TemperatureFit:
 
 
 def calibration_kinds(truth: str, what: str) -> dict[str, FigureKind]:
-    """Figures of the uncertainty by a truth that consists of what, in words."""
+    """Figures of the uncertainty; truth, what: the truth and its elements, in words."""
     return {
         **{f'coverage_{q}': FigureKind(
             f'{what} in their {q} % range of depth, {truth}', 'share', None,

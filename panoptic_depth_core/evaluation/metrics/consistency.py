@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What can be said of results where nothing is known to be true: whether they agree with each other.
+Whether results agree with those of the frames before, where no truth is known.
 
 Pixels are followed from image to image by optical flow, and only those that could be followed are
 compared.
@@ -78,7 +78,7 @@ _ON = {'label_stability': ('compared_pixels', '{1} frames, {0} px'),
 @dataclass(frozen=True)
 class View:
     """
-    What is kept of a frame; (H, W) is the size of its result, (h, w) the reduced one.
+    The parts of a frame that are kept; (H, W) is the size of its result, (h, w) the reduced one.
 
     :param panoptic: (H, W) uint16 ids.
     :param ids, classes: (h, w) uint16 and uint8 of the pixels in the middle of the reduced ones.
@@ -166,7 +166,7 @@ class Step:
         Find instances of the earlier frame in the later one, by their masks along the flow.
 
         :param least_pixels: of the (H, W) of the result; smaller instances are not expected, nor
-            are those of which half or less could be followed: they leave, or are hidden.
+            are those of which at most half could be followed: they leave, or are hidden.
         """
         known, divisor = self.path.known, self.now.divisor
         overlaps = segment_overlaps(self.ids_before[known], self.now.ids[known],
@@ -200,7 +200,7 @@ def step_between(before: View, now: View) -> Step | None:
 
 
 class ThreeFrames:
-    """Two steps, the second of which starts where the first ends."""
+    """Two steps; the second starts where the first ends."""
 
     def __init__(self, first: Step, second: Step) -> None:
         self.first, self.second = first, second
@@ -278,7 +278,7 @@ class ConsistencyMetric(Metric[Record]):
     results or their label divisor changes. Frames without a stamp are counted, as
     UNSTAMPED_PERIOD_NS apart. A pickle holds the figures, without the last frames.
 
-    What it finds are figures and what each was measured on: compared_frames, which have one before
+    The result holds figures and their bases: compared_frames, which have one before
     them, their compared_pixels (of the reduced images) and compared_share; flicker_pixels, which
     were followed over three frames; jitter_frames, whose pixels have three depths; instances that
     should be seen again; tracked_instances, with a track id before and after; distance_triples,
@@ -353,7 +353,7 @@ class ConsistencyMetric(Metric[Record]):
         return self.__dict__ | {'_past': _Past()}
 
     def alone(self, frame: JudgedFrame) -> ConsistencyMetric:
-        """Compare with the frames before, of which this frame then is the last."""
+        """Count a frame alone, compared with the frames before; it becomes the last of them."""
         one = type(self)(self.rules)
         one._past = self._past
         one.add(frame)
@@ -429,7 +429,7 @@ class ConsistencyMetric(Metric[Record]):
         return step_between(before, now)
 
     def _count_missing(self, result: PanopticDepth) -> None:
-        """Of what the model does: without labels all is void, without depth all of it missing."""
+        """Count void and missing depth, in the tasks that the model does."""
         if 'depth' in result.tasks:
             self._counts.update(depths=result.depth.size,
                                 depth_missing=int(np.count_nonzero(np.isnan(result.depth))))

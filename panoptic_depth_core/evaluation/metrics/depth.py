@@ -75,7 +75,7 @@ class DepthResult:
 
 
 def depth_kinds(truth: str, what: str, worst: int) -> dict[str, FigureKind]:
-    """Figures of depth by a truth that consists of what, in words."""
+    """Figures of depth; truth, what: the truth and its elements, in words."""
     return {
         'abs_rel': FigureKind(f'depth error, mean relative (absRel), {truth}', 'share', 'lower',
                               f'Mean of |p - g| / g over {what}.', is_key=True, worst=worst),
@@ -129,7 +129,7 @@ class DepthMetric(Metric[DepthResult]):
         """
         Count one image; only pixels with 0 < truth <= cap count.
 
-        :param predicted: (H, W) metres along Z; NaN, Inf and what is not above 0 are missing.
+        :param predicted: (H, W) metres along Z; missing where NaN, Inf or not above 0.
         :param truth: (H, W) metres along Z, NaN, Inf or 0 where not known.
         :param truth_class: (H, W) integer class ids; those not in the table count as not known.
         :raises ValueError: when shapes differ.

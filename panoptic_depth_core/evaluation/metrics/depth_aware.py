@@ -43,7 +43,7 @@ class DepthAwareQualityResult:
     DPQ of a set of frames, 0..1.
 
     :param all, things, stuff: means over the tolerances.
-    :param by_tolerance: tolerance -> panoptic quality of what is within it.
+    :param by_tolerance: tolerance -> panoptic quality of the pixels within it.
     """
 
     all: float
@@ -134,9 +134,9 @@ class DepthAwareMetric(Metric[VideoQualityResult]):
 
     def _join(self, head: Sequence[_Frame], tail: Sequence[_Frame]) -> None:
         """
-        Count the windows that begin in what is here and end in what follows.
+        Count the windows that begin in the frames here and end in those that follow.
 
-        :param head, tail: first and last frames of what follows.
+        :param head, tail: first and last of the frames that follow.
         """
         frames, here = [*self._tail, *head], len(self._tail)
         for k in self._windows:

@@ -6,7 +6,7 @@ How far off the depth of an instance is, by labels, LiDAR or boxes, and how many
 An instance of the truth is matched by a predicted one of the same class with IoU > 0.5; its error
 is |predicted median depth - true median depth of the visible surface| / the latter. It is within
 the range that the model expects when the log of their ratio is within that of its segment, which
-is a range of pixels: the coverage says how far that holds of a median.
+is a range of pixels: the coverage shows how well it fits a median.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ _COLUMNS = (Column('instances', 'instances', 'count'), Column('matched_share', '
 
 
 def distance_kinds(truth: str) -> dict[str, FigureKind]:
-    """Figures of distances by a truth, in words."""
+    """Figures of distances; truth: in words."""
     return {
         'median_rel': FigureKind(f'distance error, median relative, {truth}', 'share', 'lower',
                                  'Median of |p - g| / g over instances.', is_key=True),
@@ -297,7 +297,7 @@ class LidarDistance(BaseDistanceMetric):
 
 
 class BoxDistance(BaseDistanceMetric):
-    """True boxes of things that the model knows; FrameTruth tells of others."""
+    """True boxes of things that the model knows; FrameTruth notes the others."""
 
     name, title, prefix = 'box_distance', 'Distance', 'distance.boxes'
     source, source_words, recordings_only = 'boxes', 'true boxes', True

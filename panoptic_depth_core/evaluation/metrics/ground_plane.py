@@ -76,7 +76,7 @@ def fit_ground(inverse_depth: NDArray[np.float32], is_ground: NDArray[np.bool_],
     rows, columns = np.nonzero(is_ground & (inverse_depth > 0))
     if len(rows) < LEAST_PIXELS:
         return None
-    # In raster order, so that what is left is spread as the pixels are.
+    # In raster order, so that the chosen ones are spread as all pixels are.
     chosen = np.arange(min(len(rows), _MOST_PIXELS)) * len(rows) // min(len(rows), _MOST_PIXELS)
     rows, columns = rows[chosen], columns[chosen]
     rays = np.stack([(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy,

@@ -4,8 +4,8 @@
 Where the pixels of an image were in the images before it.
 
 Dense inverse search (Kroeger et al., Fast Optical Flow Using Dense Inverse Search, ECCV 2016)
-between reduced images, in both directions. A pixel is known where the two agree: what was hidden,
-was outside, or cannot be told apart does not come back to where it started (the rule and its
+between reduced images, in both directions. A pixel is known where the two agree: one that was
+hidden, was outside, or looks like others does not come back to where it started (the rule and its
 numbers are those of Sundaram et al., Dense Point Trajectories by GPU-Accelerated Large
 Displacement Optical Flow, ECCV 2010).
 """

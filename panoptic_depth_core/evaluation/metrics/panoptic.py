@@ -98,8 +98,8 @@ class PanopticQuality:
 
         Thing pixels of the prediction with instance 0 claim no instance, and count as void.
 
-        :param judged: (C,) bool classes of which this frame's truth holds every segment; pixels
-            of other thing classes are crowd. All of them by default.
+        :param judged: (C,) bool classes whose true segments are all known in this frame; pixels of
+            other thing classes are crowd. Default: all.
         :raises ValueError: when an id is of a class that is not in the table.
         """
         count = len(self._is_thing)

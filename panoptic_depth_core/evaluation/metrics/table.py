@@ -93,7 +93,7 @@ def kinds_over_time() -> dict[str, FigureKind]:
 
 
 def detail_path(metric: type[Metric[Any]]) -> list[str]:
-    """Where the detail of a metric is; what is judged by several truths is put together."""
+    """Place of the detail of a metric; the same measure by several truths is together."""
     if not metric.recordings_only and '.' not in metric.prefix:
         return ['evaluation', metric.section]
     return metric.prefix.split('.')

@@ -121,7 +121,7 @@ class TrackingMetric(Metric[TrackingResult | None]):
 
         An unmatched prediction mostly on void, or on unknown instances, is no false positive.
 
-        :param judged: classes of which the truth holds every instance.
+        :param judged: classes whose true instances are all known.
         :param track_ids: panoptic id of the prediction -> track id, unique in a sequence; absent
             or -1 where it is not tracked.
         :raises ValueError: when a class is not in the table, or a track id is there twice.

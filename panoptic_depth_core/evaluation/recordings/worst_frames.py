@@ -99,7 +99,7 @@ def worst_of(parts: Sequence[Sequence[WorstFrame]], count: int) -> list[WorstFra
 
 
 def draw(item: RecordedFrame, result: PanopticDepth, classes: Sequence[ClassInfo]) -> bytes:
-    """Picture of a frame, predicted labels and depth on the left, what is true on the right."""
+    """Picture of a frame, predicted labels and depth on the left, the true ones on the right."""
     image = picture_of(item.frame, result)
     height, width = image.shape[:2]
     scale = min(1.0, _GREATEST_WIDTH / width)

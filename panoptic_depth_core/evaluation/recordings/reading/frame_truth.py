@@ -36,7 +36,7 @@ TITLES = {'labels': 'true labels', 'depth': 'true depth', 'lidar': 'lidar depth'
           'boxes': 'true boxes'}
 
 NEAR_M = 0.1
-"""A box is cut off where its points are not so far in front of the camera."""
+"""A box is cut off where its points are nearer than this in front of the camera."""
 
 HIDDEN_M = 0.5
 """A box is hidden by one that is so much nearer; those of a rider and a bicycle overlap."""
@@ -92,7 +92,7 @@ class FrameTruth:
             window.forget_before(stamp_ns)
 
     def problems(self) -> dict[str, int]:
-        """What is wrong with the transforms -> how often."""
+        """Problem of the transforms -> how often."""
         return {} if self._motion is None else dict(self._motion.tree.problems)
 
     def maps(self, frame: Frame, classes: tuple[ClassInfo, ...]) -> GroundTruth:
@@ -205,10 +205,10 @@ def _before(depth: NDArray[np.float32], width_px: int) -> NDArray[np.float32]:
     """
     Least depth near each pixel.
 
-    A LiDAR sees past edges past which the camera does not, so what is behind shows through the
-    gaps between the points of what is in front. The rings of a LiDAR are farther apart than the
-    points on a ring, hence the window is high. It is high upwards: towards the bottom of the
-    picture the ground itself comes nearer, and would hide what is farther of it.
+    A LiDAR sees past edges that hide things from the camera, so things behind show through the
+    gaps between the points in front. The rings of a LiDAR are farther apart than the points on a
+    ring, hence the window is high. It is high upwards: towards the bottom of the picture the
+    ground itself comes nearer, and would hide its farther parts.
     """
     side = width_px // 2
     up, down = 3 * side, side // 2

@@ -5,8 +5,8 @@ A recording as frames, each with all that the recording knows of it, in one pass
 
 Messages come in the order of recording, which is not that of their stamps: what belongs to an
 image may come before or after it. So images wait, undecoded, until it is there or not to be
-expected; those that come a little out of order are put in order meanwhile. Who is given out when
-depends on the recording alone, not on clocks.
+expected; those that come a little out of order are sorted meanwhile. The order and the moment of a
+frame depend on the recording alone, not on clocks.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ class RecordingReader:
     Frames of a recording in order of their stamps; can be iterated once.
 
     :param path: bag folder or storage file.
-    :param camera: what the user says of the camera; it wins over the bag.
+    :param camera: given by the user; it wins over the bag.
     :param calibration: YAML of transforms that win over those of the bag, see add_calibration.
     :param recorded: give the results that this bag holds, and only frames that have one.
     :param results: the same, of another bag.
     :param reference: bag of results to compare with; may be this one.
     :param classes: what class ids mean, where no table is recorded.
     :ivar classes: that of the results where they are recorded, else the given one.
-    :ivar topics: what is read.
+    :ivar topics: those that are read.
     :ivar len_hint: images in the bag.
     :ivar skipped: reason -> images that are no frames because of it.
     :ivar notes: what the user should know -> how often it was seen.

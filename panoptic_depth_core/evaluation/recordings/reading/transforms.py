@@ -28,7 +28,7 @@ TF, TF_STATIC = '/tf', '/tf_static'
 TF_MESSAGE = 'tf2_msgs/msg/TFMessage'
 
 NEAREST_NS = 200_000_000
-"""So far before the first and after the last pose, that one is taken as it is."""
+"""So far before the first and after the last pose, that pose is used as it is."""
 
 LONGEST_GAP_NS = 1_000_000_000
 """Poses farther apart are not interpolated: at 2 m/s^2 that would be off by 0.25 m."""
@@ -94,7 +94,7 @@ class PoseTrack:
     def add(self, stamp_ns: int, pose: Pose, window_ns: int) -> str | None:
         """Add one pose, drop those that are too old; returns what is wrong with it, if it is."""
         if self.stamps and abs(stamp_ns - self.stamps[-1]) > window_ns:
-            # One wrong stamp must not cost what is good; two of them are another time.
+            # One wrong stamp must not drop good poses; two of them are another time.
             far, self.far = self.far, (stamp_ns, pose)
             if far is None or abs(stamp_ns - far[0]) > window_ns:
                 return 'a stamp is far from the one before'
@@ -154,7 +154,7 @@ class TransformTree:
 
     def add(self, message: Any, is_static: bool) -> None:
         """
-        Add a tf2_msgs/TFMessage; what is wrong in it is left out and counted in problems.
+        Add a tf2_msgs/TFMessage; wrong transforms are left out and counted in problems.
 
         :param is_static: from /tf_static, so valid at any time.
         """
