@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 
 from ...contract import NEEDS_DEPTH
 from ...structures import Frame, PanopticDepth, Sample, Segment
+from ...tables import Table
 from .base import Metric
 from .frame import JudgedFrame, Rules
 from .segment_overlaps import require_same_shape
-from .shown import Breakdown, Chart, Column, FigureKind, Record, Table, percent, value_text
+from .shown import Breakdown, Chart, Column, FigureKind, Record, percent, value_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture

@@ -26,11 +26,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ...tables import Table
 from .base import Metric
 from .frame import JudgedFrame, Rules
 from .panoptic import GROUPS, PanopticQuality, PanopticQualityResult, quality_dict
 from .segment_overlaps import JointTable, side_by_side
-from .shown import FigureKind, Record, Table, percent
+from .shown import FigureKind, Record, percent
 
 _VIDEO = ('DVPQ: over windows of k = {} consecutive frames of a sequence; mean over k. For k > 1 '
           'an instance must keep its id from frame to frame: single-image models do not track, so '

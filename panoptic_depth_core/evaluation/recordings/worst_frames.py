@@ -20,7 +20,7 @@ from ...labels import LABEL_DIVISOR, ClassInfo
 from ...structures import PanopticDepth
 from ..metrics.frame import RecordedFrame
 from ..metrics.table import ranking, ranking_kinds
-from ..report.series import of_frame
+from ..report.files import of_frame
 
 _GREATEST_WIDTH = 720
 _JPEG_QUALITY = 85

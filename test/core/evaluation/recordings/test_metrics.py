@@ -39,8 +39,7 @@ from panoptic_depth_core.evaluation.recordings.evaluate_bag import BagJob
 from panoptic_depth_core.evaluation.recordings.evaluate_bags import evaluate_bags
 from panoptic_depth_core.evaluation.recordings.fleet import part_files
 from panoptic_depth_core.evaluation.recordings.scoring import BagScore
-from panoptic_depth_core.evaluation.report.dataset_report import to_dict
-from panoptic_depth_core.evaluation.report.dataset_tables import tables
+from panoptic_depth_core.evaluation.report.dataset_report import tables, to_dict
 from panoptic_depth_core.evaluation.report.thresholds import load_thresholds
 from panoptic_depth_core.evaluation.settings import RecordingSettings, WorstSettings
 from panoptic_depth_core.io.messages.truth_images import LabelImage, ground_truth
