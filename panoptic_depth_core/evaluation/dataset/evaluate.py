@@ -77,6 +77,12 @@ class EvaluationResult:
         return {figure.name: figure.value for metric in self.metrics.values()
                 for figure in metric.figures().values()}
 
+    @property
+    def instances(self) -> int:
+        """Truth instances that the panoptic quality counts."""
+        found: int = self.metrics['panoptic'].sections()['instances']
+        return found
+
 
 def dataset_metrics() -> list[type[Metric[Any]]]:
     """METRICS that a data set can have."""

@@ -31,7 +31,7 @@ def test_a_perfect_pipeline_on_partial_labels(samples, perfect) -> None:
     result = evaluate(perfect, samples)
     assert result.frames == FrameCounts(all=4, semantics=2, instances=2, depth=2, distance=1,
                                         depth_aware=1)
-    assert result.metrics['panoptic'].sections()['instances'] == 4
+    assert result.instances == 4
     assert result.panoptic.all.pq == 1
     assert result.panoptic.all.class_count == 3
     # Cars on both frames with instances, stuff where there are semantics too, trucks nowhere.
