@@ -37,13 +37,13 @@ def calibrate(
             '--dry-run', help='Fit and report, write nothing.')] = False) -> None:
     """Fit the factor on the expected error of depth, and store it in the model."""
     from ..datasets import open_dataset
+    from ..evaluation.dataset.model_calibration import calibrate as run_calibration
     from ..evaluation.dataset.model_calibration import (
         require_plausible,
         require_writable,
         store_temperature,
         uncalibrated,
     )
-    from ..evaluation.metrics.calibration import calibrate as run_calibration
     from ..model_directory import ModelDirectory
 
     # No name of a shipped model: what is calibrated is written.

@@ -1,11 +1,12 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A fitted temperature on its way into model.json, where every runtime takes it from."""
+"""Fit a temperature, and store it in model.json, where every runtime reads it."""
 
 from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from ...config import parse_settings
@@ -13,12 +14,31 @@ from ...errors import ConfigError
 from ...files import disk_errors
 from ...model_directory import ModelDirectory, write_model_info
 from ...model_info import INFO_NAME, LogDepthCalibration, ModelInfo
-from ..metrics.calibration import ONE_SIGMA, TWO_SIGMA, TemperatureFit
+from ...structures import Frame, PanopticDepth, Sample
+from ..metrics.calibration import ONE_SIGMA, TWO_SIGMA, CalibrationMetric, TemperatureFit
 
 _MOST = 100.0
 """Errors so many times greater or smaller than expected are not a question of calibration."""
 
 _SIGNATURES = {'.asc', '.minisig', '.p7s', '.sig', '.sigstore'}
+
+
+def calibrate(pipeline: Callable[[Frame], PanopticDepth], samples: Iterable[Sample],
+              progress: Callable[[int, str], None] | None = None) -> CalibrationMetric:
+    """
+    Run a pipeline over the samples that have a true depth, and count its errors.
+
+    :param progress: called after every sample with the number of those done and its name.
+    """
+    calibration = CalibrationMetric()
+    for done, sample in enumerate(samples, 1):
+        if sample.truth.depth is not None:
+            found = pipeline(sample.frame)
+            calibration.count(found.depth, sample.truth.depth, found.panoptic, found.segments,
+                              sample.sequence)
+        if progress is not None:
+            progress(done, sample.frame.name)
+    return calibration
 
 
 def uncalibrated(model: ModelDirectory) -> ModelDirectory:

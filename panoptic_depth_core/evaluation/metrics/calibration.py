@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...contract import NEEDS_DEPTH
-from ...structures import Frame, PanopticDepth, Sample, Segment
+from ...structures import Segment
 from ...tables import Table
 from .base import Metric
 from .frame import JudgedFrame, Rules
@@ -325,24 +325,6 @@ class LidarCalibration(CalibrationMetric):
     @classmethod
     def conventions(cls, settings: Mapping[str, Any]) -> list[str]:
         return []
-
-
-def calibrate(pipeline: Callable[[Frame], PanopticDepth], samples: Iterable[Sample],
-              progress: Callable[[int, str], None] | None = None) -> CalibrationMetric:
-    """
-    Run a pipeline over the samples that have a true depth, and count its errors.
-
-    :param progress: called after every sample with the number of those done and its name.
-    """
-    calibration = CalibrationMetric()
-    for done, sample in enumerate(samples, 1):
-        if sample.truth.depth is not None:
-            found = pipeline(sample.frame)
-            calibration.count(found.depth, sample.truth.depth, found.panoptic, found.segments,
-                              sample.sequence)
-        if progress is not None:
-            progress(done, sample.frame.name)
-    return calibration
 
 
 def laplace_reach(share: float) -> float:

@@ -9,12 +9,12 @@ import math
 
 import numpy as np
 import pytest
+from panoptic_depth_core.evaluation.dataset.model_calibration import calibrate
 from panoptic_depth_core.evaluation.metrics.calibration import (
     LEVELS,
     ONE_SIGMA,
     TWO_SIGMA,
     CalibrationMetric,
-    calibrate,
     laplace_reach,
 )
 from panoptic_depth_core.evaluation.metrics.frame import Rules
