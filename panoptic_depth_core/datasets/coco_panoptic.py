@@ -42,7 +42,7 @@ from ..class_tables import class_infos, parse_class_rows
 from ..config import Settings, load_settings
 from ..errors import ConfigError, warn_once
 from ..io.sources.camera import DEFAULT_FOV_DEG, SIDECAR_NAME, CameraOptions, read_camera_file
-from ..io.sources.pictures import PICTURE_SUFFIXES
+from ..io.sources.opencv_sources import PICTURE_SUFFIXES
 from ..labels import VOID_CLASS, ClassInfo
 from ..structures import Frame, GroundTruth, Intrinsics, Sample
 from .label_files import (

@@ -27,15 +27,15 @@ from ...inference.tracking import Tracker
 from ...io.sources.camera import CameraOptions
 from ...io.sources.frame_source import count_reason
 from ...io.viewers.foxglove import FoxgloveFile
-from ...io.viewers.rerun_file import RerunFile
+from ...io.viewers.rerun import RerunFile
 from ...labels import CITYSCAPES, ClassInfo
 from ...structures import Frame, PanopticDepth
+from ...workers.pool import Tell
 from ..metrics.frame import RecordedFrame
 from ..metrics.shown import Record
 from ..report.dataset_report import plain
 from ..report.files import frame_line
 from ..settings import RecordingSettings
-from .fleet.one_job import Tell
 from .reading.reader import RecordingReader
 from .reading.topics import TRUTH_TYPES
 from .scoring import BagScore, StepTimes

@@ -202,12 +202,13 @@ def test_the_commands(packable, tmp_path, capsys):
     assert main(['train', str(pack), '--set', 'batch=1']) == 2
     assert "unknown key 'batch'" in capsys.readouterr().err
     out = tmp_path / 'figures.json'
-    assert main(['benchmark', '--training', str(pack), '--workers', '0', '--repeats', '2',
-                 '-o', str(out)]) == 0
-    assert '| workers | loader alone' in capsys.readouterr().out
-    row, = json.loads(out.read_text())['loaders']
-    assert row['workers'] == 0 and row['loader_per_s'] > 0 and 0 < row['waiting'] < 1
-    assert main(['benchmark', '--training', str(pack), '--workers', 'x']) == 2
+    assert main(['benchmark', '--what', 'training', '--recipe', str(pack), '--workers', '0',
+                 '--repeats', '2', '-o', str(out)]) == 0
+    assert '| workers | loader samples per s |' in capsys.readouterr().out
+    row, = json.loads(out.read_text())['rows']
+    assert row['workers'] == 0 and row['loader_samples_per_s'] > 0 and 0 < row['step_waits'] < 1
+    assert main(['benchmark', '--what', 'training', '--recipe', str(pack), '--workers',
+                 'x']) == 2
 
 
 _ALONE = """

@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 
 from ....errors import ConfigError
 from ....inference.preprocess import MapGrid
-from ....io.bags.storage import BagReader, Message
+from ....io.bags.result_bags import LABEL_INFO_TOPIC, READ, read_classes, read_result
+from ....io.bags.storage import BagReader, Message, deserialize
 from ....io.messages.outputs import OUTPUTS
-from ....io.messages.truth_images import IdRuns
+from ....io.messages.truth_images import pixel_counts
 from ....io.messages.types import CAMERA_INFO, LABEL_INFO
-from ....io.results.result_reading import LABEL_INFO_TOPIC, READ, read_classes, read_result
-from ....io.sources.bag_source import deserialize
 from ....io.sources.camera import camera_info_problem, intrinsics_from_camera_info
 from ....labels import VOID_ID, ClassInfo
 from ....structures import Frame, Intrinsics, PanopticDepth, Segment
@@ -174,7 +173,7 @@ def at_image_size(result: PanopticDepth, frame: Frame,
     region = grid.crop(result.panoptic)
     panoptic = grid.restore_labels(region, VOID_ID)
     depth = grid.restore_depth(grid.crop(result.depth), region)
-    counts = IdRuns.of(panoptic).pixel_counts()
+    counts = pixel_counts(panoptic)
 
     def counted(segment: Segment) -> Segment:
         return replace(segment, pixel_count=counts.get(segment.panoptic_id, 0))

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ....errors import ConfigError
-from ....io.bags.storage import Message
+from ....io.bags.storage import Message, deserialize
 from ....io.messages.reading import stamp_of
-from ....io.sources.bag_source import NO_STAMP, deserialize
+from ....io.sources.bag_source import NO_STAMP
 from .topics import Note
 
 LATER = 3

@@ -8,15 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ....errors import ConfigError
+from ....io.bags.result_bags import TASKS_OF_TOPIC
 from ....io.bags.storage import BagReader, Topic
-from ....io.messages.outputs import NODE_TOPICS
+from ....io.messages.outputs import NODE_TOPICS, OUTPUTS
 from ....io.messages.types import (
     DETECTION_3D_ARRAY,
     IMAGE,
     INSTANCE_DISTANCE_ARRAY,
     POINT_CLOUD,
 )
-from ....io.results.result_reading import RESULT_TOPICS, TOLD_BY
 from ....io.sources.bag_source import IMAGE_TYPES, choose_camera_info_topic, choose_image_topic
 from ...settings import TopicSettings
 
@@ -29,7 +29,7 @@ Note = Callable[[str], None]
 """Counts what the user should know, such as what was not chosen and how to choose it."""
 
 _RESULTS = tuple(f'/{name}' for name in NODE_TOPICS)
-_MAPS = tuple(f'/{RESULT_TOPICS[name]}' for name in TOLD_BY)
+_MAPS = tuple(f'/{OUTPUTS[name].name}' for name in TASKS_OF_TOPIC)
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,8 @@ from pydantic import Field, FiniteFloat, model_validator
 from ....config import Settings, load_settings
 from ....errors import ConfigError
 from ....inference.rigid_transform import rotation_matrix
-from ....io.bags.storage import BagReader, Message
+from ....io.bags.storage import BagReader, Message, deserialize
 from ....io.messages.reading import stamp_of
-from ....io.sources.bag_source import deserialize
 from ...settings import SyncSettings
 
 TF, TF_STATIC = '/tf', '/tf_static'

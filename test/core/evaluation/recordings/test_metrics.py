@@ -34,10 +34,9 @@ from panoptic_depth_core.evaluation.metrics.table import (
     detail_path,
     known_kinds,
 )
-from panoptic_depth_core.evaluation.recordings import evaluate_bag
+from panoptic_depth_core.evaluation.recordings import evaluate_bag, part_files
 from panoptic_depth_core.evaluation.recordings.evaluate_bag import BagJob
 from panoptic_depth_core.evaluation.recordings.evaluate_bags import evaluate_bags
-from panoptic_depth_core.evaluation.recordings.fleet import part_files
 from panoptic_depth_core.evaluation.recordings.scoring import BagScore
 from panoptic_depth_core.evaluation.report.dataset_report import tables, to_dict
 from panoptic_depth_core.evaluation.report.thresholds import load_thresholds
