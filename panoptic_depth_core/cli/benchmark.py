@@ -138,8 +138,7 @@ def _training(recipe: Path | None, changes: list[str], workers: str | None,
 def _evaluation(what: str, frames: int, size: tuple[int, int] | None, jobs: int | None) -> Report:
     from ..benchmark.evaluation import REPLAY_SIZE, measure_replay, measure_scoring
     from ..evaluation.dataset.parallel import MOST_JOBS
-    from ..evaluation.metrics.video_quality import WINDOWS
-    from ..evaluation.settings import convention
+    from ..evaluation.settings import WINDOWS, convention
     from ..machine import cores
     from .evaluate import run_evaluation
 

@@ -96,13 +96,13 @@ def _report(bag: Path, folder: Path, model: Path | None = None,
     :param backend: None: evaluate the results in the bag.
     """
     from ..config import InferenceSettings
-    from ..evaluation.recordings.bag_run import BagJob, ModelChoice, close_models
+    from ..evaluation.recordings.evaluate_bag import BagJob, ModelChoice, close_models
     from ..evaluation.recordings.evaluate_bags import evaluate_bags
-    from ..evaluation.recordings.settings import ReplaySettings
+    from ..evaluation.settings import RecordingSettings
 
     choice = None if backend is None else ModelChoice(model, backend, InferenceSettings())
     with frame_progress('report', None) as progress:
-        evaluate_bags([BagJob(bag.name, bag, ReplaySettings(), choice)], folder, overwrite=True,
+        evaluate_bags([BagJob(bag.name, bag, RecordingSettings(), choice)], folder, overwrite=True,
                       progress=lambda _, done, expected: progress.update(
                           progress.task_ids[0], completed=done, total=expected))
     close_models()
@@ -111,7 +111,7 @@ def _report(bag: Path, folder: Path, model: Path | None = None,
 
 def _show(pairs: list[DistancePair], result: EvaluationResult, folder: Path) -> None:
     """Print distances in the last frame against the truth, and the metrics of all frames."""
-    from ..evaluation.recordings.figures import figure_kinds
+    from ..evaluation.metrics.table import figure_kinds
     from ..evaluation.report.format import figure_text
 
     last = [p for p in pairs if p.frame == pairs[-1].frame] if pairs else []

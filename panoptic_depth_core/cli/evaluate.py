@@ -21,7 +21,7 @@ from .options import say
 if TYPE_CHECKING:
     from ..evaluation.dataset.evaluate import EvaluationResult
     from ..evaluation.dataset.parallel import Predictor
-    from ..evaluation.metrics.tracking_metrics import TrackingScores
+    from ..evaluation.metrics.tracking import TrackingScores
     from ..evaluation.settings import EvaluationSettings
 
 _FEW_FRAMES = 30
@@ -69,7 +69,7 @@ def evaluate(
 
 def parse_windows(text: str) -> tuple[int, ...]:
     """Parse '1,2,3,4', or the name of a preset."""
-    from ..evaluation.metrics.video_quality import WINDOWS
+    from ..evaluation.settings import WINDOWS
 
     if text in WINDOWS:
         return WINDOWS[text]
@@ -217,8 +217,7 @@ def calibrate(
     """Fit the temperature of the expected depth error, and store it in the model."""
     from ..datasets import open_dataset
     from ..evaluation.dataset import model_calibration
-    from ..evaluation.metrics.uncertainty import ONE_SIGMA, TWO_SIGMA
-    from ..evaluation.metrics.uncertainty import calibrate as run_calibration
+    from ..evaluation.metrics.calibration import ONE_SIGMA, TWO_SIGMA
     from ..model_directory import ModelDirectory
 
     # Not open_model: a shipped model must not be written.
@@ -231,7 +230,7 @@ def calibrate(
     uncalibrated = model_calibration.uncalibrated(model)
     with options.open_pipeline(uncalibrated, backend, settings, threads) as pipeline, \
             _counted('calibrate', count) as done:
-        calibration = run_calibration(
+        calibration = model_calibration.calibrate(
             pipeline, (samples[index] for index in range(count)), lambda seen, _: done(seen))
     fit = calibration.fit()
     model_calibration.require_plausible(fit, model)

@@ -19,7 +19,7 @@ from .options import say
 
 if TYPE_CHECKING:
     from ..config import InferenceSettings
-    from ..evaluation.recordings.bag_run import BagJob
+    from ..evaluation.recordings.evaluate_bag import BagJob
     from ..evaluation.report.folder import Written
 
 EXIT_GATE = 1
@@ -91,14 +91,14 @@ def evaluate_bag(
     again.
     """
     from ..config import load_settings
-    from ..evaluation.recordings.bag_run import BagJob, ModelChoice
+    from ..evaluation.recordings.evaluate_bag import BagJob, ModelChoice
     from ..evaluation.recordings.jobs import bag_names, beside, find_bags
-    from ..evaluation.recordings.settings import ReplaySettings
+    from ..evaluation.settings import RecordingSettings
     from ..io.sources.camera import CameraOptions
     from ..machine import cores
 
-    settings = ReplaySettings() if evaluation is None else load_settings(
-        ReplaySettings, evaluation)
+    settings = RecordingSettings() if evaluation is None else load_settings(
+        RecordingSettings, evaluation)
     topics = {'image': image_topic, 'camera_info': camera_info_topic, 'labels': labels_topic,
               'depth': depth_topic, 'lidar': lidar_topic, 'boxes': boxes_topic, 'node': node}
     settings = settings.model_copy(update={'topics': settings.topics.model_copy(
@@ -146,7 +146,7 @@ def _inference_settings(config: Path | None, track: bool) -> InferenceSettings:
 def _evaluate(jobs: list[BagJob], folder: Path, *, workers: int, ray: str | None,
               overwrite: bool, baseline: Path | None, thresholds: Path | None) -> int:
     """Evaluate, write the report, show the metrics; return the exit code."""
-    from ..evaluation.recordings.bag_run import close_models
+    from ..evaluation.recordings.evaluate_bag import close_models
     from ..evaluation.recordings.evaluate_bags import evaluate_bags
     from ..evaluation.report.baseline import require_baseline
     from ..evaluation.report.thresholds import load_thresholds
@@ -187,7 +187,7 @@ def _evaluate(jobs: list[BagJob], folder: Path, *, workers: int, ray: str | None
 
 def _show(folder: Path, written: Written) -> None:
     """Print failures, metrics and missed limits."""
-    from ..evaluation.recordings.figures import figure_kinds
+    from ..evaluation.metrics.table import figure_kinds
     from ..evaluation.report.files import read_report
     from ..evaluation.report.format import figure_text
 

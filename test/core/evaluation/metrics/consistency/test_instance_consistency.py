@@ -9,19 +9,27 @@ import math
 import consistency_scenes as scene
 import numpy as np
 import pytest
-from consistency_scenes import CARS, LABELS, START_NS, frame, result, seen
-from panoptic_depth_core.evaluation.recordings.consistency.metrics import ConsistencyMetrics
-from panoptic_depth_core.evaluation.recordings.settings import ConsistencySettings
-from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID
+from consistency_scenes import (
+    CARS,
+    LABELS,
+    START_NS,
+    all_of,
+    compared,
+    frame,
+    metric,
+    result,
+    seen,
+)
+from panoptic_depth_core.labels import CLASS_ID
 
 
 def measured(*results, labels=None, **settings):
     """Figures of all and records of frames with results made of these arguments."""
-    found = ConsistencyMetrics(CITYSCAPES, ConsistencySettings(**settings))
+    found = metric(**settings)
     worlds = labels or [LABELS] * len(results)
-    records = [found.update(frame(i), result(seen(world, i), **arguments))
+    records = [compared(found, frame(i), result(seen(world, i), **arguments))
                for i, (world, arguments) in enumerate(zip(worlds, results, strict=True))]
-    return found.result(), records
+    return all_of(found), records
 
 
 def test_what_moves_with_the_image_is_seen_again() -> None:
@@ -98,10 +106,10 @@ def test_unknown_distances_are_left_out() -> None:
 
 def test_instances_without_a_distance() -> None:
     """Masks without any entry in the distances are followed all the same."""
-    found = ConsistencyMetrics(CITYSCAPES)
+    found = metric()
     for i in range(3):
         bare = result(seen(LABELS, i))
         object.__setattr__(bare, 'distances', ())
-        found.update(frame(i, stamp_ns=START_NS + i), bare)
-    assert found.result().instance_survival == 1.0
-    assert found.result().distance_triples == 0
+        compared(found, frame(i, stamp_ns=START_NS + i), bare)
+    assert all_of(found).instance_survival == 1.0
+    assert all_of(found).distance_triples == 0

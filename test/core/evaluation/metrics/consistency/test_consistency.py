@@ -8,20 +8,30 @@ import json
 import math
 import pickle
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
+from types import SimpleNamespace
 
 import consistency_scenes as scene
 import cv2
 import numpy as np
 import pytest
-from consistency_scenes import CAMERA, LABELS, START_NS, STEP_NS, frame, lattice, result, seen
-from panoptic_depth_core.evaluation.recordings.consistency.metrics import (
-    RECORD,
-    ConsistencyMetrics,
-    ConsistencyResult,
+from consistency_scenes import (
+    CAMERA,
+    LABELS,
+    START_NS,
+    STEP_NS,
+    all_of,
+    compared,
+    frame,
+    lattice,
+    metric,
+    result,
+    seen,
 )
-from panoptic_depth_core.evaluation.recordings.settings import ConsistencySettings
-from panoptic_depth_core.labels import CITYSCAPES, VOID_ID
+from panoptic_depth_core.evaluation.metrics.consistency import (
+    RECORD,
+)
+from panoptic_depth_core.labels import VOID_ID
 from panoptic_depth_core.structures import Frame
 
 STILL = 0, 0
@@ -35,15 +45,11 @@ def one_thread() -> Iterator[None]:
     cv2.setNumThreads(threads)
 
 
-def metrics(**settings) -> ConsistencyMetrics:
-    return ConsistencyMetrics(CITYSCAPES, ConsistencySettings(**settings))
-
-
-def measured(*pairs) -> tuple[ConsistencyResult, list[dict]]:
+def measured(*pairs) -> tuple[SimpleNamespace, list[dict]]:
     """Figures of frames with their results, of all and of each."""
-    found = metrics()
-    records = [found.update(*pair) for pair in pairs]
-    return found.result(), records
+    found = metric()
+    records = [compared(found, *pair) for pair in pairs]
+    return all_of(found), records
 
 
 def moving(count: int) -> list:
@@ -201,22 +207,22 @@ def test_halves_that_are_merged_are_the_whole() -> None:
     rng = np.random.default_rng(6)
     pairs = [(f, replace(r, depth=(r.depth * np.exp(rng.normal(0, 0.1))).astype(np.float32)))
              for f, r in moving(4)] * 2
-    whole = metrics()
+    whole = metric()
     for i, pair in enumerate(pairs):
         if i == 4:
             whole.start()
-        whole.update(*pair)
-    halves = [metrics(), metrics()]
+        compared(whole, *pair)
+    halves = [metric(), metric()]
     for i, pair in enumerate(pairs):
-        halves[i // 4].update(*pair)
+        compared(halves[i // 4], *pair)
     sent = [pickle.dumps(half) for half in halves]
     assert max(map(len, sent)) < 12_000
     merged, second = map(pickle.loads, sent)
     merged.merge(second)
-    assert repr(merged.result()) == repr(whole.result())
-    assert whole.result().frames == 8 and whole.result().compared_frames == 6
+    assert repr(all_of(merged)) == repr(all_of(whole))
+    assert all_of(whole).frames == 8 and all_of(whole).compared_frames == 6
     # What was sent goes on without the frames before.
-    assert merged.update(*pairs[0])['label_stability'] is None
+    assert compared(merged, *pairs[0])['label_stability'] is None
 
 
 def test_same_bytes_every_time() -> None:
@@ -232,7 +238,7 @@ def test_records_are_json() -> None:
     for record in records:
         assert tuple(record) == RECORD
         assert json.loads(json.dumps(record, allow_nan=False)) == record
-    names = set(asdict(measured(*moving(1))[0]))
+    names = set(vars(measured(*moving(1))[0]))
     assert set(RECORD) <= names
 
 
@@ -241,7 +247,7 @@ def test_one_frame_is_compared_with_nothing() -> None:
     assert math.isnan(total.label_stability) and math.isnan(total.depth_jitter)
     assert math.isnan(total.instance_survival) and total.id_switches is None
     assert total.void_share == 0.0 and records[0]['void_share'] == 0.0
-    empty = metrics().result()
+    empty = all_of(metric())
     assert empty.frames == 0 and math.isnan(empty.void_share)
     assert math.isnan(empty.ground_height_spread)
 

@@ -9,16 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from consistency_scenes import CAMERA, ROAD, SKY, frame, result
+from consistency_scenes import CAMERA, ROAD, SKY, all_of, compared, frame, metric, result
 from hypothesis import given
 from hypothesis import strategies as st
-from panoptic_depth_core.evaluation.recordings.consistency.ground_plane import (
+from panoptic_depth_core.evaluation.metrics.ground_plane import (
     LEAST_PIXELS,
     fit_ground,
 )
-from panoptic_depth_core.evaluation.recordings.consistency.metrics import ConsistencyMetrics
-from panoptic_depth_core.evaluation.recordings.settings import ConsistencySettings
-from panoptic_depth_core.labels import CITYSCAPES
 
 SHAPE = CAMERA.height, CAMERA.width
 
@@ -47,8 +44,8 @@ def test_a_perfect_plane_is_found(height_m, pitch, roll) -> None:
         assert found is None
         return
     assert found.height_m == pytest.approx(height_m, rel=1e-4)
-    assert found.pitch_rad == pytest.approx(pitch, abs=1e-5)
-    assert found.roll_rad == pytest.approx(roll, abs=1e-5)
+    assert np.radians(found.pitch_deg) == pytest.approx(pitch, abs=1e-5)
+    assert np.radians(found.roll_deg) == pytest.approx(roll, abs=1e-5)
     assert found.residual < 1e-5 and found.inlier_share == 1.0
 
 
@@ -56,7 +53,7 @@ def test_noise_of_depth_is_the_residual() -> None:
     noise = np.random.default_rng(0).normal(0, 0.05, SHAPE)
     found = fit_ground((plane() * np.exp(noise)).astype(np.float32), everywhere(), CAMERA)
     assert found.height_m == pytest.approx(1.65, rel=0.01)
-    assert found.pitch_rad == pytest.approx(0.03, abs=0.003)
+    assert np.radians(found.pitch_deg) == pytest.approx(0.03, abs=0.003)
     assert found.residual == pytest.approx(0.6745 * 0.05, rel=0.1)
     assert found.inlier_share == pytest.approx(0.954, abs=0.02)
 
@@ -106,13 +103,13 @@ def test_what_is_no_ground(make) -> None:
 
 def measured(depths, ground_classes=('road',)):
     """Result and records of frames of road below sky."""
-    found = ConsistencyMetrics(CITYSCAPES, ConsistencySettings(ground_classes=ground_classes))
+    found = metric(ground_classes=ground_classes)
     records = []
     for i, inverse in enumerate(depths):
         labels = np.where(np.isfinite(inverse), ROAD, SKY) * 1000
         depth = np.where(np.isfinite(inverse), 1 / inverse, np.inf)
-        records.append(found.update(frame(i), result(labels, depth)))
-    return found.result(), records
+        records.append(compared(found, frame(i), result(labels, depth)))
+    return all_of(found), records
 
 
 def test_spread_of_the_height_over_frames() -> None:
@@ -135,13 +132,13 @@ def test_without_ground(classes) -> None:
 
 
 def test_the_camera_is_that_of_the_reduced_image() -> None:
-    found = ConsistencyMetrics(CITYSCAPES, ConsistencySettings(flow_width_px=64))
+    found = metric(flow_width_px=64)
     inverse = plane()
     depth = np.where(np.isfinite(inverse), 1 / inverse, np.inf)
     labels = np.where(np.isfinite(inverse), ROAD, SKY) * 1000
     given = frame(0)
-    record = found.update(given, result(labels, depth))
+    record = compared(found, given, result(labels, depth))
     assert record['ground_height_m'] == pytest.approx(1.65, rel=0.005)
     wrong = replace(CAMERA, fy=2 * CAMERA.fy)
-    assert found.update(given, result(labels, depth, camera=wrong))[
+    assert compared(found, given, result(labels, depth, camera=wrong))[
         'ground_height_m'] == pytest.approx(1.65 / 2, rel=0.05)

@@ -10,22 +10,21 @@ to pixels, and h = 1 / |m|. A camera is at the same height all along a drive, so
 spread of h over frames is that of the scale of the metres, and h itself can be measured with a
 rule.
 
-Whatever is labelled as ground but is not on the plane must not count: the best of planes through
-three random pixels, always the same ones (Fischler and Bolles, Random Sample Consensus, 1981),
-then least squares with the weights of Tukey's biweight, repeated.
+Pixels that are labelled as ground but are not on the plane must not count: the best of planes
+through three random pixels, always the same ones (Fischler and Bolles, Random Sample Consensus,
+1981), then least squares with the weights of Tukey's biweight, repeated.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ....inference.distances import MAD_TO_SIGMA
-from ....structures import Intrinsics
+from ...inference.distances import MAD_TO_SIGMA
+from ...structures import Intrinsics
 
 LEAST_PIXELS = 200
 """Fewer say little of a plane."""
@@ -45,25 +44,22 @@ _GREATEST_CONDITION = 1e10
 _LEAST_UPRIGHT = math.cos(math.radians(45.0))
 
 
-@dataclass(frozen=True)
-class GroundPlane:
+class GroundPlane(NamedTuple):
     """
     The ground as a camera sees it.
 
     :param height_m: of the optical centre above the plane.
-    :param pitch_rad: of the optical axis below the plane; the camera looks down where > 0.
-    :param roll_rad: around the optical axis; the right side of the camera is low where > 0.
+    :param pitch_deg: of the optical axis below the plane; the camera looks down where > 0.
+    :param roll_deg: around the optical axis; the right side of the camera is low where > 0.
     :param residual: median of |Z / Z of the plane - 1| over pixels of the ground.
     :param inlier_share: of these pixels, within INLIER_ERROR, 0..1.
-    :param pixels: that it was fitted to.
     """
 
     height_m: float
-    pitch_rad: float
-    roll_rad: float
+    pitch_deg: float
+    roll_deg: float
     residual: float
     inlier_share: float
-    pixels: int
 
 
 def fit_ground(inverse_depth: NDArray[np.float32], is_ground: NDArray[np.bool_],
@@ -80,7 +76,7 @@ def fit_ground(inverse_depth: NDArray[np.float32], is_ground: NDArray[np.bool_],
     rows, columns = np.nonzero(is_ground & (inverse_depth > 0))
     if len(rows) < LEAST_PIXELS:
         return None
-    # In raster order, so that what is left is spread as the pixels are.
+    # In raster order, so that the chosen ones are spread as all pixels are.
     chosen = np.arange(min(len(rows), _MOST_PIXELS)) * len(rows) // min(len(rows), _MOST_PIXELS)
     rows, columns = rows[chosen], columns[chosen]
     rays = np.stack([(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy,
@@ -95,9 +91,9 @@ def fit_ground(inverse_depth: NDArray[np.float32], is_ground: NDArray[np.bool_],
         return None
     error = np.abs(_depth_error(plane, rays, inverse))
     return GroundPlane(
-        height_m=1.0 / length, pitch_rad=math.asin(normal[2]),
-        roll_rad=math.atan2(normal[0], normal[1]), residual=float(np.median(error)),
-        inlier_share=float(np.mean(error <= INLIER_ERROR)), pixels=len(rows))
+        height_m=1.0 / length, pitch_deg=math.degrees(math.asin(normal[2])),
+        roll_deg=math.degrees(math.atan2(normal[0], normal[1])),
+        residual=float(np.median(error)), inlier_share=float(np.mean(error <= INLIER_ERROR)))
 
 
 def _depth_error(planes: NDArray[Any], rays: NDArray[np.float64],

@@ -4,7 +4,7 @@
 One recording from its first image to its part of the report.
 
 The same function runs in this process, in others and on other machines: what it depends on is in
-the job, and what it says of the recording is the same wherever it runs.
+the job, and the figures are the same wherever it runs.
 """
 
 from __future__ import annotations
@@ -13,29 +13,32 @@ import gzip
 import io
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...config import InferenceSettings
 from ...errors import BackendError, ConfigError
+from ...files import make_folder
 from ...inference.pipeline import Pipeline
 from ...inference.tracking import Tracker
 from ...io.sources.camera import CameraOptions
 from ...io.sources.frame_source import count_reason
-from ...labels import CITYSCAPES
+from ...io.viewers.foxglove import FoxgloveFile
+from ...io.viewers.rerun import RerunFile
+from ...labels import CITYSCAPES, ClassInfo
 from ...structures import Frame, PanopticDepth
 from ...workers.pool import Tell
+from ..metrics.frame import RecordedFrame
+from ..metrics.shown import Record
 from ..report.dataset_report import plain
 from ..report.files import frame_line
-from .reading.frames import ReplayReader
+from ..settings import RecordingSettings
+from .reading.reader import RecordingReader
 from .reading.topics import TRUTH_TYPES
-from .scoring import BagScore
-from .settings import ReplaySettings
-from .step_times import StepTimes
-from .structures import ReplayFrame
-from .viewers import open_viewers
+from .scoring import BagScore, StepTimes
 from .worst_frames import WorstFrame, WorstFrames, draw
 
 FAILURES_IN_A_ROW = 10
@@ -44,7 +47,7 @@ FAILURES_IN_A_ROW = 10
 @dataclass(frozen=True)
 class ModelChoice:
     """
-    What makes the results where the recording is not to.
+    The model that makes the results.
 
     :param model: a model directory; None is the shipped one.
     """
@@ -58,18 +61,18 @@ class ModelChoice:
 @dataclass(frozen=True)
 class BagJob:
     """
-    One recording and how it is to be scored; can be pickled.
+    One recording and how to score it; can be pickled.
 
     :param name: of the recording in the report, unique there.
     :param model: None: the results are recorded.
-    :param results: recording whose results are taken in place of those of the bag.
-    :param reference: recording whose results are compared with.
-    :param viewers: files for viewers to write, see VIEWERS.
+    :param results: recording whose results are taken instead of those of the bag.
+    :param reference: recording to compare the results with.
+    :param viewers: files to write for viewers, .rrd of Rerun and .mcap of Foxglove.
     """
 
     name: str
     path: Path
-    settings: ReplaySettings
+    settings: RecordingSettings
     model: ModelChoice | None = None
     camera: CameraOptions = CameraOptions()
     calibration: Path | None = None
@@ -104,7 +107,6 @@ class _Predictor:
     def __init__(self, choice: ModelChoice) -> None:
         given: dict[str, Any] = {} if choice.threads is None else {'threads': choice.threads}
         self.pipeline = Pipeline(choice.model, choice.backend, choice.settings, **given)
-        self._tracker: Tracker | None = None
         info = self.pipeline.model.info
         # A model without classes is judged by labels with those of Cityscapes.
         self.classes = info.class_infos() or CITYSCAPES
@@ -131,11 +133,12 @@ def _predictor(choice: ModelChoice) -> _Predictor:
     if choice not in _loaded:
         close_models()
         _loaded[choice] = _Predictor(choice)
+    _loaded[choice].start()
     return _loaded[choice]
 
 
 def close_models() -> None:
-    """Give back what the models of this process hold."""
+    """Free what the models of this process hold."""
     while _loaded:
         _loaded.popitem()[1].pipeline.close()
 
@@ -149,7 +152,7 @@ def evaluate_bag(job: BagJob, tell: Tell = lambda done, expected: None) -> BagPa
     :raises BackendError: when the runtime is missing, or fails on frame after frame.
     """
     predictor = None if job.model is None else _predictor(job.model)
-    with ReplayReader(
+    with RecordingReader(
             job.path, job.settings, camera=job.camera, calibration=job.calibration,
             recorded=predictor is None and job.results is None, results=job.results,
             reference=job.reference,
@@ -160,49 +163,57 @@ def evaluate_bag(job: BagJob, tell: Tell = lambda done, expected: None) -> BagPa
 class _Run:
     """One recording on its way through the model and the scores."""
 
-    def __init__(self, job: BagJob, reader: ReplayReader, predictor: _Predictor | None) -> None:
+    def __init__(self, job: BagJob, reader: RecordingReader, predictor: _Predictor | None) -> None:
         self._job = job
         self._reader = reader
         self._predictor = predictor
         self._classes = reader.classes if predictor is None else predictor.classes
         self._score = BagScore(self._classes, job.settings)
-        self._times = StepTimes()
         self._worst = WorstFrames(job.settings.worst.by, job.settings.worst.count)
         self._skipped: Counter[str] = Counter()
         self._truth: set[str] = set()
         self._first_ns = self._last_ns = 0
 
     def part(self, tell: Tell) -> BagPart:
-        """Take every frame."""
-        if self._predictor is not None:
-            self._predictor.start()
+        """Score every frame."""
+        job, reader, score = self._job, self._reader, self._score
+        times = StepTimes()
+        expected = min((n for n in (reader.len_hint, job.limit) if n is not None), default=None)
         packed = io.BytesIO()
-        with gzip.GzipFile('', 'wb', 1, packed, mtime=0) as lines, open_viewers(
-                self._job.viewers, self._classes, self._reader.topics.image) as show:
-            for record, item, result in self._records():
+        with gzip.GzipFile('', 'wb', 1, packed, mtime=0) as lines, ExitStack() as stack:
+            viewers = [_open_viewer(path, self._classes, reader.topics.image)
+                       for path in job.viewers]
+            for viewer in viewers:
+                stack.enter_context(viewer)
+            for item, result, read_ms in self._results():
+                start = time.perf_counter()
+                try:
+                    record = self._scored(item, result)
+                except ValueError as error:
+                    count_reason(self._skipped, str(error))
+                    continue
+                times.add({'read': read_ms, **result.step_ms,
+                           'score': 1e3 * (time.perf_counter() - start)})
                 lines.write(_line(record))
-                show(record, item, result)
-                tell(self._score.frames, self._expected())
-        if not self._score.frames:
-            reasons = '; '.join(self._skipped + self._reader.skipped) or 'it has none'
-            raise ConfigError(f'{self._job.path}: no frame could be scored: {reasons}')
-        run = {'model_id': self._reader.model_id} if self._predictor is None else (
-            self._predictor.run)
-        return BagPart(self._job.name, self._summary(), self._score, packed.getvalue(),
-                       self._times, self._worst.worst_first(), run)
+                for viewer in viewers:
+                    viewer.write(item.frame, result, lidar_depth=item.lidar_depth,
+                                 scalars=_scalars(record))
+                tell(score.frames, expected)
+        if not score.frames:
+            reasons = '; '.join(self._skipped + reader.skipped) or 'it has none'
+            raise ConfigError(f'{job.path}: no frame could be scored: {reasons}')
+        run = {'model_id': reader.model_id} if self._predictor is None else self._predictor.run
+        return BagPart(job.name, self._summary(), score, packed.getvalue(), times,
+                       self._worst.worst_first(), run)
 
-    def _expected(self) -> int | None:
-        known = [n for n in (self._reader.len_hint, self._job.limit) if n is not None]
-        return min(known, default=None)
-
-    def _records(self) -> Iterator[tuple[dict[str, Any], ReplayFrame, PanopticDepth]]:
-        """Score frame by frame."""
+    def _results(self) -> Iterator[tuple[RecordedFrame, PanopticDepth, float]]:
+        """Frames, their results, and milliseconds of reading; some failures are skipped."""
         frames = iter(self._reader)
         failures = 0
         while self._job.limit is None or self._score.frames < self._job.limit:
             start = time.perf_counter()
             item = next(frames, None)
-            read_s = time.perf_counter() - start
+            read_ms = 1e3 * (time.perf_counter() - start)
             if item is None:
                 return
             try:
@@ -212,25 +223,17 @@ class _Run:
                 if not self._score.frames or failures >= FAILURES_IN_A_ROW:
                     raise
                 count_reason(self._skipped, str(error))
-                continue
-            failures = 0
-            start = time.perf_counter()
-            try:
-                record = self._scored(item, result)
-            except ValueError as error:
-                count_reason(self._skipped, str(error))
-                continue
-            self._times.add({'read': 1e3 * read_s, **result.step_ms,
-                             'score': 1e3 * (time.perf_counter() - start)})
-            yield record, item, result
+            else:
+                failures = 0
+                yield item, result, read_ms
 
-    def _result(self, item: ReplayFrame) -> PanopticDepth:
+    def _result(self, item: RecordedFrame) -> PanopticDepth:
         if self._predictor is not None:
             return self._predictor(item.frame)
         assert item.recorded is not None, 'a reader of results gives frames that have one'
         return item.recorded
 
-    def _scored(self, item: ReplayFrame, result: PanopticDepth) -> dict[str, Any]:
+    def _scored(self, item: RecordedFrame, result: PanopticDepth) -> Record:
         frame = item.frame
         record = {'bag': self._job.name, 'name': frame.name, 'stamp_ns': frame.stamp_ns,
                   **self._score.add(item, result, self._job.name)}
@@ -242,7 +245,7 @@ class _Run:
         self._last_ns = frame.stamp_ns
         return record
 
-    def _summary(self) -> dict[str, Any]:
+    def _summary(self) -> Record:
         return {
             'name': self._job.name, 'path': str(self._job.path), 'frames': self._score.frames,
             'duration_s': (self._last_ns - self._first_ns) / 1e9,
@@ -251,8 +254,28 @@ class _Run:
             'notes': dict(sorted(self._reader.notes.items())), 'error': None}
 
 
+def _open_viewer(path: Path, classes: Sequence[ClassInfo],
+                 image_topic: str) -> RerunFile | FoxgloveFile:
+    """
+    Open a file for a viewer, which replaces an existing one when it is complete.
+
+    :raises ConfigError: a viewer's package is not installed, or the disk is full ...
+    """
+    make_folder(path.parent)
+    if path.suffix == '.rrd':
+        return RerunFile(path, classes=classes, overwrite=True)
+    return FoxgloveFile(path, classes=classes, image_topic=image_topic, overwrite=True)
+
+
+def _scalars(record: Record) -> dict[str, float]:
+    """Numbers of a frame's record by name, such as 'labels.pq'."""
+    return {f'{part}.{name}': float(value) for part, values in record.items()
+            if isinstance(values, dict) for name, value in values.items()
+            if isinstance(value, (int, float))}
+
+
 def _line(record: dict[str, Any]) -> bytes:
-    """Line of frames.jsonl; NaN, of which there mostly is none, becomes null."""
+    """Line of frames.jsonl; NaN, which is rare, becomes null."""
     try:
         return frame_line(record)
     except ValueError:

@@ -4,12 +4,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
+from panoptic_depth_core.evaluation.metrics.consistency import ConsistencyMetric
+from panoptic_depth_core.evaluation.metrics.frame import JudgedFrame, RecordedFrame, Rules
+from panoptic_depth_core.evaluation.settings import ConsistencySettings, RecordingSettings
 from panoptic_depth_core.labels import CLASS_ID, VOID_ID
 from panoptic_depth_core.structures import (
     DistanceFlag,
     Frame,
+    GroundTruth,
     InstanceDistance,
     Intrinsics,
     PanopticDepth,
@@ -87,3 +93,21 @@ def lattice(share_of: int = 20) -> np.ndarray:
     """Bool of the size of the world: one of ``share_of`` pixels, evenly spread."""
     y, x = np.indices(LABELS.shape)
     return (x + 7 * y) % share_of == 0
+
+
+def metric(**settings) -> ConsistencyMetric:
+    """Return a metric with settings of consistency."""
+    return ConsistencyMetric(Rules(recording=RecordingSettings(
+        consistency=ConsistencySettings(**settings))))
+
+
+def compared(found: ConsistencyMetric, given: Frame, answer: PanopticDepth) -> dict:
+    """Add the next frame; return the record of it."""
+    one = found.alone(JudgedFrame(GroundTruth(), answer, found.rules, item=RecordedFrame(given)))
+    found.merge(one)
+    return one.record()
+
+
+def all_of(found: ConsistencyMetric) -> SimpleNamespace:
+    """Return what was found in all frames."""
+    return SimpleNamespace(**found.result())

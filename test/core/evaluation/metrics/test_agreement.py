@@ -7,13 +7,17 @@ from __future__ import annotations
 import math
 import pickle
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from panoptic_depth_core.evaluation.recordings.agreement import AgreementMetrics, AgreementResult
-from panoptic_depth_core.labels import CITYSCAPES, VOID_ID
+from panoptic_depth_core.evaluation.metrics.agreement import AgreementMetric
+from panoptic_depth_core.evaluation.metrics.frame import JudgedFrame, RecordedFrame
+from panoptic_depth_core.labels import VOID_ID
 from panoptic_depth_core.structures import (
     DistanceFlag,
+    Frame,
+    GroundTruth,
     InstanceDistance,
     Intrinsics,
     PanopticDepth,
@@ -40,17 +44,24 @@ def result(ids: list[list[int]], depth: float | np.ndarray = 10.0,
 IDS = [[VOID_ID, 0, 0, 0], [CAR + 1, CAR + 1, CAR + 1, 0], [CAR + 2, CAR + 2, 0, 0]]
 
 
-def compare(one: PanopticDepth, other: PanopticDepth) -> AgreementResult:
+def add(metric: AgreementMetric, one: PanopticDepth, other: PanopticDepth) -> None:
+    """Add a frame."""
+    frame = Frame(np.zeros((*one.panoptic.shape, 3), np.uint8), one.intrinsics)
+    metric.update(JudgedFrame(GroundTruth(), one, metric.rules,
+                              item=RecordedFrame(frame, reference=other)))
+
+
+def compare(one: PanopticDepth, other: PanopticDepth) -> SimpleNamespace:
     """Return the agreement of one frame."""
-    metrics = AgreementMetrics(CITYSCAPES)
-    metrics.update(one, other)
-    return metrics.result()
+    metrics = AgreementMetric()
+    add(metrics, one, other)
+    return SimpleNamespace(**metrics.result())
 
 
 def test_the_same() -> None:
     depth = np.array([[np.inf, -np.inf, np.nan, 4]] * 3, np.float32)
     one = result(IDS, depth, {CAR + 1: 9.5, CAR + 2: NAN})
-    assert compare(one, one) == AgreementResult(
+    assert compare(one, one) == SimpleNamespace(
         frames=1, other_size=0, identical_frames=1, same_class_share=1.0, same_segment_share=1.0,
         depth_known_in_one_share=0.0, depth_median_log=0.0, depth_p99_log=0.0, depth_max_log=0.0,
         instances_matched=2, instances_only_result=0, instances_only_reference=0,
@@ -113,7 +124,7 @@ def test_other_sizes_are_not_compared() -> None:
 
 
 def test_nothing() -> None:
-    found = AgreementMetrics(CITYSCAPES).result()
+    found = SimpleNamespace(**AgreementMetric().result())
     assert found.frames == 0 and math.isnan(found.distance_median_rel)
 
 
@@ -125,25 +136,25 @@ def test_parts_are_merged_exactly() -> None:
                      random.uniform(1, 50, (30, 40)), {CAR + 1: random.uniform(5, 9)})
         near = one.depth * random.uniform(0.9, 1.1, (30, 40)).astype(np.float32)
         pairs.append((replace(one, depth=near), one))
-    whole, *parts = (AgreementMetrics(CITYSCAPES) for _ in range(4))
+    whole, *parts = (AgreementMetric() for _ in range(4))
     for index, pair in enumerate(pairs):
-        whole.update(*pair)
-        parts[index // 3].update(*pair)
-    merged = AgreementMetrics(CITYSCAPES)
+        add(whole, *pair)
+        add(parts[index // 3], *pair)
+    merged = AgreementMetric()
     for part in parts:
         merged.merge(pickle.loads(pickle.dumps(part)))
-    assert merged.result() == whole.result() and merged.result().frames == 9
+    assert merged.result() == whole.result() and merged.result()['frames'] == 9
     errors = np.abs(np.log(np.concatenate([(a.depth / b.depth).ravel() for a, b in pairs])))
-    found = whole.result()
+    found = SimpleNamespace(**whole.result())
     assert found.depth_median_log == pytest.approx(np.median(errors), rel=6e-3)
     assert found.depth_p99_log == pytest.approx(np.quantile(errors, 0.99), rel=6e-3)
     assert found.depth_max_log == pytest.approx(errors.max(), rel=1e-6)
 
 
 def test_memory_does_not_grow() -> None:
-    metrics = AgreementMetrics(CITYSCAPES)
-    metrics.update(result(IDS), result(IDS))
+    metrics = AgreementMetric()
+    add(metrics, result(IDS), result(IDS))
     size = len(pickle.dumps(metrics))
     for _ in range(50):
-        metrics.update(result(IDS), result(IDS, 11.0))
+        add(metrics, result(IDS), result(IDS, 11.0))
     assert len(pickle.dumps(metrics)) - size < 100

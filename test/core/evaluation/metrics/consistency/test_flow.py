@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from consistency_scenes import LABELS, TEXTURE, seen
-from panoptic_depth_core.evaluation.recordings.consistency.flow import (
+from panoptic_depth_core.evaluation.metrics.optical_flow import (
     path_between,
     reduced_gray,
     reduced_shape,

@@ -4,8 +4,8 @@
 Where the pixels of an image were in the images before it.
 
 Dense inverse search (Kroeger et al., Fast Optical Flow Using Dense Inverse Search, ECCV 2016)
-between reduced images, in both directions. A pixel is known where the two agree: what was hidden,
-was outside, or cannot be told apart does not come back to where it started (the rule and its
+between reduced images, in both directions. A pixel is known where the two agree: one that was
+hidden, was outside, or looks like others does not come back to where it started (the rule and its
 numbers are those of Sundaram et al., Dense Point Trajectories by GPU-Accelerated Large
 Displacement Optical Flow, ECCV 2010).
 """
@@ -22,22 +22,20 @@ from numpy.typing import NDArray
 LEAST_SIDE_PX = 32
 """OpenCV's search needs 16 rows, and crashes the process on fewer."""
 
+# The preset FAST, but down to half the size and not a quarter, and as quick as that allows: half
+# the steps of descent and of refinement change no figure of a real drive by more than 2 %.
 _FINEST_SCALE = 1
 _DESCENTS = 8
 _REFINEMENTS = 2
-"""
-The preset FAST, but down to half the size instead of a quarter, and as quick as that allows: half
-the steps of descent and of refinement change no figure of a real drive by more than 2 %.
-"""
 
 _ROUND_TRIP_SHARE = 0.01
 _ROUND_TRIP_PX2 = 0.5
 
+# An argument of OpenCV that is left out, which its annotations do not know.
 _NONE: Any = None
-"""An argument of OpenCV that is left out, which its annotations do not know."""
 
+# So far off that any share of it in a mean of positions, at least 1/32, is outside as well.
 _OUTSIDE = -1e6
-"""So far off that any share of it in a mean of positions, at least 1/32, is outside as well."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +50,17 @@ class Path:
     at: NDArray[np.float32]
     known: NDArray[np.bool_]
 
-    def sample(self, earlier: NDArray[np.float32]) -> NDArray[np.float32]:
+    def sample(self, earlier: NDArray[np.float32], outside: float = np.nan) -> NDArray[np.float32]:
         """
         Values of the earlier image, linear between its pixels.
 
         :param earlier: (h, w) or (h, w, C) float32.
-        :returns: the same shape; NaN where the path is not known, or a value around it is NaN.
+        :param outside: value where the path is not known.
+        :returns: the same shape; NaN where a value around it is NaN.
         """
-        return self._sample(earlier, np.nan)
+        return np.asarray(cv2.remap(
+            earlier, self.at, _NONE, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT,
+            borderValue=(outside,) * 4), np.float32)
 
     def labels(self, earlier: NDArray[np.uint16]) -> NDArray[np.uint16]:
         """
@@ -78,18 +79,9 @@ class Path:
         return Path(self.at[::2], self.known[::2])
 
     def after(self, earlier: Path) -> Path:
-        """
-        Join this path and the one that goes on from where it ends.
-
-        :returns: to where the earlier path leads; known where both are.
-        """
-        at = self._sample(earlier.at, _OUTSIDE)
+        """Join the path that goes on from where this one ends; known where both are."""
+        at = self.sample(earlier.at, _OUTSIDE)
         return Path(at, at[..., 0] > -1.0)
-
-    def _sample(self, earlier: NDArray[np.float32], outside: float) -> NDArray[np.float32]:
-        return np.asarray(cv2.remap(
-            earlier, self.at, _NONE, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT,
-            borderValue=(outside,) * 4), np.float32)
 
 
 def reduced_shape(shape: tuple[int, int], width_px: int) -> tuple[int, int]:
@@ -100,12 +92,7 @@ def reduced_shape(shape: tuple[int, int], width_px: int) -> tuple[int, int]:
 
 
 def reduced_gray(picture: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """
-    Reduce an image.
-
-    :param picture: (H, W, 3) uint8 RGB.
-    :returns: (h, w) uint8.
-    """
+    """(h, w) uint8 of an image (H, W, 3) uint8 RGB."""
     gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     if gray.shape != shape:
         gray = cv2.resize(gray, shape[::-1], interpolation=cv2.INTER_AREA)
@@ -116,8 +103,8 @@ def path_between(now: NDArray[np.uint8], before: NDArray[np.uint8]) -> Path | No
     """
     Where the pixels of an image were in the one before.
 
-    The same bytes for the same input, as OpenCV's search works with as many threads as it was set
-    to; whoever compares results of machines sets one (cv2.setNumThreads).
+    The result depends on the number of OpenCV's threads: to compare machines, set one
+    (cv2.setNumThreads).
 
     :param now, before: (h, w) uint8 of one shape.
     :returns: None where the images are too small for a search.
