@@ -119,7 +119,7 @@ class ModelDirectory:
 
         The precision of the graph and of the runtime excuse more; see PRECISION_TOLERANCE.
 
-        :raises BackendError: with the figures, when the runtime is farther off than allowed.
+        :raises BackendError: with the metrics, when the runtime is farther off than allowed.
         """
         test = self.load_self_test()
         report = compare(backend, test)

@@ -87,7 +87,7 @@ class Health:
 
     :param name: what it is about: 'engine', 'input' ...
     :param message: what is the matter and what to do about it.
-    :param values: figures behind it, as text.
+    :param values: metrics behind it, as text.
     """
 
     name: str

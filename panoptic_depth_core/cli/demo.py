@@ -111,8 +111,8 @@ def _report(bag: Path, folder: Path, model: Path | None = None,
 
 def _show(pairs: list[DistancePair], result: EvaluationResult, folder: Path) -> None:
     """Print distances in the last frame against the truth, and the metrics of all frames."""
-    from ..evaluation.metrics.table import figure_kinds
-    from ..evaluation.report.format import figure_text
+    from ..evaluation.metrics.table import metric_kinds
+    from ..evaluation.report.format import metric_text
 
     last = [p for p in pairs if p.frame == pairs[-1].frame] if pairs else []
     if last:
@@ -122,9 +122,9 @@ def _show(pairs: list[DistancePair], result: EvaluationResult, folder: Path) -> 
                 (p.instance, str(p.pixels), number(p.truth_m),
                  *(('not found', '') if math.isnan(p.error) else
                    (number(p.predicted_m), number(100 * p.error, 1, ' %')))) for p in last]))
-    kinds, values = figure_kinds(), result.values
+    kinds, values = metric_kinds(), result.values
     print_table(Table(f'All {result.frames.all} frames', ('metric', 'value'), [
-        (kinds[name].title, figure_text(values[name], kinds[name].unit))
+        (kinds[name].title, metric_text(values[name], kinds[name].unit))
         for name in METRICS if name in values]))
     for text, path in (('Drive with truth', 'drive'), ('Results and their bag', 'results'),
                        ('Prediction (left) beside truth (right)', 'comparison')):

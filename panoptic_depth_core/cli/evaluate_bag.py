@@ -187,9 +187,9 @@ def _evaluate(jobs: list[BagJob], folder: Path, *, workers: int, ray: str | None
 
 def _show(folder: Path, written: Written) -> None:
     """Print failures, metrics and missed limits."""
-    from ..evaluation.metrics.table import figure_kinds
+    from ..evaluation.metrics.table import metric_kinds
     from ..evaluation.report.files import read_report
-    from ..evaluation.report.format import figure_text
+    from ..evaluation.report.format import metric_text
 
     report = read_report(folder)
     for bag in report['bags']:
@@ -198,9 +198,9 @@ def _show(folder: Path, written: Written) -> None:
         for kind in ('skipped', 'notes'):
             for text, count in bag[kind].items():
                 warn(f'{bag["name"]}: {text} ({count} times)')
-    kinds = figure_kinds()
-    rows = [(kinds[name].title, figure_text(figure['value'], figure['unit']), figure['on'])
-            for name, figure in report['figures'].items()]
+    kinds = metric_kinds()
+    rows = [(kinds[name].title, metric_text(found['value'], found['unit']), found['on'])
+            for name, found in report['figures'].items()]
     print_table(Table(report['title'], ('metric', 'value', 'measured on'), rows))
     if written.no_plots is not None:
         warn(f'no plots: {options.missing_extra(written.no_plots, "plots")}')

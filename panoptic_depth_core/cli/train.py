@@ -64,8 +64,8 @@ def _note(run: RunProgress) -> str:
     """Iteration, speed, loss and the metrics of the last validation, in short."""
     parts = [f'it {run.iteration}', f'{number(run.images_per_s, 1)} images/s',
              f'loss {number(run.loss, 3)}']
-    parts += [f'{label} {number(run.figures[name], 3)}' for name, label in (
-        ('pq', 'PQ'), ('miou', 'mIoU'), ('abs_rel', 'absRel')) if name in run.figures]
+    parts += [f'{label} {number(run.metric_values[name], 3)}' for name, label in (
+        ('pq', 'PQ'), ('miou', 'mIoU'), ('abs_rel', 'absRel')) if name in run.metric_values]
     return '  '.join(parts)
 
 

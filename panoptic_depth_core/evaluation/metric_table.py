@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The table of figures in doc/evaluation.md, made from METRICS.
+The table of metrics in doc/evaluation.md, made from METRICS.
 
 Run it with the path of the document after a metric has changed.
 """
@@ -13,16 +13,16 @@ from pathlib import Path
 
 from ..contract import lacking
 from ..io.generated_text import row, with_part
-from .metrics.shown import FigureKind
+from .metrics.shown import MetricKind
 from .metrics.table import COUNTS, TIMES, in_place
 
-NAME = 'figures'
+NAME = 'metrics'
 
 
 def metric_table() -> str:
-    """Markdown table of every figure: name, unit, direction, what it needs, what it is."""
+    """Markdown table of every metric: name, unit, direction, what it needs, what it is."""
     rows: list[tuple[str, ...]] = [
-        ('figure', 'unit', 'better', 'tasks of the model', 'truth', 'meaning'), ('---',) * 6]
+        ('metric', 'unit', 'better', 'required tasks', 'ground truth', 'meaning'), ('---',) * 6]
     rows += [_cells(name, kind, '', '') for name, kind in COUNTS.items()]
     for metric in in_place():
         truth = ', '.join(sorted(metric.truth))
@@ -33,7 +33,7 @@ def metric_table() -> str:
     return '\n'.join(row(*cells) for cells in rows)
 
 
-def _cells(name: str, kind: FigureKind, tasks: str, truth: str) -> tuple[str, ...]:
+def _cells(name: str, kind: MetricKind, tasks: str, truth: str) -> tuple[str, ...]:
     return (f'`{name}`', kind.unit, kind.better or '', tasks, truth,
             f'{kind.title}. {kind.explanation}')
 

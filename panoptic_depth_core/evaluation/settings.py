@@ -40,7 +40,7 @@ MIN_INSTANCE_PIXELS = 100
 
 
 class EvaluationSettings(Settings):
-    """Conventions in which published figures differ; reports name them."""
+    """Conventions in which published metrics differ; reports name them."""
 
     absent_classes: AbsentClasses = Field('leave_out', description='classes in no truth and no '
                                           'prediction: not in a mean, 0 in it, or it is NaN')

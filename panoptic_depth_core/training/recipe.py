@@ -48,7 +48,7 @@ class ValidationData(Settings):
 
 
 class ValidationSettings(Settings):
-    """Figures of the averaged weights while they are trained."""
+    """Metrics of the averaged weights while they are trained."""
 
     data: tuple[ValidationData, ...] = Field(min_length=1)
     every: int = Field(1000, ge=1, description='iterations')

@@ -56,7 +56,7 @@ class RunProgress:
     done: float  # Share of it, 0..1, by iterations or by the clock.
     loss: float = math.nan  # The sum, at the last line of the log.
     images_per_s: float = math.nan  # Between the last two lines.
-    figures: dict[str, float] = field(default_factory=dict)  # Of the last validation.
+    metric_values: dict[str, float] = field(default_factory=dict)  # Of the last validation.
 
 
 Watcher = Callable[[RunProgress], None]
@@ -209,13 +209,13 @@ class _RunLog:
                      'learning_rate': rate, 'images_per_s': images_per_s})
 
     def validation(self, validation: Validation) -> None:
-        """Write the figures and the picture of a validation."""
-        figures = {**validation.figures, 'score': validation.score}
-        self._progress.figures = figures
-        self._write({'validation': _plain(figures), 'by_data': {
+        """Write the metrics and the picture of a validation."""
+        metric_values = {**validation.metric_values, 'score': validation.score}
+        self._progress.metric_values = metric_values
+        self._write({'validation': _plain(metric_values), 'by_data': {
             label: _plain(found) for label, found in validation.by_data.items()}},
             {f'{label}/{name}': value for label, found in (
-                ('validation', figures), *validation.by_data.items())
+                ('validation', metric_values), *validation.by_data.items())
              for name, value in found.items()})
         if self._board is not None and validation.picture is not None:
             self._board.add_image('validation', validation.picture, self._state.iteration,

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of weights that are still being trained, through the pipeline that a robot runs."""
+"""Metrics of weights that are still being trained, through the pipeline that a robot runs."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ from .recipe import TrainSettings, ValidationSettings, expand
 
 _log = logging.getLogger(__name__)
 
-Figures = dict[str, float]
+Metrics = dict[str, float]
 """Name -> share 0..1; without what the model does not do, or the labels cannot tell."""
 
 SCORED = (('pq', 'miou'), ('delta1',))
-"""What makes weights better than others: of each group the first figure that is known."""
+"""What makes weights better than others: of each group the first metric that is known."""
 
 
 @dataclass(frozen=True)
 class Validation:
     """One validation."""
 
-    by_data: dict[str, Figures]  # By name:split; empty where the weights gave no result.
+    by_data: dict[str, Metrics]  # By name:split; empty where the weights gave no result.
     picture: Picture | None  # (H, W, 3) uint8 RGB, the result of the first frame over it.
 
     @property
-    def figures(self) -> Figures:
+    def metric_values(self) -> Metrics:
         """Means over the data sets whose labels can tell, each counting the same."""
-        names = dict.fromkeys(name for figures in self.by_data.values() for name in figures)
-        return {name: float(np.mean([figures[name] for figures in self.by_data.values()
-                                     if name in figures])) for name in names}
+        names = dict.fromkeys(name for known in self.by_data.values() for name in known)
+        return {name: float(np.mean([known[name] for known in self.by_data.values()
+                                     if name in known])) for name in names}
 
     @property
     def score(self) -> float:
@@ -56,9 +56,9 @@ class Validation:
         Of a model without instances the mIoU takes the place of PQ; of one with a single task
         there is one of the two. NaN where the weights gave no result.
         """
-        figures = self.figures
-        found = [figures[known[0]] for group in SCORED
-                 if (known := [name for name in group if name in figures])]
+        metric_values = self.metric_values
+        found = [metric_values[known[0]] for group in SCORED
+                 if (known := [name for name in group if name in metric_values])]
         return sum(found) if found else math.nan
 
 
@@ -98,26 +98,26 @@ class Validator:
             self._data[label] = samples, spread(len(samples), data.limit)
 
     def __call__(self) -> Validation:
-        """Evaluate the network; weights that give no result have no figures."""
+        """Evaluate the network; weights that give no result have no metrics."""
         samples, indices = next(iter(self._data.values()))
         first = samples[indices[0]].frame
         try:
             return Validation(
-                {label: _figures(evaluate(self._pipeline, (samples[i] for i in indices),
+                {label: _metric_values(evaluate(self._pipeline, (samples[i] for i in indices),
                                           classes=samples.classes or self._classes))
                  for label, (samples, indices) in self._data.items()},
                 picture_of_result(first, self._pipeline(first), self._classes))
         except BackendError as error:
-            _log.warning('validation: no figures: %s', error)
+            _log.warning('validation: no metrics: %s', error)
             return Validation({}, None)
 
 
-def _figures(result: EvaluationResult) -> Figures:
+def _metric_values(result: EvaluationResult) -> Metrics:
     depth = result.depth.per_image
-    figures = {
+    metric_values = {
         'pq': result.panoptic.all.pq, 'pq_things': result.panoptic.things.pq,
         'miou': result.semantic.mean, 'abs_rel': depth.abs_rel,
         # A pixel without a depth is not less than 25 % off.
         'delta1': depth.delta1 * (1.0 - depth.missing_share),
         'distance_rel': result.distance.all.median_rel}
-    return {name: value for name, value in figures.items() if math.isfinite(value)}
+    return {name: value for name, value in metric_values.items() if math.isfinite(value)}

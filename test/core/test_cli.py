@@ -306,8 +306,8 @@ def test_demo_takes_a_source(model: Path, pictures: Path, tmp_path: Path) -> Non
 
 def test_benchmark_prints_a_table(model: Path, tmp_path: Path,
                                   capsys: pytest.CaptureFixture[str]) -> None:
-    """Steps of one runtime, and the same figures as JSON."""
-    file = tmp_path / 'figures/benchmark.json'
+    """Steps of one runtime, and the same metrics as JSON."""
+    file = tmp_path / 'metrics/benchmark.json'
     assert main(['benchmark', '-m', str(model), '--backend', 'onnxruntime', '--size', '48x96',
                  '--repeats', '2', '--warmup', '0', '-o', str(file)]) == 0
     assert '| onnxruntime | graph |' in capsys.readouterr().out

@@ -163,7 +163,7 @@ class TestPredict:
         assert (f'tracking needs a model with the task instances, but {name} has depth'
                 in capsys.readouterr().err)
 
-    def test_no_figures_of_tracks(self, models: dict[str, Path], capsys) -> None:
+    def test_no_metrics_of_tracks(self, models: dict[str, Path], capsys) -> None:
         assert main(['evaluate-tracking', 'nowhere', '-d', 'kitti_half',
                      '-m', str(models['regions'])]) == 2
         assert ('tracking needs a model with the task instances, but regions has depth, semantic; '

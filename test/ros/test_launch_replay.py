@@ -119,15 +119,15 @@ class TestAfterwards(unittest.TestCase):
         live = BagJob('drive', drive, RecordingSettings(), results=RESULTS)
         for job in (offline, live):
             evaluate_bags([job], FOLDER / 'report')
-            figures = json.loads((FOLDER / 'report/report.json').read_text())['figures']
+            metric_values = json.loads((FOLDER / 'report/report.json').read_text())['figures']
             if job is offline:
-                self.assertEqual(figures['frames.scored']['value'], IMAGES)
-                compared = int(figures[f'{name}identical_frames']['on'].split()[0])
-                self.assertEqual(figures[f'{name}identical_frames']['value'], compared)
-                self.assertEqual(figures[f'{name}depth_max_log']['value'], 0.0)
+                self.assertEqual(metric_values['frames.scored']['value'], IMAGES)
+                compared = int(metric_values[f'{name}identical_frames']['on'].split()[0])
+                self.assertEqual(metric_values[f'{name}identical_frames']['value'], compared)
+                self.assertEqual(metric_values[f'{name}depth_max_log']['value'], 0.0)
             else:
-                self.assertEqual(figures['frames.scored']['value'], compared)
-                self.assertEqual(figures['frames.skipped']['value'], IMAGES - compared)
+                self.assertEqual(metric_values['frames.scored']['value'], compared)
+                self.assertEqual(metric_values['frames.skipped']['value'], IMAGES - compared)
 
     @staticmethod
     def stamps(headers: list[Any]) -> list[int]:

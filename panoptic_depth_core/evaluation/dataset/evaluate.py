@@ -26,7 +26,7 @@ from ..settings import EvaluationSettings
 
 @dataclass(frozen=True)
 class FrameCounts:
-    """How many frames each group of figures comes from."""
+    """How many frames each group of metrics comes from."""
 
     all: int = 0
     semantics: int = 0
@@ -39,7 +39,7 @@ class FrameCounts:
 @dataclass(frozen=True)
 class EvaluationResult:
     """
-    All figures of one pipeline on one data set.
+    All metrics of one pipeline on one data set.
 
     The result of a metric is an attribute by its name in METRICS, as in ``result.depth``.
 
@@ -73,9 +73,9 @@ class EvaluationResult:
 
     @property
     def values(self) -> dict[str, float]:
-        """Every figure that was measured by its name, such as 'panoptic.pq'; NaN if not known."""
-        return {figure.name: figure.value for metric in self.metrics.values()
-                for figure in metric.figures().values()}
+        """Every metric that was measured by its name, such as 'panoptic.pq'; NaN if not known."""
+        return {metric_value.name: metric_value.value for metric in self.metrics.values()
+                for metric_value in metric.metric_values().values()}
 
     @property
     def instances(self) -> int:
@@ -119,7 +119,7 @@ class Evaluator(MetricSums):
         self.tasks |= predicted.tasks
 
     def result(self) -> EvaluationResult:
-        """All figures of the frames so far."""
+        """All metrics of the frames so far."""
         return EvaluationResult.of(self, self.finished())
 
 

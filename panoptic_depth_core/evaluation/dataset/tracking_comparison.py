@@ -75,7 +75,7 @@ def compare_trackers(pipeline: Callable[[Frame], PanopticDepth], samples: Iterab
     :param samples: those without a sequence, or without instances, are left out.
     :param rate_hz: of frames without a stamp.
     :param progress: called with the number of samples that were read.
-    :returns: (name in MASKS, name in CUES) -> figures; without a depth there is no position.
+    :returns: (name in MASKS, name in CUES) -> metrics; without a depth there is no position.
     :raises ConfigError: when no sample is left, or scipy is not installed.
     """
     settings = settings or InferenceSettings()

@@ -29,7 +29,7 @@ from ...structures import PanopticDepth
 from .base import Metric
 from .frame import JudgedFrame, Rules
 from .segment_overlaps import SegmentOverlaps, of_class, segment_overlaps
-from .shown import Better, FigureKind, Record
+from .shown import Better, MetricKind, Record
 
 # A float32 above 0 is in the bin of its leading bits, 128 to an octave, so 0.8 % wide.
 _BITS = 16
@@ -74,31 +74,31 @@ class AgreementMetric(Metric[Record]):
     """
     Two results of the same images; of any number of frames it keeps the same few numbers.
 
-    The result holds figures, the number of compared frames, and that of frames whose results
+    The result holds metrics, the number of compared frames, and that of frames whose results
     differ in size (other_size). Medians and the 99 % quantile are within 0.4 %.
     """
 
     name, title, place = 'agreement', 'Agreement with the other recording', 9
     truth, needs, recordings_only = frozenset(('reference',)), (), True
     kinds = {
-        'identical_frames': FigureKind('frames identical bit for bit', 'count', 'higher',
+        'identical_frames': MetricKind('frames identical bit for bit', 'count', 'higher',
                                        'Frames whose ids and depths are equal.'),
-        'same_class_share': FigureKind(
+        'same_class_share': MetricKind(
             'pixels of the same class as in the reference', 'share', 'higher',
             'Share of all pixels.', NEEDS_SEMANTIC, is_key=True),
-        'same_segment_share': FigureKind(
+        'same_segment_share': MetricKind(
             'pixels of the same segment as in the reference', 'share', 'higher',
             'Share of all pixels; segments match as in PQ.', NEEDS_LABELS),
-        'depth_known_in_one_share': FigureKind(
+        'depth_known_in_one_share': MetricKind(
             'pixels with a depth in one result alone', 'share', 'lower', 'Share of all pixels.',
             NEEDS_DEPTH),
-        **{f'depth_{end}_log': FigureKind(
+        **{f'depth_{end}_log': MetricKind(
             f'depth against the reference, |ln ratio|, {words}', 'share', 'lower',
             'Of the pixels with a depth in both.', NEEDS_DEPTH)
            for end, words in (('median', 'median'), ('p99', '99 %'), ('max', 'greatest'))},
-        **{f'instances_{end}': FigureKind(words, 'count', better, meaning, NEEDS_INSTANCES)
+        **{f'instances_{end}': MetricKind(words, 'count', better, meaning, NEEDS_INSTANCES)
            for end, words, better, meaning in _INSTANCES},
-        'distance_median_rel': FigureKind(
+        'distance_median_rel': MetricKind(
             'distances against the reference, relative, median', 'share', 'lower',
             'Of the instances that both have.', NEEDS_POSITIONS)}
     meanings = {'': 'Agreement: two results of the same images against each other. Neither of '

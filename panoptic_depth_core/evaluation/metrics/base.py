@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What a metric is: the figures it yields, the truth and tasks it needs, how frames add up.
+What a metric is: the metrics it yields, the truth and tasks it needs, how frames add up.
 
-All that shows figures goes over METRICS (table.py) and asks each entry. A new one has to define
+All that shows metrics goes over METRICS (table.py) and asks each entry. A new one has to define
 ``name``, ``title``, ``kinds``, ``meanings``, ``update``, ``merge`` and ``result``, which gives
-its figures by the ends of their names; how it is shown has a default.
+its metrics by the ends of their names; how it is shown has a default.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from ...contract import NEEDS_DEPTH, NEEDS_PANOPTIC, Needs, Task, lacking
 from ...tables import Table
 from .frame import JudgedFrame, Rules, Truth
-from .shown import Breakdown, Chart, Column, Figure, FigureKind, Record, value_text
+from .shown import Breakdown, Chart, Column, MetricKind, MetricValue, Record, value_text
 
 if TYPE_CHECKING:
     from typing import Self
@@ -34,19 +34,19 @@ class Metric(ABC, Generic[Found]):
     """
     An entry of METRICS; an object of it counts frames, and parts can be merged.
 
-    Names that are not given are ``name``: ``prefix`` of its figures, ``section`` of JSON, ``part``
+    Names that are not given are ``name``: ``prefix`` of its metrics, ``section`` of JSON, ``part``
     of a frame's record; an empty part is not recorded.
 
     :param name: of the entry, and attribute of EvaluationResult.
-    :param kinds: end of a figure's name -> what it is.
-    :param meanings: beginning of the ends of figures' names -> what a reader has to know of them.
-    :param truth: that must be there; needs: of the model, for figures that do not say.
+    :param kinds: end of a metric's name -> what it is.
+    :param meanings: beginning of the ends of metrics' names -> what a reader has to know of them.
+    :param truth: that must be there; needs: of the model, for metrics that do not say.
     :param recordings_only: whether data sets cannot have it.
     :param source: the truth, where several judge the same; source_words: in words.
     :param place: in a report, before those with a higher number.
     :param counted: name of its number of frames in EvaluationResult.
-    :param root: of figures and groups in ``found``, with its dot.
-    :param breakdowns: tables of its detail; None: all values that are no figures.
+    :param root: of metrics and groups in ``found``, with its dot.
+    :param breakdowns: tables of its detail; None: all values that are no metrics.
     :param class_columns: place -> column of the table of classes, for reports of recordings.
     :param error_columns: of groups in ``found.by_class`` and ``found.by_range``, for data sets.
     :param range_error: label and field of ``found.by_range``, for the plot by range of data sets.
@@ -54,7 +54,7 @@ class Metric(ABC, Generic[Found]):
 
     name: ClassVar[str]
     title: ClassVar[str]
-    kinds: ClassVar[Mapping[str, FigureKind]]
+    kinds: ClassVar[Mapping[str, MetricKind]]
     meanings: ClassVar[Mapping[str, str]] = {}
     truth: ClassVar[frozenset[Truth]] = frozenset()
     needs: ClassVar[Needs] = (*NEEDS_PANOPTIC, *NEEDS_DEPTH)
@@ -89,17 +89,17 @@ class Metric(ABC, Generic[Found]):
 
     @classmethod
     def can_tell(cls, end: str, tasks: frozenset[Task]) -> bool:
-        """Whether results of these tasks have a figure, by the end of its name."""
+        """Whether results of these tasks have a metric, by the end of its name."""
         needs = cls.kinds[end].needs
         return not lacking(cls.needs if needs is None else needs, tasks)
 
     @classmethod
     def can_tell_any(cls, tasks: frozenset[Task]) -> bool:
-        """Whether results of these tasks have any figure."""
+        """Whether results of these tasks have any metric."""
         return any(cls.can_tell(end, tasks) for end in cls.kinds)
 
     def tasks_of(self, frame: JudgedFrame) -> frozenset[Task]:
-        """Tasks that figures of a frame may need."""
+        """Tasks that metrics of a frame may need."""
         return frame.result.tasks
 
     def judges(self, frame: JudgedFrame) -> bool:
@@ -145,29 +145,29 @@ class Metric(ABC, Generic[Found]):
         return self.frames > 0
 
     def value(self, end: str) -> Any:
-        """A figure by the end of its name."""
+        """A metric by the end of its name."""
         if isinstance(self.found, Mapping):
             return self.found[end]
         return attrgetter(self.kinds[end].path or f'{self.root}{end}')(self.found)
 
     def on(self, end: str) -> str:
-        """What a figure was measured on; empty where on nothing."""
+        """What a metric was measured on; empty where on nothing."""
         return f'{self.frames} frames'
 
-    def figures(self) -> dict[str, Figure]:
-        """Figures that truth and tasks allow, by the ends of their names."""
+    def metric_values(self) -> dict[str, MetricValue]:
+        """Metrics that truth and tasks allow, by the ends of their names."""
         if not self.measured:
             return {}
-        return {end: Figure(f'{self.prefix}.{end}', self.value(end), self.on(end), kind)
+        return {end: MetricValue(f'{self.prefix}.{end}', self.value(end), self.on(end), kind)
                 for end, kind in self.kinds.items()
                 if self.can_tell(end, self.tasks) and self.on(end) and self.value(end) is not None}
 
     def record(self) -> Record | list[Record]:
-        """Figures of a single frame for frames.jsonl; the metric need not be finished."""
-        return {end: figure.value for end, figure in self.finished().figures().items()}
+        """Metrics of a single frame for frames.jsonl; the metric need not be finished."""
+        return {end: found.value for end, found in self.finished().metric_values().items()}
 
     def detail(self) -> Record:
-        """All that is behind the figures, as values for JSON, NaN among them."""
+        """All that is behind the metrics, as values for JSON, NaN among them."""
         found: Any = self.found
         values = dict(found) if isinstance(found, Mapping) else asdict(found)
         return {key: None if key in self.kinds and not self.can_tell(key, self.tasks) else value
@@ -178,12 +178,12 @@ class Metric(ABC, Generic[Found]):
         return {self.section: self.detail()}
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
-        """Figure, value and what it was measured on: lines of the summary of a data set."""
-        known = self.figures()
+        """Metric, value and what it was measured on: lines of the summary of a data set."""
+        known = self.metric_values()
         for end, kind in self.kinds.items():
-            figure = known.get(end)
-            yield (kind.title, '-' if figure is None else value_text(figure.value, kind.unit),
-                   '-' if figure is None else figure.on)
+            found = known.get(end)
+            yield (kind.title, '-' if found is None else value_text(found.value, kind.unit),
+                   '-' if found is None else found.on)
 
     def tables(self) -> Iterator[Table]:
         """Tables of its own in the report of a data set."""
@@ -210,7 +210,7 @@ class Metric(ABC, Generic[Found]):
 
     @classmethod
     def conventions(cls, settings: Mapping[str, Any]) -> list[str]:
-        """Lines on what a comparison with other figures has to know; settings: plain values."""
+        """Lines on what a comparison with other metrics has to know; settings: plain values."""
         return []
 
 

@@ -28,7 +28,7 @@ from ...tables import Table
 from .base import Metric
 from .frame import JudgedFrame, Rules
 from .segment_overlaps import require_same_shape
-from .shown import Breakdown, Chart, Column, FigureKind, Record, percent, value_text
+from .shown import Breakdown, Chart, Column, MetricKind, Record, percent, value_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -88,14 +88,14 @@ class TemperatureFit:
     left_out_range: dict[float, tuple[float, float]]
 
 
-def calibration_kinds(truth: str, what: str) -> dict[str, FigureKind]:
-    """Figures of the uncertainty; truth, what: the truth and its elements, in words."""
+def calibration_kinds(truth: str, what: str) -> dict[str, MetricKind]:
+    """Metrics of the uncertainty; truth, what: the truth and its elements, in words."""
     return {
-        **{f'coverage_{q}': FigureKind(
+        **{f'coverage_{q}': MetricKind(
             f'{what} in their {q} % range of depth, {truth}', 'share', None,
             f'Share of {what} whose true depth is in the {q} % range that the model gives them.',
             is_key=q == 68) for q in (68, 95)},
-        'expected_error': FigureKind(
+        'expected_error': MetricKind(
             f'calibration error of depth, {truth}', 'share', 'lower',
             'Mean of |observed - expected| over the ranges of 5 %, 10 % .. 95 %.')}
 

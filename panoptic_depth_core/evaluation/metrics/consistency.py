@@ -52,18 +52,18 @@ from .frame import JudgedFrame, Rules
 from .ground_plane import fit_ground
 from .optical_flow import Path, path_between, reduced_gray, reduced_shape
 from .segment_overlaps import segment_overlaps
-from .shown import FigureKind, Record
+from .shown import MetricKind, Record
 
 LEAST_PIXELS = 100
 """The jitter of fewer pixels of a frame is not measured."""
 
 MEDIANS = ('depth_jitter', 'distance_jitter', 'ground_height_m', 'ground_pitch_deg',
            'ground_roll_deg', 'ground_residual', 'ground_inlier_share')
-"""Figures of all frames that are medians of those of single frames, or of instances."""
+"""Metrics of all frames that are medians of those of single frames, or of instances."""
 
 RECORD = ('compared_share', 'label_stability', 'label_flicker', 'instance_survival',
           'id_switches', 'void_share', 'depth_missing_share', *MEDIANS)
-"""Figures of a frame by itself."""
+"""Metrics of a frame by itself."""
 
 _ON = {'label_stability': ('compared_pixels', '{1} frames, {0} px'),
        'label_flicker': ('flicker_pixels', '{} px'),
@@ -72,7 +72,7 @@ _ON = {'label_stability': ('compared_pixels', '{1} frames, {0} px'),
        'id_switches': ('tracked_instances', '{} instances'),
        'instance_survival': ('instances', '{} instances'),
        'void_share': ('frames', '{} frames'), 'depth_missing_share': ('frames', '{} frames')}
-"""What a figure was measured on: how many, in words."""
+"""What a metric was measured on: how many, in words."""
 
 
 @dataclass(frozen=True)
@@ -276,9 +276,9 @@ class ConsistencyMetric(Metric[Record]):
 
     The past is forgotten where a stamp does not go forward, after a gap, and where the size of
     results or their label divisor changes. Frames without a stamp are counted, as
-    UNSTAMPED_PERIOD_NS apart. A pickle holds the figures, without the last frames.
+    UNSTAMPED_PERIOD_NS apart. A pickle holds the metrics, without the last frames.
 
-    The result holds figures and their bases: compared_frames, which have one before
+    The result holds metrics and their bases: compared_frames, which have one before
     them, their compared_pixels (of the reduced images) and compared_share; flicker_pixels, which
     were followed over three frames; jitter_frames, whose pixels have three depths; instances that
     should be seen again; tracked_instances, with a track id before and after; distance_triples,
@@ -288,40 +288,40 @@ class ConsistencyMetric(Metric[Record]):
     name, title, place, recordings_only = 'consistency', 'Consistency', 8, True
     needs = (*NEEDS_SEMANTIC, *NEEDS_DEPTH)
     kinds = {
-        'label_stability': FigureKind(
+        'label_stability': MetricKind(
             'pixels that keep their class', 'share', 'higher', 'Share of the pixels followed from '
             'the frame before that have its class.', NEEDS_SEMANTIC, is_key=True, worst=4,
             over_time=('Label stability', 'pixels that keep their class, in %')),
-        'label_flicker': FigureKind(
+        'label_flicker': MetricKind(
             'pixels whose class flips and comes back', 'share', 'lower',
             'Share of the pixels followed over three frames, classes A, B, A.', NEEDS_SEMANTIC),
-        'depth_jitter': FigureKind(
+        'depth_jitter': MetricKind(
             'jitter of depth between frames', 'share', 'lower', 'Standard deviation of a depth '
             'off the line through the one before and after.', NEEDS_DEPTH, is_key=True,
             over_time=('Jitter of depth', 'jitter in %')),
-        'distance_jitter': FigureKind(
+        'distance_jitter': MetricKind(
             'jitter of distances between frames', 'share', 'lower',
             'The same of the distances of instances.', NEEDS_POSITIONS),
-        'id_switches': FigureKind('track ids that change, by flow', 'count', 'lower',
+        'id_switches': MetricKind('track ids that change, by flow', 'count', 'lower',
                                   'Instances seen again under another track id.', NEEDS_INSTANCES),
-        'instance_survival': FigureKind(
+        'instance_survival': MetricKind(
             'instances seen again in the next frame', 'share', 'higher',
             'Share of those that should be, by class and an IoU above 0.5.', NEEDS_INSTANCES),
-        'void_share': FigureKind('pixels without a label (void)', 'share', 'lower',
+        'void_share': MetricKind('pixels without a label (void)', 'share', 'lower',
                                  'Share of all pixels.', NEEDS_LABELS, is_key=True),
-        'depth_missing_share': FigureKind('pixels without a depth', 'share', 'lower',
+        'depth_missing_share': MetricKind('pixels without a depth', 'share', 'lower',
                                           'Share of all pixels whose depth is NaN.', NEEDS_DEPTH),
-        'ground_height_m': FigureKind(
+        'ground_height_m': MetricKind(
             'height of the camera above the predicted ground', 'm', None,
             'Above the plane through the pixels of the ground, median.',
             over_time=('Height above the ground', 'metres')),
-        'ground_height_spread': FigureKind(
+        'ground_height_spread': MetricKind(
             'variation of that height between frames', 'share', 'lower',
             'Relative standard deviation of the height over frames.'),
-        'ground_residual': FigureKind(
+        'ground_residual': MetricKind(
             'depth of the ground off its plane, median', 'share', 'lower',
             'Relative distance of the depth of the ground to the plane.'),
-        'ground_inlier_share': FigureKind(
+        'ground_inlier_share': MetricKind(
             'ground within 10 % of its plane', 'share', 'higher',
             'Share of the pixels of the ground.')}
     meanings = {
@@ -378,7 +378,7 @@ class ConsistencyMetric(Metric[Record]):
         self._past = _Past(view, step, again, unstamped)
 
     def record(self) -> Record:
-        """Figures by the names in RECORD, those of instances as median; None where not known."""
+        """Metrics by the names in RECORD, those of instances as median; None where not known."""
         found = self.result()
         return {name: None if found[name] != found[name] else found[name] for name in RECORD}
 

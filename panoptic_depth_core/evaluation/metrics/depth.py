@@ -24,7 +24,7 @@ from ...contract import NEEDS_DEPTH
 from .base import Metric
 from .frame import JudgedFrame, Rules, classes_of
 from .segment_overlaps import require_same_shape
-from .shown import Breakdown, Chart, Column, FigureKind, Record, percent, value_text
+from .shown import Breakdown, Chart, Column, MetricKind, Record, percent, value_text
 
 # Columns of the sums: pixels with a truth, pixels with both, how many within 1.25, 1.25^2 and
 # 1.25^3, then the sums of |d|/g, d^2/g, d^2, e^2 and e, with d = p - g.
@@ -74,16 +74,16 @@ class DepthResult:
     by_class: dict[int, DepthErrors]
 
 
-def depth_kinds(truth: str, what: str, worst: int) -> dict[str, FigureKind]:
-    """Figures of depth; truth, what: the truth and its elements, in words."""
+def depth_kinds(truth: str, what: str, worst: int) -> dict[str, MetricKind]:
+    """Metrics of depth; truth, what: the truth and its elements, in words."""
     return {
-        'abs_rel': FigureKind(f'depth error, mean relative (absRel), {truth}', 'share', 'lower',
+        'abs_rel': MetricKind(f'depth error, mean relative (absRel), {truth}', 'share', 'lower',
                               f'Mean of |p - g| / g over {what}.', is_key=True, worst=worst),
-        'rmse_m': FigureKind(f'depth RMSE, {truth}', 'm', 'lower',
+        'rmse_m': MetricKind(f'depth RMSE, {truth}', 'm', 'lower',
                              f'Root of the mean of (p - g)^2 over {what}.'),
-        'delta1': FigureKind(f'depth within a factor of 1.25 (delta1), {truth}', 'share', 'higher',
+        'delta1': MetricKind(f'depth within a factor of 1.25 (delta1), {truth}', 'share', 'higher',
                              f'Share of {what} with max(p / g, g / p) < 1.25.'),
-        'missing_share': FigureKind(f'{what} without a predicted depth, {truth}', 'share',
+        'missing_share': MetricKind(f'{what} without a predicted depth, {truth}', 'share',
                                     'lower', f'Share of {what}; they are in no error.')}
 
 
@@ -214,7 +214,7 @@ class DepthMetric(Metric[DepthResult]):
     @classmethod
     def conventions(cls, settings: Mapping[str, Any]) -> list[str]:
         return [f'Depth: pixels with 0 < truth <= {settings["depth_cap_m"]:g} m; pixels without a '
-                'predicted depth are counted as missing and are in no other figure.']
+                'predicted depth are counted as missing and are in no other metric.']
 
 
 class LidarDepth(DepthMetric):

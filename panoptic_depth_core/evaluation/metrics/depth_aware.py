@@ -31,11 +31,11 @@ from .base import Metric
 from .frame import JudgedFrame, Rules
 from .panoptic import GROUPS, PanopticQuality, PanopticQualityResult, quality_dict
 from .segment_overlaps import JointTable, side_by_side
-from .shown import FigureKind, Record, percent
+from .shown import MetricKind, Record, percent
 
 _VIDEO = ('DVPQ: over windows of k = {} consecutive frames of a sequence; mean over k. For k > 1 '
           'an instance must keep its id from frame to frame: single-image models do not track, so '
-          'their figures for k > 1 say little of the segmentation.')
+          'their metrics for k > 1 say little of the segmentation.')
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class DepthAwareMetric(Metric[VideoQualityResult]):
     section, part, counted = 'depth_aware_quality', '', 'depth_aware'
     place, breakdowns = 2, ()
     truth = frozenset(('semantics', 'instances', 'depth'))
-    kinds = {'dpq': FigureKind(
+    kinds = {'dpq': MetricKind(
         'depth-aware PQ (DPQ)', 'share', 'higher', 'PQ with the pixels void whose relative error '
         'of depth is above lambda, mean over the lambdas.', is_key=True)}
     meanings = {'': 'Depth-aware PQ: PQ in which predicted pixels count as void where their depth '

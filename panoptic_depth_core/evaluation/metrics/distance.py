@@ -28,7 +28,7 @@ from .calibration import ONE_SIGMA, TWO_SIGMA, laplace_reach
 from .depth import by_limits
 from .frame import JudgedFrame, Rules, TrueBox, plain_name
 from .segment_overlaps import SegmentOverlaps
-from .shown import Breakdown, Chart, Column, FigureKind, Record, percent
+from .shown import Breakdown, Chart, Column, MetricKind, Record, percent
 
 
 class InstanceRecord(NamedTuple):
@@ -101,18 +101,18 @@ _COLUMNS = (Column('instances', 'instances', 'count'), Column('matched_share', '
             Column('coverage_68', 'within 68 % range'), Column('coverage_95', 'within 95 % range'))
 
 
-def distance_kinds(truth: str) -> dict[str, FigureKind]:
-    """Figures of distances; truth: in words."""
+def distance_kinds(truth: str) -> dict[str, MetricKind]:
+    """Metrics of distances; truth: in words."""
     return {
-        'median_rel': FigureKind(f'distance error, median relative, {truth}', 'share', 'lower',
+        'median_rel': MetricKind(f'distance error, median relative, {truth}', 'share', 'lower',
                                  'Median of |p - g| / g over instances.', is_key=True),
-        'bias_rel': FigureKind(f'distance bias (above 0: too far), {truth}', 'share', None,
+        'bias_rel': MetricKind(f'distance bias (above 0: too far), {truth}', 'share', None,
                                'Median of (p - g) / g over instances.'),
-        **{f'coverage_{q}': FigureKind(
+        **{f'coverage_{q}': MetricKind(
             f'instances in their {q} % range, {truth}', 'share', None,
             f'Share of instances whose true depth is in the {q} % range of their pixels.')
            for q in (68, 95)},
-        'matched_share': FigureKind(f'true instances found, {truth}', 'share', 'higher',
+        'matched_share': MetricKind(f'true instances found, {truth}', 'share', 'higher',
                                     'Share of true instances that a predicted one answers.')}
 
 

@@ -74,7 +74,7 @@ class RecordedFrame:
 @dataclass(frozen=True)
 class Rules:
     """
-    What figures depend on besides results and truth.
+    What metrics depend on besides results and truth.
 
     :param classes: the table of truth and prediction; a class id is a row of it.
     :param compact: for any number of frames, see Evaluator.

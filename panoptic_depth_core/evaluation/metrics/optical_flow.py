@@ -23,7 +23,7 @@ LEAST_SIDE_PX = 32
 """OpenCV's search needs 16 rows, and crashes the process on fewer."""
 
 # The preset FAST, but down to half the size and not a quarter, and as quick as that allows: half
-# the steps of descent and of refinement change no figure of a real drive by more than 2 %.
+# the steps of descent and of refinement change no metric of a real drive by more than 2 %.
 _FINEST_SCALE = 1
 _DESCENTS = 8
 _REFINEMENTS = 2

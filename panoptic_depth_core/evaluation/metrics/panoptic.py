@@ -23,7 +23,7 @@ from ..settings import AbsentClasses, CrowdRule
 from .base import Metric
 from .frame import JudgedFrame, Rules
 from .segment_overlaps import SegmentOverlaps, of_class
-from .shown import Column, FigureKind, Record, percent
+from .shown import Column, MetricKind, Record, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -169,16 +169,16 @@ class PanopticMetric(Metric[PanopticQualityResult]):
     counted, place, root, breakdowns = 'instances', 1, 'all.', ()
     truth, needs = frozenset(('instances',)), NEEDS_PANOPTIC
     kinds = {
-        'pq': FigureKind('panoptic quality (PQ)', 'share', 'higher',
+        'pq': MetricKind('panoptic quality (PQ)', 'share', 'higher',
                          'SQ times RQ of each class, then the mean over classes.', is_key=True,
                          worst=3, over_time=('PQ', 'PQ in %')),
-        'sq': FigureKind('IoU of matched segments (SQ)', 'share', 'higher',
+        'sq': MetricKind('IoU of matched segments (SQ)', 'share', 'higher',
                          'Mean IoU of the segments that match.'),
-        'rq': FigureKind('F1 of segments (RQ)', 'share', 'higher',
+        'rq': MetricKind('F1 of segments (RQ)', 'share', 'higher',
                          'TP / (TP + FP / 2 + FN / 2), a match having an IoU above 0.5.'),
-        'pq_things': FigureKind('PQ of things', 'share', 'higher', 'Mean over thing classes.',
+        'pq_things': MetricKind('PQ of things', 'share', 'higher', 'Mean over thing classes.',
                                 NEEDS_INSTANCES, path='things.pq'),
-        'pq_stuff': FigureKind('PQ of stuff', 'share', 'higher', 'Mean over stuff classes.',
+        'pq_stuff': MetricKind('PQ of stuff', 'share', 'higher', 'Mean over stuff classes.',
                                NEEDS_SEMANTIC, path='stuff.pq')}
     meanings = {'': 'Panoptic quality: predicted segments against true labels, whose class ids '
                     'must be those of the results. PQ = SQ x RQ for each class, then the mean '

@@ -21,7 +21,7 @@ from .base import Metric
 from .frame import JudgedFrame, Rules
 from .panoptic import of_classes
 from .segment_overlaps import SegmentOverlaps
-from .shown import Column, FigureKind, Record, percent
+from .shown import Column, MetricKind, Record, percent
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class SemanticMetric(Metric[SemanticIouResult]):
     name, title, part, counted = 'semantic', 'Semantic segmentation', 'labels', 'semantics'
     place, breakdowns = 3, ()
     truth, needs = frozenset(('semantics',)), NEEDS_SEMANTIC
-    kinds = {'miou': FigureKind('IoU of classes, mean (mIoU)', 'share', 'higher',
+    kinds = {'miou': MetricKind('IoU of classes, mean (mIoU)', 'share', 'higher',
                                 'Mean over the classes that have pixels enough.', path='mean',
                                 is_key=True)}
     meanings = {'': 'mIoU: overlap of the classes by pixel, whatever the instances.'}

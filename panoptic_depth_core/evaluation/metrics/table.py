@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The table of all metrics, and the names of their figures: thresholds and reports use them.
+The table of all metrics, and the names of their metrics: thresholds and reports use them.
 
 A metric is a class in a file of this folder and a line here.
 """
@@ -20,7 +20,7 @@ from .depth_aware import DepthAwareMetric
 from .distance import BoxDistance, DistanceMetric, LidarDistance
 from .panoptic import PanopticMetric
 from .semantic import SemanticMetric
-from .shown import FigureKind, Record
+from .shown import MetricKind, Record
 from .tracking import TrackingMetric
 
 METRICS: dict[str, type[Metric[Any]]] = {metric.name: metric for metric in (
@@ -41,14 +41,14 @@ METRICS: dict[str, type[Metric[Any]]] = {metric.name: metric for metric in (
 """By name; data sets have those without ``recordings_only``."""
 
 COUNTS = {
-    'bags.failed': FigureKind('recordings that failed', 'count', 'lower',
+    'bags.failed': MetricKind('recordings that failed', 'count', 'lower',
                               'Recordings that could not be scored.'),
-    'frames.scored': FigureKind('frames scored', 'count', 'higher', 'Frames of all recordings.'),
-    'frames.skipped': FigureKind('frames skipped', 'count', 'lower',
+    'frames.scored': MetricKind('frames scored', 'count', 'higher', 'Frames of all recordings.'),
+    'frames.skipped': MetricKind('frames skipped', 'count', 'lower',
                                  'Images that could not be used, by reason in the report.')}
 """Of the recordings themselves."""
 
-TIMES = {f'times.total_ms.{q}': FigureKind(f'time of a frame, {q}', 'ms', 'lower',
+TIMES = {f'times.total_ms.{q}': MetricKind(f'time of a frame, {q}', 'ms', 'lower',
                                            'Reading, model and scoring of a frame.')
          for q in ('p50', 'p95', 'p99', 'max')}
 """What two runs of one recording may differ in; kept apart, in times.json."""
@@ -59,36 +59,36 @@ def in_place() -> list[type[Metric[Any]]]:
     return sorted(METRICS.values(), key=lambda metric: metric.place)
 
 
-def figure_kinds() -> dict[str, FigureKind]:
+def metric_kinds() -> dict[str, MetricKind]:
     """Name -> what it is, in the order of reports."""
     return {**COUNTS, **{f'{metric.prefix}.{end}': kind for metric in in_place()
                          for end, kind in metric.kinds.items()}}
 
 
-def known_kinds() -> dict[str, FigureKind]:
+def known_kinds() -> dict[str, MetricKind]:
     """All that a threshold can be set on."""
-    return {**figure_kinds(), **TIMES}
+    return {**metric_kinds(), **TIMES}
 
 
-def _of_frames() -> dict[str, FigureKind]:
-    """Part and figure of a frame's record."""
+def _of_frames() -> dict[str, MetricKind]:
+    """Part and metric of a frame's record."""
     return {f'{metric.part}.{end}': kind for metric in in_place()
             for end, kind in metric.kinds.items()}
 
 
-def ranking_kinds() -> dict[str, FigureKind]:
-    """Figures by which frames are ranked and compared, in the order in which one is chosen."""
+def ranking_kinds() -> dict[str, MetricKind]:
+    """Metrics by which frames are ranked and compared, in the order in which one is chosen."""
     return dict(sorted(((name, kind) for name, kind in _of_frames().items() if kind.worst),
                        key=lambda entry: entry[1].worst))
 
 
 def ranking() -> dict[str, str]:
-    """Name in WorstSettings.by -> figure of a frame, in the order in which one is chosen."""
+    """Name in WorstSettings.by -> metric of a frame, in the order in which one is chosen."""
     return {name.partition('.')[0]: name for name in ranking_kinds()}
 
 
-def kinds_over_time() -> dict[str, FigureKind]:
-    """Figures of frames that are plotted over time."""
+def kinds_over_time() -> dict[str, MetricKind]:
+    """Metrics of frames that are plotted over time."""
     return {name: kind for name, kind in _of_frames().items() if kind.over_time}
 
 

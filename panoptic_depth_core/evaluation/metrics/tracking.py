@@ -32,7 +32,7 @@ from ...inference.tracking import assignment_solver
 from .base import Metric
 from .frame import JudgedFrame, Rules
 from .segment_overlaps import SegmentOverlaps, of_class
-from .shown import FigureKind, Record
+from .shown import MetricKind, Record
 
 Key = tuple[str, int, int]
 """Sequence, class, and panoptic id of the truth or track id."""
@@ -44,7 +44,7 @@ _MISSED = -1
 @dataclass(frozen=True)
 class TrackingScores:
     """
-    Figures of a group of things; shares are NaN where there are none.
+    Metrics of a group of things; shares are NaN where there are none.
 
     :param things: of the truth; each counts once per sequence. tracks: ids that were given.
     :param seen: frames of the things, summed up: the denominator of MOTA.
@@ -71,7 +71,7 @@ class TrackingScores:
 @dataclass(frozen=True)
 class TrackingResult:
     """
-    Figures of a set of frames.
+    Metrics of a set of frames.
 
     :param by_class: by class id; only classes with things or tracks.
     """
@@ -88,13 +88,13 @@ class TrackingMetric(Metric[TrackingResult | None]):
     recordings_only = True
     truth, needs = frozenset(('instances',)), NEEDS_INSTANCES
     kinds = {
-        'switches': FigureKind('id switches, true labels', 'count', 'lower',
+        'switches': MetricKind('id switches, true labels', 'count', 'lower',
                                'Things whose track id is another than when last tracked.'),
-        'fragments': FigureKind('tracks interrupted (fragments), true labels', 'count', 'lower',
+        'fragments': MetricKind('tracks interrupted (fragments), true labels', 'count', 'lower',
                                 'Things that are tracked again after they were missed.'),
-        'mota': FigureKind('tracking accuracy (MOTA), true labels', 'share', 'higher',
+        'mota': MetricKind('tracking accuracy (MOTA), true labels', 'share', 'higher',
                            '1 - (missed + false positives + switches) / true instances.'),
-        'idf1': FigureKind('F1 of track ids (IDF1), true labels', 'share', 'higher', 'F1 of '
+        'idf1': MetricKind('F1 of track ids (IDF1), true labels', 'share', 'higher', 'F1 of '
                            'instances under the best assignment of one track to each thing.',
                            is_key=True)}
     meanings = {'': 'Tracking: track ids against the instance ids of true labels, which must stay '
@@ -174,7 +174,7 @@ class TrackingMetric(Metric[TrackingResult | None]):
 
     def scores(self, sequences: Set[str] | None = None) -> TrackingResult:
         """
-        All figures of the frames so far.
+        All metrics of the frames so far.
 
         :param sequences: None: all.
         :raises ConfigError: where scipy is not installed.

@@ -4,7 +4,7 @@
 One recording from its first image to its part of the report.
 
 The same function runs in this process, in others and on other machines: what it depends on is in
-the job, and the figures are the same wherever it runs.
+the job, and the metrics are the same wherever it runs.
 """
 
 from __future__ import annotations

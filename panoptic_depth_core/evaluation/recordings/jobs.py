@@ -91,7 +91,7 @@ def job_key(job: BagJob) -> str:
     Digest of all that a part of the report depends on.
 
     Files count by name, size and time of change, a model by its digest, and this program by its
-    source: another version may give other figures.
+    source: another version may give other metrics.
     """
     lines = [code_digest(), repr(replace(job, model=None))]
     if job.model is not None:

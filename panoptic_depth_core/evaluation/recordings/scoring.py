@@ -19,7 +19,7 @@ from ...structures import PanopticDepth
 from ..dataset.evaluate import EvaluationResult
 from ..metrics.base import MetricSums
 from ..metrics.frame import JudgedFrame, RecordedFrame, Rules
-from ..metrics.shown import Figure, Record
+from ..metrics.shown import MetricValue, Record
 from ..metrics.table import TIMES, detail_path, in_place
 from ..report.dataset_report import plain, to_dict
 from ..settings import RecordingSettings
@@ -43,7 +43,7 @@ class BagScore(MetricSums):
         Add the next frame of a bag.
 
         :param sequence: name of the bag.
-        :returns: the figures of this frame alone, as plain values; NaN where not known.
+        :returns: the metrics of this frame alone, as plain values; NaN where not known.
         :raises ValueError: truth or results that do not fit; nothing of the frame is counted.
         """
         frame = JudgedFrame(item.truth, result, self.rules, sequence, item)
@@ -67,8 +67,8 @@ class BagScore(MetricSums):
         self.tasks |= result.tasks
         return record
 
-    def summary(self) -> tuple[list[Figure], Record]:
-        """Measured figures, and ``detail`` of report.json as plain values."""
+    def summary(self) -> tuple[list[MetricValue], Record]:
+        """Measured metrics, and ``detail`` of report.json as plain values."""
         finished = self.finished()
         of_labels = EvaluationResult.of(self, finished)
         judged = any(metric.frames for metric in of_labels.metrics.values())
@@ -80,7 +80,7 @@ class BagScore(MetricSums):
                 detail.setdefault(first, {}).update({} if found is None else {rest[0]: found})
             elif not rest:
                 detail[first] = found
-        return [figure for metric in finished.values() for figure in metric.figures().values()
+        return [value for metric in finished.values() for value in metric.metric_values().values()
                 ], plain(detail)
 
 
@@ -112,7 +112,7 @@ class StepTimes:
         steps = {step: {name: curve[q] for name, q in QUANTILES.items()}
                  for step, curve in curves.items()}
         on = f'{len(self._steps.get(TOTAL, ()))} frames'
-        figures = [Figure(name, steps[TOTAL][name.rpartition('.')[2]], on, kind)
+        metric_values = [MetricValue(name, steps[TOTAL][name.rpartition('.')[2]], on, kind)
                    for name, kind in TIMES.items() if TOTAL in steps]
         return {'steps': steps, 'percentiles': curves,
-                'figures': {figure.name: figure.to_dict() for figure in figures}}
+                'figures': {value.name: value.to_dict() for value in metric_values}}

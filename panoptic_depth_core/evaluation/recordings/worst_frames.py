@@ -39,8 +39,8 @@ class WorstFrame:
     A frame that is among the worst.
 
     :param by: see ranking.
-    :param badness: the figure, with the sign that makes greater worse.
-    :param record: bag, name, stamp_ns, figure and value, for report.json.
+    :param badness: the metric, with the sign that makes greater worse.
+    :param record: bag, name, stamp_ns, metric and value, for report.json.
     :param jpeg: the picture.
     """
 
@@ -58,8 +58,8 @@ class WorstFrames:
     """
 
     def __init__(self, by: str, count: int) -> None:
-        self._figures = ranking()
-        self._kinds = [by] if by else list(self._figures)
+        self._metric_values = ranking()
+        self._kinds = [by] if by else list(self._metric_values)
         self._count = count
         self._frames: list[WorstFrame] = []
 
@@ -70,21 +70,21 @@ class WorstFrames:
         :param record: of frames.jsonl.
         :param draw: makes the picture.
         """
-        known = {by: value for by in self._kinds
-                 if (value := of_frame(record, self._figures[by])) is not None and value == value}
+        known = {by: value for by in self._kinds if (value := of_frame(
+            record, self._metric_values[by])) is not None and value == value}
         if not known or not self._count:
             return
         by, value = next(iter(known.items()))
         if by != self._kinds[-1]:
-            # The frames so far were chosen by a figure of less worth.
+            # The frames so far were chosen by a metric of less worth.
             self._kinds = self._kinds[:self._kinds.index(by) + 1]
             self._frames = []
-        figure = self._figures[by]
-        badness = value if ranking_kinds()[figure].better == 'lower' else -value
+        metric_value = self._metric_values[by]
+        badness = value if ranking_kinds()[metric_value].better == 'lower' else -value
         if len(self._frames) == self._count and badness <= self._frames[-1].badness:
             return
         about = {key: record[key] for key in ('bag', 'name', 'stamp_ns')}
-        frame = WorstFrame(by, badness, {**about, 'figure': figure, 'value': value}, draw())
+        frame = WorstFrame(by, badness, {**about, 'figure': metric_value, 'value': value}, draw())
         insort(self._frames, frame, key=lambda f: -f.badness)
         del self._frames[self._count:]
 
@@ -95,7 +95,7 @@ class WorstFrames:
 
 def worst_of(parts: Sequence[Sequence[WorstFrame]], count: int) -> list[WorstFrame]:
     """
-    Take the worst of several recordings, of those that are ranked by the first figure.
+    Take the worst of several recordings, of those that are ranked by the first metric.
 
     :param parts: by recording, in their order.
     """

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Two reports side by side: figures, settings, and the frames that both have, by their stamps."""
+"""Two reports side by side: metrics, settings, and the frames that both have, by their stamps."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ MOST_CHANGED = 10
 
 
 @dataclass(frozen=True)
-class ComparedFigure:
-    """A figure of both reports, None where it is not known; ``on``: what it was measured on."""
+class ComparedMetric:
+    """A metric of both reports, None where it is not known; ``on``: what it was measured on."""
 
     name: str
     unit: str
@@ -59,7 +59,7 @@ class ComparedFigure:
 
 @dataclass(frozen=True)
 class ComparedFrame:
-    """A figure of one frame in both reports."""
+    """A metric of one frame in both reports."""
 
     bag: str
     name: str
@@ -76,13 +76,13 @@ class Comparison:
     :param baseline: its folder, as given; title: its title.
     :param settings: that differ -> here, there; None where it is missing.
     :param matched, only_here, only_there: numbers of frames.
-    :param better, worse: figure in ranking_kinds -> frames that changed most, first the most.
+    :param better, worse: metric in ranking_kinds -> frames that changed most, first the most.
     :param detail, lines: of the baseline, as plots need them; recordings by their names here.
     """
 
     baseline: str
     title: str
-    figures: list[ComparedFigure]
+    metric_values: list[ComparedMetric]
     settings: dict[str, tuple[Any, Any]]
     matched: int
     only_here: int
@@ -143,7 +143,7 @@ def compare(folder: Path, baseline: Path) -> Comparison:
     counts['there'] += sum(count for bag, count in theirs.counts.items()
                            if bag not in partner.values())
     return Comparison(
-        str(baseline), str(there.get('title', '')), compare_figures(here, there),
+        str(baseline), str(there.get('title', '')), compare_metrics(here, there),
         _settings(here['run'], there['run']),
         matched=counts['matched'], only_here=counts['here'], only_there=counts['there'],
         better={name: frames for name, frames in better.items() if frames},
@@ -152,11 +152,11 @@ def compare(folder: Path, baseline: Path) -> Comparison:
         lines={bag: theirs.lines(other, len(partner)) for bag, other in partner.items()})
 
 
-def compare_figures(here: Record, there: Record) -> list[ComparedFigure]:
-    """Compare the figures of two reports, or of two ``times.json``, in their order."""
+def compare_metrics(here: Record, there: Record) -> list[ComparedMetric]:
+    """Compare the metrics of two reports, or of two ``times.json``, in their order."""
     ours, theirs = here.get('figures', {}), there.get('figures', {})
     pairs = {name: (ours.get(name, {}), theirs.get(name, {})) for name in [*ours, *theirs]}
-    return [ComparedFigure(name, (a or b).get('unit', ''), (a or b).get('better'), a.get('value'),
+    return [ComparedMetric(name, (a or b).get('unit', ''), (a or b).get('better'), a.get('value'),
                            b.get('value'), a.get('on', ''), b.get('on', ''))
             for name, (a, b) in pairs.items()]
 

@@ -42,8 +42,8 @@ def test_frames_are_read_and_the_results_are_good_but_not_perfect(folders) -> No
     result = evaluate(StoredPredictions(results, data.classes), samples,
                       EvaluationSettings(windows=(1, 2)), data.classes)
     assert result.video.windows == {1: 8, 2: 6}
-    for figure in (result.panoptic.all.pq, result.video.all, result.semantic.mean):
-        assert 0.2 < figure < 0.99
+    for metric_value in (result.panoptic.all.pq, result.video.all, result.semantic.mean):
+        assert 0.2 < metric_value < 0.99
     assert 0.02 < result.depth.pooled.abs_rel < 0.2
     assert result.calibration.stated_share > 0.9
     assert result.distance.all.measured > 10

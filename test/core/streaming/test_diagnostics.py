@@ -70,7 +70,7 @@ def test_input(status: StreamStatus, bad_frame: str, age_s: float, level: Health
     assert [health.values[f'dropped_{w}'] for w in ('queue', 'age', 'error')] == ['1', '2', '3']
 
 
-def test_figures_that_are_not_known() -> None:
+def test_metrics_that_are_not_known() -> None:
     assert health_of('input', RUNNING).values['rate_hz'] == '15.0'
     assert health_of('input', FRESH).values['rate_hz'] == 'unknown'
     assert set(health_of('latency', FRESH).values.values()) == {'unknown'}
@@ -108,13 +108,13 @@ def test_latency(status: StreamStatus, limits: dict[str, float], level: HealthLe
     assert (health.level, health.message) == (level, words)
 
 
-def test_figures_of_latency() -> None:
+def test_metrics_of_latency() -> None:
     values = health_of('latency', RUNNING).values
     assert values['output_rate_hz'] == '10.0'
-    for name, figures in (('latency', ('40.0', '60.0', '80.0')),
+    for name, metric_values in (('latency', ('40.0', '60.0', '80.0')),
                           ('inference', ('20.0', '30.0', '40.0')),
                           ('overhead', ('5.0', '6.0', '7.0'))):
-        assert tuple(values[f'{name}_p{p}_ms'] for p in (50, 95, 99)) == figures
+        assert tuple(values[f'{name}_p{p}_ms'] for p in (50, 95, 99)) == metric_values
 
 
 def test_gpu() -> None:

@@ -138,8 +138,8 @@ def test_validation_judges_the_classes_of_the_network(semkitti):
     true = {sample.frame.name: as_result(sample, SEMKITTI) for sample in map(
         data.__getitem__, range(len(data)))}
     validator._pipeline = lambda frame: true[frame.name]
-    figures = validator().figures
-    assert figures['pq_things'] == figures['pq'] == 1.0
+    metric_values = validator().metric_values
+    assert metric_values['pq_things'] == metric_values['pq'] == 1.0
 
 
 def test_classes_count_by_their_own_frequency(semkitti):

@@ -203,7 +203,7 @@ def test_the_commands(packable, tmp_path, capsys):
     assert stored['recipe']['batch_size'] == 1 and stored['iteration'] == 4
     assert main(['train', str(pack), '--set', 'batch=1']) == 2
     assert "unknown key 'batch'" in capsys.readouterr().err
-    out = tmp_path / 'figures.json'
+    out = tmp_path / 'metrics.json'
     assert main(['benchmark', '--what', 'training', '--recipe', str(pack), '--workers', '0',
                  '--repeats', '2', '-o', str(out)]) == 0
     assert '| workers | loader samples per s |' in capsys.readouterr().out

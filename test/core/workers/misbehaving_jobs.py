@@ -115,7 +115,7 @@ def misbehave(job: Job) -> None:
             time.sleep(0.05)
 
 
-def figures(parts) -> list:
+def metric_values(parts) -> list:
     """What has to be equal however parts were made."""
     total, found = DistanceMetric(), []
     for part in parts:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a frame leaves in the memory, and that the figures are those of what it left before."""
+"""What a frame leaves in the memory, and that the metrics are those of what it left before."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_the_memory_of_a_calibration() -> None:
     assert grown_by(adder(True), 50) > 6000
 
 
-def test_compact_figures_are_the_same_to_the_last_bit() -> None:
+def test_compact_metrics_are_the_same_to_the_last_bit() -> None:
     compact, whole = (evaluated(range(40), compact) for compact in (True, False))
     assert to_dict(compact.result()) == to_dict(whole.result())
     assert compact.result().calibration.pixels > 0
@@ -154,7 +154,7 @@ def test_no_compact_frames() -> None:
 
 
 def errors_one_by_one(records: list[InstanceRecord]) -> DistanceErrors:
-    """The figures by their definitions, instance by instance."""
+    """The metrics by their definitions, instance by instance."""
     matched = [r for r in records if r.matched]
     signed = [s for r in matched if math.isfinite(s := (r.predicted_m - r.truth_m) / r.truth_m)]
     ratios = [abs(math.log(r.predicted_m / r.truth_m)) / r.log_depth_scale for r in matched

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of tracking: perfect, degenerate, and counted by hand."""
+"""Metrics of tracking: perfect, degenerate, and counted by hand."""
 
 from __future__ import annotations
 

@@ -125,6 +125,6 @@ def scored(folder: Path, *jobs: BagJob) -> dict[str, Any]:
 
 
 def values(report: dict[str, Any], prefix: str) -> dict[str, float]:
-    """Return figures of a group by the rest of their names."""
+    """Return metrics of a group by the rest of their names."""
     return {name.removeprefix(prefix): figure['value']
             for name, figure in report['figures'].items() if name.startswith(prefix)}

@@ -64,7 +64,7 @@ def report(folder: Path) -> dict[str, Any]:
 
 
 def values(folder: Path) -> dict[str, float]:
-    return {name: figure['value'] for name, figure in report(folder)['figures'].items()}
+    return {name: found['value'] for name, found in report(folder)['figures'].items()}
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -3,7 +3,7 @@
 """
 The tables of metrics: whole, additive, absent where they should be, and open for one more.
 
-A metric of this file is put into METRICS by one line, and must then be wherever figures are.
+A metric of this file is put into METRICS by one line, and must then be wherever metrics are.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from panoptic_depth_core.evaluation.dataset.evaluate import EvaluationResult, Ev
 from panoptic_depth_core.evaluation.metric_table import NAME, metric_table
 from panoptic_depth_core.evaluation.metrics.base import Metric
 from panoptic_depth_core.evaluation.metrics.frame import JudgedFrame, RecordedFrame, TrueBox
-from panoptic_depth_core.evaluation.metrics.shown import FigureKind
+from panoptic_depth_core.evaluation.metrics.shown import MetricKind
 from panoptic_depth_core.evaluation.metrics.table import (
     COUNTS,
     METRICS,
@@ -57,7 +57,7 @@ class NearMetric(Metric[dict[str, float]]):
 
     name, title = 'near', 'Nearness'
     needs = NEEDS_DEPTH
-    kinds = {'near_share': FigureKind(
+    kinds = {'near_share': MetricKind(
         'pixels nearer than ten metres', 'share', 'lower', 'Share of the pixels with a depth.',
         is_key=True, worst=9, over_time=('Nearness', 'near pixels in %'))}
     meanings = {'': 'Nearness: what the robot has before its feet.'}
@@ -195,7 +195,7 @@ def test_parts_add_up_over_the_whole_table() -> None:
 
 
 def wanted(tasks: frozenset[Task]) -> set[str]:
-    """Groups of figures that these tasks make, with those of both kinds of PQ apart."""
+    """Groups of metrics that these tasks make, with those of both kinds of PQ apart."""
     groups = {
         'panoptic.pq': {'semantic', 'instances'}, 'panoptic.pq_things': {'instances'},
         'panoptic.pq_stuff': {'semantic'}, 'depth_aware.dpq': TASKS, 'semantic.miou': {'semantic'},
@@ -215,8 +215,8 @@ def wanted(tasks: frozenset[Task]) -> set[str]:
 @pytest.mark.parametrize('tasks', [TASKS, *PARTIAL], ids=lambda tasks: '-'.join(sorted(tasks)))
 def test_what_a_model_does_not_do_is_absent(tasks: frozenset[Task]) -> None:
     pytest.importorskip('scipy')
-    figures, detail = scored_in(tasks).summary()
-    names = {figure.name for figure in figures}
+    metric_values, detail = scored_in(tasks).summary()
+    names = {figure.name for figure in metric_values}
     assert names & wanted(TASKS) == wanted(tasks)
     result = evaluated(tasks)
     assert set(result.values) == {name for name in names if not name.startswith(
@@ -305,7 +305,7 @@ def test_one_more_metric_of_a_recording(near: None, wrong_bag: Path, tmp_path: P
     assert written is not None and written.comparison is not None
     assert [(gate.figure, gate.limit, gate.passed) for gate in written.gates] == [
         ('near.near_share', 'max', False), ('near.near_share', 'max_loss', True)]
-    compared = {figure.name: figure.verdict for figure in written.comparison.figures}
+    compared = {figure.name: figure.verdict for figure in written.comparison.metric_values}
     assert compared['near.near_share'] == 'same'
     report = json.loads((tmp_path / 'new/report.json').read_text())
     figure = report['figures']['near.near_share']
@@ -318,7 +318,7 @@ def test_one_more_metric_of_a_recording(near: None, wrong_bag: Path, tmp_path: P
     for name in ('report.md', 'report.html'):
         page = (tmp_path / 'new' / name).read_text().replace('\\_', '_')
         for words in ('pixels nearer than ten metres', 'Nearness: what the robot has',
-                      'near.near_share', 'Nearness: beside the figures'):
+                      'near.near_share', 'Nearness: beside the metrics'):
             assert words in page, (name, words)
     assert 'Nearness over time' in (tmp_path / 'new/report.html').read_text()
     assert '| `near.near_share` | share | lower | depth |' in metric_table()
@@ -329,9 +329,9 @@ def test_frames_are_ranked_by_what_there_is() -> None:
         WorstSettings(by='near')
 
 
-def test_a_metric_that_is_not_there_is_no_figure(tmp_path: Path) -> None:
+def test_a_metric_that_is_not_there_is_no_metric(tmp_path: Path) -> None:
     (tmp_path / 'limits.yaml').write_text('near.near_share: {max: 1.0}\n')
-    with pytest.raises(ConfigError, match=r"unknown figure 'near\.near_share'"):
+    with pytest.raises(ConfigError, match=r"unknown metric 'near\.near_share'"):
         load_thresholds(tmp_path / 'limits.yaml')
     with pytest.raises(AttributeError, match="no metric is called 'near'"):
         _ = Evaluator().result().near

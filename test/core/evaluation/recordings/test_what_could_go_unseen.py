@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Figures that would be wrong without anybody seeing it."""
+"""Metrics that would be wrong without anybody seeing it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from known_errors import scored, values
 from panoptic_depth_core.evaluation.metrics.frame import RecordedFrame
-from panoptic_depth_core.evaluation.metrics.shown import Figure
-from panoptic_depth_core.evaluation.metrics.table import figure_kinds, ranking
+from panoptic_depth_core.evaluation.metrics.shown import MetricValue
+from panoptic_depth_core.evaluation.metrics.table import metric_kinds, ranking
 from panoptic_depth_core.evaluation.recordings import evaluate_bags as module
 from panoptic_depth_core.evaluation.recordings.evaluate_bag import BagJob, BagPart
 from panoptic_depth_core.evaluation.recordings.reading.reader import CameraOptions, RecordingReader
@@ -40,8 +40,8 @@ def score_of(*results: PanopticDepth, name: str = 'drive') -> BagScore:
     return score
 
 
-def figures_of(score: BagScore) -> dict[str, float]:
-    return {figure.name: figure.value for figure in score.summary()[0]}
+def metric_values_of(score: BagScore) -> dict[str, float]:
+    return {metric_value.name: metric_value.value for metric_value in score.summary()[0]}
 
 
 def tracked(ms: float) -> PanopticDepth:
@@ -57,25 +57,25 @@ def without_instances(ms: float) -> PanopticDepth:
         np.uint16), distances=())
 
 
-def test_a_frame_in_which_all_is_missed_lowers_the_tracking_figures() -> None:
+def test_a_frame_in_which_all_is_missed_lowers_the_tracking_metrics() -> None:
     pytest.importorskip('scipy')
     score = score_of(tracked(100), without_instances(200), tracked(300), without_instances(400))
-    found, (figure, *_) = figures_of(score), [
+    found, (metric_value, *_) = metric_values_of(score), [
         f for f in score.summary()[0] if f.name == 'tracking.mota']
     assert found['tracking.mota'] == 0.5
     assert found['tracking.fragments'] == 2
-    assert figure.on == '4 frames, 2 things'
+    assert metric_value.on == '4 frames, 2 things'
 
 
-def test_what_was_not_tracked_has_no_tracking_figures() -> None:
+def test_what_was_not_tracked_has_no_tracking_metrics() -> None:
     pytest.importorskip('scipy')
     plain = [replace(r, distances=tuple(replace(d, track_id=-1) for d in r.distances))
              for r in (result_at(100), result_at(200))]
-    assert not [name for name in figures_of(score_of(*plain)) if name.startswith('tracking')]
+    assert not [name for name in metric_values_of(score_of(*plain)) if name.startswith('tracking')]
     for parts in ((plain, [tracked(100)]), ([tracked(100)], plain)):
         one, other = (score_of(*part, name=name) for part, name in zip(parts, 'ab', strict=True))
         one.merge(other)
-        assert figures_of(one)['tracking.mota'] == 1.0
+        assert metric_values_of(one)['tracking.mota'] == 1.0
 
 
 def test_only_instances_of_things_answer_boxes_and_points() -> None:
@@ -161,7 +161,7 @@ def test_frames_per_second_are_of_this_run(tmp_path: Path) -> None:
     assert rates[0] > 0 and rates[1] is None
 
 
-def test_the_worst_are_chosen_by_the_best_figure_that_any_frame_has() -> None:
+def test_the_worst_are_chosen_by_the_best_metric_that_any_frame_has() -> None:
     frames = WorstFrames('', 2)
 
     def add(name: str, **parts: dict[str, float]) -> None:
@@ -184,5 +184,5 @@ def test_the_worst_are_chosen_by_the_best_figure_that_any_frame_has() -> None:
 
 @pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_is_not_known(value: float) -> None:
-    assert all(Figure(name, value, '', kind).to_dict()['value'] is None
-               for name, kind in figure_kinds().items())
+    assert all(MetricValue(name, value, '', kind).to_dict()['value'] is None
+               for name, kind in metric_kinds().items())

@@ -46,7 +46,7 @@ def one_thread() -> Iterator[None]:
 
 
 def measured(*pairs) -> tuple[SimpleNamespace, list[dict]]:
-    """Figures of frames with their results, of all and of each."""
+    """Metrics of frames with their results, of all and of each."""
     found = metric()
     records = [compared(found, *pair) for pair in pairs]
     return all_of(found), records
@@ -169,7 +169,7 @@ def test_what_is_no_depth_has_no_jitter(depth) -> None:
     assert total.jitter_frames == 0 and math.isnan(total.depth_jitter)
 
 
-def test_figures_are_compared_at_the_size_of_the_result() -> None:
+def test_metrics_are_compared_at_the_size_of_the_result() -> None:
     """A result of the network shows the middle of the image, at a third of its size."""
     camera = CAMERA.transformed(0.5, 0.5, -4, -2, 92, 56)
     total, _ = measured(*((frame(i, (4, 2)), result(seen(LABELS, i, (4, 2))[5:-4:2, 9:-8:2][:56],

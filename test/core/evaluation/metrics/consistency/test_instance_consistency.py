@@ -24,7 +24,7 @@ from panoptic_depth_core.labels import CLASS_ID
 
 
 def measured(*results, labels=None, **settings):
-    """Figures of all and records of frames with results made of these arguments."""
+    """Metrics of all and records of frames with results made of these arguments."""
     found = metric(**settings)
     worlds = labels or [LABELS] * len(results)
     records = [compared(found, frame(i), result(seen(world, i), **arguments))

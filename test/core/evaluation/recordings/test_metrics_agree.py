@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Figures of a report against other roads to the same ones.
+Metrics of a report against other roads to the same ones.
 
 Track ids and the agreement with a reference by hand, the rest against evaluation.evaluate on the
 same frames, and one recording against the same frames in two.
@@ -166,7 +166,7 @@ def test_true_labels_and_depth_are_judged_as_by_evaluate(
         **to_dict(expected), 'settings': settings.evaluation.model_dump(mode='json')}
 
 
-def test_two_recordings_have_the_figures_of_one_that_holds_both(
+def test_two_recordings_have_the_metrics_of_one_that_holds_both(
         wrong_bag: Path, tmp_path: Path) -> None:
     half = FRAMES // 2
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Figures of a report against the same numbers, worked out here from the scene by plain formulas.
+Metrics of a report against the same numbers, worked out here from the scene by plain formulas.
 
 Nothing of the project's metrics is used on this side; the recording, and what is wrong with its
 results, are of known_errors.py.
@@ -62,7 +62,7 @@ def instances(index: int) -> tuple[InstanceDistance, ...]:
     return wrong(index, DRIVE.result(index)).distances
 
 
-def depth_figures(pairs: Pairs) -> dict[str, float]:
+def depth_metrics(pairs: Pairs) -> dict[str, float]:
     """Return errors of predicted and true depths, over all of them."""
     p, g = (np.concatenate([pair[i].ravel() for pair in pairs]).astype(np.float64)
             for i in (0, 1))
@@ -75,11 +75,11 @@ def depth_figures(pairs: Pairs) -> dict[str, float]:
 
 def check_depth(report: dict[str, Any], prefix: str, by_range: list[dict[str, Any]],
                 pairs: Pairs) -> None:
-    assert values(report, prefix) == pytest.approx(depth_figures(pairs), rel=1e-4)
+    assert values(report, prefix) == pytest.approx(depth_metrics(pairs), rel=1e-4)
     assert [(g['near_m'], g['far_m']) for g in by_range] == list(RANGES)
     for group, (near, far) in zip(by_range, RANGES, strict=True):
         inside = [(p[(g > near) & (g <= far)], g[(g > near) & (g <= far)]) for p, g in pairs]
-        expected = depth_figures(inside)
+        expected = depth_metrics(inside)
         assert {name: group[name] for name in expected} == pytest.approx(expected, rel=1e-4)
         assert group['pixels'] == sum(g.size for _, g in inside)
 
@@ -224,11 +224,11 @@ def check_distances(report: dict[str, Any], source: str,
         if inside:
             check(group, inside)
     assert groups > len(detail['by_class'])
-    figures = values(report, f'distance.{source}.')
+    metric_values = values(report, f'distance.{source}.')
     expected = errors(found)
-    for name in figures:
-        assert figures[name] == pytest.approx(expected[name], rel=2e-4)
-    assert len(figures) == (2 if source == 'lidar' else 3)
+    for name in metric_values:
+        assert metric_values[name] == pytest.approx(expected[name], rel=2e-4)
+    assert len(metric_values) == (2 if source == 'lidar' else 3)
 
 
 def test_distances_by_true_labels(report: dict[str, Any]) -> None:
