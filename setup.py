@@ -16,8 +16,9 @@ setup(
     ],
     package_dir={'panoptic_depth_core.msg': 'msg'},
     package_data={
-        'panoptic_depth_core': ['models/**/*.json', 'models/**/*.npz', 'models/**/*.onnx',
-                                'models/**/*.txt', 'py.typed'],
+        'panoptic_depth_core': ['evaluation/report/templates/*', 'models/**/*.json',
+                                'models/**/*.npz', 'models/**/*.onnx', 'models/**/*.txt',
+                                'py.typed'],
         'panoptic_depth_core.msg': ['*.msg'],
     },
 )

@@ -15,8 +15,9 @@ import typer
 from ..engines import BuildCancelled
 from ..errors import ConfigError
 from ..status import Watch
+from ..tables import Table
 from . import options
-from .console import build_progress, number, out, print_whole, table
+from .console import build_progress, number, out, print_table
 from .interruption import stop_on_signal
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def _list(cache: EngineCache) -> None:
     if not entries:
         _say(f'No engine in {cache.directory}')
         return
-    print_whole(out(), table(f'Engines in {cache.directory}', (
+    print_table(Table(f'Engines in {cache.directory}', (
         'engine', 'GPU', 'driver', 'MB', 'built', 'self-test: equal ids', 'depth error', 'state'),
         [_row(entry) for entry in entries]))
 

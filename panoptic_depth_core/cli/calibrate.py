@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..tables import Table
 from . import options
-from .console import frame_progress, number, out, table, warn
+from .console import frame_progress, number, out, print_table, warn
 
 if TYPE_CHECKING:
     from ..evaluation.metrics.uncertainty import Calibration, TemperatureFit
@@ -87,7 +88,7 @@ def _show(title: str, before: float, calibration: Calibration, fit: TemperatureF
         return name, temperature, *(_percent(coverage[q]) for q in shown)
 
     ranges = [{q: fit.left_out_range[q][i] for q in shown} for i in (0, 1)]
-    out().print(table(f'Pixels within the range that {title} expects', (
+    print_table(Table(f'Pixels within the range that {title} expects', (
         'uncertainty', 'temperature', *(f'of {_percent(q, 0)}' for q in shown)), (
         row('as model.json has it', number(before, 3), calibration.coverage(before)),
         row('fitted, on the frames of the fit', number(fit.temperature, 3),

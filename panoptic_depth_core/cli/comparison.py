@@ -5,11 +5,10 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,13 +28,11 @@ LEAST_PIXELS = 100
 """Smaller instances are left out of the list, as in the evaluation."""
 
 
-@dataclass(frozen=True)
-class DistancePair:
+class DistancePair(NamedTuple):
     """
-    One instance of the truth.
+    Distances of one true instance from the camera.
 
-    :param truth_m, predicted_m: distance from the camera; predicted is NaN where no predicted
-        instance of the class covers it with IoU > 0.5.
+    :param predicted_m: NaN where no predicted instance of the class covers it with IoU > 0.5.
     """
 
     frame: str
@@ -51,24 +48,23 @@ class DistancePair:
 
 
 def as_result(sample: Sample, classes: Sequence[ClassInfo] = CITYSCAPES) -> PanopticDepth:
-    """Truth in the form of a prediction; its distances are measured in the same way."""
+    """Return the truth as a prediction; its distances are measured in the same way."""
     truth, frame = sample.truth, sample.frame
     if truth.panoptic is None or truth.depth is None:
         raise ValueError(f'frame {frame.name!r} has no full truth; give one with both parts')
     panoptic = truth.panoptic.astype(np.uint16)
-    segments = []
-    for number, count in zip(*np.unique(panoptic, return_counts=True), strict=True):
-        if number != VOID_ID:
-            class_id, instance_id = divmod(int(number), LABEL_DIVISOR)
-            segments.append(Segment(int(number), class_id, instance_id,
-                                    classes[class_id].is_thing, 1.0, int(count)))
+    segments = [
+        Segment(int(number), int(number) // LABEL_DIVISOR, int(number) % LABEL_DIVISOR,
+                classes[int(number) // LABEL_DIVISOR].is_thing, 1.0, int(count))
+        for number, count in zip(*np.unique(panoptic, return_counts=True), strict=True)
+        if number != VOID_ID]
     distances = measure_distances(panoptic, truth.depth, segments, frame.intrinsics,
                                   [c.name for c in classes], DistanceSettings())
     return PanopticDepth(panoptic, truth.depth, tuple(segments), distances, frame.intrinsics,
                          LABEL_DIVISOR, frame.stamp_ns, frame.frame_id, frame.name, 'truth')
 
 
-def distance_pairs(truth: PanopticDepth, predicted: PanopticDepth) -> list[DistancePair]:
+def _distance_pairs(truth: PanopticDepth, predicted: PanopticDepth) -> list[DistancePair]:
     """Every instance of the truth that is large enough, nearest first."""
     overlaps = segment_overlaps(truth.panoptic, predicted.panoptic,
                                 truth_divisor=truth.label_divisor,
@@ -84,25 +80,9 @@ def distance_pairs(truth: PanopticDepth, predicted: PanopticDepth) -> list[Dista
             if d.segment.pixel_count >= LEAST_PIXELS and math.isfinite(d.distance_m)]
 
 
-def comparison_picture(sample: Sample, truth: PanopticDepth, predicted: PanopticDepth,
-                       classes: Sequence[ClassInfo] = CITYSCAPES) -> NDArray[np.uint8]:
-    """
-    Draw the prediction on the left, the truth on the right.
-
-    :returns: (2 H, 2 W, 3) uint8 RGB; (H, 2 W, 3) of a model without depth, or without classes.
-    """
-    image = sample.frame.image
-    pictures = []
-    if predicted.tasks & SEGMENTATION:
-        pictures.append([overlay(image, result, classes) for result in (predicted, truth)])
-    if 'depth' in predicted.tasks:
-        pictures.append([depth_color(result.depth) for result in (predicted, truth)])
-    return np.concatenate([np.concatenate(row, axis=1) for row in pictures])
-
-
 class Comparison:
     """
-    Collects frames of which the truth is known.
+    Collects frames whose truth is known.
 
     :param folder: gets one picture per frame, and distances.csv at the end.
     """
@@ -114,21 +94,27 @@ class Comparison:
         self._evaluator = Evaluator(classes=classes)
 
     def add(self, sample: Sample, predicted: PanopticDepth) -> None:
-        """Add one frame and write its picture."""
+        """Add one frame and write its picture: prediction on the left, truth on the right."""
         truth = as_result(sample, self._classes)
         if not lacking(NEEDS_POSITIONS, predicted.tasks):
-            self.pairs += distance_pairs(truth, predicted)
+            self.pairs += _distance_pairs(truth, predicted)
         self._evaluator.add(sample.truth, predicted)
-        picture = comparison_picture(sample, truth, predicted, self._classes)
-        write_atomic(self.folder / f'{sample.frame.name}.png', encode_png(picture))
+        rows: list[NDArray[np.uint8]] = []
+        if predicted.tasks & SEGMENTATION:
+            rows.append(np.hstack([overlay(sample.frame.image, result, self._classes)
+                                   for result in (predicted, truth)]))
+        if 'depth' in predicted.tasks:
+            rows.append(np.hstack([depth_color(result.depth) for result in (predicted, truth)]))
+        write_atomic(self.folder / f'{sample.frame.name}.png', encode_png(np.vstack(rows)))
 
     def finish(self) -> EvaluationResult:
         """Write the table of distances and work out the figures."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator='\n')
-        writer.writerow(['frame', 'instance', 'pixels', 'truth_m', 'predicted_m'])
-        writer.writerows((p.frame, p.instance, p.pixels, f'{p.truth_m:.3f}',
-                          '' if math.isnan(p.predicted_m) else f'{p.predicted_m:.3f}')
-                         for p in self.pairs)
-        write_atomic(self.folder / 'distances.csv', text.getvalue().encode())
+        write_atomic(self.folder / 'distances.csv', self._write_distances)
         return self._evaluator.result()
+
+    def _write_distances(self, path: Path) -> None:
+        with path.open('w', newline='') as file:
+            writer = csv.writer(file, lineterminator='\n')
+            writer.writerow(DistancePair._fields)
+            writer.writerows((*p[:3], f'{p.truth_m:.3f}', '' if math.isnan(p.predicted_m) else
+                              f'{p.predicted_m:.3f}') for p in self.pairs)

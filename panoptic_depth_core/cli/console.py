@@ -1,12 +1,12 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What is shown: results on standard output; progress and warnings on standard error."""
+"""Results on standard output; progress and warnings on standard error."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 
@@ -24,15 +24,13 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from ..io.results.instance_lines import flag_names
 from ..status import Watch
 from ..structures import InstanceDistance, PanopticDepth
-
-_WIDEST = 1000
-"""More columns than any table has."""
+from ..tables import Table
 
 _errors = Console(stderr=True, soft_wrap=True, emoji=False)
 
@@ -43,7 +41,7 @@ def out() -> Console:
 
 
 def warn(message: str) -> None:
-    """Say something on standard error, above a progress bar if there is one."""
+    """Print a warning on standard error, above a progress bar if there is one."""
     _errors.print(f'[yellow]warning:[/] {escape(message)}', highlight=False)
 
 
@@ -51,7 +49,6 @@ class _ConsoleHandler(logging.Handler):
     """Log records among the warnings, so that they do not tear a progress bar apart."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print a record."""
         if record.levelno >= logging.WARNING:
             warn(record.getMessage())
         else:
@@ -59,7 +56,7 @@ class _ConsoleHandler(logging.Handler):
 
 
 def log_to_console(logger: logging.Logger, level: int) -> None:
-    """Show records of a logger from a level on, once, however often this is called."""
+    """Show records of a logger from a level on; a second call only sets the level."""
     logger.setLevel(level)
     if not any(isinstance(handler, _ConsoleHandler) for handler in logger.handlers):
         logger.addHandler(_ConsoleHandler())
@@ -86,42 +83,35 @@ def frame_progress(title: str, total: int | None) -> Iterator[Progress]:
         yield progress
 
 
-class _RemainingColumn(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        """Remaining time by the share that is done, of what was begun now."""
-        begun = task.fields['begun']
-        done = task.completed - begun
-        if task.elapsed is None or not done > 0:
-            return Text('ETA -:--:--')
-        seconds = round(task.elapsed * (1.0 - task.completed) / done)
-        return Text(f'ETA {timedelta(seconds=max(seconds, 0))}')
-
-
 @contextmanager
 def run_progress(title: str) -> Iterator[Callable[[float, str], None]]:
     """
     Show the progress of a run that ends by iterations or by the clock.
 
-    :returns: what to call with the share that is done, 0..1, and a note to show beside it.
+    :returns: a function of the share that is done, 0..1, and a note to show beside it.
     """
     columns = (TextColumn('{task.description}'), BarColumn(), TaskProgressColumn(),
                TextColumn('{task.fields[note]}', markup=False), TimeElapsedColumn(),
-               _RemainingColumn())
+               TextColumn('ETA {task.fields[eta]}'))
     with Progress(*columns, console=_errors) as progress:
-        task = progress.add_task(title, total=1.0, note='', begun=math.nan)
+        task = progress.add_task(title, total=1.0, note='', eta='-:--:--')
+        begun = math.nan
 
         def show(done: float, note: str) -> None:
             # A resumed run does not begin at 0.
-            begun = progress.tasks[task].fields['begun']
-            progress.update(task, completed=done, note=note,
-                            begun=done if math.isnan(begun) else begun)
+            nonlocal begun
+            begun = done if math.isnan(begun) else begun
+            progress.update(task, completed=done, note=note)
+            if done > begun:
+                left = (progress.tasks[task].elapsed or 0.0) * (1.0 - done) / (done - begun)
+                progress.update(task, eta=timedelta(seconds=max(0, round(left))))
 
         yield show
 
 
 @contextmanager
 def build_progress() -> Iterator[Watch]:
-    """Show the progress of an engine that is being built, if one is; to be told of it."""
+    """Show the progress of an engine while one is being built."""
     with ExitStack() as stack:
         shown: list[Callable[[float, str], None]] = []
 
@@ -134,21 +124,17 @@ def build_progress() -> Iterator[Watch]:
         yield watch
 
 
-def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """Table whose first column is text and whose other columns are numbers."""
-    made = Table(title=title, box=SIMPLE_HEAD, title_justify='left')
-    for index, name in enumerate(header):
-        made.add_column(name, justify='right' if index else 'left', no_wrap=True)
-    for row in rows:
-        made.add_row(*map(escape, row))
-    return made
-
-
-def print_whole(show: Console, made: Table) -> None:
-    """Print a table without cutting figures off; a narrow terminal wraps the lines."""
-    wanted = show.measure(made, options=show.options.update(max_width=_WIDEST)).maximum
-    show.width = max(show.width, wanted)
-    show.print(made)
+def print_table(table: Table) -> None:
+    """Print a table with every cell in full; a narrow terminal wraps the lines."""
+    shown = RichTable(title=table.title, box=SIMPLE_HEAD, title_justify='left')
+    for index, name in enumerate(table.header):
+        shown.add_column(name, justify='right' if index else 'left', no_wrap=True)
+    for row in table.rows:
+        shown.add_row(*map(escape, row))
+    console = out()
+    console.width = max(console.width, console.measure(
+        shown, options=console.options.update(max_width=1000)).maximum)
+    console.print(shown)
 
 
 def number(value: float, digits: int = 2, unit: str = '') -> str:
@@ -170,5 +156,5 @@ def instance_table(result: PanopticDepth, most: int = 10) -> Table:
         'score': lambda d: f'{d.segment.score:.2f}',
         'flags': lambda d: ' '.join(flag_names(d.flags))}
     nearest = 'Nearest instances' if 'depth' in result.tasks else 'Instances'
-    return table(f'{nearest} of frame {result.name}', tuple(columns), [
+    return Table(f'{nearest} of frame {result.name}', tuple(columns), [
         tuple(text(d) for text in columns.values()) for d in result.distances[:most]])

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..tables import Table
 from . import options
-from .console import frame_progress, number, out, table
+from .console import frame_progress, number, out, print_table
 
 if TYPE_CHECKING:
     from ..evaluation.dataset.evaluate import EvaluationResult
@@ -121,7 +122,7 @@ def _show(pairs: list[DistancePair], result: EvaluationResult, folder: Path) -> 
     show = out()
     last = [p for p in pairs if p.frame == pairs[-1].frame] if pairs else []
     if last:
-        show.print(table(
+        print_table(Table(
             f'Frame {last[0].frame} against its truth',
             ('instance', 'pixels', 'true distance m', 'predicted m', 'error'), [
                 (p.instance, str(p.pixels), number(p.truth_m),
@@ -138,7 +139,7 @@ def _show(pairs: list[DistancePair], result: EvaluationResult, folder: Path) -> 
         'panoptic.pq': ('PQ all / things / stuff', ' / '.join(
             number(100 * q.pq, 1) for q in (panoptic.all, panoptic.things, panoptic.stuff))),
         'semantic.miou': ('mIoU', number(100 * result.semantic.mean, 1, ' %'))}
-    show.print(table(f'All {result.frames.all} frames', ('figure', 'value'), [
+    print_table(Table(f'All {result.frames.all} frames', ('figure', 'value'), [
         row for name, row in rows.items() if name in result.values]))
     for text, path in (('Drive with truth', 'drive'), ('Results and their bag', 'results'),
                        ('Prediction (left) beside truth (right)', 'comparison')):

@@ -14,7 +14,7 @@ import typer
 
 from ..errors import ConfigError
 from . import options
-from .console import frame_progress, out, print_whole, table, warn
+from .console import frame_progress, out, print_table, warn
 
 if TYPE_CHECKING:
     from ..evaluation.dataset.evaluate import EvaluationResult
@@ -136,20 +136,17 @@ def _open_stored(folder: Path,
 
 def show_result(result: EvaluationResult) -> None:
     """Print tables and conventions."""
-    from ..evaluation.report.dataset_report import conventions
-    from ..evaluation.report.dataset_tables import tables
+    from ..evaluation.report.dataset_report import conventions, tables
 
-    show = out()
-    for part in tables(result):
-        print_whole(show, table(part.title, part.header, part.rows))
+    for table in tables(result):
+        print_table(table)
     for line in conventions(result):
-        show.print(line, highlight=False, markup=False)
+        out().print(line, highlight=False, markup=False)
 
 
 def write_all(result: EvaluationResult, folder: Path, title: str) -> list[Path]:
     """Write report and plots; without matplotlib only the former, and say so."""
-    from ..evaluation.report.dataset_plots import write_plots
-    from ..evaluation.report.dataset_report import write_report
+    from ..evaluation.report.dataset_report import write_plots, write_report
 
     plots: list[Path] = []
     try:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ConfigError
+from ..tables import Table
 from . import options
-from .console import frame_progress, out, print_whole, table, warn
+from .console import frame_progress, out, print_table, warn
 from .interruption import stop_on_signal
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ def _show(folder: Path, written: Written) -> None:
     kinds = figure_kinds()
     rows = [(kinds[name].title, figure_text(figure['value'], figure['unit']), figure['on'])
             for name, figure in report['figures'].items()]
-    print_whole(show, table(report['title'], ('figure', 'value', 'measured on'), rows))
+    print_table(Table(report['title'], ('figure', 'value', 'measured on'), rows))
     if written.no_plots is not None:
         warn(f'no plots: {options.missing_extra(written.no_plots, "plots")}')
     for gate in written.gates:

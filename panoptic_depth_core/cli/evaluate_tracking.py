@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..tables import Table
 from . import options
-from .console import frame_progress, number, out, print_whole, table
+from .console import frame_progress, number, out, print_table
 
 if TYPE_CHECKING:
     from ..evaluation.metrics.tracking_metrics import TrackingResult, TrackingScores
@@ -55,12 +56,12 @@ def evaluate_tracking(
 def _show(title: str, results: dict[tuple[str, str], TrackingResult],
           classes: tuple[ClassInfo, ...]) -> None:
     show = out()
-    print_whole(show, table(
+    print_table(Table(
         f'Tracking, {title}',
         ('masks, cues', 'id switches', 'fragments', 'MOTA', 'IDF1', 'tracks', 'things'),
         [_row(f'{masks}, {cues}', result.all) for (masks, cues), result in results.items()]))
     ours = results['predicted', 'all']
-    print_whole(show, table(
+    print_table(Table(
         'Predicted masks, all cues, by class',
         ('class', 'id switches', 'fragments', 'MOTA', 'IDF1', 'tracks', 'things', 'seen',
          'missed', 'false', 'F1'),

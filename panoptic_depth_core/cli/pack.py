@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
+from ..tables import Table
 from . import options
-from .console import number, out, run_progress, table
+from .console import number, out, print_table, run_progress
 
 
 def pack(
@@ -36,7 +37,7 @@ def pack(
         report = write_pack(settings, out_file, limit_mb, replace(PACKED, quality=quality),
                             progress)
     show = out()
-    show.print(table('', ('data set', 'samples', 'of', 'MB', 'PSNR dB'), [
+    print_table(Table('', ('data set', 'samples', 'of', 'MB', 'PSNR dB'), [
         (d.label, str(d.samples), str(d.available), number(d.size / 1e6),
          number(d.psnr_db, 1)) for d in report.data]))
     show.print(f'{report.path}: {report.size / 1e6:.2f} MB, weights {report.weights / 1e6:.2f} '

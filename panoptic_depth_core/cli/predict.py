@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..tables import Table
 from . import options
-from .console import frame_progress, instance_table, number, out, table, warn
+from .console import frame_progress, instance_table, number, out, print_table, warn
 from .interruption import stop_on_signal
 
 if TYPE_CHECKING:
@@ -244,10 +245,10 @@ def _report(summary: Summary, out_dir: Path) -> None:
     last = summary.last
     if last is not None:
         import numpy as np
-        show.print(table('Median time per frame', ('step', 'ms'), [
+        print_table(Table('Median time per frame', ('step', 'ms'), [
             (step, number(float(np.median(ms)), 1)) for step, ms in summary.step_ms.items()]))
         if last.distances:
-            show.print(instance_table(last))
+            print_table(instance_table(last))
         elif 'instances' in last.tasks:
             show.print(f'Nearest instances of frame {last.name}: none', highlight=False)
     if summary.exit_code:

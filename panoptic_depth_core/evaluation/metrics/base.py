@@ -20,8 +20,9 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from ...contract import NEEDS_DEPTH, NEEDS_PANOPTIC, Needs, Task, lacking
+from ...tables import Table
 from .frame import JudgedFrame, Rules, Truth
-from .shown import Breakdown, Chart, Column, Figure, FigureKind, Record, Table, value_text
+from .shown import Breakdown, Chart, Column, Figure, FigureKind, Record, value_text
 
 if TYPE_CHECKING:
     from typing import Self

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...contract import NEEDS_DEPTH
+from ...tables import Table
 from .base import Metric
 from .frame import JudgedFrame, Rules
-from .shown import Breakdown, Chart, Column, FigureKind, Record, Table, percent, value_text
+from .shown import Breakdown, Chart, Column, FigureKind, Record, percent, value_text
 from .uncertainty import ONE_SIGMA, TWO_SIGMA, Calibration, CalibrationResult
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from ...tables import Table
 from .base import Metric
 from .frame import JudgedFrame, Rules
 from .panoptic import GROUPS, quality_dict
-from .shown import FigureKind, Record, Table, percent
+from .shown import FigureKind, Record, percent
 from .video_quality import VideoQuality, VideoQualityResult
 
 _VIDEO = ('DVPQ: over windows of k = {} consecutive frames of a sequence; mean over k. For k > 1 '

@@ -54,28 +54,15 @@ class Figure:
     kind: FigureKind
 
     def to_dict(self) -> Record:
-        """The figure as plain values for JSON."""
+        """Return plain values for JSON."""
         known = math.isfinite(self.value)
         value = int(self.value) if known and self.kind.unit == 'count' else self.value
         return {'value': value if known else None, 'unit': self.kind.unit,
                 'better': self.kind.better, 'on': self.on}
 
 
-@dataclass(frozen=True)
-class Table:
-    """Cells of text under a header; the first column is of words, the others are of figures."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
 class Column(NamedTuple):
-    """
-    A value of each group in a metric's result or detail.
-
-    :param key: of a table of classes a path, in which '*' stands for the class.
-    """
+    """A value of each group in a metric's detail; in a path of keys '*' stands for the class."""
 
     key: str
     title: str
@@ -87,8 +74,8 @@ class Breakdown(NamedTuple):
     Groups of a metric's detail as a table of a report of recordings.
 
     :param field: by_range, by_class, by_class_and_range, or coverage.
-    :param columns: the first one counts; of by_class_and_range both share a cell, and of coverage
-        there is one, which is beside those of other sources.
+    :param columns: the first one counts; in by_class_and_range both share a cell, and coverage
+        has one, beside those of other sources.
     """
 
     title: str
@@ -99,7 +86,7 @@ class Breakdown(NamedTuple):
 
 class Chart(NamedTuple):
     """
-    A plot of a report of recordings, which all metrics share that have one of its name.
+    A plot of a report of recordings; metrics with charts of one name share it.
 
     :param field: by_range, by_class or coverage, in the metric's detail.
     """

@@ -18,7 +18,7 @@ from ...io.messages.image_encodings import encode_jpeg
 from ...io.visualization import Picture, color_panoptic, depth_color, overlay, picture_of
 from ...labels import LABEL_DIVISOR, ClassInfo
 from ...structures import PanopticDepth
-from ..report.series import of_frame
+from ..report.files import of_frame
 from .figures import ranking_kinds
 from .structures import ReplayFrame
 

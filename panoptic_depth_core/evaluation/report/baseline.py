@@ -5,31 +5,28 @@
 from __future__ import annotations
 
 import heapq
+from bisect import insort
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError
-from ..metrics.shown import FigureKind
+from ..metrics.shown import Record
 from ..recordings.figures import ranking_kinds
 from ..recordings.metrics import all_metrics
 from ..recordings.summary import detail_of, detail_path
-from .files import TIMES, FrameIndex, Record, read_optional, read_report
+from .files import TIMES, Frames, Lines, of_frame, read_optional, read_report
 from .format import flat
-from .series import Line, lines_of, of_frame
 
 MOST_CHANGED = 10
 
 
 @dataclass(frozen=True)
 class ComparedFigure:
-    """
-    A figure of both reports, None in one that does not know it.
-
-    :param here_on, there_on: what it was measured on, in words.
-    """
+    """A figure of both reports, None where it is not known; ``on``: what it was measured on."""
 
     name: str
     unit: str
@@ -53,11 +50,10 @@ class ComparedFigure:
 
     @property
     def verdict(self) -> str:
-        """better, worse, same, or what is known otherwise."""
+        """Return better, worse, same, or which report knows it."""
         if self.change is None:
-            known = self.here is not None, self.there is not None
-            return {(True, False): 'only here', (False, True): 'only in the baseline'}.get(
-                known, 'not known')
+            return ('only here' if self.here is not None else
+                    'only in the baseline' if self.there is not None else 'not known')
         if self.change == 0:
             return 'same'
         return 'changed' if self.gain is None else 'better' if self.gain > 0 else 'worse'
@@ -77,61 +73,37 @@ class ComparedFrame:
 @dataclass(frozen=True)
 class Comparison:
     """
-    A report beside its baseline.
+    A report beside its baseline, as in ``comparison.json``.
 
     :param baseline: its folder, as given; title: its title.
-    :param settings: setting -> here, there; only those that differ, None where it is not there.
-    :param matched, only_here, only_there: frames by recording and stamp.
+    :param settings: that differ -> here, there; None where it is missing.
+    :param matched, only_here, only_there: numbers of frames.
     :param better, worse: figure in ranking_kinds -> frames that changed most, first the most.
-    :param detail: of the baseline, what plots show of it.
-    :param lines: recording, by its name here -> figure -> line of the baseline.
-    :param times: figures of time; not in ``comparison.json``.
+    :param detail, lines: of the baseline, as plots need them; recordings by their names here.
     """
 
     baseline: str
     title: str
-    figures: tuple[ComparedFigure, ...]
+    figures: list[ComparedFigure]
     settings: dict[str, tuple[Any, Any]]
     matched: int
     only_here: int
     only_there: int
-    better: dict[str, tuple[ComparedFrame, ...]]
-    worse: dict[str, tuple[ComparedFrame, ...]]
+    better: dict[str, list[ComparedFrame]]
+    worse: dict[str, list[ComparedFrame]]
     detail: Record = field(default_factory=dict)
-    lines: dict[str, dict[str, Line]] = field(default_factory=dict)
-    times: tuple[ComparedFigure, ...] = ()
-
-    def to_dict(self) -> Record:
-        """All but times, for ``comparison.json``."""
-        values = asdict(self)
-        del values['times']
-        return values
-
-    @classmethod
-    def from_dict(cls, values: Record, times: Record | None) -> Comparison:
-        """
-        Read what to_dict gave.
-
-        :param times: ``times.json`` with that of the baseline in 'baseline'.
-        """
-        changed = {key: {name: tuple(ComparedFrame(**frame) for frame in frames)
-                         for name, frames in values[key].items()} for key in ('better', 'worse')}
-        figures = tuple(ComparedFigure(**figure) for figure in values['figures'])
-        there = (times or {}).get('baseline')
-        return cls(**{**values, **changed, 'figures': figures, 'settings': {
-            key: (here, other) for key, (here, other) in values['settings'].items()}},
-            times=compare_figures(times, there) if times and there else ())
+    lines: Lines = field(default_factory=dict)
 
 
 def require_baseline(baseline: Path, folder: Path) -> None:
     """
     Check a baseline before the work of hours.
 
-    :raises ConfigError: when it is no report, or is the folder that is to be written.
+    :raises ConfigError: it is no report, or is the folder to write to.
     """
     read_report(baseline)
     read_optional(baseline / TIMES)
-    FrameIndex(baseline)
+    Frames(baseline)
     if baseline.resolve() == folder.resolve():
         raise ConfigError(f'{baseline}: is the folder of this report and cannot be its baseline; '
                           'choose another -o')
@@ -142,111 +114,74 @@ def compare(folder: Path, baseline: Path) -> Comparison:
     Compare a report with another one.
 
     Frames belong together by recording and stamp; where each report has a single recording, by
-    stamp. One pass over the frames of both, two of which are in memory at a time.
+    stamp. Two frames are in memory at a time.
 
-    :raises ConfigError: when either is no report, or is of another format.
+    :raises ConfigError: either is no report, or is of another format.
     """
     here, there = read_report(folder), read_report(baseline)
-    here_times, there_times = read_optional(folder / TIMES), read_optional(baseline / TIMES)
-    here_index, there_index = FrameIndex(folder), FrameIndex(baseline)
-    partner = _partners(here_index.bags, there_index.bags)
-    changes = {name: _Changes(kind) for name, kind in ranking_kinds().items()}
+    ours, theirs = Frames(folder), Frames(baseline)
+    partner = {bag: bag for bag in ours.counts if bag in theirs.counts}
+    if len(ours.counts) == len(theirs.counts) == 1:
+        partner = dict(zip(ours.counts, theirs.counts, strict=True))
+    kinds = ranking_kinds()
     counts = Counter[str]()
-    for bag in here_index.bags:
-        for a, b in _side_by_side(here_index.frames(bag), there_index.frames(partner.get(bag))):
-            counts['matched' if a and b else 'here' if a else 'there'] += 1
-            if a and b:
-                for name, changed in changes.items():
-                    changed.add(name, a, b)
-    for bag in there_index.bags:
-        if bag not in partner.values():
-            counts['there'] += sum(1 for _ in there_index.frames(bag))
-    frames = ({**frame, 'bag': bag} for bag, other in partner.items()
-              for frame in there_index.frames(other))
+    better: dict[str, list[ComparedFrame]] = {name: [] for name in kinds}
+    worse: dict[str, list[ComparedFrame]] = {name: [] for name in kinds}
+    for bag in ours.counts:
+        for a, b in _side_by_side(ours.read(bag), theirs.read(partner.get(bag))):
+            if a is None or b is None:
+                counts['there' if a is None else 'here'] += 1
+                continue
+            counts['matched'] += 1
+            for name, kind in kinds.items():
+                x, y = of_frame(a, name), of_frame(b, name)
+                if x is not None and y is not None and x != y:
+                    changed = better if (x > y) == (kind.better == 'higher') else worse
+                    # Of equal changes the first stays.
+                    insort(changed[name], ComparedFrame(
+                        bag, str(a.get('name', '')), a['stamp_ns'], x, y),
+                        key=lambda frame: -abs(frame.here - frame.there))
+                    del changed[name][MOST_CHANGED:]
+    counts['there'] += sum(count for bag, count in theirs.counts.items()
+                           if bag not in partner.values())
     return Comparison(
         str(baseline), str(there.get('title', '')), compare_figures(here, there),
         _settings(here['run'], there['run']),
         matched=counts['matched'], only_here=counts['here'], only_there=counts['there'],
-        better={name: found for name, c in changes.items() if (found := c.most(+1))},
-        worse={name: found for name, c in changes.items() if (found := c.most(-1))},
-        detail=_plotted(there['detail']), lines=lines_of(frames, len(partner)),
-        times=compare_figures(here_times, there_times) if here_times and there_times else ())
+        better={name: frames for name, frames in better.items() if frames},
+        worse={name: frames for name, frames in worse.items() if frames},
+        detail=_plotted(there['detail']),
+        lines={bag: theirs.lines(other, len(partner)) for bag, other in partner.items()})
 
 
-def compare_figures(here: Record, there: Record) -> tuple[ComparedFigure, ...]:
+def compare_figures(here: Record, there: Record) -> list[ComparedFigure]:
     """Compare the figures of two reports, or of two ``times.json``, in their order."""
     ours, theirs = here.get('figures', {}), there.get('figures', {})
-    found = []
-    for name in dict.fromkeys([*ours, *theirs]):
-        a, b = ours.get(name, {}), theirs.get(name, {})
-        kind = a or b
-        found.append(ComparedFigure(
-            name, kind.get('unit', ''), kind.get('better'), a.get('value'), b.get('value'),
-            a.get('on', ''), b.get('on', '')))
-    return tuple(found)
-
-
-def _partners(here: tuple[str, ...], there: tuple[str, ...]) -> dict[str, str]:
-    """Recording here -> recording of the baseline."""
-    if len(here) == len(there) == 1:
-        return {here[0]: there[0]}
-    return {bag: bag for bag in here if bag in there}
+    pairs = {name: (ours.get(name, {}), theirs.get(name, {})) for name in [*ours, *theirs]}
+    return [ComparedFigure(name, (a or b).get('unit', ''), (a or b).get('better'), a.get('value'),
+                           b.get('value'), a.get('on', ''), b.get('on', ''))
+            for name, (a, b) in pairs.items()]
 
 
 def _side_by_side(here: Iterator[Record], there: Iterator[Record]
                   ) -> Iterator[tuple[Record | None, Record | None]]:
     """Join two streams of ascending stamps; None where only one has a stamp."""
-    a, b = next(here, None), next(there, None)
-    while a is not None or b is not None:
-        if b is None or (a is not None and a['stamp_ns'] < b['stamp_ns']):
-            yield a, None
-            a = next(here, None)
-        elif a is None or b['stamp_ns'] < a['stamp_ns']:
-            yield None, b
-            b = next(there, None)
-        else:
-            yield a, b
-            a, b = next(here, None), next(there, None)
-
-
-class _Changes:
-    """The frames of which one figure changed most, for the better and for the worse."""
-
-    def __init__(self, kind: FigureKind) -> None:
-        self._better = kind.better
-        self._heaps: dict[int, list[tuple[float, int, ComparedFrame]]] = {1: [], -1: []}
-        self._seen = 0
-
-    def add(self, name: str, here: Record, there: Record) -> None:
-        """Offer a frame; of equal changes the first is kept."""
-        a, b = of_frame(here, name), of_frame(there, name)
-        if a is None or b is None or a == b:
-            return
-        self._seen += 1
-        gain = a - b if self._better == 'higher' else b - a
-        heap = self._heaps[1 if gain > 0 else -1]
-        entry = abs(gain), -self._seen, ComparedFrame(
-            here['bag'], str(here.get('name', '')), here['stamp_ns'], a, b)
-        if len(heap) < MOST_CHANGED:
-            heapq.heappush(heap, entry)
-        else:
-            heapq.heappushpop(heap, entry)
-
-    def most(self, sign: int) -> tuple[ComparedFrame, ...]:
-        """Those for the better (+1) or worse (-1), the greatest change first."""
-        return tuple(frame for *_, frame in sorted(
-            self._heaps[sign], key=lambda entry: entry[:2], reverse=True))
+    both = heapq.merge(((False, frame) for frame in here), ((True, frame) for frame in there),
+                       key=lambda entry: entry[1]['stamp_ns'])
+    for _, same in groupby(both, lambda entry: entry[1]['stamp_ns']):
+        sides = dict(same)
+        yield sides.get(False), sides.get(True)
 
 
 def _settings(here: Record, there: Record) -> dict[str, tuple[Any, Any]]:
-    """Every setting, model or backend that is not the same."""
+    """Return every setting, model or backend that differs."""
     ours, theirs = flat(here), flat(there)
     return {key: (ours.get(key), theirs.get(key)) for key in dict.fromkeys([*ours, *theirs])
             if ours.get(key) != theirs.get(key)}
 
 
 def _plotted(detail: Record) -> Record:
-    """Of the details of a report what plots show of a baseline."""
+    """Keep those details of a baseline that plots show."""
     kept: Record = {}
     for metric in all_metrics().values():
         found, inside = detail_of(metric, detail), kept

@@ -3,57 +3,64 @@
 """
 The files of a report, read back.
 
-``report.json`` has the figures, ``frames.jsonl`` one line per frame, ``times.json`` all that two
-runs of the same recordings may differ in.
+``report.json`` has the figures, ``frames.jsonl`` a line per frame, ``times.json`` everything in
+which two runs of the same recordings may differ.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import groupby, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from ...config import Settings, parse_settings
 from ...errors import ConfigError
-
-Record = dict[str, Any]
+from ..metrics.shown import Record
+from ..recordings.figures import kinds_over_time
 
 FORMAT = 1
 
 REPORT, FRAMES, TIMES = 'report.json', 'frames.jsonl', 'times.json'
 COMPARISON, THRESHOLDS = 'comparison.json', 'thresholds.json'
 MARKDOWN, HTML = 'report.md', 'report.html'
+FILES = (REPORT, FRAMES, TIMES, COMPARISON, THRESHOLDS, MARKDOWN, HTML)
 WORST = 'worst'
 
-_PARTS = {'run': dict, 'bags': list, 'figures': dict, 'detail': dict, 'worst': list}
+Line = list[list[float | None]]
+"""Points: seconds since the first frame of the recording, and a mean or None."""
+Lines = dict[str, dict[str, Line]]
+"""Recording -> figure -> line."""
+
+MOST_POINTS, _MOST_ON_A_PLOT, _FEWEST_POINTS = 1000, 8000, 50
+
+
+class _Report(Settings, extra='ignore'):
+    format: Literal[1]
+    run: Record
+    bags: list[Record]
+    figures: dict[str, Record]
+    detail: Record
+    worst: list[Record]
 
 
 def read_report(folder: Path) -> Record:
     """
     Read ``report.json`` of a folder.
 
-    :raises ConfigError: when there is none, it is none, or of another format.
+    :raises ConfigError: there is none, it is broken, or of another format.
     """
     path = folder / REPORT
-    if not folder.is_dir():
-        raise ConfigError(f'{folder}: no such folder; give the folder of a report, which has a '
-                          f'{REPORT}')
     if not path.is_file():
-        raise ConfigError(f'{folder}: not a report: it has no {REPORT}; give a folder that '
-                          'evaluate-bag wrote')
+        wrong = f'it has no {REPORT}' if folder.is_dir() else 'there is no such folder'
+        raise ConfigError(f'{folder}: not a report: {wrong}; give a folder that evaluate-bag '
+                          'wrote')
     report = read_json(path)
-    found = report.get('format')
-    if found != FORMAT:
-        raise ConfigError(f'{path}: format {found!r} is not known, only {FORMAT}; evaluate the '
-                          'recordings again with this version')
-    for key, kind in _PARTS.items():
-        if not isinstance(report.get(key), kind):
-            raise ConfigError(f'{path}: {key!r} is missing or broken; evaluate the recordings '
-                              'again')
-    if not all(isinstance(entry, dict) for entry in (
-            *report['bags'], *report['worst'], *report['figures'].values())):
-        raise ConfigError(f'{path}: has entries that are no objects; evaluate the recordings '
-                          'again')
+    try:
+        parse_settings(_Report, report, str(path))
+    except ConfigError as error:
+        raise ConfigError(f'{error}; evaluate the recordings again with this version') from None
     return report
 
 
@@ -61,7 +68,7 @@ def read_json(path: Path) -> Record:
     """
     Read a file that holds one JSON object.
 
-    :raises ConfigError: when it does not, or cannot be read.
+    :raises ConfigError: it does not, or cannot be read.
     """
     try:
         value = json.loads(path.read_text(encoding='utf-8'))
@@ -77,7 +84,7 @@ def read_json(path: Path) -> Record:
 
 
 def read_optional(path: Path) -> Record | None:
-    """Read a file of one JSON object, None where it is not there."""
+    """Read a file of one JSON object; None where there is no file."""
     return read_json(path) if path.is_file() else None
 
 
@@ -86,77 +93,90 @@ def frame_line(record: Mapping[str, Any]) -> bytes:
     return json.dumps(record, allow_nan=False, separators=(',', ':')).encode() + b'\n'
 
 
-def read_frames(folder: Path) -> Iterator[Record]:
+class Frames:
     """
-    Read ``frames.jsonl`` line by line.
+    ``frames.jsonl`` of a folder by recording, whose frames are together there.
 
-    :raises ConfigError: when it is missing, or a line is no frame.
-    """
-    for _, _, record in _lines(folder / FRAMES):
-        yield record
+    Its memory grows with the number of recordings, not of frames.
 
-
-class FrameIndex:
-    """
-    Where the frames of each recording are in ``frames.jsonl``; they are together there.
-
-    Its memory grows with the number of recordings, not with that of frames.
-
-    :raises ConfigError: when a recording is there in two parts, or as of read_frames.
+    :raises ConfigError: the file is missing, a line is no frame, a recording is in two parts, or
+        its stamps do not ascend.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FRAMES
-        self._start: dict[str, int] = {}
-        self.bags: tuple[str, ...] = ()
-        last = None
-        for number, start, record in _lines(self._path):
-            bag = record['bag']
-            if bag == last:
-                continue
-            if bag in self._start:
-                raise ConfigError(f'{self._path}: line {number}: the frames of {bag!r} are not '
-                                  'together; evaluate the recordings again')
-            self._start[bag], last = start, bag
-        self.bags = tuple(self._start)
+        self._starts: dict[str, int] = {}
+        self.counts: dict[str, int] = {}
+        bag, stamp_ns = None, 0
+        for number, (start, record) in enumerate(self._records(), 1):
+            before, bag = bag, record['bag']
+            wrong = ''
+            if bag != before:
+                wrong = f'the frames of {bag!r} are not together' if bag in self.counts else ''
+                self._starts[bag], self.counts[bag] = start, 0
+            elif record['stamp_ns'] <= stamp_ns:
+                wrong = f'frame {record.get("name")!r} of {bag!r} is not in the order of stamps'
+            if wrong:
+                raise ConfigError(f'{self._path}: line {number}: {wrong}; evaluate the '
+                                  'recordings again')
+            self.counts[bag] += 1
+            stamp_ns = record['stamp_ns']
 
-    def frames(self, bag: str | None) -> Iterator[Record]:
+    def _records(self, start: int = 0) -> Iterator[tuple[int, Record]]:
+        """Place in bytes and object of each line from a place on."""
+        try:
+            file = self._path.open('rb')
+        except OSError as error:
+            raise ConfigError(f'{self._path}: cannot be read: {error.strerror}; the report is '
+                              'not whole, evaluate the recordings again') from None
+        with file:
+            file.seek(start)
+            for number, line in enumerate(file, 1):
+                try:
+                    record = json.loads(line)
+                    good = isinstance(record['bag'], str) and isinstance(record['stamp_ns'], int)
+                except (ValueError, KeyError, TypeError):
+                    good = False
+                if not good:
+                    raise ConfigError(f'{self._path}: line {number} is no frame with a bag and a '
+                                      'stamp_ns; evaluate the recordings again')
+                yield start, record
+                start += len(line)
+
+    def read(self, bag: str | None) -> Iterator[Record]:
+        """Read the frames of one recording; none if it is not there."""
+        if bag in self._starts:
+            for _, record in islice(self._records(self._starts[bag]), self.counts[bag]):
+                yield record
+
+    def lines(self, bag: str, bags: int) -> dict[str, Line]:
         """
-        Read the frames of one recording; there are none of one that is not there.
+        Thin the figures of one recording to what a plot can show: means of so many frames each.
 
-        :raises ConfigError: when their stamps do not ascend.
+        :param bags: recordings on a plot: the more, the fewer points each has.
         """
-        if bag not in self._start:
-            return
-        last_ns = None
-        for _, _, record in _lines(self._path, self._start[bag]):
-            if record['bag'] != bag:
-                return
-            if last_ns is not None and record['stamp_ns'] <= last_ns:
-                raise ConfigError(
-                    f'{self._path}: frame {record.get("name")!r} of {bag!r} is not in the order '
-                    'of stamps; evaluate the recording again')
-            last_ns = record['stamp_ns']
-            yield record
+        most = max(_FEWEST_POINTS, min(MOST_POINTS, _MOST_ON_A_PLOT // max(1, bags)))
+        width = 1
+        while width * most < self.counts[bag]:
+            width *= 2
+        names, first_ns = list(kinds_over_time()), None
+        found: dict[str, Line] = {name: [] for name in names}
+        for _, group in groupby(enumerate(self.read(bag)), lambda entry: entry[0] // width):
+            stamps, values = [], []
+            for _, frame in group:
+                first_ns = frame['stamp_ns'] if first_ns is None else first_ns
+                stamps.append((frame['stamp_ns'] - first_ns) / 1e9)
+                values.append([of_frame(frame, name) for name in names])
+            seconds = round(sum(stamps) / len(stamps), 6)
+            for line, column in zip(found.values(), zip(*values, strict=True), strict=True):
+                known = [value for value in column if value is not None]
+                line.append([seconds, round(sum(known) / len(known), 9) if known else None])
+        return {name: line for name, line in found.items()
+                if any(mean is not None for _, mean in line)}
 
 
-def _lines(path: Path, start: int = 0) -> Iterator[tuple[int, int, Record]]:
-    """Number (from where it starts), place in bytes, and object of each line."""
-    try:
-        file = path.open('rb')
-    except OSError as error:
-        raise ConfigError(f'{path}: cannot be read: {error.strerror}; the report is not whole, '
-                          'evaluate the recordings again') from None
-    with file:
-        place = file.seek(start)
-        for number, line in enumerate(file, 1):
-            try:
-                record = json.loads(line)
-                good = isinstance(record['bag'], str) and isinstance(record['stamp_ns'], int)
-            except (ValueError, KeyError, TypeError):
-                good = False
-            if not good:
-                raise ConfigError(f'{path}: line {number} is no frame with a bag and a stamp_ns; '
-                                  'evaluate the recordings again')
-            yield number, place, record
-            place += len(line)
+def of_frame(record: Record, name: str) -> float | None:
+    """Return a figure of a frame by its name, as 'depth.abs_rel'; None where not known."""
+    part, _, figure = name.partition('.')
+    value = (record.get(part) or {}).get(figure)
+    return value if isinstance(value, (int, float)) else None

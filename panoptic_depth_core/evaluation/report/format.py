@@ -6,25 +6,15 @@ from __future__ import annotations
 
 import math
 import re
-from html import escape
 from typing import Any
 
 UNKNOWN = '-'
-
-_UNITS = {'m': ' m', 'ms': ' ms', 's': ' s', '1/s': ' 1/s'}
-
-
 _CONTROL = re.compile(r'[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]')
 
 
 def clean(text: str) -> str:
-    """Replace what no page may hold."""
+    """Replace control characters and lone surrogates, which no page may hold."""
     return _CONTROL.sub('\ufffd', text)
-
-
-def html_text(text: str) -> str:
-    """Escape a text for HTML, also for attributes."""
-    return escape(clean(text))
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -35,28 +25,24 @@ def significant(value: float, digits: int = 3) -> str:
     """
     if value == 0:
         return '0'
-    rounded = float(f'{value:.{digits - 1}e}')
-    exponent = math.floor(math.log10(abs(rounded)))
-    if exponent < -4:
-        return f'{value:.{digits - 1}e}'
-    return f'{value:.{max(0, digits - 1 - exponent)}f}'
+    text = f'{value:#.{digits}g}'
+    return f'{value:.0f}' if 'e+' in text else text.rstrip('.')
 
 
 def figure_text(value: float | None, unit: str = '', digits: int = 3) -> str:
     """
     Write a figure.
 
-    :param unit: as in figures.Unit; share is 0..1.
+    :param unit: of a FigureKind; a share is 0..1.
     """
     if value is None or math.isnan(value):
         return UNKNOWN
     if unit == 'share':
         text = significant(100.0 * value, digits)
-        # What is not quite all of it must not look like it.
+        # Not quite all must not look like all.
         return '> 99.9 %' if text == '100' and value < 1 else f'{text} %'
-    if isinstance(value, int):
-        return f'{value}{_UNITS.get(unit, "")}'
-    return f'{significant(value, digits)}{_UNITS.get(unit, "")}'
+    text = str(value) if isinstance(value, int) else significant(value, digits)
+    return f'{text} {unit}' if unit in ('m', 'ms', 's', '1/s') else text
 
 
 def difference_text(value: float | None, unit: str = '', digits: int = 3) -> str:
@@ -70,9 +56,8 @@ def change_text(change: float | None, unit: str = '') -> str:
     """Write a difference with its sign."""
     if change is None or math.isnan(change):
         return UNKNOWN
-    if change == 0:
-        return '0'
-    return f'{"+" if change > 0 else "-"}{difference_text(change, unit)}'
+    sign = '+' if change > 0 else '-'
+    return f'{sign}{difference_text(change, unit)}' if change else '0'
 
 
 def range_text(near_m: float, far_m: float | None, unit: str = '') -> str:
@@ -100,8 +85,6 @@ def flat(values: dict[str, Any], prefix: str = '') -> dict[str, Any]:
     """Give nested mappings dotted keys; {'a': {'b': 1}} is {'a.b': 1}."""
     found: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, dict):
-            found |= flat(value, f'{prefix}{key}.')
-        else:
-            found[f'{prefix}{key}'] = value
+        found |= flat(value, f'{prefix}{key}.') if isinstance(value, dict) else {
+            f'{prefix}{key}': value}
     return found

@@ -1,19 +1,19 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of a report from its JSON; each of them is empty where nothing is known."""
+"""Tables and lines of a report from its JSON; each of them is empty where nothing is known."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from ...tables import Table
 from ..metrics.base import Metric, in_place
-from ..metrics.shown import Breakdown, Table
-from ..recordings.figures import known_kinds, ranking_kinds
-from ..recordings.metrics import all_metrics
+from ..metrics.shown import Breakdown, Record
+from ..recordings.figures import figure_kinds, known_kinds, ranking_kinds
+from ..recordings.metrics import OTHERS, all_metrics
 from ..recordings.summary import detail_of
-from .baseline import ComparedFigure, Comparison
-from .files import Record
+from .baseline import ComparedFigure, Comparison, compare_figures
 from .format import (
     UNKNOWN,
     change_text,
@@ -26,6 +26,8 @@ from .format import (
 )
 from .thresholds import Gate
 
+MOST_KEY_FIGURES = 8
+
 
 def title_of(name: str) -> str:
     """Name of a figure, also of a single frame, in words."""
@@ -33,57 +35,79 @@ def title_of(name: str) -> str:
     return name if kind is None else kind.title
 
 
+def key_figures(figures: Record, comparison: Comparison | None) -> Table:
+    """The first key figures that are known, with their change from a baseline."""
+    known = [name for name, kind in figure_kinds().items()
+             if kind.is_key and name in figures and figures[name]['value'] is not None]
+    table = figures_table({name: figures[name] for name in known[:MOST_KEY_FIGURES]}, '')
+    rows = [row[:3] for row in table.rows]
+    if comparison is None:
+        return Table('', table.header[:3], rows)
+    before = {figure.name: figure for figure in comparison.figures}
+    return Table('', (*table.header[:3], 'change', 'verdict'), [
+        (*row, 'same as the baseline' if f.change == 0 else UNKNOWN if f.change is None else
+         f'{change_text(f.change, f.unit)}, baseline {figure_text(f.there, f.unit)}', f.verdict)
+        for row, f in zip(rows, map(before.__getitem__, known), strict=False)])
+
+
 def figures_table(figures: Record, title: str = 'All figures') -> Table:
     """Every figure that is known, with its name for thresholds."""
-    return Table(title, ('figure', 'value', 'measured on', 'name'), tuple(
-        (title_of(name), figure_text(f.get('value'), f.get('unit', '')), f.get('on', ''), name)
-        for name, f in figures.items() if f.get('value') is not None))
+    return Table(title, ('figure', 'value', 'measured on', 'name'), [
+        (title_of(name), figure_text(f['value'], f['unit']), f['on'], name)
+        for name, f in figures.items() if f['value'] is not None])
 
 
 def bags_table(bags: Sequence[Record]) -> Table:
     """One line per recording."""
-    return Table('', ('recording', 'frames', 'duration', 'skipped', 'truth', 'state'), tuple(
-        (str(bag.get('name')), str(bag.get('frames', 0)),
-         figure_text(bag.get('duration_s'), 's'), str(sum((bag.get('skipped') or {}).values())),
-         ', '.join(bag.get('truth') or ()) or 'none', 'failed' if bag.get('error') else 'scored')
-        for bag in bags))
+    return Table('', ('recording', 'frames', 'duration', 'skipped', 'truth', 'state'), [
+        (bag['name'], str(bag['frames']), figure_text(bag['duration_s'], 's'),
+         str(sum(bag['skipped'].values())), ', '.join(bag['truth']) or 'none',
+         'failed' if bag['error'] else 'scored') for bag in bags])
+
+
+def remarks(bag: Record) -> list[str]:
+    """Problems of a recording: its error, skipped frames, notes."""
+    return [*([f'not scored: {bag["error"]}'] if bag['error'] else []),
+            *(f'{count} frame{"" if count == 1 else "s"} skipped: {reason}'
+              for reason, count in bag['skipped'].items()),
+            *(f'{note} ({count} times)' if count > 1 else note
+              for note, count in bag['notes'].items())]
 
 
 def gates_table(gates: Sequence[Gate]) -> Table:
     """Every limit, those that are missed first."""
-    return Table('', ('threshold', 'result', 'figure'), tuple(
+    return Table('', ('threshold', 'result', 'figure'), [
         (gate.text, 'met' if gate.passed else 'missed', title_of(gate.figure))
-        for gate in sorted(gates, key=lambda gate: gate.passed)))
+        for gate in sorted(gates, key=lambda gate: gate.passed)])
 
 
-def comparison_table(figures: Sequence[ComparedFigure], title: str = 'Figures') -> Table:
-    """Figures side by side; those that neither knows are left out."""
-    return Table(title, ('figure', 'this', 'baseline', 'change', 'verdict', 'measured on'), tuple(
+def comparison_table(figures: Sequence[ComparedFigure], title: str) -> Table:
+    """Figures side by side; those that neither report knows are left out."""
+    return Table(title, ('figure', 'this', 'baseline', 'change', 'verdict', 'measured on'), [
         (title_of(f.name), figure_text(f.here, f.unit), figure_text(f.there, f.unit),
          change_text(f.change, f.unit), f.verdict, f.here_on if f.here_on == f.there_on else
          f'{f.here_on or UNKNOWN}; baseline: {f.there_on or UNKNOWN}')
-        for f in figures if f.here is not None or f.there is not None))
+        for f in figures if f.here is not None or f.there is not None])
 
 
-def comparison_details(comparison: Comparison) -> list[Table]:
-    """What differs in the settings, and the frames that changed most."""
-    found = [Table('Settings that differ', ('setting', 'this', 'baseline'), tuple(
-        (key, value_text(here), value_text(there))
-        for key, (here, there) in comparison.settings.items()))]
-    for name, kind in ranking_kinds().items():
-        for word, changed in (('worse', comparison.worse), ('better', comparison.better)):
-            found.append(Table(
-                f'Frames that became {word}: {kind.title}',
-                ('recording', 'frame', 'this', 'baseline', 'change', 'stamp'), tuple(
+def comparison_tables(comparison: Comparison) -> list[Table]:
+    """Figures, settings that differ, and the frames that changed most."""
+    return [
+        comparison_table(comparison.figures, 'Figures'),
+        Table('Settings that differ', ('setting', 'this', 'baseline'), [
+            (key, value_text(here), value_text(there))
+            for key, (here, there) in comparison.settings.items()]),
+        *(Table(f'Frames that became {word}: {kind.title}',
+                ('recording', 'frame', 'this', 'baseline', 'change', 'stamp'), [
                     (f.bag, f.name, figure_text(f.here, kind.unit),
                      figure_text(f.there, kind.unit), change_text(f.here - f.there, kind.unit),
-                     stamp_text(f.stamp_ns))
-                    for f in changed.get(name, ()))))
-    return [table for table in found if table.rows]
+                     stamp_text(f.stamp_ns)) for f in changed.get(name, ())])
+          for name, kind in ranking_kinds().items()
+          for word, changed in (('worse', comparison.worse), ('better', comparison.better)))]
 
 
 def detail_tables(detail: Record) -> list[Table]:
-    """All details that are known."""
+    """Return all details behind the figures."""
     metrics = in_place(all_metrics())
     found = [_by_class(metrics, detail)]
     for metric in metrics:
@@ -96,20 +120,21 @@ def detail_tables(detail: Record) -> list[Table]:
             elif metric is sources[0]:
                 found.append(_coverage(table, {
                     other.source_words: detail_of(other, detail) for other in sources}))
-    return [table for table in found if table.rows]
+    return found
 
 
 def _by_class(metrics: Sequence[type[Metric[Any]]], detail: Record) -> Table:
-    """Of the classes of which a column with a unit is known."""
-    parts = [(place, column, detail_of(metric, detail)) for metric in metrics
-             for place, column in metric.class_columns.items()]
-    columns = [(column, _of_classes(part, column.key)) for _, column, part in sorted(
-        parts, key=lambda entry: entry[0])]
+    """Figures of all metrics by class; a class without any, counts aside, is left out."""
+    columns = [(column, _of_classes(detail_of(metric, detail), column.key))
+               for _, column, metric in sorted(
+                   ((place, column, metric) for metric in metrics
+                    for place, column in metric.class_columns.items()),
+                   key=lambda entry: entry[0])]
     names = dict.fromkeys(name for _, values in columns for name in values)
-    return Table('Quality by class', ('class', *(column.title for column, _ in columns)), tuple(
+    return Table('Quality by class', ('class', *(column.title for column, _ in columns)), [
         (name, *(figure_text(values.get(name), column.unit) for column, values in columns))
         for name in names if any(values.get(name) is not None for column, values in columns
-                                 if column.unit)))
+                                 if column.unit)])
 
 
 def _of_classes(found: Any, path: str) -> Record:
@@ -121,60 +146,100 @@ def _of_classes(found: Any, path: str) -> Record:
             for name, value in (found or {}).items()}
 
 
+def groups_of(part: Record, field: str, unit: str = '') -> dict[Any, Record]:
+    """Values of a metric's detail by_range, by_class, or by expected share (coverage)."""
+    groups = part.get(field) or {}
+    return groups if isinstance(groups, dict) else {
+        g['expected'] if field == 'coverage' else range_text(g['near_m'], g.get('far_m'), unit): g
+        for g in groups}
+
+
 def _breakdown(table: Breakdown, metric: type[Metric[Any]], part: Record) -> Table:
-    """Groups of a metric's detail."""
     title = ', '.join(filter(None, (table.title, metric.source_words)))
-    groups, (count, *_) = part.get(table.field) or [], table.columns
-
-    def cells(group: Record) -> tuple[str, ...]:
-        return tuple(figure_text(group.get(c.key), c.unit) for c in table.columns)
-
     header = (table.header, *(column.title for column in table.columns))
-    if isinstance(groups, dict):
-        return Table(title, header, tuple((name, *cells(g)) for name, g in groups.items()))
-    if table.field == 'by_range':
-        return Table(title, header, tuple(
-            (range_text(g['near_m'], g.get('far_m'), ' m'), *cells(g))
-            for g in groups if g.get(count.key)))
+
+    def cells(group: Record) -> list[str]:
+        return [figure_text(group.get(c.key), c.unit) for c in table.columns]
+
+    if table.field != 'by_class_and_range':
+        return Table(title, header, [
+            (label, *cells(group)) for label, group in groups_of(part, table.field, ' m').items()
+            if group.get(table.columns[0].key)])
+    groups = part.get(table.field) or []
     limits = sorted({g['near_m']: g.get('far_m') for g in groups}.items())
     found = {(g['class'], g['near_m']): '{1} ({0})'.format(*cells(g)) for g in groups}
     return Table(f'{title}: {header[2]} ({header[1]})', (
-        table.header, *(range_text(near, far, ' m') for near, far in limits)), tuple(
+        table.header, *(range_text(near, far, ' m') for near, far in limits)), [
         (name, *(found.get((name, near), UNKNOWN) for near, _ in limits))
-        for name in dict.fromkeys(g['class'] for g in groups)))
+        for name in dict.fromkeys(g['class'] for g in groups)])
 
 
 def _coverage(table: Breakdown, parts: dict[str, Record]) -> Table:
     """Nominal over observed, all sources beside each other."""
-    shares = {words: {c['expected']: c[table.columns[0].key] for c in part['coverage']}
-              for words, part in parts.items() if part.get('coverage')}
-    nominal = sorted({q for column in shares.values() for q in column})
-    return Table(table.title, (table.header, *shares), tuple(
-        (f'{100 * q:.0f} %', *(figure_text(column.get(q), 'share') for column in shares.values()))
-        for q in nominal))
+    found = {words: groups for words, part in parts.items()
+             if (groups := groups_of(part, 'coverage'))}
+    return Table(table.title, (table.header, *found), [
+        (f'{100 * q:.0f} %', *(figure_text(groups.get(q, {}).get(table.columns[0].key), 'share')
+                               for groups in found.values()))
+        for q in sorted({q for groups in found.values() for q in groups})])
 
 
 def _others(metric: type[Metric[Any]], values: Record) -> list[Table]:
-    """What is not among the figures; groups of values have a table each."""
+    """Values that are not figures; groups of values have a table each."""
     groups = {key: value for key, value in values.items() if isinstance(value, dict)}
     return [
-        Table(f'{metric.title}: beside the figures', ('', 'value'), tuple(
+        Table(f'{metric.title}: beside the figures', ('', 'value'), [
             (key.replace('_', ' '), _measured(key, value)) for key, value in values.items()
-            if value is not None and key not in groups and key not in metric.kinds)),
-        *(Table(f'{metric.title}: {key.replace("_", " ")}', ('', 'value'), tuple(
+            if value is not None and key not in groups and key not in metric.kinds]),
+        *(Table(f'{metric.title}: {key.replace("_", " ")}', ('', 'value'), [
             (name, _measured('share', value)) for name, value in flat(group).items()
-            if value is not None)) for key, group in groups.items())]
+            if value is not None]) for key, group in groups.items())]
 
 
 def _measured(key: str, value: Any) -> str:
     """Write a value whose unit is the end of its name."""
-    unit = {'share': 'share', 'm': 'm'}.get(key.rpartition('_')[2], '')
-    return figure_text(value, unit) if unit and isinstance(value, float) else value_text(value)
+    unit = key.rpartition('_')[2]
+    return (figure_text(value, unit) if unit in ('share', 'm') and isinstance(value, float) else
+            value_text(value))
 
 
-def steps_table(steps: dict[str, Any]) -> Table:
+def times_table(times: Record) -> Table:
+    """Figures of time, beside those of a baseline if there is one."""
+    there = times.get('baseline')
+    return (comparison_table(compare_figures(times, there), 'Against the baseline') if there else
+            figures_table(times.get('figures', {}), 'Figures of time'))
+
+
+def steps_table(steps: Record) -> Table:
     """Milliseconds by step."""
     columns = list(dict.fromkeys(name for step in steps.values() for name in step))
-    return Table('Steps of a frame', ('step', *(f'{name}, ms' for name in columns)), tuple(
+    return Table('Steps of a frame', ('step', *(f'{name}, ms' for name in columns)), [
         (step, *(UNKNOWN if found.get(name) is None else significant(found[name])
-                 for name in columns)) for step, found in steps.items()))
+                 for name in columns)) for step, found in steps.items()])
+
+
+def meanings(figures: Record) -> list[str]:
+    """Lines on every group of figures that is known; the same of several sources once."""
+    return list(dict.fromkeys(
+        text for metric in in_place(all_metrics()) for group, text in metric.meanings.items()
+        if any(name.startswith(f'{metric.prefix}.{group}') and figure['value'] is not None
+               for name, figure in figures.items())))
+
+
+def conventions(report: Record) -> list[str]:
+    """Lines on the rules and limits by which this report was measured."""
+    detail = report['detail']
+    return [*(detail['evaluation'] or {}).get('conventions', ()),
+            *(line for metric in OTHERS.values() if detail_of(metric, detail)
+              for line in metric.conventions(report['run']['evaluation']))]
+
+
+def settings(report: Record) -> dict[str, list[tuple[str, str]]]:
+    """Title and values of each group of settings, as they are: a setting is no measurement."""
+    run = report['run']
+    groups = {'Run': {key: run[key] for key in run if key not in ('settings', 'evaluation')},
+              'Settings of the results': run['settings'],
+              'Settings of the evaluation': run['evaluation'],
+              'Recordings': {bag['name']: bag['path'] for bag in report['bags']}}
+    return {title: [(key, str(value) if isinstance(value, float) else value_text(value))
+                    for key, value in flat(values).items()] for title, values in groups.items()}

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -38,6 +39,14 @@ def make_result(frame: Frame, panoptic: np.ndarray, depth: np.ndarray,
     return PanopticDepth(panoptic.astype(np.uint16), depth.astype(np.float32),
                          tuple(segments.values()), distances, frame.intrinsics, 1000,
                          name=frame.name)
+
+
+@pytest.fixture
+def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports without plots, which have tests of their own and take most of the time."""
+    for name in [n for n in sys.modules if n.partition('.')[0] == 'matplotlib']:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, 'matplotlib', None)
 
 
 @pytest.fixture

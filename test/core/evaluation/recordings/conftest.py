@@ -4,19 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from known_errors import OPTIONS, without_plots, wrong
+from known_errors import OPTIONS, wrong
 from simulated_drive import write_simulated_drive
-
-
-@pytest.fixture
-def no_plots() -> Iterator[None]:
-    """Reports without plots, which have tests of their own and take most of the time."""
-    with without_plots():
-        yield
 
 
 @pytest.fixture(scope='session')

@@ -38,8 +38,7 @@ from panoptic_depth_core.evaluation.recordings.scoring import BagScore
 from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings, WorstSettings
 from panoptic_depth_core.evaluation.recordings.structures import ReplayFrame, TrueBox
 from panoptic_depth_core.evaluation.recordings.summary import detail_path, summarise
-from panoptic_depth_core.evaluation.report.dataset_report import to_dict
-from panoptic_depth_core.evaluation.report.dataset_tables import tables
+from panoptic_depth_core.evaluation.report.dataset_report import tables, to_dict
 from panoptic_depth_core.evaluation.report.thresholds import load_thresholds
 from panoptic_depth_core.io.messages.truth_images import LabelImage, ground_truth
 from panoptic_depth_core.labels import CITYSCAPES, VOID_ID

@@ -5,14 +5,13 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 
 import cv2
 import numpy as np
 import pytest
 from panoptic_depth_core.cli.evaluate import write_all
 from panoptic_depth_core.evaluation.dataset.evaluate import evaluate
-from panoptic_depth_core.evaluation.report.dataset_plots import write_plots
+from panoptic_depth_core.evaluation.report.dataset_report import write_plots
 
 
 @pytest.fixture
@@ -68,10 +67,8 @@ def test_what_is_not_known_is_not_drawn(perfect, samples, tmp_path) -> None:
     assert not (tmp_path / 'calibration.png').exists()
 
 
-def test_without_matplotlib_the_rest_is_written(result, tmp_path, monkeypatch, capsys) -> None:
-    for name in [n for n in sys.modules if n.partition('.')[0] == 'matplotlib']:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, 'matplotlib', None)
+@pytest.mark.usefixtures('no_plots')
+def test_without_matplotlib_the_rest_is_written(result, tmp_path, capsys) -> None:
     paths = write_all(result, tmp_path, 'Faulty')
     assert [p.name for p in paths] == ['evaluation.json', 'evaluation.md']
     assert '.png' not in paths[1].read_text()

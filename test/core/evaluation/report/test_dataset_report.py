@@ -12,13 +12,20 @@ import pytest
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.dataset.evaluate import evaluate
 from panoptic_depth_core.evaluation.report.dataset_report import (
+    conventions,
+    tables,
     to_dict,
-    to_markdown,
-    to_text,
     write_report,
 )
-from panoptic_depth_core.evaluation.report.dataset_tables import tables
 from panoptic_depth_core.evaluation.settings import EvaluationSettings
+
+
+@pytest.fixture
+def page(tmp_path):
+    """Return evaluation.md of a result."""
+    def write(result, title='Evaluation', plots=()) -> str:
+        return write_report(result, tmp_path, title, plots)[1].read_text()
+    return write
 
 
 @pytest.fixture
@@ -43,7 +50,7 @@ def test_json_holds_the_figures_and_no_nan(result) -> None:
     assert report['settings']['crowds'] == 'any_class'
 
 
-def test_dpq_by_window_and_tolerance(samples, faulty) -> None:
+def test_dpq_by_window_and_tolerance(samples, faulty, page) -> None:
     frames = [dataclasses.replace(samples[0], sequence='drive')] * 3
     result = evaluate(faulty, frames, EvaluationSettings(windows=(1, 2), tolerances=(0.5, 0.05)))
     report = to_dict(result)['depth_aware_quality']
@@ -59,14 +66,14 @@ def test_dpq_by_window_and_tolerance(samples, faulty) -> None:
     assert [row[0] for row in table.rows[:4]] == [
         'k = 1, all', 'k = 2, all', 'mean over k, all', 'k = 1, things']
     assert table.rows[1][1] == f'{100 * loose["all"]["pq"]:.1f} %'
-    text = to_text(result)
+    text = page(result)
     assert 'over windows of k = 1, 2 consecutive frames' in text
     assert 'single-image models do not track' in text
     assert 'DVPQ, mean over k' in text
-    assert 'do not track' not in to_text(evaluate(faulty, frames))
+    assert 'do not track' not in page(evaluate(faulty, frames))
 
 
-def test_calibration_is_shown_where_the_model_says_it(samples, perfect) -> None:
+def test_calibration_is_shown_where_the_model_says_it(samples, perfect, page) -> None:
     def stated(frame):
         found = perfect(frame)
         return dataclasses.replace(found, segments=tuple(
@@ -79,41 +86,41 @@ def test_calibration_is_shown_where_the_model_says_it(samples, perfect) -> None:
     assert report['calibration']['coverage_68'] == report['calibration']['coverage_95'] == 1
     assert report['calibration']['frames'] == 2
     assert report['distance']['by_class']['car']['coverage_95'] == 1
-    page = to_markdown(result)
+    text = page(result)
     for line in ('pixels within the expected 68 % range | 100.0 % | 2 frames, 480 px, ',
                  'pixels within the expected 95 % range | 100.0 % | 2 frames, 480 px, ',
                  'instances within the expected 68 % range | 100.0 % | 2 instances in 1 frames |',
                  'instances within the expected 95 % range | 100.0 % | 2 instances in 1 frames |'):
-        assert f'| {line}' in page
+        assert f'| {line}' in text
     assert tables(result)[-1].title == 'Calibration of the uncertainty of depth'
-    assert '| 68 % | 100.0 % |' in to_markdown(result)
+    assert '| 68 % | 100.0 % |' in text
     silent = evaluate(perfect, samples)
-    assert '| uncertainty of depth | not predicted | - |' in to_markdown(silent)
+    assert '| uncertainty of depth | not predicted | - |' in page(silent)
     assert to_dict(silent)['calibration']['temperature'] is None
     assert to_dict(silent)['calibration']['coverage_95'] is None
     assert to_dict(silent)['distance']['all']['coverage_68'] is None
-    assert 'instances within' not in to_markdown(silent)
+    assert 'instances within' not in page(silent)
 
 
-def test_plots_are_linked(result) -> None:
-    assert '\n![error by depth](error_by_depth.png)\n' in to_markdown(
-        result, plots=['error_by_depth.png'])
+def test_plots_are_linked(result, page, tmp_path) -> None:
+    assert '\n![error by depth](error_by_depth.png)\n' in page(
+        result, plots=[tmp_path / 'error_by_depth.png'])
 
 
-def test_an_empty_evaluation_has_reports_too(perfect) -> None:
+def test_an_empty_evaluation_has_reports_too(perfect, page) -> None:
     empty = evaluate(perfect, [])
     json.dumps(to_dict(empty), allow_nan=False)
-    assert '| mIoU | - | 0 frames, 0 classes |' in to_markdown(empty)
-    assert 'nan' not in to_text(empty).lower()
+    text = page(empty)
+    assert '| mIoU | - | 0 frames, 0 classes |' in text and 'nan' not in text.lower()
 
 
-def test_markdown(result) -> None:
-    text = to_markdown(result, 'Faulty pipeline')
+def test_markdown(result, page) -> None:
+    text = page(result, 'Faulty pipeline')
     assert text.startswith('# Faulty pipeline\n\n## Summary of 4 frames\n\n| figure | value |')
     assert '| instances matched | 50.0 % | 2 instances in 1 frames |' in text
     assert '| distance error, median | 20.0 % | 1 instances in 1 frames |' in text
     assert '| absRel, over pixels | 0.1000 | 2 frames, ' in text
-    assert '| > 40 |' in text
+    assert '| \\> 40 |' in text
     assert 'classes in no truth and no prediction are left out of means' in text
     for line in text.splitlines():
         if line.startswith('| car |'):
@@ -135,24 +142,16 @@ def test_tables_have_a_cell_under_every_heading(result) -> None:
     assert by_class.rows[-1][by_class.header.index('FN')] == '-'
 
 
-def test_text_is_aligned(result) -> None:
-    lines = to_text(result).splitlines()
-    start = lines.index('By class') + 1
-    rows = lines[start:start + 5]
-    assert len({len(row) for row in rows}) == 1
-    assert rows[3].split()[:1] == ['car']
-
-
 @pytest.mark.parametrize(('settings', 'words'), [
     ({'absent_classes': 'zero'}, 'count as 0 in means'),
     ({'crowds': 'same_class'}, 'or on a crowd of its class'),
     ({'depth_cap_m': 50}, '0 < truth <= 50 m'),
     ({'min_truth_share': 0.02}, 'at least 2 %'),
     ({'min_instance_pixels': 7}, 'at least 7 px')])
-def test_conventions_are_named(samples, perfect, settings, words: str) -> None:
+def test_conventions_are_named(samples, perfect, settings, words: str, page) -> None:
     result = evaluate(perfect, samples, EvaluationSettings(**settings))
-    assert words in to_markdown(result)
-    assert words in to_text(result)
+    assert words in ' '.join(conventions(result))
+    assert words.replace('<', '&lt;') in page(result)
 
 
 def test_the_same_evaluation_writes_the_same_bytes(samples, faulty, tmp_path) -> None:

@@ -62,7 +62,7 @@ def browser() -> str:
 def folders(tmp_path_factory) -> Path:
     pytest.importorskip('matplotlib')
     folder = tmp_path_factory.mktemp('browser')
-    limits = Thresholds('t.yaml', {'panoptic.pq': Limit(min=0.7)})
+    limits = Thresholds(source='t.yaml', limits={'panoptic.pq': Limit(min=0.7)})
     reports.write(folder / 'base', reports.complete(1.15), shift=0.02)
     reports.write(folder / 'complete', reports.complete(), baseline=folder / 'base',
                   thresholds=limits)
