@@ -20,7 +20,7 @@ GPU_CHECK_ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 PACKAGING := pyproject.toml setup.py constraints.txt
-ALL_EXTRAS := dev,train,export,plots,openvino,tensorrt-rtx,fleet,viz
+ALL_EXTRAS := dev,train,export,plots,openvino,tensorrt-rtx,ray,viz
 
 .PHONY: help demo test lint benchmark gpu-check clean
 
@@ -44,7 +44,7 @@ benchmark: $(VENV)/.installed-all
 
 gpu-check: OUT = gpu_check_out
 gpu-check: $(VENV)/.installed-all
-	$(BIN)/panoptic-depth gpu-check --out '$(OUT)' $(GPU_CHECK_ARGS)
+	$(BIN)/panoptic-depth benchmark --what runtimes --device cuda --out '$(OUT)' $(GPU_CHECK_ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are there in full or not at all, and errors of the disk in words."""
+"""Files that are complete or absent, and disk errors as messages with a remedy."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ import errno
 import json
 import os
 import sqlite3
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from .errors import ConfigError
 
@@ -21,11 +19,11 @@ _REMEDIES = {
     errno.ENOSPC: 'free some space or choose another folder; what was written before is kept, '
                   'and the same command goes on from there',
     errno.EDQUOT: 'raise the quota or choose another folder; what was written before is kept',
-    errno.EACCES: 'change its permissions or choose another folder',
-    errno.EPERM: 'change its permissions or choose another folder',
+    **dict.fromkeys((errno.EACCES, errno.EPERM),
+                    'change its permissions or choose another folder'),
     errno.EROFS: 'choose a folder on a disk that can be written to',
-    errno.ENOTDIR: 'a file is in the place of a folder; choose another path',
-    errno.EEXIST: 'a file is in the place of a folder; choose another path',
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST),
+                    'a file is in the place of a folder; choose another path'),
     errno.EISDIR: 'a folder is in the place of a file; choose another path',
     errno.ENAMETOOLONG: 'choose a shorter path',
 }
@@ -33,11 +31,7 @@ _REMEDIES = {
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """
-    Turn errors of the disk into one line that names the path and the remedy.
-
-    :raises ConfigError: for an OSError, or an error of an sqlite3 storage, raised inside.
-    """
+    """Turn an OSError or sqlite3.Error into a ConfigError with the path and the remedy."""
     try:
         yield
     except OSError as error:
@@ -57,32 +51,34 @@ def make_folder(path: Path) -> Path:
 
 
 def require_absent(path: Path, overwrite: bool) -> None:
-    """
-    Check that nothing is lost by writing to a path.
-
-    :raises ConfigError: it exists, and is not to be overwritten.
-    """
+    """Refuse to write over what is there, unless ``overwrite`` is set."""
     if path.exists() and not overwrite:
         raise ConfigError(f'{path}: exists already; remove it, choose another path, or ask to '
                           'overwrite it')
 
 
-def write_atomic(path: Path, data: bytes | Callable[[Path], None], sync: bool = False) -> None:
+def write_atomic(path: Path, data: bytes | Callable[[Path], None], sync: bool = False,
+                 mode: int | None = None) -> None:
     """
     Write a file so that a reader, or a crash, never sees half of it.
 
-    :param data: the bytes, or a function that writes them to the path it is given; that path
-        has the same suffix.
-    :param sync: also survive a power cut, for small files that others depend on.
-    :raises ConfigError: disk full, no permission ...; the old file, if any, is still there.
+    :param data: the bytes, or a function that writes to a path of the same suffix.
+    :param sync: also survive a power cut; for small files that others depend on.
+    :param mode: permissions, which nobody exceeds at any time; None: those of a new file.
+    :raises ConfigError: disk full, no permission ...; an old file stays.
     """
     temporary = path.with_name(f'.{path.stem}.{os.getpid()}.tmp{path.suffix}')
     with disk_errors(path):
         try:
+            if mode is not None:
+                temporary.unlink(missing_ok=True)
+                temporary.touch(mode & 0o600, exist_ok=False)
             if callable(data):
                 data(temporary)
             else:
                 temporary.write_bytes(data)
+            if mode is not None:
+                temporary.chmod(mode)
             if sync:
                 with temporary.open('rb') as file:
                     os.fsync(file.fileno())
@@ -93,51 +89,52 @@ def write_atomic(path: Path, data: bytes | Callable[[Path], None], sync: bool = 
             raise
 
 
-class WholeFile(ABC):
-    """A file that grows while it is written, and is there in full at the end or not at all."""
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """
+    Keep other programs from writing into a folder, which is made if it is not there.
 
-    @abstractmethod
-    def close(self) -> None:
-        """
-        Finish the file; without anything in it none is made.
+    Where the system or the disk has no locks there is none.
 
-        :raises ConfigError: disk full ...; nothing is left of the file then.
-        """
+    :raises ConfigError: another program has the folder, or it cannot be written.
+    """
+    path = make_folder(folder) / '.lock'
+    handle = None
+    with disk_errors(path):
+        try:
+            from .locks import lock_holder, try_lock
 
-    @abstractmethod
-    def abort(self) -> None:
-        """Drop the file."""
-
-    def __enter__(self: _File) -> _File:
-        """Be usable in a with statement."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        """Finish the file; after an error leave nothing."""
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
-
-
-_File = TypeVar('_File', bound=WholeFile)
+            handle = try_lock(path)
+            if handle is None:
+                raise ConfigError(f'{folder}: process {lock_holder(path)} writes into it; wait '
+                                  'for its end or choose another folder')
+        except ImportError:
+            pass
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+                raise
+    try:
+        yield
+    finally:
+        if handle is not None:
+            # While it is locked: who opened it meanwhile sees that it is gone.
+            with suppress(OSError):
+                path.unlink()
+            os.close(handle)
 
 
 class JsonLines:
     """
     A file of one JSON object per line that is only ever appended to.
 
-    A last line that a crash left unfinished is cut off when the file is opened.
+    Every object has a 'name'. A last line that a crash left unfinished is cut off on opening.
 
     :param path: made if it is not there.
-    :param key: the member of every object that names it.
     :raises ConfigError: when it cannot be read or written, or a line in the middle is broken.
     """
 
-    def __init__(self, path: Path, key: str = 'name') -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._key = key
         self.names: set[str] = set()
         with disk_errors(path):
             self._file = path.open('a+b', buffering=0)
@@ -156,23 +153,18 @@ class JsonLines:
                 if not line.endswith(b'\n'):
                     break
                 try:
-                    self.names.add(str(json.loads(line)[self._key]))
+                    self.names.add(str(json.loads(line)['name']))
                 except (ValueError, KeyError, TypeError):
                     # Zeros at the end are what some file systems leave after a power cut.
                     if not file.read(1):
                         break
-                    raise ConfigError(
-                        f'{self.path}: line {number} is no JSON object with a '
-                        f'{self._key!r}; mend or remove the file') from None
+                    raise ConfigError(f"{self.path}: line {number} is no JSON object with a "
+                                      "'name'; mend or remove the file") from None
                 end += len(line)
         return end
 
     def append(self, record: dict[str, Any]) -> None:
-        """
-        Add one line; on failure the file is as it was before.
-
-        :raises ConfigError: disk full ...
-        """
+        """Add one line; on a ConfigError, as of a full disk, the file is as it was before."""
         line = json.dumps(record, allow_nan=False, separators=(',', ':')).encode() + b'\n'
         with disk_errors(self.path):
             try:
@@ -183,7 +175,7 @@ class JsonLines:
                     self._file.truncate(self._size)
                 raise
         self._size += len(line)
-        self.names.add(str(record[self._key]))
+        self.names.add(str(record['name']))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Every object, oldest first."""

@@ -13,8 +13,6 @@ import hashlib
 import importlib.resources
 import io
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,12 +20,16 @@ from pathlib import Path
 
 from .config import parse_settings
 from .errors import BackendError, ConfigError
+from .files import make_folder, write_atomic
 from .model_info import FORMAT_VERSION, INFO_NAME, TensorSpec
 from .model_info import ModelInfo as ModelInfo
 from .model_info import WeightsData as WeightsData
 from .self_test import PRECISION_TOLERANCE, GraphRunner, SelfTest, SelfTestReport, compare
 
 DEFAULT_MODEL = 'fast'
+
+MODE = 0o644
+"""Permissions of its files: a deployed model is for all to read."""
 
 
 @dataclass(frozen=True)
@@ -169,21 +171,16 @@ def save_model_directory(path: Path | str, info: ModelInfo, onnx_bytes: bytes,
 
     :raises ConfigError: when it cannot be written, or would not load.
     """
-    path = Path(path)
+    path = make_folder(Path(path))
     info = info.model_copy(update={
         'onnx_sha256': hashlib.sha256(onnx_bytes).hexdigest(), 'onnx_bytes': len(onnx_bytes),
         'self_test': None if self_test is None else 'self_test.npz'})
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        write_atomically(path / info.onnx_file, onnx_bytes)
-        if self_test is not None:
-            buffer = io.BytesIO()
-            self_test.save(buffer)
-            write_atomically(path / 'self_test.npz', buffer.getvalue())
-        write_model_info(path, info)
-    except OSError as error:
-        raise ConfigError(f'{path}: the model cannot be written: {error.strerror}; '
-                          'check permissions and free space') from None
+    write_atomic(path / info.onnx_file, onnx_bytes, sync=True, mode=MODE)
+    if self_test is not None:
+        buffer = io.BytesIO()
+        self_test.save(buffer)
+        write_atomic(path / 'self_test.npz', buffer.getvalue(), sync=True, mode=MODE)
+    write_model_info(path, info)
     return ModelDirectory.load(path)
 
 
@@ -191,30 +188,10 @@ def write_model_info(path: Path | str, info: ModelInfo) -> None:
     """
     Write model.json into a model directory, for instance with a new calibration.
 
-    :raises OSError: when it cannot be written; what was there before is kept.
+    :raises ConfigError: when it cannot be written; what was there before is kept.
     """
     text = json.dumps(info.model_dump(mode='json'), indent=1) + '\n'
-    write_atomically(Path(path) / INFO_NAME, text.encode())
-
-
-def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """
-    Write a file so that no reader, also after a crash, ever sees half of it.
-
-    :param mode: its permissions; a deployed model is for all to read.
-    :raises OSError: when it cannot be written; what was there before is kept.
-    """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(mode)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_atomic(Path(path) / INFO_NAME, text.encode(), sync=True, mode=MODE)
 
 
 def _read_info(path: Path) -> ModelInfo:

@@ -149,6 +149,11 @@ class DistanceFlag(IntFlag):
     BEYOND_RANGE = 4
     NOT_TRANSFORMED = 8
 
+    @property
+    def names(self) -> list[str]:
+        """``['truncated', ...]``."""
+        return [flag.name.lower() for flag in DistanceFlag if flag in self and flag.name]
+
 
 class ScaleSource(IntEnum):
     """Where the metres come from; the values of msg/InstanceDistanceArray.msg."""

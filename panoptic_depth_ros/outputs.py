@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from panoptic_depth_core.contract import SEGMENTATION, Task
-from panoptic_depth_core.io.messages.markers import UP_BODY, UP_OPTICAL
+from panoptic_depth_core.io.messages.maker import UP_BODY, UP_OPTICAL
 from panoptic_depth_core.io.messages.outputs import OUTPUTS, FrameMessages, outputs_of
 from panoptic_depth_core.io.messages.types import LABEL_INFO
 from panoptic_depth_core.labels import ClassInfo

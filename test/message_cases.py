@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from panoptic_depth_core.io.messages.image_encodings import MAPS
-from panoptic_depth_core.io.messages.maker import MessageMaker
-from panoptic_depth_core.io.messages.markers import UP_BODY, marker_array
+from panoptic_depth_core.io.messages.maker import UP_BODY, MessageMaker, marker_array
 from panoptic_depth_core.io.messages.point_clouds import point_cloud
+from panoptic_depth_core.io.messages.reading import MAPS
 from panoptic_depth_core.io.messages.types import typestore
 from panoptic_depth_core.labels import CLASS_ID, VOID_ID
 from panoptic_depth_core.status import Health, HealthLevel, StreamState, StreamStatus

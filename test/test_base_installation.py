@@ -17,6 +17,8 @@ ROS = {'rclpy', 'ament_index_python', 'cv_bridge', 'launch', 'launch_ros', 'sens
        'std_msgs', 'tf2_ros', 'vision_msgs', 'panoptic_depth_ros'}
 EXTRAS = {'embreex', 'matplotlib', 'onnx', 'openvino', 'ray', 'rerun', 'scipy'}
 MODULES = [
+    'panoptic_depth_core.benchmark.evaluation',
+    'panoptic_depth_core.benchmark.pipeline',
     'panoptic_depth_core.cli',
     'panoptic_depth_core.front.model',
     'panoptic_depth_core.inference.backends.onnxruntime_backend',

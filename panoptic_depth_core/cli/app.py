@@ -30,7 +30,6 @@ from .evaluate import evaluate
 from .evaluate_bag import evaluate_bag
 from .evaluate_tracking import evaluate_tracking
 from .export import export
-from .gpu_check import gpu_check
 from .pack import pack
 from .predict import predict
 from .train import train
@@ -49,7 +48,7 @@ app = typer.Typer(
     name=NAME, add_completion=False, pretty_exceptions_enable=False,
     help='Panoptic labels, metric depth and a distance per instance from one camera image.')
 for _command in (predict, demo, evaluate, evaluate_bag, evaluate_tracking, benchmark, train, pack,
-                 export, calibrate, convert, build_engine, gpu_check):
+                 export, calibrate, convert, build_engine):
     app.command()(_command)
 
 

@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``panoptic-depth benchmark``: time and memory per step, by runtime; of other work too."""
+"""``panoptic-depth benchmark``: how fast the pipeline, runtimes, evaluation and training are."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import math
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,120 +15,123 @@ from ..errors import ConfigError
 from . import options
 
 if TYPE_CHECKING:
-    from ..evaluation.scoring_benchmark import ScoringTiming
-    from ..training.benchmark import TrainingTiming
+    from ..benchmark.report import Report
 
-
-SIZE = '1024x2048'
+WHAT = ('pipeline', 'runtimes', 'replay', 'scoring', 'training')
 
 
 def benchmark(
+        what: Annotated[str, typer.Option(
+            '--what', metavar='|'.join(WHAT), help='The steps of the pipeline; every runtime, '
+            'precision and mode of this machine; evaluation of recordings, of a data set; '
+            'loader and step of a recipe.')] = 'pipeline',
         model: options.Model = None,
         backends: Annotated[str, typer.Option(
-            '--backend', help='Runtimes, separated by commas, with options as in '
+            '--backend', help='pipeline: runtimes, separated by commas, with options as in '
             'torch:device=cuda:mode=compile; model=DIR among them is another model directory.',
             )] = 'onnxruntime,torch',
-        size: Annotated[str | None, typer.Option(
-            '--size', show_default=SIZE, help='Height x width of the images in px.',
-            )] = None,
-        repeats: Annotated[int, typer.Option(
-            '--repeats', min=1, help='Frames, or iterations of training, counted.')] = 30,
+        size: Annotated[str, typer.Option(
+            '--size', show_default='1024x2048; replay: 375x1242; runtimes: that of the model, on '
+            'a GPU also 1024x2048', help='Height x width of the images in px; runtimes: of '
+            'network inputs, separated by commas.')] = '',
+        repeats: Annotated[int | None, typer.Option(
+            '--repeats', min=1, show_default='30; runtimes: 200',
+            help='Frames, or iterations of training, that count.')] = None,
         warmup: Annotated[int, typer.Option(
-            '--warmup', min=0, help='Frames before them that are not.')] = 3,
+            '--warmup', min=0, help='pipeline: frames before them that do not.')] = 3,
         threads: options.Threads = None,
-        scoring: Annotated[int | None, typer.Option(
-            '--scoring', min=1, metavar='FRAMES', show_default=False,
-            help='Time the scoring of so many made-up frames with stored results instead.',
-        )] = None,
-        replay: Annotated[int | None, typer.Option(
-            '--replay', min=1, metavar='FRAMES', show_default=False,
-            help='Time the evaluation of made-up recordings with recorded results instead, at '
-            '375x1242 or --size.')] = None,
+        config: options.Settings = None,
+        source: Annotated[str | None, typer.Option(
+            '--source', show_default='drawn streets',
+            help='pipeline, runtimes: picture, folder, video or bag.')] = None,
+        minutes: Annotated[float | None, typer.Option(
+            '--minutes', show_default='runtimes: 6',
+            help='pipeline, runtimes: time for everything.')] = None,
+        device: Annotated[str, typer.Option(
+            '--device', help='runtimes: device of PyTorch, or auto.')] = 'auto',
+        precisions: Annotated[str, typer.Option(
+            '--precisions', help='runtimes: which.')] = 'float32,bfloat16,float16,int8',
+        frames: Annotated[int, typer.Option(
+            '--frames', min=1, help='scoring, replay: made-up frames.')] = 300,
         jobs: Annotated[int | None, typer.Option(
             '--jobs', min=1, show_default='one per core up to 4',
-            help='Processes that score.')] = None,
-        training: Annotated[Path | None, typer.Option(
-            '--training', metavar='RECIPE_OR_PACK', show_default=False,
-            help='Time the loader and the step of a recipe instead.')] = None,
+            help='scoring, replay: processes.')] = None,
+        recipe: Annotated[Path | None, typer.Option(
+            '--recipe', metavar='RECIPE_OR_PACK', show_default=False,
+            help='training: what train takes.')] = None,
         workers: Annotated[str | None, typer.Option(
             '--workers', show_default='that of the recipe',
-            help='Processes that load, separated by commas, as in 1,4,14.')] = None,
+            help='training: processes that load, separated by commas, as in 1,4,14.')] = None,
         changes: options.Changes = None,
-        config: options.Settings = None,
-        out_file: Annotated[Path | None, typer.Option(
-            '--out', '-o', help='Also write the figures as JSON.')] = None) -> None:
-    """Measure every step: median, 95th and 99th percentile, memory, machine, versions."""
-    from ..config import InferenceSettings, load_settings
-    from ..evaluation.benchmark import benchmark as run_benchmark
+        out: Annotated[Path | None, typer.Option(
+            '--out', '-o', help='FILE.json, or a folder for benchmark.json and .md, and of '
+            'runtimes for models and engines.')] = None) -> None:
+    """Measure, and print one table with machine and versions."""
+    sizes = tuple(options.parse_size(part) for part in options.parse_list(size))
+    shape = sizes[0] if sizes else None
+    if what == 'pipeline':
+        from ..benchmark.pipeline import measure_pipeline, pictures
+        from ..config import InferenceSettings, load_settings
 
-    if scoring is not None:
-        timing = _time_scoring(scoring, options.parse_size(size or SIZE), jobs)
-        typer.echo(timing.to_text(), nl=False)
-        _write(out_file, timing.to_dict())
-        return
-    if replay is not None:
-        timing = _time_replay(replay, size, jobs)
-        typer.echo(timing.to_text(), nl=False)
-        _write(out_file, timing.to_dict())
-        return
-    if training is not None:
-        trained = _time_training(training, changes or (), workers, repeats)
-        typer.echo(trained.to_markdown(), nl=False)
-        _write(out_file, trained.to_dict())
-        return
-    names = options.parse_list(backends)
-    if not names:
-        raise ConfigError(f'--backend is {backends!r}; name at least one runtime')
-    settings = load_settings(InferenceSettings, config) if config else None
-    result = run_benchmark(
-        model, names, image_size=options.parse_size(size or SIZE), warmup=warmup,
-        repeats=repeats, threads=threads, settings=settings)
-    typer.echo(result.to_markdown(), nl=False)
-    _write(out_file, result.to_dict())
+        names = options.parse_list(backends)
+        if not names:
+            raise ConfigError(f'--backend is {backends!r}; name at least one runtime')
+        report = measure_pipeline(
+            model, names, frames=pictures(source, shape or (1024, 2048)), warmup=warmup,
+            repeats=repeats or 30, threads=threads,
+            settings=load_settings(InferenceSettings, config) if config else None,
+            minutes=math.inf if minutes is None else minutes)
+    elif what == 'runtimes':
+        try:
+            from ..benchmark.runtimes import RuntimeSettings, measure_runtimes
+        except ModuleNotFoundError as error:
+            raise options.missing_extra(error, 'export') from None
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) if out is None or out.suffix == '.json' else out
+            report = measure_runtimes(
+                RuntimeSettings(folder, model, sizes, options.parse_list(precisions), device,
+                                repeats or 200, source, 6.0 if minutes is None else minutes),
+                note=lambda text: typer.echo(f'benchmark: {text} ...', err=True),
+                save=lambda report: None if out is None else report.write(out))
+    elif what == 'training':
+        report = _training(recipe, changes or [], workers, repeats or 30)
+    elif what in WHAT:
+        report = _evaluation(what, frames, shape, jobs)
+    else:
+        raise ConfigError(f'--what is {what!r}; choose {", ".join(WHAT)}')
+    if out is not None:
+        report.write(out)
+    typer.echo(report.to_markdown(), nl=False)
 
 
-def _write(path: Path | None, content: dict[str, Any]) -> None:
-    from ..files import make_folder, write_atomic
-
-    if path is not None:
-        make_folder(path.parent)
-        write_atomic(path, json.dumps(content, indent=2).encode() + b'\n')
-
-
-def _time_training(path: Path, changes: Sequence[str], workers: str | None,
-                   repeats: int) -> TrainingTiming:
+def _training(recipe: Path | None, changes: list[str], workers: str | None,
+              repeats: int) -> Report:
     try:
-        from ..training.benchmark import training_benchmark
+        from ..benchmark.training import measure_training
         from ..training.recipe import load_recipe
     except ModuleNotFoundError as error:
         raise options.missing_extra(error, 'train') from None
-
-    settings = load_recipe(path, changes)
+    if recipe is None:
+        raise ConfigError('--what training needs --recipe; give a recipe or a pack')
+    settings = load_recipe(recipe, changes)
     numbers = [str(settings.workers)] if workers is None else options.parse_list(workers)
     if not all(number.isdecimal() for number in numbers):
         raise ConfigError(f'--workers is {workers!r}; give numbers, as in 1,4,14')
-    return training_benchmark(settings, [int(number) for number in numbers], repeats)
+    return measure_training(settings, [int(number) for number in numbers], repeats)
 
 
-def _time_scoring(frames: int, size: tuple[int, int], jobs: int | None) -> ScoringTiming:
-    """Score everything that evaluate knows of Cityscapes-DVPS."""
+def _evaluation(what: str, frames: int, size: tuple[int, int] | None, jobs: int | None) -> Report:
+    from ..benchmark.evaluation import REPLAY_SIZE, measure_replay, measure_scoring
+    from ..evaluation.dataset.parallel import MOST_JOBS
     from ..evaluation.metrics.video_quality import WINDOWS
-    from ..evaluation.scoring_benchmark import scoring_benchmark
     from ..evaluation.settings import convention
+    from ..machine import cores
     from .evaluate import run_evaluation
 
-    data_set = 'cityscapes_dvps'
-    settings = convention('ours', windows=WINDOWS[data_set])
-    return scoring_benchmark(frames, lambda root, results: run_evaluation(
-        data_set, str(root), 'val', settings, predictions=results, jobs=jobs), size)
-
-
-def _time_replay(frames: int, size: str | None, jobs: int | None) -> ScoringTiming:
-    """Evaluate recordings of which everything is known."""
-    from ..evaluation.dataset.parallel import MOST_JOBS
-    from ..evaluation.machine import cores
-    from ..replay.benchmark import SIZE as KITTI_SIZE
-    from ..replay.benchmark import replay_benchmark
-
-    return replay_benchmark(frames, jobs or min(cores(), MOST_JOBS),
-                            KITTI_SIZE if size is None else options.parse_size(size))
+    jobs = jobs or min(cores(), MOST_JOBS)
+    if what == 'replay':
+        return measure_replay(frames, jobs, size or REPLAY_SIZE)
+    settings = convention('ours', windows=WINDOWS['cityscapes_dvps'])
+    return measure_scoring(frames, lambda root, results: run_evaluation(
+        'cityscapes_dvps', str(root), 'val', settings, predictions=results, jobs=jobs),
+        size or (1024, 2048))

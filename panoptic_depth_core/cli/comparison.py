@@ -19,8 +19,7 @@ from ..evaluation.dataset.evaluate import EvaluationResult, Evaluator
 from ..evaluation.metrics.segment_overlaps import segment_overlaps
 from ..files import make_folder, write_atomic
 from ..inference.distances import measure_distances
-from ..io.results.sinks import encode_png
-from ..io.visualization import depth_color, overlay
+from ..io.visualization import depth_color, encode_png, overlay
 from ..labels import CITYSCAPES, LABEL_DIVISOR, VOID_ID, ClassInfo
 from ..structures import PanopticDepth, Sample, Segment
 

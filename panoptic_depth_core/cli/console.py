@@ -27,7 +27,6 @@ from rich.progress import (
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ..io.results.instance_lines import flag_names
 from ..status import Watch
 from ..structures import InstanceDistance, PanopticDepth
 from ..tables import Table
@@ -154,7 +153,7 @@ def instance_table(result: PanopticDepth, most: int = 10) -> Table:
             'x y z m': lambda d: ' '.join(number(float(v)) for v in d.position_m)}
     columns |= {
         'score': lambda d: f'{d.segment.score:.2f}',
-        'flags': lambda d: ' '.join(flag_names(d.flags))}
+        'flags': lambda d: ' '.join(d.flags.names)}
     nearest = 'Nearest instances' if 'depth' in result.tasks else 'Instances'
     return Table(f'{nearest} of frame {result.name}', tuple(columns), [
         tuple(text(d) for text in columns.values()) for d in result.distances[:most]])

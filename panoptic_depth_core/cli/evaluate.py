@@ -96,7 +96,7 @@ def run_evaluation(dataset: str, root: str, split: str, settings: EvaluationSett
     from ..datasets import open_dataset
     from ..evaluation.dataset.evaluate import require_same_classes
     from ..evaluation.dataset.parallel import MOST_JOBS, Work, evaluate_parts
-    from ..evaluation.machine import cores
+    from ..machine import cores
     from ..model_directory import open_model
 
     predictor: Callable[[], AbstractContextManager[Predictor]]

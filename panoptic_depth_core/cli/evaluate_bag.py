@@ -74,7 +74,7 @@ def evaluate_bag(
         workers: Annotated[int, typer.Option(
             '--workers', min=1, help='Processes, each with a recording at a time.')] = 1,
         ray: Annotated[str | None, typer.Option(
-            '--ray', metavar='ADDRESS', help='Run on a Ray cluster instead (extra fleet): '
+            '--ray', metavar='ADDRESS', help='Run on a Ray cluster instead (extra ray): '
             'HOST:PORT, auto or local.')] = None,
         rrd: Annotated[bool, typer.Option(
             '--rrd', help='Also write recordings for the Rerun viewer (extra viz).')] = False,
@@ -149,7 +149,7 @@ def _inference_settings(config: Path | None, track: bool) -> InferenceSettings:
 
 def _threads(threads: int | None, workers: int, ray: str | None) -> int | None:
     """Threads of the runtime in each process, so that together they have a core each."""
-    from ..evaluation.machine import cores
+    from ..machine import cores
 
     if threads is not None or (workers == 1 and ray is None):
         return threads
@@ -159,11 +159,11 @@ def _threads(threads: int | None, workers: int, ray: str | None) -> int | None:
 def _evaluate(jobs: list[BagJob], folder: Path, *, workers: int, ray: str | None,
               overwrite: bool, baseline: Path | None, thresholds: Path | None) -> int:
     """Score, write the report, show the figures; return the exit code."""
-    from ..evaluation.dataset.parallel import keep_freed_memory
     from ..evaluation.recordings.bag_run import close_models
     from ..evaluation.recordings.evaluate_bags import evaluate_bags
     from ..evaluation.report.baseline import require_baseline
     from ..evaluation.report.thresholds import load_thresholds
+    from ..workers.pool import keep_freed_memory
 
     # Before the hours that follow.
     limits = None if thresholds is None else load_thresholds(thresholds)

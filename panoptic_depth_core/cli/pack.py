@@ -26,7 +26,7 @@ def pack(
         changes: options.Changes = None) -> None:
     """Put a recipe, its data sets and its initial weights into one file; train takes it."""
     try:
-        from ..datasets.codec import PACKED
+        from ..datasets.storage import PACKED
         from ..training.packing import write_pack
         from ..training.recipe import load_recipe
     except ModuleNotFoundError as error:

@@ -21,7 +21,7 @@ from .interruption import stop_on_signal
 if TYPE_CHECKING:
     from ..config import TrackingSettings
     from ..inference.pipeline import Pipeline
-    from ..io.results.sinks import ResultWriter
+    from ..io.results.result_folder import ResultWriter
     from ..io.sources.frame_source import FrameSource
     from ..structures import Frame, PanopticDepth
 
@@ -115,8 +115,13 @@ def predict_source(
     """
     from ..config import InferenceSettings, load_settings
     from ..errors import ConfigError
-    from ..io.results.run_folder import prepare_run_folder
-    from ..io.results.sinks import ResultOptions, ResultWriter, formats_for
+    from ..files import lock_folder
+    from ..io.results.result_folder import (
+        ResultOptions,
+        ResultWriter,
+        formats_for,
+        prepare_run_folder,
+    )
     from ..io.sources.bag_source import BagSource
     from ..io.sources.open_source import open_source
     from ..model_directory import open_model
@@ -142,7 +147,8 @@ def predict_source(
         return done
 
     with open_source(source, skip=is_done, **of_source) as frames, \
-            options.open_pipeline(opened, backend, settings, threads) as pipeline:
+            options.open_pipeline(opened, backend, settings, threads) as pipeline, \
+            lock_folder(out_dir):
         prepare_run_folder(out_dir, {
             'source': source if frames.kind == 'camera' else str(Path(source).resolve()),
             'options': {k: None if v is None else str(v) for k, v in of_source.items()},
@@ -164,7 +170,7 @@ def _tracked(pipeline: Pipeline, settings: TrackingSettings,
              out_dir: Path) -> Callable[[Frame], PanopticDepth]:
     """Follow instances over frames, with ids that no frame before this run has."""
     from ..inference.tracking import Tracker
-    from ..io.results.instance_lines import greatest_track_id
+    from ..io.results.result_folder import greatest_track_id
 
     tracker = Tracker(settings, first_id=greatest_track_id(out_dir) + 1)
     return lambda frame: tracker.update(pipeline(frame))

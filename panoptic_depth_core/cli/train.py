@@ -15,7 +15,7 @@ from .console import number, out, run_progress
 from .interruption import stop_on_signal
 
 if TYPE_CHECKING:
-    from ..training.run_log import RunProgress
+    from ..training.trainer import RunProgress
 
 
 def train(
@@ -33,8 +33,8 @@ def train(
     """Train a network; a run that was interrupted goes on with --resume."""
     from ..errors import ConfigError
     try:
-        from ..training.launch import is_first_process
         from ..training.recipe import load_recipe
+        from ..training.trainer import is_first_process
         from ..training.trainer import train as run_training
     except ModuleNotFoundError as error:
         raise options.missing_extra(error, 'train') from None

@@ -28,9 +28,8 @@ from pydantic import AwareDatetime, Field
 
 from ..config import Settings, parse_settings
 from ..errors import BackendError, ConfigError
-from ..files import disk_errors
+from ..files import disk_errors, write_atomic
 from ..locks import lock_holder, try_lock, wait_for_lock
-from ..model_directory import write_atomically
 from ..self_test import SelfTestReport
 from ..status import Watch
 from . import Build, BuildCancelled
@@ -213,7 +212,7 @@ class EngineCache:
             built_at=datetime.now(timezone.utc))
         make_private_folder(self.directory)
         with disk_errors(self.path(key)):
-            write_atomically(self.path(key, _NEW), engine, _PRIVATE)
+            write_atomic(self.path(key, _NEW), engine, sync=True, mode=_PRIVATE)
             self.path(key, _RECORD).unlink(missing_ok=True)
             self.path(key, _NEW).replace(self.path(key))
             try:
@@ -283,9 +282,9 @@ class EngineCache:
         """Write such a file; it only saves time, so that a failure is no reason to stop."""
         make_private_folder(self.directory)
         try:
-            write_atomically(path, data, _PRIVATE)
-        except OSError as error:
-            _log.warning('%s: cannot be written: %s', path, error.strerror)
+            write_atomic(path, data, sync=True, mode=_PRIVATE)
+        except ConfigError as error:
+            _log.warning('%s', error)
 
     def entries(self) -> list[CacheEntry]:
         """Every engine, by name; only their descriptions are read."""
@@ -365,7 +364,7 @@ class EngineCache:
 
     def _write_record(self, record: EngineRecord) -> None:
         text = json.dumps(record.model_dump(mode='json'), indent=1) + '\n'
-        write_atomically(self.path(record.key, _RECORD), text.encode(), _PRIVATE)
+        write_atomic(self.path(record.key, _RECORD), text.encode(), sync=True, mode=_PRIVATE)
 
     def _update(self, key: EngineKey, **changes: object) -> None:
         """Change a description; a failure to write it is no reason to stop a robot."""
@@ -431,7 +430,7 @@ def _built_ahead_of_time(key: EngineKey, places: Sequence[EngineCache]) -> Store
 
 def _why_left_over(path: Path, timings: set[Path]) -> str:
     """Why nothing needs a file; empty if it may be needed."""
-    if path.suffix == _TIMING and path not in timings:
+    if path.suffix == _TIMING and path not in timings and not path.name.startswith('.'):
         return 'no engine is left of the library and GPU that it was measured for'
     if ((path.name.startswith('.') or path.suffix == _NEW)
             and time.time() - path.lstat().st_mtime > _LEFT_OVER_S):

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import ConfigError
-from ..model_directory import ModelDirectory, save_model_directory, write_atomically
+from ..files import disk_errors, write_atomic
+from ..model_directory import MODE, ModelDirectory, save_model_directory
 
 
 def copy_model(model: ModelDirectory, out_dir: Path | str) -> ModelDirectory:
@@ -32,9 +32,6 @@ def copy_licences(model: ModelDirectory, out_dir: Path) -> None:
 
     :raises ConfigError: when they cannot be written.
     """
-    try:
+    with disk_errors(out_dir):
         for path in sorted(model.path.glob('LICENSE*')):
-            write_atomically(out_dir / path.name, path.read_bytes())
-    except OSError as error:
-        raise ConfigError(f'{out_dir}: the licence of {model.info.model_id} cannot be written: '
-                          f'{error.strerror}; check permissions and free space') from None
+            write_atomic(out_dir / path.name, path.read_bytes(), sync=True, mode=MODE)

@@ -18,7 +18,7 @@ from ..errors import ConfigError
 from ..io.sources.camera import CameraOptions
 from ..io.sources.frame_source import FrameSource
 from ..io.sources.open_source import ACCEPTED, NO_TOPICS, SourceOptions, open_with
-from ..io.sources.pictures import PICTURE_SUFFIXES
+from ..io.sources.opencv_sources import PICTURE_SUFFIXES
 from ..structures import Frame
 
 _log = logging.getLogger(__name__)

@@ -17,10 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from ..io.results.instance_lines import frame_record
-from ..io.results.run_folder import prepare_run_folder
-from ..io.results.sinks import ResultOptions, ResultWriter, encode_png, formats_for
-from ..io.visualization import depth_color, label_text, picture_of_result
+from ..io.results.result_folder import (
+    ResultOptions,
+    ResultWriter,
+    formats_for,
+    frame_record,
+    prepare_run_folder,
+)
+from ..io.visualization import depth_color, encode_png, label_text, picture_of_result
 from ..labels import ClassInfo, class_of
 from ..structures import Frame, InstanceDistance, PanopticDepth
 

@@ -11,11 +11,7 @@ def markers(name: str) -> tuple[str, str]:
 
 
 def with_part(document: str, name: str, text: str) -> str:
-    """
-    Text of a document with a part put between its markers.
-
-    :raises ValueError: a marker is missing or there twice.
-    """
+    """Document with a text between its markers; ValueError unless it has both exactly once."""
     begin, end = markers(name)
     before, found, rest = document.partition(begin)
     _, found_end, after = rest.partition(end)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures for people, in RGB: panoptic overlay with distances, coloured depth, panels."""
+"""Pictures for people, in RGB: panoptic overlay with distances, coloured depth; PNG and JPEG."""
 
 from __future__ import annotations
 
@@ -18,20 +18,38 @@ from ..structures import Frame, InstanceDistance, Intrinsics, PanopticDepth
 
 Picture = NDArray[np.uint8]
 
+JPEG_QUALITY = 90  # 0..100; the loss is invisible, the size a tenth of that of the pixels
+NEAR_M, FAR_M = 2.0, 100.0
 NAN_COLOR = (128, 128, 128)
 FAR_COLOR = (8, 10, 40)
 NEAR_COLOR = (255, 255, 255)
-_GOLDEN = 0.6180339887498949
+
+
+def _encode(suffix: str, picture: NDArray[np.generic], *options: int) -> NDArray[np.uint8]:
+    """(N,) uint8 file."""
+    if picture.ndim == 3:
+        picture = cv2.cvtColor(np.asarray(picture), cv2.COLOR_RGB2BGR)
+    good, data = cv2.imencode(suffix, np.asarray(picture), options)
+    if not good:
+        raise ValueError(f'{picture.dtype} {picture.shape} cannot be a {suffix} file')
+    return np.asarray(data, np.uint8).ravel()
+
+
+def encode_jpeg(picture: Picture, quality: int = JPEG_QUALITY) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB as a JPEG file, (N,) uint8."""
+    return _encode('.jpg', picture, cv2.IMWRITE_JPEG_QUALITY, quality)
+
+
+def encode_png(picture: NDArray[np.generic]) -> bytes:
+    """(H, W) uint8 or uint16, or (H, W, 3) uint8 RGB, as a PNG file."""
+    # Level 1 is several times faster than the default and hardly larger here.
+    return _encode('.png', picture, cv2.IMWRITE_PNG_COMPRESSION, 1).tobytes()
 
 
 def _shades(color: tuple[int, int, int], count: int) -> NDArray[np.float32]:
-    """
-    Distinguishable shades of a colour for instances 0..count - 1.
-
-    :returns: (count, 3) float32 RGB 0..255; number 0, no instance, is the colour itself. Steps of
-        the golden ratio keep neighbouring numbers apart however many there are.
-    """
-    phase = (np.arange(count, dtype=np.float32) * _GOLDEN) % 1.0
+    """(count, 3) float32 RGB shades of a colour, 0..255; row 0, no instance, is the colour."""
+    # Steps of the golden ratio keep neighbouring numbers apart, whatever their count.
+    phase = (np.arange(count, dtype=np.float32) * 0.6180339887498949) % 1.0
     base = np.array(color, np.float32)
     # Turning the channels a little changes the hue, mixing with white the brightness.
     turned = base + (np.roll(base, 1) - base) * (0.35 * np.abs(2.0 * phase - 1.0))[:, None]
@@ -55,12 +73,7 @@ def _palette(classes: tuple[ClassInfo, ...], divisor: int) -> NDArray[np.uint32]
 
 def color_panoptic(panoptic: NDArray[np.uint16], divisor: int = LABEL_DIVISOR,
                    classes: Sequence[ClassInfo] = CITYSCAPES) -> Picture:
-    """
-    Colour of every pixel: its class, with a shade per instance; void is black.
-
-    :param panoptic: (H, W) uint16 panoptic ids.
-    :returns: (H, W, 3) uint8 RGB.
-    """
+    """(H, W, 3) uint8 RGB of (H, W) uint16 ids: class colours, shades per instance, void black."""
     packed = _palette(tuple(classes), divisor)[panoptic]
     return np.asarray(cv2.cvtColor(packed.view(np.uint8).reshape(*panoptic.shape, 4),
                                    cv2.COLOR_RGBA2RGB), np.uint8)
@@ -69,9 +82,9 @@ def color_panoptic(panoptic: NDArray[np.uint16], divisor: int = LABEL_DIVISOR,
 def _instance_borders(panoptic: NDArray[np.uint16], divisor: int, width_px: int
                       ) -> NDArray[np.uint8]:
     """(H, W) uint8, not 0 on the border of every instance."""
-    is_instance = np.arange(1 << 16) % divisor != 0
-    is_instance[VOID_ID] = False
-    ids = np.where(is_instance, np.arange(1 << 16), 0).astype(np.uint16)[panoptic]
+    table = np.arange(1 << 16, dtype=np.uint16)
+    table[(np.arange(1 << 16) % divisor == 0) | (table == VOID_ID)] = 0
+    ids = table[panoptic]
     edges = np.zeros(ids.shape, np.uint8)
     edges[:, 1:] = ids[:, 1:] != ids[:, :-1]
     edges[1:] |= ids[1:] != ids[:-1]
@@ -81,29 +94,21 @@ def _instance_borders(panoptic: NDArray[np.uint16], divisor: int, width_px: int
 
 
 def label_text(instance: InstanceDistance, tasks: frozenset[Task] = TASKS) -> str:
-    """
-    ``car 12.3 m``; a distance that is not known is a question mark.
-
-    :param tasks: of the model; without depth there is no distance to be known.
-    """
+    """``car 12.3 m``, ``car ?`` if unknown, or ``car`` for a model without depth."""
     if 'depth' not in tasks:
         return instance.class_name
-    if math.isfinite(instance.distance_m):
-        return f'{instance.class_name} {instance.distance_m:.1f} m'
-    return f'{instance.class_name} ?'
+    known = math.isfinite(instance.distance_m)
+    return f'{instance.class_name} {f"{instance.distance_m:.1f} m" if known else "?"}'
 
 
 def _place(left: int, bottom: int, size: tuple[int, int], taken: list[tuple[int, int, int, int]]
            ) -> int | None:
-    """Height at which a label is free of others, at or above the one wanted; None: nowhere."""
+    """Bottom row, at or above the wanted one, where a label overlaps no other; None: nowhere."""
     width, height = size
-    for step in range(4):
-        low = bottom - step * height
-        clash = any(left < right and x < left + width and low - height < y and top < low
-                    for x, top, right, y in taken)
-        if not clash and low - height >= 0:
-            return low
-    return None
+    return next((low for low in (bottom - step * height for step in range(4))
+                 if low >= height and not any(
+                     left < right and x < left + width and low - height < y and top < low
+                     for x, top, right, y in taken)), None)
 
 
 def _draw_labels(picture: Picture, result: PanopticDepth) -> None:
@@ -133,10 +138,10 @@ def _draw_labels(picture: Picture, result: PanopticDepth) -> None:
 
 def placement(image: Intrinsics, part: Intrinsics) -> tuple[float, float, float, float]:
     """
-    Where the picture of one camera lies in that of another, which has the same centre and axes.
+    Where the picture of one camera lies in that of another with the same centre and axes.
 
-    :returns: scale_x, scale_y, left, top: what is x px from the left edge of the part is
-        left + x * scale_x px from that of the image.
+    :returns: scale_x, scale_y, left, top: a point x px from the left edge of the part is
+        left + x * scale_x px from the left edge of the image.
     """
     scale_x, scale_y = image.fx / part.fx, image.fy / part.fy
     return (scale_x, scale_y, image.cx + 0.5 - (part.cx + 0.5) * scale_x,
@@ -144,11 +149,7 @@ def placement(image: Intrinsics, part: Intrinsics) -> tuple[float, float, float,
 
 
 def picture_of(frame: Frame, result: PanopticDepth) -> Picture:
-    """
-    (H, W, 3) uint8 RGB part of the image that a result shows, at the size of the result.
-
-    Where it lies follows from the two cameras: a crop at the size of the network has the middle.
-    """
+    """(H, W, 3) uint8 RGB part of the image that a result covers, at the size of the result."""
     height, width = result.panoptic.shape
     if frame.image.shape[:2] == (height, width):
         return frame.image
@@ -160,17 +161,15 @@ def picture_of(frame: Frame, result: PanopticDepth) -> Picture:
     return np.asarray(cv2.resize(shown, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def overlay(image: Picture, result: PanopticDepth, classes: Sequence[ClassInfo] = CITYSCAPES,
-            opacity: float = 0.5) -> Picture:
+def overlay(image: Picture, result: PanopticDepth, classes: Sequence[ClassInfo] = CITYSCAPES
+            ) -> Picture:
     """
     The image tinted by class and instance, instances outlined and labelled with their distance.
 
-    :param image: (H, W, 3) uint8 RGB, the size of the result.
-    :param opacity: of the colours, 0..1; void is darkened by it.
-    :returns: (H, W, 3) uint8 RGB.
+    :param image: (H, W, 3) uint8 RGB, the size of the result; void is darkened.
     """
     colors = color_panoptic(result.panoptic, result.label_divisor, classes)
-    picture = np.asarray(cv2.addWeighted(image, 1.0 - opacity, colors, opacity, 0.0), np.uint8)
+    picture = np.asarray(cv2.addWeighted(image, 0.5, colors, 0.5, 0.0), np.uint8)
     border_px = max(1, min(image.shape[:2]) // 500)
     picture[_instance_borders(result.panoptic, result.label_divisor, border_px) != 0] = 255
     _draw_labels(picture, result)
@@ -179,30 +178,25 @@ def overlay(image: Picture, result: PanopticDepth, classes: Sequence[ClassInfo] 
 
 def picture_of_result(frame: Frame, result: PanopticDepth,
                       classes: Sequence[ClassInfo] = CITYSCAPES) -> Picture:
-    """
-    What there is to see: the overlay, or the coloured depth of a model that has no classes.
-
-    :returns: (H, W, 3) uint8 RGB, the size of the result.
-    """
+    """(H, W, 3) uint8 RGB overlay, or coloured depth where the model has no classes."""
     if not result.tasks & SEGMENTATION:
         return depth_color(result.depth)
     return overlay(picture_of(frame, result), result, classes)
 
 
-def depth_color(depth: NDArray[np.float32], near_m: float = 2.0, far_m: float = 100.0) -> Picture:
+def depth_color(depth: NDArray[np.float32]) -> Picture:
     """
-    Depth as colour, from red (near) to blue (far), in equal steps of log depth.
+    Depth as colour, from red (2 m) to blue (100 m), in equal steps of log depth.
 
-    The range is fixed so that frames of one drive compare.
+    The range is fixed, so frames of one drive compare.
 
     :param depth: (H, W) float32 metres.
-    :param near_m, far_m: ends of the scale; beyond them the colour stays.
     :returns: (H, W, 3) uint8 RGB; NaN is grey, +Inf (sky, beyond range) near black, -Inf white.
     """
     finite = np.isfinite(depth)
-    clipped = np.clip(np.where(finite, depth, far_m), near_m, far_m).astype(np.float32)
-    gain = 255.0 / math.log(far_m / near_m)
-    level = (math.log(far_m) - np.asarray(cv2.log(clipped))) * gain
+    clipped = np.clip(np.where(finite, depth, FAR_M), NEAR_M, FAR_M).astype(np.float32)
+    gain = 255.0 / math.log(FAR_M / NEAR_M)
+    level = (math.log(FAR_M) - np.asarray(cv2.log(clipped))) * gain
     colors = np.asarray(cv2.applyColorMap(level.astype(np.uint8), cv2.COLORMAP_TURBO), np.uint8)
     picture = np.asarray(cv2.cvtColor(colors, cv2.COLOR_BGR2RGB), np.uint8)
     if not finite.all():

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from panoptic_depth_core.cli import main
 from panoptic_depth_core.cli.options import parse_list, parse_size
 from panoptic_depth_core.errors import BackendError, ConfigError
+from panoptic_depth_core.files import lock_folder
 from panoptic_depth_core.inference.pipeline import Pipeline
-from panoptic_depth_core.io.results.run_folder import FILE_NAME, RESULTS
+from panoptic_depth_core.io.results.result_folder import RESULTS, RUN_FILE
 from panoptic_depth_core.model_directory import ModelInfo, save_model_directory
 
 Paint = Callable[[int, int], NDArray[np.uint8]]
@@ -57,7 +58,7 @@ def test_predict_writes_every_format(predict: Callable[..., int], tmp_path: Path
     formats = 'panoptic,depth,depth_npy,instances,overlay,video,foxglove'
     assert predict('--bag', '--formats', formats + (',rrd' if extra else '')) == 0
     out = tmp_path / 'out'
-    lasting = {*RESULTS, FILE_NAME} - {'.bag.tmp', '.foxglove.tmp', 'rerun'}
+    lasting = {*RESULTS, RUN_FILE} - {'.bag.tmp', '.foxglove.tmp', 'rerun'}
     assert {p.name for p in out.iterdir()} == lasting | extra
     assert [r['name'] for r in lines(out / 'instances.jsonl')] == ['a', 'b', 'c']
     assert {p.name for p in (out / 'overlay').iterdir()} == {'a.png', 'b.png', 'c.png'}
@@ -96,6 +97,16 @@ def test_predict_does_not_mix_runs(predict: Callable[..., int], tmp_path: Path,
     records = lines(tmp_path / 'out/instances.jsonl')
     assert len(records) == 3
     assert all(i['pixel_count'] >= 400 for r in records for i in r['instances'])
+
+
+def test_predict_refuses_a_folder_in_use(predict: Callable[..., int], tmp_path: Path,
+                                         capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever another program writes stays whole."""
+    with lock_folder(tmp_path / 'out'):
+        assert predict('--overwrite') == 2
+    assert f'out: process {os.getpid()} writes into it; wait' in capsys.readouterr().err
+    assert not list((tmp_path / 'out').iterdir())
+    assert predict() == 0
 
 
 def test_overwrite_leaves_other_peoples_files_alone(predict: Callable[..., int], tmp_path: Path,
@@ -170,6 +181,9 @@ def test_backend_that_fails(predict: Callable[..., int], monkeypatch: pytest.Mon
     (['evaluate', '.', '-d', 'nothing', '-o', 'out'], "unknown name 'nothing'"),
     (['benchmark', '--size', '0x5'], "size is '0x5'"),
     (['benchmark', '--backend', ''], 'backend'),
+    (['benchmark', '--what', 'lunch'], "--what is 'lunch'; choose pipeline, runtimes"),
+    (['benchmark', '--what', 'training'], 'needs --recipe'),
+    (['benchmark', '--what', 'runtimes', '--precisions', 'int4'], "'int4' is not known"),
 ])
 def test_mistakes_are_one_line(arguments: list[str], words: str, tmp_path: Path,
                                monkeypatch: pytest.MonkeyPatch,
@@ -297,7 +311,9 @@ def test_benchmark_prints_a_table(model: Path, tmp_path: Path,
     assert main(['benchmark', '-m', str(model), '--backend', 'onnxruntime', '--size', '48x96',
                  '--repeats', '2', '--warmup', '0', '-o', str(file)]) == 0
     assert '| onnxruntime | graph |' in capsys.readouterr().out
-    assert json.loads(file.read_text())['backends'][0]['frames'] == 2
+    stored = json.loads(file.read_text())
+    assert stored['details']['backends'][0]['frames'] == 2
+    assert [row['step'] for row in stored['rows']][-1] == 'total'
 
 
 def test_sizes_and_lists() -> None:

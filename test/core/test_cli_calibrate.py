@@ -148,7 +148,7 @@ def test_an_interrupted_write_leaves_the_old_model(
         raise OSError(28, 'No space left on device')
 
     before = sorted((p.name, p.read_bytes()) for p in painted_model.path.iterdir())
-    monkeypatch.setattr('panoptic_depth_core.model_directory.os.fsync', full)
+    monkeypatch.setattr('panoptic_depth_core.files.os.fsync', full)
     assert run(painted_model) == 2
     captured = capsys.readouterr()
     assert 'model.json: cannot be written: No space left' in captured.err

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``evaluate`` and ``benchmark --scoring`` as their user meets them."""
+"""``evaluate`` and ``benchmark --what scoring`` as their user meets them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from panoptic_depth_core.benchmark.evaluation import write_frames
 from panoptic_depth_core.cli import main
 from panoptic_depth_core.cli.evaluate import parse_windows
 from panoptic_depth_core.cli.options import evaluation_settings
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.evaluation.scoring_benchmark import write_frames
 from panoptic_depth_core.labels import SEMKITTI
 from panoptic_depth_core.model_directory import ModelInfo, save_model_directory
 
@@ -193,12 +193,12 @@ def test_windows() -> None:
 
 def test_benchmark_of_scoring(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Frames per second and seconds, also as JSON."""
-    assert main(['benchmark', '--scoring', '7', '--size', '48x96', '--jobs', '1',
-                 '-o', str(tmp_path / 'out/scoring.json')]) == 0
+    assert main(['benchmark', '--what', 'scoring', '--frames', '7', '--size', '48x96', '--jobs',
+                 '1', '-o', str(tmp_path / 'out/scoring.json')]) == 0
     shown = capsys.readouterr().out
-    assert '7 frames of 96x48 scored in' in shown and 'frames/s' in shown
+    assert '7 frames of 96x48 scored in' in shown and 'frames per s' in shown
     stored = json.loads((tmp_path / 'out/scoring.json').read_text())
-    assert stored['frames'] == 7 and stored['seconds'] > 0
+    assert stored['rows'][0]['frames'] == 7 and stored['rows'][0]['seconds'] > 0
 
 
 def test_results_of_another_size_than_the_truth_are_refused(tmp_path: Path) -> None:

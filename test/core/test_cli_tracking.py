@@ -13,8 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from panoptic_depth_core.cli import main
-from panoptic_depth_core.io.bags.storage import BagReader
-from panoptic_depth_core.io.sources.bag_source import deserialize
+from panoptic_depth_core.io.bags.storage import BagReader, deserialize
 from panoptic_depth_core.model_directory import ModelDirectory
 
 pytest.importorskip('scipy')

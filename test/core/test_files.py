@@ -5,15 +5,18 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.files import JsonLines, make_folder, write_atomic
+from panoptic_depth_core.files import JsonLines, lock_folder, make_folder, write_atomic
 
 
 def _full(*_: object) -> None:
@@ -25,6 +28,53 @@ def test_writes_bytes_and_through_a_function(tmp_path: Path) -> None:
     write_atomic(tmp_path / 'a.bin', lambda path: path.write_bytes(b'two') and None)
     assert (tmp_path / 'a.bin').read_bytes() == b'two'
     assert [path.name for path in tmp_path.iterdir()] == ['a.bin']
+
+
+def test_permissions_are_never_wider(tmp_path: Path) -> None:
+    (tmp_path / f'.a.{os.getpid()}.tmp.bin').write_text('left behind')
+    modes = []
+    for mode in (0o600, 0o644):
+        write_atomic(tmp_path / 'a.bin', lambda path: modes.append(path.stat().st_mode & 0o777),
+                     mode=mode)
+        assert (tmp_path / 'a.bin').stat().st_mode & 0o777 == mode
+    assert modes == [0o600, 0o600]
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from panoptic_depth_core.files import lock_folder
+with lock_folder(Path(sys.argv[1])):
+    print('locked', flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize('how', ['ends', 'is killed'])
+def test_a_folder_has_one_writer(how: str, tmp_path: Path) -> None:
+    folder = tmp_path / 'out'
+    with subprocess.Popen(
+            [sys.executable, '-c', HOLDER, str(folder)], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, cwd=Path(__file__).resolve().parents[2]) as holder:
+        assert holder.stdout.readline() == b'locked\n'
+        with pytest.raises(ConfigError, match=f'out: process {holder.pid} writes into it; wait'), \
+                lock_folder(folder):
+            pass
+        if how == 'is killed':
+            holder.kill()
+        holder.communicate()
+    with lock_folder(folder), pytest.raises(ConfigError, match=f'process {os.getpid()} writes'), \
+            lock_folder(folder):
+        pass
+    assert not list(folder.iterdir())
+
+
+def test_a_disk_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+    monkeypatch.setattr(fcntl, 'flock', refuse)
+    with lock_folder(tmp_path), lock_folder(tmp_path):
+        pass
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path,

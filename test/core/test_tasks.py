@@ -25,7 +25,7 @@ from panoptic_depth_core.evaluation.recordings.worst_frames import draw
 from panoptic_depth_core.inference.pipeline import Pipeline
 from panoptic_depth_core.io.bags.result_bags import NODE
 from panoptic_depth_core.io.bags.storage import BagReader
-from panoptic_depth_core.io.results.sinks import DEFAULT_FORMATS, FORMATS, formats_for
+from panoptic_depth_core.io.results.result_folder import DEFAULT_FORMATS, FORMATS, formats_for
 from panoptic_depth_core.io.visualization import depth_color, label_text
 from panoptic_depth_core.labels import VOID_ID
 from panoptic_depth_core.model_directory import ModelInfo, save_model_directory
@@ -254,7 +254,8 @@ def test_benchmark(models: dict[str, Path], name: str, tmp_path: Path, capsys) -
     assert main(['benchmark', '-m', str(models[name]), '--backend', 'onnxruntime', '--size',
                  '48x96', '--repeats', '2', '--warmup', '0', '-o', str(tmp_path / 'b.json')]) == 0
     assert ('instances each' in capsys.readouterr().out) == ('instances' in TASKS_OF[name])
-    assert json.loads((tmp_path / 'b.json').read_text())['tasks'] == TASKS_OF[name]
+    stored = json.loads((tmp_path / 'b.json').read_text())
+    assert stored['details']['tasks'] == TASKS_OF[name]
 
 
 class TestFrontDoor:

@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 from encoded_images import pixel_rows, random_image
 from message_cases import CASES, IMAGE, RESULT, assert_same
-from panoptic_depth_core.io.messages.image_encodings import ENCODINGS, MAPS
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES, MessageMaker
 from panoptic_depth_core.io.messages.point_clouds import point_cloud, points_of
-from panoptic_depth_core.io.messages.reading import pixels_of, stamp_of, values_of
+from panoptic_depth_core.io.messages.reading import ENCODINGS, MAPS, pixels_of, stamp_of, values_of
 from panoptic_depth_core.io.messages.types import typestore
 from panoptic_depth_core.io.sources.camera import intrinsics_from_camera_info
 from panoptic_depth_ros.conversions import ROS_MESSAGES, message_class

@@ -17,8 +17,7 @@ pytest.importorskip('rclpy', reason='ROS 2 is not sourced')
 from encoded_images import pixel_rows
 from launch import LaunchDescription
 from launch_tools import controllable_node, description
-from panoptic_depth_core.io.messages.image_encodings import ENCODINGS
-from panoptic_depth_core.io.messages.reading import values_of
+from panoptic_depth_core.io.messages.reading import ENCODINGS, values_of
 from panoptic_depth_core.io.messages.types import COMPRESSED_IMAGE
 from panoptic_depth_core.labels import CLASS_ID
 from panoptic_depth_ros.conversions import ROS_MESSAGES, message_class

@@ -27,9 +27,8 @@ from panoptic_depth_core.evaluation.recordings.bag_run import BagJob, ModelChoic
 from panoptic_depth_core.evaluation.recordings.evaluate_bags import evaluate_bags
 from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings
 from panoptic_depth_core.io.bags.drive_bags import CAMERA_INFO_TOPIC, IMAGE_TOPIC, write_drive_bag
-from panoptic_depth_core.io.bags.storage import BagReader
+from panoptic_depth_core.io.bags.storage import BagReader, deserialize
 from panoptic_depth_core.io.messages.outputs import OUTPUTS
-from panoptic_depth_core.io.sources.bag_source import deserialize
 from panoptic_depth_core.structures import Frame, GroundTruth, Sample
 from ros_peer import CAMERA, FRAME_ID, picture
 

@@ -32,8 +32,8 @@ from ...config import DistanceSettings
 from ...contract import SEGMENTATION, Task
 from ...errors import ConfigError
 from ...inference.distances import measure_distances
-from ...io.results import coco_panoptic, instance_lines
-from ...io.results.sinks import DEPTH_PNG_SCALE
+from ...io.results import coco_panoptic
+from ...io.results.result_folder import DEPTH_PNG_SCALE, INSTANCES_FILE
 from ...labels import LABEL_DIVISOR, VOID_ID, ClassInfo
 from ...structures import DistanceFlag, Frame, InstanceDistance, PanopticDepth, Segment
 from .evaluate import require_same_classes
@@ -65,7 +65,7 @@ class StoredPredictions:
         if not self._depth_folder.is_dir():
             self._depth_folder = folder / 'depth'
         self._scales = self._read_scales(folder / coco_panoptic.FILE_NAME)
-        self._instances = _read_instances(folder / instance_lines.FILE_NAME)
+        self._instances = _read_instances(folder / INSTANCES_FILE)
         self._tasks = self._tasks_there()
         if not self._tasks:
             raise ConfigError(f'{folder / coco_panoptic.FOLDER}: no such folder; give a folder of '

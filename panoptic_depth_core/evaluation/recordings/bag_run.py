@@ -26,9 +26,9 @@ from ...io.sources.camera import CameraOptions
 from ...io.sources.frame_source import count_reason
 from ...labels import CITYSCAPES
 from ...structures import Frame, PanopticDepth
+from ...workers.pool import Tell
 from ..report.dataset_report import plain
 from ..report.files import frame_line
-from .fleet.one_job import Tell
 from .reading.frames import ReplayReader
 from .reading.topics import TRUTH_TYPES
 from .scoring import BagScore

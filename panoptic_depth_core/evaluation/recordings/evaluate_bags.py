@@ -3,36 +3,38 @@
 """
 Recordings in, a report out.
 
-The parts of the recordings are merged in their order, however many processes there were: the
-report has the same bytes. They stay in the folder of the report, so that a run that was
-interrupted, or is given more recordings, scores only those that it has not got.
+The parts of the recordings are merged in their order, however many workers there were: the report
+has the same bytes. They stay in the folder of the report, so that a run that was interrupted, or
+gets more recordings, scores only the missing ones.
 """
 
 from __future__ import annotations
 
 import gzip
-import io
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ...errors import ConfigError
-from ..machine import machine, versions
+from ...files import lock_folder
+from ...machine import machine, versions
+from ...workers.pool import Progress, Tell, in_words, run_jobs
 from ..metrics.shown import Figure
 from ..report.folder import Written, claim_folder, write_report
 from ..report.thresholds import Thresholds
 from .bag_run import BagJob, BagPart, evaluate_bag, failed_part
 from .figures import COUNTS
-from .fleet.one_job import Progress
-from .fleet.part_files import has_parts, load_part, remove_parts, save_part
-from .fleet.run_bags import run_bags
 from .jobs import job_key
+from .part_files import has_parts, load_part, remove_parts, save_part
 from .scoring import BagScore
 from .step_times import StepTimes
 from .summary import summarise
 from .worst_frames import WorstFrame, worst_of
+
+Job = TypeVar('Job')
+Part = TypeVar('Part')
 
 PARTS = 'parts'
 """Folder in that of the report."""
@@ -48,59 +50,99 @@ def evaluate_bags(jobs: Sequence[BagJob], folder: Path, *, title: str = '', work
 
     :param folder: of the report; parts of an earlier run in it are used where nothing changed.
     :param overwrite: score every recording anew.
-    :param workers, ray_address, progress, stopped: see run_bags.
+    :param workers, ray_address, progress, stopped: see run_jobs.
     :returns: None when it was stopped before the end.
-    :raises ConfigError: no recording could be scored, or the folder cannot be written.
+    :raises ConfigError: no recording could be scored, the folder cannot be written, or another
+        program writes into it.
     """
-    if len({job.name for job in jobs}) < max(len(jobs), 1):
-        raise ConfigError(f'{len(jobs)} recordings with {len({job.name for job in jobs})} names; '
-                          'give at least one, and each a name of its own')
-    parts = folder / PARTS
-    claim_folder(folder, has_parts(parts))
-    if overwrite:
-        remove_parts(parts)
-    keys = {job.name: job_key(job) for job in jobs}
+    names = {job.name for job in jobs}
+    if len(names) < max(len(jobs), 1):
+        raise ConfigError(f'{len(jobs)} recordings with {len(names)} names; give at least one, '
+                          'and each a name of its own')
+    with lock_folder(folder):
+        parts = folder / PARTS
+        claim_folder(folder, has_parts(parts))
+        if overwrite:
+            remove_parts(parts)
+        keys = {job.name: job_key(job) for job in jobs}
+        fresh = 0
 
-    def load(job: BagJob) -> BagPart | None:
-        part: BagPart | None = load_part(parts, job.name, keys[job.name])
-        return part if all(path.exists() for path in job.viewers) else None
+        def load(job: BagJob) -> BagPart | None:
+            part: BagPart | None = load_part(parts, job.name, keys[job.name])
+            return part if all(path.exists() for path in job.viewers) else None
 
-    fresh = Counter[str]()
+        def keep(job: BagJob, part: BagPart) -> None:
+            nonlocal fresh
+            save_part(parts, job.name, part, keys[job.name])
+            fresh += part.summary['frames']
 
-    def keep(job: BagJob, part: BagPart) -> None:
-        save_part(parts, job.name, part, keys[job.name])
-        fresh['frames'] += part.summary['frames']
+        start = time.perf_counter()
+        total = _Total(jobs)
+        for part in run_bags(evaluate_bag, jobs, done=load, keep=keep, failed=failed_part,
+                             workers=workers, ray_address=ray_address, progress=progress,
+                             stopped=stopped):
+            total.add(part)
+        if len(total.bags) < len(jobs):
+            return None
+        report = total.report(title or 'Replay of ' + (
+            jobs[0].name if len(jobs) == 1 else f'{len(jobs)} recordings'))
+        times = total.times_report(time.perf_counter() - start, fresh)
 
-    start = time.perf_counter()
-    total = _Total(jobs)
-    for part in run_bags(
-            evaluate_bag, jobs, workers=workers, ray_address=ray_address, progress=progress,
-            stopped=stopped, failed=failed_part, done=load, keep=keep):
-        total.add(part)
-    if len(total.bags) < len(jobs):
-        return None
-    report = total.report(title or _title(jobs))
-    times = total.times_report(time.perf_counter() - start, fresh['frames'])
-    scored = {bag['name'] for bag in total.bags if bag['error'] is None}
+        def lines() -> Iterator[bytes]:
+            for job, bag in zip(jobs, total.bags, strict=True):
+                if bag['error'] is None and (part := load(job)) is not None:
+                    yield gzip.decompress(part.lines)
 
-    def lines() -> Iterator[bytes]:
-        for job in jobs:
-            if job.name in scored and (part := load(job)) is not None:
-                with gzip.GzipFile(fileobj=io.BytesIO(part.lines)) as packed:
-                    yield from packed
-
-    return write_report(folder, report, times, lines(), total.pictures(), baseline=baseline,
-                        thresholds=thresholds)
+        return write_report(
+            folder, report, times, lines(),
+            {name: frame.jpeg for name, frame in total.worst_by_path().items()},
+            baseline=baseline, thresholds=thresholds)
 
 
-def _title(jobs: Sequence[BagJob]) -> str:
-    if len(jobs) == 1:
-        return f'Replay of {jobs[0].name}'
-    return f'Replay of {len(jobs)} recordings'
+def run_bags(run: Callable[[Job, Tell], Part], jobs: Sequence[Job], *,
+             done: Callable[[Job], Part | None], keep: Callable[[Job, Part], None],
+             failed: Callable[[Job, str], Part], workers: int = 1, ray_address: str | None = None,
+             progress: Progress = lambda index, frames, expected: None,
+             stopped: Callable[[], bool] = lambda: False) -> Iterator[Part]:
+    """
+    Run every job that is not done yet; only one part is in memory at a time.
+
+    :param run, workers, ray_address: see run_jobs.
+    :param done: returns the part that was kept for a job, now or by an earlier run, if any.
+    :param keep: called in this process with every part as soon as it is finished.
+    :param failed: makes the part of a job that failed, from the error in words; it is not kept.
+    :param progress, stopped: see run_jobs; once stopped there are fewer parts than jobs.
+    :returns: parts in the order of the jobs.
+    :raises ConfigError, BackendError: see run_jobs, or ``keep`` fails.
+    """
+    todo = [index for index, job in enumerate(jobs) if done(job) is None]
+    pending, errors = set(todo), dict[int, str]()
+    with closing(run_jobs(
+            run, [jobs[index] for index in todo], workers=workers, ray_address=ray_address,
+            progress=lambda number, *told: progress(todo[number], *told),
+            stopped=stopped)) as outcomes:
+        for index, job in enumerate(jobs):
+            while index in pending:
+                outcome = next(outcomes, None)
+                if outcome is None:
+                    return
+                ended = todo[outcome.job_index]
+                if outcome.error is None:
+                    keep(jobs[ended], outcome.result)
+                else:
+                    errors[ended] = in_words(outcome.error)
+                pending.remove(ended)
+                del outcome
+            if stopped():
+                return
+            part = None if index in errors else done(job)
+            yield failed(job, errors.get(
+                index, 'its part was finished but is gone; run it again')
+                ) if part is None else part
 
 
 class _Total:
-    """What is known of the recordings so far."""
+    """The parts so far, merged."""
 
     def __init__(self, jobs: Sequence[BagJob]) -> None:
         self._jobs = jobs
@@ -156,8 +198,8 @@ class _Total:
             'figures': {figure.name: figure.to_dict()
                         for figure in [*self._counts(), *figures]},
             'detail': detail,
-            'worst': [{**frame.record, 'picture': name}
-                      for name, frame in self._named_worst().items()]}
+            'worst': [{**frame.record, 'picture': path}
+                      for path, frame in self.worst_by_path().items()]}
 
     def _counts(self) -> list[Figure]:
         on = f'{len(self.bags)} recordings'
@@ -167,12 +209,9 @@ class _Total:
         return [Figure(name, value, on, kind)
                 for (name, kind), value in zip(COUNTS.items(), values, strict=True)]
 
-    def _named_worst(self) -> dict[str, WorstFrame]:
+    def worst_by_path(self) -> dict[str, WorstFrame]:
+        """Worst frames by the paths of their pictures in the report."""
         return {f'worst/{number:02d}.jpg': frame for number, frame in enumerate(self._worst, 1)}
-
-    def pictures(self) -> dict[str, bytes]:
-        """Pictures of the worst frames by their path in the report."""
-        return {name: frame.jpeg for name, frame in self._named_worst().items()}
 
     def times_report(self, wall_s: float, fresh: int) -> dict[str, Any]:
         """

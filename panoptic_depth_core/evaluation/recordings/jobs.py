@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which recordings are meant, what they are called, and whether one has changed since."""
+"""Which recordings to evaluate, their names, and whether one has changed since."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pathlib import Path
 from ...errors import ConfigError
 from ...io.bags.storage import is_bag
 from ...model_directory import open_model
+from ...workers.ray_cluster import code_digest
 from ..report.files import REPORT
 from .bag_run import BagJob
-from .fleet.code_digest import code_digest
 
 
 def find_bags(paths: Sequence[Path], report: Path | None = None) -> list[Path]:
     """
-    Recordings that are given by themselves or in folders, each once.
+    Find recordings that are given by themselves or in folders, each once.
 
-    :param report: folder that is no place of recordings; nor is one that has a report in it,
-        whose files for viewers look like recordings.
-    :raises ConfigError: a path that is not there, or a folder without a recording in it.
+    :param report: a folder to leave out, like any with a report in it: files for viewers look
+        like recordings.
+    :raises ConfigError: a path does not exist, or a folder has no recording in it.
     """
     found: dict[Path, Path] = {}
     for path in paths:
@@ -40,7 +40,7 @@ def find_bags(paths: Sequence[Path], report: Path | None = None) -> list[Path]:
 
 
 def _bags_below(folder: Path, report: Path | None) -> list[Path]:
-    """Recordings in a folder and below it, by name; not the storage files in one."""
+    """Recordings in a folder and below, sorted; not the storage files inside of one."""
     if not folder.is_dir() or (folder / REPORT).is_file() or (
             report is not None and folder.resolve() == report.resolve()):
         return []
@@ -55,9 +55,9 @@ def _bags_below(folder: Path, report: Path | None) -> list[Path]:
 
 def bag_names(paths: Sequence[Path]) -> list[str]:
     """
-    Names by which a report calls recordings: the last parts of their paths, as few as tell apart.
+    Name recordings by the last parts of their paths, as few as tell them apart.
 
-    :param paths: different ones.
+    :param paths: all different.
     """
     whole = [path.resolve() for path in paths]
     parts = [(*path.parts[1:-1], path.stem if path.is_file() else path.name) for path in whole]
@@ -65,17 +65,17 @@ def bag_names(paths: Sequence[Path]) -> list[str]:
         names = ['/'.join(part[-depth:]) for part in parts]
         if len(set(names)) == len(names):
             return names
-    # A folder and a file beside it that differ in the suffix alone.
+    # A folder and a file that differ only in the suffix.
     return list(map(str, whole))
 
 
 def beside(path: Path | None, bag: Path, alone: bool) -> Path | None:
     """
-    Recording of results that belongs to a bag.
+    Find the recording of results that belongs to a bag.
 
-    :param path: the recording itself, or a folder of them with the names of the bags.
+    :param path: the recording, or a folder of recordings with the names of the bags.
     :param alone: whether there is only one bag.
-    :raises ConfigError: when there is none of that name.
+    :raises ConfigError: there is none of that name.
     """
     if path is None or (alone and is_bag(path)):
         return path
@@ -90,8 +90,8 @@ def job_key(job: BagJob) -> str:
     """
     Digest of all that a part of the report depends on.
 
-    Files count by name, size and time of change; a model by its own digest; and this program by
-    its source, since a part that an older one made may have other figures.
+    Files count by name, size and time of change, a model by its digest, and this program by its
+    source: another version may give other figures.
     """
     lines = [code_digest(), repr(replace(job, model=None))]
     if job.model is not None:
@@ -99,11 +99,7 @@ def job_key(job: BagJob) -> str:
         lines += [repr(job.model), model.info.model_dump_json()]
     for path in filter(None, (job.path, job.results, job.reference, job.calibration,
                               job.camera.file)):
-        lines += _state(path)
+        files = sorted(path.rglob('*')) if path.is_dir() else [path]
+        states = ((file, file.stat()) for file in files if file.is_file())
+        lines += [f'{file} {state.st_size} {state.st_mtime_ns}' for file, state in states]
     return hashlib.sha256('\n'.join(lines).encode('utf-8', 'surrogatepass')).hexdigest()
-
-
-def _state(path: Path) -> list[str]:
-    files = sorted(p for p in path.rglob('*') if p.is_file()) if path.is_dir() else [path]
-    states = ((str(file), file.stat()) for file in files if file.exists())
-    return [f'{name} {stat.st_size} {stat.st_mtime_ns}' for name, stat in states]

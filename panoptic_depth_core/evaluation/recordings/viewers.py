@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...files import make_folder
 from ...io.viewers.foxglove import FoxgloveFile
-from ...io.viewers.rerun_file import RerunFile
+from ...io.viewers.rerun import RerunFile
 from ...labels import ClassInfo
 from ...structures import Frame, PanopticDepth
 from .structures import ReplayFrame

@@ -14,8 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...contract import SEGMENTATION
-from ...io.messages.image_encodings import encode_jpeg
-from ...io.visualization import Picture, color_panoptic, depth_color, overlay, picture_of
+from ...io.visualization import (
+    Picture,
+    color_panoptic,
+    depth_color,
+    encode_jpeg,
+    overlay,
+    picture_of,
+)
 from ...labels import LABEL_DIVISOR, ClassInfo
 from ...structures import PanopticDepth
 from ..report.files import of_frame

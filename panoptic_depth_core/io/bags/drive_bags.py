@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,8 @@ from ..messages.maker import ROSBAGS_MESSAGES as make
 from ..messages.reading import pixels_of, stamp_of
 from ..messages.truth_images import depth_of, ground_truth, labels_of
 from ..messages.types import CAMERA_INFO, IMAGE
-from ..sources.bag_source import deserialize
 from ..sources.camera import intrinsics_from_camera_info
-from .storage import BagReader
+from .storage import BagReader, deserialize
 from .writing import BagWriter, Outgoing
 
 IMAGE_TOPIC = '/camera/image_raw'
@@ -50,13 +50,12 @@ def _outgoing(sample: Sample) -> list[Outgoing]:
 def write_drive_bag(samples: Iterable[Sample], path: Path | str, storage: str = 'mcap', *,
                     overwrite: bool = False) -> int:
     """
-    Write frames with their truth; the bag is there in full or not at all.
+    Write frames with their truth; the bag is complete or absent.
 
-    Topics: /camera/image_raw (rgb8), /camera/camera_info, /truth/panoptic (16UC1, class id *
-    1000 + instance id, 65535 void) and /truth/depth (32FC1, metres along Z), the latter two
-    where the sample has them.
+    Topics: /camera/image_raw (rgb8), /camera/camera_info, and as far as the sample has them
+    /truth/panoptic (16UC1, class id * 1000 + instance id, 65535 void) and /truth/depth (32FC1,
+    metres along Z).
 
-    :param path: folder of the bag.
     :param storage: mcap or sqlite3.
     :returns: number of frames.
     :raises ConfigError: the target exists, no sample, ids beyond uint16, disk full ...
@@ -72,48 +71,34 @@ def write_drive_bag(samples: Iterable[Sample], path: Path | str, storage: str = 
 
 
 def _sample(group: dict[str, Any], index: int) -> Sample:
-    for topic in (IMAGE_TOPIC, CAMERA_INFO_TOPIC):
-        if topic not in group:
-            raise ConfigError(f'frame {index:06d} of the bag has no {topic}; '
-                              'write the drive again')
+    if missing := {IMAGE_TOPIC, CAMERA_INFO_TOPIC} - set(group):
+        raise ConfigError(f'frame {index:06d} of the bag has no {min(missing)}; '
+                          'write the drive again')
     image, info = group[IMAGE_TOPIC], group[CAMERA_INFO_TOPIC]
     pixels = pixels_of(image)
     camera, _ = intrinsics_from_camera_info(info, pixels.shape[1], pixels.shape[0])
     frame = Frame(pixels, camera, stamp_of(image), image.header.frame_id, f'{index:06d}',
                   'camera_info')
-    labels = depth = None
-    if PANOPTIC_TOPIC in group:
-        labels = labels_of(group[PANOPTIC_TOPIC])
-    if DEPTH_TOPIC in group:
-        depth = depth_of(group[DEPTH_TOPIC])
+    labels = labels_of(group[PANOPTIC_TOPIC]) if PANOPTIC_TOPIC in group else None
+    depth = depth_of(group[DEPTH_TOPIC]) if DEPTH_TOPIC in group else None
     return Sample(frame, ground_truth(labels, depth, CITYSCAPES))
 
 
 def read_drive_bag(path: Path | str) -> Iterator[Sample]:
-    """
-    Read what write_drive_bag wrote; names are those that the frames have as a source.
-
-    :raises ConfigError: no such bag, or an image without its camera_info.
-    """
-    reader = BagReader(Path(path))
-    try:
+    """Read a bag of write_drive_bag; a frame has the name that it has as a source."""
+    with closing(BagReader(Path(path))) as reader:
         missing = {IMAGE_TOPIC, CAMERA_INFO_TOPIC} - set(reader.topics)
         if missing:
             raise ConfigError(f'{path}: has no {" and no ".join(sorted(missing))}; '
                               'give a bag with a synthetic drive')
         group: dict[str, Any] = {}
-        index = 0
+        index = stamp_ns = 0
         for message in reader.messages(TOPICS):
             value = deserialize(message)
-            if message.topic in group or (group and stamp_of(value) != _stamp(group)):
+            if group and (message.topic in group or stamp_of(value) != stamp_ns):
                 yield _sample(group, index)
                 index, group = index + 1, {}
+            stamp_ns = stamp_of(value)
             group[message.topic] = value
         if group:
             yield _sample(group, index)
-    finally:
-        reader.close()
-
-
-def _stamp(group: dict[str, Any]) -> int:
-    return stamp_of(next(iter(group.values())))

@@ -3,7 +3,7 @@
 """
 The topics of one frame's results: names, types, and how each message is made.
 
-Bags and the node both go by this table, so a recording looks the same whoever made it.
+Bags and the node both use this table, so their recordings look the same.
 """
 
 from __future__ import annotations
@@ -17,35 +17,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...contract import (
-    NEEDS_DEPTH,
-    NEEDS_INSTANCES,
-    NEEDS_LABELS,
-    NEEDS_POSITIONS,
-    Needs,
-    Task,
-    lacking,
-)
+from ... import contract
 from ...labels import CITYSCAPES, ClassInfo, class_of
 from ...structures import Frame, PanopticDepth, ScaleSource
 from ..visualization import depth_color, overlay, picture_of
-from .maker import MessageMaker
-from .markers import UP_OPTICAL, marker_array
+from . import types as msg
+from .maker import UP_OPTICAL, MessageMaker, marker_array
 from .point_clouds import point_cloud
-from .types import (
-    CAMERA_INFO,
-    DETECTION_3D_ARRAY,
-    IMAGE,
-    INSTANCE_DISTANCE_ARRAY,
-    MARKER_ARRAY,
-    POINT_CLOUD,
-)
 
 
 @dataclass(frozen=True)
 class FrameMessages:
     """
-    The messages of one frame and its result, each made when it is asked for.
+    One frame with its result, as OUTPUTS makes messages of it.
 
     :param position_frame_id: frame of the positions of the instances; empty: the camera's.
     :param up: (3,) unit vector, up in that frame.
@@ -64,7 +48,7 @@ class FrameMessages:
 
     @cached_property
     def head(self) -> Any:
-        """Header of what is in the camera's frame."""
+        """Header in the camera's frame."""
         return self.make.header(self.frame.stamp_ns, self.frame.frame_id)
 
     @cached_property
@@ -78,90 +62,66 @@ class FrameMessages:
         """(H, W, 3) uint8 RGB image at the size of the result."""
         return picture_of(self.frame, self.result)
 
-    def _image(self, array: NDArray[Any], encoding: str) -> Any:
+    def image(self, array: NDArray[Any], encoding: str) -> Any:
+        """Image of values."""
         return self.make.image(self.head, array, encoding)
 
-    def _bgr(self, picture: NDArray[np.uint8]) -> Any:
-        return self._image(np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)), 'bgr8')
-
-    def panoptic(self) -> Any:
-        """Image 16UC1: panoptic ids."""
-        return self._image(self.result.panoptic, '16UC1')
-
-    def semantic(self) -> Any:
-        """Image mono8: class ids."""
-        return self._image(class_of(self.result.panoptic, self.result.label_divisor), 'mono8')
-
-    def depth(self) -> Any:
-        """Image 32FC1: metres along the optical axis (REP-118)."""
-        return self._image(self.result.depth.astype(np.float32, copy=False), '32FC1')
-
-    def camera_info(self) -> Any:
-        """CameraInfo of the images above."""
-        return self.make.camera_info(self.head, self.result.intrinsics)
-
-    def instances(self) -> Any:
-        """InstanceDistanceArray."""
-        return self.make.instance_distance_array(self.position_head, self.result,
-                                                 self.latency_ns, self.scale_source)
-
-    def detections_3d(self) -> Any:
-        """Detection3DArray of the same."""
-        return self.make.detection_3d_array(self.position_head, self.result)
-
-    def points(self) -> Any:
-        """PointCloud2 in the camera's frame."""
-        return point_cloud(self.make, self.head, self.picture, self.result, self.point_stride)
-
-    def overlay(self) -> Any:
-        """Image bgr8 for people."""
-        return self._bgr(overlay(self.picture, self.result, self.classes))
-
-    def depth_color(self) -> Any:
-        """Image bgr8 for people."""
-        return self._bgr(depth_color(self.result.depth))
-
-    def markers(self) -> Any:
-        """MarkerArray: boxes and texts."""
-        return marker_array(self.make, self.position_head, self.result, self.classes, self.up)
+    def bgr(self, picture: NDArray[np.uint8]) -> Any:
+        """Image bgr8 of an (H, W, 3) uint8 RGB picture."""
+        return self.image(np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)), 'bgr8')
 
 
 class OutputTopic(NamedTuple):
     """
     A topic of results.
 
-    :param name: relative to the node.
-    :param type: of its messages.
-    :param make: makes one.
-    :param needs: what a model has to do for it.
+    :param name: relative to the node; its last word is the topic's short name.
+    :param make: makes a message of that type.
+    :param needs: tasks that the model must do.
     """
 
     name: str
     type: str
     make: Callable[[FrameMessages], Any]
-    needs: Needs = ()
+    needs: contract.Needs = ()
 
 
-OUTPUTS = {
-    'panoptic': OutputTopic('output/panoptic', IMAGE, FrameMessages.panoptic, NEEDS_LABELS),
-    'semantic': OutputTopic('output/semantic', IMAGE, FrameMessages.semantic, NEEDS_LABELS),
-    'depth': OutputTopic('output/depth', IMAGE, FrameMessages.depth, NEEDS_DEPTH),
-    'camera_info': OutputTopic('output/camera_info', CAMERA_INFO, FrameMessages.camera_info),
-    'instances': OutputTopic('output/instances', INSTANCE_DISTANCE_ARRAY, FrameMessages.instances,
-                             NEEDS_INSTANCES),
-    'detections_3d': OutputTopic('output/detections_3d', DETECTION_3D_ARRAY,
-                                 FrameMessages.detections_3d, NEEDS_POSITIONS),
-    'points': OutputTopic('output/points', POINT_CLOUD, FrameMessages.points, NEEDS_DEPTH),
-    'overlay': OutputTopic('debug/overlay', IMAGE, FrameMessages.overlay, NEEDS_LABELS),
-    'depth_color': OutputTopic('debug/depth_color', IMAGE, FrameMessages.depth_color, NEEDS_DEPTH),
-    'markers': OutputTopic('debug/markers', MARKER_ARRAY, FrameMessages.markers, NEEDS_POSITIONS),
-}
+OUTPUTS = {topic.name.rpartition('/')[2]: topic for topic in (
+    # 16UC1: panoptic ids
+    OutputTopic('output/panoptic', msg.IMAGE, lambda of: of.image(
+        of.result.panoptic, '16UC1'), contract.NEEDS_LABELS),
+    # mono8: class ids
+    OutputTopic('output/semantic', msg.IMAGE, lambda of: of.image(
+        class_of(of.result.panoptic, of.result.label_divisor), 'mono8'), contract.NEEDS_LABELS),
+    # 32FC1: metres along the optical axis (REP-118)
+    OutputTopic('output/depth', msg.IMAGE, lambda of: of.image(
+        of.result.depth.astype(np.float32, copy=False), '32FC1'), contract.NEEDS_DEPTH),
+    # of the three images above
+    OutputTopic('output/camera_info', msg.CAMERA_INFO, lambda of: of.make.camera_info(
+        of.head, of.result.intrinsics)),
+    OutputTopic('output/instances', msg.INSTANCE_DISTANCE_ARRAY,
+                lambda of: of.make.instance_distance_array(
+                    of.position_head, of.result, of.latency_ns, of.scale_source),
+                contract.NEEDS_INSTANCES),
+    OutputTopic('output/detections_3d', msg.DETECTION_3D_ARRAY,
+                lambda of: of.make.detection_3d_array(of.position_head, of.result),
+                contract.NEEDS_POSITIONS),
+    OutputTopic('output/points', msg.POINT_CLOUD, lambda of: point_cloud(
+        of.make, of.head, of.picture, of.result, of.point_stride), contract.NEEDS_DEPTH),
+    OutputTopic('debug/overlay', msg.IMAGE, lambda of: of.bgr(
+        overlay(of.picture, of.result, of.classes)), contract.NEEDS_LABELS),
+    OutputTopic('debug/depth_color', msg.IMAGE, lambda of: of.bgr(
+        depth_color(of.result.depth)), contract.NEEDS_DEPTH),
+    OutputTopic('debug/markers', msg.MARKER_ARRAY, lambda of: marker_array(
+        of.make, of.position_head, of.result, of.classes, of.up), contract.NEEDS_POSITIONS),
+)}
 """Short name -> topic."""
 
 NODE_TOPICS = (*(topic.name for topic in OUTPUTS.values()), 'output/label_info', 'output/status')
-"""Everything that the node publishes under its own name."""
+"""All topics below the node's own name."""
 
 
-def outputs_of(tasks: frozenset[Task]) -> dict[str, OutputTopic]:
+def outputs_of(tasks: frozenset[contract.Task]) -> dict[str, OutputTopic]:
     """Those of OUTPUTS that a model with these tasks can fill."""
-    return {name: topic for name, topic in OUTPUTS.items() if not lacking(topic.needs, tasks)}
+    return {name: topic for name, topic in OUTPUTS.items()
+            if not contract.lacking(topic.needs, tasks)}

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Depth, colour and labels of one image as a point cloud, and the points of any other cloud."""
+"""Point clouds: of depth, colour and labels of an image, and read from any message."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from .types import POINT_CLOUD, POINT_FIELD
 
 POINT = np.dtype([('x', 'f4'), ('y', 'f4'), ('z', 'f4'), ('rgb', 'u4'), ('label', 'u2'),
                   ('instance', 'u2')])
-"""A point in memory; rgb is 0x00RRGGBB, of which RViz and PCL expect the bits as a FLOAT32."""
+"""A point in memory; rgb is 0x00RRGGBB, whose bits RViz and PCL expect as a FLOAT32."""
 
-COORDINATES = {7: 'f4', 8: 'f8'}
-"""sensor_msgs/PointField.FLOAT32 and FLOAT64."""
+COORDINATES = {7: 'f4', 8: 'f8'}  # sensor_msgs/PointField.FLOAT32 and FLOAT64
 
 
 def points_of(image: NDArray[np.uint8], result: PanopticDepth, stride: int = 1
@@ -59,14 +58,10 @@ def points_of(image: NDArray[np.uint8], result: PanopticDepth, stride: int = 1
 
 def point_cloud(make: MessageMaker, head: Any, image: NDArray[np.uint8], result: PanopticDepth,
                 stride: int = 1) -> Any:
-    """
-    sensor_msgs/PointCloud2 of points_of, without order and without points that are not finite.
-
-    :param head: header in the optical frame of the camera.
-    """
+    """sensor_msgs/PointCloud2 of points_of; head is in the camera's optical frame."""
     points = points_of(image, result, stride)
     constants = make.message_class(POINT_FIELD)
-    # Two bytes or four: rgb too goes by the name of FLOAT32.
+    # By size: rgb, too, is declared as FLOAT32.
     fields = [make(POINT_FIELD, name=name, offset=offset, count=1,
                    datatype=constants.UINT16 if kind.itemsize == 2 else constants.FLOAT32)
               for name, (kind, offset, *_) in (POINT.fields or {}).items()]
@@ -80,8 +75,7 @@ def xyz_of(message: Any) -> NDArray[np.float32]:
     """
     Coordinates of the points of a sensor_msgs/PointCloud2 that are finite.
 
-    :returns: (N, 3) float32 metres in the frame of the message, in its order, axis by axis in
-        memory.
+    :returns: (N, 3) float32 metres in the message's frame and order, axis by axis in memory.
     :raises ConfigError: no x, y, z as FLOAT32 or FLOAT64, or less data than it says.
     """
     fields = {field.name: field for field in message.fields}

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Images of labels and depth in a recording as the truth of a frame."""
+"""The truth of a frame from recorded images of labels and depth."""
 
 from __future__ import annotations
 
@@ -15,28 +15,16 @@ from ...labels import LABEL_DIVISOR, VOID_CLASS, VOID_ID, ClassInfo, thing_class
 from ...structures import GroundTruth
 from .reading import values_of
 
-_MILLIMETRE = np.float32(0.001)
-
 
 class LabelImage(NamedTuple):
-    """
-    True labels of an image.
-
-    :param ids: (H, W) uint16 class id * labels.LABEL_DIVISOR + instance_id, labels.VOID_ID void.
-    :param has_instances: False where only classes are known.
-    """
+    """True labels: (H, W) uint16 panoptic ids; without instances their classes alone count."""
 
     ids: NDArray[np.uint16]
     has_instances: bool
 
 
 def labels_of(message: Any) -> LabelImage:
-    """
-    Read an image of labels.
-
-    :param message: sensor_msgs/Image: 16UC1 panoptic ids, or 8UC1 class ids, 255 void.
-    :raises ConfigError: another encoding, truncated ...
-    """
+    """Labels of an Image of 16UC1 panoptic ids, or of 8UC1 class ids (255 void)."""
     values = values_of(message)
     if values.ndim != 2 or values.dtype.kind != 'u':
         raise ConfigError(f'true labels are {message.encoding!r}; give 16UC1 panoptic ids or 8UC1 '
@@ -44,18 +32,16 @@ def labels_of(message: Any) -> LabelImage:
     if values.dtype == np.uint16:
         return LabelImage(values, True)
     ids = np.arange(256) * LABEL_DIVISOR
-    # Of the classes that do not fit beside void there is no table.
+    # No class table has ids as large as void's.
     ids[(ids >= VOID_ID) | (np.arange(256) == VOID_CLASS)] = VOID_ID
     return LabelImage(ids.astype(np.uint16).take(values), False)
 
 
 def depth_of(message: Any) -> NDArray[np.float32]:
     """
-    Read an image of depth.
+    Depth of an Image: 32FC1 metres or 16UC1 millimetres along Z, 0 unknown (REP-118).
 
-    :param message: sensor_msgs/Image: 32FC1 metres or 16UC1 millimetres along Z; 0 not known
-        (REP-118).
-    :returns: (H, W) float32 metres, NaN where not known; a view on the message where it can be.
+    :returns: (H, W) float32 metres, NaN unknown; a view on the message where possible.
     :raises ConfigError: another encoding, truncated ...
     """
     values = values_of(message)
@@ -63,47 +49,26 @@ def depth_of(message: Any) -> NDArray[np.float32]:
         raise ConfigError(f'depth is {message.encoding!r}; give 32FC1 metres or 16UC1 millimetres')
     unknown = values == 0
     if values.dtype == np.uint16:
-        values = values * _MILLIMETRE
-    elif unknown.any():
-        values = values.copy()
-    else:
-        return values
-    values[unknown] = np.nan
-    return values
+        values = values * np.float32(0.001)
+    return np.where(unknown, np.float32(np.nan), values) if unknown.any() else values
 
 
-class IdRuns(NamedTuple):
-    """
-    An image of ids, row after row, as runs of pixels of one id: there are few of them.
+def _runs(image: NDArray[np.uint16]) -> tuple[NDArray[np.int64], ...]:
+    """First pixel, length and id of each run of one id, row after row; an image has few runs."""
+    flat = image.ravel()
+    starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
+    return starts, np.diff(starts, append=flat.size), flat[starts].astype(np.int64)
 
-    :param starts, lengths: (R,) int64 first pixel and number of pixels.
-    :param ids: (R,) uint16.
-    """
 
-    starts: NDArray[np.int64]
-    lengths: NDArray[np.int64]
-    ids: NDArray[np.uint16]
-
-    @classmethod
-    def of(cls, image: NDArray[np.uint16]) -> IdRuns:
-        """Runs of an (H, W) image; they go on from the end of a row to the next one."""
-        flat = image.ravel()
-        starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
-        return cls(starts, np.diff(starts, append=flat.size), flat[starts])
-
-    def pixel_counts(self) -> dict[int, int]:
-        """Id -> its pixels, by ascending id."""
-        ids, rows = np.unique(self.ids, return_inverse=True)
-        counts = np.bincount(rows, self.lengths)
-        return dict(zip(ids.tolist(), counts.astype(np.int64).tolist(), strict=True))
+def pixel_counts(image: NDArray[np.uint16]) -> dict[int, int]:
+    """Id -> its pixels, by ascending id."""
+    _, lengths, ids = _runs(image)
+    counts = np.bincount(ids, lengths)
+    return {int(number): int(counts[number]) for number in np.flatnonzero(counts)}
 
 
 class Medians(NamedTuple):
-    """
-    Medians of groups of numbers.
-
-    :param groups: (G,) ascending; counts: (G,) numbers in each; values: (G,) float32.
-    """
+    """Medians, (G,) each; groups ascend, counts are the numbers in each group."""
 
     groups: NDArray[np.int64]
     counts: NDArray[np.int64]
@@ -111,14 +76,10 @@ class Medians(NamedTuple):
 
 
 def medians(groups: NDArray[np.uint16], values: NDArray[np.float32]) -> Medians:
-    """
-    Medians of all groups by one sort; np.median for each takes four times as long.
-
-    :param groups, values: (N,); only values that are finite and above 0 count, whose order is that
-        of their bits.
-    """
+    """Medians of groups of numbers by one sort; only finite values above 0 count."""
     known = np.isfinite(values) & (values > 0)
     keys = groups[known].astype(np.uint64) << np.uint64(32)
+    # Positive floats sort as their bits do.
     keys |= values[known].astype(np.float32, copy=False).view(np.uint32)
     keys.sort()
     ordered = keys.astype(np.uint32).view(np.float32)
@@ -129,40 +90,30 @@ def medians(groups: NDArray[np.uint16], values: NDArray[np.float32]) -> Medians:
     return Medians(of[starts], counts, np.float32(0.5) * (low + high))
 
 
-def instance_depths(runs: IdRuns, depth: NDArray[np.float32]) -> dict[int, float]:
-    """
-    Median depth of every instance that has one.
-
-    :param runs: of panoptic ids of LABEL_DIVISOR.
-    :param depth: (H, W) float32 metres along Z; only finite ones count.
-    :returns: panoptic id -> metres, by ascending id.
-    """
-    wanted = np.flatnonzero((runs.ids % LABEL_DIVISOR > 0) & (runs.ids != VOID_ID))
-    lengths = runs.lengths[wanted]
+def instance_depths(image: NDArray[np.uint16], depth: NDArray[np.float32]) -> dict[int, float]:
+    """Panoptic id -> median of its known depth in metres along Z, by ascending id."""
+    starts, lengths, ids = _runs(image)
+    wanted = np.flatnonzero((ids % LABEL_DIVISOR > 0) & (ids != VOID_ID))
+    lengths = lengths[wanted]
     # Pixels of all wanted runs, one run after the other.
     pixels = np.arange(lengths.sum()) + np.repeat(
-        runs.starts[wanted] - np.cumsum(lengths) + lengths, lengths)
-    found = medians(np.repeat(runs.ids[wanted], lengths), depth.ravel()[pixels])
+        starts[wanted] - np.cumsum(lengths) + lengths, lengths)
+    found = medians(np.repeat(ids[wanted].astype(np.uint16), lengths), depth.ravel()[pixels])
     return dict(zip(found.groups.tolist(), found.values.tolist(), strict=True))
 
 
 def ground_truth(labels: LabelImage | None, depth: NDArray[np.float32] | None,
                  classes: Sequence[ClassInfo]) -> GroundTruth:
-    """
-    What images of labels and depth say of a frame; of one size where both are there.
-
-    :param depth: (H, W) float32 metres along Z, NaN not known, +Inf sky.
-    :raises ConfigError: ids of classes that are not in the table.
-    """
+    """The truth of a frame; ConfigError for labels of classes that are not in the table."""
     if labels is None:
         return GroundTruth(depth=depth)
-    runs = IdRuns.of(labels.ids)
-    outside = runs.ids[(runs.ids // LABEL_DIVISOR >= len(classes)) & (runs.ids != VOID_ID)]
-    if outside.size:
-        raise ConfigError(
-            f'true labels hold the id {outside[0]}, of class {outside[0] // LABEL_DIVISOR}, but '
-            f'there are {len(classes)} classes; give ids of class * {LABEL_DIVISOR} + instance, '
-            f'and {VOID_ID} for void')
-    depths = instance_depths(runs, depth) if depth is not None and labels.has_instances else {}
+    for number in pixel_counts(labels.ids):
+        if number // LABEL_DIVISOR >= len(classes) and number != VOID_ID:
+            raise ConfigError(
+                f'true labels hold the id {number}, of class {number // LABEL_DIVISOR}, but '
+                f'there are {len(classes)} classes; give ids of class * {LABEL_DIVISOR} + '
+                f'instance, and {VOID_ID} for void')
+    depths = {} if depth is None or not labels.has_instances else instance_depths(
+        labels.ids, depth)
     return GroundTruth(labels.ids.astype(np.int32), True,
                        thing_classes(classes) if labels.has_instances else (), None, depth, depths)

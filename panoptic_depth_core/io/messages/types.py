@@ -3,16 +3,15 @@
 """
 The ROS 2 message types that bags need, without ROS.
 
-The .msg files of this package have one home, msg/ at the top of the repository, from where ROS
-takes them too; a wheel carries them as data of the package ``panoptic_depth_core.msg``. The
-types of vision_msgs (4.x) are not in rosbags' own stores and are given here field by field, since
-readers compare them by field; those of foxglove_msgs are in foxglove_types.
+The .msg files of this package are in msg/ at the top of the repository; a wheel carries them as
+data of the package ``panoptic_depth_core.msg``. rosbags has neither vision_msgs (4.x) nor
+foxglove_msgs (3.4.3, https://github.com/foxglove/foxglove-sdk, ros2 folder), so their fields are
+listed here.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from typing import Any
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from ...errors import ConfigError
-from ..viewers.foxglove_types import FOXGLOVE_MSGS
 
 PACKAGE = 'panoptic_depth'
 MESSAGES = ('InstanceDistance', 'InstanceDistanceArray', 'InferenceStatus')
@@ -38,38 +36,69 @@ POINT_FIELD = 'sensor_msgs/msg/PointField'
 MARKER = 'visualization_msgs/msg/Marker'
 MARKER_ARRAY = 'visualization_msgs/msg/MarkerArray'
 DIAGNOSTIC_ARRAY = 'diagnostic_msgs/msg/DiagnosticArray'
+IMAGE_ANNOTATIONS = 'foxglove_msgs/msg/ImageAnnotations'
+SCENE_UPDATE = 'foxglove_msgs/msg/SceneUpdate'
 
+# Fields of one type, separated by semicolons; those of the same package need no package name.
 VISION_MSGS = {
-    'ObjectHypothesis': 'string class_id\nfloat64 score\n',
-    'ObjectHypothesisWithPose': 'vision_msgs/ObjectHypothesis hypothesis\n'
-                                'geometry_msgs/PoseWithCovariance pose\n',
-    'BoundingBox3D': 'geometry_msgs/Pose center\ngeometry_msgs/Vector3 size\n',
-    'Detection3D': 'std_msgs/Header header\nvision_msgs/ObjectHypothesisWithPose[] results\n'
-                   'vision_msgs/BoundingBox3D bbox\nstring id\n',
-    'Detection3DArray': 'std_msgs/Header header\nvision_msgs/Detection3D[] detections\n',
-    'VisionClass': 'uint16 class_id\nstring class_name\n',
-    'LabelInfo': 'std_msgs/Header header\nvision_msgs/VisionClass[] class_map\n'
-                 'float32 threshold\n',
+    'ObjectHypothesis': 'string class_id; float64 score',
+    'ObjectHypothesisWithPose': 'ObjectHypothesis hypothesis; '
+                                'geometry_msgs/PoseWithCovariance pose',
+    'BoundingBox3D': 'geometry_msgs/Pose center; geometry_msgs/Vector3 size',
+    'Detection3D': 'std_msgs/Header header; ObjectHypothesisWithPose[] results; '
+                   'BoundingBox3D bbox; string id',
+    'Detection3DArray': 'std_msgs/Header header; Detection3D[] detections',
+    'VisionClass': 'uint16 class_id; string class_name',
+    'LabelInfo': 'std_msgs/Header header; VisionClass[] class_map; float32 threshold',
+}
+
+_TIME = 'builtin_interfaces/Time timestamp'
+_POSE, _SIZE = 'geometry_msgs/Pose pose', 'geometry_msgs/Vector3 size'
+_VERTICES = 'geometry_msgs/Point[] points; Color color; Color[] colors; uint32[] indices'
+
+FOXGLOVE_MSGS = {
+    'Color': 'float64 r; float64 g; float64 b; float64 a',
+    'Point2': 'float64 x; float64 y',
+    'KeyValuePair': 'string key; string value',
+    'CircleAnnotation': f'{_TIME}; Point2 position; float64 diameter; float64 thickness; '
+                        'Color fill_color; Color outline_color; KeyValuePair[] metadata',
+    'PointsAnnotation': f'{_TIME}; uint8 UNKNOWN=0; uint8 POINTS=1; uint8 LINE_LOOP=2; '
+                        'uint8 LINE_STRIP=3; uint8 LINE_LIST=4; uint8 type; Point2[] points; '
+                        'Color outline_color; Color[] outline_colors; Color fill_color; '
+                        'float64 thickness; KeyValuePair[] metadata',
+    'TextAnnotation': f'{_TIME}; Point2 position; string text; float64 font_size; '
+                      'Color text_color; Color background_color; KeyValuePair[] metadata',
+    'ImageAnnotations': f'{_TIME}; CircleAnnotation[] circles; PointsAnnotation[] points; '
+                        'TextAnnotation[] texts; KeyValuePair[] metadata',
+    'ArrowPrimitive': f'{_POSE}; float64 shaft_length; float64 shaft_diameter; '
+                      'float64 head_length; float64 head_diameter; Color color',
+    'CubePrimitive': f'{_POSE}; {_SIZE}; Color color',
+    'SpherePrimitive': f'{_POSE}; {_SIZE}; Color color',
+    'CylinderPrimitive': f'{_POSE}; {_SIZE}; float64 bottom_scale; float64 top_scale; Color color',
+    'LinePrimitive': 'uint8 LINE_STRIP=0; uint8 LINE_LOOP=1; uint8 LINE_LIST=2; uint8 type; '
+                     f'{_POSE}; float64 thickness; bool scale_invariant; {_VERTICES}',
+    'TriangleListPrimitive': f'{_POSE}; {_VERTICES}',
+    'TextPrimitive': f'{_POSE}; bool billboard; float64 font_size; bool scale_invariant; '
+                     'Color color; string text',
+    'ModelPrimitive': f'{_POSE}; geometry_msgs/Vector3 scale; Color color; bool override_color; '
+                      'string url; string media_type; uint8[] data',
+    'SceneEntity': f'{_TIME}; string frame_id; string id; builtin_interfaces/Duration lifetime; '
+                   'bool frame_locked; KeyValuePair[] metadata; ArrowPrimitive[] arrows; '
+                   'CubePrimitive[] cubes; SpherePrimitive[] spheres; '
+                   'CylinderPrimitive[] cylinders; LinePrimitive[] lines; '
+                   'TriangleListPrimitive[] triangles; TextPrimitive[] texts; '
+                   'ModelPrimitive[] models',
+    'SceneEntityDeletion': f'{_TIME}; uint8 MATCHING_ID=0; uint8 ALL=1; uint8 type; string id',
+    'SceneUpdate': 'SceneEntityDeletion[] deletions; SceneEntity[] entities',
 }
 
 
-def _folders() -> Iterator[Path]:
-    """Where .msg files can be: a wheel, a checkout, an ament workspace."""
-    package = Path(__file__).resolve().parents[2]
-    yield package / 'msg'
-    yield package.parent / 'msg'
-    for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep):
-        if prefix:
-            yield Path(prefix) / 'share' / PACKAGE / 'msg'
-
-
 def message_folder() -> Path:
-    """
-    Folder of the .msg files of this package.
-
-    :raises ConfigError: when the installation has none.
-    """
-    folders = list(_folders())
+    """Folder of this package's .msg files, in a wheel, a checkout or an ament workspace."""
+    package = Path(__file__).resolve().parents[2]
+    prefixes = filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep))
+    folders = [package / 'msg', package.parent / 'msg',
+               *(Path(prefix) / 'share' / PACKAGE / 'msg' for prefix in prefixes)]
     for folder in folders:
         if all((folder / f'{name}.msg').is_file() for name in MESSAGES):
             return folder
@@ -83,18 +112,18 @@ def typestore() -> Any:
     """
     The store of rosbags: types of ROS 2 Jazzy, vision_msgs, foxglove_msgs and this package.
 
-    Jazzy's standard types read bags of the other distributions too: the types used here did not
-    change since Foxy.
+    The standard types used here are the same since Foxy, so bags of all distributions are read.
     """
     store = get_typestore(Stores.ROS2_JAZZY)
-    types: dict[str, Any] = {}
-    for package, texts in (('vision_msgs', VISION_MSGS), ('foxglove_msgs', FOXGLOVE_MSGS)):
-        for name, text in texts.items():
-            types.update(get_types_from_msg(text, f'{package}/msg/{name}'))
     folder = message_folder()
-    for name in MESSAGES:
-        text = (folder / f'{name}.msg').read_text(encoding='utf-8')
-        types.update(get_types_from_msg(text, f'{PACKAGE}/msg/{name}'))
+    types: dict[str, Any] = {}
+    texts = {f'{PACKAGE}/msg/{name}': (folder / f'{name}.msg').read_text(encoding='utf-8')
+             for name in MESSAGES}
+    for package, table in (('vision_msgs', VISION_MSGS), ('foxglove_msgs', FOXGLOVE_MSGS)):
+        texts |= {f'{package}/msg/{name}': fields.replace('; ', '\n')
+                  for name, fields in table.items()}
+    for name, text in texts.items():
+        types |= get_types_from_msg(text, name)
     store.register(types)
     return store
 

@@ -6,59 +6,40 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator
+from contextlib import closing, suppress
+from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from ...errors import ConfigError
 from ...structures import Frame
-from ..bags.storage import BagReader, Message, Topic
-from ..messages.image_encodings import ENCODINGS
+from ..bags.storage import BagReader, Message, Topic, deserialize
 from ..messages.outputs import NODE_TOPICS
-from ..messages.reading import pixels_of, stamp_of
-from ..messages.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, typestore
-from .camera import (
-    CameraOptions,
-    camera_info_problem,
-    intrinsics_from_camera_info,
-    is_rectified,
-)
+from ..messages.reading import ENCODINGS, pixels_of, stamp_of
+from ..messages.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
+from .camera import CameraOptions, camera_info_problem, intrinsics_from_camera_info, is_rectified
 from .frame_source import FrameSource, Skip, count_reason
 
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
 NO_STAMP = 'has no stamps; the time of recording is taken for them'
 
 _COMPRESSED = '/compressed'
-_RESULTS = tuple(f'/{topic}' for topic in NODE_TOPICS)
 
 
-def deserialize(message: Message) -> Any:
-    """
-    A message object of rosbags; long arrays in it are read-only views on the message's bytes.
-
-    :raises ConfigError: when the bytes are not of the type.
-    """
-    store = typestore()
-    try:
-        # Of bytes, all behind the first four would be copied.
-        return store.deserialize_cdr(memoryview(message.data), message.type)
-    # Damaged CDR makes the generated code raise nearly anything.
-    except Exception as error:
-        raise ConfigError(f'{message.topic}: a message is damaged '
-                          f'({type(error).__name__})') from None
+def _readable(bag: BagReader, topic: str) -> Iterator[Any]:
+    """Message objects of a topic, without damaged ones."""
+    for message in bag.messages((topic,)):
+        with suppress(ConfigError):
+            yield deserialize(message)
 
 
 def _is_picture(bag: BagReader, topic: Topic) -> bool:
     """Whether the first readable message holds a picture rather than depth or ids."""
-    for message in bag.messages((topic.name,)):
-        try:
-            image = deserialize(message)
-        except ConfigError:
-            continue
-        if topic.type == COMPRESSED_IMAGE:
-            return 'compresseddepth' not in image.format.lower()
-        # 16UC1 can be decoded, but by convention it is depth in millimetres, or ids.
-        return image.encoding in ENCODINGS and image.encoding != '16UC1'
-    return False
+    image = next(_readable(bag, topic.name), None)
+    if topic.type == COMPRESSED_IMAGE:
+        return image is not None and 'compresseddepth' not in image.format.lower()
+    # 16UC1 can be decoded, but by convention it is depth in millimetres, or ids.
+    return image is not None and image.encoding in ENCODINGS and image.encoding != '16UC1'
 
 
 def _list(topics: list[Topic]) -> str:
@@ -69,13 +50,12 @@ def _list(topics: list[Topic]) -> str:
 def choose_image_topic(bag: BagReader, wanted: str | None,
                        other: Collection[str] = ()) -> Topic:
     """
-    The topic that was asked for, else the only one with pictures.
+    The wanted topic, else the only one with pictures.
 
-    Results of this program are no choice, and of a topic and its own ``/compressed`` the raw one
-    is taken: they show the same.
+    Results of this program do not count; the raw topic wins over its own ``/compressed``.
 
-    :param other: topics that are known to be no pictures.
-    :raises ConfigError: not there, of another type, none or several.
+    :param other: topics known to hold no pictures.
+    :raises ConfigError: missing, of another type, none or several.
     """
     images = [t for t in bag.topics.values()
               if t.type in IMAGE_TYPES and t.count and t.name not in other]
@@ -86,8 +66,9 @@ def choose_image_topic(bag: BagReader, wanted: str | None,
             raise ConfigError(f'{bag.path}: image topic {wanted} {state}; image topics are: '
                               f'{_list(images)}')
         return topic
+    results = tuple(f'/{topic}' for topic in NODE_TOPICS)
     found = [t for t in images
-             if not t.name.removesuffix(_COMPRESSED).endswith(_RESULTS)] or images
+             if not t.name.removesuffix(_COMPRESSED).endswith(results)] or images
     if len(found) > 1:
         found = [topic for topic in found if _is_picture(bag, topic)]
         names = {topic.name for topic in found}
@@ -103,11 +84,7 @@ def choose_image_topic(bag: BagReader, wanted: str | None,
 
 
 def choose_camera_info_topic(bag: BagReader, image_topic: str, wanted: str | None) -> str | None:
-    """
-    The topic asked for, else the one beside the images, else the only one; None without any.
-
-    :raises ConfigError: the topic asked for is not there or of another type.
-    """
+    """The wanted topic, else the one beside the images, else the only one; None without any."""
     infos = [t for t in bag.topics.values() if t.type == CAMERA_INFO and t.count]
     names = [topic.name for topic in infos]
     if wanted is not None:
@@ -122,13 +99,7 @@ def choose_camera_info_topic(bag: BagReader, image_topic: str, wanted: str | Non
 
 
 class BagImages(NamedTuple):
-    """
-    What a replay needs to know of a bag.
-
-    :param camera_info_topic: None where there is none.
-    :param frame_id: of the first readable image; may be empty.
-    :param topics: of everything in the bag.
-    """
+    """The images of a bag; frame_id is of the first readable one, topics are all of the bag."""
 
     image_topic: str
     camera_info_topic: str | None
@@ -139,37 +110,17 @@ class BagImages(NamedTuple):
 
 def describe_images(path: Path | str, image_topic: str | None = None,
                     camera_info_topic: str | None = None) -> BagImages:
-    """
-    Find the images of a bag and what belongs to them.
-
-    :param image_topic, camera_info_topic: None: found by themselves.
-    :raises ConfigError: no bag, nothing readable in it, or the topics are not clear.
-    """
-    bag = BagReader(Path(path))
-    try:
+    """Find the images of a bag and their camera info, as BagSource does."""
+    with closing(BagReader(Path(path))) as bag:
         topic = choose_image_topic(bag, image_topic)
         info_topic = choose_camera_info_topic(bag, topic.name, camera_info_topic)
-        frame_id = ''
-        for message in bag.messages((topic.name,)):
-            try:
-                frame_id = deserialize(message).header.frame_id
-            except ConfigError:
-                continue
-            break
+        frame_id = next((i.header.frame_id for i in _readable(bag, topic.name)), '')
         return BagImages(topic.name, info_topic, topic.type == COMPRESSED_IMAGE, frame_id,
                          tuple(bag.topics))
-    finally:
-        bag.close()
 
 
 class PairedImage(NamedTuple):
-    """
-    An image that is not decoded yet, and the CameraInfo that belongs to it.
-
-    :param stamp_ns: of its header; of the recording where that has none.
-    :param recorded_ns: time of recording.
-    :param info: sensor_msgs/CameraInfo; None where there is none.
-    """
+    """An undecoded image with its CameraInfo; without a stamp, stamp_ns is recorded_ns."""
 
     name: str
     stamp_ns: int
@@ -182,11 +133,11 @@ class ImagePairing:
     """
     Gives each image the CameraInfo of its stamp, else the latest one.
 
-    It takes messages as they come, so that others can be read in the same pass.
+    It takes messages as they come, so other topics can be read in the same pass.
 
-    :param bag: where images find a CameraInfo that comes after them.
+    :param bag: for the first CameraInfo, which earlier images need too.
     :param skip: see FrameSource; images are named by their place in the bag.
-    :param skipped, notes: count what is passed over and what the user should know.
+    :param skipped, notes: see FrameSource.
     """
 
     def __init__(self, bag: BagReader, image_topic: str, camera_info_topic: str | None,
@@ -195,7 +146,9 @@ class ImagePairing:
         self._info_topic = camera_info_topic
         self._rectified = is_rectified(image_topic)
         self._skip, self._skipped, self._notes = skip, skipped, notes
-        self._info = self._first_info(bag)
+        self._info = None if camera_info_topic is None else next(
+            (info for info in _readable(bag, camera_info_topic)
+             if camera_info_problem(info) is None), None)
         self._info_stamp_ns = -1
         self._index = 0
         # An image waits for the CameraInfo of its stamp, which may be recorded right after it.
@@ -203,26 +156,21 @@ class ImagePairing:
 
     @property
     def topics(self) -> set[str]:
-        """What it takes."""
+        """The topics to read."""
         return {self._image_topic, *filter(None, [self._info_topic])}
 
-    def _first_info(self, bag: BagReader) -> Any:
-        """First usable CameraInfo of the bag: images recorded before it need it too."""
-        if self._info_topic is not None:
-            for message in bag.messages((self._info_topic,)):
-                try:
-                    info = deserialize(message)
-                except ConfigError:
-                    continue
-                if camera_info_problem(info) is None:
-                    return info
-        return None
-
     def take(self, message: Message) -> Iterator[PairedImage]:
-        """Take the next message of ``topics``; give the images that have all they need."""
+        """Take the next message of ``topics``; give the images that are complete."""
         if message.topic == self._info_topic:
-            if self._take_info(message):
-                self._info_stamp_ns = stamp_of(self._info)
+            try:
+                info = deserialize(message)
+                problem = camera_info_problem(info)
+            except ConfigError as error:
+                problem = str(error)
+            if problem is None:
+                self._info, self._info_stamp_ns = info, stamp_of(info)
+            else:
+                self._notes[f'{self._info_topic}: {problem}; it counts as missing'] += 1
             if self._waiting is not None and self._info_stamp_ns >= self._waiting.stamp_ns:
                 yield from self.finish()
             return
@@ -245,31 +193,13 @@ class ImagePairing:
             yield from self.finish()
 
     def finish(self) -> Iterator[PairedImage]:
-        """Give the image that still waits, if any."""
+        """Give the image that is still waiting, if any."""
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             yield waiting._replace(info=self._info)
 
-    def _take_info(self, message: Message) -> bool:
-        """Remember a CameraInfo; count it in the notes if it cannot be used."""
-        try:
-            info = deserialize(message)
-            problem = camera_info_problem(info)
-        except ConfigError as error:
-            problem = str(error)
-        if problem is not None:
-            self._notes[f'{self._info_topic}: {problem}; it counts as missing'] += 1
-            return False
-        self._info = info
-        return True
-
     def frame(self, paired: PairedImage, camera: CameraOptions) -> Frame:
-        """
-        Decode an image.
-
-        :param camera: what the user says of the camera; it wins over the bag.
-        :raises ConfigError: it cannot be decoded.
-        """
+        """Decode an image; the user's camera wins over the bag's. Raises ConfigError."""
         pixels = pixels_of(paired.image)
         height, width = pixels.shape[:2]
         known = None
@@ -287,17 +217,15 @@ class BagSource(FrameSource):
     Images of one topic of a bag, each with the CameraInfo of its stamp, else the latest one.
 
     :param path: bag folder or storage file.
-    :param camera: what the user says of the camera; it wins over the bag.
-    :param image_topic, camera_info_topic: None: found by themselves.
-    :raises ConfigError: no bag, nothing readable in it, or the topics are not clear.
+    :param image_topic, camera_info_topic: None: found automatically.
+    :raises ConfigError: no bag, nothing readable in it, or several topics to choose from.
     """
 
-    kind: ClassVar[str] = 'bag'
+    kind = 'bag'
 
     def __init__(self, path: Path, camera: CameraOptions, image_topic: str | None = None,
                  camera_info_topic: str | None = None, skip: Skip | None = None) -> None:
-        super().__init__(skip)
-        self._camera = camera
+        super().__init__(camera, skip)
         self._bag = BagReader(path)
         try:
             topic = choose_image_topic(self._bag, image_topic)
@@ -313,20 +241,18 @@ class BagSource(FrameSource):
         """Decode the images one by one."""
         pairing = ImagePairing(self._bag, self.image_topic, self.camera_info_topic, self.skip,
                                self.skipped, self.notes)
-        for message in self._bag.messages(pairing.topics):
-            for paired in pairing.take(message):
-                yield from self._frame(pairing, paired)
-        for paired in pairing.finish():
-            yield from self._frame(pairing, paired)
+        complete = (image for message in self._bag.messages(pairing.topics)
+                    for image in pairing.take(message))
+        # finish() looks for what is left when the others are through.
+        for paired in chain(complete, pairing.finish()):
+            try:
+                frame = pairing.frame(paired, self.camera)
+            except ConfigError as error:
+                count_reason(self.skipped, str(error))
+                continue
+            yield frame
         self.notes.update(self._bag.problems)
         self._bag.problems.clear()
-
-    def _frame(self, pairing: ImagePairing, paired: PairedImage) -> Iterator[Frame]:
-        """One frame, or none where it cannot be decoded."""
-        try:
-            yield pairing.frame(paired, self._camera)
-        except ConfigError as error:
-            self._skipped(error)
 
     def close(self) -> None:
         """Close the bag."""

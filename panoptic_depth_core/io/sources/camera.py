@@ -40,7 +40,7 @@ def _has_shape(camera: Intrinsics, width: int, height: int) -> bool:
 
 
 def _stated(camera: Intrinsics, width: int, height: int) -> Intrinsics:
-    """Scale a camera that a person has written down, who may have taken that of another image."""
+    """Scale a camera that a person stated; warn if it seems to be of another image."""
     if not _has_shape(camera, width, height):
         warn_once(_log, f'the camera is of {camera.width}x{camera.height} px, the image of '
                   f'{width}x{height} px: the intrinsics are scaled, though the shapes differ, and '
@@ -50,11 +50,7 @@ def _stated(camera: Intrinsics, width: int, height: int) -> Intrinsics:
 
 
 def read_camera_file(path: Path) -> Intrinsics:
-    """
-    Read a camera.json: fx, fy, cx, cy in px and the width and height they belong to.
-
-    :raises ConfigError: not readable, a key missing or unknown, a value that is no number.
-    """
+    """Read a camera.json: fx, fy, cx, cy in px, and the width and height they belong to."""
     try:
         values = json.loads(path.read_text(encoding='utf-8'))
     except OSError as error:
@@ -65,10 +61,10 @@ def read_camera_file(path: Path) -> Intrinsics:
         found = ', '.join(map(str, values)) if isinstance(values, dict) else 'no object'
         raise ConfigError(f'{path}: holds {found}; give exactly {", ".join(_SIDECAR_KEYS)}')
     for key, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ConfigError(f'{path}: {key} is {value!r}; give a number in px')
-        if key in ('width', 'height') and not isinstance(value, int):
-            raise ConfigError(f'{path}: {key} is {value!r}; give a whole number of px')
+        whole = key in ('width', 'height')
+        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+            raise ConfigError(f'{path}: {key} is {value!r}; give a '
+                              f'{"whole " if whole else ""}number of px')
     try:
         return Intrinsics(**values)
     except ConfigError as error:
@@ -104,25 +100,16 @@ class CameraOptions:
         if self.fov_deg is not None:
             Intrinsics.from_fov(self.fov_deg, 2, 2)
 
-    def intrinsics(self, width: int, height: int) -> Intrinsics | None:
-        """Camera for an image of that size; None when the user says nothing."""
-        if self.fx is not None:
-            return Intrinsics.from_focal(self.fx, width, height)
-        if self.fov_deg is not None:
-            return Intrinsics.from_fov(self.fov_deg, width, height)
-        camera = self.camera if self.file is None else read_camera_file(self.file)
-        return None if camera is None else _stated(camera, width, height)
-
     def resolve(self, width: int, height: int, known: Intrinsics | None = None,
                 known_source: str = 'sidecar') -> tuple[Intrinsics, str]:
-        """
-        Camera for an image and where it came from: 'user', known_source or 'default'.
-
-        :param known: what the source says of its camera, at any size.
-        """
-        user = self.intrinsics(width, height)
-        if user is not None:
-            return user, 'user'
+        """Camera of an image and its origin: 'user', known_source (then scaled) or 'default'."""
+        if self.fx is not None:
+            return Intrinsics.from_focal(self.fx, width, height), 'user'
+        if self.fov_deg is not None:
+            return Intrinsics.from_fov(self.fov_deg, width, height), 'user'
+        given = self.camera if self.file is None else read_camera_file(self.file)
+        if given is not None:
+            return _stated(given, width, height), 'user'
         if known is not None:
             return _stated(known, width, height), known_source
         return Intrinsics.from_fov(DEFAULT_FOV_DEG, width, height), 'default'
@@ -135,13 +122,9 @@ def is_rectified(topic: str) -> bool:
 
 
 def camera_info_problem(info: Any) -> str | None:
-    """
-    Why a sensor_msgs/CameraInfo cannot be used, None where it can.
-
-    :param info: anything with the fields of the message, from rosbags or rclpy.
-    """
+    """Why a CameraInfo, of rosbags or rclpy, cannot be used; None where it can."""
     k = [float(value) for value in info.k]
-    if not all(math.isfinite(value) for value in k):
+    if not all(map(math.isfinite, k)):
         return 'camera_info has a K that is not finite'
     if k[0] == 0.0:
         return 'camera_info has k[0] = 0: not calibrated'
@@ -153,21 +136,17 @@ def camera_info_problem(info: Any) -> str | None:
 def intrinsics_from_camera_info(info: Any, width: int, height: int, rectified: bool = False
                                 ) -> tuple[Intrinsics, str | None]:
     """
-    Camera of an image from the CameraInfo beside it.
+    Camera of an image from the CameraInfo beside it, which has no camera_info_problem.
 
     K and P belong to the full image of info.width x info.height px; a region of interest is cut
     out of it, then it is binned (comments of sensor_msgs/CameraInfo.msg).
 
-    :param info: one for which camera_info_problem is None.
-    :param width, height: px of the image.
     :param rectified: take P, which holds for the rectified image, instead of K.
-    :returns: the camera, and a note where something had to be assumed.
+    :returns: the camera, and a note on what was assumed, if anything.
     """
-    k = [float(value) for value in info.k]
-    fx, cx, fy, cy = k[0], k[2], k[4], k[5]
-    notes = []
-    p = [float(value) for value in info.p]
-    if rectified and all(math.isfinite(value) for value in p) and p[0] > 0.0 and p[5] > 0.0:
+    fx, _, cx, _, fy, cy, *_ = map(float, info.k)
+    notes, p = [], [float(value) for value in info.p]
+    if rectified and all(map(math.isfinite, p)) and p[0] > 0.0 and p[5] > 0.0:
         fx, cx, fy, cy = p[0], p[2], p[5], p[6]
     elif not rectified and any(abs(float(value)) > 1e-9 for value in info.d):
         notes.append('the lens distortion of camera_info is not corrected; distances near the '

@@ -1,16 +1,21 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What every source of frames offers, whatever it reads."""
+"""The interface of every source of frames."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import ClassVar
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ...structures import Frame
+from .camera import SIDECAR_NAME, CameraOptions, read_camera_file
 
 Skip = Callable[[str], bool]
 
@@ -30,22 +35,28 @@ def count_reason(counter: Counter[str], reason: str) -> None:
     counter[reason] += 1
 
 
-class FrameSource(ABC):
+class FrameSource(AbstractContextManager['FrameSource']):
     """
     Frames in order, read one at a time.
 
-    A frame that cannot be read is counted in ``skipped`` and passed over. Its name depends only
-    on its place in the source, so that a run can be resumed.
+    Frames that cannot be read are counted and passed over. A frame's name depends only on its
+    place in the source, so a run can be resumed.
 
     :ivar skipped: reason -> frames passed over because of it.
     :ivar notes: what the user should know of the source -> how often it was seen.
-    :ivar len_hint: frames it is expected to have, None where that cannot be known.
+    :ivar len_hint: number of frames to expect, None where that cannot be known.
+    :param camera: the user's camera; it wins over the source's.
     :param skip: name -> True for frames that are done: they are not decoded.
+    :param folder: where a camera.json may be.
     """
 
-    kind: ClassVar[str]
+    kind: ClassVar[Literal['pictures', 'video', 'camera', 'bag']]
 
-    def __init__(self, skip: Skip | None = None) -> None:
+    def __init__(self, camera: CameraOptions, skip: Skip | None = None,
+                 folder: Path | None = None) -> None:
+        self.camera = camera
+        sidecar = None if folder is None else folder / SIDECAR_NAME
+        self._sidecar = read_camera_file(sidecar) if sidecar and sidecar.is_file() else None
         self.skip: Skip = skip or skip_none
         self.skipped: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
@@ -55,18 +66,13 @@ class FrameSource(ABC):
     def __iter__(self) -> Iterator[Frame]:
         """Give the frames that are not skipped."""
 
-    def close(self) -> None:  # noqa: B027 - most sources hold nothing open
-        """Let go of files and devices."""
+    def _frame(self, image: NDArray[np.uint8], stamp_ns: int, name: str) -> Frame:
+        intrinsics, origin = self.camera.resolve(image.shape[1], image.shape[0], self._sidecar)
+        return Frame(image, intrinsics, stamp_ns, name=name, intrinsics_source=origin)
 
-    def _skipped(self, error: Exception) -> None:
-        """Count a frame that is passed over; reasons beyond the first few share one entry."""
-        count_reason(self.skipped, str(error))
+    def close(self) -> None:
+        """Release files and devices."""
 
-    def __enter__(self) -> FrameSource:
-        """Be usable in a with statement."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close at the end of a with statement."""
         self.close()

@@ -18,7 +18,7 @@ from panoptic_depth_core.class_tables import distinct_color, same_classes
 from panoptic_depth_core.datasets import NamedClasses, coco_panoptic, open_dataset
 from panoptic_depth_core.datasets.coco_panoptic import CocoPanoptic
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.io.results.coco_panoptic import PanopticSink
+from panoptic_depth_core.io.results.result_folder import PanopticSink
 from panoptic_depth_core.labels import CITYSCAPES, LABEL_DIVISOR, SKY, VOID_ID, ClassInfo, class_of
 from panoptic_depth_core.structures import Frame, Intrinsics, PanopticDepth, Segment
 

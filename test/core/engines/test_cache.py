@@ -294,7 +294,7 @@ def test_a_full_disk_keeps_the_old_engine(tmp_path: Path) -> None:
     """A file that may not grow fails like a disk that is full."""
     done = start(FULL_DISK.replace('MOST', str(len(ENGINE))), tmp_path)
     said, errors = done.communicate(timeout=60)
-    assert said.startswith(f'ConfigError {tmp_path}/engines/{KEY.name}.engine: cannot be '
+    assert said.startswith(f'ConfigError {tmp_path}/engines/{KEY.name}.new: cannot be '
                            'written: File too large; '), errors
     cache = EngineCache(tmp_path / 'engines')
     stored = cache.load(KEY)

@@ -37,7 +37,7 @@ def test_copy_onto_itself(painted_model: ModelDirectory) -> None:
 def test_where_nothing_can_be_written(painted_model: ModelDirectory, tmp_path: Path) -> None:
     """A file in place of the folder is named."""
     (tmp_path / 'file').write_text('')
-    with pytest.raises(ConfigError, match='file: the model cannot be written'):
+    with pytest.raises(ConfigError, match='file: cannot be written'):
         copy_model(painted_model, tmp_path / 'file')
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bag_makers import image, pixels
-from panoptic_depth_core.io.bags.salvage import salvage_mcap, salvage_sqlite3
+from panoptic_depth_core.io.bags.storage import salvage_mcap, salvage_sqlite3
 from panoptic_depth_core.io.messages.types import IMAGE, typestore
 from panoptic_depth_core.io.sources.open_source import open_source
 

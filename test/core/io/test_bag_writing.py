@@ -135,7 +135,7 @@ def test_going_on_with_a_bag_in_parts(storage: str, tmp_path: Path) -> None:
     bag = tmp_path / 'bag'
     _write(bag, storage, range(3), resume=True, part_bytes=1)
     _write(bag, storage, range(5), resume=True)
-    suffix = STORAGES[storage][1]
+    suffix = {'mcap': '.mcap', 'sqlite3': '.db3'}[storage]
     names = {f'bag_{part}{suffix}' for part in range(4)}
     assert {path.name for path in bag.iterdir()} == {'metadata.yaml', *names}
     assert [path.name for path in tmp_path.iterdir()] == ['bag']
@@ -150,7 +150,7 @@ def _write_and_die(bag: Path, storage: str) -> None:
     writer = ResultBagWriter(bag, storage, resume=True, part_bytes=None)
     for index in range(2):
         writer.write(make_frame(index), make_result(make_frame(index)))
-    writer.commit()
+    writer.close()
     writer.write(make_frame(2), make_result(make_frame(2)))
     os._exit(9)  # as if killed: nothing is closed
 
@@ -166,7 +166,7 @@ def test_a_crash_loses_the_open_part_only(storage: str, tmp_path: Path) -> None:
     assert doomed.exitcode == 9
 
     again = ResultBagWriter(bag, storage, resume=True)
-    assert again.names == {'000000', '000001'}
+    assert set(again.names) == {'000000', '000001'}
     again.write(make_frame(2), make_result(make_frame(2)))
     again.close()
     assert Counter(topic for topic, _, _ in _read(bag))['/camera/image_raw'] == 3
@@ -203,7 +203,7 @@ def test_a_full_disk_keeps_closed_parts(storage: str, tmp_path: Path,
             patch.setattr(Writer, name, full)
             with pytest.raises(ConfigError, match='bag: cannot be written: No space left.*kept'):
                 write_and_close()
-        assert writer.names == {'000000', '000001'}
+        assert set(writer.names) == {'000000', '000001'}
         assert {path.name: path.read_bytes() for path in bag.iterdir()} == before
         assert [path.name for path in tmp_path.iterdir()] == ['bag']
     write_and_close()

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Point clouds against a loop over pixels, read the way that viewers read them."""
+"""Point clouds against a loop over pixels; coordinates of clouds of every layout, also damaged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 from message_cases import CAMERA, IMAGE, RESULT
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
-from panoptic_depth_core.io.messages.point_clouds import point_cloud
+from panoptic_depth_core.io.messages.point_clouds import point_cloud, points_of, xyz_of
+from panoptic_depth_core.io.messages.types import POINT_CLOUD, POINT_FIELD, typestore
 
 FORMATS = {7: 'f', 4: 'H'}
 """sensor_msgs/PointField.FLOAT32 and UINT16, as struct writes them."""
@@ -74,3 +75,94 @@ def test_an_image_of_another_size_and_a_bad_stride_are_named() -> None:
         point_cloud(make, None, IMAGE[1:], RESULT)
     with pytest.raises(ConfigError, match='stride is 0; give 1 or more'):
         point_cloud(make, None, IMAGE, RESULT, 0)
+
+
+POINTS = np.array([[1, 2, 3], [4.5, -5, 6], [-7, 8, 9.25], [0, 0, 0], [1e3, 1e-3, -1], [3, 2, 1]])
+KINDS = {'u1': 2, 'u2': 4, 'f4': 7, 'f8': 8}
+
+
+def cloud(names: str = 'xyz', kinds: tuple[str, ...] = ('f4',) * 3, *, points: Any = POINTS,
+          rows: int = 1, front: int = 0, behind: int = 0, row_padding: int = 0,
+          big_endian: bool = False) -> Any:
+    """PointCloud2 of fields in an order, with padding of points and rows that is not zero."""
+    offsets = front + np.cumsum([0, *(np.dtype(kind).itemsize for kind in kinds)])
+    step = int(offsets[-1]) + behind
+    order = '>' if big_endian else '<'
+    data = np.full((rows, len(points) // rows * step + row_padding), 0x7f, np.uint8)
+    for number, point in enumerate(points):
+        row, column = divmod(number, len(points) // rows)
+        for name, kind, offset in zip(names, kinds, offsets, strict=False):
+            value = point['xyz'.index(name)] if name in 'xyz' else 77
+            raw = np.array([value], order + kind).view(np.uint8)
+            start = column * step + int(offset)
+            data[row, start:start + raw.size] = raw
+    fields = [make(POINT_FIELD, name=name, offset=int(offset), datatype=KINDS[kind], count=1)
+              for name, kind, offset in zip(names, kinds, offsets, strict=False)]
+    return make(POINT_CLOUD, header=make.header(5, 'lidar'), height=rows,
+                width=len(points) // rows, fields=fields, is_bigendian=big_endian,
+                point_step=step, row_step=data.shape[1], data=data.ravel(), is_dense=True)
+
+
+@pytest.mark.parametrize('big_endian', [False, True])
+@pytest.mark.parametrize(('names', 'kinds', 'layout'), [
+    ('xyz', ('f4', 'f4', 'f4'), {}),
+    ('xyz', ('f8', 'f8', 'f8'), {'rows': 2}),
+    ('izryx', ('u1', 'f4', 'u2', 'f8', 'f4'), {'front': 3, 'behind': 5}),
+    ('zyx', ('f4', 'f4', 'f4'), {'rows': 3, 'behind': 4, 'row_padding': 7}),
+])
+def test_coordinates_of_every_layout(names: str, kinds: tuple[str, ...], layout: dict[str, int],
+                                     big_endian: bool) -> None:
+    message = cloud(names, kinds, big_endian=big_endian, **layout)
+    found = xyz_of(message)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, POINTS.astype(np.float32))
+    # As it is read from a bag: the data is a view that cannot be written.
+    store = typestore()
+    again = store.deserialize_cdr(store.serialize_cdr(message, POINT_CLOUD), POINT_CLOUD)
+    np.testing.assert_array_equal(xyz_of(again), found)
+    np.testing.assert_array_equal(xyz_of(replace(again, data=again.data.tobytes())), found)
+
+
+def test_points_that_are_not_finite_are_left_out() -> None:
+    points = POINTS.copy()
+    points[1, 2], points[3, 0], points[4, 1] = np.nan, np.inf, -1e300
+    np.testing.assert_array_equal(xyz_of(cloud('xyz', ('f8',) * 3, points=points)),
+                                  points[[0, 2, 5]].astype(np.float32))
+
+
+def test_a_cloud_without_points() -> None:
+    assert xyz_of(cloud(points=POINTS[:0])).shape == (0, 3)
+    assert xyz_of(cloud(points=np.full((4, 3), np.nan))).shape == (0, 3)
+
+
+def test_a_single_row_needs_no_row_step() -> None:
+    np.testing.assert_array_equal(xyz_of(replace(cloud(), row_step=0)), POINTS.astype(np.float32))
+
+
+def test_the_last_row_needs_no_padding() -> None:
+    message = cloud(rows=2, row_padding=9)
+    np.testing.assert_array_equal(xyz_of(replace(message, data=message.data[:-9])),
+                                  POINTS.astype(np.float32))
+
+
+def test_the_clouds_of_this_program_are_read_back() -> None:
+    points = points_of(IMAGE, RESULT)
+    found = xyz_of(point_cloud(make, make.header(5, 'optical'), IMAGE, RESULT))
+    np.testing.assert_array_equal(found, np.stack([points[axis] for axis in 'xyz'], axis=1))
+
+
+@pytest.mark.parametrize(('message', 'words'), [
+    (cloud('xy', ('f4', 'f4')), 'has no field z, but x, y; give a cloud of x, y, z'),
+    (cloud('', ()), 'has no field x, y, z, but none'),
+    (cloud('xyz', ('f4', 'u2', 'f4')), r'y has datatype 4; give FLOAT32 \(7\) or FLOAT64 \(8\)'),
+    (replace(cloud(), data=cloud().data[:-1]),
+     '6x1 points of 12 bytes, row_step 72, do not fit its 71 bytes of data; the message is '
+     'damaged'),
+    (replace(cloud(rows=2), row_step=35), '3x2 points of 12 bytes, row_step 35, do not fit'),
+    (replace(cloud(), width=2 ** 32 - 1), 'do not fit its 72 bytes'),
+    (replace(cloud(), point_step=10), 'z at offset 8 does not fit point_step 10'),
+    (replace(cloud(), point_step=0), 'x at offset 0 does not fit point_step 0'),
+])
+def test_what_is_wrong_is_named(message: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=f'^point cloud: .*{words}'):
+        xyz_of(message)

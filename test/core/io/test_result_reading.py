@@ -13,18 +13,17 @@ import numpy as np
 import pytest
 from io_scenes import CAR_ID, PERSON_ID, make_frame, make_result
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.io.bags.result_bags import NODE, ResultBagWriter
-from panoptic_depth_core.io.bags.storage import BagReader
-from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
-from panoptic_depth_core.io.messages.outputs import OUTPUTS, FrameMessages
-from panoptic_depth_core.io.results.result_reading import (
+from panoptic_depth_core.io.bags.result_bags import (
     LATENCY,
+    NODE,
     READ,
-    RESULT_TOPICS,
+    ResultBagWriter,
     read_classes,
     read_result,
 )
-from panoptic_depth_core.io.sources.bag_source import deserialize
+from panoptic_depth_core.io.bags.storage import BagReader, deserialize
+from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
+from panoptic_depth_core.io.messages.outputs import OUTPUTS, FrameMessages
 from panoptic_depth_core.labels import CITYSCAPES, SEMKITTI, ClassInfo
 from panoptic_depth_core.structures import InstanceDistance, PanopticDepth
 
@@ -61,7 +60,7 @@ def test_round_trip_through_a_bag(storage: str, tmp_path: Path) -> None:
     with ResultBagWriter(tmp_path / 'bag', storage) as writer:
         writer.write(frame, made)
     reader = BagReader(tmp_path / 'bag')
-    topics = {f'{NODE}/{topic}': name for name, topic in RESULT_TOPICS.items()}
+    topics = {f'{NODE}/{OUTPUTS[name].name}': name for name in READ}
     found = read_result({topics[m.topic]: deserialize(m) for m in reader.messages(topics)},
                         frame, CITYSCAPES)
     reader.close()

@@ -15,18 +15,17 @@ import cv2
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from io_scenes import CAR_ID, PERSON_ID, make_frame, make_result
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.io.results import coco_panoptic
-from panoptic_depth_core.io.results.sinks import (
+from panoptic_depth_core.io.results.result_folder import (
     FORMATS,
     ResultOptions,
     ResultWriter,
     depth_to_png16,
-    encode_png,
 )
+from panoptic_depth_core.io.visualization import encode_png
 from panoptic_depth_core.labels import CITYSCAPES, VOID_ID
 
 HAS_RERUN = importlib.util.find_spec('rerun') is not None
@@ -111,16 +110,6 @@ def test_a_foreign_or_broken_id_picture_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(ConfigError, match='not a picture or truncated'):
         coco_panoptic.decode_ids(path)
-
-
-@given(hnp.arrays(np.int64, (5, 7), elements=st.integers(0, 3)))
-def test_bounding_boxes(index: np.ndarray) -> None:
-    boxes = coco_panoptic.bounding_boxes(index, 4)
-    for number in range(4):
-        rows, columns = np.nonzero(index == number)
-        expected = [0, 0, 0, 0] if not rows.size else [
-            columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
-        assert boxes[number].tolist() == expected
 
 
 def test_depth_in_16_bits() -> None:
@@ -214,10 +203,9 @@ def test_names_that_cannot_be_files_are_refused(name: str, tmp_path: Path) -> No
 
 
 def test_options_reach_the_bag(tmp_path: Path) -> None:
-    options = ResultOptions(storage='sqlite3', image_topic='/front/image/compressed')
+    options = ResultOptions(image_topic='/front/image/compressed')
     with ResultWriter(tmp_path, ('bag',), options) as writer:
         writer.write(make_frame(0), make_result(make_frame(0)))
-    assert (tmp_path / 'bag' / 'bag_0.db3').is_file()
     text = (tmp_path / 'bag' / 'metadata.yaml').read_text()
     assert 'name: /front/image\n' in text and 'name: /front/camera_info\n' in text
 

@@ -12,10 +12,11 @@ import cv2
 import numpy as np
 import pytest
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.io.sources import videos
-from panoptic_depth_core.io.sources.frame_source import OTHER_REASONS, FrameSource
+from panoptic_depth_core.io.sources import opencv_sources
+from panoptic_depth_core.io.sources.camera import CameraOptions
+from panoptic_depth_core.io.sources.frame_source import OTHER_REASONS, FrameSource, count_reason
 from panoptic_depth_core.io.sources.open_source import open_source
-from panoptic_depth_core.io.sources.pictures import frame_names
+from panoptic_depth_core.io.sources.opencv_sources import frame_names
 
 
 def _save(path: Path, value: int, size: tuple[int, int] = (6, 8)) -> None:
@@ -142,7 +143,7 @@ class _Capture:
 
 def test_damaged_frames_of_a_video_are_counted(tmp_path: Path,
                                                monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(videos.cv2, 'VideoCapture', _Capture)
+    monkeypatch.setattr(opencv_sources.cv2, 'VideoCapture', _Capture)
     (tmp_path / 'a.mp4').write_text('')
     source = open_source(tmp_path / 'a.mp4')
     assert [frame.name for frame in source] == ['000000', '000002']
@@ -151,7 +152,7 @@ def test_damaged_frames_of_a_video_are_counted(tmp_path: Path,
 
 
 def test_camera_frames_are_named_after_their_stamp(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(videos.cv2, 'VideoCapture', _Capture)
+    monkeypatch.setattr(opencv_sources.cv2, 'VideoCapture', _Capture)
     with open_source('camera:0', fov_deg=60.0) as source:
         frames = list(source)
     assert source.kind == 'camera' and source.len_hint is None
@@ -194,9 +195,9 @@ def test_reasons_are_few() -> None:
         def __iter__(self) -> object:
             """Give nothing, count much."""
             for index in range(100):
-                self._skipped(ValueError(f'reason {index}'))
+                count_reason(self.skipped, f'reason {index}')
             return iter(())
 
-    source = Source()
+    source = Source(CameraOptions())
     assert list(source) == []
     assert len(source.skipped) == 21 and source.skipped[OTHER_REASONS] == 80

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.io.messages.truth_images import (
-    IdRuns,
     LabelImage,
     depth_of,
     ground_truth,
     instance_depths,
     labels_of,
     medians,
+    pixel_counts,
 )
 from panoptic_depth_core.labels import CITYSCAPES, LABEL_DIVISOR, THING_CLASSES, VOID_ID
 
@@ -77,9 +77,8 @@ def test_instance_depths(seed: int, height: int, width: int) -> None:
         values = values[np.isfinite(values)]
         if number != VOID_ID and number % LABEL_DIVISOR and values.size:
             expected[number] = float(np.median(values))
-    runs = IdRuns.of(ids)
-    assert instance_depths(runs, depth) == expected
-    assert runs.pixel_counts() == dict(zip(*(part.tolist() for part in np.unique(
+    assert instance_depths(ids, depth) == expected
+    assert pixel_counts(ids) == dict(zip(*(part.tolist() for part in np.unique(
         ids, return_counts=True)), strict=True))
 
 

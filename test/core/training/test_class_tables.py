@@ -20,7 +20,7 @@ from miniature import Miniature, make_sample  # noqa: E402
 from panoptic_depth_core.cli import main  # noqa: E402
 from panoptic_depth_core.cli.comparison import as_result  # noqa: E402
 from panoptic_depth_core.config import parse_settings  # noqa: E402
-from panoptic_depth_core.datasets.semkitti_dvps import SemKittiDvps  # noqa: E402
+from panoptic_depth_core.datasets.kitti import SemKittiDvps  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.labels import (  # noqa: E402
     CLASS_TABLES,
@@ -47,9 +47,12 @@ from panoptic_depth_core.network.panoptic_depth.targets import (  # noqa: E402
     published_targets,
 )
 from panoptic_depth_core.structures import Sample  # noqa: E402
-from panoptic_depth_core.training.loading import Draws, batches  # noqa: E402
-from panoptic_depth_core.training.samples import MixedSamples  # noqa: E402
-from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
+from panoptic_depth_core.training.loading import (  # noqa: E402
+    Draws,
+    MixedSamples,
+    batches,
+)
+from panoptic_depth_core.training.recipe import TrainSettings  # noqa: E402
 from panoptic_depth_core.training.validation import Validator  # noqa: E402
 
 SIZE = (64, 128)

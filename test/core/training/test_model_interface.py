@@ -24,8 +24,8 @@ from panoptic_depth_core.model_directory import ModelDirectory  # noqa: E402
 from panoptic_depth_core.network import MODELS, create_model  # noqa: E402
 from panoptic_depth_core.network.base import Model  # noqa: E402
 from panoptic_depth_core.network.description import ModelDescription  # noqa: E402
-from panoptic_depth_core.training.initial_weights import load_initial_weights  # noqa: E402
-from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
+from panoptic_depth_core.training.checkpoint import load_initial_weights  # noqa: E402
+from panoptic_depth_core.training.recipe import TrainSettings  # noqa: E402
 from panoptic_depth_core.training.trainer import train  # noqa: E402
 from tiny_models import TinyDepth, TinySemantic  # noqa: E402
 

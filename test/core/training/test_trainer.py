@@ -18,16 +18,23 @@ pytest.importorskip('lightning', reason='training needs the extra [train]')
 
 from miniature import make_sample  # noqa: E402
 from panoptic_depth_core.config import load_settings, parse_settings  # noqa: E402
-from panoptic_depth_core.datasets.cache import CachedDataset  # noqa: E402
+from panoptic_depth_core.datasets.storage import CachedDataset  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.network.fast import FastNetwork  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
-from panoptic_depth_core.training.loading import Draws, batches  # noqa: E402
-from panoptic_depth_core.training.optimization import learning_rate  # noqa: E402
-from panoptic_depth_core.training.recipe import RecipeFile  # noqa: E402
-from panoptic_depth_core.training.samples import MixedSamples  # noqa: E402
-from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
-from panoptic_depth_core.training.trainer import train  # noqa: E402
+from panoptic_depth_core.training.loading import (  # noqa: E402
+    Draws,
+    MixedSamples,
+    batches,
+)
+from panoptic_depth_core.training.recipe import (  # noqa: E402
+    RecipeFile,
+    TrainSettings,
+)
+from panoptic_depth_core.training.trainer import (  # noqa: E402
+    learning_rate,
+    train,
+)
 
 
 def _run(recipe, folder, resume=False, **changes):

@@ -16,8 +16,8 @@ from panoptic_depth_core.cli import main  # noqa: E402
 from panoptic_depth_core.config import parse_settings  # noqa: E402
 from panoptic_depth_core.training import trainer  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
-from panoptic_depth_core.training.optimization import share_done  # noqa: E402
-from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
+from panoptic_depth_core.training.recipe import TrainSettings  # noqa: E402
+from panoptic_depth_core.training.trainer import share_done  # noqa: E402
 from panoptic_depth_core.training.validation import Validation  # noqa: E402
 
 STEP_S, VALIDATION_S, START_S = 2.0, 9.0, 5.0

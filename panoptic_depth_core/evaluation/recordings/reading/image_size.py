@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ....errors import ConfigError
 from ....inference.preprocess import MapGrid
-from ....io.messages.truth_images import IdRuns
+from ....io.messages.truth_images import pixel_counts
 from ....labels import VOID_ID
 from ....structures import Frame, Intrinsics, PanopticDepth, Segment
 
@@ -47,7 +47,7 @@ def at_image_size(result: PanopticDepth, frame: Frame,
     region = grid.crop(result.panoptic)
     panoptic = grid.restore_labels(region, VOID_ID)
     depth = grid.restore_depth(grid.crop(result.depth), region)
-    counts = IdRuns.of(panoptic).pixel_counts()
+    counts = pixel_counts(panoptic)
 
     def counted(segment: Segment) -> Segment:
         return replace(segment, pixel_count=counts.get(segment.panoptic_id, 0))

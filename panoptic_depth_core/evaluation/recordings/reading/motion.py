@@ -8,8 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from ....errors import ConfigError
-from ....io.bags.storage import BagReader, Message
-from ....io.sources.bag_source import deserialize
+from ....io.bags.storage import BagReader, Message, deserialize
 from ..settings import SyncSettings
 from .transform_tree import TransformTree, read_calibration
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ....errors import ConfigError
-from ....io.bags.storage import BagReader, Message
+from ....io.bags.result_bags import LABEL_INFO_TOPIC, READ, read_classes, read_result
+from ....io.bags.storage import BagReader, Message, deserialize
 from ....io.messages.outputs import OUTPUTS
 from ....io.messages.reading import stamp_of
 from ....io.messages.types import CAMERA_INFO, LABEL_INFO
-from ....io.results.result_reading import LABEL_INFO_TOPIC, READ, read_classes, read_result
-from ....io.sources.bag_source import NO_STAMP, deserialize
+from ....io.sources.bag_source import NO_STAMP
 from ....io.sources.camera import camera_info_problem, intrinsics_from_camera_info
 from ....labels import ClassInfo
 from ....structures import Frame, Intrinsics, PanopticDepth

@@ -7,8 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ....errors import ConfigError
+from ....io.bags.result_bags import TASKS_OF_TOPIC
 from ....io.bags.storage import BagReader, Topic
-from ....io.messages.outputs import NODE_TOPICS
+from ....io.messages.outputs import NODE_TOPICS, OUTPUTS
 from ....io.messages.types import (
     COMPRESSED_IMAGE,
     DETECTION_3D_ARRAY,
@@ -16,7 +17,6 @@ from ....io.messages.types import (
     INSTANCE_DISTANCE_ARRAY,
     POINT_CLOUD,
 )
-from ....io.results.result_reading import RESULT_TOPICS, TOLD_BY
 from ....io.sources.bag_source import IMAGE_TYPES, choose_camera_info_topic, choose_image_topic
 from ..settings import TopicSettings
 
@@ -26,7 +26,7 @@ USUAL = {'labels': '/truth/panoptic', 'depth': '/truth/depth', 'boxes': '/truth/
 """Where truth is looked for when no topic is given."""
 
 _RESULTS = tuple(f'/{name}' for name in NODE_TOPICS)
-_MAPS = tuple(f'/{RESULT_TOPICS[name]}' for name in TOLD_BY)
+_MAPS = tuple(f'/{OUTPUTS[name].name}' for name in TASKS_OF_TOPIC)
 
 
 @dataclass(frozen=True)

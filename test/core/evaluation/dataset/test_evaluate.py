@@ -224,7 +224,7 @@ def test_settings_reach_their_metrics(samples, faulty) -> None:
 
 def test_kitti_half_is_measured_as_agreed(shared_data, result_of) -> None:
     """The truth itself as prediction, so that what is left are the frames and their labels."""
-    datasets = pytest.importorskip('panoptic_depth_core.datasets.kitti_half')
+    datasets = pytest.importorskip('panoptic_depth_core.datasets.kitti')
     samples = list(datasets.KittiHalf(shared_data / 'kitti_half', 'val'))
     truths = {s.frame.name: s.truth for s in samples}
 

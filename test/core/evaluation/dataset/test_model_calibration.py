@@ -10,7 +10,6 @@ import os
 from dataclasses import replace
 
 import pytest
-from panoptic_depth_core import model_directory
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.dataset import model_calibration
 from panoptic_depth_core.evaluation.dataset.model_calibration import (
@@ -94,9 +93,9 @@ def test_an_interrupted_write_leaves_the_old_file(model, monkeypatch, step) -> N
 
     before = contents(model)
     if step == 'fsync':
-        monkeypatch.setattr(model_directory.os, 'fsync', full)
+        monkeypatch.setattr(os, 'fsync', full)
     else:
-        monkeypatch.setattr(model_directory.Path, 'replace', full)
+        monkeypatch.setattr(os, 'replace', full)
     with pytest.raises(ConfigError, match=r'model\.json: cannot be written: No space left'):
         store_temperature(model, FIT, 'a')
     assert contents(model) == before
@@ -107,7 +106,7 @@ def test_ctrl_c_leaves_the_old_file(model, monkeypatch) -> None:
         raise KeyboardInterrupt
 
     before = contents(model)
-    monkeypatch.setattr(model_directory.os, 'fsync', interrupted)
+    monkeypatch.setattr(os, 'fsync', interrupted)
     with pytest.raises(KeyboardInterrupt):
         store_temperature(model, FIT, 'a')
     assert contents(model) == before

@@ -70,7 +70,7 @@ def test_the_figures_are_the_same_for_any_number_of_processes() -> None:
     assert set(told) == set(range(1, COUNT + 1)) and told == sorted(told)
     told.clear()
     together = evaluate_parts(work(), COUNT, 2, told.append)
-    assert told == [8, 16, 24, 25]
+    assert told == sorted(told) and told[-1] == COUNT
     assert to_dict(together) == to_dict(alone)
     assert alone.frames.all == COUNT
 
@@ -105,5 +105,6 @@ def test_errors_come_through(jobs: int, mistake: str, words: str) -> None:
 
 
 def test_a_process_that_dies() -> None:
-    with pytest.raises(BackendError, match='ended before its time.*give fewer than 2 --jobs'):
+    with pytest.raises(BackendError, match='frames 24 to 24: the worker that ran it failed twice: '
+                                          'exit code 3; give fewer than 2 --jobs'):
         evaluate_parts(work('dies'), COUNT, 2)

@@ -16,7 +16,7 @@ from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.dataset.evaluate import evaluate
 from panoptic_depth_core.evaluation.dataset.stored_predictions import StoredPredictions
 from panoptic_depth_core.evaluation.report.dataset_report import to_dict
-from panoptic_depth_core.io.results.sinks import (
+from panoptic_depth_core.io.results.result_folder import (
     FORMATS,
     ResultOptions,
     ResultWriter,

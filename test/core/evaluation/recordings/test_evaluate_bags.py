@@ -16,6 +16,7 @@ from panoptic_depth_core.evaluation.recordings.bag_run import BagJob, evaluate_b
 from panoptic_depth_core.evaluation.recordings.evaluate_bags import evaluate_bags
 from panoptic_depth_core.evaluation.recordings.jobs import bag_names, find_bags
 from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings
+from panoptic_depth_core.files import lock_folder
 from panoptic_depth_core.labels import VOID_ID
 from panoptic_depth_core.structures import InstanceDistance, PanopticDepth
 from simulated_drive import SimulatedDrive, write_simulated_drive
@@ -212,3 +213,9 @@ def test_recordings_are_found_and_named(drive: Path, tmp_path: Path) -> None:
     (tmp_path / 'c').mkdir()
     with pytest.raises(ConfigError, match='c: is no recording and has none in it'):
         find_bags([tmp_path / 'c'])
+
+
+def test_two_programs_do_not_write_into_one_folder(drive: Path, tmp_path: Path) -> None:
+    with lock_folder(tmp_path), pytest.raises(ConfigError, match='writes into it; wait'):
+        evaluate_bags([job(drive)], tmp_path, overwrite=True)
+    assert not list(tmp_path.iterdir())

@@ -27,12 +27,11 @@ from panoptic_depth_core.evaluation.metrics import METRICS
 from panoptic_depth_core.evaluation.metrics.base import Metric
 from panoptic_depth_core.evaluation.metrics.frame import JudgedFrame
 from panoptic_depth_core.evaluation.metrics.shown import FigureKind
-from panoptic_depth_core.evaluation.recordings import bag_run
+from panoptic_depth_core.evaluation.recordings import bag_run, part_files
 from panoptic_depth_core.evaluation.recordings.bag_run import BagJob
 from panoptic_depth_core.evaluation.recordings.evaluate_bags import evaluate_bags
 from panoptic_depth_core.evaluation.recordings.figure_table import NAME, figure_table
 from panoptic_depth_core.evaluation.recordings.figures import COUNTS, TIMES, known_kinds
-from panoptic_depth_core.evaluation.recordings.fleet import part_files
 from panoptic_depth_core.evaluation.recordings.metrics import all_metrics
 from panoptic_depth_core.evaluation.recordings.scoring import BagScore
 from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings, WorstSettings

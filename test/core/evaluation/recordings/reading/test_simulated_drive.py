@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from panoptic_depth_core.io.bags.drive_bags import read_drive_bag
-from panoptic_depth_core.io.bags.storage import BagReader
+from panoptic_depth_core.io.bags.storage import BagReader, deserialize
 from panoptic_depth_core.io.messages.point_clouds import xyz_of
-from panoptic_depth_core.io.sources.bag_source import deserialize
 from panoptic_depth_core.labels import CLASS_ID, LABEL_DIVISOR
 from simulated_drive import (
     BOXES_TOPIC,
