@@ -7,7 +7,7 @@ Panoptic labels, metric depth and a distance per instance from one camera image.
     model = pd.load('fast')
     result = model('street.png', fov=70)
 
-What is named here is imported when it is first used.
+Names are imported on first use.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .api.model import Model as Model
+    from .api.model import load as load
+    from .api.result import Result as Result
+    from .api.result import Results as Results
     from .config import InferenceSettings as InferenceSettings
     from .config import Thresholds as Thresholds
     from .errors import BackendError as BackendError
     from .errors import ConfigError as ConfigError
-    from .front.model import Model as Model
-    from .front.model import load as load
-    from .front.result import Result as Result
-    from .front.result import Results as Results
     from .inference.pipeline import Pipeline as Pipeline
     from .structures import Frame as Frame
     from .structures import InstanceDistance as InstanceDistance
@@ -32,21 +32,21 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
+    'api.model': ('Model', 'load'),
+    'api.result': ('Result', 'Results'),
     'config': ('InferenceSettings', 'Thresholds'),
     'errors': ('BackendError', 'ConfigError'),
-    'front.model': ('Model', 'load'),
-    'front.result': ('Result', 'Results'),
     'inference.pipeline': ('Pipeline',),
     'structures': ('Frame', 'InstanceDistance', 'Intrinsics', 'PanopticDepth'),
 }
-"""Module -> its names that are exported; those for type checkers above are the same."""
+"""Module -> exported names; the same as for type checkers above."""
 
 __all__ = [name for names in _HOMES.values() for name in names]
 
 
-if not TYPE_CHECKING:  # which would take any name for one that is there
+if not TYPE_CHECKING:  # a type checker would accept any name
     def __getattr__(name: str) -> Any:
-        """Import a name when it is first used; __version__ is that of the installed package."""
+        """Import a name on first use; __version__ is that of the installed package."""
         if name == '__version__':
             from importlib.metadata import PackageNotFoundError, version
             try:
@@ -63,5 +63,5 @@ if not TYPE_CHECKING:  # which would take any name for one that is there
 
 
 def __dir__() -> list[str]:
-    """Say what can be used, imported or not."""
+    """List all names, imported or not."""
     return sorted([*__all__, '__version__'])

@@ -22,15 +22,13 @@ from ...files import lock_folder
 from ...machine import machine, versions
 from ...workers.pool import Progress, Tell, in_words, run_jobs
 from ..metrics.shown import Figure
+from ..metrics.table import COUNTS
 from ..report.folder import Written, claim_folder, write_report
 from ..report.thresholds import Thresholds
-from .bag_run import BagJob, BagPart, evaluate_bag, failed_part
-from .figures import COUNTS
+from .evaluate_bag import BagJob, BagPart, evaluate_bag, failed_part
 from .jobs import job_key
 from .part_files import has_parts, load_part, remove_parts, save_part
-from .scoring import BagScore
-from .step_times import StepTimes
-from .summary import summarise
+from .scoring import BagScore, StepTimes
 from .worst_frames import WorstFrame, worst_of
 
 Job = TypeVar('Job')
@@ -165,7 +163,7 @@ class _Total:
     def _merged(self, part: BagPart, score: BagScore) -> BagPart:
         if self._score is None:
             self._score, self._run = score, part.run
-        elif score.classes != self._score.classes:
+        elif score.rules.classes != self._score.rules.classes:
             job = next(job for job in self._jobs if job.name == part.name)
             return failed_part(job, 'its results have other classes than those of the first '
                                     'recording; evaluate it by itself')
@@ -183,7 +181,7 @@ class _Total:
         if self._score is None:
             errors = '; '.join(f'{bag["name"]}: {bag["error"]}' for bag in self.bags)
             raise ConfigError(f'no recording could be scored: {errors}')
-        figures, detail = summarise(self._score)
+        figures, detail = self._score.summary()
         job = self._jobs[0]
         results = 'model' if job.model is not None else (
             'recorded' if job.results is None else str(job.results))

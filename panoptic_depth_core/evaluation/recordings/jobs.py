@@ -14,7 +14,7 @@ from ...io.bags.storage import is_bag
 from ...model_directory import open_model
 from ...workers.ray_cluster import code_digest
 from ..report.files import REPORT
-from .bag_run import BagJob
+from .evaluate_bag import BagJob
 
 
 def find_bags(paths: Sequence[Path], report: Path | None = None) -> list[Path]:

@@ -15,9 +15,7 @@ from typing import Any
 
 from ...errors import ConfigError
 from ..metrics.shown import Record
-from ..recordings.figures import ranking_kinds
-from ..recordings.metrics import all_metrics
-from ..recordings.summary import detail_of, detail_path
+from ..metrics.table import METRICS, detail_of, detail_path, ranking_kinds
 from .files import TIMES, Frames, Lines, of_frame, read_optional, read_report
 from .format import flat
 
@@ -183,7 +181,7 @@ def _settings(here: Record, there: Record) -> dict[str, tuple[Any, Any]]:
 def _plotted(detail: Record) -> Record:
     """Keep those details of a baseline that plots show."""
     kept: Record = {}
-    for metric in all_metrics().values():
+    for metric in METRICS.values():
         found, inside = detail_of(metric, detail), kept
         for key in detail_path(metric) if metric.charts else ():
             inside = inside.setdefault(key, {})

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from ...config import Settings, parse_settings
 from ...errors import ConfigError
 from ..metrics.shown import Record
-from ..recordings.figures import kinds_over_time
+from ..metrics.table import kinds_over_time
 
 FORMAT = 1
 

@@ -19,11 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
-from ..metrics.base import in_place
 from ..metrics.shown import Chart, FigureKind, Record
-from ..recordings.figures import kinds_over_time
-from ..recordings.metrics import all_metrics
-from ..recordings.summary import detail_of
+from ..metrics.table import METRICS, detail_of, in_place, kinds_over_time
 from .baseline import Comparison
 from .files import Line, Lines
 from .format import clean, figure_text, significant
@@ -115,15 +112,15 @@ def _draw(name: str, title: str, values: Iterable[str], legend: Sequence[tuple[s
 def figure_plots(detail: Record, comparison: Comparison | None) -> list[Plot]:
     """Draw the figures that are of all frames, from the details of report.json."""
     before = {} if comparison is None else comparison.detail
-    charts = {chart.name: chart for metric in in_place(all_metrics()) for chart in metric.charts}
+    charts = {chart.name: chart for metric in in_place() for chart in metric.charts}
     return [plot for field in _PAINTERS for chart in charts.values() if chart.field == field
             for plot in _of_chart(chart, detail, before)]
 
 
 def _of_chart(chart: Chart, detail: Record, before: Record) -> list[Plot]:
     """One plot of all metrics that have it, in the colors of their sources."""
-    sources = list(dict.fromkeys(m.source for m in all_metrics().values() if m.charts))
-    metrics = {m.source: m for m in in_place(all_metrics()) if chart in m.charts}
+    sources = list(dict.fromkeys(m.source for m in METRICS.values() if m.charts))
+    metrics = {m.source: m for m in in_place() if chart in m.charts}
     groups = {source: groups_of(detail_of(m, detail), chart.field)
               for source, m in metrics.items()}
     here = {source: values for source, found in groups.items()

@@ -8,11 +8,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...tables import Table
-from ..metrics.base import Metric, in_place
+from ..metrics.base import Metric
 from ..metrics.shown import Breakdown, Record
-from ..recordings.figures import figure_kinds, known_kinds, ranking_kinds
-from ..recordings.metrics import OTHERS, all_metrics
-from ..recordings.summary import detail_of
+from ..metrics.table import (
+    METRICS,
+    detail_of,
+    figure_kinds,
+    in_place,
+    known_kinds,
+    ranking_kinds,
+)
 from .baseline import ComparedFigure, Comparison, compare_figures
 from .format import (
     UNKNOWN,
@@ -108,7 +113,7 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
 
 def detail_tables(detail: Record) -> list[Table]:
     """Return all details behind the figures."""
-    metrics = in_place(all_metrics())
+    metrics = in_place()
     found = [_by_class(metrics, detail)]
     for metric in metrics:
         part = detail_of(metric, detail)
@@ -221,7 +226,7 @@ def steps_table(steps: Record) -> Table:
 def meanings(figures: Record) -> list[str]:
     """Lines on every group of figures that is known; the same of several sources once."""
     return list(dict.fromkeys(
-        text for metric in in_place(all_metrics()) for group, text in metric.meanings.items()
+        text for metric in in_place() for group, text in metric.meanings.items()
         if any(name.startswith(f'{metric.prefix}.{group}') and figure['value'] is not None
                for name, figure in figures.items())))
 
@@ -230,7 +235,8 @@ def conventions(report: Record) -> list[str]:
     """Lines on the rules and limits by which this report was measured."""
     detail = report['detail']
     return [*(detail['evaluation'] or {}).get('conventions', ()),
-            *(line for metric in OTHERS.values() if detail_of(metric, detail)
+            *(line for metric in METRICS.values()
+              if metric.recordings_only and detail_of(metric, detail)
               for line in metric.conventions(report['run']['evaluation']))]
 
 

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from ...config import Settings, parse_settings, read_yaml
 from ...errors import ConfigError
 from ..metrics.shown import Record
-from ..recordings.figures import TIMES, known_kinds
+from ..metrics.table import TIMES, known_kinds
 from .baseline import ComparedFigure, Comparison, compare_figures
 from .format import difference_text, figure_text
 

@@ -20,9 +20,8 @@ from panoptic_depth_core.datasets import open_dataset
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.dataset.evaluate import evaluate
 from panoptic_depth_core.evaluation.dataset.stored_predictions import StoredPredictions
-from panoptic_depth_core.evaluation.recordings.bag_run import BagJob, evaluate_bag
-from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings
-from panoptic_depth_core.evaluation.settings import EvaluationSettings
+from panoptic_depth_core.evaluation.recordings.evaluate_bag import BagJob, evaluate_bag
+from panoptic_depth_core.evaluation.settings import EvaluationSettings, RecordingSettings
 
 SIZE = (128, 256)
 
@@ -71,7 +70,7 @@ def test_scoring() -> None:
 
 def test_a_recording_has_truth_points_and_results(tmp_path: Path) -> None:
     write_drive(tmp_path / 'drive', 3, SIZE)
-    part = evaluate_bag(BagJob('drive', tmp_path / 'drive', ReplaySettings()))
+    part = evaluate_bag(BagJob('drive', tmp_path / 'drive', RecordingSettings()))
     assert part.summary['frames'] == 3 and part.summary['error'] is None
     assert part.score is not None
 

@@ -17,7 +17,7 @@ from panoptic_depth_core.evaluation.dataset.model_calibration import (
     store_temperature,
     uncalibrated,
 )
-from panoptic_depth_core.evaluation.metrics.uncertainty import TemperatureFit
+from panoptic_depth_core.evaluation.metrics.calibration import TemperatureFit
 from panoptic_depth_core.model_directory import ModelDirectory, save_model_directory
 from panoptic_depth_core.model_info import LogDepthCalibration
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from panoptic_depth_core.cli import main
 from panoptic_depth_core.config import load_settings
-from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings
+from panoptic_depth_core.evaluation.settings import RecordingSettings
 from panoptic_depth_core.model_directory import ModelInfo, save_model_directory
 from pydantic import BaseModel
 from simulated_drive import calibration_yaml, write_simulated_drive
@@ -193,7 +193,7 @@ def test_what_the_user_can_put_right(arguments: tuple[str, ...], words: str, dri
 
 def test_the_settings_file_holds_the_defaults() -> None:
     path = CONFIG / 'evaluate_bag.yaml'
-    assert load_settings(ReplaySettings, path) == ReplaySettings()
+    assert load_settings(RecordingSettings, path) == RecordingSettings()
 
     def keys(model: type[BaseModel], prefix: str = '') -> set[str]:
         found = set()
@@ -207,4 +207,4 @@ def test_the_settings_file_holds_the_defaults() -> None:
         return {key for name, value in values.items() for key in (
             written(value, f'{prefix}{name}.') if isinstance(value, dict) else {prefix + name})}
 
-    assert written(yaml.safe_load(path.read_text())) == keys(ReplaySettings)
+    assert written(yaml.safe_load(path.read_text())) == keys(RecordingSettings)

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.evaluation.recordings.bag_run import BagJob
+from panoptic_depth_core.evaluation.recordings.evaluate_bag import BagJob
 from panoptic_depth_core.evaluation.recordings.evaluate_bags import evaluate_bags
-from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings
+from panoptic_depth_core.evaluation.settings import RecordingSettings
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.io.messages.types import CAMERA_INFO, IMAGE
 from replay_bags import (
@@ -83,7 +83,7 @@ def score_or_refuse(bag: Path, folder: Path) -> Scored | None:
 
 def score(bag: Path, folder: Path) -> Scored:
     """Evaluate one recording, and see that its report is whole."""
-    written = evaluate_bags([BagJob('bag', bag, ReplaySettings())], folder)
+    written = evaluate_bags([BagJob('bag', bag, RecordingSettings())], folder)
     assert written is not None
     report = json.loads((folder / 'report.json').read_text())
     (entry,) = report['bags']

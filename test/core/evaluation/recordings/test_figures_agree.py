@@ -32,13 +32,12 @@ from known_errors import (
     wrong_maps,
 )
 from panoptic_depth_core.evaluation.dataset.evaluate import evaluate
-from panoptic_depth_core.evaluation.recordings.bag_run import BagJob
-from panoptic_depth_core.evaluation.recordings.reading.frames import ReplayReader
+from panoptic_depth_core.evaluation.metrics.frame import RecordedFrame
+from panoptic_depth_core.evaluation.recordings.evaluate_bag import BagJob
+from panoptic_depth_core.evaluation.recordings.reading.reader import RecordingReader
 from panoptic_depth_core.evaluation.recordings.scoring import BagScore
-from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings
-from panoptic_depth_core.evaluation.recordings.structures import ReplayFrame
-from panoptic_depth_core.evaluation.recordings.summary import summarise
 from panoptic_depth_core.evaluation.report.dataset_report import to_dict
+from panoptic_depth_core.evaluation.settings import RecordingSettings
 from panoptic_depth_core.io.bags.drive_bags import read_drive_bag
 from panoptic_depth_core.io.messages.truth_images import LabelImage, ground_truth
 from panoptic_depth_core.io.sources.camera import CameraOptions
@@ -49,7 +48,7 @@ from simulated_drive import write_simulated_drive
 pytestmark = pytest.mark.usefixtures('no_plots')
 
 REFERENCE_FACTOR = 1.05
-SETTINGS = ReplaySettings()
+SETTINGS = RecordingSettings()
 
 
 def test_track_ids(wrong_bag: Path, tmp_path: Path) -> None:
@@ -80,7 +79,7 @@ def test_coverage_of_the_uncertainty() -> None:
         true_ids, depth = truth(index)
         points = np.where(np.arange(depth.size).reshape(depth.shape) % 7 == 0, depth, np.nan)
         points[~np.isfinite(points)] = np.nan
-        score.add(ReplayFrame(DRIVE.frame(index), ground_truth(
+        score.add(RecordedFrame(DRIVE.frame(index), ground_truth(
             LabelImage(true_ids, True), depth, CITYSCAPES), points), result)
         with np.errstate(invalid='ignore'):
             off = np.abs(np.log(result.depth / depth.astype(np.float64)))
@@ -89,7 +88,7 @@ def test_coverage_of_the_uncertainty() -> None:
             for name, bound in reach.items():
                 expected[f'{source}.{name}'].append(np.mean(off[stated] <= bound))
     found = {f.name.removeprefix('calibration.').replace('coverage_', ''): f.value
-             for f in summarise(score)[0] if '.coverage_' in f.name and 'calib' in f.name}
+             for f in score.summary()[0] if '.coverage_' in f.name and 'calib' in f.name}
     # Every frame counts the same; ratios are counted in bins of 1.1 %.
     assert found == pytest.approx({n: np.mean(shares) for n, shares in expected.items()},
                                   rel=1e-3)
@@ -147,7 +146,7 @@ def test_agreement_with_another_recording(wrong_bag: Path, tmp_path: Path) -> No
 
 def recorded_results(path: Path) -> dict[int, PanopticDepth]:
     """Return results by stamp, as a reader gives them."""
-    with ReplayReader(path, SETTINGS, camera=CameraOptions(), recorded=True) as reader:
+    with RecordingReader(path, SETTINGS, camera=CameraOptions(), recorded=True) as reader:
         return {item.frame.stamp_ns: item.recorded for item in reader if item.recorded}
 
 

@@ -33,15 +33,15 @@ from known_errors import (
     wrong_maps,
 )
 from numpy.typing import NDArray
-from panoptic_depth_core.evaluation.recordings.bag_run import BagJob
-from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings
+from panoptic_depth_core.evaluation.recordings.evaluate_bag import BagJob
+from panoptic_depth_core.evaluation.settings import RecordingSettings
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, VOID_ID
 from panoptic_depth_core.structures import InstanceDistance
 from simulated_drive import BASE_LIDAR, BASE_OPTICAL, homogeneous
 from simulated_scene import cast
 
 MIN_PIXELS, MIN_POINTS, MIN_HEIGHT_PX, MIN_IOU = 60, 3, 14, 0.5
-SETTINGS = ReplaySettings.model_validate({
+SETTINGS = RecordingSettings.model_validate({
     'evaluation': {'min_instance_pixels': MIN_PIXELS},
     'lidar': {'min_instance_points': MIN_POINTS},
     'boxes': {'min_height_px': MIN_HEIGHT_PX, 'min_iou': MIN_IOU}})

@@ -12,9 +12,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from panoptic_depth_core.evaluation.recordings.figures import figure_kinds, known_kinds
-from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings
+from panoptic_depth_core.evaluation.metrics.table import figure_kinds, known_kinds
 from panoptic_depth_core.evaluation.report.folder import Written, write_report
+from panoptic_depth_core.evaluation.settings import RecordingSettings
 
 FIRST_NS = 1_317_046_450_000_000_000
 HOSTILE = '</title><script>alert("x")</script>|`a\'b` *c* [d](http://e.example/) $f$\n\x00\ud800'
@@ -109,7 +109,7 @@ def consistency_figures() -> dict[str, Any]:
 def run(results: str = 'model') -> dict[str, Any]:
     return {'results': results, 'model_id': 'fast-2026.11', 'model_sha256': '3f' * 32,
             'backend': 'onnxruntime', 'settings': {'thresholds': {'score': 0.3}, 'fit': 'crop'},
-            'evaluation': ReplaySettings().model_dump(mode='json')}
+            'evaluation': RecordingSettings().model_dump(mode='json')}
 
 
 def complete(scale: float = 1.0) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import report_fixture as reports
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.evaluation.recordings.metrics import all_metrics
+from panoptic_depth_core.evaluation.metrics.table import METRICS
 from panoptic_depth_core.evaluation.report.files import MOST_POINTS, Frames
 from panoptic_depth_core.evaluation.report.folder import write_report
 from panoptic_depth_core.evaluation.report.format import (
@@ -146,7 +146,7 @@ def test_what_a_complete_report_shows(folders) -> None:
         assert f'### Distance by class, {source}\n\n| class | {header}' in markdown
     section = markdown.partition('## What the figures mean')[2].partition('## ')[0]
     assert len(re.findall(r'^- ', section, re.MULTILINE)) == len({
-        text for metric in all_metrics().values() for text in metric.meanings.values()}) - 1
+        text for metric in METRICS.values() for text in metric.meanings.values()}) - 1
     assert 'on its predicted mask. What was not predicted is not among them' in section
     data = (folders / 'complete/worst/01_city_south_000000.jpg').read_bytes()
     assert base64.b64encode(data).decode() in html
