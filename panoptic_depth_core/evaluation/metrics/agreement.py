@@ -38,7 +38,8 @@ _BINS = 1 << 15
 _INSTANCES: tuple[tuple[str, str, Better, str], ...] = (
     ('matched', 'instances in both results', 'higher', 'Things that both have, by class and IoU.'),
     ('only_result', 'instances only here', 'lower', 'Things that the reference does not have.'),
-    ('only_reference', 'instances only in the reference', 'lower', 'Things that it alone has.'))
+    ('only_reference', 'instances only in the reference', 'lower',
+     'Things only in the reference.'))
 
 
 class _Histogram:
@@ -90,12 +91,12 @@ class AgreementMetric(Metric[Record]):
             'pixels of the same segment as in the reference', 'share', 'higher',
             'Share of all pixels; segments match as in PQ.', NEEDS_LABELS),
         'depth_known_in_one_share': MetricKind(
-            'pixels with a depth in one result alone', 'share', 'lower', 'Share of all pixels.',
-            NEEDS_DEPTH),
+            'pixels with a depth in only one of the results', 'share', 'lower',
+            'Share of all pixels.', NEEDS_DEPTH),
         **{f'depth_{end}_log': MetricKind(
             f'depth against the reference, |ln ratio|, {words}', 'share', 'lower',
             'Of the pixels with a depth in both.', NEEDS_DEPTH)
-           for end, words in (('median', 'median'), ('p99', '99 %'), ('max', 'greatest'))},
+           for end, words in (('median', 'median'), ('p99', '99 %'), ('max', 'maximum'))},
         **{f'instances_{end}': MetricKind(words, 'count', better, meaning, NEEDS_INSTANCES)
            for end, words, better, meaning in _INSTANCES},
         'distance_median_rel': MetricKind(

@@ -289,24 +289,25 @@ class ConsistencyMetric(Metric[Record]):
     needs = (*NEEDS_SEMANTIC, *NEEDS_DEPTH)
     kinds = {
         'label_stability': MetricKind(
-            'pixels that keep their class', 'share', 'higher', 'Share of the pixels followed from '
-            'the frame before that have its class.', NEEDS_SEMANTIC, is_key=True, worst=4,
+            'pixels that keep their class', 'share', 'higher', 'Share of the followed pixels that '
+            'keep their class from the previous frame.', NEEDS_SEMANTIC, is_key=True, worst=4,
             over_time=('Label stability', 'pixels that keep their class, in %')),
         'label_flicker': MetricKind(
             'pixels whose class flips and comes back', 'share', 'lower',
             'Share of the pixels followed over three frames, classes A, B, A.', NEEDS_SEMANTIC),
         'depth_jitter': MetricKind(
             'jitter of depth between frames', 'share', 'lower', 'Standard deviation of a depth '
-            'off the line through the one before and after.', NEEDS_DEPTH, is_key=True,
+            'from the line through its neighbors in time.', NEEDS_DEPTH, is_key=True,
             over_time=('Jitter of depth', 'jitter in %')),
         'distance_jitter': MetricKind(
             'jitter of distances between frames', 'share', 'lower',
-            'The same of the distances of instances.', NEEDS_POSITIONS),
+            'The same for distances of instances.', NEEDS_POSITIONS),
         'id_switches': MetricKind('track ids that change, by flow', 'count', 'lower',
                                   'Instances seen again under another track id.', NEEDS_INSTANCES),
         'instance_survival': MetricKind(
             'instances seen again in the next frame', 'share', 'higher',
-            'Share of those that should be, by class and an IoU above 0.5.', NEEDS_INSTANCES),
+            'Share of the instances that should be seen again; class and IoU above 0.5.',
+            NEEDS_INSTANCES),
         'void_share': MetricKind('pixels without a label (void)', 'share', 'lower',
                                  'Share of all pixels.', NEEDS_LABELS, is_key=True),
         'depth_missing_share': MetricKind('pixels without a depth', 'share', 'lower',
@@ -319,8 +320,8 @@ class ConsistencyMetric(Metric[Record]):
             'variation of that height between frames', 'share', 'lower',
             'Relative standard deviation of the height over frames.'),
         'ground_residual': MetricKind(
-            'depth of the ground off its plane, median', 'share', 'lower',
-            'Relative distance of the depth of the ground to the plane.'),
+            'deviation of the ground depth from its plane, median', 'share', 'lower',
+            'Relative distance of the ground depth to the plane.'),
         'ground_inlier_share': MetricKind(
             'ground within 10 % of its plane', 'share', 'higher',
             'Share of the pixels of the ground.')}

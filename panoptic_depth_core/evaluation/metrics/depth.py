@@ -84,7 +84,7 @@ def depth_kinds(truth: str, what: str, worst: int) -> dict[str, MetricKind]:
         'delta1': MetricKind(f'depth within a factor of 1.25 (delta1), {truth}', 'share', 'higher',
                              f'Share of {what} with max(p / g, g / p) < 1.25.'),
         'missing_share': MetricKind(f'{what} without a predicted depth, {truth}', 'share',
-                                    'lower', f'Share of {what}; they are in no error.')}
+                                    'lower', f'Share of {what}; excluded from the errors.')}
 
 
 class DepthMetric(Metric[DepthResult]):

@@ -91,8 +91,8 @@ class DepthAwareMetric(Metric[VideoQualityResult]):
     place, breakdowns = 2, ()
     truth = frozenset(('semantics', 'instances', 'depth'))
     kinds = {'dpq': MetricKind(
-        'depth-aware PQ (DPQ)', 'share', 'higher', 'PQ with the pixels void whose relative error '
-        'of depth is above lambda, mean over the lambdas.', is_key=True)}
+        'depth-aware PQ (DPQ)', 'share', 'higher', 'PQ after pixels with a relative depth error '
+        'above lambda are set to void, mean over the lambdas.', is_key=True)}
     meanings = {'': 'Depth-aware PQ: PQ in which predicted pixels count as void where their depth '
                     'is too far off.'}
 

@@ -113,7 +113,7 @@ def distance_kinds(truth: str) -> dict[str, MetricKind]:
             f'Share of instances whose true depth is in the {q} % range of their pixels.')
            for q in (68, 95)},
         'matched_share': MetricKind(f'true instances found, {truth}', 'share', 'higher',
-                                    'Share of true instances that a predicted one answers.')}
+                                    'Share of true instances with a matching prediction.')}
 
 
 class BaseDistanceMetric(Metric[DistanceResult]):

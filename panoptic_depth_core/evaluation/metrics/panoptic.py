@@ -175,7 +175,7 @@ class PanopticMetric(Metric[PanopticQualityResult]):
         'sq': MetricKind('IoU of matched segments (SQ)', 'share', 'higher',
                          'Mean IoU of the segments that match.'),
         'rq': MetricKind('F1 of segments (RQ)', 'share', 'higher',
-                         'TP / (TP + FP / 2 + FN / 2), a match having an IoU above 0.5.'),
+                         'TP / (TP + FP / 2 + FN / 2), a match has an IoU above 0.5.'),
         'pq_things': MetricKind('PQ of things', 'share', 'higher', 'Mean over thing classes.',
                                 NEEDS_INSTANCES, path='things.pq'),
         'pq_stuff': MetricKind('PQ of stuff', 'share', 'higher', 'Mean over stuff classes.',

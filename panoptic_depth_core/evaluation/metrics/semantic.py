@@ -50,7 +50,7 @@ class SemanticMetric(Metric[SemanticIouResult]):
     place, breakdowns = 3, ()
     truth, needs = frozenset(('semantics',)), NEEDS_SEMANTIC
     kinds = {'miou': MetricKind('IoU of classes, mean (mIoU)', 'share', 'higher',
-                                'Mean over the classes that have pixels enough.', path='mean',
+                                'Mean over the classes with enough pixels.', path='mean',
                                 is_key=True)}
     meanings = {'': 'mIoU: overlap of the classes by pixel, whatever the instances.'}
     class_columns = {4: Column('by_class.iou.*', 'IoU')}

@@ -89,7 +89,7 @@ class TrackingMetric(Metric[TrackingResult | None]):
     truth, needs = frozenset(('instances',)), NEEDS_INSTANCES
     kinds = {
         'switches': MetricKind('id switches, true labels', 'count', 'lower',
-                               'Things whose track id is another than when last tracked.'),
+                               'Things whose track id changed since last tracked.'),
         'fragments': MetricKind('tracks interrupted (fragments), true labels', 'count', 'lower',
                                 'Things that are tracked again after they were missed.'),
         'mota': MetricKind('tracking accuracy (MOTA), true labels', 'share', 'higher',

@@ -82,7 +82,7 @@ class Comparison:
 
     baseline: str
     title: str
-    metric_values: list[ComparedMetric]
+    figures: list[ComparedMetric]
     settings: dict[str, tuple[Any, Any]]
     matched: int
     only_here: int

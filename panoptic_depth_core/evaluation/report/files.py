@@ -40,7 +40,7 @@ class _Report(Settings, extra='ignore'):
     format: Literal[1]
     run: Record
     bags: list[Record]
-    metric_values: dict[str, Record]
+    figures: dict[str, Record]
     detail: Record
     worst: list[Record]
 

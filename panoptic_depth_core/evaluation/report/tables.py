@@ -48,7 +48,7 @@ def key_metrics(metric_values: Record, comparison: Comparison | None) -> Table:
     rows = [row[:3] for row in table.rows]
     if comparison is None:
         return Table('', table.header[:3], rows)
-    before = {metric_value.name: metric_value for metric_value in comparison.metric_values}
+    before = {metric_value.name: metric_value for metric_value in comparison.figures}
     return Table('', (*table.header[:3], 'change', 'verdict'), [
         (*row, 'same as the baseline' if f.change == 0 else UNKNOWN if f.change is None else
          f'{change_text(f.change, f.unit)}, baseline {metric_text(f.there, f.unit)}', f.verdict)
@@ -82,7 +82,7 @@ def remarks(bag: Record) -> list[str]:
 def gates_table(gates: Sequence[Gate]) -> Table:
     """Every limit, those that are missed first."""
     return Table('', ('threshold', 'result', 'metric'), [
-        (gate.text, 'met' if gate.passed else 'missed', title_of(gate.metric_value))
+        (gate.text, 'met' if gate.passed else 'missed', title_of(gate.figure))
         for gate in sorted(gates, key=lambda gate: gate.passed)])
 
 
@@ -98,7 +98,7 @@ def comparison_table(metric_values: Sequence[ComparedMetric], title: str) -> Tab
 def comparison_tables(comparison: Comparison) -> list[Table]:
     """Metrics, settings that differ, and the frames that changed most."""
     return [
-        comparison_table(comparison.metric_values, 'Metrics'),
+        comparison_table(comparison.figures, 'Metrics'),
         Table('Settings that differ', ('setting', 'this', 'baseline'), [
             (key, value_text(here), value_text(there))
             for key, (here, there) in comparison.settings.items()]),

@@ -55,7 +55,7 @@ class Thresholds(Settings):
 class Gate:
     """One limit and whether it is met, also in words; an unknown value misses it."""
 
-    metric_value: str
+    figure: str  # A key of thresholds.json, as in report.json.
     limit: str
     value: float | None
     passed: bool
@@ -64,7 +64,7 @@ class Gate:
     @property
     def is_of_time(self) -> bool:
         """Whether two runs of the same recordings may differ in it."""
-        return self.metric_value in TIMES
+        return self.figure in TIMES
 
 
 def load_thresholds(path: Path) -> Thresholds:
@@ -115,7 +115,7 @@ def check(thresholds: Thresholds, report: Record, times: Record,
     """
     metric_values = {**report['figures'], **times.get('figures', {})}
     compared = {} if comparison is None else {metric_value.name: metric_value for metric_value in (
-        *comparison.metric_values, *compare_metrics(times, times.get('baseline') or {}))}
+        *comparison.figures, *compare_metrics(times, times.get('baseline') or {}))}
     gates = []
     for name, limits in thresholds.limits.items():
         for limit, bound in limits.model_dump(exclude_none=True).items():

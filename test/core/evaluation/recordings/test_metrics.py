@@ -305,7 +305,7 @@ def test_one_more_metric_of_a_recording(near: None, wrong_bag: Path, tmp_path: P
     assert written is not None and written.comparison is not None
     assert [(gate.figure, gate.limit, gate.passed) for gate in written.gates] == [
         ('near.near_share', 'max', False), ('near.near_share', 'max_loss', True)]
-    compared = {figure.name: figure.verdict for figure in written.comparison.metric_values}
+    compared = {figure.name: figure.verdict for figure in written.comparison.figures}
     assert compared['near.near_share'] == 'same'
     report = json.loads((tmp_path / 'new/report.json').read_text())
     figure = report['figures']['near.near_share']

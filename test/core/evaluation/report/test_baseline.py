@@ -37,7 +37,7 @@ def test_metrics_side_by_side(tmp_path) -> None:
     reports.write(tmp_path / 'base', there, slower=1.25)
     reports.write(tmp_path / 'x', here)
     compared = compare(tmp_path / 'x', tmp_path / 'base')
-    found = by_name(compared.metric_values)
+    found = by_name(compared.figures)
     pq, error = found['panoptic.pq'], found['depth.abs_rel']
     assert (pq.change, pq.gain, pq.verdict) == (pytest.approx(0.1), pytest.approx(0.1), 'better')
     assert (error.change, error.gain) == (pytest.approx(0.01), pytest.approx(-0.01))

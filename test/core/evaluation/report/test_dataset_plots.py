@@ -38,7 +38,7 @@ def test_every_plot(result, tmp_path, monkeypatch) -> None:
 
 
 def test_what_is_shown(result, tmp_path, monkeypatch) -> None:
-    figure = pytest.importorskip('matplotlib.metric')
+    figure = pytest.importorskip('matplotlib.figure')
     drawn = []
     monkeypatch.setattr(figure.Figure, 'savefig',
                         lambda self, path, **_: (drawn.append(self), path.write_bytes(b''))[1])

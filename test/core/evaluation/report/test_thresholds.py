@@ -33,7 +33,7 @@ def test_least_and_greatest(load) -> None:
     limits = load('panoptic.pq: {min: 0.6, max: 0.7}\ndepth.rmse_m: {max: 2}\n'
                   'times.total_ms.p95: {max: 100}\nlidar.abs_rel: {min: 0}\n')
     gates = check(limits, report_of(panoptic__pq=0.58, depth__rmse_m=2.0), reports.times(), None)
-    assert [(g.metric_value, g.limit, g.passed) for g in gates] == [
+    assert [(g.figure, g.limit, g.passed) for g in gates] == [
         ('panoptic.pq', 'min', False), ('panoptic.pq', 'max', True), ('depth.rmse_m', 'max', True),
         ('times.total_ms.p95', 'max', False), ('lidar.abs_rel', 'min', False)]
     assert [g.text for g in gates if not g.passed] == [
