@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Start the node on a camera; with rviz:=true also RViz.
+Start the node for a camera; with rviz:=true also RViz.
 
 ros2 launch panoptic_depth panoptic_depth.launch.py image_topic:=/camera/image_raw
 """
@@ -22,8 +22,7 @@ from panoptic_depth_ros.environment import environment
 SHARE = Path(get_package_share_directory('panoptic_depth'))
 
 ARGUMENTS = {
-    'image_topic': ('/camera/image_raw', 'images; with image_transport:=compressed without '
-                    'the /compressed at its end'),
+    'image_topic': ('/camera/image_raw', 'image topic, without /compressed at its end'),
     'camera_info_topic': ('', 'CameraInfo; empty: camera_info beside the images'),
     'params_file': (str(SHARE / 'config/ros/panoptic_depth.yaml'), 'parameters of the node'),
     'backend': ('', 'overrides the parameter backend'),
@@ -31,21 +30,22 @@ ARGUMENTS = {
     'image_transport': ('', 'raw or compressed, overrides the parameter'),
     'target_frame': ('', 'overrides the parameter target_frame'),
     'camera_info_policy': ('', 'overrides the parameter camera_info.policy'),
-    'use_sim_time': ('false', 'true: time is what /clock says, as with a bag that is played'),
+    'use_sim_time': ('false', 'true: use the time of /clock, as when a bag is played'),
     'autostart': ('true', 'false: wait for lifecycle transitions'),
     'namespace': ('', 'of the node'),
-    'lossless': ('false', 'true: images and results wait in queues instead of giving way to '
-                 'newer ones, for recordings'),
+    'lossless': ('false', 'true: queue images and results instead of dropping older ones, for '
+                 'recordings'),
     'rviz': ('false', 'true: show the results in RViz'),
-    'fixed_frame': ('', 'fixed frame of RViz; empty: what its configuration says'),
+    'fixed_frame': ('', 'fixed frame of RViz; empty: that of its configuration'),
     'log_level': ('info', 'of the node'),
 }
 """Name -> default and description."""
 
 SWITCH = ['true', 'false']
 
+
 def lossless(prefix: str) -> dict[str, object]:
-    """Parameters with which up to 10 images wait, and 100 results until they have arrived."""
+    """Parameters of queues for 10 images and 100 results per topic."""
     qos = {f'qos_overrides.{prefix}/{topic.name}.publisher.{policy}': value
            for topic in OUTPUTS.values()
            for policy, value in (('reliability', 'reliable'), ('depth', 100))}
@@ -53,14 +53,14 @@ def lossless(prefix: str) -> dict[str, object]:
 
 
 def end_all(_: ProcessExited, context: LaunchContext) -> EmitEvent | None:
-    """Nothing else is of use without the node."""
+    """Shut down when the node ends."""
     if context.is_shutdown:
         return None
     return EmitEvent(event=Shutdown(reason='the node has ended'))
 
 
 def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """Return the node and, if asked for, RViz."""
+    """Return the node and, with rviz:=true, RViz."""
     given = {name: context.launch_configurations[name] for name in ARGUMENTS}
     image = given['image_topic'].removesuffix('/compressed')
     info = given['camera_info_topic'] or image.rpartition('/')[0] + '/camera_info'

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Play a bag through the node, show the results in RViz, record them if asked to, and end.
+Play a bag through the node, show the results in RViz, and record them with record:=FOLDER.
 
 ros2 launch panoptic_depth replay.launch.py bag:=DRIVE [record:=RESULTS]
 """
@@ -47,17 +47,17 @@ ARGUMENTS = {
 """Name -> default and description; panoptic_depth.launch.py takes the others."""
 
 DRAIN_S = 3.0
-"""From the end of the bag to the end of all: the last images are still being worked on."""
+"""Time from the end of the bag to the shutdown, to process the last images."""
 
 NOT_PLAYED = ('/clock', '/diagnostics', '/parameter_events', '/rosout')
-"""What the running system says itself."""
+"""Topics that the running system publishes itself."""
 
 VIEW_FRAME = 'map'
-"""Fixed frame where a bag has no tf: the camera's, turned so that z is up."""
+"""Fixed frame for bags without tf: that of the camera, rotated so that z is up."""
 
 
 def replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """Return the node, the recorder and RViz, and what happens once the node is active."""
+    """Return node, recorder, RViz, and the player, which starts once the node is active."""
     given = {name: context.launch_configurations[name] for name in ARGUMENTS}
     images = describe_images(given['bag'], given['image_topic'] or None,
                              given['camera_info_topic'] or None)
@@ -80,7 +80,7 @@ def replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     player = ExecuteProcess(
         cmd=['ros2', 'bag', 'play', given['bag'], '--clock', '100', '--rate', given['rate'],
              '--delay', '1.0', '--disable-keyboard-controls', '--topics',
-             # Results that the bag already holds must not mix with the new ones.
+             # Results in the bag must not mix with the new ones.
              *(topic for topic in images.topics
                if topic not in NOT_PLAYED and not topic.startswith(f'{prefix}/'))],
         output='screen')
@@ -88,7 +88,7 @@ def replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         included['lossless'] = 'true'
         found.append(ExecuteProcess(
             cmd=['ros2', 'bag', 'record', '--use-sim-time', '--output', given['record'],
-                 # Humble has no such option, all others ask for it.
+                 # Required by all releases but Humble, which does not have it.
                  *([] if os.environ.get('ROS_DISTRO') == 'humble' else ['--topics']),
                  images.image_topic, *filter(None, [images.camera_info_topic]),
                  '/tf', '/tf_static', '/diagnostics',
@@ -104,7 +104,7 @@ def replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 
 
 def rviz_can_be_shown() -> bool:
-    """Whether RViz is installed and there is a display for it."""
+    """Whether RViz is installed and there is a display."""
     try:
         get_package_prefix('rviz2')
     except PackageNotFoundError:

@@ -15,14 +15,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .api.model import Model as Model
+    from .api.model import load as load
+    from .api.result import Result as Result
+    from .api.result import Results as Results
     from .config import InferenceSettings as InferenceSettings
     from .config import Thresholds as Thresholds
     from .errors import BackendError as BackendError
     from .errors import ConfigError as ConfigError
-    from .front.model import Model as Model
-    from .front.model import load as load
-    from .front.result import Result as Result
-    from .front.result import Results as Results
     from .inference.pipeline import Pipeline as Pipeline
     from .structures import Frame as Frame
     from .structures import InstanceDistance as InstanceDistance
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
+    'api.model': ('Model', 'load'),
+    'api.result': ('Result', 'Results'),
     'config': ('InferenceSettings', 'Thresholds'),
     'errors': ('BackendError', 'ConfigError'),
-    'front.model': ('Model', 'load'),
-    'front.result': ('Result', 'Results'),
     'inference.pipeline': ('Pipeline',),
     'structures': ('Frame', 'InstanceDistance', 'Intrinsics', 'PanopticDepth'),
 }
-"""Module -> its names that are exported; those for type checkers above are the same."""
+"""Module -> exported names; the same as for type checkers above."""
 
 __all__ = [name for names in _HOMES.values() for name in names]
 

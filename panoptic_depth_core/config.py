@@ -1,14 +1,13 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Settings: typed, with their defaults and limits in this one place; unknown keys are errors.
+Settings of the inference, with their defaults and limits; unknown keys are errors.
 
 ROS parameters, command line options and tables in the documentation are derived from these.
 """
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -27,11 +26,11 @@ from .contract import THRESHOLDS
 from .errors import ConfigError
 from .labels import LABEL_DIVISOR
 
-Model = TypeVar('Model', bound='Settings')
+AnySettings = TypeVar('AnySettings', bound='Settings')
 
 
 class Settings(BaseModel):
-    """Base of all settings: immutable, unknown keys refused."""
+    """Base class of all settings: immutable, unknown keys are refused."""
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
@@ -39,13 +38,12 @@ class Settings(BaseModel):
 class Thresholds(Settings):
     """Thresholds that are inputs of the graph; see contract.THRESHOLDS."""
 
-    score: float = Field(0.3, ge=0, le=1, description='least score of a thing instance')
-    overlap: float = Field(0.5, ge=0, le=1, description='share of a thing that better ones may '
-                           'cover before it is dropped')
-    stuff_area: float = Field(0.001, ge=0, le=1, description='least share of the image for a '
+    score: float = Field(0.3, ge=0, le=1, description='minimum score of a thing instance')
+    overlap: float = Field(0.5, ge=0, le=1, description='share of a thing that may be covered by '
+                           'things of higher score before it is dropped')
+    stuff_area: float = Field(0.001, ge=0, le=1, description='minimum share of the image of a '
                               'stuff region')
-    void: float = Field(0.3, ge=0, le=1, description='least confidence of a pixel; below it is '
-                        'void')
+    void: float = Field(0.3, ge=0, le=1, description='pixels of lower confidence are void')
 
     def as_vector(self) -> Any:
         """(T,) float32 in the order of contract.THRESHOLDS."""
@@ -54,12 +52,12 @@ class Thresholds(Settings):
 
 
 class DepthSettings(Settings):
-    """Which depths are reported, and how those outside of the range are marked (REP-117)."""
+    """Which depths are reported, and how those out of range are marked (REP 117)."""
 
     min_m: float = Field(0.1, ge=0, description='nearer is -Inf: too near to measure')
     max_m: float = Field(120.0, gt=0, description='farther is far_value')
     far_value: Literal['inf', 'nan'] = Field('inf', description='mark of depths beyond max_m')
-    sky_is_far: bool = Field(True, description='sky is far_value; otherwise NaN')
+    sky_is_far: bool = Field(True, description='true: sky is far_value; false: NaN')
     scale: float = Field(1.0, gt=0, allow_inf_nan=False, description='factor on every depth, '
                          'for a camera whose scale was measured')
 
@@ -72,38 +70,39 @@ class DepthSettings(Settings):
 
 
 class DistanceSettings(Settings):
-    """How one distance is taken from the depths of one instance."""
+    """How the distance of an instance is computed from its depths."""
 
     near_percentile: float = Field(5.0, ge=0, le=50, description='percentile of the distances '
                                    'that is reported as the near distance')
-    erode_px: int = Field(1, ge=0, le=16, description='pixels taken off the border of an '
+    erode_px: int = Field(1, ge=0, le=16, description='pixels eroded from the border of an '
                           'instance, where depths of two surfaces mix')
-    min_valid_ratio: float = Field(0.2, ge=0, le=1, description='least share of pixels with a '
+    min_valid_ratio: float = Field(0.2, ge=0, le=1, description='minimum share of pixels with a '
                                    'depth; below it the distance is flagged')
-    include_stuff: bool = Field(False, description='also give stuff regions a distance')
+    include_stuff: bool = Field(False, description='also compute distances of stuff regions')
 
 
 class TrackingSettings(Settings):
     """
-    When an instance of one frame is the same thing as one of the frames before.
+    How instances are matched with those of the frames before.
 
-    The similarity of two is the mean of three cues, each 0..1, by their weights; see
+    The similarity of two is the weighted mean of three cues, each 0..1; see
     inference/tracking.py.
     """
 
-    enabled: bool = Field(False, description='give instances ids that last over frames')
+    enabled: bool = Field(False, description='give instances ids that persist over frames')
     max_gap_s: float = Field(1.0, gt=0, allow_inf_nan=False, description='a thing that is not '
                              'seen for longer gets a new id')
-    mask_weight: float = Field(1.0, ge=0, allow_inf_nan=False, description='weight of the overlap '
+    mask_weight: float = Field(1.0, ge=0, allow_inf_nan=False, description='weight of the IoU '
                                'of masks')
-    position_weight: float = Field(1.0, ge=0, allow_inf_nan=False, description='weight of how '
-                                   'near positions are, in their spread and the motion to expect')
-    box_weight: float = Field(1.0, ge=0, allow_inf_nan=False, description='weight of the overlap '
-                              'of boxes, made twice as wide and high')
-    motion_mps: float = Field(10.0, ge=0, allow_inf_nan=False, description='speed at which things '
-                              'commonly move past the camera, one standard deviation')
+    position_weight: float = Field(1.0, ge=0, allow_inf_nan=False, description='weight of the '
+                                   'distance of positions, relative to their covariance and the '
+                                   'expected motion')
+    box_weight: float = Field(1.0, ge=0, allow_inf_nan=False, description='weight of the IoU of '
+                              'boxes, made twice as wide and high')
+    motion_mps: float = Field(10.0, ge=0, allow_inf_nan=False, description='expected speed of '
+                              'things relative to the camera, one standard deviation')
     min_similarity: float = Field(0.1, gt=0, le=1, description='less similar instances are not '
-                                  'the same thing')
+                                  'matched')
 
     @model_validator(mode='after')
     def _has_a_cue(self) -> TrackingSettings:
@@ -114,7 +113,7 @@ class TrackingSettings(Settings):
 
 
 class InferenceSettings(Settings):
-    """Everything between a frame and its result."""
+    """Settings of everything between a frame and its result."""
 
     fit: Literal['letterbox', 'crop'] = Field('letterbox', description='letterbox: the whole '
                                               'image, padded; crop: fills the network input, '
@@ -122,8 +121,8 @@ class InferenceSettings(Settings):
     thresholds: Thresholds = Thresholds()
     min_instance_pixels: int = Field(20, ge=0, description='instances of fewer pixels of the '
                                      'output become void')
-    max_instances: int = Field(255, ge=1, le=255, description='most instances in one image; '
-                               'those of least score become void')
+    max_instances: int = Field(255, ge=1, le=255, description='maximum number of instances per '
+                               'image; those of lowest score become void')
     label_divisor: int = Field(LABEL_DIVISOR, ge=2, le=3000, description='panoptic id = class id '
                                '* divisor + instance id')
     output_size: Literal['input', 'network'] = Field('input', description='input: results have '
@@ -134,64 +133,12 @@ class InferenceSettings(Settings):
     tracking: TrackingSettings = TrackingSettings()
 
 
-class StreamSettings(Settings):
-    """How frames that come in by themselves are queued and watched over."""
-
-    queue_policy: Literal['latest', 'fifo'] = Field('latest', description='latest: the newest '
-                                                    'frame wins; fifo: up to 10 frames wait')
-    max_input_age_ms: float = Field(0.0, ge=0, description='frames that are older when their turn '
-                                    'comes are dropped; 0: none is')
-    max_rate_hz: float = Field(0.0, ge=0, description='most frames per second that are worked on; '
-                               '0: as many as there are')
-    watchdog_timeout_s: float = Field(10.0, gt=0, description='an inference that takes longer is '
-                                      'given up, and the runtime is loaded anew')
-
-    @property
-    def capacity(self) -> int:
-        """Frames that may wait."""
-        return 1 if self.queue_policy == 'latest' else 10
-
-
-class CameraInfoSettings(Settings):
-    """Where the camera of an image is taken from."""
-
-    policy: Literal['require', 'fallback', 'ignore'] = Field(
-        'require', description='require: images without a camera_info are skipped; fallback: '
-        'they get fallback_k; ignore: all get fallback_k')
-    fallback_k: tuple[float, ...] = Field(
-        (), description='K of the camera as in CameraInfo, 9 numbers row by row, in px of the '
-        'image; empty: a field of view of 70 degrees is assumed, and distances are relative')
-    max_age_s: float = Field(0.0, ge=0, description='a camera_info whose stamp is farther from '
-                             'that of the image counts as missing; 0: any will do')
-
-    @field_validator('fallback_k')
-    @classmethod
-    def _is_k(cls, k: tuple[float, ...]) -> tuple[float, ...]:
-        if k and not (len(k) == 9 and all(map(math.isfinite, k)) and k[0] > 0 and k[4] > 0):
-            raise ValueError('give 9 finite numbers, row by row: fx 0 cx 0 fy cy 0 0 1, with '
-                             'fx and fy > 0, or none')
-        return k
-
-
-class DiagnosticsSettings(Settings):
-    """When the diagnostics warn."""
-
-    period_s: float = Field(1.0, ge=0.1, le=3600, description='between two reports, as for '
-                            '~/output/status')
-    input_timeout_s: float = Field(2.0, gt=0, description='without an image for so long, the '
-                                   'state is STALLED')
-    max_latency_ms: float = Field(0.0, ge=0, description='warn when the 95th percentile from '
-                                  'stamp to sending is above; 0: never')
-    min_output_rate_hz: float = Field(0.0, ge=0, description='warn when fewer results per second '
-                                      'are sent; 0: never')
-
-
-def parse_settings(kind: type[Model], values: dict[str, Any], source: str) -> Model:
+def parse_settings(kind: type[AnySettings], values: dict[str, Any], source: str) -> AnySettings:
     """
     Check values against a settings class.
 
-    :param source: where the values came from, for the message.
-    :raises ConfigError: for the first wrong value, named with the remedy.
+    :param source: origin of the values, for the message.
+    :raises ConfigError: for the first wrong value.
     """
     try:
         return kind.model_validate(values)
@@ -199,7 +146,7 @@ def parse_settings(kind: type[Model], values: dict[str, Any], source: str) -> Mo
         first = error.errors()[0]
         inner = first.get('ctx', {}).get('error')
         if isinstance(inner, ConfigError) and not first['loc']:
-            # Of settings within, whose kind these choose: it says already what is wrong with what.
+            # Raised by a validator that parses nested settings: it names key and value already.
             raise ConfigError(f'{source}: {inner}') from None
         key = '.'.join(str(part) for part in first['loc']) or '(top level)'
         if first['type'] == 'extra_forbidden':
@@ -210,11 +157,7 @@ def parse_settings(kind: type[Model], values: dict[str, Any], source: str) -> Mo
 
 
 def read_yaml(path: Path | str) -> Any:
-    """
-    Read a YAML file.
-
-    :raises ConfigError: when it cannot be read.
-    """
+    """Read a YAML file, or raise a ConfigError."""
     try:
         return yaml.safe_load(Path(path).read_text(encoding='utf-8'))
     except OSError as error:
@@ -224,27 +167,21 @@ def read_yaml(path: Path | str) -> Any:
         raise ConfigError(f'{path}: not valid YAML: {text}') from None
 
 
-def load_settings(kind: type[Model], path: Path | str) -> Model:
-    """
-    Read a YAML file into a settings class.
-
-    :raises ConfigError: when it cannot be read, is no mapping, or a value is wrong.
-    """
+def load_settings(kind: type[AnySettings], path: Path | str) -> AnySettings:
+    """Read a YAML file into a settings class; an empty file gives the defaults."""
     values = read_yaml(path)
-    if values is None:
-        values = {}
-    if not isinstance(values, dict):
+    if not isinstance(values, (dict, type(None))):
         raise ConfigError(f'{path}: holds a {type(values).__name__}; '
                           'give a mapping of keys to values')
-    return parse_settings(kind, values, str(path))
+    return parse_settings(kind, values or {}, str(path))
 
 
 def _known(kind: type[Settings], path: tuple[int | str, ...]) -> str:
-    """Name the keys that a (nested) settings class takes."""
-    fields = kind.model_fields
+    """List the known keys of a settings class, or of one nested in it."""
     for part in path:
-        inner = fields[str(part)].annotation if str(part) in fields else None
+        field = kind.model_fields.get(str(part))
+        inner = field and field.annotation
         if not (isinstance(inner, type) and issubclass(inner, Settings)):
             return 'see the documentation for the known keys'
-        fields = inner.model_fields
-    return 'known keys: ' + ', '.join(sorted(fields))
+        kind = inner
+    return 'known keys: ' + ', '.join(sorted(kind.model_fields))

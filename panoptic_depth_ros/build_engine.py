@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``ros2 run panoptic_depth build_engine``: the command where pip has not installed it."""
+"""``ros2 run panoptic_depth build_engine``, for installations without pip."""
 
 from __future__ import annotations
 

@@ -1,15 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The node: parameters, topics, services and lifecycle around a Stream of the core."""
+"""The node: parameters, inputs, services, lifecycle and reports around a Stream of the core."""
 
 from __future__ import annotations
 
+import difflib
 import logging
+import math
 import os
 import signal
 import sys
 import threading
+import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -19,119 +23,152 @@ from panoptic_depth_core.config import InferenceSettings
 from panoptic_depth_core.contract import Task
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.inference.pipeline import Pipeline
+from panoptic_depth_core.io.messages import types
+from panoptic_depth_core.io.messages.reading import pixels_of, stamp_of
+from panoptic_depth_core.io.sources.camera import is_rectified
 from panoptic_depth_core.labels import ClassInfo
 from panoptic_depth_core.model_directory import open_model
 from panoptic_depth_core.status import StreamState, StreamStatus, Watch
-from panoptic_depth_core.streaming.stream import Stream
+from panoptic_depth_core.streaming import monitoring
+from panoptic_depth_core.streaming.cameras import CameraMemory
+from panoptic_depth_core.streaming.stream import Job, Stream
 from panoptic_depth_core.structures import Frame, PanopticDepth
-from panoptic_depth_ros.endpoints import Endpoints
-from panoptic_depth_ros.inputs import Inputs, image_topic
+from panoptic_depth_ros.endpoints import ROS_MESSAGES, Endpoints, profile
 from panoptic_depth_ros.outputs import Outputs
-from panoptic_depth_ros.parameters import declare_parameters, on_change
-from panoptic_depth_ros.reports import Reports, RosLogHandler
-from panoptic_depth_ros.settings import NodeSettings
+from panoptic_depth_ros.parameters import parameters, settings_from
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import SetBool, Trigger
 
 TICK_S = 0.1
-"""How often the watchdog looks, what is due is sent and autostart tries again."""
+"""Period of the watchdog, of autostart and of looking for reports that are due."""
+
+INFO_TOPIC = '~/input/camera_info'
+
+_PARAMETERS = {parameter.name: parameter for parameter in parameters()}
+_OF_RCLPY = ('use_sim_time', 'start_type_description_service', 'qos_overrides.')
 
 
 class PanopticDepthNode(LifecycleNode):
     """
     One camera in; labels, depth and distances out.
 
-    :raises ConfigError: when a parameter is wrong.
+    :raises ConfigError: a parameter is wrong or unknown.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__('panoptic_depth', **options)
-        self._settings = declare_parameters(self)
-        self._log_handler = RosLogHandler(self)
-        logging.getLogger('panoptic_depth_core').addHandler(self._log_handler)
-        logging.getLogger('panoptic_depth_core').setLevel(logging.INFO)
-        self._stream: Stream | None = None
-        self._inputs: Inputs | None = None
+        _declare_parameters(self)
+        self._settings = settings_from(self._parameter_values())
+        logger = logging.getLogger('panoptic_depth_core')
+        logger.addHandler(RosLogHandler(self))
+        logger.setLevel(logging.INFO)
+        compressed = self._settings.image_transport == 'compressed'
+        self._image_topic = '~/input/image' + ('/compressed' if compressed else '')
+        self._image_name = self.resolve_topic_name(self._image_topic)
+        self._image_type = types.COMPRESSED_IMAGE if compressed else types.IMAGE
+        self._stream = self._new_stream()
+        # They exist while the node is active.
+        self._cameras: CameraMemory | None = None
+        self._inputs: list[Any] = []
+        # Of the latest image on arrival.
+        self._stamp_ns, self._age_s = 0, math.nan
         self._classes: tuple[ClassInfo, ...] = ()
         self._tasks: frozenset[Task] = frozenset()
         self._starting = self._settings.autostart
-        self._build_anew = False
+        self._force_build = False
         self.exit_code: int | None = None
         self._endpoints = Endpoints(self, self._count_lost)
         self._outputs = Outputs(self, self._endpoints, self._settings)
-        self._reports = Reports(self, self._endpoints)
-        on_change(self, self._apply)
+        self._status = self._endpoints.publisher(
+            '~/output/status', types.INFERENCE_STATUS, profile(1, latched=True))
+        self._diagnostics = self._endpoints.publisher(
+            '/diagnostics', types.DIAGNOSTIC_ARRAY, profile(10))
+        self._reported: tuple[StreamState, str] | None = None
+        self._reported_s = -math.inf
+        self.add_on_set_parameters_callback(self._on_parameters)
         self.create_service(SetBool, '~/enable', self._on_enable)
         self.create_service(Trigger, '~/rebuild_engine', self._on_rebuild)
         # The clock of the node stands still in a paused replay; this one must not.
         self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Begin to load the model and return; see the status for how it goes."""
-        self._build_anew = self._settings.engine.build_policy == 'force'
-        self._stream = Stream(
-            self._open_pipeline, self._deliver, stream=self._settings.stream(),
-            inference=self._settings.inference(), diagnostics=self._settings.diagnostics,
-            now_ns=lambda: self.get_clock().now().nanoseconds,
-            input_name=self.resolve_topic_name(image_topic(self._settings)))
+        """Begin to load the model and return; the status shows the progress."""
+        self._force_build = self._settings.engine.build_policy == 'force'
         self._stream.start()
-        # Where it cannot be read, the worker says so and tries again.
+        # If it cannot be read, the worker reports it and tries again.
         with suppress(ConfigError):
             self._outputs.advertise(open_model(self._settings.model.path or None).info.tasks)
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Take images; fails, with the reason in the log, until the model is loaded."""
-        if self._stream is None or not self._stream.loaded:
+        """Start processing images; fails until the model is loaded, with the reason in the log."""
+        if not self._stream.loaded:
             self.get_logger().error(f'cannot be activated yet: {self._state()[1]}')
             return TransitionCallbackReturn.FAILURE
         self._starting = False
         self._outputs.advertise(self._tasks)
         done = super().on_activate(state)
-        self._inputs = Inputs(self, self._endpoints, self._settings, self._stream,
-                              lambda: bool(self._outputs.wanted()))
+        cameras = CameraMemory(
+            self._settings.camera_info, is_rectified(self._image_name),
+            self.resolve_topic_name(INFO_TOPIC))
+        self._cameras, self._stamp_ns, self._age_s = cameras, 0, math.nan
+        self._inputs = [
+            self._endpoints.subscription(
+                INFO_TOPIC, types.CAMERA_INFO, profile(10, best_effort=True), cameras.remember),
+            self._endpoints.subscription(
+                self._image_topic, self._image_type,
+                profile(self._settings.stream().capacity, best_effort=True), self._on_image)]
         self._stream.set_active(True)
         return done
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Take no images any more; the model stays loaded."""
-        if self._stream is not None:
-            self._stream.set_active(False)
-        if self._inputs is not None:
-            self._inputs.close()
-            self._inputs = None
+        """Stop processing images; the model stays loaded."""
+        self._stream.set_active(False)
+        while self._inputs:
+            self.destroy_subscription(self._inputs.pop())
+        self._cameras = None
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give the model back."""
+        """Release the model."""
         self.close()
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give everything back."""
+        """Release everything."""
         self._starting = False
         self.on_deactivate(state)
-        self.close()
-        return TransitionCallbackReturn.SUCCESS
+        return self.on_cleanup(state)
 
     def close(self) -> bool:
-        """End all threads; False where one hangs."""
-        stream, self._stream = self._stream, None
-        return stream is None or stream.stop()
+        """End all threads; False if one hangs."""
+        stream, self._stream = self._stream, self._new_stream()
+        return stream.stop()
+
+    def _new_stream(self) -> Stream:
+        settings = self._settings
+        return Stream(
+            self._open_pipeline, self._deliver, stream=settings.stream(),
+            inference=settings.inference(), diagnostics=settings.diagnostics,
+            now_ns=lambda: self.get_clock().now().nanoseconds,
+            input_name=self._image_name)
 
     def _open_pipeline(self, inference: InferenceSettings, watch: Watch) -> Pipeline:
         """Load the model, in the worker thread."""
         settings = self._settings
         options = settings.backend_options()
-        # An engine is built anew once: what a failing runtime is loaded with next is there.
-        if self._build_anew:
+        # Force only one build: when the model is loaded again after a failure, the engine exists.
+        if self._force_build:
             options['build_policy'] = 'force'
         elif options.get('build_policy') == 'force':
             del options['build_policy']
-        self._build_anew = False
+        self._force_build = False
         pipeline = Pipeline(settings.model.path or None, settings.backend, inference, watch,
                             **options)
         info = pipeline.model.info
@@ -139,92 +176,161 @@ class PanopticDepthNode(LifecycleNode):
         return pipeline
 
     def _deliver(self, frame: Frame, result: PanopticDepth) -> None:
-        """Send the results of a frame, in the sending thread."""
+        """Publish the results of a frame, in the sending thread."""
         self._outputs.send(frame, result, self._classes)
 
-    def _apply(self, settings: NodeSettings) -> None:
-        """Take changed parameters; they have been checked."""
+    def _parameter_values(self) -> dict[str, Any]:
+        return {name: self.get_parameter(name).value for name in _PARAMETERS}
+
+    def _on_parameters(self, changes: Iterable[Parameter]) -> SetParametersResult:
+        """Check and apply changed parameters."""
+        new = {change.name: change.value for change in changes if change.name in _PARAMETERS}
+        if not new:
+            return SetParametersResult(successful=True)
+        try:
+            settings = settings_from({**self._parameter_values(), **new})
+        except ConfigError as error:
+            return SetParametersResult(successful=False, reason=str(error))
         self._settings = settings
         self._outputs.configure(settings)
-        if self._inputs is not None:
-            self._inputs.configure(settings)
-        if self._stream is not None:
-            self._stream.configure(settings.stream(), settings.inference(), settings.diagnostics)
+        if self._cameras is not None:
+            self._cameras.settings = settings.camera_info
+        self._stream.configure(settings.stream(), settings.inference(), settings.diagnostics)
+        return SetParametersResult(successful=True)
 
     def _tick(self) -> None:
-        if self._stream is not None:
-            self._stream.watch()
+        only_build = self._settings.engine.build_policy == 'only'
+        self._stream.watch()
         if self._starting:
-            if self._stream is None:
+            if self._state()[0] == StreamState.UNCONFIGURED:
                 self.trigger_configure()
-            elif self._stream.loaded and not self._only_builds:
+            elif self._stream.loaded and not only_build:
                 self.trigger_activate()
-        stream, state = self._stream, self._state()
-        if self._only_builds and stream is not None:
-            self._end_when_built(stream, state[0])
-        if self._reports.due(state, self._settings.diagnostics.period_s):
-            self._reports.send(
-                replace(stream.status() if stream else StreamStatus(state[0]),
-                        state=state[0], message=state[1]),
-                self._settings.diagnostics, self._inputs,
-                stream.statistics.bad_frame_reason() if stream else '')
-        if stream is not None and stream.active:
+        stream, (state, message) = self._stream, self._state()
+        if only_build and stream.loaded:
+            self.get_logger().info(f'engine {stream.status().engine_key} is built and works')
+            self.exit_code = 0
+        elif only_build and state == StreamState.ERROR:
+            # The reason has been logged.
+            self.exit_code = 1
+        if ((state, message) != self._reported or time.monotonic() - self._reported_s
+                >= self._settings.diagnostics.period_s):
+            self._report(replace(stream.status(), state=state, message=message))
+        if stream.active:
             self._outputs.send_label_info(self._classes)
 
-    @property
-    def _only_builds(self) -> bool:
-        return self._settings.engine.build_policy == 'only'
-
-    def _end_when_built(self, stream: Stream, state: StreamState) -> None:
-        """Set the exit code; why it failed has been logged."""
-        if stream.loaded:
-            self.get_logger().info(f'engine {stream.status().engine_key} is there and works')
-            self.exit_code = 0
-        elif state == StreamState.ERROR:
-            self.exit_code = 1
+    def _report(self, status: StreamStatus) -> None:
+        """Publish ~/output/status and /diagnostics."""
+        self._reported, self._reported_s = (status.state, status.message), time.monotonic()
+        healths = monitoring.diagnostics(
+            status, self._settings.diagnostics,
+            bad_frame=self._stream.statistics.bad_frame_reason(),
+            age_s=self._age_s if self._cameras else math.nan,
+            camera=self._cameras.problem(self._stamp_ns) if self._cameras else ('', False),
+            qos=self._endpoints.problems())
+        head = ROS_MESSAGES.header(self.get_clock().now().nanoseconds, '')
+        name = self.get_fully_qualified_name().lstrip('/')
+        self._status.publish(ROS_MESSAGES.inference_status(head, status))
+        self._diagnostics.publish(ROS_MESSAGES.diagnostic_array(
+            head, [replace(item, name=f'{name}: {item.name}') for item in healths],
+            status.model_id or name))
 
     def _state(self) -> tuple[StreamState, str]:
-        if self._stream is None:
-            return StreamState.UNCONFIGURED, ''
         state, message = self._stream.state
         if state == StreamState.RUNNING and not self._outputs.wanted():
-            return state, 'nobody listens to the results: images are not run'
+            return state, 'the results have no subscriber: images are not processed'
         return state, message
 
+    def _on_image(self, message: Any) -> None:
+        """Only put it into the mailbox: this is the thread of the executor."""
+        stream, cameras, stamp_ns = self._stream, self._cameras, stamp_of(message)
+        if cameras is None:
+            return
+        self._stamp_ns = stamp_ns
+        self._age_s = (self.get_clock().now().nanoseconds - stamp_ns) / 1e9
+        if not self._outputs.wanted():
+            stream.statistics.seen()
+            return
+
+        def decode() -> Frame:
+            image = pixels_of(message)
+            camera, source = cameras.resolve(image.shape[1], image.shape[0], stamp_ns)
+            return Frame(image, camera, stamp_ns, message.header.frame_id,
+                         intrinsics_source=source)
+
+        stream.put(Job(stamp_ns, decode))
+
     def _count_lost(self, number: int) -> None:
-        if self._stream is not None:
-            self._stream.statistics.count('messages_lost', number)
+        self._stream.statistics.count('messages_lost', number)
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response,
                    ) -> SetBool.Response:
-        if self._stream is None or self._inputs is None:
+        if not self._inputs:
             response.message = 'the node is not active; activate it first'
             return response
         self._stream.set_active(request.data)
         response.success = True
-        response.message = 'images are taken' if request.data else 'images are ignored'
+        response.message = 'images are processed' if request.data else 'images are ignored'
         return response
 
     def _on_rebuild(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        if self._stream is None:
+        if self._state()[0] == StreamState.UNCONFIGURED:
             response.message = 'the node is not configured; configure it first'
             return response
-        self._build_anew = self._settings.builds_engine
+        self._force_build = self._settings.builds_engine
         response.success = self._stream.reload()
-        what = 'the engine is built' if self._build_anew else 'the model is loaded'
-        response.message = (f'{what} anew; see ~/output/status' if response.success
+        what = 'the engine is built' if self._force_build else 'the model is loaded'
+        response.message = (f'{what} again; see ~/output/status' if response.success
                             else 'too many workers hang; restart the node')
         return response
 
 
+class RosLogHandler(logging.Handler):
+    """Passes log records of the core to the logger of the node."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(logging.INFO)
+        self._logger: Any = node.get_logger()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log a record; rclpy allows one severity per line of code."""
+        text = self.format(record)
+        if record.levelno >= logging.ERROR:
+            self._logger.error(text)
+        elif record.levelno >= logging.WARNING:
+            self._logger.warning(text)
+        else:
+            self._logger.info(text)
+
+
+def _declare_parameters(node: Node) -> None:
+    """
+    Declare every parameter.
+
+    :raises ConfigError: an unknown parameter was given, which rclpy would ignore.
+    """
+    # rclpy has no public way to list overrides that are not declared.
+    for name in getattr(node, '_parameter_overrides', {}):
+        if name not in _PARAMETERS and not name.startswith(_OF_RCLPY):
+            close = difflib.get_close_matches(name, _PARAMETERS, 1)
+            hint = f'did you mean {close[0]}?' if close else 'see doc/ros_interface.md'
+            raise ConfigError(f'parameter {name!r} is not known; {hint}')
+    for parameter in _PARAMETERS.values():
+        # People write 100 for 100.0, and rclpy cannot tell the type of an empty list; the
+        # settings check types themselves.
+        loose = isinstance(parameter.default, (float, list))
+        node.declare_parameter(parameter.name, parameter.default, ParameterDescriptor(
+            description=parameter.description, additional_constraints=parameter.kind,
+            read_only=parameter.fixed, dynamic_typing=loose))
+
+
 def main(args: list[str] | None = None) -> int:
     """
-    Run the node until it is told to end.
+    Run the node until it is shut down.
 
-    :returns: exit code: 2 when a parameter is wrong, 1 when an engine was to be built only, and
-        could not be.
+    :returns: exit code: 2 for a wrong parameter, 1 if an engine was to be built only and failed.
     """
-    # rclpy's own handlers take the context away at once, whatever is being done with it.
+    # The handlers of rclpy would destroy the context while it is in use.
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -234,7 +340,7 @@ def main(args: list[str] | None = None) -> int:
         node = PanopticDepthNode()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        # The timers of the node wake it up often enough to notice.
+        # The timer of the node wakes it up often enough.
         while not ended.is_set() and node.exit_code is None:
             executor.spin_once()
     except ExternalShutdownException:
@@ -244,7 +350,7 @@ def main(args: list[str] | None = None) -> int:
         return 2
     finally:
         if node is not None and not node.close():
-            # A thread that hangs inside of a runtime would hold up, or crash, the interpreter.
+            # A thread that hangs in a runtime would block or crash the exit of the interpreter.
             os._exit(node.exit_code or 0)
         rclpy.try_shutdown()
     return 0 if node is None else node.exit_code or 0

@@ -30,10 +30,9 @@ from panoptic_depth_core.io.messages.outputs import OUTPUTS
 from panoptic_depth_core.io.messages.types import CAMERA_INFO, IMAGE
 from panoptic_depth_core.io.sources.opencv_sources import read_picture
 from panoptic_depth_core.model_directory import ModelDirectory
-from panoptic_depth_core.streaming.statistics import PERCENTILES
+from panoptic_depth_core.streaming.monitoring import PERCENTILES
 from panoptic_depth_core.structures import Intrinsics
-from panoptic_depth_ros.conversions import ROS_MESSAGES, message_class
-from panoptic_depth_ros.endpoints import profile
+from panoptic_depth_ros.endpoints import ROS_MESSAGES, message_class, profile
 from panoptic_depth_ros.environment import environment
 from rclpy.executors import ExternalShutdownException
 

@@ -1,36 +1,40 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Results of a frame on their way out, by the core's table of topics."""
+"""Publishers of the results of each frame."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from panoptic_depth_core.contract import SEGMENTATION, Task
+from panoptic_depth_core.inference.distances import not_transformed, rotation_matrix, transformed
 from panoptic_depth_core.io.messages.maker import UP_BODY, UP_OPTICAL
 from panoptic_depth_core.io.messages.outputs import OUTPUTS, FrameMessages, outputs_of
 from panoptic_depth_core.io.messages.types import LABEL_INFO
 from panoptic_depth_core.labels import ClassInfo
 from panoptic_depth_core.structures import Frame, PanopticDepth
-from panoptic_depth_ros.conversions import ROS_MESSAGES
-from panoptic_depth_ros.endpoints import Endpoints, profile
-from panoptic_depth_ros.instance_frames import Transforms
-from panoptic_depth_ros.settings import NodeSettings
+from panoptic_depth_ros.endpoints import ROS_MESSAGES, Endpoints, profile
+from panoptic_depth_ros.parameters import NodeSettings
 from rclpy.node import Node
+from rclpy.time import Time
+from tf2_ros import Buffer, TransformException, TransformListener
 
-_DEPTH = {'instances': 10, 'detections_3d': 10}
+_QUEUE_DEPTH = {'instances': 10, 'detections_3d': 10}
 _FOR_VIEWERS = {'points', 'overlay', 'depth_color'}
 _POSITIONS = {'instances', 'detections_3d', 'markers'}
+_TF_POLL_S = 0.002
 
 
 class Outputs:
     """
-    Publishes the results of each frame, all with the stamp of the image.
+    Publishes the results of each frame, with the stamp of the image.
 
-    What they are follows from the model: see advertise.
+    The topics depend on the tasks of the model: see advertise.
     """
 
     def __init__(self, node: Node, endpoints: Endpoints, settings: NodeSettings) -> None:
@@ -39,37 +43,37 @@ class Outputs:
         self._tasks: frozenset[Task] = frozenset()
         self._publishers: dict[str, Any] = {}
         self._label_info: Any = None
-        self._transforms: Transforms | None = None
+        self._tf: Buffer | None = None
         self._labels_sent_s = -math.inf
         self.configure(settings)
 
     def advertise(self, tasks: frozenset[Task]) -> None:
-        """Have the topics that a model with these tasks can fill, and no others."""
+        """Create the topics of a model with these tasks, and remove all others."""
         if tasks == self._tasks:
             return
         self._tasks, self._labels_sent_s = tasks, -math.inf
-        for publisher in (*self._publishers.values(), self._label_info):
-            if publisher is not None:
-                self._node.destroy_publisher(publisher)
-        self._label_info = None
+        for publisher in filter(None, (*self._publishers.values(), self._label_info)):
+            self._node.destroy_publisher(publisher)
         self._publishers = {
             name: self._endpoints.publisher(
                 f'~/{topic.name}', topic.type,
                 profile(5, best_effort=True) if name in _FOR_VIEWERS
-                else profile(_DEPTH.get(name, 1)), managed=True)
+                else profile(_QUEUE_DEPTH.get(name, 1)), managed=True)
             for name, topic in outputs_of(tasks).items()}
-        if tasks & SEGMENTATION:
-            self._label_info = self._endpoints.publisher(
-                '~/output/label_info', LABEL_INFO, profile(1, latched=True), managed=True)
+        self._label_info = self._endpoints.publisher(
+            '~/output/label_info', LABEL_INFO, profile(1, latched=True), managed=True,
+        ) if tasks & SEGMENTATION else None
 
     def configure(self, settings: NodeSettings) -> None:
-        """Take other settings."""
+        """Change the settings."""
+        if settings.target_frame and self._tf is None:
+            self._tf = Buffer(node=self._node)
+            self._listener = TransformListener(self._tf, self._node)
+        # Last, as the sending thread reads it.
         self.settings = settings
-        if settings.target_frame and self._transforms is None:
-            self._transforms = Transforms(self._node)
 
     def wanted(self) -> list[str]:
-        """Short names of the topics that are published and that somebody listens to."""
+        """Short names of the topics that are enabled and have a subscriber."""
         settings = self.settings
         return [name for name, publisher in self._publishers.items()
                 if getattr(settings.publish, name)
@@ -77,11 +81,11 @@ class Outputs:
                          and publisher.get_subscription_count() == 0)]
 
     def send(self, frame: Frame, result: PanopticDepth, classes: Sequence[ClassInfo]) -> None:
-        """Make the messages of one frame, then send them: all of them or none."""
+        """Publish the messages of one frame: all or, if one cannot be made, none."""
         settings, names = self.settings, self.wanted()
         position_frame_id = ''
-        if settings.target_frame and self._transforms is not None and _POSITIONS & {*names}:
-            result, position_frame_id = self._transforms(
+        if settings.target_frame and _POSITIONS & {*names}:
+            result, position_frame_id = self._transformed(
                 result, settings.target_frame, settings.tf_timeout_ms)
         moved = position_frame_id not in ('', frame.frame_id)
         of_frame = FrameMessages(
@@ -95,7 +99,7 @@ class Outputs:
             publisher.publish(message)
 
     def send_label_info(self, classes: Sequence[ClassInfo]) -> None:
-        """Send the table of classes, if there are any and it was last sent long enough ago."""
+        """Publish the table of classes, if there are any and it is due."""
         now_s = time.monotonic()
         if (self._label_info is None
                 or now_s - self._labels_sent_s < self.settings.label_info_period_s):
@@ -103,3 +107,30 @@ class Outputs:
         self._labels_sent_s = now_s
         head = ROS_MESSAGES.header(self._node.get_clock().now().nanoseconds, '')
         self._label_info.publish(ROS_MESSAGES.label_info(head, classes))
+
+    def _transformed(self, result: PanopticDepth, target: str, timeout_ms: float,
+                     ) -> tuple[PanopticDepth, str]:
+        """
+        Transform positions to the target frame at the stamp of the image.
+
+        :returns: the result, and the frame of its positions: without a transform within the
+            timeout, that of the camera, with all instances flagged.
+        """
+        assert self._tf is not None
+        source, stamp = result.frame_id, Time(nanoseconds=result.stamp_ns)
+        end_s = time.monotonic() + timeout_ms / 1e3
+        try:
+            # The waiting of tf2 uses the clock of the node, which stands still in a paused replay.
+            while not self._tf.can_transform(target, source, stamp) and time.monotonic() < end_s:
+                time.sleep(_TF_POLL_S)
+            found = self._tf.lookup_transform(target, source, stamp).transform
+        except TransformException as error:
+            self._node.get_logger().warning(
+                f'positions stay in {source!r}: {error}', throttle_duration_sec=5.0)
+            distances = not_transformed(result.distances)
+            return replace(result, distances=distances), source
+        q, t = found.rotation, found.translation
+        distances = transformed(
+            result.distances, rotation_matrix(q.x, q.y, q.z, q.w),
+            np.array([t.x, t.y, t.z]))
+        return replace(result, distances=distances), target

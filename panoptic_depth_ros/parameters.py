@@ -1,65 +1,248 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of the node as ROS parameters: declared, read, and changed while it runs."""
+"""
+The parameters of the node as one settings class; needs no ROS.
+
+The name of a parameter is the path to its field, such as depth.max_m. After a change, run this
+module with the path of doc/ros_interface.md, whose table of parameters is generated here.
+"""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable
-from typing import Any
+import json
+import sys
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
+from panoptic_depth_core import config
+from panoptic_depth_core.config import InferenceSettings, Settings
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_ros.settings import NodeSettings, parameters, settings_from
-from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
-from rclpy.node import Node
-from rclpy.parameter import Parameter
+from panoptic_depth_core.inference import backends
+from panoptic_depth_core.inference.tracking import assignment_solver
+from panoptic_depth_core.io.generated_text import row, with_part
+from panoptic_depth_core.streaming.settings import (
+    CameraInfoSettings,
+    DiagnosticsSettings,
+    StreamSettings,
+)
+from panoptic_depth_core.structures import ScaleSource
+from pydantic import BaseModel, ConfigDict, Field
 
-_OF_RCLPY = ('use_sim_time', 'start_type_description_service', 'qos_overrides.')
+
+def _of(model: type[BaseModel], name: str) -> Any:
+    """Field of a settings class of the core."""
+    return deepcopy(model.model_fields[name])
 
 
-def declare_parameters(node: Node) -> NodeSettings:
+class ModelParameters(Settings):
+    path: str = Field('', description='model directory; empty: the shipped model')
+
+
+class EngineParameters(Settings):
+    cache_dir: str = Field('', description='cache of engines; empty: '
+                           '~/.cache/panoptic_depth/engines')
+    build_policy: Literal['auto', 'never', 'only', 'force'] = Field(
+        'auto', description='auto: build if there is none; never: fail if there is none; only: '
+        'build and exit; force: always build')
+    workspace_mib: int = Field(0, ge=0, description='GPU memory that a layer may use beside its '
+                               'inputs and outputs; 0: no limit')
+    cuda_graph: bool = Field(True, description='run the engine as one CUDA graph')
+
+
+class OutputParameters(Settings):
+    size: Literal['input', 'network'] = _of(InferenceSettings, 'output_size')
+
+
+class PublishParameters(Settings):
+    panoptic: bool = Field(True, description='~/output/panoptic')
+    semantic: bool = Field(True, description='~/output/semantic')
+    depth: bool = Field(True, description='~/output/depth')
+    camera_info: bool = Field(True, description='~/output/camera_info')
+    instances: bool = Field(True, description='~/output/instances')
+    detections_3d: bool = Field(True, description='~/output/detections_3d')
+    points: bool = Field(False, description='~/output/points')
+    overlay: bool = Field(True, description='~/debug/overlay')
+    depth_color: bool = Field(True, description='~/debug/depth_color')
+    markers: bool = Field(True, description='~/debug/markers')
+
+
+class PointsParameters(Settings):
+    stride: int = Field(2, ge=1, le=64, description='every so many rows and columns are in '
+                        '~/output/points')
+
+
+class NodeSettings(Settings):
+    """All parameters of the node."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    autostart: bool = Field(True, description='configure and activate at startup, and again '
+                            'after a failure')
+    backend: str = Field('auto', description=f'runtime: auto (tensorrt if available, else '
+                         f'{backends.WITHOUT_GPU}), {", ".join(backends.BACKENDS)}; with options '
+                         'as in openvino:precision=bfloat16')
+    model: ModelParameters = ModelParameters()
+    device_id: int = Field(-1, ge=-1, description='GPU number; -1: the backend chooses')
+    threads: int = Field(0, ge=0, description='CPU threads of the backend; 0: the backend chooses')
+    engine: EngineParameters = EngineParameters()
+    image_transport: Literal['raw', 'compressed'] = Field(
+        'raw', description='raw: ~/input/image; compressed: ~/input/image/compressed')
+    queue_policy: Literal['latest', 'fifo'] = _of(StreamSettings, 'queue_policy')
+    max_input_age_ms: float = _of(StreamSettings, 'max_input_age_ms')
+    max_rate_hz: float = _of(StreamSettings, 'max_rate_hz')
+    watchdog_timeout_s: float = _of(StreamSettings, 'watchdog_timeout_s')
+    camera_info: CameraInfoSettings = CameraInfoSettings()
+    score_threshold: float = Field(-1.0, ge=-1, le=1, description='minimum score of a thing '
+                                   'instance; below 0: the value of the model')
+    overlap_threshold: float = Field(-1.0, ge=-1, le=1, description='share of a thing that may be '
+                                     'covered by things of higher score before it is dropped; '
+                                     'below 0: the value of the model')
+    min_instance_pixels: int = _of(InferenceSettings, 'min_instance_pixels')
+    max_instances: int = _of(InferenceSettings, 'max_instances')
+    label_divisor: int = _of(InferenceSettings, 'label_divisor')
+    depth: config.DepthSettings = config.DepthSettings()
+    distance: config.DistanceSettings = config.DistanceSettings()
+    tracking: config.TrackingSettings = config.TrackingSettings()
+    target_frame: str = Field('', description='frame of the positions; empty: that of the camera')
+    tf_timeout_ms: float = Field(20.0, ge=0, le=10_000, description='how long to wait for a '
+                                 'transform to target_frame')
+    output: OutputParameters = OutputParameters()
+    publish: PublishParameters = PublishParameters()
+    publish_only_if_subscribed: bool = Field(
+        True, description='compute only what has a subscriber; without any subscriber, images '
+        'are not processed')
+    label_info_period_s: float = Field(5.0, ge=0.1, le=3600, description='period at which the '
+                                       'table of classes is sent again, for recordings that '
+                                       'start late')
+    points: PointsParameters = PointsParameters()
+    diagnostics: DiagnosticsSettings = DiagnosticsSettings()
+
+    def stream(self) -> StreamSettings:
+        """Return the settings of queue and watchdog."""
+        return StreamSettings.model_validate(self, from_attributes=True)
+
+    def inference(self) -> InferenceSettings:
+        """Return the settings of the pipeline."""
+        given = {'score': self.score_threshold, 'overlap': self.overlap_threshold}
+        thresholds = config.Thresholds(**{k: v for k, v in given.items() if v >= 0})
+        return InferenceSettings.model_validate(self, from_attributes=True).model_copy(
+            update={'thresholds': thresholds, 'output_size': self.output.size})
+
+    def backend_options(self) -> dict[str, Any]:
+        """
+        Options of the backend that differ from their default.
+
+        :raises ConfigError: the backend is unknown or does not have one of the options.
+        """
+        backend, written = backends.parse_backend(self.backend)
+        known = backends.backend_options(backend)
+        options = {}
+        for parameter in ('threads', 'device_id',
+                          *(f'engine.{name}' for name in EngineParameters.model_fields)):
+            group, _, option = parameter.rpartition('.')
+            owner: Settings = self.engine if group else self
+            value = getattr(owner, option)
+            if value == type(owner).model_fields[option].default:
+                continue
+            if option not in known:
+                raise ConfigError(f'{parameter} is {value!r}, but the backend {backend} does not '
+                                  'have it; leave it out or choose another backend')
+            if option in written:
+                raise ConfigError(f'{parameter} is {value!r}, but the backend is '
+                                  f'{self.backend!r}; give it once')
+            options[option] = value
+        return options
+
+    @property
+    def builds_engine(self) -> bool:
+        """Whether the backend builds an engine."""
+        return 'build_policy' in backends.backend_options(self.backend.partition(':')[0])
+
+    def scale_source(self, intrinsics_source: str) -> ScaleSource:
+        """Origin of the metric scale, given the origin of the camera, Frame.intrinsics_source."""
+        if self.depth.scale != 1.0:
+            return ScaleSource.EXTERNAL
+        known = intrinsics_source != 'default'
+        return ScaleSource.METRIC_MODEL if known else ScaleSource.RELATIVE
+
+
+FIXED = frozenset({
+    'autostart', 'backend', 'model.path', 'device_id', 'threads', 'image_transport',
+    'queue_policy', 'max_instances', 'label_divisor', 'output.size',
+    *(f'engine.{name}' for name in EngineParameters.model_fields)})
+"""Parameters that cannot be changed while the node runs."""
+
+
+class Parameter(NamedTuple):
+    """A parameter; its kind is type and limits in words, such as 'double > 0'."""
+
+    name: str
+    default: Any
+    description: str
+    kind: str
+    fixed: bool
+
+
+def parameters(model: type[BaseModel] = NodeSettings, prefix: str = '') -> Iterator[Parameter]:
+    """All parameters of the node, in order."""
+    for name, field in model.model_fields.items():
+        full, default = prefix + name, field.default
+        if isinstance(default, BaseModel):
+            yield from parameters(type(default), f'{full}.')
+            continue
+        default = list(default) if isinstance(default, tuple) else default
+        yield Parameter(full, default, field.description or '', _kind(field, default),
+                        full in FIXED)
+
+
+def _kind(field: Any, default: Any) -> str:
+    """Type and limits of a field in words."""
+    choices = getattr(field.annotation, '__args__', ())
+    if isinstance(default, str) and choices:
+        return ' | '.join(choices)
+    kind = {bool: 'bool', int: 'integer', float: 'double', str: 'string', list: 'double array'}[
+        type(default)]
+    limits = [f'{sign} {getattr(limit, name):g}'
+              for name, sign in (('ge', '>='), ('gt', '>'), ('le', '<='))
+              for limit in field.metadata if hasattr(limit, name)]
+    return ' '.join([kind, *limits])
+
+
+def settings_from(values: dict[str, Any]) -> NodeSettings:
     """
-    Declare every parameter and read what was given.
+    Settings from values by parameter name; missing ones have their default.
 
-    :raises ConfigError: for a wrong value or an unknown name.
+    :raises ConfigError: a value is wrong.
     """
-    _refuse_unknown(node)
-    for parameter in parameters():
-        # 100 for 100.0 is what people write; the settings check types themselves. Of an empty
-        # list rclpy could not tell the type.
-        loose = isinstance(parameter.default, (float, list))
-        node.declare_parameter(parameter.name, parameter.default, ParameterDescriptor(
-            description=parameter.description, additional_constraints=parameter.kind,
-            read_only=parameter.fixed, dynamic_typing=loose))
-    return settings_from(_values(node))
+    tree: dict[str, Any] = {}
+    for name, value in values.items():
+        *groups, leaf = name.split('.')
+        branch = tree
+        for group in groups:
+            branch = branch.setdefault(group, {})
+        branch[leaf] = value
+    settings = config.parse_settings(NodeSettings, tree, 'parameters')
+    settings.backend_options()
+    if settings.tracking.enabled:
+        assignment_solver()
+    return settings
 
 
-def on_change(node: Node, apply: Callable[[NodeSettings], None]) -> None:
-    """Call apply with the new settings whenever parameters change; refuse wrong ones."""
-    known = {parameter.name for parameter in parameters()}
-
-    def callback(changes: Iterable[Parameter]) -> SetParametersResult:
-        new = {change.name: change.value for change in changes if change.name in known}
-        if new:
-            try:
-                apply(settings_from({**_values(node), **new}))
-            except ConfigError as error:
-                return SetParametersResult(successful=False, reason=str(error))
-        return SetParametersResult(successful=True)
-
-    node.add_on_set_parameters_callback(callback)
+def parameter_table() -> str:
+    """Markdown table of all parameters."""
+    rows = [('parameter', 'type', 'default', 'changes', 'meaning'), ('---',) * 5]
+    rows += [(f'`{p.name}`', p.kind, f'`{json.dumps(p.default)}`',
+              'fixed' if p.fixed else 'dynamic', p.description) for p in parameters()]
+    return '\n'.join(row(*cells) for cells in rows)
 
 
-def _values(node: Node) -> dict[str, Any]:
-    return {p.name: node.get_parameter(p.name).value for p in parameters()}
+def with_table(document: str) -> str:
+    """Put the table into the text of a document, between its markers."""
+    return with_part(document, 'parameters', parameter_table())
 
 
-def _refuse_unknown(node: Node) -> None:
-    """Say what nobody will read: rclpy takes misspelt parameters in silence."""
-    known = [parameter.name for parameter in parameters()]
-    # rclpy has no public way to ask for overrides that were never declared.
-    for name in getattr(node, '_parameter_overrides', {}):
-        if name not in known and not name.startswith(_OF_RCLPY):
-            close = difflib.get_close_matches(name, known, 1)
-            hint = f'did you mean {close[0]}?' if close else 'see doc/ros_interface.md'
-            raise ConfigError(f'parameter {name!r} is not known; {hint}')
+if __name__ == '__main__':
+    for path in map(Path, sys.argv[1:]):
+        path.write_text(with_table(path.read_text(encoding='utf-8')), encoding='utf-8')

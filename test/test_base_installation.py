@@ -20,7 +20,7 @@ MODULES = [
     'panoptic_depth_core.benchmark.evaluation',
     'panoptic_depth_core.benchmark.pipeline',
     'panoptic_depth_core.cli',
-    'panoptic_depth_core.front.model',
+    'panoptic_depth_core.api.model',
     'panoptic_depth_core.inference.backends.onnxruntime_backend',
     *('.'.join(path.relative_to(REPOSITORY).with_suffix('').parts)
       for folder in ('evaluation', 'io', 'streaming')

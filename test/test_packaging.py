@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 import yaml
 from panoptic_depth_core.config import InferenceSettings, Settings, load_settings
-from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings
+from panoptic_depth_core.evaluation.settings import RecordingSettings
 from panoptic_depth_core.io.messages.outputs import OUTPUTS
 from panoptic_depth_ros.environment import RECEIVE_BUFFER_BYTES
-from panoptic_depth_ros.settings import settings_from
+from panoptic_depth_ros.parameters import settings_from
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PARAMETER_FILES = sorted((REPOSITORY / 'config/ros').glob('*.yaml'))
@@ -47,7 +47,7 @@ def settings_class(path: Path) -> type[Settings]:
         from panoptic_depth_core.network.base import ModelDescription
         return ModelDescription
     if folder == 'replay':
-        return ReplaySettings
+        return RecordingSettings
     assert folder == 'inference', f'config/{folder} is not known; say here what reads it'
     return InferenceSettings
 

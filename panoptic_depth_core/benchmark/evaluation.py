@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from ..config import DistanceSettings
 from ..errors import ConfigError
-from ..evaluation.recordings.bag_run import BagJob
+from ..evaluation.recordings.evaluate_bag import BagJob
 from ..evaluation.recordings.evaluate_bags import evaluate_bags
-from ..evaluation.recordings.settings import ReplaySettings
+from ..evaluation.settings import RecordingSettings
 from ..files import make_folder
 from ..inference.distances import measure_distances
 from ..io.bags.drive_bags import DEPTH_TOPIC, PANOPTIC_TOPIC
@@ -104,7 +104,7 @@ def measure_replay(frames: int, workers: int, size: tuple[int, int] = REPLAY_SIZ
         for number in range(workers):
             path = Path(folder) / f'drive_{number}'
             write_drive(path, len(range(number, frames, workers)), size)
-            jobs.append(BagJob(path.name, path, ReplaySettings()))
+            jobs.append(BagJob(path.name, path, RecordingSettings()))
         done = [0] * workers
         seen: list[tuple[float, int]] = []
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..files import make_folder, write_atomic
 from ..machine import machine, versions
-from ..streaming.statistics import percentiles
+from ..streaming.monitoring import percentiles
 
 REPORT = 'benchmark'
 """Name of the files in a folder, .json and .md."""

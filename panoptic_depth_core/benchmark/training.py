@@ -15,10 +15,9 @@ import torch
 
 from ..errors import ConfigError
 from ..network.base import Batch
-from ..training.launch import create_fabric
 from ..training.loading import PREFETCHED, Draws, batches
-from ..training.settings import TrainSettings
-from ..training.trainer import prepare, start_state, train_step
+from ..training.recipe import TrainSettings
+from ..training.trainer import create_fabric, prepare, start_state, train_step
 from .report import Report
 
 _KEPT = 8

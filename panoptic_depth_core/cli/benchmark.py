@@ -19,54 +19,69 @@ if TYPE_CHECKING:
 
 WHAT = ('pipeline', 'runtimes', 'replay', 'scoring', 'training')
 
+_PIPELINE, _EVALUATION, _TRAINING = (
+    'pipeline and runtimes', 'replay and scoring', 'training')
+
 
 def benchmark(
         what: Annotated[str, typer.Option(
-            '--what', metavar='|'.join(WHAT), help='The steps of the pipeline; every runtime, '
-            'precision and mode of this machine; evaluation of recordings, of a data set; '
-            'loader and step of a recipe.')] = 'pipeline',
-        model: options.Model = None,
-        backends: Annotated[str, typer.Option(
-            '--backend', help='pipeline: runtimes, separated by commas, with options as in '
-            'torch:device=cuda:mode=compile; model=DIR among them is another model directory.',
-            )] = 'onnxruntime,torch',
+            '--what', metavar='|'.join(WHAT), help='pipeline: time and memory of each step. '
+            'runtimes: latency of every runtime, precision and mode of this machine, and parity '
+            'with float32 PyTorch. replay, scoring: evaluation of recordings and of data sets. '
+            'training: data loader against training step.')] = 'pipeline',
+        out: Annotated[Path | None, typer.Option(
+            '--out', '-o', help='FILE.json, or a folder for benchmark.json, benchmark.md and the '
+            'converted models and engines.')] = None,
         size: Annotated[str, typer.Option(
             '--size', show_default='1024x2048; replay: 375x1242; runtimes: that of the model, on '
-            'a GPU also 1024x2048', help='Height x width of the images in px; runtimes: of '
-            'network inputs, separated by commas.')] = '',
+            'a GPU also 1024x2048', help='Height x width of the images in px; for runtimes, of '
+            'the network input, several separated by commas.')] = '',
         repeats: Annotated[int | None, typer.Option(
             '--repeats', min=1, show_default='30; runtimes: 200',
-            help='Frames, or iterations of training, that count.')] = None,
-        warmup: Annotated[int, typer.Option(
-            '--warmup', min=0, help='pipeline: frames before them that do not.')] = 3,
-        threads: options.Threads = None,
-        config: options.Settings = None,
+            help='Measured frames, or iterations of training.')] = None,
+        model: Annotated[Path | None, typer.Option(
+            '--model', '-m', rich_help_panel=_PIPELINE, show_default='fast',
+            help='Model directory, or name of a shipped model.')] = None,
         source: Annotated[str | None, typer.Option(
-            '--source', show_default='drawn streets',
-            help='pipeline, runtimes: picture, folder, video or bag.')] = None,
+            '--source', rich_help_panel=_PIPELINE, show_default='generated images',
+            help='Image, folder, video or bag.')] = None,
         minutes: Annotated[float | None, typer.Option(
-            '--minutes', show_default='runtimes: 6',
-            help='pipeline, runtimes: time for everything.')] = None,
+            '--minutes', rich_help_panel=_PIPELINE, show_default='runtimes: 6; pipeline: none',
+            help='Time limit of the whole benchmark.')] = None,
+        backends: Annotated[str, typer.Option(
+            '--backend', rich_help_panel=_PIPELINE, help='pipeline: runtimes, separated by '
+            'commas, with options as in torch:device=cuda:mode=compile; model=DIR selects '
+            'another model directory.')] = 'onnxruntime,torch',
+        warmup: Annotated[int, typer.Option(
+            '--warmup', min=0, rich_help_panel=_PIPELINE,
+            help='pipeline: frames before the measured ones.')] = 3,
+        threads: Annotated[int | None, typer.Option(
+            '--threads', rich_help_panel=_PIPELINE, show_default='set by the runtime',
+            help='pipeline: CPU threads of the runtime.')] = None,
+        config: Annotated[Path | None, typer.Option(
+            '--config', '-c', rich_help_panel=_PIPELINE,
+            help='pipeline: YAML file with inference settings; see config/.')] = None,
         device: Annotated[str, typer.Option(
-            '--device', help='runtimes: device of PyTorch, or auto.')] = 'auto',
+            '--device', rich_help_panel=_PIPELINE,
+            help='runtimes: device of PyTorch; auto is the GPU where there is one.')] = 'auto',
         precisions: Annotated[str, typer.Option(
-            '--precisions', help='runtimes: which.')] = 'float32,bfloat16,float16,int8',
+            '--precisions', rich_help_panel=_PIPELINE, show_default='all',
+            help='runtimes: precisions, separated by commas.')] = 'float32,bfloat16,float16,int8',
         frames: Annotated[int, typer.Option(
-            '--frames', min=1, help='scoring, replay: made-up frames.')] = 300,
+            '--frames', min=1, rich_help_panel=_EVALUATION, help='Generated frames.')] = 300,
         jobs: Annotated[int | None, typer.Option(
-            '--jobs', min=1, show_default='one per core up to 4',
-            help='scoring, replay: processes.')] = None,
+            '--jobs', min=1, rich_help_panel=_EVALUATION, show_default='one per core, at most 4',
+            help='Worker processes.')] = None,
         recipe: Annotated[Path | None, typer.Option(
-            '--recipe', metavar='RECIPE_OR_PACK', show_default=False,
-            help='training: what train takes.')] = None,
+            '--recipe', metavar='RECIPE_OR_PACK', rich_help_panel=_TRAINING, show_default=False,
+            help='Recipe or pack, as for train.')] = None,
         workers: Annotated[str | None, typer.Option(
-            '--workers', show_default='that of the recipe',
-            help='training: processes that load, separated by commas, as in 1,4,14.')] = None,
-        changes: options.Changes = None,
-        out: Annotated[Path | None, typer.Option(
-            '--out', '-o', help='FILE.json, or a folder for benchmark.json and .md, and of '
-            'runtimes for models and engines.')] = None) -> None:
-    """Measure, and print one table with machine and versions."""
+            '--workers', rich_help_panel=_TRAINING, show_default='that of the recipe',
+            help='Numbers of loader processes, separated by commas, as in 1,4,14.')] = None,
+        changes: Annotated[list[str] | None, typer.Option(
+            '--set', metavar='KEY=VALUE', rich_help_panel=_TRAINING, show_default=False,
+            help='Change the recipe, as in batch_size=32; repeatable.')] = None) -> None:
+    """Measure latency, throughput and memory on this machine."""
     sizes = tuple(options.parse_size(part) for part in options.parse_list(size))
     shape = sizes[0] if sizes else None
     if what == 'pipeline':
@@ -123,8 +138,7 @@ def _training(recipe: Path | None, changes: list[str], workers: str | None,
 def _evaluation(what: str, frames: int, size: tuple[int, int] | None, jobs: int | None) -> Report:
     from ..benchmark.evaluation import REPLAY_SIZE, measure_replay, measure_scoring
     from ..evaluation.dataset.parallel import MOST_JOBS
-    from ..evaluation.metrics.video_quality import WINDOWS
-    from ..evaluation.settings import convention
+    from ..evaluation.settings import WINDOWS, convention
     from ..machine import cores
     from .evaluate import run_evaluation
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A prediction beside its truth: pictures, distances by instance, figures."""
+"""A prediction beside its truth: pictures, distances by instance, metrics."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Comparison:
         write_atomic(self.folder / f'{sample.frame.name}.png', encode_png(np.vstack(rows)))
 
     def finish(self) -> EvaluationResult:
-        """Write the table of distances and work out the figures."""
+        """Write the table of distances and work out the metrics."""
         write_atomic(self.folder / 'distances.csv', self._write_distances)
         return self._evaluator.result()
 

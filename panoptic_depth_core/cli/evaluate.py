@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``panoptic-depth evaluate``: a model, or stored results, on a data set with truth; a report."""
+"""``panoptic-depth evaluate``, ``evaluate-tracking`` and ``calibrate``: a model against truth."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,40 +13,41 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ConfigError
+from ..tables import Table
 from . import options
-from .console import frame_progress, out, print_table, warn
+from .console import frame_progress, number, print_table, warn
+from .options import say
 
 if TYPE_CHECKING:
     from ..evaluation.dataset.evaluate import EvaluationResult
     from ..evaluation.dataset.parallel import Predictor
+    from ..evaluation.metrics.tracking import TrackingScores
     from ..evaluation.settings import EvaluationSettings
-    from ..labels import ClassInfo
+
+_FEW_FRAMES = 30
 
 
 def evaluate(
-        root: Annotated[str, typer.Argument(
-            help='Folder of the data set; for synthetic the number of scenes.')],
-        dataset: Annotated[str, typer.Option(
-            '--dataset', '-d', help='Name of the data set, such as cityscapes_dvps.')],
+        root: options.Root,
+        dataset: options.Dataset,
         out_dir: Annotated[Path, typer.Option(
             '--out', '-o', help='Folder of the report.')] = Path('evaluation_out'),
-        split: Annotated[str, typer.Option('--split', help='Part of the data set.')] = 'val',
+        split: options.Split = 'val',
         model: options.Model = None,
         predictions: Annotated[Path | None, typer.Option(
-            '--predictions', help='Folder of results in place of a model: what predict wrote, or '
+            '--predictions', help='Folder of stored results instead of a model: from predict, or '
             'panoptic/NAME.png (uint16 class * 1000 + instance, void 65535) and depth/NAME.png '
             '(uint16 m * 256).')] = None,
         windows: Annotated[str, typer.Option(
             '--windows', help='Frames per window of DVPQ, as in 1,2,3,4, or cityscapes_dvps or '
-            'semkitti_dvps for what is published on them.')] = '1',
+            'semkitti_dvps for those of published results.')] = '1',
         convention: Annotated[str, typer.Option(
             '--convention', help='ours: absent classes are left out of means; official: NaN; '
             'published: 0.')] = 'ours',
         jobs: Annotated[int | None, typer.Option(
             '--jobs', min=1, show_default='one per core up to 4; with a model 1',
             help='Processes; each loads the model.')] = None,
-        limit: Annotated[int | None, typer.Option(
-            '--limit', min=1, help='Stop after this many frames.')] = None,
+        limit: options.Limit = None,
         backend: options.Backend = 'auto',
         threads: options.Threads = None,
         config: options.Settings = None) -> None:
@@ -59,20 +60,16 @@ def evaluate(
         dataset, root, split, settings_of(convention, windows=parse_windows(windows)),
         predictions=predictions, jobs=jobs, limit=limit, model=model, backend=backend,
         threads=threads, config=config)
-    # First, so that a reader of the output who leaves early does not cost the report.
+    # Before the output, so that a closed pipe does not lose the report.
     written = write_all(result, out_dir, f'{name} on {dataset}, {split}')
     show_result(result)
     for path in written:
-        out().print(f'Report: {path}', highlight=False, markup=False)
+        say(f'Report: {path}')
 
 
 def parse_windows(text: str) -> tuple[int, ...]:
-    """
-    Read '1,2,3,4', or the name of a preset.
-
-    :raises ConfigError: for anything else.
-    """
-    from ..evaluation.metrics.video_quality import WINDOWS
+    """Parse '1,2,3,4', or the name of a preset."""
+    from ..evaluation.settings import WINDOWS
 
     if text in WINDOWS:
         return WINDOWS[text]
@@ -88,14 +85,11 @@ def run_evaluation(dataset: str, root: str, split: str, settings: EvaluationSett
                    limit: int | None = None, model: Path | None = None, backend: str = 'auto',
                    threads: int | None = None,
                    config: Path | None = None) -> tuple[str, EvaluationResult]:
-    """
-    Evaluate stored results, or else a model.
-
-    :returns: what was evaluated, and its figures.
-    """
+    """Evaluate stored results or else a model; return its name and the metrics."""
     from ..datasets import open_dataset
     from ..evaluation.dataset.evaluate import require_same_classes
     from ..evaluation.dataset.parallel import MOST_JOBS, Work, evaluate_parts
+    from ..evaluation.dataset.stored_predictions import StoredPredictions
     from ..machine import cores
     from ..model_directory import open_model
 
@@ -108,7 +102,8 @@ def run_evaluation(dataset: str, root: str, split: str, settings: EvaluationSett
     if predictions is not None:
         jobs = jobs or min(cores(), MOST_JOBS)
         name = predictions.resolve().name
-        predictor = partial(_open_stored, predictions, samples.classes)
+        enter: Callable[[Predictor], AbstractContextManager[Predictor]] = nullcontext
+        predictor = partial(enter, StoredPredictions(predictions, samples.classes))
     else:
         assert info is not None
         require_same_classes(info.class_infos(), samples.classes, f'model {info.model_id}',
@@ -121,17 +116,15 @@ def run_evaluation(dataset: str, root: str, split: str, settings: EvaluationSett
                             options.evaluation_settings(config), threads)
     work = Work(open_samples, predictor, settings, tuple(
         samples.classes or (info.class_infos() if info else ())))
-    with frame_progress('evaluate', count) as progress:
-        result = evaluate_parts(work, count, jobs, lambda done: progress.update(
-            progress.task_ids[0], completed=done))
-    return name, result
+    with _counted('evaluate', count) as done:
+        return name, evaluate_parts(work, count, jobs, done)
 
 
-def _open_stored(folder: Path,
-                 classes: tuple[ClassInfo, ...]) -> AbstractContextManager[Predictor]:
-    from ..evaluation.dataset.stored_predictions import StoredPredictions
-
-    return nullcontext(StoredPredictions(folder, classes))
+@contextmanager
+def _counted(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar; call the result with the number of frames that are done."""
+    with frame_progress(title, total) as progress:
+        yield lambda done: progress.update(progress.task_ids[0], completed=done)
 
 
 def show_result(result: EvaluationResult) -> None:
@@ -141,11 +134,11 @@ def show_result(result: EvaluationResult) -> None:
     for table in tables(result):
         print_table(table)
     for line in conventions(result):
-        out().print(line, highlight=False, markup=False)
+        say(line)
 
 
 def write_all(result: EvaluationResult, folder: Path, title: str) -> list[Path]:
-    """Write report and plots; without matplotlib only the former, and say so."""
+    """Write the report, with plots if matplotlib is installed; return the paths."""
     from ..evaluation.report.dataset_report import write_plots, write_report
 
     plots: list[Path] = []
@@ -154,3 +147,123 @@ def write_all(result: EvaluationResult, folder: Path, title: str) -> list[Path]:
     except ImportError as error:
         warn(f'no plots: {options.missing_extra(error, "plots")}')
     return [*write_report(result, folder, title, plots), *plots]
+
+
+def evaluate_tracking(
+        root: options.Root,
+        dataset: options.Dataset,
+        split: options.Split = 'val',
+        model: options.Model = None,
+        rate: Annotated[float, typer.Option(
+            '--rate', min=0.01, help='Frames per second, if frames have no stamps.')] = 10.0,
+        limit: options.Limit = None,
+        backend: options.Backend = 'auto',
+        threads: options.Threads = None,
+        config: options.Settings = None) -> None:
+    """Measure track ids on videos: id switches, fragments, MOTA and IDF1."""
+    from ..datasets import open_dataset
+    from ..evaluation.dataset.evaluate import require_same_classes
+    from ..evaluation.dataset.tracking_comparison import compare_trackers
+    from ..model_directory import open_model
+
+    settings = options.evaluation_settings(config)
+    opened = open_model(model)
+    info = opened.info
+    options.require_instances(info, 'choose another model')
+    samples = open_dataset(dataset, root, split)
+    count = min(len(samples), limit or len(samples))
+    with options.open_pipeline(opened, backend, settings, threads) as pipeline, \
+            _counted('evaluate-tracking', count) as done:
+        require_same_classes(info.class_infos(), samples.classes, f'model {info.model_id}',
+                             f'data set {dataset}')
+        results = compare_trackers(
+            pipeline, (samples[index] for index in range(count)), settings, samples.classes, rate,
+            done)
+    ours = results['predicted', 'all']
+    columns = ('id switches', 'fragments', 'MOTA', 'IDF1', 'tracks', 'things')
+    print_table(Table(
+        f'Tracking, {info.model_id} on {dataset}, {split}', ('masks, cues', *columns),
+        [(f'{masks}, {cues}', *_scores(result.all)) for (masks, cues), result in results.items()]))
+    by_class = [*((samples.classes[i].name, scores) for i, scores in ours.by_class.items()),
+                ('all', ours.all)]
+    print_table(Table(
+        'Predicted masks, all cues, by class',
+        ('class', *columns, 'seen', 'missed', 'false', 'F1'),
+        [(name, *_scores(scores), str(scores.seen), str(scores.missed),
+          str(scores.false_positives), _percent(scores.detection_f1))
+         for name, scores in by_class]))
+    say(f'Measured on {ours.frames} frames, at IoU > 0.5. seen, missed, false: instances, summed '
+        'over frames; F1: of these, ignoring ids, an upper limit of IDF1.')
+
+
+def _scores(scores: TrackingScores) -> tuple[str, ...]:
+    return (str(scores.switches), str(scores.fragments), _percent(scores.mota),
+            _percent(scores.idf1), str(scores.tracks), str(scores.things))
+
+
+def calibrate(
+        model_dir: Annotated[Path, typer.Argument(
+            help='Model directory; the temperature is stored in its model.json.')],
+        root: options.Root,
+        dataset: options.Dataset,
+        split: Annotated[str, typer.Option(
+            '--split', help='Split of the data set that was not used in training.')] = 'val',
+        limit: options.Limit = None,
+        backend: options.Backend = 'auto',
+        threads: options.Threads = None,
+        config: options.Settings = None,
+        dry_run: Annotated[bool, typer.Option(
+            '--dry-run', help='Fit and report, write nothing.')] = False) -> None:
+    """Fit the temperature of the expected depth error, and store it in the model."""
+    from ..datasets import open_dataset
+    from ..evaluation.dataset import model_calibration
+    from ..evaluation.metrics.calibration import ONE_SIGMA, TWO_SIGMA
+    from ..model_directory import ModelDirectory
+
+    # Not open_model: a shipped model must not be written.
+    model = ModelDirectory.load(model_dir)
+    if not dry_run:
+        model_calibration.require_writable(model)
+    samples = open_dataset(dataset, root, split, model.info.class_infos())
+    count = min(len(samples), limit or len(samples))
+    settings = options.evaluation_settings(config)
+    uncalibrated = model_calibration.uncalibrated(model)
+    with options.open_pipeline(uncalibrated, backend, settings, threads) as pipeline, \
+            _counted('calibrate', count) as done:
+        calibration = model_calibration.calibrate(
+            pipeline, (samples[index] for index in range(count)), lambda seen, _: done(seen))
+    fit = calibration.fit()
+    model_calibration.require_plausible(fit, model)
+    before = model.info.log_depth_temperature
+
+    def row(name: str, temperature: str, coverage: dict[float, float]) -> tuple[str, ...]:
+        return name, temperature, *(_percent(coverage[q]) for q in (ONE_SIGMA, TWO_SIGMA))
+
+    least, most = ({q: ends[i] for q, ends in fit.left_out_range.items()} for i in (0, 1))
+    # Before writing, so that a full disk does not lose the metrics.
+    print_table(Table(
+        f'Pixels within the range that {model.info.model_id} on {dataset}, {split} expects',
+        ('uncertainty', 'temperature', *(f'of {100 * q:.0f} %' for q in (ONE_SIGMA, TWO_SIGMA))), (
+            row('as model.json has it', number(before, 3), calibration.coverage(before)),
+            row('fitted, on the frames of the fit', number(fit.temperature, 3),
+                calibration.coverage(fit.temperature)),
+            row('on frames that the fit left out', ' to '.join(
+                number(value, 3) for value in fit.temperature_range), fit.left_out),
+            row('  the least covered frame', '', least),
+            row('  the most covered frame', '', most))))
+    say(f'Measured on {fit.pixels} px in {fit.frames} of {count} frames: those with a depth, '
+        'each with equal weight.')
+    if fit.groups < _FEW_FRAMES:
+        what = 'frames' if fit.groups == fit.frames else 'sequences'
+        warn(f'{fit.groups} {what} are few: others can be as far off as the least and the most '
+             'covered ones here')
+    if dry_run:
+        say('Dry run: nothing is written.')
+        return
+    stored = model_calibration.store_temperature(model, fit, f'{dataset}, {split}')
+    say(f'{stored.path / "model.json"}: log_depth_temperature '
+        f'{stored.info.log_depth_temperature:g}, was {before:g}')
+
+
+def _percent(value: float) -> str:
+    return number(100 * value, 1, ' %')

@@ -1,30 +1,34 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``panoptic-depth export``: from a checkpoint to a model directory."""
+"""``panoptic-depth export`` and ``convert``: model directories from checkpoints and models."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
+from ..config import load_settings, parse_settings
 from ..errors import ConfigError
+from ..model_info import Precision
 from . import options
 from .build_engine import build_here, watched_build
-from .console import out
-from .export_precision import check_precision, converted_model
+from .console import frame_progress, warn
+from .options import needs_extra, say
 
 if TYPE_CHECKING:
     from ..model_directory import ModelDirectory
+    from ..structures import Frame
 
 
 def export(
         source: Annotated[Path, typer.Argument(
             metavar='CKPT_OR_MODEL_DIR', help='best.pt or model.pt of a training run, or a model '
-            'directory, of which a copy is made.')],
-        out_dir: Annotated[Path, typer.Option('--out', '-o', help='Model directory to make.')],
+            'directory, which is copied.')],
+        out_dir: Annotated[Path, typer.Option('--out', '-o', help='Model directory to write.')],
         config: Annotated[Path | None, typer.Option(
             '--config', '-c', help='YAML that describes the model: id, licence, data.')] = None,
         size: Annotated[str | None, typer.Option(
@@ -34,13 +38,13 @@ def export(
             'int8.')] = 'float32',
         calibration: Annotated[str | None, typer.Option(
             '--calibration', metavar='SOURCE', show_default=False, help='For int8: pictures, a '
-            'video or a bag from where the model will work, with a camera.json if they do not '
-            'say.')] = None,
+            'video or a bag from the place of use; with a camera.json if they have no '
+            'camera.')] = None,
         calibration_frames: Annotated[int, typer.Option(
-            '--calibration-frames', min=1, help='Frames of it, spread evenly.')] = 32,
+            '--calibration-frames', min=1, help='Frames of it, evenly spaced.')] = 32,
         symmetric: Annotated[bool, typer.Option(
-            '--symmetric', help='For int8: the form that TensorRT takes; --engine and --target '
-            'imply it.')] = False,
+            '--symmetric', help='For int8: quantize symmetrically, as TensorRT needs it; implied '
+            'by --engine and --target.')] = False,
         engine: Annotated[bool, typer.Option(
             '--engine', help='Also build the TensorRT engine: for the GPU of this machine, into '
             'the cache of this user, or for each --target.')] = False,
@@ -48,30 +52,48 @@ def export(
             '--target', show_default=False, help='Compute capabilities to build engines for ahead '
             'of time, such as sm_86,sm_120: into the model directory, with TensorRT for RTX and '
             'no GPU.')] = None) -> None:
-    """Make a model directory of a checkpoint or of another one, and test it."""
+    """Make a model directory from a checkpoint or another model directory, and test it."""
+    from ..model_directory import ModelDirectory
+
     targets = () if target is None else _known_targets(target)
-    kind = check_precision(precision, calibration, symmetric)
+    kind = _known_precision(precision, calibration, symmetric)
+    exact = None
+    if source.is_dir():
+        for option, value in (('--config', config), ('--size', size)):
+            if value is not None:
+                raise ConfigError(f'{option} is {value}, but {source} is a model directory, whose '
+                                  'graph is fixed; export the checkpoint to change it')
+        exact = ModelDirectory.load(source)
     if kind == 'float32':
-        model = (_copied_model(source, out_dir, config, size) if source.is_dir()
-                 else _exported_model(source, out_dir, config, size))
+        if exact is None:
+            model = _exported_model(source, out_dir, config, size)
+        else:
+            from ..model_directory import copy_model
+            model = copy_model(exact, out_dir)
     else:
+        with needs_extra('export'):
+            from ..export.precision import convert_precision
         with TemporaryDirectory() as folder:
-            exact = (_opened_model(source, config, size) if source.is_dir()
-                     else _exported_model(source, Path(folder), config, size))
-            model = converted_model(exact, out_dir, kind, calibration, calibration_frames,
-                                    symmetric or engine or bool(targets))
+            model = convert_precision(
+                exact or _exported_model(source, Path(folder), config, size), out_dir, kind,
+                () if calibration is None else spread_frames(calibration, calibration_frames),
+                symmetric=symmetric or engine or bool(targets))
     info = model.info
-    out().print(f'{model.path}: {info.model_id}, input {info.input_width}x{info.input_height}, '
-                f'{info.onnx_bytes / 1e6:.1f} MB, weights {info.weights_licence}',
-                highlight=False, markup=False)
+    say(f'{model.path}: {info.model_id}, input {info.input_width}x{info.input_height}, '
+        f'{info.onnx_bytes / 1e6:.1f} MB, weights {info.weights_licence}')
     if targets:
-        _build_ahead_of_time(model, targets)
+        from ..export.tensorrt_engine import export_engines
+
+        with watched_build() as watch:
+            engines = export_engines(model, targets, watch=watch)
+        for stored in engines:
+            say(f'{stored.path}: {len(stored.engine) / 1e6:.1f} MB')
     elif engine:
         build_here(model)
 
 
 def _known_targets(text: str) -> tuple[str, ...]:
-    """Read --target, before an export that takes its time."""
+    """Check --target before the export."""
     from ..engines.build import require_target
     from ..engines.library import find_library
 
@@ -84,44 +106,27 @@ def _known_targets(text: str) -> tuple[str, ...]:
     return targets
 
 
-def _build_ahead_of_time(model: ModelDirectory, targets: tuple[str, ...]) -> None:
-    from ..export.tensorrt_engine import export_engines
-
-    with watched_build() as watch:
-        engines = export_engines(model, targets, watch=watch)
-    for stored in engines:
-        out().print(f'{stored.path}: {len(stored.engine) / 1e6:.1f} MB', highlight=False,
-                    markup=False)
-
-
-def _copied_model(source: Path, out_dir: Path, config: Path | None,
-                  size: str | None) -> ModelDirectory:
-    """Copy of a model directory; the directory itself where that is where it is to be."""
-    from ..model_directory import copy_model
-
-    return copy_model(_opened_model(source, config, size), out_dir)
-
-
-def _opened_model(source: Path, config: Path | None, size: str | None) -> ModelDirectory:
-    """Model of a directory, which is as it is."""
-    from ..model_directory import ModelDirectory
-
-    for option, value in (('--config', config), ('--size', size)):
-        if value is not None:
-            raise ConfigError(f'{option} is {value}, but {source} is a model directory, whose '
-                              'graph has both; export the checkpoint to change them')
-    return ModelDirectory.load(source)
+def _known_precision(precision: str, calibration: str | None, symmetric: bool) -> Precision:
+    """Check --precision and the options that depend on it before the export."""
+    known: dict[str, Precision] = {name: name for name in get_args(Precision)}
+    if precision not in known:
+        raise ConfigError(f'--precision is {precision!r}; choose {", ".join(known)}')
+    if precision == 'int8' and calibration is None:
+        raise ConfigError('--precision int8 needs --calibration SOURCE: pictures, a video or a '
+                          'bag from the place of use')
+    for option, given, allowed in (('--calibration', calibration is not None, ('int8', 'float16')),
+                                   ('--symmetric', symmetric, ('int8',))):
+        if given and precision not in allowed:
+            raise ConfigError(f'{option} is for {" and ".join(allowed)}, but --precision is '
+                              f'{precision}; leave it out')
+    return known[precision]
 
 
 def _exported_model(checkpoint: Path, out_dir: Path, config: Path | None,
                     size: str | None) -> ModelDirectory:
-    """Model directory of a checkpoint."""
-    from ..config import load_settings, parse_settings
-    try:
+    with needs_extra('export'):
         from ..export.onnx_export import export_checkpoint
         from ..network.base import ModelDescription
-    except ModuleNotFoundError as error:
-        raise options.missing_extra(error, 'export') from None
 
     description = load_settings(ModelDescription, config) if config else ModelDescription()
     if size is not None:
@@ -129,3 +134,65 @@ def _exported_model(checkpoint: Path, out_dir: Path, config: Path | None,
         values = {**description.model_dump(exclude_unset=True), 'height': height, 'width': width}
         description = parse_settings(ModelDescription, values, '--size')
     return export_checkpoint(checkpoint, out_dir, description)
+
+
+def spread_frames(source: str, count: int) -> Iterator[Frame]:
+    """
+    Frames evenly spaced over a source; the first ones if its length is unknown.
+
+    :param source: as for predict.
+    """
+    from ..io.sources.camera import DEFAULT_FOV_DEG, SIDECAR_NAME
+    from ..io.sources.open_source import open_source
+
+    with open_source(source) as frames, frame_progress('calibration', count) as progress:
+        step = max((frames.len_hint or 0) / count, 1.0)
+        taken = 0
+        for index, frame in enumerate(frames):
+            if index < int((taken + 0.5) * step):
+                continue
+            if frame.intrinsics_source == 'default' and not taken:
+                warn(f'{source}: the camera is not known: a horizontal field of view of '
+                     f'{DEFAULT_FOV_DEG:g} degrees is assumed for calibration; give a '
+                     f'{SIDECAR_NAME}')
+            taken += 1
+            progress.advance(progress.task_ids[0])
+            yield frame
+            if taken == count:
+                return
+
+
+def convert(
+        checkpoint: Annotated[Path, typer.Argument(
+            help='model_final.pth of PanopticDepth R50.')],
+        out_dir: Annotated[Path, typer.Option('--out', '-o', help='Model directory to write.')],
+        size: Annotated[str, typer.Option(
+            '--size', help='Height x width of the network input; multiples of 64.')] = '1024x2048',
+        output_stride: Annotated[int, typer.Option(
+            '--output-stride', help='Stride of the maps that the graph returns: 1, 2 or 4.')] = 2,
+        max_things: Annotated[int, typer.Option(
+            '--max-things', min=1, max=200, help='Maximum number of things in a result.')] = 100,
+        deformable: Annotated[str, typer.Option(
+            '--deformable', help='operator, or grid_sample for runtimes without DeformConv.',
+            )] = 'operator',
+        weight_type: Annotated[str, typer.Option(
+            '--weights', help='Type of the stored weights: float32 or float16.')] = 'float32',
+        licence: Annotated[str, typer.Option(
+            '--weights-licence', help='Licence of the checkpoint, for model.json.')] = 'unknown',
+        ) -> None:
+    """Convert a published PanopticDepth checkpoint to a model directory."""
+    with needs_extra('export'):
+        from ..export.onnx_export import convert_checkpoint, published_description
+        from ..network.panoptic_depth.network import FOCAL_PX, PublishedSettings
+
+    height, width = options.parse_size(size)
+    description = published_description(height, width, output_stride=output_stride,
+                                        weight_type=weight_type, weights_licence=licence)
+    form = parse_settings(PublishedSettings, {'deformable': deformable}, 'convert').deformable
+    say(f'Converting {checkpoint} at {height}x{width}: a minute or two ...')
+    model = convert_checkpoint(checkpoint, out_dir, description, deformable=form,
+                               max_things=max_things)
+    if 'depth' not in model.info.tasks:
+        say('The checkpoint has no depth heads: labels only, every distance is NaN.')
+    say(f'Model: {model.path} ({model.info.onnx_bytes / 1e6:.0f} MB); try: '
+        f'panoptic-depth predict IMAGE -m {model.path} -o RESULTS --fx {FOCAL_PX}')

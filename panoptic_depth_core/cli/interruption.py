@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Ctrl-C between two frames, not in the middle of one."""
+"""Ctrl-C takes effect between two frames."""
 
 from __future__ import annotations
 
@@ -10,25 +10,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
 
 class Interruption:
-    """
-    Whether the user asked to stop.
+    """True once a signal has arrived; ``signal`` is its number."""
 
-    :ivar signal: number of the signal that did, None as long as there was none.
-    """
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
+    signal: int | None = None
 
     def __bool__(self) -> bool:
         return self.signal is not None
 
     @property
     def exit_code(self) -> int:
-        """What shells expect of a process that a signal ended; 0 without one."""
+        """128 + signal, as in shells; 0 without a signal."""
         return 0 if self.signal is None else 128 + self.signal
 
 
@@ -43,10 +36,10 @@ def stop_on_signal() -> Iterator[Interruption]:
         state.signal = number
 
     if threading.current_thread() is not threading.main_thread():
-        # Only the main thread may set handlers; there Ctrl-C acts as it always does.
+        # Only the main thread may set handlers; there, Ctrl-C keeps its usual effect.
         yield state
         return
-    before = {number: signal.signal(number, note) for number in _SIGNALS}
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield state
     finally:

@@ -1,10 +1,12 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Options that several commands share, and what is read out of their texts."""
+"""Options that several commands share, and helpers to read them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +14,7 @@ import typer
 
 from ..config import InferenceSettings, load_settings
 from ..errors import ConfigError
-from .console import build_progress
+from .console import build_progress, out
 
 if TYPE_CHECKING:
     from ..inference.pipeline import Pipeline
@@ -20,50 +22,58 @@ if TYPE_CHECKING:
     from ..model_info import ModelInfo
 
 Model = Annotated[Path | None, typer.Option(
-    '--model', '-m', show_default='fast', help='Model directory, or the name of a shipped model.')]
+    '--model', '-m', show_default='fast', help='Model directory, or name of a shipped model.')]
 Backend = Annotated[str, typer.Option(
     '--backend', help='Runtime: auto, onnxruntime, openvino, tensorrt or torch; with options as '
     'in openvino:precision=bfloat16.')]
 Threads = Annotated[int | None, typer.Option(
-    '--threads', show_default='the runtime decides', help='CPU threads of the runtime.')]
+    '--threads', show_default='set by the runtime', help='CPU threads of the runtime.')]
 Fx = Annotated[float | None, typer.Option(
-    '--fx', help='Focal length in px of the source, if it does not say.')]
+    '--fx', help='Focal length in px, for sources without a camera.')]
 Fov = Annotated[float | None, typer.Option(
-    '--fov', help='Horizontal field of view in degrees, in place of --fx.')]
+    '--fov', help='Horizontal field of view in degrees, instead of --fx.')]
 Camera = Annotated[Path | None, typer.Option(
-    '--camera', help='camera.json with fx, fy, cx, cy, width, height, in place of --fx.')]
+    '--camera', help='camera.json with fx, fy, cx, cy, width, height, instead of --fx.')]
 ImageTopic = Annotated[str | None, typer.Option(
-    '--image-topic', help='Topic of the images, for a bag with several.')]
+    '--image-topic', help='Image topic, for bags with several.')]
 CameraInfoTopic = Annotated[str | None, typer.Option(
-    '--camera-info-topic', help='Topic of the calibration, if not beside the images.')]
+    '--camera-info-topic', help='CameraInfo topic, if it is not beside the images.')]
 Settings = Annotated[Path | None, typer.Option(
     '--config', '-c', help='YAML with inference settings; see config/.')]
-
 Changes = Annotated[list[str] | None, typer.Option(
     '--set', metavar='KEY=VALUE', show_default=False,
-    help='Change the recipe, as in batch_size=32 or validation.every=200; as often as wanted.')]
+    help='Change the recipe, as in batch_size=32 or validation.every=200; can be repeated.')]
+Root = Annotated[str, typer.Argument(
+    help='Folder of the data set; for synthetic the number of scenes.')]
+Dataset = Annotated[str, typer.Option(
+    '--dataset', '-d', help='Name of the data set, such as cityscapes_dvps.')]
+Split = Annotated[str, typer.Option('--split', help='Split of the data set.')]
+Limit = Annotated[int | None, typer.Option(
+    '--limit', min=1, help='Stop after this many frames.')]
+
+
+def inference_settings(config: Path | None) -> InferenceSettings:
+    """Settings of a YAML file, or the defaults."""
+    return load_settings(InferenceSettings, config) if config else InferenceSettings()
 
 
 def evaluation_settings(config: Path | None) -> InferenceSettings:
-    """
-    Inference settings for results that are compared with a truth at the size of the images.
-
-    :param config: YAML; None: the defaults.
-    :raises ConfigError: results of another size are asked for.
-    """
-    settings = load_settings(InferenceSettings, config) if config else InferenceSettings()
+    """Inference settings whose results have the size of the images, as the truth has."""
+    settings = inference_settings(config)
     if settings.output_size != 'input':
         raise ConfigError(f'{config}: output_size is {settings.output_size!r}, but the truth has '
                           "the size of the images; set it to 'input'")
     return settings
 
 
-def require_instances(info: ModelInfo, remedy: str) -> None:
-    """
-    Refuse to track what is not told apart.
+def with_tracking(settings: InferenceSettings, enabled: bool) -> InferenceSettings:
+    """Turn tracking on or off."""
+    return settings.model_copy(update={
+        'tracking': settings.tracking.model_copy(update={'enabled': enabled})})
 
-    :raises ConfigError: for a model without the task.
-    """
+
+def require_instances(info: ModelInfo, remedy: str) -> None:
+    """Refuse to track with a model that has no instances."""
     if 'instances' not in info.tasks:
         raise ConfigError(f'tracking needs a model with the task instances, but {info.model_id} '
                           f'has {", ".join(sorted(info.tasks))}; {remedy}')
@@ -71,7 +81,7 @@ def require_instances(info: ModelInfo, remedy: str) -> None:
 
 def open_pipeline(model: ModelDirectory | Path | None, backend: str, settings: InferenceSettings,
                   threads: int | None) -> Pipeline:
-    """Load a model into a runtime; an engine that has to be built shows its progress."""
+    """Load a model; show the progress if an engine is built."""
     from ..inference.pipeline import Pipeline
 
     given = {} if threads is None else {'threads': threads}
@@ -80,11 +90,7 @@ def open_pipeline(model: ModelDirectory | Path | None, backend: str, settings: I
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """
-    Read '512x1024' as height and width.
-
-    :raises ConfigError: for anything else.
-    """
+    """Parse '512x1024' as height and width."""
     match = re.fullmatch(r'(\d+)x(\d+)', text.strip().lower())
     size = (int(match[1]), int(match[2])) if match else (0, 0)
     if min(size) < 1:
@@ -93,11 +99,25 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def parse_list(text: str) -> tuple[str, ...]:
-    """Read 'a,b' as its parts, without doubles, in their order."""
+    """Split 'a,b' at commas, without duplicates, in order."""
     return tuple(dict.fromkeys(part.strip() for part in text.split(',') if part.strip()))
 
 
 def missing_extra(error: ImportError, extra: str) -> ConfigError:
-    """Say which extra has the module that could not be imported."""
+    """Error that names the extra of a module that cannot be imported."""
     return ConfigError(f'{error.name or error} is not installed; '
                        f"install the extra: pip install 'panoptic-depth[{extra}]'")
+
+
+@contextmanager
+def needs_extra(extra: str) -> Iterator[None]:
+    """Name the extra if a module that is imported inside is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, extra) from None
+
+
+def say(text: str) -> None:
+    """Print a line on standard output, without markup."""
+    out().print(text, highlight=False, markup=False)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,47 +13,39 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import BackendError, ConfigError
 from ..tables import Table
 from . import options
-from .console import frame_progress, instance_table, number, out, print_table, warn
+from .console import frame_progress, instance_table, number, print_table, warn
 from .interruption import stop_on_signal
+from .options import say
 
 if TYPE_CHECKING:
-    from ..config import TrackingSettings
-    from ..inference.pipeline import Pipeline
     from ..io.results.result_folder import ResultWriter
     from ..io.sources.frame_source import FrameSource
     from ..structures import Frame, PanopticDepth
 
 FAILURES_IN_A_ROW = 5
-"""A runtime that fails on so many frames in a row, or on the first one, fails on all."""
+"""The run ends after the runtime failed on this many frames in a row, or on the first one."""
 
 
 @dataclass
 class Summary:
     """
-    What became of a source.
+    Result of a run.
 
-    :param there: frames that an earlier run had done.
-    :param skipped: reason -> frames.
+    :param before: frames that an earlier run had done.
+    :param skipped: reason -> number of frames.
     :param step_ms: step -> one value per frame.
-    :param exit_code: not 0 after an interruption.
     """
 
     done: int = 0
-    there: int = 0
+    before: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
-    step_ms: dict[str, list[float]] = field(default_factory=dict)
+    step_ms: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     seconds: float = 0.0
     last: PanopticDepth | None = None
     exit_code: int = 0
-
-    def note(self, result: PanopticDepth, read_ms: float, write_ms: float) -> None:
-        """Count a frame."""
-        self.done += 1
-        self.last = result
-        for step, ms in {'read': read_ms, **result.step_ms, 'write': write_ms}.items():
-            self.step_ms.setdefault(step, []).append(ms)
 
 
 def predict(
@@ -69,32 +61,29 @@ def predict(
         image_topic: options.ImageTopic = None,
         camera_info_topic: options.CameraInfoTopic = None,
         formats: Annotated[str | None, typer.Option(
-            '--formats', show_default='panoptic, depth, instances, overlay, as far as the model '
-            'does them', help='Of panoptic, depth, depth_npy, instances, overlay, video, bag, '
-            'foxglove, rrd. The first four need a model that does them, the others hold what '
-            'there is.')] = None,
+            '--formats', show_default='those of panoptic, depth, instances, overlay that the '
+            'model supports', help='List of panoptic, depth, depth_npy, instances, overlay, '
+            'video, bag, foxglove, rrd. The first four need a model with the task; the others '
+            'hold whatever the model computes.')] = None,
         bag: Annotated[bool, typer.Option(
             '--bag/--no-bag', help='Also write a bag with the topics of the ROS node.')] = False,
         track: Annotated[bool, typer.Option(
-            '--track', help='Give instances a track_id that lasts over frames.')] = False,
+            '--track', help='Give instances a track_id that persists over frames.')] = False,
         config: options.Settings = None,
-        limit: Annotated[int | None, typer.Option(
-            '--limit', min=1, help='Stop after this many frames.')] = None,
+        limit: options.Limit = None,
         overwrite: Annotated[bool, typer.Option(
             '--overwrite', help='Remove the results of an earlier run first.')] = False) -> None:
     """
-    Label every pixel, measure its depth and how far every instance is.
+    Label every pixel, estimate its depth, and measure the distance of every instance.
 
-    A run that was interrupted goes on where it stopped when the same command is given again.
+    To continue an interrupted run, give the same command again.
     """
-    summary = predict_source(
+    predict_source(
         source, out_dir, model=model, backend=backend, threads=threads,
         formats=None if formats is None else options.parse_list(formats),
         also=('bag',) if bag else (), track=track, config=config, limit=limit, overwrite=overwrite,
         fx=fx, fov_deg=fov, intrinsics_file=camera, image_topic=image_topic,
         camera_info_topic=camera_info_topic)
-    if summary.exit_code:
-        raise typer.Exit(summary.exit_code)
 
 
 def predict_source(
@@ -103,55 +92,55 @@ def predict_source(
         track: bool = False, config: Path | None = None,
         limit: int | None = None, overwrite: bool = False,
         on_result: Callable[[Frame, PanopticDepth], None] | None = None,
-        **of_source: Any) -> Summary:
+        **source_options: Any) -> None:
     """
-    Run a source through a model, write the results and say what became of it.
+    Run a source through a model, write the results and print a summary.
 
-    :param formats: see io.results.formats_for; also: others beside them.
-    :param track: also where the settings do not ask for it.
-    :param on_result: also called with every new result.
-    :param of_source: what io.sources.open_source takes.
-    :raises ConfigError: for whatever the user can put right, also when no frame was usable.
+    :param formats: see io.results.result_folder.formats_for; also: more formats.
+    :param track: overrides the settings.
+    :param on_result: called with every new result.
+    :param source_options: of io.sources.open_source.open_source.
+    :raises ConfigError: an option is wrong, or no frame was usable.
+    :raises typer.Exit: after an interruption.
     """
-    from ..config import InferenceSettings, load_settings
-    from ..errors import ConfigError
     from ..files import lock_folder
+    from ..inference.tracking import Tracker
     from ..io.results.result_folder import (
         ResultOptions,
         ResultWriter,
         formats_for,
+        greatest_track_id,
         prepare_run_folder,
     )
     from ..io.sources.bag_source import BagSource
     from ..io.sources.open_source import open_source
     from ..model_directory import open_model
 
-    settings = load_settings(InferenceSettings, config) if config else InferenceSettings()
+    settings = options.inference_settings(config)
     if track:
-        settings = settings.model_copy(update={
-            'tracking': settings.tracking.model_copy(update={'enabled': True})})
+        settings = options.with_tracking(settings, True)
     opened = open_model(model)
     info = opened.info
-    if settings.tracking.enabled:
-        options.require_instances(info, 'turn it off or choose another model')
     names = formats_for(info.tasks, formats)
     names += tuple(name for name in also if name not in names)
-    if settings.tracking.enabled and 'instances' not in names:
-        raise ConfigError(f'formats are {", ".join(names)}; with tracking add instances, from '
-                          'which a run that goes on takes the ids that were given before')
+    if settings.tracking.enabled:
+        options.require_instances(info, 'turn it off or choose another model')
+        if 'instances' not in names:
+            raise ConfigError(f'formats are {", ".join(names)}; with tracking add instances, from '
+                              'which a continued run takes the ids that are in use')
     summary = Summary()
 
     def is_done(name: str) -> bool:
         done = writer.done(name)
-        summary.there += done
+        summary.before += done
         return done
 
-    with open_source(source, skip=is_done, **of_source) as frames, \
+    with open_source(source, skip=is_done, **source_options) as frames, \
             options.open_pipeline(opened, backend, settings, threads) as pipeline, \
             lock_folder(out_dir):
         prepare_run_folder(out_dir, {
             'source': source if frames.kind == 'camera' else str(Path(source).resolve()),
-            'options': {k: None if v is None else str(v) for k, v in of_source.items()},
+            'options': {k: None if v is None else str(v) for k, v in source_options.items()},
             'model': info.model_id, 'model_sha256': info.onnx_sha256,
             'settings': settings.model_dump(mode='json')}, overwrite=overwrite)
         result_options = ResultOptions(info.class_infos(), info.tasks)
@@ -160,31 +149,20 @@ def predict_source(
         with ResultWriter(out_dir, names, result_options) as writer:
             predict_frame: Callable[[Frame], PanopticDepth] = pipeline
             if settings.tracking.enabled:
-                predict_frame = _tracked(pipeline, settings.tracking, out_dir)
+                tracker = Tracker(settings.tracking, first_id=greatest_track_id(out_dir) + 1)
+
+                def predict_frame(frame: Frame) -> PanopticDepth:
+                    return tracker.update(pipeline(frame))
             _run(frames, predict_frame, writer, summary, limit, on_result)
     _report(summary, out_dir)
-    return summary
-
-
-def _tracked(pipeline: Pipeline, settings: TrackingSettings,
-             out_dir: Path) -> Callable[[Frame], PanopticDepth]:
-    """Follow instances over frames, with ids that no frame before this run has."""
-    from ..inference.tracking import Tracker
-    from ..io.results.result_folder import greatest_track_id
-
-    tracker = Tracker(settings, first_id=greatest_track_id(out_dir) + 1)
-    return lambda frame: tracker.update(pipeline(frame))
+    if summary.exit_code:
+        raise typer.Exit(summary.exit_code)
 
 
 def _run(frames: FrameSource, predict_frame: Callable[[Frame], PanopticDepth],
          writer: ResultWriter, summary: Summary, limit: int | None,
          on_result: Callable[[Frame, PanopticDepth], None] | None) -> None:
-    """
-    Take frames one by one until there are no more, or the user stops.
-
-    :raises BackendError: when the runtime fails on frame after frame.
-    """
-    from ..errors import BackendError
+    """Process frames until the end of the source, the limit or an interruption."""
     from ..io.sources.camera import DEFAULT_CAMERA_WARNING
 
     failures, warned, started = 0, False, time.perf_counter()
@@ -210,10 +188,19 @@ def _run(frames: FrameSource, predict_frame: Callable[[Frame], PanopticDepth],
             failures = 0
             start = time.perf_counter()
             writer.write(frame, result)
-            summary.note(result, read_ms, 1e3 * (time.perf_counter() - start))
+            write_ms = 1e3 * (time.perf_counter() - start)
+            summary.done += 1
+            summary.last = result
+            for step, ms in {'read': read_ms, **result.step_ms, 'write': write_ms}.items():
+                summary.step_ms[step].append(ms)
             if on_result is not None:
                 on_result(frame, result)
-            progress.update(progress.task_ids[0], advance=1, total=_total(frames, summary, limit))
+            # Frames that this run will have done at its end, if known.
+            totals = [] if limit is None else [limit]
+            if frames.len_hint is not None:
+                left_out = summary.before + summary.skipped.total() + frames.skipped.total()
+                totals.append(max(summary.done, frames.len_hint - left_out))
+            progress.update(progress.task_ids[0], advance=1, total=min(totals, default=None))
         summary.exit_code = stopped.exit_code
     summary.seconds = time.perf_counter() - started
     summary.skipped.update(frames.skipped)
@@ -221,42 +208,26 @@ def _run(frames: FrameSource, predict_frame: Callable[[Frame], PanopticDepth],
         warn(f'{text} ({count} times)' if count > 1 else text)
 
 
-def _total(frames: FrameSource, summary: Summary, limit: int | None) -> int | None:
-    """Frames that this run will have done at its end, as far as that is known by now."""
-    known = [] if limit is None else [limit]
-    if frames.len_hint is not None:
-        left_out = summary.there + summary.skipped.total() + frames.skipped.total()
-        known.append(max(summary.done, frames.len_hint - left_out))
-    return min(known, default=None)
-
-
 def _report(summary: Summary, out_dir: Path) -> None:
-    """
-    Say what was done.
+    """Print a summary; without any usable frame it is an error."""
+    import numpy as np
 
-    :raises ConfigError: when there is nothing to show for it.
-    """
-    from ..errors import ConfigError
-
-    show = out()
     for reason, count in summary.skipped.most_common():
         warn(f'skipped {count} {"frame" if count == 1 else "frames"}: {reason}')
-    if not summary.done and not summary.there and not summary.exit_code:
+    if not summary.done and not summary.before and not summary.exit_code:
         reasons = '; '.join(summary.skipped) or 'the source has none'
         raise ConfigError(f'no frame could be used: {reasons}')
     rate = summary.done / summary.seconds if summary.seconds else 0.0
-    show.print(f'{summary.done} frames done in {summary.seconds:.1f} s ({rate:.1f} frames/s), '
-               f'{summary.there} were done before, {summary.skipped.total()} skipped',
-               highlight=False)
+    say(f'{summary.done} frames done in {summary.seconds:.1f} s ({rate:.1f} frames/s), '
+        f'{summary.before} were done before, {summary.skipped.total()} skipped')
     last = summary.last
     if last is not None:
-        import numpy as np
         print_table(Table('Median time per frame', ('step', 'ms'), [
             (step, number(float(np.median(ms)), 1)) for step, ms in summary.step_ms.items()]))
         if last.distances:
             print_table(instance_table(last))
         elif 'instances' in last.tasks:
-            show.print(f'Nearest instances of frame {last.name}: none', highlight=False)
+            say(f'Nearest instances of frame {last.name}: none')
     if summary.exit_code:
-        show.print('interrupted; the same command goes on from here')
-    show.print(f'Results are in {out_dir}', highlight=False, markup=False)
+        say('interrupted; continue with the same command')
+    say(f'Results are in {out_dir}')

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Data sets: each yields structures.Sample; one file plus one line in DATASETS.
+Data sets: each yields structures.Sample; a class plus one line in DATASETS.
 
 Nothing here needs torch, so that evaluation reads the same files as training.
 """
@@ -25,18 +25,14 @@ class Dataset(Protocol):
         """The table that class ids of the truth are rows of; empty for depth alone."""
         ...
 
-    def __len__(self) -> int:
-        """Count the samples."""
-        ...
+    def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> Sample:
-        """Read one sample."""
-        ...
+    def __getitem__(self, index: int) -> Sample: ...
 
 
 @runtime_checkable
 class NamedClasses(Protocol):
-    """A data set whose labels name their classes, so that they can be those of any table."""
+    """A data set that knows its classes by name, so that it can use any table with those names."""
 
     def as_classes(self, classes: Sequence[ClassInfo]) -> Dataset:
         """
@@ -50,9 +46,8 @@ class NamedClasses(Protocol):
 def _reader(module: str, name: str) -> Callable[[str, str], Dataset]:
     """Class of a module beside this one, imported when it is opened."""
     def open_reader(root: str, split: str) -> Dataset:
-        reader: Callable[[str, str], Dataset] = getattr(
-            import_module(f'.{module}', __package__), name)
-        return reader(root, split)
+        opened: Dataset = getattr(import_module(f'.{module}', __package__), name)(root, split)
+        return opened
     return open_reader
 
 
@@ -73,13 +68,13 @@ def _synthetic(root: str, split: str) -> Dataset:
 
 DATASETS: dict[str, Callable[[str, str], Dataset]] = {
     'cityscapes': _reader('cityscapes', 'Cityscapes'),
-    'cityscapes_dvps': _reader('cityscapes_dvps', 'CityscapesDvps'),
+    'cityscapes_dvps': _reader('cityscapes', 'CityscapesDvps'),
     'coco_panoptic': _reader('coco_panoptic', 'CocoPanoptic'),
-    'kitti_depth': _reader('kitti_depth', 'KittiDepth'),
-    'kitti_half': _reader('kitti_half', 'KittiHalf'),
-    'kitti_semantics': _reader('kitti_semantics', 'KittiSemantics'),
-    'packed': _reader('packed', 'Packed'),
-    'semkitti_dvps': _reader('semkitti_dvps', 'SemKittiDvps'),
+    'kitti_depth': _reader('kitti', 'KittiDepth'),
+    'kitti_half': _reader('kitti', 'KittiHalf'),
+    'kitti_semantics': _reader('kitti', 'KittiSemantics'),
+    'packed': _reader('storage', 'Packed'),
+    'semkitti_dvps': _reader('kitti', 'SemKittiDvps'),
     'synthetic': _synthetic,
 }
 

@@ -1,25 +1,15 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Cityscapes: single pictures with panoptic labels, optionally stereo disparities.
+Cityscapes and Cityscapes-DVPS; what is missing or wrong raises ConfigError.
 
-Files below the root (https://www.cityscapes-dataset.com; encodings as in
-https://github.com/mcordts/cityscapesScripts), NAME = CITY_xxxxxx_xxxxxx:
-
-- ``leftImg8bit/SPLIT/CITY/NAME_leftImg8bit.png``
-- ``gtFine/cityscapes_panoptic_SPLIT.json`` with a folder of PNGs of that name (COCO panoptic
-  format, category ids are label ids, made by createPanopticImgs.py), or, where the JSON is not
-  there, ``gtFine/SPLIT/CITY/NAME_gtFine_instanceIds.png``: uint16 label id * 1000 + instance
-  from 0; a label id alone is stuff, or a group of things that are not told apart
-- ``disparity/SPLIT/CITY/NAME_disparity.png``, optional: uint16 disparity in px * 256 + 1, 0 where
-  unknown
-- ``camera/SPLIT/CITY/NAME_camera.json``, optional; without it there is no depth, and the camera
-  is DEFAULT_CAMERA
+The files of each are in the docstring of its class.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,58 +19,58 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError
 from ..io.sources.camera import scaled_to
-from ..labels import CITYSCAPES, THING_CLASSES
-from ..structures import Frame, GroundTruth, Intrinsics, Sample
-from .label_files import (
-    VALUES,
-    classes_of_label_ids,
-    file_stems,
-    instance_depths,
-    look_up,
-    pack,
-    read_disparity,
-    read_image,
-    read_labels,
-    require_folder,
-    require_split,
-)
-from .panoptic_json import Annotation, read_panoptic_json, read_segments
+from ..labels import LABEL_DIVISOR, VOID_CLASS
+from ..structures import Intrinsics, Sample
+from . import label_files as files
 
-SPLITS = ('train', 'val')
 DEFAULT_CAMERA = Intrinsics(2262.52, 2265.3017905988554, 1096.98, 513.137, 2048, 1024)
 """The calibration of Aachen, which is widely taken for all; other cities have slightly others."""
 
 _EXPECTED = 'the folder that holds leftImg8bit and gtFine'
 _IMAGE = '_leftImg8bit.png'
-_CLASSES = classes_of_label_ids(VALUES)
-_IDS = pack(classes_of_label_ids(np.where(VALUES < 1000, VALUES, VALUES // 1000)),
-            np.where(VALUES < 1000, 0, VALUES % 1000 + 1))
+_CLASSES = files.classes_of_label_ids(files.VALUES)
+_NAME = re.compile(r'\d+_\d+_[^_]+_\d+_\d+')
+_VOID = 32
+_TRAIN_IDS = files.VALUES // LABEL_DIVISOR
+_DVPS_IDS = files.panoptic_ids(np.where(_TRAIN_IDS == _VOID, VOID_CLASS, _TRAIN_IDS),
+                               files.VALUES % LABEL_DIVISOR + 1)
+_STUFF = files.VALUES < 1000
+_IDS = files.cityscapes_ids(np.where(_STUFF, files.VALUES, files.VALUES // 1000),
+                            np.where(_STUFF, 0, files.VALUES % 1000 + 1))
 
 
-class Cityscapes:
+class Cityscapes(files.FrameReader):
     """
+    Single pictures with panoptic labels, optionally stereo disparities.
+
+    Files below the root (https://www.cityscapes-dataset.com; encodings as in
+    https://github.com/mcordts/cityscapesScripts), NAME = CITY_xxxxxx_xxxxxx:
+
+    - ``leftImg8bit/SPLIT/CITY/NAME_leftImg8bit.png``
+    - ``gtFine/cityscapes_panoptic_SPLIT.json`` with a folder of PNGs of that name (COCO panoptic
+      format, category ids are label ids, made by createPanopticImgs.py), or, where the JSON is not
+      there, ``gtFine/SPLIT/CITY/NAME_gtFine_instanceIds.png``: uint16 label id * 1000 + instance
+      from 0; a label id alone is stuff, or a group of things without instances
+    - ``disparity/SPLIT/CITY/NAME_disparity.png``, optional: uint16 disparity in px * 256 + 1, 0
+      where unknown
+    - ``camera/SPLIT/CITY/NAME_camera.json``, optional; without it there is no depth, and the
+      camera is DEFAULT_CAMERA
+
     One split: ``train`` or ``val``.
-
-    :raises ConfigError: when the root or the split is not there.
     """
-
-    classes = CITYSCAPES
 
     def __init__(self, root: Path | str, split: str = 'val') -> None:
-        require_split('cityscapes', split, SPLITS)
+        files.require_split('cityscapes', split)
         self.root, self.split = Path(root), split
-        images = require_folder('cityscapes', self.root / 'leftImg8bit' / split, _EXPECTED)
-        self.names = file_stems('cityscapes', images, _IMAGE, '*/')
+        images = files.require_folder('cityscapes', self.root / 'leftImg8bit' / split, _EXPECTED)
+        self.names = files.file_stems('cityscapes', images, _IMAGE, '*/')
         self._json = self.root / 'gtFine' / f'cityscapes_panoptic_{split}.json'
         if not self._json.is_file():
-            require_folder('cityscapes', self.root / 'gtFine' / split, _EXPECTED)
-
-    def __len__(self) -> int:
-        return len(self.names)
+            files.require_folder('cityscapes', self.root / 'gtFine' / split, _EXPECTED)
 
     def __getitem__(self, index: int) -> Sample:
         name = self.names[index]
-        image = read_image(self._file('leftImg8bit', name, _IMAGE))
+        image = files.read_image(self._file('leftImg8bit', name, _IMAGE))
         size = image.shape[:2]
         camera_file = self._file('camera', name, '_camera.json')
         disparity_file = self._file('disparity', name, '_disparity.png')
@@ -88,13 +78,9 @@ class Cityscapes:
         if camera_file.is_file():
             camera, baseline_m = read_camera(camera_file)
             if disparity_file.is_file():
-                depth = read_disparity(disparity_file, size, camera.fx * baseline_m, offset=1)
-        panoptic = self._panoptic(name, size)
-        frame = Frame(image, scaled_to(camera, size[1], size[0]), name=name,
-                      intrinsics_source='data set')
-        return Sample(frame, GroundTruth(
-            panoptic=panoptic, has_semantics=True, instance_classes=THING_CLASSES, depth=depth,
-            instance_depth_m=instance_depths(panoptic, depth)))
+                depth = files.read_disparity(disparity_file, size, camera.fx * baseline_m, 1)
+        return files.make_sample(image, scaled_to(camera, size[1], size[0]), name,
+                                 panoptic=self._panoptic(name, size), depth=depth)
 
     def _file(self, kind: str, name: str, suffix: str) -> Path:
         return self.root / kind / self.split / name.partition('_')[0] / f'{name}{suffix}'
@@ -102,34 +88,72 @@ class Cityscapes:
     def _panoptic(self, name: str, size: tuple[int, int]) -> NDArray[np.int32]:
         if not self._json.is_file():
             path = self._file('gtFine', name, '_gtFine_instanceIds.png')
-            return look_up(path, read_labels(path, size, np.uint16), _IDS)
+            return files.read_panoptic(path, size, np.uint16, _IDS)
         if name not in self._annotations:
             raise ConfigError(f'{self._json}: has no annotation of {name}; make it again with '
                               'createPanopticImgs.py')
         annotation = self._annotations[name]
-        return read_segments(self._json.with_suffix('') / annotation.file_name, size,
-                             annotation.segments_info, lambda label: int(_CLASSES[label]))
+        return files.read_segments(self._json.with_suffix('') / annotation.file_name, size,
+                                   annotation.segments_info, lambda label: int(_CLASSES[label]))
 
     @cached_property
-    def _annotations(self) -> dict[str, Annotation]:
-        """By the frame."""
-        content = read_panoptic_json(self._json, 'make it again with createPanopticImgs.py')
+    def _annotations(self) -> dict[str, files.Annotation]:
+        content = files.read_panoptic_json(self._json, 'make it again with createPanopticImgs.py')
         return {str(annotation.image_id): annotation for annotation in content.annotations}
 
 
-def read_camera(path: Path) -> tuple[Intrinsics, float]:
+class CityscapesDvps(files.VideoReader):
     """
-    Read a camera file of Cityscapes.
+    Cityscapes-DVPS: six frames per sequence SSSSSS, see files.VideoReader.
 
-    :returns: the camera of the picture of 2048x1024 px, and the distance in metres to the other
-        camera of the stereo pair.
-    :raises ConfigError: when it cannot be read or is no such file.
+    Files are ``SSSSSS_FFFFFF_CITY_xxxxxx_xxxxxx_{leftImg8bit,gtFine_instanceTrainIds,depth}.png``;
+    labels uint16 train id * 1000 + instance, 32000 void. Instances count from 0, as in Cityscapes;
+    groups without instances are void (create_panoptic_labels.py of
+    https://github.com/mcahny/vps, which makes the labels). Cameras are those of Cityscapes where
+    ``camera/SPLIT/CITY`` lies beside video_sequence, else DEFAULT_CAMERA.
     """
+
+    data_set = 'cityscapes_dvps'
+
+    def __init__(self, root: Path | str, split: str = 'val') -> None:
+        super().__init__(root, split)
+        odd = [name for name in self.names if not _NAME.fullmatch(name)]
+        if odd:
+            raise ConfigError(f'cityscapes_dvps: {self.folder / odd[0]}{self.image} is not named '
+                              'SSSSSS_FFFFFF_CITY_xxxxxx_xxxxxx; remove it or rename it')
+        beside = self.root.parent if self.root.name == 'video_sequence' else self.root
+        self._cameras: dict[str, list[Path]] = {}
+        for path in sorted((beside / 'camera').glob('*/*/*_camera.json')):
+            self._cameras.setdefault(path.parent.name, []).append(path)
+
+    def __getitem__(self, index: int) -> Sample:
+        name = self.names[index]
+        image = files.read_image(self.folder / f'{name}{self.image}')
+        size = image.shape[:2]
+        labels = self.folder / f'{name}_gtFine_instanceTrainIds.png'
+        return files.make_sample(
+            image, scaled_to(self._camera(name), size[1], size[0]), name,
+            panoptic=files.read_panoptic(labels, size, np.uint16, _DVPS_IDS),
+            depth=files.read_depth(self.folder / f'{name}_depth.png', size),
+            sequence=name.partition('_')[0])
+
+    def _camera(self, name: str) -> Intrinsics:
+        """Of the nearest frame of the recording: only every thirtieth has a camera file."""
+        _, _, city, recording, number = name.split('_')
+        cameras = [path for path in self._cameras.get(city, ())
+                   if path.name.split('_')[1] == recording]
+        if not cameras:
+            return DEFAULT_CAMERA
+        nearest = min(cameras, key=lambda p: abs(int(p.name.split('_')[2]) - int(number)))
+        return read_camera(nearest)[0]
+
+
+def read_camera(path: Path) -> tuple[Intrinsics, float]:
+    """The camera of 2048x1024 px in a file, and the baseline of its stereo pair in metres."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
         fx, fy, cx, cy = (float(content['intrinsic'][key]) for key in ('fx', 'fy', 'u0', 'v0'))
-        camera = Intrinsics(fx, fy, cx, cy, DEFAULT_CAMERA.width, DEFAULT_CAMERA.height)
-        return camera, float(content['extrinsic']['baseline'])
+        return Intrinsics(fx, fy, cx, cy, 2048, 1024), float(content['extrinsic']['baseline'])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f'{path}: no camera file of Cityscapes: {error!r}; '
                           'copy it again, or remove it') from None

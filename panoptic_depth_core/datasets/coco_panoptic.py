@@ -34,8 +34,6 @@ from copy import copy
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from ..class_tables import class_infos, parse_class_rows
@@ -44,16 +42,8 @@ from ..errors import ConfigError, warn_once
 from ..io.sources.camera import DEFAULT_FOV_DEG, SIDECAR_NAME, CameraOptions, read_camera_file
 from ..io.sources.opencv_sources import PICTURE_SUFFIXES
 from ..labels import VOID_CLASS, ClassInfo
-from ..structures import Frame, GroundTruth, Intrinsics, Sample
-from .label_files import (
-    OUTSIDE,
-    instance_depths,
-    read_depth,
-    read_depth_array,
-    read_image,
-    require_folder,
-)
-from .panoptic_json import Annotation, read_panoptic_json, read_segments
+from ..structures import Intrinsics, Sample
+from . import label_files as files
 
 _SETTINGS = 'dataset.yaml'
 _REMEDY = 'see the documentation, doc/own_data.md, for a script that writes one'
@@ -77,9 +67,10 @@ class CocoPanoptic:
 
     def __init__(self, root: Path | str, split: str = 'val') -> None:
         self.root, self.split = Path(root), split
-        require_folder('coco_panoptic', self.root, 'the folder that holds panoptic_SPLIT.json')
+        files.require_folder('coco_panoptic', self.root,
+                             'the folder that holds panoptic_SPLIT.json')
         self._json = self._find_json()
-        content = read_panoptic_json(self._json, _REMEDY)
+        content = files.read_panoptic_json(self._json, _REMEDY)
         self._categories = sorted(content.categories, key=lambda category: category.id)
         self._rows = {category.id: row for row, category in enumerate(self._categories)}
         if len(self._rows) < len(self._categories):
@@ -87,11 +78,12 @@ class CocoPanoptic:
         settings = self.root / _SETTINGS
         self._scale = (load_settings(DatasetFile, settings).depth_scale
                        if settings.is_file() else None)
-        self._pictures = self._folder(f'images/{split}', 'images', split)
-        self._depths = self._folder(f'depth/{split}', f'{split}/depth_npy')
-        if self._pictures is None:
+        pictures = self._folder(f'images/{split}', 'images', split)
+        if pictures is None:
             raise ConfigError(f'coco_panoptic: no folder {self.root}/images/{split}; put the '
                               'pictures there')
+        self._pictures = pictures
+        self._depths = self._folder(f'depth/{split}', f'{split}/depth_npy')
         if self._depths is not None and self._scale is None and any(self._depths.rglob('*.png')):
             raise ConfigError(f'{self._depths}: the scale of its PNGs is not stated; write '
                               f'depth_scale: VALUES_PER_METRE into {settings}')
@@ -109,8 +101,8 @@ class CocoPanoptic:
                 raise ConfigError(
                     f'{self._json}: a segment of image {annotation.image_id} has the category_id '
                     f'{min(outside)}, which is not among its categories; add the category')
-        files = ((image.file_name, annotations.get(str(image.id))) for image in content.images)
-        self._frames = [(name, annotation) for name, annotation in files
+        found = ((image.file_name, annotations.get(str(image.id))) for image in content.images)
+        self._frames = [(name, annotation) for name, annotation in found
                         if annotation is not None or self._depth_file(name) is not None]
         if not self._frames:
             raise ConfigError(f'{self._json}: no picture in it has an annotation or a depth; '
@@ -153,45 +145,33 @@ class CocoPanoptic:
 
     def __getitem__(self, index: int) -> Sample:
         name, annotation = self._frames[index]
-        image = read_image(self._picture(name))
+        image = files.read_image(self._picture(name))
         size = image.shape[:2]
         camera, source = CameraOptions().resolve(
             size[1], size[0], self._camera_of(name), 'data set')
-        depth = self._depth(name, size)
-        frame = Frame(image, camera, name=_stem(name).replace('/', '_'), intrinsics_source=source)
+        depth, stem = None, _stem(name).replace('/', '_')
+        if (path := self._depth_file(name)) is not None:
+            depth = (files.read_depth(path, size, self._scale)
+                     if self._scale is not None and path.suffix == '.png'
+                     else files.read_depth_array(path, size))
         if annotation is None:
-            return Sample(frame, GroundTruth(depth=depth))
-        panoptic = self._panoptic(annotation, size)
-        return Sample(frame, GroundTruth(
-            panoptic=panoptic, has_semantics=True, instance_classes=self._instance_classes,
-            depth=depth, instance_depth_m=instance_depths(panoptic, depth)))
-
-    def _depth(self, name: str, size: tuple[int, int]) -> NDArray[np.float32] | None:
-        path = self._depth_file(name)
-        if path is None or path.suffix == '.npy':
-            return None if path is None else read_depth_array(path, size)
-        assert self._scale is not None
-        return read_depth(path, size, self._scale)
-
-    def _panoptic(self, annotation: Annotation, size: tuple[int, int]) -> NDArray[np.int32]:
-        return read_segments(
+            return files.make_sample(image, camera, stem, depth=depth, source=source)
+        panoptic = files.read_segments(
             self._json.with_suffix('') / annotation.file_name, size, annotation.segments_info,
-            lambda category: self._rows.get(category, OUTSIDE), self.classes)
-
-    @property
-    def _instance_classes(self) -> tuple[int, ...]:
+            lambda category: self._rows.get(category, files.OUTSIDE), self.classes)
         told_apart = {self._rows[c.id] for c in self._categories if c.isthing}
-        return tuple(c.class_id for c in self.classes if c.is_thing and c.class_id in told_apart)
+        return files.make_sample(
+            image, camera, stem, panoptic=panoptic, depth=depth, source=source,
+            instance_classes=tuple(c.class_id for c in self.classes
+                                   if c.is_thing and c.class_id in told_apart))
 
     def _find_json(self) -> Path:
-        places = {split: [self.root / f'panoptic_{split}.json',
-                          self.root / 'annotations' / f'panoptic_{split}.json',
-                          self.root / split / 'panoptic.json'] for split in (self.split, '*')}
-        for path in places[self.split]:
-            if path.is_file():
+        places = 'panoptic_{0}.json', 'annotations/panoptic_{0}.json', '{0}/panoptic.json'
+        for place in places:
+            if (path := self.root / place.format(self.split)).is_file():
                 return path
-        found = [str(path.relative_to(self.root)) for pattern in places['*']
-                 for path in sorted(self.root.glob(str(pattern.relative_to(self.root))))]
+        found = [str(path.relative_to(self.root)) for place in places
+                 for path in sorted(self.root.glob(place.format('*')))]
         there = f'there are {", ".join(found)}' if found else _REMEDY
         raise ConfigError(f'coco_panoptic: no panoptic_{self.split}.json in {self.root}; {there}; '
                           'give another root or split')
@@ -200,7 +180,6 @@ class CocoPanoptic:
         return next((self.root / name for name in names if (self.root / name).is_dir()), None)
 
     def _picture(self, name: str) -> Path:
-        assert self._pictures is not None
         path = self._pictures / name
         others = (path.with_suffix(suffix) for suffix in PICTURE_SUFFIXES)
         return path if path.is_file() else next((p for p in others if p.is_file()), path)
@@ -213,7 +192,6 @@ class CocoPanoptic:
 
     def _read_camera(self) -> Intrinsics | None:
         """Camera of the pictures that have none of their own."""
-        assert self._pictures is not None
         for folder in (self._pictures, self.root):
             if (folder / SIDECAR_NAME).is_file():
                 return read_camera_file(folder / SIDECAR_NAME)

@@ -1,58 +1,92 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the readers of data sets share: files to arrays, and arrays to the parts of a truth."""
+"""
+What the readers of data sets share: files to arrays, and arrays to samples.
+
+Every function that takes a path raises ConfigError when the file is missing or is not what it
+should be. Labels in COCO's panoptic format are a JSON for all pictures and a PNG of segment ids
+for each (https://cocodataset.org/#format-data); the rest of that JSON is not read.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, TypeAdapter, ValidationError
 
+from ..class_tables import Byte
 from ..errors import ConfigError
-from ..labels import CITYSCAPES, LABEL_DIVISOR, VOID_CLASS, VOID_ID, ClassInfo, train_id_lut
+from ..io.results.coco_panoptic import read_ids
+from ..labels import (
+    CITYSCAPES,
+    LABEL_DIVISOR,
+    THING_CLASSES,
+    VOID_CLASS,
+    VOID_ID,
+    ClassInfo,
+    thing_classes,
+    train_id_lut,
+)
+from ..structures import Frame, GroundTruth, Intrinsics, Sample
+
+SPLITS = ('train', 'val')
 
 OUTSIDE = -1
 """Class of a label that is not in a table, and panoptic id of its pixels."""
 
 VALUES = np.arange(1 << 16)
-"""Every value of a 16-bit label: what look_up needs is computed once for each."""
+"""Every value of a 16-bit label: what read_panoptic needs is computed once for each."""
 
 _LAST_LABEL_ID = 33
 
 
-def require_split(data_set: str, split: str, known: Sequence[str]) -> None:
-    """
-    Check the name of a split.
+class FrameReader:
+    """A data set of frames that are found by their names."""
 
-    :raises ConfigError: when it is none of the known ones.
-    """
+    classes: tuple[ClassInfo, ...] = CITYSCAPES
+    names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def make_sample(image: NDArray[np.uint8], camera: Intrinsics, name: str, *,
+                panoptic: NDArray[np.int32] | None = None,
+                depth: NDArray[np.float32] | None = None,
+                instance_classes: tuple[int, ...] = THING_CLASSES,
+                ignore: NDArray[np.bool_] | None = None, sequence: str = '',
+                source: str = 'data set') -> Sample:
+    """A sample: with semantics, if it has labels; ``source`` is Frame.intrinsics_source."""
+    frame = Frame(image, camera, name=name, intrinsics_source=source)
+    if panoptic is None:
+        return Sample(frame, GroundTruth(depth=depth), sequence)
+    return Sample(frame, GroundTruth(
+        panoptic=panoptic, has_semantics=True, instance_classes=instance_classes, ignore=ignore,
+        depth=depth, instance_depth_m=instance_depths(panoptic, depth)), sequence)
+
+
+def require_split(data_set: str, split: str, known: Sequence[str] = SPLITS) -> None:
     if split not in known:
         raise ConfigError(f'{data_set}: unknown split {split!r}; known: {", ".join(known)}')
 
 
 def require_folder(data_set: str, folder: Path, expected: str) -> Path:
-    """
-    Check that a folder of a data set is there.
-
-    :param expected: what the root holds, for the message.
-    :raises ConfigError: when it is not.
-    """
+    """:param expected: what the root holds, for the message."""
     if not folder.is_dir():
         raise ConfigError(f'{data_set}: {folder} is not a folder; give as root {expected}')
     return folder
 
 
 def file_stems(data_set: str, folder: Path, suffix: str, below: str = '') -> list[str]:
-    """
-    Names without the suffix of the files that end on it, sorted.
-
-    :param below: glob pattern of the folders between, such as ``*/``.
-    :raises ConfigError: when there is none.
-    """
+    """Sorted names without a suffix of the files that end on it; ``below``: glob of folders."""
     stems = sorted(path.name.removesuffix(suffix) for path in folder.glob(f'{below}*{suffix}'))
     if not stems:
         raise ConfigError(
@@ -60,58 +94,60 @@ def file_stems(data_set: str, folder: Path, suffix: str, below: str = '') -> lis
     return stems
 
 
-def video_sequence_folder(data_set: str, root: Path, split: str, suffix: str) -> Path:
+class VideoReader(FrameReader):
     """
-    Folder of the frames of a split of a DVPS data set.
+    One split of a DVPS data set: videos with panoptic labels, instances that last, and depth.
 
-    :param root: the folder that holds video_sequence, or that folder, or one with the frames of
-        any split in it.
-    :raises ConfigError: when it is none of these.
+    Files are ``video_sequence/SPLIT/SSSSSS_FFFFFF...``, see
+    https://github.com/joe-siyuan-qiao/ViP-DeepLab; depth is uint16 metres * 256, 0 unknown.
+
+    :param root: the folder that holds video_sequence, or that folder, or one with frames in it,
+        which are taken for any split.
     """
-    for folder in (root / 'video_sequence' / split, root / split, root):
-        if next(folder.glob(f'*{suffix}'), None) is not None:
-            return folder
-    raise ConfigError(f'{data_set}: no *{suffix} in {root}/video_sequence/{split}; '
-                      'give as root the folder that holds video_sequence')
+
+    data_set: str
+    image = '_leftImg8bit.png'
+
+    def __init__(self, root: Path | str, split: str = 'val') -> None:
+        require_split(self.data_set, split)
+        self.root = Path(root)
+        for folder in (self.root / 'video_sequence' / split, self.root / split, self.root):
+            if next(folder.glob(f'*{self.image}'), None) is not None:
+                self.folder = folder
+                self.names = file_stems(self.data_set, folder, self.image)
+                return
+        raise ConfigError(f'{self.data_set}: no *{self.image} in {root}/video_sequence/{split}; '
+                          'give as root the folder that holds video_sequence')
+
+
+def _read(path: Path, mode: int) -> NDArray[Any]:
+    # A check in front, since OpenCV prints a warning of its own for a missing file.
+    image = cv2.imread(str(path), mode) if path.is_file() else None
+    if image is None:
+        raise ConfigError(f'{path}: missing or no image; copy the data set again')
+    return image
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """
-    Read a picture.
-
-    :returns: (H, W, 3) uint8 RGB.
-    :raises ConfigError: when it is missing or no image.
-    """
+    """(H, W, 3) uint8 RGB."""
     return cv2.cvtColor(_read(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB).astype(
         np.uint8, copy=False)
 
 
 def read_labels(path: Path, size: tuple[int, int], *dtypes: type[np.unsignedinteger[Any]]
                 ) -> NDArray[Any]:
-    """
-    Read an image of numbers as it is stored; cast it before any arithmetic.
-
-    :param size: (H, W) of its picture.
-    :param dtypes: those that the format allows.
-    :returns: (H, W) of one of the dtypes.
-    :raises ConfigError: when it is missing or no image, or has another size or dtype.
-    """
+    """Read (H, W) of one of the dtypes, of a picture's size; cast it before any arithmetic."""
     labels = _read(path, cv2.IMREAD_UNCHANGED)
     if labels.ndim != 2 or labels.dtype not in dtypes:
         channels = 1 if labels.ndim == 2 else labels.shape[2]
         expected = ' or '.join(np.dtype(dtype).name for dtype in dtypes)
         raise ConfigError(f'{path}: {labels.dtype} with {channels} channels, but one channel of '
                           f'{expected} was expected; copy the data set again, unconverted')
-    require_size(path, labels, size)
+    _require_size(path, labels, size)
     return labels
 
 
-def require_size(path: Path, labels: NDArray[Any], size: tuple[int, int]) -> None:
-    """
-    Check that labels are of the size of their picture.
-
-    :raises ConfigError: when they are not.
-    """
+def _require_size(path: Path, labels: NDArray[Any], size: tuple[int, int]) -> None:
     if labels.shape != size:
         raise ConfigError(
             f'{path}: {labels.shape[1]}x{labels.shape[0]} px, but its picture has '
@@ -119,12 +155,7 @@ def require_size(path: Path, labels: NDArray[Any], size: tuple[int, int]) -> Non
 
 
 def read_depth(path: Path, size: tuple[int, int], scale: float = 256.0) -> NDArray[np.float32]:
-    """
-    Read uint16 metres * scale, 0 where unknown (by default as in KITTI's depth devkit).
-
-    :returns: (H, W) float32 metres, NaN where unknown.
-    :raises ConfigError: see read_labels.
-    """
+    """Read uint16 metres * scale, 0 where unknown, as (H, W) float32 metres, NaN there."""
     stored = read_labels(path, size, np.uint16)
     depth = stored.astype(np.float32)
     depth /= scale
@@ -133,12 +164,7 @@ def read_depth(path: Path, size: tuple[int, int], scale: float = 256.0) -> NDArr
 
 
 def read_depth_array(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
-    """
-    Read a .npy of metres, unknown where NaN or not above 0.
-
-    :returns: (H, W) float32 metres, NaN where unknown.
-    :raises ConfigError: when it is no array of floats, or of another size than the picture.
-    """
+    """Read a .npy of float metres, unknown where NaN or not above 0: (H, W) float32, NaN there."""
     try:
         stored = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -148,7 +174,7 @@ def read_depth_array(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
         raise ConfigError(f'{path}: holds {stored.dtype}; give metres as floats')
     if stored.ndim != 2:
         raise ConfigError(f'{path}: has the shape {stored.shape}; give (H, W)')
-    require_size(path, stored, size)
+    _require_size(path, stored, size)
     return np.where(stored > 0, stored, np.nan).astype(np.float32)
 
 
@@ -158,8 +184,7 @@ def read_disparity(path: Path, size: tuple[int, int], fx_baseline: float,
     Read uint16 disparities, (value - offset) / 256 px and 0 where unknown, as depth.
 
     :param fx_baseline: focal length in px times distance of the cameras in metres.
-    :returns: (H, W) float32 metres, NaN where unknown, also where the disparity is not positive.
-    :raises ConfigError: see read_labels.
+    :returns: (H, W) float32 metres, NaN where the disparity is unknown or not positive.
     """
     disparity = (read_labels(path, size, np.uint16).astype(np.float32) - offset) / 256.0
     return (fx_baseline / np.where(disparity > 0, disparity, np.nan)).astype(np.float32)
@@ -179,8 +204,8 @@ def classes_of_label_ids(label_ids: NDArray[Any]) -> NDArray[np.int32]:
     return np.asarray(lut[label_ids])
 
 
-def pack(classes: NDArray[Any], instances: NDArray[Any],
-         table: Sequence[ClassInfo] = CITYSCAPES) -> NDArray[np.int32]:
+def panoptic_ids(classes: NDArray[Any], instances: NDArray[Any],
+                 table: Sequence[ClassInfo] = CITYSCAPES) -> NDArray[np.int32]:
     """
     Panoptic ids of classes and instances.
 
@@ -189,46 +214,40 @@ def pack(classes: NDArray[Any], instances: NDArray[Any],
     :returns: int32 of that shape; OUTSIDE where a class or an instance has no such id.
     """
     classes = np.asarray(classes, np.int32)
-    things = [c.class_id for c in table if c.is_thing]
-    instances = np.where(np.isin(classes, things), instances, 0)
+    instances = np.where(np.isin(classes, thing_classes(table)), instances, 0)
     known = (classes >= 0) & (classes < len(table)) & (instances < LABEL_DIVISOR)
     ids = np.where(known, classes * LABEL_DIVISOR + instances, OUTSIDE)
     return np.where(classes == VOID_CLASS, VOID_ID, ids).astype(np.int32)
 
 
-def look_up(path: Path, stored: NDArray[Any], ids: NDArray[np.int32]) -> NDArray[np.int32]:
-    """
-    Panoptic ids of stored labels.
-
-    :param stored: (H, W) integers 0.., as read from path.
-    :param ids: panoptic id per value, see pack and VALUES.
-    :raises ConfigError: when a value has none; names the first.
-    """
-    panoptic: NDArray[np.int32] = ids[stored]
-    require_known(path, stored, panoptic)
-    return panoptic
+def cityscapes_ids(label_ids: NDArray[Any], instances: NDArray[Any]) -> NDArray[np.int32]:
+    """Panoptic ids of Cityscapes label ids and of instances, see panoptic_ids."""
+    return panoptic_ids(classes_of_label_ids(label_ids), instances)
 
 
-def require_known(path: Path, stored: NDArray[Any], panoptic: NDArray[np.int32]) -> None:
-    """
-    Check that every label has a panoptic id.
+def read_panoptic(path: Path, size: tuple[int, int], dtype: type[np.unsignedinteger[Any]],
+                  ids: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Read labels as (H, W) int32 panoptic ids; ``ids`` has one for each of VALUES."""
+    stored = read_labels(path, size, dtype)
+    return require_known(path, stored, ids[stored])
 
-    :raises ConfigError: when pixels are OUTSIDE; names the label of the first.
-    """
+
+def require_known(path: Path, stored: NDArray[Any], panoptic: NDArray[np.int32]
+                  ) -> NDArray[np.int32]:
+    """:raises ConfigError: when pixels are OUTSIDE; names the label of the first."""
     if panoptic.min() == OUTSIDE:
         value = int(stored[panoptic == OUTSIDE][0])
         raise ConfigError(f'{path}: holds the label {value}, which is no class or instance of '
                           'this data set; check that it is the right kind of label file')
+    return panoptic
 
 
 def instance_depths(panoptic: NDArray[np.int32],
                     depth: NDArray[np.float32] | None) -> dict[int, float]:
     """
-    Median depth of the visible surface of every instance that has a finite depth somewhere.
+    Median depth in metres of the visible surface of every instance that has one somewhere.
 
-    :param panoptic: (H, W) int32 ids.
-    :param depth: (H, W) float32 metres, > 0; NaN where unknown.
-    :returns: panoptic id -> metres.
+    :param panoptic: (H, W) ids. :param depth: (H, W) metres, > 0; NaN where unknown.
     """
     if depth is None:
         return {}
@@ -245,9 +264,80 @@ def instance_depths(panoptic: NDArray[np.int32],
     return dict(zip(ids[starts].tolist(), medians.tolist(), strict=True))
 
 
-def _read(path: Path, mode: int) -> NDArray[Any]:
-    # A check in front, since OpenCV prints a warning of its own for a missing file.
-    image = cv2.imread(str(path), mode) if path.is_file() else None
-    if image is None:
-        raise ConfigError(f'{path}: missing or no image; copy the data set again')
-    return image
+@dataclass(frozen=True, slots=True)
+class SegmentInfo:
+    """One segment of a picture; a crowd is a group of things without instances."""
+
+    id: Annotated[int, Field(gt=0, lt=1 << 24)]
+    category_id: int
+    iscrowd: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    image_id: int | str
+    file_name: str
+    segments_info: tuple[SegmentInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    id: int | str
+    file_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    id: int
+    name: str
+    isthing: bool
+    color: tuple[Byte, Byte, Byte] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PanopticJson:
+    annotations: tuple[Annotation, ...]
+    images: tuple[Picture, ...] = ()
+    categories: tuple[Category, ...] = ()
+
+
+def read_panoptic_json(path: Path, remedy: str) -> PanopticJson:
+    """:param remedy: for the message."""
+    try:
+        return TypeAdapter(PanopticJson).validate_json(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f'{path}: cannot be read: {error.strerror}; check the path') from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = '.'.join(str(part) for part in first['loc'])
+        raise ConfigError(f'{path}: not in COCO panoptic format: '
+                          f'{where}: {first["msg"]}; {remedy}') from None
+
+
+def read_segments(path: Path, size: tuple[int, int], segments: Sequence[SegmentInfo],
+                  class_of: Callable[[int], int],
+                  table: Sequence[ClassInfo] = CITYSCAPES) -> NDArray[np.int32]:
+    """
+    Read the PNG of one picture; the instances of a category are numbered from 1.
+
+    :param size: (H, W) of the picture.
+    :param class_of: class id of a category; VOID_CLASS: not learned, OUTSIDE: there is none.
+    :returns: (H, W) int32 panoptic ids; VOID_ID where the PNG has 0.
+    """
+    stored = read_ids(path)
+    _require_size(path, stored, size)
+    rows = sorted(segments, key=lambda row: row.id)
+    if twice := [row.id for row, other in pairwise(rows) if row.id == other.id]:
+        raise ConfigError(f'{path}: two of its segments in the JSON have the id {twice[0]}; give '
+                          'each its own')
+    seen: Counter[int] = Counter()
+    instances = []
+    for row in rows:
+        seen[row.category_id] += not row.iscrowd
+        instances.append(0 if row.iscrowd else seen[row.category_id])
+    classes = np.array([class_of(row.category_id) for row in rows], np.int32)
+    # Zeros cost nothing where nobody looks, and ids may be as large as 2^24.
+    shifted = np.zeros(max(int(stored.max()), *(row.id for row in rows), 0) + 1, np.int32)
+    shifted[[row.id for row in rows]] = panoptic_ids(classes, np.array(instances), table) - OUTSIDE
+    shifted[0] = VOID_ID - OUTSIDE
+    return require_known(path, stored, shifted[stored] + OUTSIDE)

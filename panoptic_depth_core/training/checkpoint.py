@@ -1,39 +1,40 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints: written atomically, read without running code from the file."""
+"""
+Checkpoints, and the weights that a run starts from: all of them fit, or the recipe names the gaps.
+
+They are written atomically, and read without running code from the file. What is missing, no
+checkpoint, or of another network raises ConfigError.
+"""
 
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from ..datasets.packed import is_pack, read_weights
+from ..class_tables import same_classes
+from ..config import parse_settings
+from ..datasets.storage import is_pack, read_weights
 from ..errors import ConfigError
 from ..files import write_atomic
-from ..network.base import Model
-from .settings import TrainSettings
+from ..labels import ClassInfo
+from ..model_directory import ModelDirectory
+from ..network import create_model
+from ..network.base import Model, NetworkSettings
+from ..network.weights import find_gaps, list_gaps
+from .recipe import TrainSettings, begins, expand
 
 RESUME_FILE = 'last.pt'
 MODEL_FILE = 'model.pt'
 BEST_FILE = 'best.pt'
-
-
-class Stateful(Protocol):
-    """What can be stored and restored."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """State to store."""
-        ...
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore it."""
-        ...
+_DEFAULT = Path('default')
 
 
 @dataclass
@@ -41,25 +42,18 @@ class TrainState:
     """
     What a checkpoint restores.
 
-    The position in the data and in the schedule, and the states of the random generators, are
-    functions of the iteration.
-
-    :param model: the one that learns; network: what runs it, on one device or several.
-    :param precision: scale of the gradients in 16-mixed, else empty.
-    :param best: score of the best validation so far.
-    :param validated: iteration of the last validation.
-    :param validation_seconds: that it took.
+    The place in the data and in the schedule, and the random generators, follow the iteration.
     """
 
-    model: Model
-    network: nn.Module
+    model: Model  # The one that learns.
+    network: nn.Module  # What runs it, on one device or several.
     averaged: Model
     optimizer: torch.optim.Optimizer
-    precision: Stateful
+    precision: Any  # Fabric's plugin; its state is the scale of the gradients in 16-mixed.
     iteration: int = 0
     seconds: float = 0.0
-    best: float | None = None
-    validated: int = -1
+    best: float | None = None  # Score of the best validation so far.
+    validated: int = -1  # Iteration of the last validation.
     validation_seconds: float = 0.0
 
 
@@ -82,11 +76,7 @@ def save_model(path: Path, settings: TrainSettings, state: TrainState) -> None:
 
 
 def load_checkpoint(run_dir: Path, state: TrainState) -> None:
-    """
-    Restore a run in place.
-
-    :raises ConfigError: when there is none, or it is of another network or optimiser.
-    """
+    """Restore a run in place."""
     path = run_dir / RESUME_FILE
     if not path.exists():
         raise ConfigError(f'{path}: no checkpoint there; check the path, or start a new run '
@@ -106,20 +96,83 @@ def load_checkpoint(run_dir: Path, state: TrainState) -> None:
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
-    """
-    Load the averaged weights of a checkpoint into a network.
-
-    :raises ConfigError: when the file is not a checkpoint of this network.
-    """
+    """Load the averaged weights of a checkpoint into a network."""
     _load_strictly(network, read_checkpoint(path)['network'], path)
 
 
-def require_no_run(run_dir: Path) -> None:
-    """
-    Check that a new run would replace nobody's weights.
+def initial_network(settings: TrainSettings) -> Model:
+    """Create the network of a recipe with the weights that its run starts from."""
+    backbone = settings.backbone_weights
+    network = create_model(settings.network, settings.network_settings,
+                           None if backbone is None else expand(backbone),
+                           rules=settings.assembly, loss=settings.loss, source='recipe')
+    if settings.initial_weights is not None:
+        load_initial_weights(network, Path(expand(settings.initial_weights)),
+                             settings.initial_gaps)
+    return network
 
-    :raises ConfigError: naming the first that are there.
+
+def load_initial_weights(network: Model, path: Path, gaps: Sequence[str] = ()) -> None:
     """
+    Load weights of this program, or published ones that the model reads, in place.
+
+    :param path: checkpoint, or model directory; ``default`` is the model of this package.
+    :param gaps: beginnings of names, up to a dot; their weights may be missing, unknown, of
+        another shape, or of the classes of another table, and the network keeps its own.
+    :raises ConfigError: also for a gap that is none.
+    """
+    wanted = network.state_dict()
+    given, classes = _read(network, path)
+    are_same = same_classes(classes, network.classes)
+    kinds = {
+        **find_gaps(wanted, given),
+        # Tables of one size make equal shapes of rows that mean other classes.
+        'of other classes': [
+            n for n in given if n in wanted and not are_same and any(
+                begins(n, part) for part in network.class_parameters)]}
+    unfit = {name for names in kinds.values() for name in names}
+    for gap in gaps:
+        if not any(begins(name, gap) for name in unfit):
+            raise ConfigError(f'initial_gaps: {gap!r} is no gap: all of it in {path} fits, or '
+                              'there is no such weight; leave it out')
+    if listed := list_gaps({
+            kind: [n for n in names if not any(begins(n, gap) for gap in gaps)]
+            for kind, names in kinds.items()}):
+        raise ConfigError(f'{path}: its weights are of another network: {listed}; what may '
+                          'differ is to be named in initial_gaps')
+    network.load_state_dict({n: v for n, v in given.items() if n not in unfit}, strict=False)
+
+
+def _read(network: Model, path: Path) -> tuple[dict[str, Tensor], tuple[ClassInfo, ...]]:
+    """Weights, and the classes that they were trained on."""
+    if path.is_dir() or path == _DEFAULT:
+        model = ModelDirectory.default() if path == _DEFAULT else ModelDirectory.load(path)
+        try:
+            from ..network.torch_backend import load_graph
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f'{model.path}: to read the weights of a model directory {error.name} is needed; '
+                "run: pip install 'panoptic-depth[export]'") from None
+        given = load_graph(model).network
+        return given.state_dict(), given.classes
+    try:
+        stored = read_checkpoint(path)
+    except ConfigError as error:
+        if not path.is_file():
+            raise
+        try:
+            published = network.read_published(path)
+        except ConfigError as other:
+            raise ConfigError(f'{error}; nor is it a published one: {other}') from None
+        return published.state_dict(), published.classes
+    settings = stored['recipe'].get('network_settings', {})
+    # Of its other settings only their network knows.
+    table = {key: value for key, value in settings.items() if key == 'class_table'}
+    return stored['network'], parse_settings(NetworkSettings, table, str(path)).classes
+
+
+def require_no_run(run_dir: Path) -> None:
+    """Check that a new run would replace nobody's weights."""
     for name in (BEST_FILE, MODEL_FILE, RESUME_FILE):
         if (run_dir / name).exists():
             raise ConfigError(f'{run_dir / name}: is of an earlier run; go on with that one with '
@@ -127,11 +180,7 @@ def require_no_run(run_dir: Path) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """
-    Read a checkpoint file of this program, or the one in a pack.
-
-    :raises ConfigError: when it is missing or not one.
-    """
+    """Read a checkpoint file of this program, or the one in a pack."""
     try:
         source = BytesIO(read_weights(path)) if is_pack(path) else path
         stored = torch.load(source, map_location='cpu', weights_only=True)

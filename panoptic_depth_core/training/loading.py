@@ -1,33 +1,99 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Batches in the order of the draws: parts of an iteration, and of a process."""
+"""The mix of data sets that a recipe trains on, and its batches in the order of the draws."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
+import numpy as np
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
+from ..class_tables import class_names, classes_differ
+from ..datasets import Dataset as SampleSet
+from ..datasets import open_dataset
+from ..datasets.storage import CachedDataset
+from ..errors import ConfigError
+from ..labels import ClassInfo, table_name
+from ..network import settings_of
 from ..network.base import Batch
 from ..structures import Sample
-from .samples import MixedSamples
-from .settings import TrainSettings
+from .augmentation import augment
+from .recipe import DataSettings, TrainSettings, expand
 
 PREFETCHED = 4
 """Parts that each worker loads in advance."""
 
 
+class MixedSamples(Dataset[Sample]):
+    """
+    The augmented mix of data sets.
+
+    Draw ``index`` is always the same sample with the same changes, whichever worker makes it:
+    a resumed run goes on with the data that the unbroken one would have seen.
+
+    :raises ConfigError: when a data set is missing or has other classes than the network.
+    """
+
+    def __init__(self, settings: TrainSettings, first: int, length: int) -> None:
+        self.settings = settings
+        self.first, self.length = first, length
+        # A network of depth alone learns no classes.
+        self.classes = getattr(settings_of(settings.network, settings.network_settings),
+                               'classes', ())
+        self.sets = [_open(data, self.classes) for data in settings.data]
+        weights = np.array([d.weight for d in settings.data])
+        self.shares = weights / weights.sum()
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Sample:
+        settings, draw = self.settings, self.first + index
+        rng = np.random.default_rng([settings.seed, draw])
+        which = int(rng.choice(len(self.sets), p=self.shares))
+        sample = self.sets[which][int(rng.integers(len(self.sets[which])))]
+        changes: dict[str, Any] = {}
+        if settings.crop_sizes:
+            # A network that sees one size only reads the place of a pixel from the zero padding
+            # of its convolutions in place of the rays, and misjudges the metres at other sizes.
+            of_batch = np.random.default_rng([settings.seed, 1, draw // settings.batch_size])
+            number = int(of_batch.integers(len(settings.crop_sizes)))
+            changes['height'], changes['width'] = settings.crop_sizes[number]
+        if (scale := settings.data[which].scale) is not None:
+            changes['scale'] = scale
+        return augment(sample, settings.augment.model_copy(update=changes), rng)
+
+
+def _open(data: DataSettings, classes: tuple[ClassInfo, ...]) -> SampleSet:
+    """:param classes: those that the network learns, if any."""
+    opened = open_dataset(data.name, expand(data.root), data.split, classes)
+    if classes_differ(opened.classes, classes):
+        own = table_name(opened.classes)
+        are = (f'{class_names(opened.classes)}; write them into a file and name it in classes'
+               if own is None else f'{own}; set network_settings: {{class_table: {own}}}')
+        raise ConfigError(f'data set {data.name}: the network learns the class table '
+                          f'{table_name(classes) or class_names(classes)}, but its own is {are}, '
+                          'or leave it out of the recipe')
+    return CachedDataset(opened, expand(data.cache)) if data.cache else opened
+
+
+def spread(length: int, limit: int | None) -> list[int]:
+    """Indices of at most so many samples, spread evenly over a data set."""
+    number = min(length, limit or length)
+    indices: list[int] = np.linspace(0, length - 1, number).round().astype(int).tolist()
+    return indices
+
+
 class Draws(Sampler[list[int]]):
     """
-    Which draws of the mix a process works on.
+    Which draws of the mix a process works on, from an iteration on.
 
     Iteration i consists of the draws i * batch_size and following ones, however many parts and
     processes share them.
-
-    :param iteration: the first one.
-    :param rank: of the process, 0..world - 1.
     """
 
     def __init__(self, settings: TrainSettings, iteration: int, rank: int, world: int) -> None:
@@ -49,11 +115,7 @@ class Draws(Sampler[list[int]]):
 
 def batches(settings: TrainSettings, draws: Draws,
             collate: Callable[[Sequence[Sample]], Batch]) -> Iterator[Batch]:
-    """
-    Parts of batches, as the draws name them.
-
-    :param collate: see Model.targets.
-    """
+    """Parts of batches, as the draws name them; ``collate`` is that of Model.targets."""
     samples = MixedSamples(settings, 0, settings.iterations * settings.batch_size)
     return iter(DataLoader(
         samples, batch_sampler=draws, num_workers=settings.workers,

@@ -1,27 +1,146 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Where a recipe comes from: a YAML file or a pack, with changes from the command line."""
+"""
+A training recipe (config/training/*.yaml): its keys, and where it is read from.
+
+That is a YAML file or a pack, with changes from the command line.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ..class_tables import ClassTable, read_class_rows
-from ..config import load_settings, parse_settings
-from ..datasets.packed import NAME, is_pack, read_index
+from ..config import Settings, load_settings, parse_settings
+from ..datasets.storage import PACKED_NAME, is_pack, read_index
 from ..errors import ConfigError
 from ..labels import CLASS_TABLES
-from .samples import expand
-from .settings import TrainSettings
+from ..network import model_type, settings_of
+from ..network.base import ModelDescription
+from .augmentation import AugmentSettings
+
+
+class DataSettings(Settings):
+    """One data set of the mix."""
+
+    name: str
+    root: str
+    split: str = 'train'
+    weight: float = Field(1.0, gt=0, description='share of the samples, relative to the others')
+    scale: tuple[float, float] | None = Field(None, description='resize range in place of the '
+                                              'general one')
+    cache: str | None = Field(None, description='folder that keeps rendered samples')
+
+
+class ValidationData(Settings):
+    """One data set to measure on."""
+
+    name: str
+    root: str
+    split: str = 'val'
+    limit: int | None = Field(None, ge=1, description='frames, spread over the data set')
+
+
+class ValidationSettings(Settings):
+    """Metrics of the averaged weights while they are trained."""
+
+    data: tuple[ValidationData, ...] = Field(min_length=1)
+    every: int = Field(1000, ge=1, description='iterations')
+    model: ModelDescription = Field(ModelDescription(), description='size and thresholds, as in '
+                                    'config/export')
+
+
+class TrainSettings(Settings):
+    """A recipe."""
+
+    network: str = 'fast'
+    network_settings: dict[str, Any] = {}
+    backbone_weights: str | None = Field(None, description='state dict file of the backbone')
+    initial_weights: str | None = Field(None, description='checkpoint to start the weights from: '
+                                        'of this program, or a published PanopticDepth')
+    initial_gaps: tuple[str, ...] = Field((), description='beginnings of the names of weights '
+                                          'that initial_weights lacks, has too much, or has in '
+                                          'another shape')
+    freeze: tuple[str, ...] = Field((), description='beginnings of the names of parameters that '
+                                    'are not learned, as in backbone.stages.0')
+    assembly: dict[str, Any] = Field({}, description='rules of the panoptic assembly that are '
+                                     'other than those of the network')
+    data: tuple[DataSettings, ...]
+    augment: AugmentSettings = AugmentSettings()
+    crop_sizes: tuple[tuple[int, int], ...] = Field((), description='height and width; each batch '
+                                                    'draws one. Empty: the one of augment')
+    loss: dict[str, Any] = Field({}, description='losses and targets that are other than those '
+                                 'of the network')
+    batch_size: int = Field(8, ge=1, description='samples of one iteration, of all processes '
+                            'together')
+    accumulate: int = Field(1, ge=1, description='parts that a batch is worked through in, for '
+                            'less memory; each is the mean over its own labels')
+    iterations: int = Field(20000, ge=1)
+    minutes: float | None = Field(None, gt=0, description='end after this time: the schedule '
+                                  'follows the clock where it is ahead of the iterations')
+    learning_rate: float = Field(1e-3, gt=0)
+    backbone_factor: float = Field(0.3, ge=0, description='learning rate of the backbone, '
+                                   'relative')
+    weight_decay: float = Field(0.01, ge=0)
+    optimizer: Literal['adamw', 'adam'] = Field('adamw', description='adam: weight decay as L2 '
+                                                'in the gradient, as the published recipe')
+    schedule: Literal['cosine', 'poly'] = Field('cosine', description='cosine: down to 1 %; '
+                                                'poly: (1 - progress)^0.9')
+    warmup: int = Field(200, ge=0, description='iterations of linear warm-up')
+    warmup_factor: float = Field(0.0, ge=0, le=1, description='where the warm-up starts')
+    clip: float = Field(5.0, gt=0, description='largest gradient norm')
+    average: float = Field(0.999, ge=0, lt=1, description='decay of the averaged weights')
+    precision: Literal['32-true', 'bf16-mixed', '16-mixed'] = Field(
+        'bf16-mixed', description='as in Lightning Fabric')
+    accelerator: str = 'auto'
+    workers: int = Field(1, ge=0, description='that load data, for each process')
+    validation: ValidationSettings | None = None
+    tensorboard: bool = Field(True, description='scalars and pictures in RUN/tensorboard')
+    save_every: int = Field(250, ge=1, description='iterations')
+    log_every: int = Field(20, ge=1, description='iterations')
+    seed: int = 1
+
+    @model_validator(mode='after')
+    def _fits_network(self) -> TrainSettings:
+        """Find a wrong name or loss now, not when the data is open."""
+        settings_of(self.network, self.network_settings)
+        parse_settings(model_type(self.network).loss_type, self.loss, 'loss')
+        return self
+
+    @field_validator('accumulate')
+    @classmethod
+    def _divides(cls, value: int, info: ValidationInfo) -> int:
+        if info.data.get('batch_size', value) % value:
+            raise ValueError(f'batch_size {info.data["batch_size"]} is no multiple of it')
+        return value
+
+
+def begins(name: str, prefix: str) -> bool:
+    """Whether a dotted name is a prefix or below it."""
+    return f'{name}.'.startswith(f'{prefix.rstrip(".")}.')
+
+
+def expand(path: str) -> str:
+    """
+    Fill in environment variables, so that a recipe names no folder of one machine.
+
+    :raises ConfigError: when a variable is not set.
+    """
+    expanded = os.path.expandvars(path)
+    if '$' in expanded:
+        raise ConfigError(f'{path}: holds an environment variable that is not set; set it, or '
+                          'write the path')
+    return expanded
 
 
 class RecipeFile(TrainSettings):
-    """A recipe as it is written: its classes may be in a file of their own."""
+    """A recipe as its author writes it: the classes may be in a file of their own."""
 
     classes: ClassTable | None = Field(None, description='that are learned: a YAML file of them, '
                                        'relative to the recipe; a name in labels.CLASS_TABLES; or '
@@ -47,8 +166,11 @@ def load_recipe(path: Path, changes: Sequence[str] = ()) -> TrainSettings:
         if 'class_table' in written.network_settings:
             raise ConfigError(f'{source}: classes and network_settings.class_table both say which '
                               'classes are learned; leave one of them out')
-        values.setdefault('network_settings', {})['class_table'] = _class_table(
-            written.classes, path.parent)
+        table = written.classes
+        if isinstance(table, str) and table not in CLASS_TABLES:
+            table = read_class_rows(path.parent / expand(table))
+        values.setdefault('network_settings', {})['class_table'] = (
+            table if isinstance(table, str) else [row.model_dump(mode='json') for row in table])
     return parse_settings(TrainSettings, values, source)
 
 
@@ -63,7 +185,7 @@ def packed_recipe(path: Path) -> TrainSettings:
     data = [*values.get('data', ()), *(values.get('validation') or {}).get('data', ())]
     # A pack comes from elsewhere: it has no say in what is read or written on this machine.
     if {'initial_weights', 'backbone_weights'} & set(values) or any(
-            row.get('name') != NAME or row.get('cache') for row in data):
+            row.get('name') != PACKED_NAME or row.get('cache') for row in data):
         raise ConfigError(f'{path}: its recipe names files that are not in it; make a pack with '
                           'panoptic-depth pack')
     for row in data:
@@ -73,19 +195,10 @@ def packed_recipe(path: Path) -> TrainSettings:
     return parse_settings(TrainSettings, values, f'{path}: recipe')
 
 
-def _class_table(classes: ClassTable, folder: Path) -> Any:
-    """:param folder: that a file of them is relative to."""
-    if isinstance(classes, str):
-        if classes in CLASS_TABLES:
-            return classes
-        classes = read_class_rows(folder / expand(classes))
-    return [row.model_dump(mode='json') for row in classes]
-
-
 def _change(values: dict[str, Any], change: str) -> None:
     """Set one value, in place."""
     key, has_value, text = change.partition('=')
-    parts = key.strip().split('.')
+    parts: list[Any] = key.strip().split('.')
     if not has_value or not all(parts):
         raise ConfigError(f'--set {change!r}: give KEY=VALUE, as in batch_size=32 or '
                           'validation.every=200')
@@ -93,21 +206,17 @@ def _change(values: dict[str, Any], change: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise ConfigError(f'--set {change!r}: {text!r} is not valid YAML') from None
-    _put(values, parts, value, change)
-
-
-def _put(place: Any, parts: Sequence[str], value: Any, change: str) -> None:
-    key: str | int = parts[0]
-    if isinstance(place, list):
-        if not parts[0].isdecimal() or int(parts[0]) >= len(place):
-            raise ConfigError(f'--set {change!r}: {parts[0]!r} is none of the rows 0 to '
-                              f'{len(place) - 1}')
-        key = int(parts[0])
-    elif not isinstance(place, dict):
-        raise ConfigError(f'--set {change!r}: there is no {parts[0]!r} below {place!r}')
-    if len(parts) == 1:
-        place[key] = value
-        return
-    if isinstance(place, dict) and place.get(key) is None:
-        place[key] = {}
-    _put(place[key], parts[1:], value, change)
+    place: Any = values
+    for number, part in enumerate(parts):
+        if isinstance(place, list):
+            if not part.isdecimal() or int(part) >= len(place):
+                raise ConfigError(f'--set {change!r}: {part!r} is none of the rows 0 to '
+                                  f'{len(place) - 1}')
+            part = int(part)
+        elif not isinstance(place, dict):
+            raise ConfigError(f'--set {change!r}: there is no {part!r} below {place!r}')
+        elif number + 1 < len(parts) and place.get(part) is None:
+            place[part] = {}
+        if number + 1 == len(parts):
+            place[part] = value
+        place = place[part]

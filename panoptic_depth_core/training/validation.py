@@ -1,60 +1,51 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of weights that are still being trained, through the pipeline that a robot runs."""
+"""Metrics of weights that are still being trained, through the pipeline that a robot runs."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ..datasets import open_dataset
+from ..datasets import Dataset, open_dataset
 from ..errors import BackendError, ConfigError
 from ..evaluation.dataset.evaluate import EvaluationResult, evaluate, require_same_classes
 from ..inference.pipeline import Pipeline
 from ..io.visualization import Picture, picture_of_result
-from ..labels import ClassInfo
 from ..model_directory import ModelDirectory
 from ..network import Graph
 from ..network.base import Model, describe
 from ..network.torch_backend import TorchBackend
-from ..structures import Sample
-from .samples import expand, spread
-from .settings import TrainSettings, ValidationData, ValidationSettings
+from .loading import spread
+from .recipe import TrainSettings, ValidationSettings, expand
 
 _log = logging.getLogger(__name__)
 
-
-Figures = dict[str, float]
+Metrics = dict[str, float]
 """Name -> share 0..1; without what the model does not do, or the labels cannot tell."""
 
 SCORED = (('pq', 'miou'), ('delta1',))
-"""What makes weights better than others: of each group the first figure that is known."""
+"""What makes weights better than others: of each group the first metric that is known."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """
-    One validation.
+    """One validation."""
 
-    :param by_data: figures of each data set, by name:split; none where the weights gave no result.
-    :param picture: (H, W, 3) uint8 RGB, the result of the first frame over it.
-    """
-
-    by_data: dict[str, Figures]
-    picture: Picture | None
+    by_data: dict[str, Metrics]  # By name:split; empty where the weights gave no result.
+    picture: Picture | None  # (H, W, 3) uint8 RGB, the result of the first frame over it.
 
     @property
-    def figures(self) -> Figures:
+    def metric_values(self) -> Metrics:
         """Means over the data sets whose labels can tell, each counting the same."""
-        names = dict.fromkeys(name for figures in self.by_data.values() for name in figures)
-        return {name: float(np.mean([figures[name] for figures in self.by_data.values()
-                                     if name in figures])) for name in names}
+        names = dict.fromkeys(name for known in self.by_data.values() for name in known)
+        return {name: float(np.mean([known[name] for known in self.by_data.values()
+                                     if name in known])) for name in names}
 
     @property
     def score(self) -> float:
@@ -64,17 +55,16 @@ class Validation:
         Of a model without instances the mIoU takes the place of PQ; of one with a single task
         there is one of the two. NaN where the weights gave no result.
         """
-        figures = self.figures
-        found = [figures[known[0]] for group in SCORED
-                 if (known := [name for name in group if name in figures])]
+        metric_values = self.metric_values
+        found = [metric_values[known[0]] for group in SCORED
+                 if (known := [name for name in group if name in metric_values])]
         return sum(found) if found else math.nan
 
 
 class _InMemory(TorchBackend):
     """A network that was not exported."""
 
-    def __init__(self, network: Graph, model: ModelDirectory,
-                 device: torch.device) -> None:
+    def __init__(self, network: Graph, model: ModelDirectory, device: torch.device) -> None:
         self._prepare(network, model, str(device), 'eager')
 
 
@@ -82,7 +72,7 @@ class Validator:
     """
     Runs a network over the validation data of a recipe.
 
-    :param network: in the state of each call; stays as it is, in evaluation mode.
+    :param network: not changed, in evaluation mode; each call evaluates its weights of that time.
     :raises ConfigError: for wrong data or a wrong description.
     """
 
@@ -96,47 +86,37 @@ class Validator:
         self._pipeline = Pipeline(model, _InMemory(Graph(network).eval(), model, device))
         self._classes = network.classes
         self.every = validation.every
-        self._frames: dict[str, _Chosen] = {}
+        self._data: dict[str, tuple[Dataset, list[int]]] = {}
         for data in validation.data:
-            chosen = _Chosen(data, network.classes)
+            samples = open_dataset(data.name, expand(data.root), data.split, network.classes)
             label = f'{data.name}:{data.split}'
-            if label in self._frames:
+            if label in self._data:
                 raise ConfigError(f'recipe: validation: {label} is there twice; leave one out')
-            require_same_classes(network.classes, chosen.samples.classes, 'the network',
+            require_same_classes(network.classes, samples.classes, 'the network',
                                  f'data set {data.name}')
-            self._frames[label] = chosen
+            self._data[label] = samples, spread(len(samples), data.limit)
 
     def __call__(self) -> Validation:
-        """Measure the network as it is now; weights that give no result have no figures."""
-        first = next(iter(next(iter(self._frames.values())))).frame
+        """Evaluate the network; weights that give no result have no metrics."""
+        samples, indices = next(iter(self._data.values()))
+        first = samples[indices[0]].frame
         try:
             return Validation(
-                {label: _figures(evaluate(self._pipeline, frames,
-                                          classes=frames.samples.classes or self._classes))
-                 for label, frames in self._frames.items()},
+                {label: _metric_values(evaluate(self._pipeline, (samples[i] for i in indices),
+                                          classes=samples.classes or self._classes))
+                 for label, (samples, indices) in self._data.items()},
                 picture_of_result(first, self._pipeline(first), self._classes))
         except BackendError as error:
-            _log.warning('validation: no figures: %s', error)
+            _log.warning('validation: no metrics: %s', error)
             return Validation({}, None)
 
 
-class _Chosen:
-    """The frames of a data set that are measured, spread over it."""
-
-    def __init__(self, data: ValidationData, classes: tuple[ClassInfo, ...]) -> None:
-        self.samples = open_dataset(data.name, expand(data.root), data.split, classes)
-        self._indices = spread(len(self.samples), data.limit)
-
-    def __iter__(self) -> Iterator[Sample]:
-        return (self.samples[index] for index in self._indices)
-
-
-def _figures(result: EvaluationResult) -> Figures:
+def _metric_values(result: EvaluationResult) -> Metrics:
     depth = result.depth.per_image
-    figures = {
+    metric_values = {
         'pq': result.panoptic.all.pq, 'pq_things': result.panoptic.things.pq,
         'miou': result.semantic.mean, 'abs_rel': depth.abs_rel,
         # A pixel without a depth is not less than 25 % off.
         'delta1': depth.delta1 * (1.0 - depth.missing_share),
         'distance_rel': result.distance.all.median_rel}
-    return {name: value for name, value in figures.items() if math.isfinite(value)}
+    return {name: value for name, value in metric_values.items() if math.isfinite(value)}

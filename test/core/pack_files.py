@@ -7,8 +7,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from panoptic_depth_core.datasets.codec import PACKED, encode, join
-from panoptic_depth_core.datasets.packed import PackedSet, PackIndex, PackWriter
+from panoptic_depth_core.datasets.storage import (
+    PACKED,
+    PackedSet,
+    PackIndex,
+    PackWriter,
+    encode,
+    to_record,
+)
 from panoptic_depth_core.structures import Sample
 
 
@@ -16,7 +22,7 @@ def write_pack_file(path: Path, data: dict[str, Sequence[Sample]], **changes: ob
     """:param changes: of the index."""
     with PackWriter(path) as writer:
         sets = {label: PackedSet(class_table='cityscapes', samples=tuple(
-            writer.add(join(encode(sample, PACKED))) for sample in samples))
+            writer.add(to_record(encode(sample, PACKED))) for sample in samples))
             for label, samples in data.items()}
         index = PackIndex(recipe={}, datasets=sets, records=tuple(writer.records))
-        writer.close(index.model_copy(update=changes))
+        writer.finish(index.model_copy(update=changes))

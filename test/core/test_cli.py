@@ -255,7 +255,7 @@ def test_interruption_keeps_what_was_written(model: Path, pictures: Path, painte
     process.send_signal(signal.SIGINT)
     shown, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert 'interrupted; the same command goes on from here' in shown
+    assert 'interrupted; continue with the same command' in shown
     done = len(lines(results))
     assert 0 < done < 303
     assert len(list((out / 'overlay').iterdir())) == done
@@ -292,7 +292,7 @@ def test_demo_sets_distances_beside_the_truth(model: Path, tmp_path: Path,
     assert all(float(row['truth_m']) > 0 for row in rows)
     shown = capsys.readouterr().out
     assert 'All 2 frames' in shown
-    assert 'depth absRel' in shown
+    assert '(absRel)' in shown and '(PQ)' in shown
 
 
 def test_demo_takes_a_source(model: Path, pictures: Path, tmp_path: Path) -> None:
@@ -306,8 +306,8 @@ def test_demo_takes_a_source(model: Path, pictures: Path, tmp_path: Path) -> Non
 
 def test_benchmark_prints_a_table(model: Path, tmp_path: Path,
                                   capsys: pytest.CaptureFixture[str]) -> None:
-    """Steps of one runtime, and the same figures as JSON."""
-    file = tmp_path / 'figures/benchmark.json'
+    """Steps of one runtime, and the same metrics as JSON."""
+    file = tmp_path / 'metrics/benchmark.json'
     assert main(['benchmark', '-m', str(model), '--backend', 'onnxruntime', '--size', '48x96',
                  '--repeats', '2', '--warmup', '0', '-o', str(file)]) == 0
     assert '| onnxruntime | graph |' in capsys.readouterr().out

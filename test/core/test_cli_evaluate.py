@@ -87,7 +87,7 @@ def test_a_model_that_does_less(data: Path, tmp_path: Path, make_info: Callable[
                                 painted_onnx: Callable[[ModelInfo], bytes], tasks: list[str],
                                 known: set[str], words: str,
                                 capsys: pytest.CaptureFixture[str]) -> None:
-    """It is measured in what it does; the rest has no figure."""
+    """It is measured in what it does; the rest has no metric."""
     info = make_info(tasks=tasks, **({} if 'semantic' in tasks else {'classes': ()}))
     save_model_directory(tmp_path / 'less', info, painted_onnx(info))
     assert main(['evaluate', '-d', 'cityscapes_dvps', str(data / 'dvps'), '--limit', '2',
@@ -105,7 +105,7 @@ def test_a_model_that_does_less(data: Path, tmp_path: Path, make_info: Callable[
 
 def test_stored_results_with_all_options(data: Path, tmp_path: Path,
                                          capsys: pytest.CaptureFixture[str]) -> None:
-    """Windows, convention, limit; the figures do not depend on the number of processes."""
+    """Windows, convention, limit; the metrics do not depend on the number of processes."""
     arguments = ['evaluate', str(data / 'dvps'), '-d', 'cityscapes_dvps', '--predictions',
                  str(data / 'results'), '--windows', 'cityscapes_dvps', '--convention',
                  'published']
@@ -126,7 +126,7 @@ def test_stored_results_with_all_options(data: Path, tmp_path: Path,
 
 
 def test_predict_then_score_is_the_same(data: Path, model: Path, tmp_path: Path) -> None:
-    """A model's stored results have the figures of the model."""
+    """A model's stored results have the metrics of the model."""
     pictures = tmp_path / 'pictures'
     pictures.mkdir()
     for path in (data / 'dvps/video_sequence/val').glob('*_leftImg8bit.png'):

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from panoptic_depth_core.cli import main
-from panoptic_depth_core.cli.export_precision import spread_frames
+from panoptic_depth_core.cli.export import spread_frames
 from panoptic_depth_core.model_directory import ModelDirectory
 
 

@@ -133,8 +133,8 @@ def _as_coco(kitti: Path, root: Path) -> None:
             for i in [*range(34), 65]]}))
 
 
-def test_real_frames_in_the_format_of_coco_have_the_same_figures(pipeline, shared_data, tmp_path):
-    """Two readers of the same labels: the figures are the same to the last digit."""
+def test_real_frames_in_the_format_of_coco_have_the_same_metrics(pipeline, shared_data, tmp_path):
+    """Two readers of the same labels: the metrics are the same to the last digit."""
     _as_coco(shared_data / 'kitti_half', tmp_path)
     own = open_dataset('kitti_half', str(shared_data / 'kitti_half'), 'val:panoptic')
     coco = open_dataset('coco_panoptic', str(tmp_path), 'val', CITYSCAPES)

@@ -18,10 +18,10 @@ import pytest
 from numpy.typing import NDArray
 from panoptic_depth_core.cli import main
 from panoptic_depth_core.contract import TASKS, Needs, lacking
-from panoptic_depth_core.evaluation.recordings.reading.frames import ReplayReader
-from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings
-from panoptic_depth_core.evaluation.recordings.structures import ReplayFrame
+from panoptic_depth_core.evaluation.metrics.frame import RecordedFrame
+from panoptic_depth_core.evaluation.recordings.reading.reader import RecordingReader
 from panoptic_depth_core.evaluation.recordings.worst_frames import draw
+from panoptic_depth_core.evaluation.settings import RecordingSettings
 from panoptic_depth_core.inference.pipeline import Pipeline
 from panoptic_depth_core.io.bags.result_bags import NODE
 from panoptic_depth_core.io.bags.storage import BagReader
@@ -163,7 +163,7 @@ class TestPredict:
         assert (f'tracking needs a model with the task instances, but {name} has depth'
                 in capsys.readouterr().err)
 
-    def test_no_figures_of_tracks(self, models: dict[str, Path], capsys) -> None:
+    def test_no_metrics_of_tracks(self, models: dict[str, Path], capsys) -> None:
         assert main(['evaluate-tracking', 'nowhere', '-d', 'kitti_half',
                      '-m', str(models['regions'])]) == 2
         assert ('tracking needs a model with the task instances, but regions has depth, semantic; '
@@ -203,8 +203,8 @@ class TestPredict:
     def test_help_says_so(self, capsys) -> None:
         assert main(['predict', '--help']) == 0
         shown = ' '.join(capsys.readouterr().out.replace('│', ' ').split())
-        assert 'The first four need a model that does them' in shown
-        assert 'panoptic, depth, instances, overlay, as far as the model does them' in shown
+        assert 'The first four need a model with the task' in shown
+        assert 'those of panoptic, depth, instances, overlay that the model supports' in shown
 
 
 class TestRecorded:
@@ -218,7 +218,7 @@ class TestRecorded:
     def test_read_back(self, predict: Predict, name: str, tasks: set[str], notes: set[str],
                        tmp_path: Path) -> None:
         assert predict(name, '--bag', '--formats', 'bag') == 0
-        with ReplayReader(tmp_path / 'out/bag', ReplaySettings(), recorded=True) as reader:
+        with RecordingReader(tmp_path / 'out/bag', RecordingSettings(), recorded=True) as reader:
             frames = list(reader)
             assert set(reader.notes) == {f'{NODE}/output/{note}' for note in notes}
         assert len(frames) == 3
@@ -244,7 +244,7 @@ class TestRecorded:
         result = result_of(name)
         truth = GroundTruth(np.zeros((48, 96), np.int32), depth=np.ones((48, 96), np.float32))
         for item, columns in ((GroundTruth(), 1), (truth, 2)):
-            jpeg = draw(ReplayFrame(result.frame, item), result, result.classes)
+            jpeg = draw(RecordedFrame(result.frame, item), result, result.classes)
             picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
             assert picture.shape == (48 * rows, 96 * columns, 3)
 

@@ -28,8 +28,7 @@ from panoptic_depth_core.io.messages.types import (
 )
 from panoptic_depth_core.status import StreamState
 from panoptic_depth_core.structures import Intrinsics
-from panoptic_depth_ros.conversions import ROS_MESSAGES, message_class
-from panoptic_depth_ros.endpoints import profile
+from panoptic_depth_ros.endpoints import ROS_MESSAGES, message_class, profile
 from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter

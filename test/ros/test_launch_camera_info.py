@@ -14,7 +14,7 @@ pytest.importorskip('rclpy', reason='ROS 2 is not sourced')
 from launch import LaunchDescription
 from launch_tools import controllable_node, description
 from panoptic_depth_core.structures import ScaleSource
-from panoptic_depth_ros.conversions import ROS_MESSAGES
+from panoptic_depth_ros.endpoints import ROS_MESSAGES
 from ros_peer import CAMERA, FRAME_ID, Camera, NodeCase, eventually, heard_at, stamps
 from ros_peer import EndsWell as EndsWell
 
@@ -66,7 +66,7 @@ class TestRequire(CameraInfoCase):
     namespace = 'require'
 
     def test_images_are_skipped_until_it_comes(self) -> None:
-        self.skipped('none has come in')
+        self.skipped('none has arrived')
         self.assertEqual(self.heard, [])
         self.camera.until_heard(self.heard, self.infos)
         # From now on the latest one counts, also for images without one.

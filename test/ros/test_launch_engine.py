@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A backend that builds an engine: seen while it builds, built once, built anew when asked to."""
+"""A backend that builds an engine: seen while it builds, built once, built again when asked to."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class TestWatched(NodeCase):
         self.assertEqual(built('watched'), 1)
         answer = self.peer.call('rebuild_engine', Trigger)
         self.assertTrue(answer.success)
-        self.assertIn('the engine is built anew', answer.message)
+        self.assertIn('the engine is built again', answer.message)
         self.peer.wait_state(StreamState.BUILDING)
         camera.until_heard(heard)
         self.peer.wait_state(StreamState.RUNNING)

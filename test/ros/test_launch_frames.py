@@ -18,7 +18,7 @@ from panoptic_depth_core.io.messages.outputs import OUTPUTS
 from panoptic_depth_core.io.messages.reading import stamp_of, values_of
 from panoptic_depth_core.labels import CLASS_ID, VOID_ID
 from panoptic_depth_core.structures import DistanceFlag
-from panoptic_depth_ros.conversions import message_class
+from panoptic_depth_ros.endpoints import message_class
 from ros_peer import (
     FRAME_ID,
     HEIGHT,

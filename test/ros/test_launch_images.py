@@ -20,7 +20,7 @@ from launch_tools import controllable_node, description
 from panoptic_depth_core.io.messages.reading import ENCODINGS, values_of
 from panoptic_depth_core.io.messages.types import COMPRESSED_IMAGE
 from panoptic_depth_core.labels import CLASS_ID
-from panoptic_depth_ros.conversions import ROS_MESSAGES, message_class
+from panoptic_depth_ros.endpoints import ROS_MESSAGES, message_class
 from ros_peer import FRAME_ID, HEIGHT, WIDTH, Camera, NodeCase, eventually, heard_at
 from ros_peer import EndsWell as EndsWell
 

@@ -117,7 +117,7 @@ class TestServices(NodeCase):
         self.assertEqual(self.heard, [])
         self.assertEqual(self.peer.lifecycle_state(), 'active')
         answer = self.peer.call('enable', SetBool, data=True)
-        self.assertEqual((answer.success, answer.message), (True, 'images are taken'))
+        self.assertEqual((answer.success, answer.message), (True, 'images are processed'))
         self.camera.until_heard(self.heard)
 
     def test_model_is_loaded_anew(self) -> None:

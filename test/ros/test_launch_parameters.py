@@ -17,7 +17,7 @@ import launch_testing.asserts
 from launch import LaunchDescription
 from launch_tools import controllable_node, description
 from panoptic_depth_core.io.messages.reading import values_of
-from panoptic_depth_ros.settings import FIXED, parameters
+from panoptic_depth_ros.parameters import FIXED, parameters
 from ros_peer import Camera, NodeCase, heard_at
 
 REFUSED_AT_START = {

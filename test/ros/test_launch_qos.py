@@ -14,8 +14,7 @@ from launch import LaunchDescription
 from launch_tools import controllable_node, description
 from panoptic_depth_core.io.messages.types import CAMERA_INFO, LABEL_INFO
 from panoptic_depth_core.status import StreamState
-from panoptic_depth_ros.conversions import ROS_MESSAGES, message_class
-from panoptic_depth_ros.endpoints import profile
+from panoptic_depth_ros.endpoints import ROS_MESSAGES, message_class, profile
 from ros_peer import CAMERA, FRAME_ID, Camera, NodeCase, eventually
 from ros_peer import EndsWell as EndsWell
 

@@ -23,9 +23,9 @@ from launch.actions import ExecuteProcess
 from launch_testing.util import KeepAliveProc
 from launch_tools import FOLDER, description
 from panoptic_depth_core.config import InferenceSettings
-from panoptic_depth_core.evaluation.recordings.bag_run import BagJob, ModelChoice
+from panoptic_depth_core.evaluation.recordings.evaluate_bag import BagJob, ModelChoice
 from panoptic_depth_core.evaluation.recordings.evaluate_bags import evaluate_bags
-from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings
+from panoptic_depth_core.evaluation.settings import RecordingSettings
 from panoptic_depth_core.io.bags.drive_bags import CAMERA_INFO_TOPIC, IMAGE_TOPIC, write_drive_bag
 from panoptic_depth_core.io.bags.storage import BagReader, deserialize
 from panoptic_depth_core.io.messages.outputs import OUTPUTS
@@ -114,20 +114,20 @@ class TestAfterwards(unittest.TestCase):
     def test_the_live_node_and_the_offline_run_agree(self) -> None:
         """Frame by frame, by stamp; the drive holds no truth, so nothing else is known."""
         drive, name = FOLDER / 'drive', 'agreement.'
-        offline = BagJob('drive', drive, ReplaySettings(), reference=RESULTS, model=ModelChoice(
+        offline = BagJob('drive', drive, RecordingSettings(), reference=RESULTS, model=ModelChoice(
             None, 'onnxruntime', InferenceSettings()))
-        live = BagJob('drive', drive, ReplaySettings(), results=RESULTS)
+        live = BagJob('drive', drive, RecordingSettings(), results=RESULTS)
         for job in (offline, live):
             evaluate_bags([job], FOLDER / 'report')
-            figures = json.loads((FOLDER / 'report/report.json').read_text())['figures']
+            metric_values = json.loads((FOLDER / 'report/report.json').read_text())['figures']
             if job is offline:
-                self.assertEqual(figures['frames.scored']['value'], IMAGES)
-                compared = int(figures[f'{name}identical_frames']['on'].split()[0])
-                self.assertEqual(figures[f'{name}identical_frames']['value'], compared)
-                self.assertEqual(figures[f'{name}depth_max_log']['value'], 0.0)
+                self.assertEqual(metric_values['frames.scored']['value'], IMAGES)
+                compared = int(metric_values[f'{name}identical_frames']['on'].split()[0])
+                self.assertEqual(metric_values[f'{name}identical_frames']['value'], compared)
+                self.assertEqual(metric_values[f'{name}depth_max_log']['value'], 0.0)
             else:
-                self.assertEqual(figures['frames.scored']['value'], compared)
-                self.assertEqual(figures['frames.skipped']['value'], IMAGES - compared)
+                self.assertEqual(metric_values['frames.scored']['value'], compared)
+                self.assertEqual(metric_values['frames.skipped']['value'], IMAGES - compared)
 
     @staticmethod
     def stamps(headers: list[Any]) -> list[int]:

@@ -13,8 +13,7 @@ pytest.importorskip('rclpy', reason='ROS 2 is not sourced')
 from launch import LaunchDescription
 from launch_tools import controllable_node, description
 from panoptic_depth_core.io.messages.reading import stamp_of
-from panoptic_depth_ros.conversions import ROS_MESSAGES, message_class
-from panoptic_depth_ros.endpoints import profile
+from panoptic_depth_ros.endpoints import ROS_MESSAGES, message_class, profile
 from ros_peer import Camera, NodeCase, heard_at, stamps
 from ros_peer import EndsWell as EndsWell
 

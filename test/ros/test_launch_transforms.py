@@ -16,8 +16,7 @@ from launch import LaunchDescription
 from launch_tools import controllable_node, description
 from panoptic_depth_core.io.messages.outputs import OUTPUTS
 from panoptic_depth_core.structures import DistanceFlag
-from panoptic_depth_ros.conversions import ROS_MESSAGES, message_class
-from panoptic_depth_ros.endpoints import profile
+from panoptic_depth_ros.endpoints import ROS_MESSAGES, message_class, profile
 from ros_peer import FRAME_ID, Camera, NodeCase, heard_at, stamps
 from ros_peer import EndsWell as EndsWell
 

@@ -11,78 +11,94 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from ...errors import ConfigError
 from ...structures import Intrinsics
-from .meshes import Array, Mesh, Shape
-from .objects import Look
-from .textures import TEXTURE
+from .meshes import Array, Look, Mesh, Shape, cross, dot
+from .textures import atlas
 
 _LEAST_PX = 0.6
 """Objects whose radius is smaller than this in the picture are left out."""
+_SHADOW_M = 7.0
+"""Room about an object for its shadow."""
 _CLEAR_M = 0.9
 """Room around the camera that no object may reach into."""
 _NEAR_M = 25.0
 """No object reaches farther than this from its origin."""
+_PART = np.dtype([('class_id', 'i4'), ('number', 'i8'), ('texture', 'i4'), ('tint', 'f4', 3),
+                  ('gloss', 'f4'), ('glow', 'f4')])
+"""What triangles belong to; number: thing of the world, 0 for stuff."""
+
+
+class RayCaster:
+    """Embree's first hits of rays (N, 3) from points (N, 3) with the triangles of one scene."""
+
+    def __init__(self, corners: Array) -> None:
+        try:
+            from embreex import mesh_construction, rtcore_scene
+        except ImportError:
+            raise ConfigError(
+                'synthetic scenes need the ray caster embreex, which is not installed; run: '
+                "pip install 'panoptic-depth[synthetic]'") from None
+        self._scene = rtcore_scene.EmbreeScene()
+        self._mesh = mesh_construction.TriangleMesh(self._scene, np.ascontiguousarray(corners))
+        exact = corners.astype(np.float64)
+        normal = cross(exact[:, 1] - exact[:, 0], exact[:, 2] - exact[:, 0])
+        normal /= np.sqrt(dot(normal, normal))[:, None] + 1e-30
+        self.planes = np.column_stack([normal, dot(normal, exact[:, 0])])
+
+    def hits(self, points: Array, rays: Array) -> tuple[NDArray[np.int32], Array, Array, Array]:
+        """Triangle (-1 none), barycentric u, v and distance."""
+        found = self._scene.run(points, rays, output=True)
+        triangle = np.where(found['geomID'] < 0, -1, found['primID']).astype(np.int32)
+        return triangle, found['u'], found['v'], found['tfar']
+
+    def blocked(self, points: Array, rays: Array) -> NDArray[np.bool_]:
+        """Whether anything is hit."""
+        return np.asarray(self._scene.run(points, rays, query='OCCLUDED') >= 0)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """
-    Triangles in the world and what each belongs to.
+    """Triangles in the world, as in Mesh, and what each belongs to."""
 
-    :param origin: (2,) float64 world x, y in metres that the corners count from.
-    :param part: (T,) int32 row in the tables below.
-    :param class_id: (P,) int32.
-    :param number: (P,) int64 which thing of the world it is, 0 for stuff.
-    :param texture: (P,) int32. :param tint: (P, 3) float32. :param gloss, glow: (P,) float32.
-    """
-
-    origin: NDArray[np.float64]
+    origin: NDArray[np.float64]  # World x, y in metres that the corners count from.
     corners: Array
     normals: Array
     uv: Array
-    part: NDArray[np.int32]
-    class_id: NDArray[np.int32]
-    number: NDArray[np.int64]
-    texture: NDArray[np.int32]
-    tint: Array
-    gloss: Array
-    glow: Array
+    part: NDArray[np.int32]  # (T,) row of parts.
+    parts: NDArray[np.void]  # (P,) of _PART.
+
+    @cached_property
+    def caster(self) -> RayCaster:
+        return RayCaster(self.corners)
 
     @classmethod
     def merged(cls, scenes: Sequence[Scene], origin: NDArray[np.float64]) -> Scene:
         """One scene of several, counted from a new origin."""
-        start, parts, corners = 0, [], []
-        for scene in scenes:
-            parts.append(scene.part + np.int32(start))
-            start += len(scene.class_id)
-            shift = np.append(scene.origin - origin, 0.0).astype(np.float32)
-            corners.append(scene.corners + shift)
-        columns = {name: np.concatenate([getattr(scene, name) for scene in scenes])
-                   for name in _COLUMNS}
-        return cls(origin=origin, corners=np.concatenate(corners), part=np.concatenate(parts),
-                   **columns)
-
-
-_COLUMNS = ('normals', 'uv', 'class_id', 'number', 'texture', 'tint', 'gloss', 'glow')
+        starts = np.cumsum([0, *(len(scene.parts) for scene in scenes[:-1])], dtype=np.int32)
+        return cls(
+            origin=origin, part=np.concatenate([
+                scene.part + start for scene, start in zip(scenes, starts, strict=True)]),
+            corners=np.concatenate([
+                scene.corners + np.append(scene.origin - origin, 0.0).astype(np.float32)
+                for scene in scenes]),
+            **{name: np.concatenate([getattr(scene, name) for scene in scenes])
+               for name in ('normals', 'uv', 'parts')})
 
 
 @dataclass(frozen=True)
 class Camera:
-    """
-    Where the camera is and how it looks.
-
-    :param position: (3,) float64 world, metres.
-    :param rotation: (3, 3) float64, columns are the camera's x, y, z axes in the world.
-    """
+    """Where the camera is and how it looks."""
 
     intrinsics: Intrinsics
-    position: NDArray[np.float64]
-    rotation: NDArray[np.float64]
+    position: NDArray[np.float64]  # (3,) world, metres.
+    rotation: NDArray[np.float64]  # (3, 3), columns are the camera's axes in the world.
 
     @classmethod
     def looking(cls, intrinsics: Intrinsics, position: Sequence[float], yaw: float,
@@ -96,7 +112,7 @@ class Camera:
         axes = np.stack([cr * right + sr * down, cr * down - sr * right, forward], 1)
         return cls(intrinsics, np.asarray(position, np.float64), axes)
 
-    def sees(self, x: float, y: float, radius_m: float, margin_m: float = 7.0) -> bool:
+    def sees(self, x: float, y: float, radius_m: float) -> bool:
         """Whether something about x, y may be in the picture or throw its shadow into it."""
         k = self.intrinsics
         dx, dy = x - self.position[0], y - self.position[1]
@@ -104,7 +120,7 @@ class Camera:
         norm = math.hypot(*forward)
         ahead = (dx * forward[0] + dy * forward[1]) / norm
         right = (dx * forward[1] - dy * forward[0]) / norm
-        reach = radius_m + margin_m
+        reach = radius_m + _SHADOW_M
         # Roll and pitch widen what the columns see on the ground; 1.15 covers both.
         left_slope = 1.15 * (k.cx + 1) / k.fx
         right_slope = 1.15 * (k.width - k.cx) / k.fx
@@ -112,17 +128,8 @@ class Camera:
                     and right < right_slope * ahead + reach * math.hypot(1.0, right_slope)
                     and -right < left_slope * ahead + reach * math.hypot(1.0, left_slope))
 
-    def size_px(self, x: float, y: float, size_m: float) -> float:
-        """How large something at x, y appears, in px."""
-        return self.intrinsics.fx * size_m / max(
-            math.hypot(x - self.position[0], y - self.position[1]), 0.1)
-
     def rays(self, pixels: NDArray[Any] | None = None) -> NDArray[np.float64]:
-        """
-        (N, 3) directions in the world of all pixels, row by row, with 1 along the optical axis.
-
-        :param pixels: (N, 2) u, v in px; all pixel centres when None.
-        """
+        """(N, 3) directions in the world of pixels (N, 2) u, v, or of all, with Z = 1."""
         k = self.intrinsics
         if pixels is None:
             v, u = np.mgrid[:k.height, :k.width]
@@ -133,101 +140,85 @@ class Camera:
 
 
 class SceneBuilder:
-    """Collects meshes, then makes a Scene of them."""
+    """
+    Collects meshes, then makes a Scene of them, whose corners count from an origin (x, y).
+
+    :param camera: what it cannot see or what would hide everything from it is left out, what is
+        small to it is plainer.
+    """
 
     def __init__(self, origin: tuple[float, float], camera: Camera | None = None) -> None:
-        """
-        Begin with nothing.
-
-        :param origin: world x, y in metres that the corners count from.
-        :param camera: what it cannot see or what would hide everything from it is left out, what
-            is small to it is plainer.
-        """
         self.origin = np.asarray(origin, np.float64)
         self._camera = camera
         self._meshes: list[Mesh] = []
         self._places: list[tuple[float, ...]] = []
         self._starts: list[int] = []
-        self._rows: list[tuple[int, int, Look]] = []
+        self._rows: list[tuple[int, int, int, ArrayLike, float, float]] = []
 
-    def sees(self, x: float, y: float, radius_m: float, margin_m: float = 7.0) -> bool:
-        """Whether it is worth while to put something there."""
-        return self._camera is None or self._camera.sees(x, y, radius_m, margin_m)
+    def sees(self, x: float, y: float, radius_m: float) -> bool:
+        """Whether it is worthwhile to put something there."""
+        return self._camera is None or self._camera.sees(x, y, radius_m)
 
     def put(self, shape: Shape | Mesh, place: tuple[float, float, float], yaw: float,
             class_id: int, looks: Sequence[Look], number: int = 0,
             scale: Sequence[float] = (1.0, 1.0, 1.0)) -> None:
         """
-        Put an object into the scene: scaled, then turned about z, then shifted.
+        Put an object into the scene: scaled, then turned about z, then shifted to a world place.
 
-        :param place: world x, y, z in metres of its origin. :param yaw: radians.
         :param looks: by slot of the mesh. :param number: which thing of the world, 0 for stuff.
         """
         x, y, z = place
         mesh = shape if isinstance(shape, Mesh) else shape.fine
         if self._camera is not None and isinstance(shape, Shape):
             radius = shape.radius_m * max(scale)
-            size_px = self._camera.size_px(x, y, radius)
+            away = math.hypot(x - self._camera.position[0], y - self._camera.position[1])
+            size_px = self._camera.intrinsics.fx * radius / max(away, 0.1)
             if size_px < _LEAST_PX or not self._camera.sees(x, y, radius):
                 return
             if size_px < shape.coarse_px:
                 mesh = shape.coarse
-        if self._camera is not None and self._hides(mesh, x, y, yaw, scale, self._camera):
-            return
-        self._meshes.append(mesh)
-        self._places.append((x - self.origin[0], y - self.origin[1], z, math.cos(yaw),
-                             math.sin(yaw), *scale))
-        self._note(class_id, looks, number)
-
-    def add_ground(self, mesh: Mesh, class_id: int, looks: Sequence[Look]) -> None:
-        """Put ground into the scene, whose corners count from the origin already."""
-        self._meshes.append(mesh)
-        self._places.append((0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 1.0))
-        self._note(class_id, looks, 0)
-
-    def _note(self, class_id: int, looks: Sequence[Look], number: int) -> None:
-        self._starts.append(len(self._rows))
-        self._rows += [(class_id, number, look) for look in looks]
-
-    @staticmethod
-    def _hides(mesh: Mesh, x: float, y: float, yaw: float, scale: Sequence[float], camera: Camera
-               ) -> bool:
-        """Whether the camera would be inside of the mesh, or nearly."""
-        dx, dy = camera.position[0] - x, camera.position[1] - y
-        if dx * dx + dy * dy > _NEAR_M ** 2:
-            return False
         cosine, sine = math.cos(yaw), math.sin(yaw)
-        eye = np.array((cosine * dx + sine * dy, cosine * dy - sine * dx))
-        points = mesh.corners[..., :2].reshape(-1, 2) * np.asarray(scale[:2], np.float32)
-        low, high = points.min(0) - _CLEAR_M, points.max(0) + _CLEAR_M
-        return bool(np.all((low < eye) & (eye < high)))
+        if self._camera is not None:
+            dx, dy = self._camera.position[0] - x, self._camera.position[1] - y
+            eye = np.array((cosine * dx + sine * dy, cosine * dy - sine * dx))
+            if dx * dx + dy * dy <= _NEAR_M ** 2 and _holds(mesh, scale, eye):
+                return
+        self._add(mesh, (x - self.origin[0], y - self.origin[1], z, cosine, sine, *scale),
+                  class_id, looks, number)
+
+    def add_ground(self, mesh: Mesh, class_id: int, look: Look) -> None:
+        """Put ground into the scene, whose corners count from the origin already."""
+        self._add(mesh, (0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 1.0), class_id, [look], 0)
+
+    def _add(self, mesh: Mesh, place: tuple[float, ...], class_id: int, looks: Sequence[Look],
+             number: int) -> None:
+        self._meshes.append(mesh)
+        self._places.append(place)
+        self._starts.append(len(self._rows))
+        self._rows += [(class_id, number, atlas().rows[look.texture], *look[1:]) for look in looks]
 
     def build(self) -> Scene:
         """Everything added so far; at least one mesh."""
-        looks = [row[2] for row in self._rows]
         sizes = [len(m.slot) for m in self._meshes]
         place = np.repeat(np.array(self._places, np.float32), sizes, axis=0)
+        corners, normals, uv, slot = (np.concatenate([getattr(m, name) for m in self._meshes])
+                                      for name in ('corners', 'normals', 'uv', 'slot'))
         return Scene(
-            origin=self.origin,
-            corners=_turned(np.concatenate([m.corners for m in self._meshes]) * place[:, None, 5:],
-                            place) + place[:, None, :3],
-            normals=_turned(np.concatenate([m.normals for m in self._meshes]), place),
-            uv=np.concatenate([m.uv for m in self._meshes]),
-            part=np.concatenate([m.slot for m in self._meshes]).astype(np.int32) + np.repeat(
-                np.array(self._starts, np.int32), sizes),
-            class_id=np.array([row[0] for row in self._rows], np.int32),
-            number=np.array([row[1] for row in self._rows], np.int64),
-            texture=np.array([TEXTURE[look.texture] for look in looks], np.int32),
-            tint=np.array([look.tint for look in looks], np.float32),
-            gloss=np.array([look.gloss for look in looks], np.float32),
-            glow=np.array([look.glow for look in looks], np.float32))
+            origin=self.origin, corners=_turned(corners * place[:, None, 5:], place)
+            + place[:, None, :3], normals=_turned(normals, place), uv=uv,
+            part=slot.astype(np.int32) + np.repeat(np.array(self._starts, np.int32), sizes),
+            parts=np.array(self._rows, _PART))
+
+
+def _holds(mesh: Mesh, scale: Sequence[float], eye: NDArray[np.float64]) -> bool:
+    """Whether a point (2,) of the object's frame is inside of the mesh, or nearly."""
+    points = mesh.corners[..., :2].reshape(-1, 2) * np.asarray(scale[:2], np.float32)
+    low, high = points.min(0) - _CLEAR_M, points.max(0) + _CLEAR_M
+    return bool(np.all((low < eye) & (eye < high)))
 
 
 def _turned(points: Array, place: Array) -> Array:
     """(T, 3, 3) points turned about z by the cosine and sine in columns 3 and 4."""
     cosine, sine = place[:, None, 3], place[:, None, 4]
-    out = np.empty(points.shape, np.float32)
-    out[..., 0] = cosine * points[..., 0] - sine * points[..., 1]
-    out[..., 1] = sine * points[..., 0] + cosine * points[..., 1]
-    out[..., 2] = points[..., 2]
-    return out
+    x, y, z = points[..., 0], points[..., 1], points[..., 2]
+    return np.stack([cosine * x - sine * y, sine * x + cosine * y, z], -1)

@@ -10,6 +10,7 @@ multiplied by the tint of the object, where it is 0 they are the colour itself (
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +25,7 @@ _FULL_SCALE = 127.0
 
 def _noise(rng: np.random.Generator, exponent: float, low: float = 1.0,
            size: int = SIZE) -> Array:
-    """
-    Tileable noise with spectrum 1 / f^exponent, standard deviation 1, without mean.
-
-    :param low: cycles per tile below which there is nothing.
-    """
+    """Tileable noise with spectrum 1 / f^exponent from ``low`` cycles per tile; sigma 1."""
     spectrum = np.fft.rfft2(rng.standard_normal((size, size)))
     fy = np.fft.fftfreq(size)[:, None] * size
     fx = np.fft.rfftfreq(size)[None] * size
@@ -50,11 +47,10 @@ def _grid(rows: int, columns: int, joint_px: int, shift: bool,
     return value, (y % height < joint_px) | (x % width < joint_px)
 
 
-def _tile(rgb: Array, mask: Array | float = 1.0) -> Array:
-    """(S, S, 4) from factors (S, S) or (S, S, 3) and a mask."""
-    out = np.empty((SIZE, SIZE, 4), np.float32)
-    out[..., :3] = rgb if rgb.ndim == 3 else rgb[..., None]
-    out[..., 3] = mask
+def _tile(factors: NDArray[Any]) -> Array:
+    """(S, S, 4) of the tint alone, from factors (S, S) or (S, S, 3)."""
+    out = np.ones((SIZE, SIZE, 4), np.float32)
+    out[..., :3] = factors if factors.ndim == 3 else factors[..., None]
     return out
 
 
@@ -63,8 +59,7 @@ def _facade(rng: np.random.Generator, wall: Array, bays: int, window: tuple[floa
     """
     Two storeys, ``bays`` windows wide; row 0 is the floor.
 
-    :param window: share of the bay's width and of the storey's height that is window.
-    :param sill: height of the lower edge, share of the storey.
+    :param window: share of a bay's width and of a storey's height. :param sill: share of a storey.
     """
     out = _tile(wall)
     y, x = (np.mgrid[:SIZE, :SIZE] + 0.5) / SIZE
@@ -91,7 +86,7 @@ def _facade(rng: np.random.Generator, wall: Array, bays: int, window: tuple[floa
 def _shop(rng: np.random.Generator) -> Array:
     """Ground floor of a shop: wide panes, a door, a sign board above."""
     y, x = (np.mgrid[:SIZE, :SIZE] + 0.5) / SIZE
-    out = _tile(np.asarray(0.8 + 0.05 * _noise(rng, 1.0), np.float32))
+    out = _tile(0.8 + 0.05 * _noise(rng, 1.0))
     pane = (y > 0.15) & (y < 0.72) & (np.mod(x * 3, 1.0) > 0.08)
     goods = np.clip(0.16 + 0.1 * _noise(rng, 1.3), 0.02, 0.6)
     for channel, gain in enumerate((1.0, 0.95, 0.9)):
@@ -111,7 +106,7 @@ def _sign(rng: np.random.Generator, kind: int) -> Array:
     y, x = (np.mgrid[:SIZE, :SIZE] + 0.5) / SIZE
     x, y = x - np.round(x), y - np.round(y)
     radius = np.hypot(x, y) if kind != 1 else np.maximum(np.abs(x), np.abs(y))
-    out = _tile(np.ones((SIZE, SIZE), np.float32))
+    out = np.ones((SIZE, SIZE, 4), np.float32)
     inner = radius < (0.36 if kind != 2 else 0.0)
     out[inner] = (0.85, 0.85, 0.85, 0.0)
     glyph = (_noise(rng, 1.8) > 0.7) & (radius < 0.27)
@@ -122,96 +117,81 @@ def _sign(rng: np.random.Generator, kind: int) -> Array:
 def _draw() -> dict[str, tuple[float, Array]]:
     """All textures: name -> size of a tile in metres, (S, S, 4)."""
     rng = np.random.default_rng(19)
-    one = np.ones((SIZE, SIZE), np.float32)
     fine, coarse = _noise(rng, 0.6, 12), _noise(rng, 1.6)
-    textures: dict[str, tuple[float, Array]] = {'plain': (1.0, _tile(one))}
-
     crack = np.exp(-(_noise(rng, 1.7) / 0.025) ** 2)
     patch = (_noise(rng, 2.2) > 1.1) * 0.14
-    asphalt = 1 + 0.09 * fine + 0.07 * coarse - 0.3 * crack - patch
-    textures['asphalt'] = (9.0, _tile(np.asarray(asphalt, np.float32)))
-
-    for name, rows, columns, size, spread in (('paving', 8, 8, 4.0, 0.07),
-                                              ('cobble', 32, 32, 4.0, 0.12),
-                                              ('brick', 32, 8, 2.2, 0.13)):
-        value, joint = _grid(rows, columns, 1 if rows > 8 else 2, rows != 8, rng)
+    factors: dict[str, tuple[float, NDArray[Any]]] = {
+        'plain': (1.0, np.ones((SIZE, SIZE))),
+        'asphalt': (9.0, 1 + 0.09 * fine + 0.07 * coarse - 0.3 * crack - patch)}
+    for name, rows, columns, size, spread, joint_px, gap in (
+            ('paving', 8, 8, 4.0, 0.07, 2, 0.62), ('cobble', 32, 32, 4.0, 0.12, 1, 0.62),
+            ('brick', 32, 8, 2.2, 0.13, 1, 1.25)):
+        value, joint = _grid(rows, columns, joint_px, rows != 8, rng)
         stones = 1 + spread * value + 0.06 * fine + 0.05 * coarse
-        textures[name] = (size, _tile(np.asarray(
-            np.where(joint, 0.62 if name != 'brick' else 1.25, stones), np.float32)))
-
+        factors[name] = (size, np.where(joint, gap, stones))
     blades, dry = _noise(rng, 0.5, 6), _noise(rng, 1.5)
-    grass = np.stack([1 + 0.2 * blades + 0.18 * dry, 1 + 0.2 * blades + 0.05 * dry,
-                      1 + 0.2 * blades + 0.1 * dry], -1)
-    textures['grass'] = (7.0, _tile(np.asarray(grass, np.float32)))
-    clump, gap = _noise(rng, 0.9, 5), _noise(rng, 0.7, 10)
-    leaf = np.clip(0.95 + 0.38 * clump + 0.2 * gap, 0.12, 2.0)
-    leaves = np.stack([leaf * (1 + 0.06 * dry), leaf, leaf * (1 - 0.1 * dry)], -1)
-    textures['leaves'] = (3.2, _tile(np.asarray(leaves, np.float32)))
-    textures['plaster'] = (6.0, _tile(1 + 0.03 * fine + 0.06 * coarse))
-    textures['concrete'] = (5.0, _tile(1 + 0.06 * fine + 0.12 * coarse))
-    textures['soil'] = (5.0, _tile(1 + 0.16 * fine + 0.15 * coarse))
-    textures['cloth'] = (0.9, _tile(1 + 0.06 * fine + 0.16 * _noise(rng, 1.8, 2)))
-    stripes = np.where((np.arange(SIZE) // 16 % 2)[:, None] > 0, 1.0, 0.45) * one
-    textures['stripes'] = (0.9, _tile(np.asarray(stripes + 0.05 * fine, np.float32)))
+    clump, gaps = _noise(rng, 0.9, 5), _noise(rng, 0.7, 10)
+    leaf = np.clip(0.95 + 0.38 * clump + 0.2 * gaps, 0.12, 2.0)
+    stripes = np.where((np.arange(SIZE) // 16 % 2)[:, None] > 0, 1.0, 0.45)
+    factors |= {
+        'grass': (7.0, np.stack([1 + 0.2 * blades + share * dry for share in (0.18, 0.05, 0.1)],
+                                -1)),
+        'leaves': (3.2, np.stack([leaf * (1 + 0.06 * dry), leaf, leaf * (1 - 0.1 * dry)], -1)),
+        'plaster': (6.0, 1 + 0.03 * fine + 0.06 * coarse),
+        'concrete': (5.0, 1 + 0.06 * fine + 0.12 * coarse),
+        'soil': (5.0, 1 + 0.16 * fine + 0.15 * coarse),
+        'cloth': (0.9, 1 + 0.06 * fine + 0.16 * _noise(rng, 1.8, 2)),
+        'stripes': (0.9, stripes + 0.05 * fine)}
     bark = np.broadcast_to(_noise(rng, 0.8, 6)[:1], (SIZE, SIZE))
-    textures['bark'] = (0.8, _tile(np.asarray(1 + 0.22 * bark + 0.1 * fine, np.float32)))
+    factors['bark'] = (0.8, 1 + 0.22 * bark + 0.1 * fine)
     value, joint = _grid(1, 16, 2, False, rng)
-    planks = np.where(joint, 0.4, 1 + 0.1 * value + 0.07 * bark)
-    textures['planks'] = (2.0, _tile(np.asarray(planks, np.float32)))
+    factors['planks'] = (2.0, np.where(joint, 0.4, 1 + 0.1 * value + 0.07 * bark))
     value, joint = _grid(16, 16, 3, True, rng)
-    textures['tiles'] = (4.0, _tile(np.asarray(
-        np.where(joint, 0.6, 1 + 0.1 * value), np.float32)))
-
+    factors['tiles'] = (4.0, np.where(joint, 0.6, 1 + 0.1 * value))
+    textures = {name: (size, _tile(rgb)) for name, (size, rgb) in factors.items()}
     plaster, bricks = 1 + 0.03 * fine + 0.05 * coarse, textures['brick'][1][..., 0]
     for number, (wall, bays, window, sill, divided) in enumerate((
             (plaster, 2, (0.42, 0.52), 0.3, True), (plaster, 3, (0.5, 0.6), 0.25, True),
             (bricks, 2, (0.45, 0.5), 0.32, True), (plaster, 3, (0.86, 0.62), 0.25, False),
             (plaster, 1, (0.24, 0.42), 0.34, True), (bricks, 3, (0.4, 0.58), 0.28, False))):
-        textures[f'facade{number}'] = (6.0,
-                                       _facade(rng, wall, bays, window, sill, divided))
+        textures[f'facade{number}'] = 6.0, _facade(rng, wall, bays, window, sill, divided)
     for number in range(3):
-        textures[f'shop{number}'] = (4.2, _shop(rng))
-        textures[f'sign{number}'] = (1.0, _sign(rng, number))
+        textures[f'shop{number}'] = 4.2, _shop(rng)
+        textures[f'sign{number}'] = 1.0, _sign(rng, number)
     return textures
 
 
-NAMES: tuple[str, ...] = (
-    'plain', 'asphalt', 'paving', 'cobble', 'brick', 'grass', 'leaves', 'plaster', 'concrete',
-    'soil', 'cloth', 'stripes', 'bark', 'planks', 'tiles', 'facade0', 'facade1', 'facade2',
-    'facade3', 'facade4', 'facade5', 'shop0', 'sign0', 'shop1', 'sign1', 'shop2', 'sign2')
-TEXTURE: dict[str, int] = {name: i for i, name in enumerate(NAMES)}
+class Atlas(NamedTuple):
+    """All textures and levels in one table."""
+
+    rows: dict[str, int]  # Texture name -> its number.
+    table: NDArray[np.uint8]  # (texels, 4)
+    starts: NDArray[np.int64]  # Row of the table where each level starts.
+    sizes: Array  # Of tiles, metres.
 
 
 @lru_cache(maxsize=1)
-def _atlas() -> tuple[NDArray[np.uint8], NDArray[np.int64], Array]:
-    """All textures and levels in one table: (rows, 4) bytes, start of each level, tile sizes."""
+def atlas() -> Atlas:
     drawn = _draw()
-    levels: list[NDArray[np.uint8]] = []
-    starts = np.zeros((LEVELS,), np.int64)
-    image = np.stack([drawn[name][1] for name in NAMES])
-    total = 0
-    for level in range(LEVELS):
-        starts[level] = total
-        flat = np.clip(np.rint(image * _FULL_SCALE), 0, 255).astype(np.uint8).reshape(-1, 4)
-        levels.append(flat)
-        total += len(flat)
-        n, size = len(image), image.shape[1] // 2
-        image = image.reshape(n, size, 2, size, 2, 4).mean((2, 4))
-    sizes = np.array([drawn[name][0] for name in NAMES], np.float32)
-    return np.concatenate(levels), starts, sizes
+    images = [np.stack([image for _, image in drawn.values()])]
+    while len(images) < LEVELS:
+        n, size = len(drawn), images[-1].shape[1] // 2
+        images.append(images[-1].reshape(n, size, 2, size, 2, 4).mean((2, 4)))
+    table = [np.clip(np.rint(image * _FULL_SCALE), 0, 255).astype(np.uint8).reshape(-1, 4)
+             for image in images]
+    return Atlas({name: i for i, name in enumerate(drawn)}, np.concatenate(table),
+                  np.cumsum([0, *map(len, table[:-1])]),
+                  np.array([size for size, _ in drawn.values()], np.float32))
 
 
 def sample(texture: NDArray[np.int32], uv: Array, footprint_m: Array, tint: Array) -> Array:
     """
-    Reflectance of surface points.
+    Linear reflectance (N, 3) of surface points.
 
-    :param texture: (N,) index into NAMES.
-    :param uv: (N, 2) float32 surface coordinates in metres.
-    :param footprint_m: (N,) float32 width of a pixel on the surface in metres.
-    :param tint: (N, 3) float32 reflectance of the object, linear.
-    :returns: (N, 3) float32 linear reflectance.
+    :param texture: (N,) as in Atlas.rows. :param uv: (N, 2) surface coordinates in metres.
+    :param footprint_m: (N,) width of a pixel on the surface. :param tint: (N, 3) of the object.
     """
-    table, starts, sizes = _atlas()
+    _, table, starts, sizes = atlas()
     size_m = sizes[texture]
     texels = footprint_m * (SIZE / size_m)
     level = np.clip(np.log2(np.maximum(texels, 1.0)) + 0.3, 0, LEVELS - 1).astype(np.int32)

@@ -3,15 +3,14 @@
 """
 All metrics of a pipeline on a data set, each on the frames whose labels can judge it.
 
-Which truth and which tasks a metric needs, it says itself, see ``metrics``. Panoptic quality takes
-things of a frame's instance classes, and stuff where there are semantics too; other thing pixels
-are crowd.
+Panoptic quality takes things of a frame's instance classes, and stuff where there are semantics
+too; other thing pixels are crowd.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ...class_tables import class_names, classes_differ
@@ -19,15 +18,15 @@ from ...contract import TASKS, Task
 from ...errors import ConfigError
 from ...labels import CITYSCAPES, ClassInfo
 from ...structures import Frame, GroundTruth, PanopticDepth, Sample
-from ..metrics import METRICS
-from ..metrics.base import Metric
+from ..metrics.base import Metric, MetricSums
 from ..metrics.frame import JudgedFrame, Rules
+from ..metrics.table import METRICS
 from ..settings import EvaluationSettings
 
 
 @dataclass(frozen=True)
 class FrameCounts:
-    """How many frames each group of figures comes from."""
+    """How many frames each group of metrics comes from."""
 
     all: int = 0
     semantics: int = 0
@@ -40,9 +39,9 @@ class FrameCounts:
 @dataclass(frozen=True)
 class EvaluationResult:
     """
-    All figures of one pipeline on one data set.
+    All metrics of one pipeline on one data set.
 
-    What a metric found in detail is an attribute by its name in METRICS, as in ``result.depth``.
+    The result of a metric is an attribute by its name in METRICS, as in ``result.depth``.
 
     :param metrics: finished, by name.
     :param tasks: that any of the results holds.
@@ -61,24 +60,22 @@ class EvaluationResult:
         return found.found
 
     @classmethod
-    def of(cls, metrics: Mapping[str, Metric[Any]], frames: int, tasks: frozenset[Task],
-           rules: Rules) -> EvaluationResult:
+    def of(cls, sums: MetricSums, finished: Mapping[str, Metric[Any]]) -> EvaluationResult:
         """
-        Put the entries of METRICS together.
+        Take the metrics of data sets out of some sums.
 
-        :param metrics: finished; those of other tables are left out.
-        :param frames: of all kinds.
+        :param finished: by ``sums``.
         """
-        own = {name: metrics[name] for name in METRICS}
+        own = {metric.name: finished[metric.name] for metric in dataset_metrics()}
         counts = {metric.counted: metric.frames for metric in own.values() if metric.counted}
-        return cls(FrameCounts(all=frames, **counts), own, tasks if frames else TASKS,
-                   rules.classes, rules.settings)
+        return cls(FrameCounts(all=sums.frames, **counts), own,
+                   sums.tasks if sums.frames else TASKS, sums.rules.classes, sums.rules.settings)
 
     @property
     def values(self) -> dict[str, float]:
-        """Every figure that was measured by its name, such as 'panoptic.pq'; NaN if not known."""
-        return {figure.name: figure.value for metric in self.metrics.values()
-                for figure in metric.figures().values()}
+        """Every metric that was measured by its name, such as 'panoptic.pq'; NaN if not known."""
+        return {metric_value.name: metric_value.value for metric in self.metrics.values()
+                for metric_value in metric.metric_values().values()}
 
     @property
     def instances(self) -> int:
@@ -87,26 +84,22 @@ class EvaluationResult:
         return found
 
 
-class Evaluator:
+def dataset_metrics() -> list[type[Metric[Any]]]:
+    """METRICS that a data set can have."""
+    return [metric for metric in METRICS.values() if not metric.recordings_only]
+
+
+class Evaluator(MetricSums):
     """
     Takes results one by one; evaluators of parts of a data set can be merged, in its order.
 
     :param classes: the table of truth and prediction; a class id is a row of it.
-    :param compact: for results without end: a frame leaves 80 bytes, and not 6 kB; but parts add
-        up but for the rounding of sums.
     """
 
     def __init__(self, settings: EvaluationSettings | None = None,
-                 classes: Sequence[ClassInfo] = CITYSCAPES, *, compact: bool = False) -> None:
-        self._rules = Rules(settings or EvaluationSettings(), tuple(classes), compact)
-        self._metrics = {name: metric(self._rules) for name, metric in METRICS.items()}
-        self._frames = 0
-        self._tasks: frozenset[Task] = frozenset()
-
-    @property
-    def settings(self) -> EvaluationSettings:
-        """Conventions of the figures."""
-        return self._rules.settings
+                 classes: Sequence[ClassInfo] = CITYSCAPES) -> None:
+        super().__init__(Rules(settings or EvaluationSettings(), tuple(classes)),
+                         dataset_metrics())
 
     def add(self, truth: GroundTruth, predicted: PanopticDepth, sequence: str = '') -> None:
         """
@@ -116,36 +109,18 @@ class Evaluator:
         :raises ValueError: when truth and prediction differ in size, or a class is not in the
             table; the message names the frame.
         """
-        frame = JudgedFrame(truth, predicted, self._rules, sequence)
+        frame = JudgedFrame(truth, predicted, self.rules, sequence)
         try:
-            for metric in self._metrics.values():
+            for metric in self.metrics.values():
                 metric.add(frame)
         except ValueError as error:
             raise ValueError(f'frame {predicted.name!r}: {error}') from error
-        self._frames += 1
-        self._tasks |= predicted.tasks
-
-    def merge(self, other: Evaluator) -> None:
-        """
-        Add the frames of another evaluator: for the windows of DVPQ, the part that follows.
-
-        A sequence may go on from one part to the next.
-
-        :raises ValueError: when it has other settings or classes.
-        """
-        if replace(self._rules, compact=False) != replace(other._rules, compact=False):
-            raise ValueError('evaluators have different settings or classes; '
-                             'give the parts of a data set the same ones')
-        for name, metric in self._metrics.items():
-            metric.merge(other._metrics[name])
-        self._frames += other._frames
-        self._tasks |= other._tasks
+        self.frames += 1
+        self.tasks |= predicted.tasks
 
     def result(self) -> EvaluationResult:
-        """All figures of the frames so far."""
-        return EvaluationResult.of({name: metric.finished() for name, metric in
-                                    self._metrics.items()}, self._frames, self._tasks,
-                                   self._rules)
+        """All metrics of the frames so far."""
+        return EvaluationResult.of(self, self.finished())
 
 
 def require_same_classes(model: Sequence[ClassInfo], data: Sequence[ClassInfo],
@@ -155,7 +130,7 @@ def require_same_classes(model: Sequence[ClassInfo], data: Sequence[ClassInfo],
 
     :param model: empty for one without classes, which fits any data.
     :param data: empty for those of depth alone, which fit any model.
-    :raises ConfigError: when names, their order or what is a thing differ.
+    :raises ConfigError: when names, their order or things differ.
     """
     if classes_differ(model, data):
         raise ConfigError(

@@ -1,11 +1,12 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A fitted temperature on its way into model.json, where every runtime takes it from."""
+"""Fit a temperature, and store it in model.json, where every runtime reads it."""
 
 from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from ...config import parse_settings
@@ -13,7 +14,8 @@ from ...errors import ConfigError
 from ...files import disk_errors
 from ...model_directory import ModelDirectory, write_model_info
 from ...model_info import INFO_NAME, LogDepthCalibration, ModelInfo
-from ..metrics.uncertainty import ONE_SIGMA, TWO_SIGMA, TemperatureFit
+from ...structures import Frame, PanopticDepth, Sample
+from ..metrics.calibration import ONE_SIGMA, TWO_SIGMA, CalibrationMetric, TemperatureFit
 
 _MOST = 100.0
 """Errors so many times greater or smaller than expected are not a question of calibration."""
@@ -21,8 +23,26 @@ _MOST = 100.0
 _SIGNATURES = {'.asc', '.minisig', '.p7s', '.sig', '.sigstore'}
 
 
+def calibrate(pipeline: Callable[[Frame], PanopticDepth], samples: Iterable[Sample],
+              progress: Callable[[int, str], None] | None = None) -> CalibrationMetric:
+    """
+    Run a pipeline over the samples that have a true depth, and count its errors.
+
+    :param progress: called after every sample with the number of those done and its name.
+    """
+    calibration = CalibrationMetric()
+    for done, sample in enumerate(samples, 1):
+        if sample.truth.depth is not None:
+            found = pipeline(sample.frame)
+            calibration.count(found.depth, sample.truth.depth, found.panoptic, found.segments,
+                              sample.sequence)
+        if progress is not None:
+            progress(done, sample.frame.name)
+    return calibration
+
+
 def uncalibrated(model: ModelDirectory) -> ModelDirectory:
-    """Model whose temperature is 1, in memory: what is fitted on it does not add to a fit."""
+    """A model with a temperature of 1, in memory: a new fit does not build on an old one."""
     return replace(model, info=model.info.model_copy(update={'log_depth_temperature': 1.0}))
 
 
@@ -44,7 +64,7 @@ def require_writable(model: ModelDirectory) -> None:
 
 def require_plausible(fit: TemperatureFit, model: ModelDirectory) -> None:
     """
-    Refuse a fit that says nothing.
+    Refuse a fit without meaning.
 
     :raises ConfigError: when there were no pixels, or the errors have another cause.
     """

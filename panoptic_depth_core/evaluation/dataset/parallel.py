@@ -4,7 +4,7 @@
 An evaluation by one or several processes, which read, predict and score parts of a data set.
 
 The parts have a fixed size and are merged in the order of the data set, however many processes
-there are: the figures are the same to the last bit. A sequence may continue in the next part.
+there are: the metrics are the same to the last bit. A sequence may continue in the next part.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -41,12 +41,8 @@ from .evaluate import require_same_classes
 _ENDINGS = ('', '_leftImg8bit')
 _GREY_16 = b'\x10\x00'
 
-
-class _Instances(NamedTuple):
-    """What instances.jsonl says of a frame; panoptic id -> median depth in metres or NaN."""
-
-    label_divisor: int
-    depths_m: dict[int, float]
+_Instances = tuple[int, dict[int, float]]
+"""Label divisor, and panoptic id -> median depth in metres or NaN: a line of instances.jsonl."""
 
 
 class StoredPredictions:
@@ -88,20 +84,19 @@ class StoredPredictions:
             path = self._path(self.folder / coco_panoptic.FOLDER, frame.name, '.png')
             panoptic = _require_size(path, _read_ids(path), frame)
         stem = path.stem
-        known = self._instances.get(stem)
-        divisor = known.label_divisor if known else LABEL_DIVISOR
+        divisor, depths_m = self._instances.get(stem, (LABEL_DIVISOR, None))
         segments = self._segments(path, panoptic, divisor, self._scales.get(stem, {}))
         distances = measure_distances(
             panoptic, depth, segments, frame.intrinsics, self._names, DistanceSettings(),
-            ) if known is None else tuple(
+            ) if depths_m is None else tuple(
                 InstanceDistance(s, self._names[s.class_id], (0, 0, 0, 0), 0, DistanceFlag(0),
-                                 depth_m=known.depths_m.get(s.panoptic_id, math.nan))
+                                 depth_m=depths_m.get(s.panoptic_id, math.nan))
                 for s in segments if s.instance_id > 0)
         return PanopticDepth(panoptic, depth, segments, distances, frame.intrinsics, divisor,
                              frame.stamp_ns, frame.frame_id, frame.name, tasks=self._tasks)
 
     def _tasks_there(self) -> frozenset[Task]:
-        """Tasks of what made the results, as far as the files tell."""
+        """Tasks of the model that made the results, as far as the files show."""
         tasks: set[Task] = set()
         if self._depth_folder.is_dir():
             tasks.add('depth')
@@ -152,7 +147,7 @@ class StoredPredictions:
 
 
 def _read_instances(path: Path) -> dict[str, _Instances]:
-    """Frame -> what is known of its instances."""
+    """Read instances.jsonl: frame -> its instances."""
     found: dict[str, _Instances] = {}
     if not path.is_file():
         return found
@@ -161,7 +156,7 @@ def _read_instances(path: Path) -> dict[str, _Instances]:
             # A run that was cut short may have left the last line unfinished.
             for line in (whole for whole in file if whole.endswith('\n')):
                 record: dict[str, Any] = json.loads(line)
-                found[record['name']] = _Instances(record['label_divisor'], {
+                found[record['name']] = (record['label_divisor'], {
                     i['panoptic_id']: math.nan if i['depth'] is None else i['depth']
                     for i in record['instances']})
     except (ValueError, KeyError, TypeError) as error:

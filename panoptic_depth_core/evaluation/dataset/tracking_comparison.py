@@ -20,9 +20,9 @@ from ...errors import ConfigError
 from ...inference.distances import measure_distances
 from ...inference.tracking import Tracker
 from ...labels import CITYSCAPES, LABEL_DIVISOR, VOID_ID, ClassInfo
-from ...structures import Frame, GroundTruth, PanopticDepth, Sample, Segment
-from ..metrics.segment_overlaps import SegmentOverlaps, segment_overlaps
-from ..metrics.tracking_metrics import TrackingMetrics, TrackingResult
+from ...structures import Frame, PanopticDepth, Sample, Segment
+from ..metrics.frame import JudgedFrame, Rules
+from ..metrics.tracking import TrackingMetric, TrackingResult
 
 MASKS = ('predicted', 'true')
 _WEIGHTS = {'mask': 'mask_weight', 'position': 'position_weight', 'box': 'box_weight'}
@@ -38,19 +38,17 @@ def settings_of(settings: TrackingSettings, cues: str) -> TrackingSettings:
         field: float(name == cues) for name, field in _WEIGHTS.items()})
 
 
-def with_true_masks(result: PanopticDepth, truth: GroundTruth, overlaps: SegmentOverlaps,
-                    classes: Sequence[ClassInfo], settings: InferenceSettings) -> PanopticDepth:
+def with_true_masks(frame: JudgedFrame, settings: InferenceSettings) -> PanopticDepth:
     """
-    Return a result with the instances of the truth in place of the predicted ones.
+    Return a result with the instances of the truth instead of the predicted ones.
 
-    Their distances are measured on the predicted depth; its uncertainty is that of the predicted
+    Their distances are measured on the predicted depth; the uncertainty is that of the predicted
     segment that covers most of an instance.
 
-    :param overlaps: of truth and result.
-    :raises ValueError: when the truth has no labels.
+    :param frame: with true labels.
     """
-    if truth.panoptic is None:
-        raise ValueError(f'frame {result.name!r}: has no true masks; give frames with instances')
+    truth, result, overlaps = frame.truth, frame.result, frame.overlaps
+    assert truth.panoptic is not None
     scales = {s.panoptic_id: s.log_depth_scale for s in result.segments}
     wanted = (overlaps.truth_instance > 0) & np.isin(overlaps.truth_class, truth.instance_classes)
     segments = tuple(Segment(
@@ -61,7 +59,7 @@ def with_true_masks(result: PanopticDepth, truth: GroundTruth, overlaps: Segment
     masks = np.where(np.isin(truth.panoptic, [s.panoptic_id for s in segments]),
                      truth.panoptic, VOID_ID).astype(np.uint16)
     distances = measure_distances(masks, result.depth, segments, result.intrinsics,
-                                  [c.name for c in classes], settings.distance)
+                                  frame.rules.class_names, settings.distance)
     return replace(result, panoptic=masks, segments=segments, distances=distances,
                    label_divisor=LABEL_DIVISOR)
 
@@ -77,12 +75,13 @@ def compare_trackers(pipeline: Callable[[Frame], PanopticDepth], samples: Iterab
     :param samples: those without a sequence, or without instances, are left out.
     :param rate_hz: of frames without a stamp.
     :param progress: called with the number of samples that were read.
-    :returns: (name in MASKS, name in CUES) -> figures; without a depth there is no position.
+    :returns: (name in MASKS, name in CUES) -> metrics; without a depth there is no position.
     :raises ConfigError: when no sample is left, or scipy is not installed.
     """
     settings = settings or InferenceSettings()
-    runs = {(masks, cues): (Tracker(settings_of(settings.tracking, cues)),
-                            TrackingMetrics(classes)) for masks in MASKS for cues in CUES}
+    rules = Rules(classes=tuple(classes))
+    runs = {(masks, cues): (Tracker(settings_of(settings.tracking, cues)), TrackingMetric(rules))
+            for masks in MASKS for cues in CUES}
     before, frames, has_depth = '', 0, False
     for done, sample in enumerate(samples, 1):
         truth = sample.truth
@@ -95,25 +94,17 @@ def compare_trackers(pipeline: Callable[[Frame], PanopticDepth], samples: Iterab
             stamp_ns = sample.frame.stamp_ns or round(1e9 * done / rate_hz)
             result = replace(pipeline(sample.frame), stamp_ns=stamp_ns)
             has_depth |= 'depth' in result.tasks
-            overlaps = _overlaps(truth, result)
-            true = with_true_masks(result, truth, overlaps, classes, settings)
-            found = {'predicted': (result, overlaps), 'true': (true, _overlaps(truth, true))}
+            predicted = JudgedFrame(truth, result, rules)
+            true = replace(predicted, result=with_true_masks(predicted, settings))
             for (masks, _), (tracker, metrics) in runs.items():
-                prediction, on_truth = found[masks]
-                metrics.update(on_truth, truth.instance_classes, {
+                frame = true if masks == 'true' else predicted
+                metrics.count(frame.overlaps, truth.instance_classes, {
                     d.segment.panoptic_id: d.track_id
-                    for d in tracker.update(prediction).distances}, sample.sequence)
+                    for d in tracker.update(frame.result).distances}, sample.sequence)
         if progress is not None:
             progress(done)
     if not frames:
         raise ConfigError('no frame is of a sequence and has instances; give a data set and a '
                           'split of videos, such as seq0000 of kitti_half')
-    return {name: metrics.result() for name, (_, metrics) in runs.items()
+    return {name: metrics.scores() for name, (_, metrics) in runs.items()
             if has_depth or name[1] != 'position'}
-
-
-def _overlaps(truth: GroundTruth, result: PanopticDepth) -> SegmentOverlaps:
-    assert truth.panoptic is not None
-    return segment_overlaps(
-        truth.panoptic, result.panoptic, ignore=truth.ignore,
-        unlabelled_is_void=truth.has_semantics, predicted_divisor=result.label_divisor)

@@ -1,28 +1,26 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What a metric is: the figures it yields, the truth and tasks it needs, how frames add up.
+What a metric is: the metrics it yields, the truth and tasks it needs, how frames add up.
 
-All that shows figures goes over the tables of metrics (METRICS here, and that of ``replay``) and
-asks each entry. A new one has to define ``name``, ``title``, ``kinds``, ``meanings``, ``update``,
-``merge`` and ``result``, which gives its figures by the ends of their names; how it is shown has a
-default.
+All that shows metrics goes over METRICS (table.py) and asks each entry. A new one has to define
+``name``, ``title``, ``kinds``, ``meanings``, ``update``, ``merge`` and ``result``, which gives
+its metrics by the ends of their names; how it is shown has a default.
 """
 
 from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from importlib import import_module
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from ...contract import NEEDS_DEPTH, NEEDS_PANOPTIC, Needs, Task, lacking
 from ...tables import Table
 from .frame import JudgedFrame, Rules, Truth
-from .shown import Breakdown, Chart, Column, Figure, FigureKind, Record, value_text
+from .shown import Breakdown, Chart, Column, MetricKind, MetricValue, Record, value_text
 
 if TYPE_CHECKING:
     from typing import Self
@@ -34,20 +32,21 @@ Found = TypeVar('Found')
 
 class Metric(ABC, Generic[Found]):
     """
-    An entry of a table of metrics; an object of it counts frames, and parts can be merged.
+    An entry of METRICS; an object of it counts frames, and parts can be merged.
 
-    Names that are not given are ``name``: ``prefix`` of its figures, ``section`` of JSON, ``part``
-    of a frame's record, which an empty one is left out of.
+    Names that are not given are ``name``: ``prefix`` of its metrics, ``section`` of JSON, ``part``
+    of a frame's record; an empty part is not recorded.
 
     :param name: of the entry, and attribute of EvaluationResult.
-    :param kinds: end of a figure's name -> what it is.
-    :param meanings: beginning of the ends of figures' names -> what a reader has to know of them.
-    :param truth: that must be there; needs: of the model, for figures that do not say.
-    :param source: what it is judged by, where the same is judged by several; in words too.
-    :param place: where it is shown in a report, before those with a higher number.
+    :param kinds: end of a metric's name -> what it is.
+    :param meanings: beginning of the ends of metrics' names -> what a reader has to know of them.
+    :param truth: that must be there; needs: of the model, for metrics that do not say.
+    :param recordings_only: whether data sets cannot have it.
+    :param source: the truth, where several judge the same; source_words: in words.
+    :param place: in a report, before those with a higher number.
     :param counted: name of its number of frames in EvaluationResult.
-    :param root: of figures and groups in ``found``, with its dot.
-    :param breakdowns: tables of its detail; None: all values that are no figures.
+    :param root: of metrics and groups in ``found``, with its dot.
+    :param breakdowns: tables of its detail; None: all values that are no metrics.
     :param class_columns: place -> column of the table of classes, for reports of recordings.
     :param error_columns: of groups in ``found.by_class`` and ``found.by_range``, for data sets.
     :param range_error: label and field of ``found.by_range``, for the plot by range of data sets.
@@ -55,10 +54,11 @@ class Metric(ABC, Generic[Found]):
 
     name: ClassVar[str]
     title: ClassVar[str]
-    kinds: ClassVar[Mapping[str, FigureKind]]
+    kinds: ClassVar[Mapping[str, MetricKind]]
     meanings: ClassVar[Mapping[str, str]] = {}
     truth: ClassVar[frozenset[Truth]] = frozenset()
     needs: ClassVar[Needs] = (*NEEDS_PANOPTIC, *NEEDS_DEPTH)
+    recordings_only: ClassVar[bool] = False
     prefix: ClassVar[str]
     section: ClassVar[str]
     part: ClassVar[str]
@@ -73,10 +73,8 @@ class Metric(ABC, Generic[Found]):
     error_columns: ClassVar[tuple[Column, ...]] = ()
     range_error: ClassVar[tuple[str, str] | tuple[()]] = ()
 
-    sums: Any
-    """What adds up: an object with ``merge`` and ``result``, unless both are overridden."""
     found: Found
-    """The result, of what ``finished`` gives back."""
+    """The result of a metric that ``finished`` returned."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -84,32 +82,32 @@ class Metric(ABC, Generic[Found]):
             if hasattr(cls, 'name') and not hasattr(cls, name):
                 setattr(cls, name, cls.name)
 
-    def __init__(self, rules: Rules) -> None:
-        self.rules = rules
+    def __init__(self, rules: Rules | None = None) -> None:
+        self.rules = rules or Rules()
         self.frames = 0
         self.tasks: frozenset[Task] = frozenset()
 
     @classmethod
     def can_tell(cls, end: str, tasks: frozenset[Task]) -> bool:
-        """Whether results of these tasks have a figure, by the end of its name."""
+        """Whether results of these tasks have a metric, by the end of its name."""
         needs = cls.kinds[end].needs
         return not lacking(cls.needs if needs is None else needs, tasks)
 
     @classmethod
     def can_tell_any(cls, tasks: frozenset[Task]) -> bool:
-        """Whether results of these tasks have any of the figures."""
+        """Whether results of these tasks have any metric."""
         return any(cls.can_tell(end, tasks) for end in cls.kinds)
 
     def tasks_of(self, frame: JudgedFrame) -> frozenset[Task]:
-        """Tasks that figures of a frame may need."""
+        """Tasks that metrics of a frame may need."""
         return frame.result.tasks
 
     def judges(self, frame: JudgedFrame) -> bool:
-        """Whether the truth of a frame is there, and a task of its result."""
+        """Whether a frame has the truth, and its result a task, that this metric needs."""
         return self.truth <= frame.known and self.can_tell_any(self.tasks_of(frame))
 
     def add(self, frame: JudgedFrame) -> None:
-        """Add a frame that it judges, the next of its sequence; others are left out."""
+        """Add the next frame of a sequence, if this metric judges it."""
         if self.judges(frame):
             self.update(frame)
             self.frames += 1
@@ -125,20 +123,18 @@ class Metric(ABC, Generic[Found]):
     def update(self, frame: JudgedFrame) -> None:
         """Count a frame that it judges."""
 
+    @abstractmethod
     def merge(self, other: Self) -> None:
         """Add the frames of the part that follows, counted by the same rules."""
         self.frames += other.frames
         self.tasks |= other.tasks
-        if hasattr(self, 'sums'):
-            self.sums.merge(other.sums)
 
+    @abstractmethod
     def result(self) -> Found:
         """All that was found in the frames so far: a dataclass or a mapping of plain values."""
-        found: Found = self.sums.result()
-        return found
 
     def finished(self) -> Self:
-        """Give back what can be shown of the frames so far; what follows is of it alone."""
+        """Return a copy with ``found``, the result of the frames so far, which can be shown."""
         one = copy.copy(self)
         one.found = self.result()
         return one
@@ -149,29 +145,29 @@ class Metric(ABC, Generic[Found]):
         return self.frames > 0
 
     def value(self, end: str) -> Any:
-        """A figure by the end of its name."""
+        """A metric by the end of its name."""
         if isinstance(self.found, Mapping):
             return self.found[end]
         return attrgetter(self.kinds[end].path or f'{self.root}{end}')(self.found)
 
     def on(self, end: str) -> str:
-        """What a figure was measured on; empty where on nothing."""
+        """What a metric was measured on; empty where on nothing."""
         return f'{self.frames} frames'
 
-    def figures(self) -> dict[str, Figure]:
-        """Figures that truth and tasks allow, by the ends of their names."""
+    def metric_values(self) -> dict[str, MetricValue]:
+        """Metrics that truth and tasks allow, by the ends of their names."""
         if not self.measured:
             return {}
-        return {end: Figure(f'{self.prefix}.{end}', self.value(end), self.on(end), kind)
+        return {end: MetricValue(f'{self.prefix}.{end}', self.value(end), self.on(end), kind)
                 for end, kind in self.kinds.items()
                 if self.can_tell(end, self.tasks) and self.on(end) and self.value(end) is not None}
 
     def record(self) -> Record | list[Record]:
-        """What is told of a single frame, also of what is not finished."""
-        return {end: figure.value for end, figure in self.finished().figures().items()}
+        """Metrics of a single frame for frames.jsonl; the metric need not be finished."""
+        return {end: found.value for end, found in self.finished().metric_values().items()}
 
     def detail(self) -> Record:
-        """All that is behind the figures, as values for JSON, NaN among them."""
+        """All that is behind the metrics, as values for JSON, NaN among them."""
         found: Any = self.found
         values = dict(found) if isinstance(found, Mapping) else asdict(found)
         return {key: None if key in self.kinds and not self.can_tell(key, self.tasks) else value
@@ -182,12 +178,12 @@ class Metric(ABC, Generic[Found]):
         return {self.section: self.detail()}
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
-        """Figure, value and what it was measured on: lines of the summary of a data set."""
-        known = self.figures()
+        """Metric, value and what it was measured on: lines of the summary of a data set."""
+        known = self.metric_values()
         for end, kind in self.kinds.items():
-            figure = known.get(end)
-            yield (kind.title, '-' if figure is None else value_text(figure.value, kind.unit),
-                   '-' if figure is None else figure.on)
+            found = known.get(end)
+            yield (kind.title, '-' if found is None else value_text(found.value, kind.unit),
+                   '-' if found is None else found.on)
 
     def tables(self) -> Iterator[Table]:
         """Tables of its own in the report of a data set."""
@@ -209,34 +205,37 @@ class Metric(ABC, Generic[Found]):
                       for column in self.error_columns] for key, group in groups.items()}
 
     def plots(self) -> Mapping[str, Callable[[Picture], None]]:
-        """Name of a file -> what draws it, of what is known, in the report of a data set."""
+        """Name of a file -> function that draws it, for the report of a data set."""
         return {}
 
     @classmethod
     def conventions(cls, settings: Mapping[str, Any]) -> list[str]:
-        """
-        Lines on what has to be known to compare its figures with those of others.
-
-        :param settings: plain values of what it was scored with.
-        """
+        """Lines on what a comparison with other metrics has to know; settings: plain values."""
         return []
 
 
-Metrics = dict[str, type[Metric[Any]]]
-"""A table of metrics by their names."""
+class MetricSums:
+    """Metrics of the same frames; parts can be merged in their order."""
 
+    def __init__(self, rules: Rules, metrics: Iterable[type[Metric[Any]]]) -> None:
+        self.rules = rules
+        self.metrics = {metric.name: metric(rules) for metric in metrics}
+        self.frames = 0
+        self.tasks: frozenset[Task] = frozenset()
 
-def table_of(package: str, *entries: str) -> Metrics:
-    """
-    Make a table of metrics.
+    def merge(self, other: Self) -> None:
+        """
+        Add the frames of the part that follows; a sequence may go on from one to the next.
 
-    :param entries: ``module:Class`` in the package.
-    """
-    found = [getattr(import_module(f'.{module}', package), name)
-             for module, _, name in (entry.partition(':') for entry in entries)]
-    return {metric.name: metric for metric in found}
+        :raises ValueError: when it has other settings or classes.
+        """
+        if self.rules != other.rules:
+            raise ValueError('parts have different settings or classes; give all the same ones')
+        for name, metric in self.metrics.items():
+            metric.merge(other.metrics[name])
+        self.frames += other.frames
+        self.tasks |= other.tasks
 
-
-def in_place(metrics: Metrics) -> list[type[Metric[Any]]]:
-    """Metrics of a table in the order in which they are shown."""
-    return sorted(metrics.values(), key=lambda metric: metric.place)
+    def finished(self) -> dict[str, Metric[Any]]:
+        """What can be shown of each metric, see Metric.finished."""
+        return {name: metric.finished() for name, metric in self.metrics.items()}

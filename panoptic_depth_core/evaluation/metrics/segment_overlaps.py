@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-How the segments of a prediction lie on those of the truth.
+Shared pixels of the segments of a prediction and of the truth.
 
-One count per frame, which panoptic quality at every tolerance of depth, IoU of classes and matches
-for distances share. Counts of frames whose ids go on can be put together without their pixels.
+One count per frame serves panoptic quality at every tolerance of depth, IoU of classes and
+matches for distances. Counts of consecutive frames can be put together without their pixels.
 """
 
 from __future__ import annotations
@@ -17,6 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...labels import LABEL_DIVISOR, VOID_CLASS, VOID_ID
+from ..settings import TOLERANCES
+
+
+def require_same_shape(names: str, *arrays: Any) -> None:
+    """
+    Check that images are of one size.
+
+    :param names: of the arrays, for the message.
+    :raises ValueError: when shapes differ.
+    """
+    shapes = [np.shape(array) for array in arrays]
+    if len(set(shapes)) > 1:
+        raise ValueError(f'{names} have shapes {", ".join(map(str, shapes))}; give all at the '
+                         'size of the image')
 
 
 @dataclass(frozen=True)
@@ -24,7 +38,7 @@ class SegmentOverlaps:
     """
     Pixel counts of every pair of segments of one frame (or of several, put side by side).
 
-    :param truth_id: (T,) int64 panoptic ids; twice in it are those that ``ignore`` cuts in two.
+    :param truth_id: (T,) int64 panoptic ids; one that ``ignore`` cuts in two is there twice.
     :param truth_class, truth_instance: (T,) int64; class VOID_CLASS and instance 0 where void.
     :param truth_void: (T,) bool, where a prediction can be neither right nor wrong.
     :param predicted_id, predicted_class, predicted_instance: (P,) int64, the same.
@@ -40,22 +54,16 @@ class SegmentOverlaps:
     predicted_instance: NDArray[np.int64]
     pixels: NDArray[np.int64]
 
-    @property
-    def void_pixels(self) -> NDArray[np.int64]:
-        """(P,) int64 pixels of every predicted segment that lie on void."""
-        counts: NDArray[np.int64] = self.pixels[self.truth_void].sum(axis=0)
-        return counts
-
     def matches(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
         """
-        Pairs of the same class with IoU > 0.5, of which a segment can be in one at most.
+        Pairs of the same class with IoU > 0.5; a segment is in one at most.
 
         Predicted pixels on void do not count for the union (Kirillov et al., Panoptic
         Segmentation, CVPR 2019, section 4.1).
 
         :returns: rows of the truth (M,), rows of the prediction (M,), their IoU (M,) float64.
         """
-        claimed = self.pixels.sum(axis=0) - self.void_pixels
+        claimed = self.pixels[~self.truth_void].sum(axis=0)
         union = self.pixels.sum(axis=1)[:, None] + claimed[None, :] - self.pixels
         candidates = self.truth_class[:, None] == self.predicted_class[None, :]
         candidates &= ~self.truth_void[:, None] & (self.predicted_class != VOID_CLASS)[None, :]
@@ -64,14 +72,13 @@ class SegmentOverlaps:
 
     def excused(self, crowd: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """
-        Predicted segments that are no error where they match nothing.
+        Predicted segments that are no false positive where they match nothing.
 
-        :param crowd: (T, P) bool, or (T, 1) for all predictions alike: the pairs whose pixels are
-            crowd; not of void.
+        :param crowd: (T, P) bool, or (T, 1) for all predictions: pairs whose pixels are crowd.
         :returns: (P,) bool, where more than half of the pixels are on void or crowd.
         """
-        on_crowd = (self.pixels * crowd).sum(axis=0)
-        excused: NDArray[np.bool_] = 2 * (self.void_pixels + on_crowd) > self.pixels.sum(axis=0)
+        on_either = (self.pixels * (crowd | self.truth_void[:, None])).sum(axis=0)
+        excused: NDArray[np.bool_] = 2 * on_either > self.pixels.sum(axis=0)
         return excused
 
     def require_classes(self, count: int) -> None:
@@ -119,8 +126,8 @@ class JointTable:
         Overlaps of all pairs of segments.
 
         :param least_level: predicted pixels below it are void.
-        :param unlabelled_is_void: truth pixels of VOID_ID may be anything. False where it is
-            known that they are at least none of the instances that are judged.
+        :param unlabelled_is_void: truth pixels of VOID_ID may be anything. False where they are
+            known to be none of the judged instances.
         """
         kept, dropped = (part.sum(axis=1) for part in (
             self.pixels[:, least_level:], self.pixels[:, :least_level]))
@@ -186,8 +193,7 @@ def joint_table(
             f'truth, prediction (ignore, levels) have shapes {", ".join(map(str, shapes))}; give '
             'non-empty ones of one shape, the result at the size of the image')
 
-    # Labels come in long runs along a row: all but the levels sees tens of thousands of runs in
-    # place of millions of pixels, and ids of any size cost the same.
+    # Labels come in long runs along a row: tens of thousands of runs, not millions of pixels.
     flat = [a.ravel() for a in arrays]
     changes = flat[0][1:] != flat[0][:-1]
     for array in flat[1:]:
@@ -253,3 +259,33 @@ def _split(ids: NDArray[np.int64],
     classes: NDArray[np.int64] = np.where(void, VOID_CLASS, ids // divisor)
     instances: NDArray[np.int64] = np.where(void, 0, ids % divisor)
     return classes, instances
+
+
+def depth_levels(truth_depth: NDArray[Any], predicted_depth: NDArray[Any],
+                 tolerances: Sequence[float] = TOLERANCES) -> NDArray[np.uint8]:
+    """
+    Count the tolerances that the relative error of each pixel is within.
+
+    Pixels without a true depth are within all of them, those without a predicted one in none.
+
+    :param truth_depth: metres or another unit; NaN, Inf or 0 where not known.
+    :param predicted_depth: the same unit and shape; NaN or Inf where not known.
+    :returns: uint8 of their shape.
+    :raises ValueError: when shapes differ.
+    """
+    require_same_shape('true depth and predicted depth', truth_depth, predicted_depth)
+    # Depth images of 16-bit integers are unsigned, and would wrap in the difference. For these
+    # the quotient in 32 bits is on the same side of a tolerance as in 64.
+    g = np.asarray(truth_depth).astype(np.float32)
+    p = np.asarray(predicted_depth).astype(np.float32)
+    known = (g > 0) & np.isfinite(g)
+    with np.errstate(divide='ignore', invalid='ignore'):
+        error = np.subtract(p, g, out=p)
+        np.abs(error, out=error)
+        error /= g
+    levels = np.zeros(g.shape, np.uint8)
+    # An error that is NaN is above every tolerance.
+    for tolerance in tolerances:
+        levels += error <= np.float32(tolerance)
+    levels[~known] = len(tolerances)
+    return levels

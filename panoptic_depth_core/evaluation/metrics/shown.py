@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What is shown of a metric: figures, and how its details become tables and plots."""
+"""What is shown of a metric: metrics, and how its details become tables and plots."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Unit = Literal['share', 'm', 'ms', '1/s', 'count', '']
 Better = Literal['higher', 'lower'] | None
 
 
-class FigureKind(NamedTuple):
+class MetricKind(NamedTuple):
     """
-    What a figure means.
+    What a metric means.
 
     :param unit: share is 0..1 and shown in percent; empty: a plain number.
-    :param explanation: one sentence for the table of figures.
+    :param explanation: one sentence for the table of metrics.
     :param needs: of the model; None: those of its metric.
-    :param path: in the metric's result; empty: its root and the end of the figure's name.
-    :param is_key: among the figures at the top of a report.
+    :param path: in the metric's result; empty: its root and the end of the metric's name.
+    :param is_key: among the metrics at the top of a report.
     :param worst: frames are ranked and compared by it, lower numbers first; 0: they are not.
     :param over_time: title and axis of its plot over time; empty: none.
     """
@@ -40,9 +40,9 @@ class FigureKind(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Figure:
+class MetricValue:
     """
-    A figure of a report.
+    A metric of a report.
 
     :param value: not finite where it is not known.
     :param on: what it was measured on, in words.
@@ -51,7 +51,7 @@ class Figure:
     name: str
     value: float
     on: str
-    kind: FigureKind
+    kind: MetricKind
 
     def to_dict(self) -> Record:
         """Return plain values for JSON."""
@@ -94,7 +94,7 @@ class Chart(NamedTuple):
     name: str
     title: str
     field: str
-    figure: str
+    metric_value: str
     ylabel: str
     xlabel: str = ''
     note: str = ''
@@ -106,7 +106,7 @@ def percent(value: float, digits: int = 1) -> str:
 
 
 def value_text(value: float, unit: str = '') -> str:
-    """Write a figure; '-' where it is not known."""
+    """Write a metric; '-' where it is not known."""
     if unit == 'share' or math.isnan(value):
         return percent(value)
     return f'{value:.0f}' if unit == 'count' else f'{value:.4f}{unit and f" {unit}"}'

@@ -21,16 +21,14 @@ from ...errors import ConfigError
 from ...files import lock_folder
 from ...machine import machine, versions
 from ...workers.pool import Progress, Tell, in_words, run_jobs
-from ..metrics.shown import Figure
+from ..metrics.shown import MetricValue
+from ..metrics.table import COUNTS
 from ..report.folder import Written, claim_folder, write_report
 from ..report.thresholds import Thresholds
-from .bag_run import BagJob, BagPart, evaluate_bag, failed_part
-from .figures import COUNTS
+from .evaluate_bag import BagJob, BagPart, evaluate_bag, failed_part
 from .jobs import job_key
 from .part_files import has_parts, load_part, remove_parts, save_part
-from .scoring import BagScore
-from .step_times import StepTimes
-from .summary import summarise
+from .scoring import BagScore, StepTimes
 from .worst_frames import WorstFrame, worst_of
 
 Job = TypeVar('Job')
@@ -165,7 +163,7 @@ class _Total:
     def _merged(self, part: BagPart, score: BagScore) -> BagPart:
         if self._score is None:
             self._score, self._run = score, part.run
-        elif score.classes != self._score.classes:
+        elif score.rules.classes != self._score.rules.classes:
             job = next(job for job in self._jobs if job.name == part.name)
             return failed_part(job, 'its results have other classes than those of the first '
                                     'recording; evaluate it by itself')
@@ -183,7 +181,7 @@ class _Total:
         if self._score is None:
             errors = '; '.join(f'{bag["name"]}: {bag["error"]}' for bag in self.bags)
             raise ConfigError(f'no recording could be scored: {errors}')
-        figures, detail = summarise(self._score)
+        metric_values, detail = self._score.summary()
         job = self._jobs[0]
         results = 'model' if job.model is not None else (
             'recorded' if job.results is None else str(job.results))
@@ -195,18 +193,18 @@ class _Total:
                     'model_id': ', '.join(filter(None, self._model_ids)),
                     'evaluation': job.settings.model_dump(mode='json')},
             'bags': self.bags,
-            'figures': {figure.name: figure.to_dict()
-                        for figure in [*self._counts(), *figures]},
+            'figures': {metric_value.name: metric_value.to_dict()
+                        for metric_value in [*self._counts(), *metric_values]},
             'detail': detail,
             'worst': [{**frame.record, 'picture': path}
                       for path, frame in self.worst_by_path().items()]}
 
-    def _counts(self) -> list[Figure]:
+    def _counts(self) -> list[MetricValue]:
         on = f'{len(self.bags)} recordings'
         values = (sum(bag['error'] is not None for bag in self.bags),
                   sum(bag['frames'] for bag in self.bags),
                   sum(sum(bag['skipped'].values()) for bag in self.bags))
-        return [Figure(name, value, on, kind)
+        return [MetricValue(name, value, on, kind)
                 for (name, kind), value in zip(COUNTS.items(), values, strict=True)]
 
     def worst_by_path(self) -> dict[str, WorstFrame]:

@@ -14,7 +14,7 @@ from ...io.bags.storage import is_bag
 from ...model_directory import open_model
 from ...workers.ray_cluster import code_digest
 from ..report.files import REPORT
-from .bag_run import BagJob
+from .evaluate_bag import BagJob
 
 
 def find_bags(paths: Sequence[Path], report: Path | None = None) -> list[Path]:
@@ -91,7 +91,7 @@ def job_key(job: BagJob) -> str:
     Digest of all that a part of the report depends on.
 
     Files count by name, size and time of change, a model by its digest, and this program by its
-    source: another version may give other figures.
+    source: another version may give other metrics.
     """
     lines = [code_digest(), repr(replace(job, model=None))]
     if job.model is not None:

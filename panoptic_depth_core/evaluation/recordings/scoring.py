@@ -1,51 +1,52 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Everything that can be said of the results of a recording, frame by frame and summed up.
+All metrics of the results of a recording, as report.json has them, and what they cost in time.
 
-What a frame's truth cannot judge, or a model does not do, is left out of it: see metrics.
+A frame adds to those metrics whose truth it has, and whose tasks its model does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...contract import Task
+import numpy as np
+
 from ...labels import ClassInfo
 from ...structures import PanopticDepth
-from ..metrics.base import in_place
-from .metrics import all_metrics
-from .metrics.frame import ReplayJudged, ReplayRules
-from .settings import ReplaySettings
-from .structures import ReplayFrame
+from ..dataset.evaluate import EvaluationResult
+from ..metrics.base import MetricSums
+from ..metrics.frame import JudgedFrame, RecordedFrame, Rules
+from ..metrics.shown import MetricValue, Record
+from ..metrics.table import TIMES, detail_path, in_place
+from ..report.dataset_report import plain, to_dict
+from ..settings import RecordingSettings
 
-Record = dict[str, Any]
+QUANTILES = {'p50': 50, 'p95': 95, 'p99': 99, 'max': 100}
+TOTAL = 'total'
 
 
-class BagScore:
+class BagScore(MetricSums):
     """
     Takes results one by one; scores of bags can be merged, in their order.
 
     :param classes: the table of truth and prediction; a class id is a row of it.
     """
 
-    def __init__(self, classes: Sequence[ClassInfo], settings: ReplaySettings) -> None:
-        self.classes = tuple(classes)
-        self.frames = 0
-        self.tasks: frozenset[Task] = frozenset()
-        self.rules = ReplayRules(settings.evaluation, self.classes, compact=True, replay=settings)
-        self.metrics = {metric.name: metric(self.rules) for metric in in_place(all_metrics())}
+    def __init__(self, classes: Sequence[ClassInfo], settings: RecordingSettings) -> None:
+        super().__init__(Rules(settings.evaluation, tuple(classes), True, settings), in_place())
 
-    def add(self, item: ReplayFrame, result: PanopticDepth, sequence: str = '') -> Record:
+    def add(self, item: RecordedFrame, result: PanopticDepth, sequence: str = '') -> Record:
         """
         Add the next frame of a bag.
 
         :param sequence: name of the bag.
-        :returns: what is known of this frame alone, as plain values; NaN where not known.
+        :returns: the metrics of this frame alone, as plain values; NaN where not known.
         :raises ValueError: truth or results that do not fit; nothing of the frame is counted.
         """
-        frame = ReplayJudged(item.truth, result, self.rules, sequence, item=item)
+        frame = JudgedFrame(item.truth, result, self.rules, sequence, item)
         try:
             alone = {name: metric.alone(frame) for name, metric in self.metrics.items()
                      if metric.judges(frame)}
@@ -56,26 +57,62 @@ class BagScore:
             **{metric.part: None for metric in self.metrics.values() if metric.part},
             'distances': []}
         for name, metric in alone.items():
-            told = metric.record() if metric.part else None
-            if isinstance(told, list):
-                record[metric.part] += told
-            elif told is not None:
-                record[metric.part] = {**(record[metric.part] or {}), **told}
+            found = metric.record() if metric.part else None
+            if isinstance(found, list):
+                record[metric.part] += found
+            elif found is not None:
+                record[metric.part] = {**(record[metric.part] or {}), **found}
             self.metrics[name].merge(metric)
         self.frames += 1
         self.tasks |= result.tasks
         return record
 
-    def merge(self, other: BagScore) -> None:
-        """
-        Add the frames of another bag.
+    def summary(self) -> tuple[list[MetricValue], Record]:
+        """Measured metrics, and ``detail`` of report.json as plain values."""
+        finished = self.finished()
+        of_labels = EvaluationResult.of(self, finished)
+        judged = any(metric.frames for metric in of_labels.metrics.values())
+        detail: Record = {'evaluation': to_dict(of_labels) if judged else None}
+        for metric in finished.values():
+            first, *rest = detail_path(type(metric))
+            found = metric.detail() if metric.measured else None
+            if rest and first != 'evaluation':
+                detail.setdefault(first, {}).update({} if found is None else {rest[0]: found})
+            elif not rest:
+                detail[first] = found
+        return [value for metric in finished.values() for value in metric.metric_values().values()
+                ], plain(detail)
 
-        :raises ValueError: when it has other settings or classes.
+
+class StepTimes:
+    """Milliseconds by step, four bytes each; parts can be merged."""
+
+    def __init__(self) -> None:
+        self._steps: dict[str, array[float]] = {}
+
+    def add(self, steps: Mapping[str, float]) -> None:
         """
-        if self.rules != other.rules:
-            raise ValueError('scores have different settings or classes; '
-                             'give all recordings the same ones')
-        for name, metric in self.metrics.items():
-            metric.merge(other.metrics[name])
-        self.frames += other.frames
-        self.tasks |= other.tasks
+        Add one frame; its total is the sum of the steps of this program.
+
+        :param steps: step -> milliseconds; 'recorded latency' is of another run, in no total.
+        """
+        here = sum(ms for step, ms in steps.items() if not step.startswith('recorded'))
+        for step, ms in {**steps, TOTAL: here}.items():
+            self._steps.setdefault(step, array('f')).append(ms)
+
+    def merge(self, other: StepTimes) -> None:
+        """Add the frames of another one."""
+        for step, ms in other._steps.items():
+            self._steps.setdefault(step, array('f')).extend(ms)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Percentiles by step, for times.json."""
+        curves = {step: np.percentile(np.asarray(ms), np.arange(101)).round(4).tolist()
+                  for step, ms in self._steps.items()}
+        steps = {step: {name: curve[q] for name, q in QUANTILES.items()}
+                 for step, curve in curves.items()}
+        on = f'{len(self._steps.get(TOTAL, ()))} frames'
+        metric_values = [MetricValue(name, steps[TOTAL][name.rpartition('.')[2]], on, kind)
+                   for name, kind in TIMES.items() if TOTAL in steps]
+        return {'steps': steps, 'percentiles': curves,
+                'figures': {value.name: value.to_dict() for value in metric_values}}

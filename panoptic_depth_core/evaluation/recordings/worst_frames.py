@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-import heapq
+from bisect import insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,18 +24,13 @@ from ...io.visualization import (
 )
 from ...labels import LABEL_DIVISOR, ClassInfo
 from ...structures import PanopticDepth
+from ..metrics.frame import RecordedFrame
+from ..metrics.table import ranking, ranking_kinds
 from ..report.files import of_frame
-from .figures import ranking_kinds
-from .structures import ReplayFrame
 
 _GREATEST_WIDTH = 720
 _JPEG_QUALITY = 85
 _POINT_PX = 3
-
-
-def ranked() -> dict[str, str]:
-    """Name in WorstSettings.by -> figure of a frame, in the order in which one is chosen."""
-    return {name.partition('.')[0]: name for name in ranking_kinds()}
 
 
 @dataclass(frozen=True)
@@ -43,9 +38,9 @@ class WorstFrame:
     """
     A frame that is among the worst.
 
-    :param by: see ranked.
-    :param badness: the figure, with the sign that makes greater worse.
-    :param record: bag, name, stamp_ns, figure and value, for report.json.
+    :param by: see ranking.
+    :param badness: the metric, with the sign that makes greater worse.
+    :param record: bag, name, stamp_ns, metric and value, for report.json.
     :param jpeg: the picture.
     """
 
@@ -59,15 +54,14 @@ class WorstFrames:
     """
     Keeps the worst frames so far; a picture is only drawn of what is among them.
 
-    :param by: see ranked; empty: the first of them that is known of any frame.
+    :param by: see ranking; empty: the first of them that is known of any frame.
     """
 
     def __init__(self, by: str, count: int) -> None:
-        self._ranked, self._known = ranked(), ranking_kinds()
-        self._kinds = [by] if by else list(self._ranked)
+        self._metric_values = ranking()
+        self._kinds = [by] if by else list(self._metric_values)
         self._count = count
-        self._heap: list[tuple[float, int, WorstFrame]] = []
-        self._seen = 0
+        self._frames: list[WorstFrame] = []
 
     def add(self, record: dict[str, Any], draw: Callable[[], bytes]) -> None:
         """
@@ -76,44 +70,42 @@ class WorstFrames:
         :param record: of frames.jsonl.
         :param draw: makes the picture.
         """
-        self._seen += 1
-        known = {by: value for by in self._kinds
-                 if (value := of_frame(record, self._ranked[by])) is not None and value == value}
+        known = {by: value for by in self._kinds if (value := of_frame(
+            record, self._metric_values[by])) is not None and value == value}
         if not known or not self._count:
             return
         by, value = next(iter(known.items()))
         if by != self._kinds[-1]:
-            # What is kept was chosen by a figure of less worth.
+            # The frames so far were chosen by a metric of less worth.
             self._kinds = self._kinds[:self._kinds.index(by) + 1]
-            self._heap = []
-        figure = self._ranked[by]
-        sign = 1.0 if self._known[figure].better == 'lower' else -1.0
-        entry = (sign * value, -self._seen)
-        if len(self._heap) == self._count and entry < self._heap[0][:2]:
+            self._frames = []
+        metric_value = self._metric_values[by]
+        badness = value if ranking_kinds()[metric_value].better == 'lower' else -value
+        if len(self._frames) == self._count and badness <= self._frames[-1].badness:
             return
-        told = {key: record[key] for key in ('bag', 'name', 'stamp_ns')}
-        frame = WorstFrame(by, entry[0], {**told, 'figure': figure, 'value': value}, draw())
-        push = heapq.heappushpop if len(self._heap) == self._count else heapq.heappush
-        push(self._heap, (*entry, frame))
+        about = {key: record[key] for key in ('bag', 'name', 'stamp_ns')}
+        frame = WorstFrame(by, badness, {**about, 'figure': metric_value, 'value': value}, draw())
+        insort(self._frames, frame, key=lambda f: -f.badness)
+        del self._frames[self._count:]
 
     def worst_first(self) -> list[WorstFrame]:
         """Every frame that is kept."""
-        return [frame for *_, frame in sorted(self._heap, key=lambda e: (-e[0], -e[1]))]
+        return self._frames
 
 
 def worst_of(parts: Sequence[Sequence[WorstFrame]], count: int) -> list[WorstFrame]:
     """
-    Take the worst of several recordings; of those that can be compared by the first figure.
+    Take the worst of several recordings, of those that are ranked by the first metric.
 
     :param parts: by recording, in their order.
     """
     found = [frame for part in parts for frame in part]
-    by = next((name for name in ranked() if any(f.by == name for f in found)), '')
+    by = next((name for name in ranking() if any(f.by == name for f in found)), '')
     return sorted((f for f in found if f.by == by), key=lambda f: -f.badness)[:count]
 
 
-def draw(item: ReplayFrame, result: PanopticDepth, classes: Sequence[ClassInfo]) -> bytes:
-    """Picture of a frame, predicted labels and depth on the left, what is true on the right."""
+def draw(item: RecordedFrame, result: PanopticDepth, classes: Sequence[ClassInfo]) -> bytes:
+    """Picture of a frame, predicted labels and depth on the left, the true ones on the right."""
     image = picture_of(item.frame, result)
     height, width = image.shape[:2]
     scale = min(1.0, _GREATEST_WIDTH / width)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Two reports side by side: figures, settings, and the frames that both have, by their stamps."""
+"""Two reports side by side: metrics, settings, and the frames that both have, by their stamps."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from typing import Any
 
 from ...errors import ConfigError
 from ..metrics.shown import Record
-from ..recordings.figures import ranking_kinds
-from ..recordings.metrics import all_metrics
-from ..recordings.summary import detail_of, detail_path
+from ..metrics.table import METRICS, detail_of, detail_path, ranking_kinds
 from .files import TIMES, Frames, Lines, of_frame, read_optional, read_report
 from .format import flat
 
@@ -25,8 +23,8 @@ MOST_CHANGED = 10
 
 
 @dataclass(frozen=True)
-class ComparedFigure:
-    """A figure of both reports, None where it is not known; ``on``: what it was measured on."""
+class ComparedMetric:
+    """A metric of both reports, None where it is not known; ``on``: what it was measured on."""
 
     name: str
     unit: str
@@ -61,7 +59,7 @@ class ComparedFigure:
 
 @dataclass(frozen=True)
 class ComparedFrame:
-    """A figure of one frame in both reports."""
+    """A metric of one frame in both reports."""
 
     bag: str
     name: str
@@ -78,13 +76,13 @@ class Comparison:
     :param baseline: its folder, as given; title: its title.
     :param settings: that differ -> here, there; None where it is missing.
     :param matched, only_here, only_there: numbers of frames.
-    :param better, worse: figure in ranking_kinds -> frames that changed most, first the most.
+    :param better, worse: metric in ranking_kinds -> frames that changed most, first the most.
     :param detail, lines: of the baseline, as plots need them; recordings by their names here.
     """
 
     baseline: str
     title: str
-    figures: list[ComparedFigure]
+    figures: list[ComparedMetric]
     settings: dict[str, tuple[Any, Any]]
     matched: int
     only_here: int
@@ -145,7 +143,7 @@ def compare(folder: Path, baseline: Path) -> Comparison:
     counts['there'] += sum(count for bag, count in theirs.counts.items()
                            if bag not in partner.values())
     return Comparison(
-        str(baseline), str(there.get('title', '')), compare_figures(here, there),
+        str(baseline), str(there.get('title', '')), compare_metrics(here, there),
         _settings(here['run'], there['run']),
         matched=counts['matched'], only_here=counts['here'], only_there=counts['there'],
         better={name: frames for name, frames in better.items() if frames},
@@ -154,11 +152,11 @@ def compare(folder: Path, baseline: Path) -> Comparison:
         lines={bag: theirs.lines(other, len(partner)) for bag, other in partner.items()})
 
 
-def compare_figures(here: Record, there: Record) -> list[ComparedFigure]:
-    """Compare the figures of two reports, or of two ``times.json``, in their order."""
+def compare_metrics(here: Record, there: Record) -> list[ComparedMetric]:
+    """Compare the metrics of two reports, or of two ``times.json``, in their order."""
     ours, theirs = here.get('figures', {}), there.get('figures', {})
     pairs = {name: (ours.get(name, {}), theirs.get(name, {})) for name in [*ours, *theirs]}
-    return [ComparedFigure(name, (a or b).get('unit', ''), (a or b).get('better'), a.get('value'),
+    return [ComparedMetric(name, (a or b).get('unit', ''), (a or b).get('better'), a.get('value'),
                            b.get('value'), a.get('on', ''), b.get('on', ''))
             for name, (a, b) in pairs.items()]
 
@@ -183,7 +181,7 @@ def _settings(here: Record, there: Record) -> dict[str, tuple[Any, Any]]:
 def _plotted(detail: Record) -> Record:
     """Keep those details of a baseline that plots show."""
     kept: Record = {}
-    for metric in all_metrics().values():
+    for metric in METRICS.values():
         found, inside = detail_of(metric, detail), kept
         for key in detail_path(metric) if metric.charts else ():
             inside = inside.setdefault(key, {})

@@ -3,7 +3,7 @@
 """
 The report of a data set as JSON and Markdown with plots; the same result gives the same bytes.
 
-Every figure has beside it what it was measured on, and every report ends with its conventions.
+Every metric has beside it what it was measured on, and every report ends with its conventions.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _DPI = 120
 
 
 def conventions(result: EvaluationResult) -> list[str]:
-    """Return the rules that matter when the figures are compared with those of others."""
+    """Return the rules that matter when the metrics are compared with those of others."""
     settings = result.settings.model_dump()
     return [line for metric in result.metrics.values() for line in metric.conventions(settings)]
 
@@ -42,7 +42,7 @@ def conventions(result: EvaluationResult) -> list[str]:
 def tables(result: EvaluationResult) -> list[Table]:
     """Return the summary, then details where there are any."""
     metrics = list(result.metrics.values())
-    summary = Table(f'Summary of {result.frames.all} frames', ('figure', 'value', 'measured on'),
+    summary = Table(f'Summary of {result.frames.all} frames', ('metric', 'value', 'measured on'),
                     [row for metric in metrics for row in metric.rows()])
     classes = [(metric.error_columns, metric.by_class()) for metric in metrics]
     known = {info.class_id: info.name for info in result.classes

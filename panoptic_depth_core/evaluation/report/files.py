@@ -3,7 +3,7 @@
 """
 The files of a report, read back.
 
-``report.json`` has the figures, ``frames.jsonl`` a line per frame, ``times.json`` everything in
+``report.json`` has the metrics, ``frames.jsonl`` a line per frame, ``times.json`` everything in
 which two runs of the same recordings may differ.
 """
 
@@ -18,7 +18,7 @@ from typing import Any, Literal
 from ...config import Settings, parse_settings
 from ...errors import ConfigError
 from ..metrics.shown import Record
-from ..recordings.figures import kinds_over_time
+from ..metrics.table import kinds_over_time
 
 FORMAT = 1
 
@@ -31,7 +31,7 @@ WORST = 'worst'
 Line = list[list[float | None]]
 """Points: seconds since the first frame of the recording, and a mean or None."""
 Lines = dict[str, dict[str, Line]]
-"""Recording -> figure -> line."""
+"""Recording -> metric -> line."""
 
 MOST_POINTS, _MOST_ON_A_PLOT, _FEWEST_POINTS = 1000, 8000, 50
 
@@ -151,7 +151,7 @@ class Frames:
 
     def lines(self, bag: str, bags: int) -> dict[str, Line]:
         """
-        Thin the figures of one recording to what a plot can show: means of so many frames each.
+        Thin the metrics of one recording to what a plot can show: means of so many frames each.
 
         :param bags: recordings on a plot: the more, the fewer points each has.
         """
@@ -176,7 +176,7 @@ class Frames:
 
 
 def of_frame(record: Record, name: str) -> float | None:
-    """Return a figure of a frame by its name, as 'depth.abs_rel'; None where not known."""
-    part, _, figure = name.partition('.')
-    value = (record.get(part) or {}).get(figure)
+    """Return a metric of a frame by its name, as 'depth.abs_rel'; None where not known."""
+    part, _, metric_value = name.partition('.')
+    value = (record.get(part) or {}).get(metric_value)
     return value if isinstance(value, (int, float)) else None

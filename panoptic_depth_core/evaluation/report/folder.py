@@ -22,7 +22,7 @@ from . import files, tables
 from .baseline import Comparison, compare, require_baseline
 from .files import REPORT, WORST, Frames, frame_line, read_json, read_optional
 from .pages import to_html, to_markdown
-from .plots import Plot, figure_plots, plots_over_time, time_plots
+from .plots import Plot, metric_plots, plots_over_time, time_plots
 from .thresholds import Gate, Thresholds, check
 
 
@@ -108,7 +108,7 @@ def _write_pages(folder: Path, report: Record, times: Record, pictures: Mapping[
     """Write the pages; without matplotlib they have no plots, and say what to install."""
     frames, plots, of_time, missing = Frames(folder), list[Plot](), list[Plot](), None
     try:
-        plots = figure_plots(report['detail'], comparison) + plots_over_time(
+        plots = metric_plots(report['detail'], comparison) + plots_over_time(
             {bag: frames.lines(bag, len(report['bags'])) for bag in frames.counts}, comparison)
         of_time = time_plots(times)
     except ImportError as error:

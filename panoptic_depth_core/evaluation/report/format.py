@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Figures as text: three significant digits, shares in percent, their unit behind them."""
+"""Metrics as text: three significant digits, shares in percent, their unit behind them."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def significant(value: float, digits: int = 3) -> str:
     return f'{value:.0f}' if 'e+' in text else text.rstrip('.')
 
 
-def figure_text(value: float | None, unit: str = '', digits: int = 3) -> str:
+def metric_text(value: float | None, unit: str = '', digits: int = 3) -> str:
     """
-    Write a figure.
+    Write a metric.
 
     :param unit: of a FigureKind; a share is 0..1.
     """
@@ -49,7 +49,7 @@ def difference_text(value: float | None, unit: str = '', digits: int = 3) -> str
     """Write the size of a difference; that of two shares is in percentage points."""
     if value is not None and unit == 'share':
         return f'{significant(100.0 * abs(value), digits)} points'
-    return figure_text(None if value is None else abs(value), unit, digits)
+    return metric_text(None if value is None else abs(value), unit, digits)
 
 
 def change_text(change: float | None, unit: str = '') -> str:

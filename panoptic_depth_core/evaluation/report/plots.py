@@ -19,14 +19,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
-from ..metrics.base import in_place
-from ..metrics.shown import Chart, FigureKind, Record
-from ..recordings.figures import kinds_over_time
-from ..recordings.metrics import all_metrics
-from ..recordings.summary import detail_of
+from ..metrics.shown import Chart, MetricKind, Record
+from ..metrics.table import METRICS, detail_of, in_place, kinds_over_time
 from .baseline import Comparison
 from .files import Line, Lines
-from .format import clean, figure_text, significant
+from .format import clean, metric_text, significant
 from .tables import groups_of
 
 if TYPE_CHECKING:
@@ -72,7 +69,7 @@ class Plot(NamedTuple):
     note: str = ''
 
 
-Groups = Mapping[str, Mapping[Any, float]]  # source -> range, class or expected share -> figure
+Groups = Mapping[str, Mapping[Any, float]]  # source -> range, class or expected share -> metric
 
 
 def _draw(name: str, title: str, values: Iterable[str], legend: Sequence[tuple[str, str]],
@@ -112,18 +109,18 @@ def _draw(name: str, title: str, values: Iterable[str], legend: Sequence[tuple[s
                                f'viewBox="{box[1]}">{svg.strip()}', note)
 
 
-def figure_plots(detail: Record, comparison: Comparison | None) -> list[Plot]:
-    """Draw the figures that are of all frames, from the details of report.json."""
+def metric_plots(detail: Record, comparison: Comparison | None) -> list[Plot]:
+    """Draw the metrics that are of all frames, from the details of report.json."""
     before = {} if comparison is None else comparison.detail
-    charts = {chart.name: chart for metric in in_place(all_metrics()) for chart in metric.charts}
+    charts = {chart.name: chart for metric in in_place() for chart in metric.charts}
     return [plot for field in _PAINTERS for chart in charts.values() if chart.field == field
             for plot in _of_chart(chart, detail, before)]
 
 
 def _of_chart(chart: Chart, detail: Record, before: Record) -> list[Plot]:
     """One plot of all metrics that have it, in the colors of their sources."""
-    sources = list(dict.fromkeys(m.source for m in all_metrics().values() if m.charts))
-    metrics = {m.source: m for m in in_place(all_metrics()) if chart in m.charts}
+    sources = list(dict.fromkeys(m.source for m in METRICS.values() if m.charts))
+    metrics = {m.source: m for m in in_place() if chart in m.charts}
     groups = {source: groups_of(detail_of(m, detail), chart.field)
               for source, m in metrics.items()}
     here = {source: values for source, found in groups.items()
@@ -148,7 +145,7 @@ def _of_chart(chart: Chart, detail: Record, before: Record) -> list[Plot]:
     colors = {source: _COLORS[sources.index(source) % len(_COLORS)] for source in here}
     words = {source: metrics[source].source_words or metrics[source].title for source in here}
     spoken = [f'{words[source]}: ' + ', '.join(
-        f'{label} {figure_text(values[label], "share")}' if isinstance(label, str) else
+        f'{label} {metric_text(values[label], "share")}' if isinstance(label, str) else
         f'{100 * values[label]:.1f} % of {100 * label:.0f} %'
         for label in labels if label in values) for source, values in here.items()]
     legend = [(words[source], str(_COLORS.index(color) + 1)) for source, color in colors.items()]
@@ -158,9 +155,9 @@ def _of_chart(chart: Chart, detail: Record, before: Record) -> list[Plot]:
 
 
 def _values(chart: Chart, groups: dict[Any, Record]) -> dict[Any, float]:
-    """Return the figure of a chart in each group that knows it."""
-    return {label: group[chart.figure] for label, group in groups.items()
-            if group.get(chart.figure) is not None}
+    """Return the metric of a chart in each group that knows it."""
+    return {label: group[chart.metric_value] for label, group in groups.items()
+            if group.get(chart.metric_value) is not None}
 
 
 def _bars(chart: Chart, labels: Sequence[str], here: Groups, there: Groups,
@@ -227,7 +224,7 @@ def plots_over_time(lines: Lines, comparison: Comparison | None) -> list[Plot]:
         if (here := {bag: found[name] for bag, found in lines.items() if name in found})]
 
 
-def _over_time(name: str, kind: FigureKind, here: Mapping[str, Line],
+def _over_time(name: str, kind: MetricKind, here: Mapping[str, Line],
                there: Mapping[str, Line]) -> Plot:
     what, ylabel = kind.over_time or ('', '')
     unit, factor = kind.unit, 100.0 if kind.unit == 'share' else 1.0
@@ -255,7 +252,7 @@ def _over_time(name: str, kind: FigureKind, here: Mapping[str, Line],
     legend = [*((bag, str(i)) for i, bag in enumerate(named, 1)),
               *([(f'{others} other recordings', 'other')] if others else [])]
     return _draw(re.sub('[._]', '-', name), f'{what} over time',
-                 (f'{bag}: mean {figure_text(means[bag], unit)}' for bag in named),
+                 (f'{bag}: mean {metric_text(means[bag], unit)}' for bag in named),
                  legend + _BASELINE_ENTRY * bool(there), paint,
                  'Named are the recordings with the worst mean.' if others and named else '')
 

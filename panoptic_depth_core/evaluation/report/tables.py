@@ -8,17 +8,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...tables import Table
-from ..metrics.base import Metric, in_place
+from ..metrics.base import Metric
 from ..metrics.shown import Breakdown, Record
-from ..recordings.figures import figure_kinds, known_kinds, ranking_kinds
-from ..recordings.metrics import OTHERS, all_metrics
-from ..recordings.summary import detail_of
-from .baseline import ComparedFigure, Comparison, compare_figures
+from ..metrics.table import (
+    METRICS,
+    detail_of,
+    in_place,
+    known_kinds,
+    metric_kinds,
+    ranking_kinds,
+)
+from .baseline import ComparedMetric, Comparison, compare_metrics
 from .format import (
     UNKNOWN,
     change_text,
-    figure_text,
     flat,
+    metric_text,
     range_text,
     significant,
     stamp_text,
@@ -30,37 +35,37 @@ MOST_KEY_FIGURES = 8
 
 
 def title_of(name: str) -> str:
-    """Name of a figure, also of a single frame, in words."""
+    """Name of a metric, also of a single frame, in words."""
     kind = known_kinds().get(name) or ranking_kinds().get(name)
     return name if kind is None else kind.title
 
 
-def key_figures(figures: Record, comparison: Comparison | None) -> Table:
-    """The first key figures that are known, with their change from a baseline."""
-    known = [name for name, kind in figure_kinds().items()
-             if kind.is_key and name in figures and figures[name]['value'] is not None]
-    table = figures_table({name: figures[name] for name in known[:MOST_KEY_FIGURES]}, '')
+def key_metrics(metric_values: Record, comparison: Comparison | None) -> Table:
+    """The first key metrics that are known, with their change from a baseline."""
+    known = [name for name, kind in metric_kinds().items()
+             if kind.is_key and name in metric_values and metric_values[name]['value'] is not None]
+    table = metric_table({name: metric_values[name] for name in known[:MOST_KEY_FIGURES]}, '')
     rows = [row[:3] for row in table.rows]
     if comparison is None:
         return Table('', table.header[:3], rows)
-    before = {figure.name: figure for figure in comparison.figures}
+    before = {metric_value.name: metric_value for metric_value in comparison.figures}
     return Table('', (*table.header[:3], 'change', 'verdict'), [
         (*row, 'same as the baseline' if f.change == 0 else UNKNOWN if f.change is None else
-         f'{change_text(f.change, f.unit)}, baseline {figure_text(f.there, f.unit)}', f.verdict)
+         f'{change_text(f.change, f.unit)}, baseline {metric_text(f.there, f.unit)}', f.verdict)
         for row, f in zip(rows, map(before.__getitem__, known), strict=False)])
 
 
-def figures_table(figures: Record, title: str = 'All figures') -> Table:
-    """Every figure that is known, with its name for thresholds."""
-    return Table(title, ('figure', 'value', 'measured on', 'name'), [
-        (title_of(name), figure_text(f['value'], f['unit']), f['on'], name)
-        for name, f in figures.items() if f['value'] is not None])
+def metric_table(metric_values: Record, title: str = 'All metrics') -> Table:
+    """Every metric that is known, with its name for thresholds."""
+    return Table(title, ('metric', 'value', 'measured on', 'name'), [
+        (title_of(name), metric_text(f['value'], f['unit']), f['on'], name)
+        for name, f in metric_values.items() if f['value'] is not None])
 
 
 def bags_table(bags: Sequence[Record]) -> Table:
     """One line per recording."""
     return Table('', ('recording', 'frames', 'duration', 'skipped', 'truth', 'state'), [
-        (bag['name'], str(bag['frames']), figure_text(bag['duration_s'], 's'),
+        (bag['name'], str(bag['frames']), metric_text(bag['duration_s'], 's'),
          str(sum(bag['skipped'].values())), ', '.join(bag['truth']) or 'none',
          'failed' if bag['error'] else 'scored') for bag in bags])
 
@@ -76,39 +81,39 @@ def remarks(bag: Record) -> list[str]:
 
 def gates_table(gates: Sequence[Gate]) -> Table:
     """Every limit, those that are missed first."""
-    return Table('', ('threshold', 'result', 'figure'), [
+    return Table('', ('threshold', 'result', 'metric'), [
         (gate.text, 'met' if gate.passed else 'missed', title_of(gate.figure))
         for gate in sorted(gates, key=lambda gate: gate.passed)])
 
 
-def comparison_table(figures: Sequence[ComparedFigure], title: str) -> Table:
-    """Figures side by side; those that neither report knows are left out."""
-    return Table(title, ('figure', 'this', 'baseline', 'change', 'verdict', 'measured on'), [
-        (title_of(f.name), figure_text(f.here, f.unit), figure_text(f.there, f.unit),
+def comparison_table(metric_values: Sequence[ComparedMetric], title: str) -> Table:
+    """Metrics side by side; those that neither report knows are left out."""
+    return Table(title, ('metric', 'this', 'baseline', 'change', 'verdict', 'measured on'), [
+        (title_of(f.name), metric_text(f.here, f.unit), metric_text(f.there, f.unit),
          change_text(f.change, f.unit), f.verdict, f.here_on if f.here_on == f.there_on else
          f'{f.here_on or UNKNOWN}; baseline: {f.there_on or UNKNOWN}')
-        for f in figures if f.here is not None or f.there is not None])
+        for f in metric_values if f.here is not None or f.there is not None])
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:
-    """Figures, settings that differ, and the frames that changed most."""
+    """Metrics, settings that differ, and the frames that changed most."""
     return [
-        comparison_table(comparison.figures, 'Figures'),
+        comparison_table(comparison.figures, 'Metrics'),
         Table('Settings that differ', ('setting', 'this', 'baseline'), [
             (key, value_text(here), value_text(there))
             for key, (here, there) in comparison.settings.items()]),
         *(Table(f'Frames that became {word}: {kind.title}',
                 ('recording', 'frame', 'this', 'baseline', 'change', 'stamp'), [
-                    (f.bag, f.name, figure_text(f.here, kind.unit),
-                     figure_text(f.there, kind.unit), change_text(f.here - f.there, kind.unit),
+                    (f.bag, f.name, metric_text(f.here, kind.unit),
+                     metric_text(f.there, kind.unit), change_text(f.here - f.there, kind.unit),
                      stamp_text(f.stamp_ns)) for f in changed.get(name, ())])
           for name, kind in ranking_kinds().items()
           for word, changed in (('worse', comparison.worse), ('better', comparison.better)))]
 
 
 def detail_tables(detail: Record) -> list[Table]:
-    """Return all details behind the figures."""
-    metrics = in_place(all_metrics())
+    """Return all details behind the metrics."""
+    metrics = in_place()
     found = [_by_class(metrics, detail)]
     for metric in metrics:
         part = detail_of(metric, detail)
@@ -124,7 +129,7 @@ def detail_tables(detail: Record) -> list[Table]:
 
 
 def _by_class(metrics: Sequence[type[Metric[Any]]], detail: Record) -> Table:
-    """Figures of all metrics by class; a class without any, counts aside, is left out."""
+    """Metrics of all metrics by class; a class without any, counts aside, is left out."""
     columns = [(column, _of_classes(detail_of(metric, detail), column.key))
                for _, column, metric in sorted(
                    ((place, column, metric) for metric in metrics
@@ -132,7 +137,7 @@ def _by_class(metrics: Sequence[type[Metric[Any]]], detail: Record) -> Table:
                    key=lambda entry: entry[0])]
     names = dict.fromkeys(name for _, values in columns for name in values)
     return Table('Quality by class', ('class', *(column.title for column, _ in columns)), [
-        (name, *(figure_text(values.get(name), column.unit) for column, values in columns))
+        (name, *(metric_text(values.get(name), column.unit) for column, values in columns))
         for name in names if any(values.get(name) is not None for column, values in columns
                                  if column.unit)])
 
@@ -159,7 +164,7 @@ def _breakdown(table: Breakdown, metric: type[Metric[Any]], part: Record) -> Tab
     header = (table.header, *(column.title for column in table.columns))
 
     def cells(group: Record) -> list[str]:
-        return [figure_text(group.get(c.key), c.unit) for c in table.columns]
+        return [metric_text(group.get(c.key), c.unit) for c in table.columns]
 
     if table.field != 'by_class_and_range':
         return Table(title, header, [
@@ -179,16 +184,16 @@ def _coverage(table: Breakdown, parts: dict[str, Record]) -> Table:
     found = {words: groups for words, part in parts.items()
              if (groups := groups_of(part, 'coverage'))}
     return Table(table.title, (table.header, *found), [
-        (f'{100 * q:.0f} %', *(figure_text(groups.get(q, {}).get(table.columns[0].key), 'share')
+        (f'{100 * q:.0f} %', *(metric_text(groups.get(q, {}).get(table.columns[0].key), 'share')
                                for groups in found.values()))
         for q in sorted({q for groups in found.values() for q in groups})])
 
 
 def _others(metric: type[Metric[Any]], values: Record) -> list[Table]:
-    """Values that are not figures; groups of values have a table each."""
+    """Values that are not metrics; groups of values have a table each."""
     groups = {key: value for key, value in values.items() if isinstance(value, dict)}
     return [
-        Table(f'{metric.title}: beside the figures', ('', 'value'), [
+        Table(f'{metric.title}: beside the metrics', ('', 'value'), [
             (key.replace('_', ' '), _measured(key, value)) for key, value in values.items()
             if value is not None and key not in groups and key not in metric.kinds]),
         *(Table(f'{metric.title}: {key.replace("_", " ")}', ('', 'value'), [
@@ -199,15 +204,15 @@ def _others(metric: type[Metric[Any]], values: Record) -> list[Table]:
 def _measured(key: str, value: Any) -> str:
     """Write a value whose unit is the end of its name."""
     unit = key.rpartition('_')[2]
-    return (figure_text(value, unit) if unit in ('share', 'm') and isinstance(value, float) else
+    return (metric_text(value, unit) if unit in ('share', 'm') and isinstance(value, float) else
             value_text(value))
 
 
 def times_table(times: Record) -> Table:
-    """Figures of time, beside those of a baseline if there is one."""
+    """Metrics of time, beside those of a baseline if there is one."""
     there = times.get('baseline')
-    return (comparison_table(compare_figures(times, there), 'Against the baseline') if there else
-            figures_table(times.get('figures', {}), 'Figures of time'))
+    return (comparison_table(compare_metrics(times, there), 'Against the baseline') if there else
+            metric_table(times.get('figures', {}), 'Times'))
 
 
 def steps_table(steps: Record) -> Table:
@@ -218,19 +223,20 @@ def steps_table(steps: Record) -> Table:
                  for name in columns)) for step, found in steps.items()])
 
 
-def meanings(figures: Record) -> list[str]:
-    """Lines on every group of figures that is known; the same of several sources once."""
+def meanings(metric_values: Record) -> list[str]:
+    """Lines on every group of metrics that is known; the same of several sources once."""
     return list(dict.fromkeys(
-        text for metric in in_place(all_metrics()) for group, text in metric.meanings.items()
-        if any(name.startswith(f'{metric.prefix}.{group}') and figure['value'] is not None
-               for name, figure in figures.items())))
+        text for metric in in_place() for group, text in metric.meanings.items()
+        if any(name.startswith(f'{metric.prefix}.{group}') and metric_value['value'] is not None
+               for name, metric_value in metric_values.items())))
 
 
 def conventions(report: Record) -> list[str]:
     """Lines on the rules and limits by which this report was measured."""
     detail = report['detail']
     return [*(detail['evaluation'] or {}).get('conventions', ()),
-            *(line for metric in OTHERS.values() if detail_of(metric, detail)
+            *(line for metric in METRICS.values()
+              if metric.recordings_only and detail_of(metric, detail)
               for line in metric.conventions(report['run']['evaluation']))]
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Limits on figures that a report has to meet; config/replay/thresholds.yaml is an example."""
+"""Limits on metrics that a report has to meet; config/replay/thresholds.yaml is an example."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from pydantic import Field, model_validator
 from ...config import Settings, parse_settings, read_yaml
 from ...errors import ConfigError
 from ..metrics.shown import Record
-from ..recordings.figures import TIMES, known_kinds
-from .baseline import ComparedFigure, Comparison, compare_figures
-from .format import difference_text, figure_text
+from ..metrics.table import TIMES, known_kinds
+from .baseline import ComparedMetric, Comparison, compare_metrics
+from .format import difference_text, metric_text
 
 _Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class Limit(Settings):
-    """Limits of one figure, in its unit; ``max_loss``: against a baseline. A share is 0..1."""
+    """Limits of one metric, in its unit; ``max_loss``: against a baseline. A share is 0..1."""
 
     min: _Number | None = None
     max: _Number | None = None
@@ -40,7 +40,7 @@ class Limit(Settings):
 
 
 class Thresholds(Settings):
-    """Limits by figure, and the file that they are from."""
+    """Limits by metric, and the file that they are from."""
 
     source: str
     limits: dict[str, Limit]
@@ -55,7 +55,7 @@ class Thresholds(Settings):
 class Gate:
     """One limit and whether it is met, also in words; an unknown value misses it."""
 
-    figure: str
+    figure: str  # A key of thresholds.json, as in report.json.
     limit: str
     value: float | None
     passed: bool
@@ -69,13 +69,13 @@ class Gate:
 
 def load_thresholds(path: Path) -> Thresholds:
     """
-    Read a YAML file of limits: figure -> {min, max, max_loss}.
+    Read a YAML file of limits: metric -> {min, max, max_loss}.
 
-    :raises ConfigError: it cannot be read, or a figure or a limit in it is wrong.
+    :raises ConfigError: it cannot be read, or a metric or a limit in it is wrong.
     """
     values = read_yaml(path)
     if not isinstance(values, dict) or not values:
-        raise ConfigError(f'{path}: holds no limits; give figures with limits, as in '
+        raise ConfigError(f'{path}: holds no limits; give metrics with limits, as in '
                           "'panoptic.pq: {min: 0.5}'")
     # YAML takes the last of two equal keys: the other limit would be lost.
     root = yaml.compose(path.read_text(encoding='utf-8'), yaml.SafeLoader)
@@ -91,7 +91,7 @@ def load_thresholds(path: Path) -> Thresholds:
         if name not in known:
             near = difflib.get_close_matches(str(name), known, n=3)
             groups = ', '.join(sorted({f'{other.partition(".")[0]}.*' for other in known}))
-            raise ConfigError(f'{path}: unknown figure {name!r}; ' + (
+            raise ConfigError(f'{path}: unknown metric {name!r}; ' + (
                 f'did you mean {" or ".join(near)}?' if near else f'known: {groups}'))
         if not isinstance(value, dict):
             raise ConfigError(f'{path}: {name} is {value!r}; give limits, as in '
@@ -111,19 +111,19 @@ def check(thresholds: Thresholds, report: Record, times: Record,
     :param report, times: content of ``report.json`` and ``times.json``, the latter with that of
         the baseline.
     :param comparison: with the baseline, for limits on a loss.
-    :returns: every limit, in the order of the file; a figure that is not known misses its limits.
+    :returns: every limit, in the order of the file; a metric that is not known misses its limits.
     """
-    figures = {**report['figures'], **times.get('figures', {})}
-    compared = {} if comparison is None else {figure.name: figure for figure in (
-        *comparison.figures, *compare_figures(times, times.get('baseline') or {}))}
+    metric_values = {**report['figures'], **times.get('figures', {})}
+    compared = {} if comparison is None else {metric_value.name: metric_value for metric_value in (
+        *comparison.figures, *compare_metrics(times, times.get('baseline') or {}))}
     gates = []
     for name, limits in thresholds.limits.items():
         for limit, bound in limits.model_dump(exclude_none=True).items():
             if limit == 'max_loss':
                 value, text = _loss(name, bound, compared.get(name), comparison)
             else:
-                value = figures.get(name, {}).get('value')
-                found, wanted = _apart(figure_text, value, bound, known_kinds()[name].unit)
+                value = metric_values.get(name, {}).get('value')
+                found, wanted = _apart(metric_text, value, bound, known_kinds()[name].unit)
                 text = (f'{name} is not known in this report; ' if value is None else
                         f'{name} is {found}, ')
                 text += f'at {"least" if limit == "min" else "most"} {wanted} is wanted'
@@ -132,21 +132,22 @@ def check(thresholds: Thresholds, report: Record, times: Record,
     return gates
 
 
-def _loss(name: str, bound: float, figure: ComparedFigure | None,
+def _loss(name: str, bound: float, metric_value: ComparedMetric | None,
           comparison: Comparison | None) -> tuple[float | None, str]:
-    """How much worse a figure is than the baseline, as a number and in words."""
+    """How much worse a metric is than the baseline, as a number and in words."""
     unit = known_kinds()[name].unit
     # -0.0 would be shown as a loss.
-    loss = None if figure is None or figure.gain is None else 0.0 - figure.gain
+    loss = None if metric_value is None or metric_value.gain is None else 0.0 - metric_value.gain
     size, allowed = _apart(difference_text, loss, bound, unit)
-    if loss is None or figure is None:
+    if loss is None or metric_value is None:
         text = ('there is no baseline' if comparison is None else
-                'this report does not know it' if figure is None or figure.here is None else
+                'this report does not know it'
+                if metric_value is None or metric_value.here is None else
                 'the baseline does not know it')
         return loss, f'{name}: {text}; at most {allowed} worse is allowed'
     text = f'worse by {size}' if loss > 0 else f'better by {size}' if loss < 0 else 'the same'
-    return loss, (f'{name} is {text} ({figure_text(figure.there, unit)} to '
-                  f'{figure_text(figure.here, unit)}), at most {allowed} worse is allowed')
+    return loss, (f'{name} is {text} ({metric_text(metric_value.there, unit)} to '
+                  f'{metric_text(metric_value.here, unit)}), at most {allowed} worse is allowed')
 
 
 def _apart(write: Callable[[float | None, str, int], str], value: float | None, bound: float,

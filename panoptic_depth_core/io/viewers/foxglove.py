@@ -42,7 +42,7 @@ make = maker.ROSBAGS_MESSAGES
 ANNOTATIONS_TOPIC = f'{NODE}/foxglove/annotations'
 SCENE_TOPIC = f'{NODE}/foxglove/scene'
 LIDAR_TOPIC = f'{NODE}/foxglove/lidar'
-FIGURES = f'{NODE}/figures'
+FIGURES = f'{NODE}/metrics'
 FLOAT = 'std_msgs/msg/Float64'
 
 POINT_STRIDE = 4  # of rows and columns; all points would outweigh everything else
@@ -156,7 +156,7 @@ def scene_update(frame: Frame, result: PanopticDepth,
                   for instance in maker.located(result)])
 
 
-def figure_topic(name: str) -> str:
+def metric_topic(name: str) -> str:
     """``labels.pq`` as a topic; characters that ROS does not allow become underscores."""
     words = (re.sub('[^A-Za-z0-9_]', '_', word) or '_' for word in name.split('.'))
     return '/'.join((FIGURES, *(f'_{word}' if word[0].isdigit() else word for word in words)))
@@ -188,7 +188,7 @@ class FoxgloveWriter(ResultBagWriter):
             measured = replace(result, depth=lidar_depth)
             out.append(Outgoing(LIDAR_TOPIC, POINT_CLOUD,
                                 point_cloud(make, messages.head, messages.picture, measured)))
-        out += [Outgoing(figure_topic(name), FLOAT, make(FLOAT, data=float(value)))
+        out += [Outgoing(metric_topic(name), FLOAT, make(FLOAT, data=float(value)))
                 for name, value in (scalars or {}).items() if isfinite(value)]
         self.add(result.name or frame.name, frame.stamp_ns, out)
 

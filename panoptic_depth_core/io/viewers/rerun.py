@@ -3,7 +3,7 @@
 """
 Results as recordings for the rerun viewer (.rrd), written as they come.
 
-/scene is the optical frame of the camera, /scene/camera its image, /figures holds the plots. rerun
+/scene is the optical frame of the camera, /scene/camera its image, /metrics holds the plots. rerun
 projects with pixel centres at integers, as this program does, and draws pixel (0, 0) from (0, 0)
 to (1, 1). The same frames give the same content and recording id, but not the same bytes: rerun
 gives rows, chunks and the layout of the viewer random ids.
@@ -97,7 +97,7 @@ class RerunFile(AbstractContextManager['RerunFile']):
         self._stream: Any = None
         self._camera: Intrinsics | None = None
         self._tasks = TASKS
-        self._figures: set[str] = set()
+        self._metric_values: set[str] = set()
         self._has_lidar = False
 
     @property
@@ -115,15 +115,15 @@ class RerunFile(AbstractContextManager['RerunFile']):
         :param scalars: name -> number of the frame, for plots; only finite ones are written.
         :raises ConfigError: disk full ...; no part of the file stays.
         """
-        figures = {name: value for name, value in (scalars or {}).items() if isfinite(value)}
+        metric_values = {name: value for name, value in (scalars or {}).items() if isfinite(value)}
         self._has_lidar |= lidar_depth is not None
-        self._figures |= figures.keys()
+        self._metric_values |= metric_values.keys()
         self._tasks = result.tasks
         try:
             with _rerun_errors(self.path):
                 if self._stream is None:
                     self._open(frame, result)
-                self._log(frame, result, lidar_depth, figures)
+                self._log(frame, result, lidar_depth, metric_values)
                 self._number += 1
                 if self._number % FLUSH_FRAMES == 0:
                     self._stream.flush(timeout_sec=FLUSH_TIMEOUT_S)
@@ -155,7 +155,7 @@ class RerunFile(AbstractContextManager['RerunFile']):
                    strict=True)
 
     def _log(self, frame: Frame, result: PanopticDepth, lidar_depth: NDArray[np.float32] | None,
-             figures: Mapping[str, float]) -> None:
+             metric_values: Mapping[str, float]) -> None:
         """Log all of one frame that the model does; 16-bit depth has steps of 0.05 %."""
         rr, stream, camera = self._rr, self._stream, result.intrinsics
         stream.reset_time()
@@ -203,11 +203,11 @@ class RerunFile(AbstractContextManager['RerunFile']):
             stream.log('scene/lidar', rr.Points3D(
                 points, colors=LIDAR_COLOR, radii=rr.Radius.ui_points(LIDAR_RADIUS_PX)),
                 strict=True)
-        for name, value in figures.items():
-            stream.log(['figures', *name.split('.')], rr.Scalars(value), strict=True)
+        for name, value in metric_values.items():
+            stream.log(['metrics', *name.split('.')], rr.Scalars(value), strict=True)
 
     def _send_layout(self) -> None:
-        """Set the viewer's first layout: scene, image and depth, and the figures by group."""
+        """Set the viewer's first layout: scene, image and depth, and the metrics by group."""
         layout = self._rr.blueprint
         shown = {'image': ['$origin/image', '$origin/classes', '$origin/instances']}
         if 'depth' in self._tasks:
@@ -221,8 +221,8 @@ class RerunFile(AbstractContextManager['RerunFile']):
                 contents=['$origin/**', '- $origin/camera/classes', '- $origin/camera/instances'],
                 eye_controls=layout.EyeControls3D(position=EYE_M, look_target=LOOK_AT_M,
                                                   eye_up=UP_OPTICAL)), camera)
-        groups = sorted({name.split('.')[0] for name in self._figures})
-        plots = [layout.TimeSeriesView(origin=self._rr.new_entity_path(['figures', group]),
+        groups = sorted({name.split('.')[0] for name in self._metric_values})
+        plots = [layout.TimeSeriesView(origin=self._rr.new_entity_path(['metrics', group]),
                                        name=group) for group in groups]
         if plots:
             scene = layout.Vertical(scene, layout.Horizontal(*plots), row_shares=[3, 1])

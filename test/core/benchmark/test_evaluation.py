@@ -20,9 +20,8 @@ from panoptic_depth_core.datasets import open_dataset
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.dataset.evaluate import evaluate
 from panoptic_depth_core.evaluation.dataset.stored_predictions import StoredPredictions
-from panoptic_depth_core.evaluation.recordings.bag_run import BagJob, evaluate_bag
-from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings
-from panoptic_depth_core.evaluation.settings import EvaluationSettings
+from panoptic_depth_core.evaluation.recordings.evaluate_bag import BagJob, evaluate_bag
+from panoptic_depth_core.evaluation.settings import EvaluationSettings, RecordingSettings
 
 SIZE = (128, 256)
 
@@ -43,8 +42,8 @@ def test_frames_are_read_and_the_results_are_good_but_not_perfect(folders) -> No
     result = evaluate(StoredPredictions(results, data.classes), samples,
                       EvaluationSettings(windows=(1, 2)), data.classes)
     assert result.video.windows == {1: 8, 2: 6}
-    for figure in (result.panoptic.all.pq, result.video.all, result.semantic.mean):
-        assert 0.2 < figure < 0.99
+    for metric_value in (result.panoptic.all.pq, result.video.all, result.semantic.mean):
+        assert 0.2 < metric_value < 0.99
     assert 0.02 < result.depth.pooled.abs_rel < 0.2
     assert result.calibration.stated_share > 0.9
     assert result.distance.all.measured > 10
@@ -71,7 +70,7 @@ def test_scoring() -> None:
 
 def test_a_recording_has_truth_points_and_results(tmp_path: Path) -> None:
     write_drive(tmp_path / 'drive', 3, SIZE)
-    part = evaluate_bag(BagJob('drive', tmp_path / 'drive', ReplaySettings()))
+    part = evaluate_bag(BagJob('drive', tmp_path / 'drive', RecordingSettings()))
     assert part.summary['frames'] == 3 and part.summary['error'] is None
     assert part.score is not None
 

@@ -40,9 +40,9 @@ def test_table(report):
 
 
 def test_json_holds_what_the_table_shows(report, tmp_path):
-    report.write(tmp_path / 'new/figures.json')
+    report.write(tmp_path / 'new/metrics.json')
     report.write(tmp_path / 'folder')
-    stored = json.loads((tmp_path / 'new/figures.json').read_text())
+    stored = json.loads((tmp_path / 'new/metrics.json').read_text())
     assert stored == json.loads((tmp_path / 'folder/benchmark.json').read_text())
     assert (tmp_path / 'folder/benchmark.md').read_text() == report.to_markdown()
     assert stored['rows'][0]['median_ms'] == 40.0 and stored['details'] == {'tasks': ['depth']}

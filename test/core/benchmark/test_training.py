@@ -16,7 +16,7 @@ from panoptic_depth_core import datasets  # noqa: E402
 from panoptic_depth_core.benchmark.training import measure_training, workers_needed  # noqa: E402
 from panoptic_depth_core.config import parse_settings  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
-from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
+from panoptic_depth_core.training.recipe import TrainSettings  # noqa: E402
 
 
 @pytest.mark.parametrize(('step_per_s', 'loader_per_s', 'needed'), [

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from dataset_trees import CAMERA_JSON, SIZE, write_cityscapes_dvps, write_png
 from golden import golden_file
-from panoptic_depth_core.datasets.cityscapes_dvps import CityscapesDvps
+from panoptic_depth_core.datasets.cityscapes import CityscapesDvps
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.labels import CLASS_ID, LABEL_DIVISOR, THING_CLASSES, VOID_ID
 

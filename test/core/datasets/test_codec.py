@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from miniature import make_sample
-from panoptic_depth_core.datasets.cache import CachedDataset
-from panoptic_depth_core.datasets.codec import (
+from panoptic_depth_core.datasets.storage import (
     CACHED,
     PACKED,
+    CachedDataset,
     decode,
     encode,
-    join,
-    split,
+    from_record,
+    to_record,
 )
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.labels import VOID_ID
@@ -84,9 +84,9 @@ def assert_kept(before: Sample, after: Sample, depth_step: float) -> None:
 @settings(max_examples=60, deadline=None)
 def test_all_but_picture_and_depth_is_exact(sample):
     for storage in (CACHED, PACKED):
-        record = join(encode(sample, storage))
-        assert_kept(sample, decode(split(record)), storage.depth_step)
-        assert join(encode(sample, storage)) == record, 'equal samples are equal bytes'
+        record = to_record(encode(sample, storage))
+        assert_kept(sample, decode(from_record(record)), storage.depth_step)
+        assert to_record(encode(sample, storage)) == record, 'equal samples are equal bytes'
     np.testing.assert_array_equal(decode(encode(sample, CACHED)).frame.image, sample.frame.image)
 
 

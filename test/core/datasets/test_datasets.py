@@ -22,7 +22,7 @@ from dataset_trees import (
 from miniature import make_sample
 from pack_files import write_pack_file
 from panoptic_depth_core.datasets import DATASETS, Dataset, open_dataset
-from panoptic_depth_core.datasets.cache import CachedDataset
+from panoptic_depth_core.datasets.storage import CachedDataset
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.labels import CITYSCAPES, LABEL_DIVISOR, VOID_ID
 from panoptic_depth_core.structures import Sample

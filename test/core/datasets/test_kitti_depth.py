@@ -12,7 +12,7 @@ from dataset_trees import (
     write_kitti_depth_selection,
     write_png,
 )
-from panoptic_depth_core.datasets.kitti_depth import KittiDepth
+from panoptic_depth_core.datasets.kitti import KittiDepth
 from panoptic_depth_core.errors import ConfigError
 
 DRIVE = '2011_09_26_drive_0002_sync'

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from dataset_trees import write_kitti_half
 from panoptic_depth_core.datasets import open_dataset
-from panoptic_depth_core.datasets.kitti_half import KittiHalf
+from panoptic_depth_core.datasets.kitti import KittiHalf
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.labels import CLASS_ID, VOID_ID
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from dataset_trees import KITTI_BASELINE_M, SIZE, write_kitti_semantics, write_png
-from panoptic_depth_core.datasets.kitti_semantics import KittiSemantics
+from panoptic_depth_core.datasets.kitti import KittiSemantics
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.labels import CLASS_ID, THING_CLASSES, VOID_ID
 

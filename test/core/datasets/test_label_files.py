@@ -13,7 +13,7 @@ from panoptic_depth_core.datasets.label_files import (
     OUTSIDE,
     classes_of_label_ids,
     instance_depths,
-    pack,
+    panoptic_ids,
     read_depth,
     read_disparity,
 )
@@ -28,12 +28,12 @@ from panoptic_depth_core.labels import (
 CAR = CLASS_ID['car'] * 1000
 
 
-def test_pack():
+def test_panoptic_ids():
     classes = np.array([0, 13, 13, 13, VOID_CLASS, 19, -1, 13])
     instances = np.array([4, 0, 1, 999, 5, 0, 0, 1000])
-    assert pack(classes, instances).tolist() == [
+    assert panoptic_ids(classes, instances).tolist() == [
         0, CAR, CAR + 1, CAR + 999, VOID_ID, OUTSIDE, OUTSIDE, OUTSIDE]
-    assert pack(np.array([0, 8]), np.array([7, 7]), SEMKITTI).tolist() == [7, 8000]
+    assert panoptic_ids(np.array([0, 8]), np.array([7, 7]), SEMKITTI).tolist() == [7, 8000]
 
 
 def test_label_ids_of_cityscapes():

@@ -12,7 +12,7 @@ import pytest
 from miniature import make_sample
 from pack_files import write_pack_file
 from panoptic_depth_core.config import parse_settings
-from panoptic_depth_core.datasets.packed import (
+from panoptic_depth_core.datasets.storage import (
     Packed,
     PackedSet,
     PackIndex,

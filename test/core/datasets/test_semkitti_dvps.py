@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from dataset_trees import SIZE, write_png, write_semkitti_dvps
-from panoptic_depth_core.datasets.semkitti_dvps import (
+from panoptic_depth_core.datasets.kitti import (
     SemKittiDvps,
     camera_of,
     within_divisor,

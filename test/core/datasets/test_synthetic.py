@@ -13,10 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from panoptic_depth_core.config import parse_settings
 from panoptic_depth_core.datasets import open_dataset
-from panoptic_depth_core.datasets.scenery.meshes import box, quads
-from panoptic_depth_core.datasets.scenery.objects import Look
-from panoptic_depth_core.datasets.scenery.optics import Lens, Light
-from panoptic_depth_core.datasets.scenery.render import Render, Stage, render
+from panoptic_depth_core.datasets.scenery.meshes import Look, box, quads
+from panoptic_depth_core.datasets.scenery.render import Lens, Light, Render, render
 from panoptic_depth_core.datasets.scenery.scene import Camera, SceneBuilder
 from panoptic_depth_core.datasets.synthetic import (
     SyntheticScenes,
@@ -36,12 +34,12 @@ PLAIN = Lens(0.5, (1.0, 1.0, 1.0), 2.2, 0.0, 0.0, 0.0)
 
 
 def _take(builder: SceneBuilder, camera: Camera, light: Light = NOON) -> Render:
-    return render(Stage([builder.build()]), camera, light, PLAIN, np.random.default_rng(0))
+    return render([builder.build()], camera, light, PLAIN, np.random.default_rng(0))
 
 
 def _ground(builder: SceneBuilder, half_m: float = 5000.0) -> None:
     corner = np.array([[(-1, -1, 0), (1, -1, 0), (1, 1, 0), (-1, 1, 0)]]) * half_m
-    builder.add_ground(quads(corner), CLASS_ID['road'], [Look('plain', (0.4, 0.4, 0.4))])
+    builder.add_ground(quads(corner), CLASS_ID['road'], Look('plain', (0.4, 0.4, 0.4)))
 
 
 @pytest.fixture(scope='module')
@@ -103,7 +101,7 @@ def test_nearer_surface_wins() -> None:
     near.put(box((1, 1, 1)), (5.5, 0.0, 0.0), 0.0, CLASS_ID['car'], [Look()], 1)
     far.put(box((1, 8, 8)), (9.5, 0.0, 0.0), 0.0, CLASS_ID['wall'], [Look()])
     for order in ((near, far), (far, near)):
-        picture = render(Stage([b.build() for b in order]), camera, NOON, PLAIN,
+        picture = render([b.build() for b in order], camera, NOON, PLAIN,
                          np.random.default_rng(0))
         assert picture.depth[16, 16] == pytest.approx(5.0, rel=1e-6)
         assert picture.class_id[16, 16] == CLASS_ID['car']

@@ -94,7 +94,7 @@ def test_long_drive_keeps_little() -> None:
 
 
 def test_instance_ids_wrap() -> None:
-    """Ids stay below the divisor after more things than that, and what is gone is forgotten."""
+    """Ids stay below the divisor after more things than that."""
     ids, class_id = InstanceIds(), np.full((1, 2), CLASS_ID['car'], np.int32)
     image, depth = np.zeros((1, 2, 3), np.uint8), np.ones((1, 2), np.float32)
     before = np.zeros((1, 2), np.int32)

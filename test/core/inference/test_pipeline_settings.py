@@ -8,12 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from panoptic_depth_core.config import (
-    DepthSettings,
-    InferenceSettings,
-    Thresholds,
-    parse_settings,
-)
+from panoptic_depth_core.config import DepthSettings, InferenceSettings, Thresholds, parse_settings
 from panoptic_depth_core.contract import THRESHOLDS
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.inference.pipeline import STEPS, Pipeline

@@ -25,8 +25,8 @@ from panoptic_depth_core.io.sources.open_source import open_source
 from panoptic_depth_core.io.viewers.foxglove import (
     FoxgloveFile,
     FoxgloveWriter,
-    figure_topic,
     image_annotations,
+    metric_topic,
     outlines,
     scene_update,
 )
@@ -228,7 +228,7 @@ def test_what_is_not_known_is_left_out() -> None:
         assert str(PERSON_ID) not in instance.id
 
 
-def test_lidar_and_figures(tmp_path: Path) -> None:
+def test_lidar_and_metrics(tmp_path: Path) -> None:
     depth = np.full((24, 40), np.nan, np.float32)
     depth[11, 19], depth[12, 29] = 7.5, 10.0
     _write(tmp_path / 'fox', lidar_depth=depth,
@@ -237,18 +237,18 @@ def test_lidar_and_figures(tmp_path: Path) -> None:
     cloud = found[f'{NODE}/foxglove/lidar'][0]
     points = np.frombuffer(cloud.data.tobytes(), '<f4').reshape(2, -1)[:, :3]
     np.testing.assert_allclose(points, [[0, 0, 7.5], [2.0, 10 / 51, 10.0]], rtol=1e-6)
-    figures = {topic: [message.data for message in messages] for topic, messages in found.items()
-               if topic.startswith(f'{NODE}/figures/')}
-    assert figures == {f'{NODE}/figures/labels/pq': [0.5, 0.5], f'{NODE}/figures/_': [2.0, 2.0],
-                       f'{NODE}/figures/_9____/_': [1.0, 1.0]}
+    values = {topic: [message.data for message in messages] for topic, messages in found.items()
+               if topic.startswith(f'{NODE}/metrics/')}
+    assert values == {f'{NODE}/metrics/labels/pq': [0.5, 0.5], f'{NODE}/metrics/_': [2.0, 2.0],
+                       f'{NODE}/metrics/_9____/_': [1.0, 1.0]}
     with pytest.raises(ConfigError, match='40x24 px, but its depth 5x4 px'):
         _write(tmp_path / 'other', lidar_depth=np.ones((4, 5), np.float32))
     assert not (tmp_path / 'other').exists()
 
 
 @given(st.text(max_size=8))
-def test_figures_of_any_name_have_a_topic_that_ros_allows(name: str) -> None:
-    for word in figure_topic(name).removeprefix('/').split('/'):
+def test_metrics_of_any_name_have_a_topic_that_ros_allows(name: str) -> None:
+    for word in metric_topic(name).removeprefix('/').split('/'):
         assert word.isascii() and word.isidentifier()
 
 
@@ -303,4 +303,4 @@ def test_a_single_file_is_there_in_full_or_not_at_all(tmp_path: Path,
     write(1, overwrite=True)
     (frame,) = open_source(path)
     assert frame.stamp_ns == make_frame(1).stamp_ns
-    assert _read(path)[f'{NODE}/figures/labels/pq'][0].data == 0.25
+    assert _read(path)[f'{NODE}/metrics/labels/pq'][0].data == 0.25

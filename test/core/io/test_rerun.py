@@ -154,16 +154,16 @@ def test_what_is_gone_is_taken_away(tmp_path: Path) -> None:
         (1, [[0, 0, 8.0]]), (2, [])]
 
 
-def test_figures_of_frames(tmp_path: Path) -> None:
-    def figures(index: int) -> dict[str, Any]:
+def test_metrics_of_frames(tmp_path: Path) -> None:
+    def metric_values(index: int) -> dict[str, Any]:
         return {'scalars': {'labels.pq': 0.25 * index, 'a b/"\n.é': 1.0,
                             'labels.sq': math.nan if index else 0.5}}
 
-    _write(tmp_path / 'drive.rrd', range(3), figures)
+    _write(tmp_path / 'drive.rrd', range(3), metric_values)
     rows = _rows(tmp_path / 'drive.rrd')
-    assert [_one(row['scalars']) for row in rows['/figures/labels/pq']] == [0.0, 0.25, 0.5]
-    assert [row['frame'] for row in rows['/figures/labels/sq']] == [0]
-    assert len([path for path in rows if path.startswith('/figures/')]) == 3
+    assert [_one(row['scalars']) for row in rows['/metrics/labels/pq']] == [0.0, 0.25, 0.5]
+    assert [row['frame'] for row in rows['/metrics/labels/sq']] == [0]
+    assert len([path for path in rows if path.startswith('/metrics/')]) == 3
     assert any(len(rows[path]) == 3 and 'é' in path for path in rows)
 
 
@@ -191,7 +191,7 @@ def test_the_same_frames_say_the_same(tmp_path: Path) -> None:
     assert other.recording_id != files[0].recording_id
 
 
-def test_there_is_a_layout_with_plots_where_there_are_figures(tmp_path: Path) -> None:
+def test_there_is_a_layout_with_plots_where_there_are_metrics(tmp_path: Path) -> None:
     from rerun.chunk import RrdReader
 
     def plots(path: Path) -> list[str]:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A runtime that does as it is told, and a stream around it that keeps what it sends."""
+"""A scripted runtime, and a stream around it whose results are kept."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from panoptic_depth_core.config import DiagnosticsSettings, InferenceSettings, StreamSettings
+from panoptic_depth_core.config import InferenceSettings
 from panoptic_depth_core.contract import GraphOutput
 from panoptic_depth_core.errors import BackendError, ConfigError
 from panoptic_depth_core.inference.backends import Backend
@@ -23,8 +23,8 @@ from panoptic_depth_core.labels import CLASS_ID
 from panoptic_depth_core.model_directory import ModelDirectory, ModelInfo
 from panoptic_depth_core.status import Watch
 from panoptic_depth_core.streaming import stream as stream_module
-from panoptic_depth_core.streaming.runner import Job
-from panoptic_depth_core.streaming.stream import Stream
+from panoptic_depth_core.streaming.settings import DiagnosticsSettings, StreamSettings
+from panoptic_depth_core.streaming.stream import Job, Stream
 from panoptic_depth_core.structures import Frame, Intrinsics, PanopticDepth
 
 PATIENCE_S = 60.0
@@ -112,9 +112,11 @@ class Rig:
     A stream around scripted runtimes.
 
     :param model: whose self-test is run at load.
+    :param stream: settings of the stream.
     """
 
-    def __init__(self, script: Script, model: ModelDirectory | None = None) -> None:
+    def __init__(self, script: Script, model: ModelDirectory | None = None,
+                 **stream: object) -> None:
         self.script = script
         self.model = model or ModelDirectory(Path('unused'), script.info)
         self.sent: list[tuple[Frame, PanopticDepth]] = []
@@ -123,7 +125,7 @@ class Rig:
             self.model, ScriptedBackend(script), settings)
         self.now_ns = 0
         self.watch: Watch = lambda done, what: True
-        self.stream = Stream(self._open, self._deliver,
+        self.stream = Stream(self._open, self._deliver, stream=StreamSettings(**stream),
                              now_ns=lambda: self.now_ns, input_name='/front/image')
         self._before = set(threading.enumerate())
 

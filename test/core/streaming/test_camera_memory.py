@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which camera an image gets, by policy and by what has come in."""
+"""The camera of an image, by policy and by the CameraInfo that arrived."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from panoptic_depth_core.config import CameraInfoSettings, parse_settings
+from panoptic_depth_core.config import parse_settings
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.streaming.cameras import CameraMemory
+from panoptic_depth_core.streaming.settings import CameraInfoSettings
 from panoptic_depth_core.structures import Intrinsics
 
 SECOND_NS = 1_000_000_000
@@ -33,7 +34,7 @@ def info(stamp_ns: int = STAMP_NS, camera: Intrinsics = CAMERA, **changes: Any) 
 
 UNCALIBRATED = info(k=[0.0] * 9)
 CAME_IN = {
-    'none': ([], 'none has come in'),
+    'none': ([], 'none has arrived'),
     'uncalibrated': ([UNCALIBRATED], 'camera_info has k[0] = 0: not calibrated'),
     'too old': ([info(STAMP_NS - 3 * SECOND_NS)],
                 'the latest is 3 s older than the image, and camera_info.max_age_s is 1'),
@@ -149,7 +150,7 @@ def test_rectified_images_have_the_camera_of_p() -> None:
 
 def test_settings_may_change() -> None:
     cameras = memory('require', True, [])
-    with pytest.raises(ConfigError, match='none has come in'):
+    with pytest.raises(ConfigError, match='none has arrived'):
         cameras.resolve(40, 24, STAMP_NS)
     cameras.settings = CameraInfoSettings(policy='fallback', fallback_k=K)
     assert cameras.resolve(40, 24, STAMP_NS) == (FALLBACK, 'fallback')

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How a stream gets its model: at the start, after a failure, and when it is told to."""
+"""Loading the model: at the start, after a failure, and by reload()."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from panoptic_depth_core.model_directory import (
     write_model_info,
 )
 from panoptic_depth_core.status import StreamState
-from panoptic_depth_core.streaming import runner
+from panoptic_depth_core.streaming import stream
 from panoptic_depth_core.structures import Frame, Intrinsics
 from streaming_doubles import PATIENCE_S, Rig, Script, ScriptedBackend, eventually, throwing
 
@@ -113,7 +113,7 @@ def test_a_build_that_fails_is_an_error(rig: Rig) -> None:
 
 def test_reload_does_not_wait_for_the_next_attempt(
         rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, 'RETRY_S', 3600.0)
+    monkeypatch.setattr(stream, 'RETRY_S', 3600.0)
     plain, rig.open = rig.open, throwing(ConfigError('not there'))
     rig.stream.start()
     eventually(lambda: state(rig)[0] == StreamState.ERROR)
@@ -125,7 +125,7 @@ def test_reload_does_not_wait_for_the_next_attempt(
 
 def test_stop_does_not_wait_for_the_next_attempt(
         rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, 'RETRY_S', 3600.0)
+    monkeypatch.setattr(stream, 'RETRY_S', 3600.0)
     rig.open = throwing(ConfigError('not there'))
     rig.stream.start()
     eventually(lambda: state(rig)[0] == StreamState.ERROR)
@@ -190,7 +190,7 @@ def test_the_self_test_runs_at_load(make_rig, tested_model: ModelDirectory) -> N
 def test_a_self_test_that_fails(what: str, words: str, make_rig, tested_model: ModelDirectory,
                                 monkeypatch: pytest.MonkeyPatch) -> None:
     with make_rig(tested_model) as rig:
-        monkeypatch.setattr(runner, 'RETRY_S', 3600.0)
+        monkeypatch.setattr(stream, 'RETRY_S', 3600.0)
         rig.script.todo.append(what)
         rig.stream.start()
         eventually(lambda: state(rig)[0] == StreamState.ERROR)
@@ -249,7 +249,7 @@ def test_a_runtime_that_comes_after_the_end_is_closed(rig: Rig) -> None:
     made = []
 
     def late(settings: InferenceSettings) -> Pipeline:
-        rig.stream._runner.end()
+        rig.stream._worker.end()
         made.append(ScriptedBackend(rig.script))
         return Pipeline(rig.model, made[0], settings)
 

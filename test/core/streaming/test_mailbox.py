@@ -10,7 +10,7 @@ from collections import deque
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from panoptic_depth_core.streaming.mailbox import Mailbox
+from panoptic_depth_core.streaming.stream import Mailbox
 
 
 def test_the_newest_wins() -> None:
@@ -27,30 +27,24 @@ def test_a_queue_keeps_the_order_and_drops_the_oldest() -> None:
     assert [box.take(0.0) for _ in range(4)] == ['c', 'd', 'e', None]
 
 
-def test_what_does_not_fit_any_more_is_dropped() -> None:
+def test_clear() -> None:
     box: Mailbox[str] = Mailbox(5)
     for item in 'abcde':
         box.put(item)
-    assert (box.resize(2), box.resize(4)) == (3, 0)
-    assert [box.put(item) for item in 'fgh'] == [0, 0, 1]
-    assert (box.clear(), box.clear(), box.take(0.0)) == (4, 0, None)
+    assert (box.clear(), box.clear(), box.take(0.0)) == (5, 0, None)
 
 
-@given(st.lists(st.tuples(st.sampled_from(('put', 'take', 'resize', 'clear')),
-                          st.integers(1, 5)), max_size=60), st.integers(1, 5))
-def test_as_a_plain_list_would_be(steps: list[tuple[str, int]], capacity: int) -> None:
+@given(st.lists(st.sampled_from(('put', 'take', 'clear')), max_size=60), st.integers(1, 5))
+def test_as_a_plain_list_would_be(steps: list[str], capacity: int) -> None:
     box: Mailbox[int] = Mailbox(capacity)
     model: deque[int] = deque(maxlen=capacity)
-    for number, (step, size) in enumerate(steps):
+    for number, step in enumerate(steps):
         before = len(model)
         if step == 'put':
             model.append(number)
             assert box.put(number) == before + 1 - len(model)
         elif step == 'take':
             assert box.take(0.0) == (model.popleft() if model else None)
-        elif step == 'resize':
-            model = deque(model, maxlen=size)
-            assert box.resize(size) == before - len(model)
         else:
             model.clear()
             assert box.clear() == before

@@ -9,12 +9,11 @@ from panoptic_depth_core.config import InferenceSettings, TrackingSettings
 from panoptic_depth_core.errors import BackendError, ConfigError
 from panoptic_depth_core.inference import tracking
 from panoptic_depth_core.status import StreamState
-from panoptic_depth_core.streaming.runner import FAILURES_BEFORE_RELOAD
-from panoptic_depth_core.streaming.stream import MOST_ABANDONED
+from panoptic_depth_core.streaming.stream import FAILURES_BEFORE_RELOAD, MOST_ABANDONED
 from streaming_doubles import PATIENCE_S, Rig, eventually, throwing
 
 TIMEOUT_S = 10.0
-HANGS = 'inference hangs for more than watchdog_timeout_s (10 s); scripted 0 is loaded anew'
+HANGS = 'inference hangs for more than watchdog_timeout_s (10 s); scripted 0 is loaded again'
 
 
 def state(rig: Rig) -> tuple[StreamState, str]:
@@ -49,7 +48,7 @@ def test_one_failure(what: str, words: str, rig: Rig, caplog: pytest.LogCaptureF
     assert rig.stream.status().frames_dropped_error == 1
 
 
-def test_failures_in_a_row_load_the_model_anew(rig: Rig) -> None:
+def test_failures_in_a_row_load_the_model_again(rig: Rig) -> None:
     rig.start()
     rig.script.todo.extend(['fail', 'nan', 'ok', *['fail'] * (FAILURES_BEFORE_RELOAD - 1)])
     for number in range(len(rig.script.todo)):
@@ -60,7 +59,7 @@ def test_failures_in_a_row_load_the_model_anew(rig: Rig) -> None:
     rig.settle()
     rig.script.todo.append('fail')
     rig.run(11)
-    eventually(lambda: len(rig.script.opened) == 2 and rig.stream.loaded, 'loading anew')
+    eventually(lambda: len(rig.script.opened) == 2 and rig.stream.loaded, 'loading again')
     assert rig.script.opened[0].closed
     # It is loaded, but whether it works now has to be seen.
     assert state(rig) == (StreamState.ERROR, 'inference failed: device lost')
@@ -148,11 +147,11 @@ def test_the_watchdog_by_its_own_clock(rig: Rig) -> None:
 def test_a_runtime_that_returns_just_in_time_is_kept(rig: Rig) -> None:
     rig.start()
     rig.hang(0)
-    runner = rig.stream._runner
-    since_s = runner.busy_since_s
+    worker = rig.stream._worker
+    since_s = worker.busy_since_s
     rig.script.release.set()
     rig.settle()
-    assert not runner.give_up(since_s) and not runner.ended
+    assert not worker.give_up(since_s) and not worker.ended
     rig.run(1)
     assert rig.stamps == [0, 1] and len(rig.script.opened) == 1
 
@@ -223,7 +222,7 @@ def test_a_dead_worker_is_replaced(rig: Rig) -> None:
     assert not rig.stream.loaded
     rig.open = plain
     rig.stream.watch()
-    assert state(rig) == (StreamState.ERROR, 'the worker thread died; it is started anew')
+    assert state(rig) == (StreamState.ERROR, 'the worker thread died; it is started again')
     assert_recovers(rig, 0)
     assert rig.stream.status().frames_dropped_error == 0
 

@@ -12,17 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from panoptic_depth_core.status import StreamState, StreamStatus
-from panoptic_depth_core.streaming.statistics import (
+from panoptic_depth_core.streaming.monitoring import (
     PERCENTILE_FRAMES,
+    RATE_FRAMES,
     RATE_WINDOW_S,
-    Rate,
     StreamStatistics,
     percentiles,
 )
 
 
 class Clock:
-    """Stands still until it is told."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -36,39 +36,53 @@ def clock() -> Clock:
     return Clock()
 
 
+def rate_hz(statistics: StreamStatistics) -> float:
+    return statistics.fields()['input_rate_hz']
+
+
 def test_a_steady_rate(clock: Clock) -> None:
-    rate = Rate(clock)
-    assert math.isnan(rate.hz()) and math.isnan(rate.idle_s())
-    rate.tick()
-    assert math.isnan(rate.hz())
+    statistics = StreamStatistics(clock)
+    assert math.isnan(rate_hz(statistics)) and math.isnan(statistics.input_idle_s())
+    statistics.seen()
+    assert math.isnan(rate_hz(statistics))
     for _ in range(30):
         clock.now_s += 0.1
-        rate.tick()
-    assert rate.hz() == pytest.approx(10.0)
+        statistics.seen()
+    assert rate_hz(statistics) == pytest.approx(10.0)
     # A while of silence is no change of the rate of what did come.
     clock.now_s += 0.5
-    assert rate.hz() == pytest.approx(10.0) and rate.idle_s() == pytest.approx(0.5)
+    assert rate_hz(statistics) == pytest.approx(10.0)
+    assert statistics.input_idle_s() == pytest.approx(0.5)
 
 
 def test_only_the_window_counts(clock: Clock) -> None:
-    rate = Rate(clock)
+    statistics = StreamStatistics(clock)
     for period_s in (0.01, 0.5):
         for _ in range(100):
             clock.now_s += period_s
-            rate.tick()
-    assert rate.hz() == pytest.approx(2.0)
+            statistics.seen()
+    assert rate_hz(statistics) == pytest.approx(2.0)
     clock.now_s += RATE_WINDOW_S + 50
     # It did happen, but not lately: that is a rate of 0, and the silence goes on being measured.
-    assert rate.hz() == 0.0 and rate.idle_s() == pytest.approx(RATE_WINDOW_S + 50)
-    rate.tick()
-    assert rate.hz() == 0.0 and rate.idle_s() == 0.0
+    assert rate_hz(statistics) == 0.0
+    assert statistics.input_idle_s() == pytest.approx(RATE_WINDOW_S + 50)
+    statistics.seen()
+    assert rate_hz(statistics) == 0.0 and statistics.input_idle_s() == 0.0
+
+
+def test_a_rate_of_more_frames_than_are_kept(clock: Clock) -> None:
+    statistics = StreamStatistics(clock)
+    for _ in range(3 * RATE_FRAMES):
+        clock.now_s += 0.001
+        statistics.seen()
+    assert rate_hz(statistics) == pytest.approx(1000.0)
 
 
 def test_two_at_one_time(clock: Clock) -> None:
-    rate = Rate(clock)
-    rate.tick()
-    rate.tick()
-    assert math.isfinite(rate.hz())
+    statistics = StreamStatistics(clock)
+    statistics.seen()
+    statistics.seen()
+    assert math.isfinite(rate_hz(statistics))
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=50))

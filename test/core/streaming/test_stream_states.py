@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from panoptic_depth_core.config import DiagnosticsSettings
 from panoptic_depth_core.status import StreamState
 from panoptic_depth_core.streaming import stream
-from panoptic_depth_core.streaming.statistics import RATE_WINDOW_S, StreamStatistics
+from panoptic_depth_core.streaming.monitoring import RATE_WINDOW_S, StreamStatistics
+from panoptic_depth_core.streaming.settings import DiagnosticsSettings
 from streaming_doubles import PATIENCE_S, Rig, ScriptedBackend, block_sending, eventually
 
 
@@ -87,21 +87,21 @@ def test_stop_without_start(rig: Rig) -> None:
     assert rig.stream.stop()
 
 
-def test_stop_while_results_wait(rig: Rig) -> None:
+def test_stop_while_results_wait(make_rig) -> None:
     """One is being sent, one waits for that, one waits for the second: none gets lost."""
-    there, go_on = block_sending(rig)
-    rig.configure(queue_policy='fifo')
-    rig.start()
-    for number in range(5):
-        rig.put(number)
-    assert there.wait(PATIENCE_S)
-    eventually(lambda: len(rig.script.score_thresholds) == 3)
-    assert not rig.stream.stop(0.3)
-    go_on.set()
-    assert rig.stream.stop(PATIENCE_S)
-    status = rig.stream.status()
-    assert rig.stamps == [0]
-    assert (status.frames_received, status.frames_dropped_queue) == (5, 4)
+    with make_rig(queue_policy='fifo') as rig:
+        there, go_on = block_sending(rig)
+        rig.start()
+        for number in range(5):
+            rig.put(number)
+        assert there.wait(PATIENCE_S)
+        eventually(lambda: len(rig.script.score_thresholds) == 3)
+        assert not rig.stream.stop(0.3)
+        go_on.set()
+        assert rig.stream.stop(PATIENCE_S)
+        status = rig.stream.status()
+        assert rig.stamps == [0]
+        assert (status.frames_received, status.frames_dropped_queue) == (5, 4)
 
 
 def test_stop_while_loading(rig: Rig) -> None:

@@ -20,7 +20,7 @@ from miniature import Miniature, make_sample  # noqa: E402
 from panoptic_depth_core.cli import main  # noqa: E402
 from panoptic_depth_core.cli.comparison import as_result  # noqa: E402
 from panoptic_depth_core.config import parse_settings  # noqa: E402
-from panoptic_depth_core.datasets.semkitti_dvps import SemKittiDvps  # noqa: E402
+from panoptic_depth_core.datasets.kitti import SemKittiDvps  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.labels import (  # noqa: E402
     CLASS_TABLES,
@@ -45,9 +45,8 @@ from panoptic_depth_core.network.panoptic_depth.losses import (  # noqa: E402
     published_targets,
 )
 from panoptic_depth_core.structures import Sample  # noqa: E402
-from panoptic_depth_core.training.loading import Draws, batches  # noqa: E402
-from panoptic_depth_core.training.samples import MixedSamples  # noqa: E402
-from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
+from panoptic_depth_core.training.loading import Draws, MixedSamples, batches  # noqa: E402
+from panoptic_depth_core.training.recipe import TrainSettings  # noqa: E402
 from panoptic_depth_core.training.validation import Validator  # noqa: E402
 
 SIZE = (64, 128)
@@ -133,8 +132,8 @@ def test_validation_judges_the_classes_of_the_network(semkitti):
     true = {sample.frame.name: as_result(sample, SEMKITTI) for sample in map(
         data.__getitem__, range(len(data)))}
     validator._pipeline = lambda frame: true[frame.name]
-    figures = validator().figures
-    assert figures['pq_things'] == figures['pq'] == 1.0
+    metric_values = validator().metric_values
+    assert metric_values['pq_things'] == metric_values['pq'] == 1.0
 
 
 def test_classes_count_by_their_own_frequency(semkitti):

@@ -15,7 +15,7 @@ pytest.importorskip('lightning', reason='training needs the extra [train]')
 from golden_published import golden_weights  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.network import create_model  # noqa: E402
-from panoptic_depth_core.training.initial_weights import load_initial_weights  # noqa: E402
+from panoptic_depth_core.training.checkpoint import load_initial_weights  # noqa: E402
 
 SMALL = {'pyramid_width': 16, 'head_width': 16, 'encoder_width': 16}
 

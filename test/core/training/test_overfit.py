@@ -30,7 +30,7 @@ from panoptic_depth_core.datasets.synthetic import (  # noqa: E402
 )
 from panoptic_depth_core.labels import CITYSCAPES, VOID_ID  # noqa: E402
 from panoptic_depth_core.structures import Sample  # noqa: E402
-from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
+from panoptic_depth_core.training.recipe import TrainSettings  # noqa: E402
 from panoptic_depth_core.training.trainer import train  # noqa: E402
 
 RECIPES = Path(__file__).parents[3] / 'config' / 'training'

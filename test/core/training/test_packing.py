@@ -19,13 +19,15 @@ from pack_files import write_pack_file  # noqa: E402
 from panoptic_depth_core.cli import main  # noqa: E402
 from panoptic_depth_core.config import parse_settings  # noqa: E402
 from panoptic_depth_core.datasets import open_dataset  # noqa: E402
-from panoptic_depth_core.datasets.packed import is_pack  # noqa: E402
+from panoptic_depth_core.datasets.storage import is_pack  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
-from panoptic_depth_core.training import packing, trainer  # noqa: E402
+from panoptic_depth_core.training import checkpoint, packing, trainer  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
 from panoptic_depth_core.training.packing import write_pack  # noqa: E402
-from panoptic_depth_core.training.recipe import load_recipe  # noqa: E402
-from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
+from panoptic_depth_core.training.recipe import (  # noqa: E402
+    TrainSettings,
+    load_recipe,
+)
 
 MODEL = {'height': 64, 'width': 128}
 
@@ -134,9 +136,9 @@ def test_weights_come_along_as_float16(packable, tmp_path):
 
 
 def test_of_backbone_weights_only_the_backbone_is_packed(packable, tmp_path, monkeypatch):
-    create = packing.create_model
-    monkeypatch.setattr(packing, 'create_model', lambda name, values, _file: create(
-        name, values))
+    create = checkpoint.create_model
+    monkeypatch.setattr(checkpoint, 'create_model', lambda name, values, _file, **options: create(
+        name, values, **options))
     write_pack(_settings(packable, backbone_weights='some.pth'), tmp_path / 'a.pack')
     stored = read_checkpoint(tmp_path / 'a.pack')['network']
     assert stored and all(name.startswith('backbone.') for name in stored)
@@ -201,7 +203,7 @@ def test_the_commands(packable, tmp_path, capsys):
     assert stored['recipe']['batch_size'] == 1 and stored['iteration'] == 4
     assert main(['train', str(pack), '--set', 'batch=1']) == 2
     assert "unknown key 'batch'" in capsys.readouterr().err
-    out = tmp_path / 'figures.json'
+    out = tmp_path / 'metrics.json'
     assert main(['benchmark', '--what', 'training', '--recipe', str(pack), '--workers', '0',
                  '--repeats', '2', '-o', str(out)]) == 0
     assert '| workers | loader samples per s |' in capsys.readouterr().out

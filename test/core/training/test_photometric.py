@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from panoptic_depth_core.training.photometric import (
-    PhotometricSettings,
+from panoptic_depth_core.training.augmentation import (
+    AugmentSettings,
     change_colors,
     chroma_matrix,
     compress,
@@ -28,7 +28,7 @@ def image() -> np.ndarray:
 
 
 def _change(image: np.ndarray, seed: int = 0, **changes: object) -> np.ndarray:
-    options = PhotometricSettings(**{**NOTHING, **changes})
+    options = AugmentSettings(**{**NOTHING, **changes})
     return change_colors(image, options, np.random.default_rng(seed))
 
 

@@ -24,7 +24,7 @@ from panoptic_depth_core.network.panoptic_depth.losses import (  # noqa: E402
     published_targets,
 )
 from panoptic_depth_core.structures import GroundTruth, Sample  # noqa: E402
-from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
+from panoptic_depth_core.training.recipe import TrainSettings  # noqa: E402
 
 SETTINGS = PublishedLossSettings()
 ROAD, CAR, PERSON = (CLASS_ID[name] for name in ('road', 'car', 'person'))

@@ -19,9 +19,9 @@ from panoptic_depth_core.labels import CITYSCAPES, SEMKITTI  # noqa: E402
 from panoptic_depth_core.network import create_model  # noqa: E402
 from panoptic_depth_core.network.base import ModelDescription, describe  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
+from panoptic_depth_core.training.loading import MixedSamples  # noqa: E402
 from panoptic_depth_core.training.packing import write_pack  # noqa: E402
 from panoptic_depth_core.training.recipe import load_recipe  # noqa: E402
-from panoptic_depth_core.training.samples import MixedSamples  # noqa: E402
 from panoptic_depth_core.training.trainer import train  # noqa: E402
 
 ROWS = [{'name': f'class {c.class_id}', 'color': list(c.color), 'is_thing': c.is_thing}

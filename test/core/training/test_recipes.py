@@ -27,10 +27,12 @@ from dataset_trees import (  # noqa: E402
 from panoptic_depth_core.config import load_settings  # noqa: E402
 from panoptic_depth_core.network import create_model  # noqa: E402
 from panoptic_depth_core.training import checkpoint, trainer  # noqa: E402
-from panoptic_depth_core.training.optimization import begins  # noqa: E402
-from panoptic_depth_core.training.recipe import load_recipe  # noqa: E402
-from panoptic_depth_core.training.samples import expand  # noqa: E402
-from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
+from panoptic_depth_core.training.recipe import (  # noqa: E402
+    TrainSettings,
+    begins,
+    expand,
+    load_recipe,
+)
 from torchvision.models import mobilenet_v2, resnet50  # noqa: E402
 
 FOLDER = Path(__file__).parents[3] / 'config' / 'training'

@@ -18,16 +18,13 @@ pytest.importorskip('lightning', reason='training needs the extra [train]')
 
 from miniature import make_sample  # noqa: E402
 from panoptic_depth_core.config import load_settings, parse_settings  # noqa: E402
-from panoptic_depth_core.datasets.cache import CachedDataset  # noqa: E402
+from panoptic_depth_core.datasets.storage import CachedDataset  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.network.camera_aware import FastNetwork  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
-from panoptic_depth_core.training.loading import Draws, batches  # noqa: E402
-from panoptic_depth_core.training.optimization import learning_rate  # noqa: E402
-from panoptic_depth_core.training.recipe import RecipeFile  # noqa: E402
-from panoptic_depth_core.training.samples import MixedSamples  # noqa: E402
-from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
-from panoptic_depth_core.training.trainer import train  # noqa: E402
+from panoptic_depth_core.training.loading import Draws, MixedSamples, batches  # noqa: E402
+from panoptic_depth_core.training.recipe import RecipeFile, TrainSettings  # noqa: E402
+from panoptic_depth_core.training.trainer import learning_rate, train  # noqa: E402
 
 
 def _run(recipe, folder, resume=False, **changes):

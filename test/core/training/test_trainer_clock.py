@@ -16,8 +16,8 @@ from panoptic_depth_core.cli import main  # noqa: E402
 from panoptic_depth_core.config import parse_settings  # noqa: E402
 from panoptic_depth_core.training import trainer  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
-from panoptic_depth_core.training.optimization import share_done  # noqa: E402
-from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
+from panoptic_depth_core.training.recipe import TrainSettings  # noqa: E402
+from panoptic_depth_core.training.trainer import share_done  # noqa: E402
 from panoptic_depth_core.training.validation import Validation  # noqa: E402
 
 STEP_S, VALIDATION_S, START_S = 2.0, 9.0, 5.0
@@ -117,6 +117,6 @@ def test_a_signal_keeps_what_there_is(recipe, now, tmp_path, monkeypatch, capsys
     path = tmp_path / 'a.yaml'
     path.write_text(json.dumps(recipe))
     assert main(['train', str(path), '-o', str(tmp_path / 'run')]) == 128 + number
-    assert 'Interrupted; the same command goes on with --resume' in capsys.readouterr().out
+    assert 'Interrupted; continue with the same command and --resume' in capsys.readouterr().out
     assert read_checkpoint(tmp_path / 'run' / 'last.pt')['iteration'] == 3, 'the step is whole'
     assert (tmp_path / 'run' / 'best.pt').is_file()

@@ -21,14 +21,14 @@ from panoptic_depth_core.network.backbones import (  # noqa: E402
 )
 from panoptic_depth_core.network.camera_aware import FastNetwork  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
-from panoptic_depth_core.training.optimization import (  # noqa: E402
+from panoptic_depth_core.training.recipe import TrainSettings  # noqa: E402
+from panoptic_depth_core.training.trainer import (  # noqa: E402
     average,
     create_optimizer,
     freeze,
     learning_rate,
+    train,
 )
-from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
-from panoptic_depth_core.training.trainer import train  # noqa: E402
 
 
 def _settings(recipe, **changes):

@@ -19,10 +19,9 @@ from panoptic_depth_core.config import parse_settings  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.network.distributed import normaliser  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
-from panoptic_depth_core.training.launch import create_fabric  # noqa: E402
 from panoptic_depth_core.training.loading import Draws  # noqa: E402
-from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
-from panoptic_depth_core.training.trainer import train  # noqa: E402
+from panoptic_depth_core.training.recipe import TrainSettings  # noqa: E402
+from panoptic_depth_core.training.trainer import create_fabric, train  # noqa: E402
 
 SCRIPT = Path(__file__).with_name('train_miniature.py')
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Validation while training: figures, the best weights, TensorBoard, progress."""
+"""Validation while training: metrics, the best weights, TensorBoard, progress."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from panoptic_depth_core.config import parse_settings  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.training import trainer  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
-from panoptic_depth_core.training.settings import TrainSettings  # noqa: E402
+from panoptic_depth_core.training.recipe import TrainSettings  # noqa: E402
 from panoptic_depth_core.training.validation import Validation  # noqa: E402
 
 MODEL = {'height': 64, 'width': 128}
@@ -40,25 +40,25 @@ def _validations(folder):
     return {row['iteration']: row['validation'] for row in rows if 'validation' in row}
 
 
-def test_figures_come_from_the_pipeline(validated, tmp_path):
+def test_metrics_come_from_the_pipeline(validated, tmp_path):
     seen = []
-    path = _run(validated, tmp_path, lambda run: seen.append((run.iteration, run.done,
-                                                              dict(run.figures))), iterations=5)
+    path = _run(validated, tmp_path, lambda run: seen.append(
+        (run.iteration, run.done, dict(run.metric_values))), iterations=5)
     found = _validations(tmp_path)
     assert list(found) == [2, 4, 5], 'and at the end'
-    for figures in found.values():
-        assert 0 <= figures['pq'] <= 1
+    for metric_values in found.values():
+        assert 0 <= metric_values['pq'] <= 1
         # Weights that have learned next to nothing may call all of it sky: without a depth.
-        assert figures['score'] == pytest.approx(
-            figures['pq'] + figures.get('delta1', 0.0), abs=2e-4)
-    assert any(figures.get('abs_rel', 0.0) > 0 for figures in found.values())
+        assert metric_values['score'] == pytest.approx(
+            metric_values['pq'] + metric_values.get('delta1', 0.0), abs=2e-4)
+    assert any(metric_values.get('abs_rel', 0.0) > 0 for metric_values in found.values())
     best = max(found, key=lambda iteration: found[iteration]['score'])
     assert path.name == 'best.pt' and read_checkpoint(path)['iteration'] == best
     assert [row[:2] for row in seen] == [(i, pytest.approx(i / 5)) for i in range(1, 6)]
     assert not seen[1][2] and seen[2][2]['score'] == pytest.approx(found[2]['score'], abs=1e-4)
 
 
-def test_the_figures_are_those_of_the_export(validated, tmp_path):
+def test_the_metrics_are_those_of_the_export(validated, tmp_path):
     pytest.importorskip('onnxscript', reason='needs the extra [export]')
     from miniature import Miniature
     from panoptic_depth_core.evaluation.dataset.evaluate import evaluate
@@ -69,9 +69,9 @@ def test_the_figures_are_those_of_the_export(validated, tmp_path):
     described = ModelDescription(**MODEL, weight_type='float32')
     with Pipeline(export_checkpoint(path, tmp_path / 'model', described)) as pipeline:
         result = evaluate(pipeline, [Miniature()[0], Miniature()[3]])
-    figures = _validations(tmp_path / 'run')[2]
-    assert result.depth.per_image.abs_rel == pytest.approx(figures['abs_rel'], abs=2e-3)
-    assert result.panoptic.all.pq == pytest.approx(figures['pq'], abs=2e-3)
+    metric_values = _validations(tmp_path / 'run')[2]
+    assert result.depth.per_image.abs_rel == pytest.approx(metric_values['abs_rel'], abs=2e-3)
+    assert result.panoptic.all.pq == pytest.approx(metric_values['pq'], abs=2e-3)
 
 
 def test_the_best_is_kept_also_over_a_resume(validated, tmp_path, monkeypatch):
@@ -108,11 +108,11 @@ def test_a_size_that_no_export_has_is_found_at_the_start(validated, tmp_path):
 
 def test_data_sets_count_the_same_and_missing_labels_do_not_count():
     found = Validation({'real': {'pq': 0.2}, 'made': {'pq': 0.6, 'delta1': 0.5}}, None)
-    assert found.figures == {'pq': pytest.approx(0.4), 'delta1': 0.5}
+    assert found.metric_values == {'pq': pytest.approx(0.4), 'delta1': 0.5}
     assert found.score == pytest.approx(0.9)
 
 
-def test_each_data_set_has_its_figures(validated, tmp_path):
+def test_each_data_set_has_its_metrics(validated, tmp_path):
     validated['validation']['data'] *= 2
     with pytest.raises(ConfigError, match='miniature:val is there twice'):
         _run(validated, tmp_path, iterations=2)

@@ -29,7 +29,7 @@ from panoptic_depth_core.training.augmentation import (
     rotate,
     settle_instances,
 )
-from panoptic_depth_core.training.layers import Panoptic, Picture, to_layers, to_sample
+from panoptic_depth_core.training.sample_tensors import Panoptic, Picture, to_sample, to_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
@@ -256,7 +256,7 @@ def test_cameras_and_sizes_of_all_kinds_make_one_batch():
 
 def test_transforms_of_torchvision_move_the_camera_too(sample):
     chain = v2.Compose([v2.RandomHorizontalFlip(1.0), v2.Resize([32, 96])])
-    moved = to_sample(chain(to_layers(sample)), sample)
+    moved = to_sample(chain(to_tensors(sample)), sample)
     expected = resize(flip(sample), 32, 96)
     assert moved.frame.intrinsics == expected.frame.intrinsics
     assert np.array_equal(moved.frame.image, expected.frame.image)
@@ -268,11 +268,11 @@ def test_transforms_of_torchvision_move_the_camera_too(sample):
     v2.RandomPerspective(p=1.0), v2.RandomResizedCrop(32), v2.ElasticTransform()])
 def test_a_change_that_would_leave_the_camera_behind_is_refused(change, sample):
     with pytest.raises(TypeError, match='no rule for its camera; use resize, crop'):
-        change(to_layers(replace(sample, truth=GroundTruth())))
+        change(to_tensors(replace(sample, truth=GroundTruth())))
 
 
 def test_image_and_camera_have_to_be_of_one_size(sample):
-    layers = to_layers(sample)
+    layers = to_tensors(sample)
     layers['camera'] = F.resize(layers['camera'], [32, 96])
     with pytest.raises(ConfigError, match='scale them with Intrinsics.transformed'):
         to_sample(layers, sample)
@@ -295,7 +295,7 @@ def test_rotation_is_that_of_torchvision(center):
 
 
 def test_rotation_about_another_point_moves_the_principal_point(sample):
-    camera = F.rotate(to_layers(sample)['camera'], 90.0, center=[64.0, 32.0]).intrinsics()
+    camera = F.rotate(to_tensors(sample)['camera'], 90.0, center=[64.0, 32.0]).intrinsics()
     k = sample.frame.intrinsics
     # Counter-clockwise: what was to the right of the centre is above it.
     assert (camera.cx, camera.cy) == pytest.approx((63.5 + k.cy - 31.5, 31.5 - (k.cx - 63.5)))

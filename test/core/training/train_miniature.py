@@ -13,7 +13,7 @@ import torch
 from miniature import Miniature
 from panoptic_depth_core import datasets
 from panoptic_depth_core.config import parse_settings
-from panoptic_depth_core.training.settings import TrainSettings
+from panoptic_depth_core.training.recipe import TrainSettings
 from panoptic_depth_core.training.trainer import train
 
 if __name__ == '__main__':

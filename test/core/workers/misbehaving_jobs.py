@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.evaluation.metrics.distance_metrics import DistanceMetrics, InstanceRecord
+from panoptic_depth_core.evaluation.metrics.distance import DistanceMetric, InstanceRecord
 from panoptic_depth_core.evaluation.recordings.part_files import load_part, save_part
 from panoptic_depth_core.workers import pool
 
@@ -72,12 +72,12 @@ def run_job(job: Job, tell):
     with (job.notes / job.name).open('a') as file:
         file.write(f'{os.getpid()}\n')
     rng = np.random.default_rng(list(job.name.encode()))
-    score, sums = DistanceMetrics(), np.zeros(3)
+    score, sums = DistanceMetric(), np.zeros(3)
     for frame in range(job.frames):
         if frame == job.frames - 1:
             misbehave(job)
         sums += rng.uniform(size=3)
-        score.add(InstanceRecord(13, 200, *map(float, rng.uniform(5, 50, 1)), True, 10.0))
+        score.append(InstanceRecord(13, 200, *map(float, rng.uniform(5, 50, 1)), True, 10.0))
         tell(frame + 1, job.frames)
         if job.does == 'is slow':
             time.sleep(0.05)
@@ -115,9 +115,9 @@ def misbehave(job: Job) -> None:
             time.sleep(0.05)
 
 
-def figures(parts) -> list:
+def metric_values(parts) -> list:
     """What has to be equal however parts were made."""
-    total, found = DistanceMetrics(), []
+    total, found = DistanceMetric(), []
     for part in parts:
         if 'score' in part:
             total.merge(part['score'])

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from misbehaving_jobs import NAMES, Job, Store, figures, run_job
+from misbehaving_jobs import NAMES, Job, Store, metric_values, run_job
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.recordings.evaluate_bags import run_bags
 from panoptic_depth_core.workers import ray_cluster
@@ -80,7 +80,7 @@ def test_what_recordings_do_to_a_cluster(cluster: str, jobs: list[Job], store: S
                                          tmp_path: Path) -> None:
     """One that is wrong, one that ends its process, one that does so once, and good ones."""
     own = Store(tmp_path / 'own')
-    expected = figures(run_bags(run_job, [jobs[0], *jobs[3:]], **own.callbacks()))
+    expected = metric_values(run_bags(run_job, [jobs[0], *jobs[3:]], **own.callbacks()))
     for job in jobs:
         (job.notes / job.name).unlink(missing_ok=True)
     jobs[0] = replace(jobs[0], does='is slow', frames=5)
@@ -91,7 +91,7 @@ def test_what_recordings_do_to_a_cluster(cluster: str, jobs: list[Job], store: S
     parts = run(jobs, store, cluster)
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
     assert [part['name'] for part in parts] == list(NAMES)
-    assert figures([parts[0], *parts[3:]]) == expected
+    assert metric_values([parts[0], *parts[3:]]) == expected
     assert parts[1]['error'] == 'ConfigError: b: no image in it; give another one'
     assert parts[2]['error'].startswith('the worker that ran it failed twice: ')
     assert [len(set(job.runs())) for job in jobs] == [1, 1, 2, 2, 1]

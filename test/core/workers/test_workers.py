@@ -23,7 +23,7 @@ from misbehaving_jobs import (
     Store,
     die_at_first_start,
     die_at_start,
-    figures,
+    metric_values,
     run_job,
 )
 from panoptic_depth_core.errors import BackendError, ConfigError
@@ -61,8 +61,8 @@ def test_the_parts_are_the_same_for_any_number_of_processes(
     stores = [Store(tmp_path / str(workers)) for workers in (1, 2, 3)]
     alone, two, three = (run(jobs, store, workers) for workers, store in enumerate(stores, 1))
     assert [part['name'] for part in alone] == list(NAMES)
-    assert figures(alone) == figures(two) == figures(three)
-    assert figures(alone)[-1].instances == 25
+    assert metric_values(alone) == metric_values(two) == metric_values(three)
+    assert metric_values(alone)[-1].instances == 25
     assert all(part['threads'] == 1 for part in (*alone, *two))
     assert sorted(stores[1].kept) == list(NAMES)
     assert stores[1].frames == dict.fromkeys(range(5), (5, 5)) == stores[0].frames
@@ -105,12 +105,12 @@ def test_a_process_that_dies(does: str, words: str, jobs: list[Job], store: Stor
 
 
 def test_a_process_that_dies_once(jobs: list[Job], store: Store, tmp_path: Path) -> None:
-    expected = figures(run(jobs, Store(tmp_path / 'other'), 1))
+    expected = metric_values(run(jobs, Store(tmp_path / 'other'), 1))
     jobs = [replace(job, notes=tmp_path / 'other') for job in jobs]
     for job in jobs:
         (job.notes / job.name).unlink(missing_ok=True)
     jobs[2] = replace(jobs[2], does='is killed once')
-    assert figures(run(jobs, store, 2)) == expected
+    assert metric_values(run(jobs, store, 2)) == expected
     assert len(set(jobs[2].runs())) == 2
 
 
@@ -125,9 +125,9 @@ def test_a_part_that_cannot_be_sent(jobs: list[Job], store: Store) -> None:
 def test_what_was_done_is_not_done_again(jobs: list[Job], store: Store, workers: int) -> None:
     first = run([jobs[0], replace(jobs[1], does='is wrong'), jobs[2]], store, 1)
     assert 'error' in first[1]
-    expected = figures([first[0], first[2]])
+    expected = metric_values([first[0], first[2]])
     parts = run(jobs, store, workers)
-    assert figures([parts[0], parts[2]]) == expected
+    assert metric_values([parts[0], parts[2]]) == expected
     assert [len(job.runs()) for job in jobs] == [1, 2, 1, 1, 1]
     assert set(store.frames) == {0, 1, 2, 3, 4}
 

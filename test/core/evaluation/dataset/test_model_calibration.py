@@ -17,7 +17,7 @@ from panoptic_depth_core.evaluation.dataset.model_calibration import (
     store_temperature,
     uncalibrated,
 )
-from panoptic_depth_core.evaluation.metrics.uncertainty import TemperatureFit
+from panoptic_depth_core.evaluation.metrics.calibration import TemperatureFit
 from panoptic_depth_core.model_directory import ModelDirectory, save_model_directory
 from panoptic_depth_core.model_info import LogDepthCalibration
 
@@ -58,7 +58,7 @@ def test_the_temperature_replaces_that_of_before(model) -> None:
     assert ModelDirectory.load(model.path) == again
 
 
-def test_one_frame_has_no_left_out_figures(model) -> None:
+def test_one_frame_has_no_left_out_metrics(model) -> None:
     fit = replace(FIT, frames=1, groups=1, left_out={0.68: math.nan, 0.95: math.nan})
     stored = store_temperature(model, fit, 'a').info.log_depth_calibration
     assert stored is not None and stored.coverage_68 is None and stored.coverage_95 is None

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Several processes: the same figures to the last bit, and what goes wrong in one of them."""
+"""Several processes: the same metrics to the last bit, and what goes wrong in one of them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def work(mistake: str = '') -> Work:
     return Work(Drives, partial(open_predictor, mistake), SETTINGS, CITYSCAPES)
 
 
-def test_the_figures_are_the_same_for_any_number_of_processes() -> None:
+def test_the_metrics_are_the_same_for_any_number_of_processes() -> None:
     told: list[int] = []
     alone = evaluate_parts(work(), COUNT, 1, told.append)
     assert set(told) == set(range(1, COUNT + 1)) and told == sorted(told)

@@ -69,7 +69,7 @@ def test_the_report_is_that_of_the_pipeline(samples, pipeline, tmp_path) -> None
 @pytest.mark.parametrize('tasks', [{'depth'}, {'semantic'}, {'semantic', 'depth'},
                                    {'semantic', 'instances'}])
 def test_results_have_the_tasks_of_what_made_them(samples, pipeline, tmp_path, tasks) -> None:
-    """Of the rest nothing is stored, and no figure of it is made up."""
+    """Of the rest nothing is stored, and no metric of it is made up."""
     def run(frame):
         found = pipeline(frame)
         changes = {'tasks': frozenset(tasks)}

@@ -17,8 +17,8 @@ from panoptic_depth_core.evaluation.dataset.tracking_comparison import (
     settings_of,
     with_true_masks,
 )
-from panoptic_depth_core.evaluation.metrics.segment_overlaps import segment_overlaps
-from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, VOID_ID
+from panoptic_depth_core.evaluation.metrics.frame import JudgedFrame, Rules
+from panoptic_depth_core.labels import CLASS_ID, VOID_ID
 from panoptic_depth_core.structures import Frame, GroundTruth, Intrinsics, Sample
 
 pytest.importorskip('scipy')
@@ -99,15 +99,12 @@ def test_true_masks_have_predicted_depths(result_of) -> None:
     result = pipeline(sample.frame)
     known = replace(result, segments=tuple(
         replace(s, log_depth_scale=0.25) for s in result.segments))
-    overlaps = segment_overlaps(sample.truth.panoptic, known.panoptic)
-    true = with_true_masks(known, sample.truth, overlaps, CITYSCAPES, InferenceSettings())
+    true = with_true_masks(JudgedFrame(sample.truth, known, Rules()), InferenceSettings())
     distance, = true.distances
     assert distance.segment.panoptic_id == CARS[0]
     assert distance.segment.log_depth_scale == 0.25
     assert distance.depth_m == pytest.approx(10)
     np.testing.assert_array_equal(true.panoptic, sample.truth.panoptic)
-    with pytest.raises(ValueError, match="frame '0': has no true masks"):
-        with_true_masks(known, GroundTruth(), overlaps, CITYSCAPES, InferenceSettings())
 
 
 def test_pictures_cannot_be_tracked(samples, perfect) -> None:

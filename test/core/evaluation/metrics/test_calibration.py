@@ -9,14 +9,16 @@ import math
 
 import numpy as np
 import pytest
-from panoptic_depth_core.evaluation.metrics.uncertainty import (
+from panoptic_depth_core.evaluation.dataset.model_calibration import calibrate
+from panoptic_depth_core.evaluation.metrics.calibration import (
     LEVELS,
     ONE_SIGMA,
     TWO_SIGMA,
-    Calibration,
-    calibrate,
+    CalibrationMetric,
     laplace_reach,
 )
+from panoptic_depth_core.evaluation.metrics.frame import Rules
+from panoptic_depth_core.evaluation.settings import EvaluationSettings
 from panoptic_depth_core.structures import Segment
 
 CAR, ROAD = 13001, 0
@@ -27,12 +29,12 @@ def segments(**scales: float) -> tuple[Segment, ...]:
                  for name, scale in scales.items())
 
 
-def measure(log_errors, scales, ids=None, truth=10.0, **kwargs):
+def measure(log_errors, scales, ids=None, truth=10.0):
     """Calibration of pixels with these errors of log depth."""
-    metric = Calibration(**kwargs)
+    metric = CalibrationMetric()
     errors = np.asarray(log_errors, np.float64)
     ids = np.full(errors.shape, ROAD) if ids is None else np.asarray(ids)
-    metric.update(truth * np.exp(errors), np.full(errors.shape, truth), ids.astype(np.uint16),
+    metric.count(truth * np.exp(errors), np.full(errors.shape, truth), ids.astype(np.uint16),
                   segments(**scales))
     return metric
 
@@ -91,8 +93,8 @@ def test_pixels_without_an_uncertainty_a_truth_or_a_prediction() -> None:
     ids = [ROAD, ROAD, CAR, 65535]
     result = measure([0.1] * 4, {'road': 0.1, 'car': math.nan}, ids).result()
     assert (result.pixels, result.stated_share) == (2, 0.5)
-    metric = Calibration(cap_m=50)
-    metric.update(np.array([5.0, np.nan, np.inf, 0.0, 5.0, 5.0, 60.0]),
+    metric = CalibrationMetric(Rules(EvaluationSettings(depth_cap_m=50)))
+    metric.count(np.array([5.0, np.nan, np.inf, 0.0, 5.0, 5.0, 60.0]),
                   np.array([5.0, 5.0, 5.0, 5.0, np.nan, 0.0, 60.0]),
                   np.zeros(7, np.uint16), segments(road=0.1))
     assert metric.result().pixels == 1
@@ -106,22 +108,22 @@ def test_a_model_that_does_not_say(scale: float) -> None:
     assert math.isnan(result.expected_error)
     assert math.isnan(result.temperature)
     assert all(math.isnan(share) for share in result.coverage.values())
-    assert math.isnan(Calibration().result().stated_share)
+    assert math.isnan(CalibrationMetric().result().stated_share)
 
 
 def test_images_of_16_bit_integers_do_not_wrap() -> None:
-    metric = Calibration(cap_m=65535)
-    metric.update(np.array([2559], np.uint16), np.array([2560], np.uint16),
+    metric = CalibrationMetric(Rules(EvaluationSettings(depth_cap_m=65535)))
+    metric.count(np.array([2559], np.uint16), np.array([2560], np.uint16),
                   np.zeros(1, np.uint16), segments(road=0.1))
     assert metric.result().coverage[0.05] == 1
 
 
-def frames(errors, scale: float = 0.1, sequences=None) -> Calibration:
+def frames(errors, scale: float = 0.1, sequences=None) -> CalibrationMetric:
     """Calibration of one frame per row of errors of log depth."""
-    total = Calibration()
+    total = CalibrationMetric()
     for row, sequence in zip(errors, sequences or [''] * len(errors), strict=True):
         row = np.asarray(row, np.float64)
-        total.update(10 * np.exp(row), np.full(row.shape, 10.0),
+        total.count(10 * np.exp(row), np.full(row.shape, 10.0),
                      np.full(row.shape, ROAD, np.uint16), segments(road=scale), sequence)
     return total
 
@@ -207,7 +209,7 @@ def test_one_frame_cannot_be_left_out_and_none_says_nothing() -> None:
     assert fit.temperature == pytest.approx(1, rel=0.2)
     assert math.isnan(fit.left_out[ONE_SIGMA])
     assert all(map(math.isnan, fit.temperature_range))
-    for empty in (Calibration(), frames([[0.1]], scale=math.nan), frames([[math.nan]])):
+    for empty in (CalibrationMetric(), frames([[0.1]], scale=math.nan), frames([[math.nan]])):
         fit = empty.fit()
         assert (fit.frames, fit.pixels, fit.groups) == (0, 0, 0)
         assert math.isnan(fit.temperature) and math.isnan(fit.left_out[TWO_SIGMA])
@@ -231,4 +233,4 @@ def test_only_frames_with_depth_are_run(samples, perfect) -> None:
 
 def test_errors_name_the_thing_and_the_remedy() -> None:
     with pytest.raises(ValueError, match=r'shapes \(2,\), \(3,\), \(3,\); give all at the size'):
-        Calibration().update(np.ones(2), np.ones(3), np.zeros(3, np.uint16), ())
+        CalibrationMetric().count(np.ones(2), np.ones(3), np.zeros(3, np.uint16), ())

@@ -10,9 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from panoptic_depth_core.evaluation.metrics.panoptic_quality import PanopticQuality
+from panoptic_depth_core.evaluation.metrics.panoptic import PanopticQuality
 from panoptic_depth_core.evaluation.metrics.segment_overlaps import segment_overlaps
-from panoptic_depth_core.evaluation.metrics.semantic_iou import SemanticIou
+from panoptic_depth_core.evaluation.metrics.semantic import SemanticMetric
 from panoptic_depth_core.labels import CITYSCAPES, VOID_CLASS, VOID_ID, class_of
 
 WHY = 'pip install --no-deps cityscapesscripts pyquaternion; make test does'
@@ -84,10 +84,10 @@ def test_mean_iou(tmp_path: Path) -> None:
     arguments.evalInstLevelScore = False
     confusion = script.generateMatrix(arguments)
     rng = np.random.default_rng(8)
-    ours = SemanticIou()
+    ours = SemanticMetric()
     for _ in range(4):
         frames = random_frame(rng, True)
-        ours.update(segment_overlaps(*frames))
+        ours.count(segment_overlaps(*frames))
         paths = [str(tmp_path / f'{name}.png') for name in ('truth', 'predicted')]
         for path, ids in zip(paths, frames, strict=True):
             assert cv2.imwrite(path, label_id[class_of(ids)])

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a frame leaves in the memory, and that the figures are those of what it left before."""
+"""What a frame leaves in the memory, and that the metrics are those of what it left before."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ import pickle
 
 import numpy as np
 import pytest
-from panoptic_depth_core.evaluation.dataset.evaluate import Evaluator
-from panoptic_depth_core.evaluation.metrics.depth_metrics import DepthMetrics
-from panoptic_depth_core.evaluation.metrics.distance_metrics import (
+from panoptic_depth_core.evaluation.dataset.evaluate import Evaluator, dataset_metrics
+from panoptic_depth_core.evaluation.metrics.base import MetricSums
+from panoptic_depth_core.evaluation.metrics.calibration import CalibrationMetric
+from panoptic_depth_core.evaluation.metrics.depth import DepthMetric
+from panoptic_depth_core.evaluation.metrics.distance import (
     DistanceErrors,
-    DistanceMetrics,
+    DistanceMetric,
     InstanceRecord,
 )
+from panoptic_depth_core.evaluation.metrics.frame import Rules
 from panoptic_depth_core.evaluation.metrics.segment_overlaps import segment_overlaps
-from panoptic_depth_core.evaluation.metrics.tracking_metrics import TrackingMetrics
-from panoptic_depth_core.evaluation.metrics.uncertainty import Calibration
+from panoptic_depth_core.evaluation.metrics.tracking import TrackingMetric
 from panoptic_depth_core.evaluation.report.dataset_report import to_dict
+from panoptic_depth_core.evaluation.settings import EvaluationSettings
 from panoptic_depth_core.labels import CLASS_ID
 from panoptic_depth_core.structures import (
     DistanceFlag,
@@ -54,8 +57,15 @@ def frame(number: int) -> tuple[GroundTruth, PanopticDepth]:
                                 Intrinsics.from_fov(70, *SIZE[::-1]), 1000, name=str(number))
 
 
+class CompactEvaluator(Evaluator):
+    """Metrics as recordings count them."""
+
+    def __init__(self) -> None:
+        MetricSums.__init__(self, Rules(compact=True), dataset_metrics())
+
+
 def evaluated(numbers, compact: bool) -> Evaluator:
-    evaluator = Evaluator(compact=compact)
+    evaluator = CompactEvaluator() if compact else Evaluator()
     for number in numbers:
         evaluator.add(*frame(number), 'drive')
     return evaluator
@@ -73,7 +83,7 @@ def grown_by(add, count: int = 900) -> float:
 
 def test_the_memory_of_an_evaluator() -> None:
     """80 bytes for the depth of a frame, and 37 for each of its two instances."""
-    evaluator = Evaluator(compact=True)
+    evaluator = CompactEvaluator()
 
     def add(number: int) -> Evaluator:
         evaluator.add(*frame(number % 7), 'drive')
@@ -83,11 +93,11 @@ def test_the_memory_of_an_evaluator() -> None:
 
 
 def test_the_memory_of_tracking() -> None:
-    metrics = TrackingMetrics()
+    metrics = TrackingMetric()
     overlaps = segment_overlaps(*[np.repeat([[CAR_1, CAR_2]], 10, axis=1)] * 2)
 
-    def add(number: int) -> TrackingMetrics:
-        metrics.update(overlaps, (CAR,), {CAR_1: number // 50, CAR_2: 1000}, 'a')
+    def add(number: int) -> TrackingMetric:
+        metrics.count(overlaps, (CAR,), {CAR_1: number // 50, CAR_2: 1000}, 'a')
         return metrics
 
     assert grown_by(add) < 2 * 8 + 1
@@ -95,12 +105,12 @@ def test_the_memory_of_tracking() -> None:
 
 
 def test_the_memory_of_a_calibration() -> None:
-    calibrations = {keeps: Calibration(keeps_frames=keeps) for keeps in (False, True)}
+    calibrations = {keeps: CalibrationMetric(Rules(compact=not keeps)) for keeps in (False, True)}
 
     def adder(keeps: bool):
-        def add(number: int) -> Calibration:
+        def add(number: int) -> CalibrationMetric:
             truth, found = frame(number % 7)
-            calibrations[keeps].update(found.depth, truth.depth, found.panoptic, found.segments)
+            calibrations[keeps].count(found.depth, truth.depth, found.panoptic, found.segments)
             return calibrations[keeps]
         return add
 
@@ -108,7 +118,7 @@ def test_the_memory_of_a_calibration() -> None:
     assert grown_by(adder(True), 50) > 6000
 
 
-def test_compact_figures_are_the_same_to_the_last_bit() -> None:
+def test_compact_metrics_are_the_same_to_the_last_bit() -> None:
     compact, whole = (evaluated(range(40), compact) for compact in (True, False))
     assert to_dict(compact.result()) == to_dict(whole.result())
     assert compact.result().calibration.pixels > 0
@@ -131,10 +141,10 @@ def test_compact_parts_add_up() -> None:
 
 
 def test_a_compact_calibration_cannot_fit() -> None:
-    with pytest.raises(ValueError, match='a fit needs the frames; give keeps_frames=True'):
-        Calibration(keeps_frames=False).fit()
-    with pytest.raises(ValueError, match='only one of two parts keeps its frames'):
-        Calibration().merge(Calibration(keeps_frames=False))
+    with pytest.raises(ValueError, match='a fit needs every frame; give rules'):
+        CalibrationMetric(Rules(compact=True)).fit()
+    with pytest.raises(ValueError, match='different settings'):
+        CompactEvaluator().merge(Evaluator())
 
 
 def test_no_compact_frames() -> None:
@@ -144,7 +154,7 @@ def test_no_compact_frames() -> None:
 
 
 def errors_one_by_one(records: list[InstanceRecord]) -> DistanceErrors:
-    """The figures by their definitions, instance by instance."""
+    """The metrics by their definitions, instance by instance."""
     matched = [r for r in records if r.matched]
     signed = [s for r in matched if math.isfinite(s := (r.predicted_m - r.truth_m) / r.truth_m)]
     ratios = [abs(math.log(r.predicted_m / r.truth_m)) / r.log_depth_scale for r in matched
@@ -174,9 +184,9 @@ def random_records(count: int) -> list[InstanceRecord]:
 
 
 def test_distances_are_those_of_their_records() -> None:
-    metrics, records = DistanceMetrics(), random_records(400)
+    metrics, records = DistanceMetric(), random_records(400)
     for record in records:
-        metrics.add(record)
+        metrics.append(record)
     assert repr(metrics.records) == repr(records)
     result = metrics.result()
     assert repr(result.all) == repr(errors_one_by_one(records))
@@ -194,27 +204,27 @@ def test_distances_are_those_of_their_records() -> None:
 
 
 def test_groups_without_instances_are_left_out() -> None:
-    metrics = DistanceMetrics(range_edges_m=(10.0,))
-    metrics.add(InstanceRecord(CAR, 1, 10.0, True, 11.0))
-    metrics.add(InstanceRecord(PERSON, 1, 10.5, False, math.nan))
+    metrics = DistanceMetric(Rules(EvaluationSettings(range_edges_m=(10.0,))))
+    metrics.append(InstanceRecord(CAR, 1, 10.0, True, 11.0))
+    metrics.append(InstanceRecord(PERSON, 1, 10.5, False, math.nan))
     assert list(metrics.result().by_class_and_range) == [
         (PERSON, (10.0, math.inf)), (CAR, (0.0, 10.0))]
 
 
 @pytest.mark.parametrize('truth_m', [0.0, -1.0, math.nan, math.inf])
 def test_a_true_depth_that_is_none_is_refused(truth_m: float) -> None:
-    metrics = DistanceMetrics()
+    metrics = DistanceMetric()
     with pytest.raises(ValueError, match='true depth of an instance is .* m; give a finite'):
-        metrics.add(InstanceRecord(CAR, 1, truth_m, True, 5.0))
+        metrics.append(InstanceRecord(CAR, 1, truth_m, True, 5.0))
     assert metrics.records == []
 
 
 def test_depth_per_image_is_that_of_each_image() -> None:
     images = [frame(number) for number in range(6)]
-    whole, parts = DepthMetrics(), [DepthMetrics() for _ in images]
+    whole, parts = DepthMetric(), [DepthMetric() for _ in images]
     for (truth, found), part in zip(images, parts, strict=True):
-        whole.update(found.depth, truth.depth)
-        part.update(found.depth, truth.depth)
+        whole.count(found.depth, truth.depth)
+        part.count(found.depth, truth.depth)
     single = [part.result().pooled for part in parts]
     assert whole.result().per_image.abs_rel == float(np.mean([s.abs_rel for s in single]))
     for part in parts[1:]:
@@ -223,14 +233,14 @@ def test_depth_per_image_is_that_of_each_image() -> None:
     assert parts[0].result().images == 6
 
 
-def tracked(numbers, sequence: str) -> TrackingMetrics:
+def tracked(numbers, sequence: str) -> TrackingMetric:
     """One car whose track id changes every fifth frame, and a false one."""
-    metrics = TrackingMetrics()
+    metrics = TrackingMetric()
     for number in numbers:
         truth = np.repeat([[CAR_1, 0]], 10, axis=1)
         found = np.repeat([[CAR_1 if number % 4 else 0, CAR_2]], 10, axis=1)
-        metrics.update(segment_overlaps(truth, found), (CAR,),
-                       {CAR_1: number // 5, CAR_2: 99}, sequence)
+        metrics.count(segment_overlaps(truth, found), (CAR,),
+                      {CAR_1: number // 5, CAR_2: 99}, sequence)
     return metrics
 
 

@@ -11,20 +11,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from panoptic_depth_core.evaluation.metrics.depth_metrics import (
+from panoptic_depth_core.evaluation.metrics.depth import (
     DepthErrors,
-    DepthMetrics,
+    DepthMetric,
     DepthResult,
 )
+from panoptic_depth_core.evaluation.metrics.frame import Rules
+from panoptic_depth_core.evaluation.settings import EvaluationSettings
 from panoptic_depth_core.labels import CITYSCAPES
 
 FIGURES = [f.name for f in dataclasses.fields(DepthErrors) if f.name != 'pixels']
 
 
-def measure(*pairs, cap_m: float = 80.0, **kwargs) -> DepthResult:
-    metric = DepthMetrics(cap_m=cap_m, **kwargs)
+def measure(*pairs, cap_m: float = 80.0, classes=CITYSCAPES) -> DepthResult:
+    metric = DepthMetric(Rules(EvaluationSettings(depth_cap_m=cap_m), tuple(classes)))
     for pair in pairs:
-        metric.update(*(np.asarray(a) for a in pair))
+        metric.count(*(np.asarray(a) for a in pair))
     return metric.result()
 
 
@@ -170,10 +172,10 @@ def test_agrees_with_torchmetrics() -> None:
 def test_merged_parts_are_the_whole() -> None:
     rng = np.random.default_rng(2)
     images = [rng.uniform(1, 90, (2, 5, 4)) for _ in range(3)]
-    part, other = DepthMetrics(), DepthMetrics()
-    part.update(*images[0])
-    other.update(*images[1])
-    other.update(*images[2])
+    part, other = DepthMetric(), DepthMetric()
+    part.count(*images[0])
+    other.count(*images[1])
+    other.count(*images[2])
     part.merge(other)
     whole = measure(*images)
     for name in FIGURES:
@@ -183,11 +185,11 @@ def test_merged_parts_are_the_whole() -> None:
 
 
 def test_errors_name_the_thing_and_the_remedy() -> None:
-    metric = DepthMetrics()
+    metric = DepthMetric()
     with pytest.raises(ValueError, match=r'\(2, 3\), \(3, 2\); give all at the size'):
-        metric.update(np.ones((2, 3)), np.ones((3, 2)))
+        metric.count(np.ones((2, 3)), np.ones((3, 2)))
     with pytest.raises(ValueError, match=r'shapes \(2,\), \(2,\), \(3,\)'):
-        metric.update(np.ones(2), np.ones(2), np.zeros(3, np.uint8))
+        metric.count(np.ones(2), np.ones(2), np.zeros(3, np.uint8))
     for cap in (0.0, np.inf, np.nan):
-        with pytest.raises(ValueError, match=f'depth cap is {cap} m; give a finite number'):
-            DepthMetrics(cap_m=cap)
+        with pytest.raises(ValueError, match=r'depth_cap_m\n.*greater than 0|finite number'):
+            EvaluationSettings(depth_cap_m=cap)

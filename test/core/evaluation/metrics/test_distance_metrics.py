@@ -8,8 +8,10 @@ import math
 
 import numpy as np
 import pytest
-from panoptic_depth_core.evaluation.metrics.distance_metrics import DistanceMetrics
+from panoptic_depth_core.evaluation.metrics.distance import DistanceMetric
+from panoptic_depth_core.evaluation.metrics.frame import Rules
 from panoptic_depth_core.evaluation.metrics.segment_overlaps import segment_overlaps
+from panoptic_depth_core.evaluation.settings import EvaluationSettings
 from panoptic_depth_core.labels import VOID_ID
 
 
@@ -21,8 +23,8 @@ def scene(*columns: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def measure(columns, truth_m, predicted_m, min_pixels: int = 100, ignore=None):
-    metric = DistanceMetrics(min_pixels)
-    metric.update(segment_overlaps(*scene(*columns), ignore=ignore), truth_m, predicted_m)
+    metric = DistanceMetric(Rules(EvaluationSettings(min_instance_pixels=min_pixels)))
+    metric.count(segment_overlaps(*scene(*columns), ignore=ignore), truth_m, predicted_m)
     return metric.result()
 
 
@@ -50,10 +52,10 @@ def test_coverage_by_hand() -> None:
     ids = [13001, 13002, 13003, 13004, 13005, 13006]
     ratios = [1.1, 1 / 1.13, 1.25, 1.4, 2.0, np.nan]
     scales = {**dict.fromkeys(ids[:4], 0.1), ids[4]: np.nan, ids[5]: 0.1}
-    metric = DistanceMetrics()
-    metric.update(segment_overlaps(*scene(*((i, i, 100) for i in ids), (13009, 0, 100))),
-                  dict.fromkeys([*ids, 13009], 20.0),
-                  {i: 20.0 * r for i, r in zip(ids, ratios, strict=True)}, scales)
+    metric = DistanceMetric()
+    metric.count(segment_overlaps(*scene(*((i, i, 100) for i in ids), (13009, 0, 100))),
+                 dict.fromkeys([*ids, 13009], 20.0),
+                 {i: 20.0 * r for i, r in zip(ids, ratios, strict=True)}, scales)
     found = metric.result().all
     assert (found.instances, found.matched, found.measured, found.stated) == (7, 6, 5, 4)
     # 0.095, 0.122, 0.223 and 0.336 against 0.114 and 0.300.
@@ -85,7 +87,6 @@ def test_small_and_unknown_instances_are_left_out() -> None:
     result = measure(columns, depths, depths)
     assert result.all.instances == 1
     assert measure(columns, depths, depths, min_pixels=99).all.instances == 2
-    assert result.min_pixels == 100
 
 
 @pytest.mark.parametrize(('predicted_id', 'share'), [
@@ -117,9 +118,9 @@ def test_ignored_pixels_are_not_of_the_instance() -> None:
 
 def test_merge() -> None:
     overlaps = segment_overlaps(*scene((13001, 13001, 100)))
-    part, other = DistanceMetrics(), DistanceMetrics()
-    part.update(overlaps, {13001: 10.0}, {13001: 11.0})
-    other.update(overlaps, {13001: 10.0}, {13001: 13.0})
+    part, other = DistanceMetric(), DistanceMetric()
+    part.count(overlaps, {13001: 10.0}, {13001: 11.0})
+    other.count(overlaps, {13001: 10.0}, {13001: 13.0})
     part.merge(other)
     assert part.result().all.instances == 2
     assert part.result().all.median_rel == pytest.approx(0.2)

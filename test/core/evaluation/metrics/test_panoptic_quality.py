@@ -12,7 +12,7 @@ from golden_metrics import each_golden_metric, published
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from panoptic_depth_core.evaluation.metrics.panoptic_quality import PanopticQuality
+from panoptic_depth_core.evaluation.metrics.panoptic import PanopticQuality
 from panoptic_depth_core.evaluation.metrics.segment_overlaps import segment_overlaps
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, VOID_ID
 

@@ -6,25 +6,26 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from panoptic_depth_core.evaluation.metrics.frame import Rules
 from panoptic_depth_core.evaluation.metrics.segment_overlaps import segment_overlaps
-from panoptic_depth_core.evaluation.metrics.semantic_iou import SemanticIou
+from panoptic_depth_core.evaluation.metrics.semantic import SemanticMetric
+from panoptic_depth_core.evaluation.settings import EvaluationSettings
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, VOID_CLASS, VOID_ID, class_of
 
 ROAD, SKY, CAR = CLASS_ID['road'], CLASS_ID['sky'], CLASS_ID['car']
 
 
 def iou(*pairs, share: float = 0.0):
-    metric = SemanticIou()
+    metric = SemanticMetric(Rules(EvaluationSettings(min_truth_share=share)))
     for truth, predicted in pairs:
-        metric.update(segment_overlaps(np.array(truth), np.array(predicted)))
-    return metric.result(share)
+        metric.count(segment_overlaps(np.array(truth), np.array(predicted)))
+    return metric.result()
 
 
 def test_perfect_whatever_the_instances() -> None:
     result = iou(([0, 0, 13001, 13002, 13000], [0, 0, 13004, 13000, 13004]))
     assert result.mean == 1
     assert result.pixel_accuracy == 1
-    assert result.frames == 1
     assert result.truth_share[[ROAD, CAR]].tolist() == [0.4, 0.6]
     assert np.isnan(result.iou[SKY])
 
@@ -52,7 +53,7 @@ def test_rare_classes_can_be_left_out() -> None:
 
 
 def test_nothing_known_and_nothing_predicted() -> None:
-    assert np.isnan(SemanticIou().result().mean)
+    assert np.isnan(SemanticMetric().result().mean)
     unknown = iou(([VOID_ID] * 4, [0] * 4))
     assert np.isnan(unknown.mean)
     assert np.isnan(unknown.pixel_accuracy)
@@ -69,13 +70,12 @@ def test_a_class_beyond_the_table_is_an_error() -> None:
 def test_merged_parts_are_the_whole() -> None:
     rng = np.random.default_rng(0)
     frames = [tuple(rng.integers(0, 19, (2, 5, 7)) * 1000) for _ in range(3)]
-    part, other = SemanticIou(), SemanticIou()
-    part.update(segment_overlaps(*frames[0]))
+    part, other = SemanticMetric(), SemanticMetric()
+    part.count(segment_overlaps(*frames[0]))
     for frame in frames[1:]:
-        other.update(segment_overlaps(*frame))
+        other.count(segment_overlaps(*frame))
     part.merge(other)
     np.testing.assert_array_equal(part.result().iou, iou(*frames).iou)
-    assert part.result().frames == 3
 
 
 def test_agrees_with_torchmetrics() -> None:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of tracking: perfect, degenerate, and counted by hand."""
+"""Metrics of tracking: perfect, degenerate, and counted by hand."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from panoptic_depth_core.evaluation.metrics import tracking_metrics
+from panoptic_depth_core.evaluation.metrics import tracking
 from panoptic_depth_core.evaluation.metrics.segment_overlaps import segment_overlaps
-from panoptic_depth_core.evaluation.metrics.tracking_metrics import TrackingMetrics
+from panoptic_depth_core.evaluation.metrics.tracking import TrackingMetric
 from panoptic_depth_core.labels import CLASS_ID
 
 pytest.importorskip('scipy')
@@ -34,11 +34,11 @@ def scored(frames, judged=(CAR, PERSON)):
 
     :param frames: truth, prediction, track id by predicted panoptic id.
     """
-    metrics = TrackingMetrics()
+    metrics = TrackingMetric()
     for truth, predicted, tracks in frames:
-        metrics.update(segment_overlaps(truth, predicted, unlabelled_is_void=False), judged,
+        metrics.count(segment_overlaps(truth, predicted, unlabelled_is_void=False), judged,
                        tracks, 'a')
-    return metrics.result()
+    return metrics.scores()
 
 
 def seen(*track_ids):
@@ -104,10 +104,10 @@ def test_what_is_not_there() -> None:
     assert road.detection_f1 == pytest.approx(2 / 3)
     assert false(CAR * 1000).false_positives == 0
     assert false(TRUCK * 1000 + 1).false_positives == 0
-    ignored = TrackingMetrics()
-    ignored.update(segment_overlaps(line(0, 0), line(CARS[0], 0),
+    ignored = TrackingMetric()
+    ignored.count(segment_overlaps(line(0, 0), line(CARS[0], 0),
                                     ignore=line(1, 0).astype(np.bool_)), (CAR,), {CARS[0]: 3})
-    assert ignored.result().all.tracks == 0
+    assert ignored.scores().all.tracks == 0
 
 
 def test_what_claims_nothing() -> None:
@@ -118,17 +118,17 @@ def test_what_claims_nothing() -> None:
 
 
 def test_nothing_at_all() -> None:
-    result = TrackingMetrics().result()
+    result = TrackingMetric().scores()
     assert (result.frames, result.all.things) == (0, 0)
     assert math.isnan(result.all.mota) and math.isnan(result.all.idf1)
 
 
 def test_sequences_do_not_share_things() -> None:
-    metrics = TrackingMetrics()
+    metrics = TrackingMetric()
     for sequence, track in (('a', 1), ('b', 2)):
-        metrics.update(segment_overlaps(line(CARS[0]), line(CARS[0])), (CAR,),
+        metrics.count(segment_overlaps(line(CARS[0]), line(CARS[0])), (CAR,),
                        {CARS[0]: track}, sequence)
-    scores = metrics.result().all
+    scores = metrics.scores().all
     assert (scores.things, scores.tracks, scores.switches, scores.idf1) == (2, 2, 0, 1)
 
 
@@ -155,17 +155,17 @@ def test_a_class_outside_of_the_table_is_refused() -> None:
 
 def test_tables_do_not_grow_with_the_number_of_sequences(monkeypatch) -> None:
     """One table of all things and tracks would be of gigabytes for a fleet."""
-    shapes, solve = [], tracking_metrics.assignment_solver()
+    shapes, solve = [], tracking.assignment_solver()
 
     def small(counts, maximize):
         shapes.append(counts.shape)
         return solve(counts, maximize=maximize)
 
-    monkeypatch.setattr(tracking_metrics, 'assignment_solver', lambda: small)
-    metrics = TrackingMetrics()
+    monkeypatch.setattr(tracking, 'assignment_solver', lambda: small)
+    metrics = TrackingMetric()
     for number in range(9):
         for truth, predicted, tracks in seen(1, 1, 2):
-            metrics.update(segment_overlaps(truth, predicted), (CAR,), tracks, f'drive {number}')
-    result = metrics.result()
+            metrics.count(segment_overlaps(truth, predicted), (CAR,), tracks, f'drive {number}')
+    result = metrics.scores()
     assert result.all.idf1 == pytest.approx(2 / 3)
     assert set(shapes) == {(1, 2)}

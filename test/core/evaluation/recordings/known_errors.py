@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from panoptic_depth_core.config import DistanceSettings
-from panoptic_depth_core.evaluation.recordings.bag_run import BagJob
+from panoptic_depth_core.evaluation.recordings.evaluate_bag import BagJob
 from panoptic_depth_core.evaluation.recordings.evaluate_bags import evaluate_bags
 from panoptic_depth_core.inference.distances import measure_distances
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, LABEL_DIVISOR, VOID_ID
@@ -125,6 +125,6 @@ def scored(folder: Path, *jobs: BagJob) -> dict[str, Any]:
 
 
 def values(report: dict[str, Any], prefix: str) -> dict[str, float]:
-    """Return figures of a group by the rest of their names."""
+    """Return metrics of a group by the rest of their names."""
     return {name.removeprefix(prefix): figure['value']
             for name, figure in report['figures'].items() if name.startswith(prefix)}

@@ -86,7 +86,7 @@ class SimulatedDrive:
     :param lidar_offset_ns: of the stamps of clouds, from those of the images.
     :param lidar_shape: rings, points per ring.
     :param lidar_pixels: not 0: points are where the ray of every so manieth pixel meets a
-        surface that the LiDAR sees too, so that figures are exact; for a static scene.
+        surface that the LiDAR sees too, so that metrics are exact; for a static scene.
     :param speed: m/s; yaw_rate: rad/s, which makes the way an arc.
     :param static_scene: nothing but the vehicle moves.
     """

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from panoptic_depth_core.cli import main
 from panoptic_depth_core.config import load_settings
-from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings
+from panoptic_depth_core.evaluation.settings import RecordingSettings
 from panoptic_depth_core.model_directory import ModelInfo, save_model_directory
 from pydantic import BaseModel
 from simulated_drive import calibration_yaml, write_simulated_drive
@@ -54,12 +54,12 @@ def test_the_shipped_model_on_a_drive_with_truth(drive: Path, tmp_path: Path) ->
     content = report(tmp_path)
     assert content['run']['model_id'].startswith('fast-')
     assert content['run']['settings']['tracking']['enabled'] is False
-    figures = content['figures']
-    assert figures['frames.scored']['value'] == 2
+    metric_values = content['figures']
+    assert metric_values['frames.scored']['value'] == 2
     # It has never seen such a street; that it is no noise either is all there is to know.
-    assert 0.01 < figures['depth.abs_rel']['value'] < 2.0
-    assert figures['calibration.lidar.coverage_95']['value'] is not None
-    assert 'tracking.idf1' not in figures
+    assert 0.01 < metric_values['depth.abs_rel']['value'] < 2.0
+    assert metric_values['calibration.lidar.coverage_95']['value'] is not None
+    assert 'tracking.idf1' not in metric_values
 
 
 def test_a_model_with_depth_alone(drive: Path, tmp_path: Path, make_info: Callable[..., ModelInfo],
@@ -86,11 +86,11 @@ def test_a_real_recording_without_truth(shared_data: Path, tmp_path: Path) -> No
     assert evaluate(bag, '-o', tmp_path, '--workers', 1) == 0
     content = report(tmp_path)
     assert content['bags'][0]['truth'] == [] and content['bags'][0]['frames'] == 20
-    figures = content['figures']
+    metric_values = content['figures']
     assert not any(name.startswith(('panoptic', 'depth', 'lidar', 'distance'))
-                   for name in figures)
-    assert figures['consistency.ground_height_m']['value'] == pytest.approx(1.65, abs=0.1)
-    assert figures['consistency.label_stability']['value'] > 0.85
+                   for name in metric_values)
+    assert metric_values['consistency.ground_height_m']['value'] == pytest.approx(1.65, abs=0.1)
+    assert metric_values['consistency.label_stability']['value'] > 0.85
     assert content['worst'][0]['figure'] == 'consistency.label_stability'
     assert len(content['worst']) == 10
     before = (tmp_path / 'frames.jsonl').read_bytes(), (tmp_path / 'report.json').read_bytes()
@@ -143,8 +143,8 @@ def test_a_calibration_file_in_place_of_tf(tmp_path: Path) -> None:
     assert 'lidar.abs_rel' not in report(tmp_path / 'without')['figures']
     assert 'no lidar depth' in ' '.join(report(tmp_path / 'without')['bags'][0]['notes'])
     assert evaluate(*given, tmp_path / 'with', '--calibration', tmp_path / 'calibration.yaml') == 0
-    figures = report(tmp_path / 'with')['figures']
-    assert figures['lidar.abs_rel']['value'] == pytest.approx(0.05, abs=5e-5)
+    metric_values = report(tmp_path / 'with')['figures']
+    assert metric_values['lidar.abs_rel']['value'] == pytest.approx(0.05, abs=5e-5)
 
 
 def test_a_live_recording_beside_the_drive(drive: Path, tmp_path: Path,
@@ -193,7 +193,7 @@ def test_what_the_user_can_put_right(arguments: tuple[str, ...], words: str, dri
 
 def test_the_settings_file_holds_the_defaults() -> None:
     path = CONFIG / 'evaluate_bag.yaml'
-    assert load_settings(ReplaySettings, path) == ReplaySettings()
+    assert load_settings(RecordingSettings, path) == RecordingSettings()
 
     def keys(model: type[BaseModel], prefix: str = '') -> set[str]:
         found = set()
@@ -207,4 +207,4 @@ def test_the_settings_file_holds_the_defaults() -> None:
         return {key for name, value in values.items() for key in (
             written(value, f'{prefix}{name}.') if isinstance(value, dict) else {prefix + name})}
 
-    assert written(yaml.safe_load(path.read_text())) == keys(ReplaySettings)
+    assert written(yaml.safe_load(path.read_text())) == keys(RecordingSettings)

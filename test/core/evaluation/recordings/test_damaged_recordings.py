@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.evaluation.recordings.bag_run import BagJob
+from panoptic_depth_core.evaluation.recordings.evaluate_bag import BagJob
 from panoptic_depth_core.evaluation.recordings.evaluate_bags import evaluate_bags
-from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings
+from panoptic_depth_core.evaluation.settings import RecordingSettings
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.io.messages.types import CAMERA_INFO, IMAGE
 from replay_bags import (
@@ -55,7 +55,7 @@ class Scored(NamedTuple):
     frames: int
     skipped: dict[str, int]
     notes: dict[str, int]
-    figures: dict[str, float]
+    metric_values: dict[str, float]
 
 
 def recorded(count: int = FRAMES) -> list[Item]:
@@ -83,7 +83,7 @@ def score_or_refuse(bag: Path, folder: Path) -> Scored | None:
 
 def score(bag: Path, folder: Path) -> Scored:
     """Evaluate one recording, and see that its report is whole."""
-    written = evaluate_bags([BagJob('bag', bag, ReplaySettings())], folder)
+    written = evaluate_bags([BagJob('bag', bag, RecordingSettings())], folder)
     assert written is not None
     report = json.loads((folder / 'report.json').read_text())
     (entry,) = report['bags']
@@ -92,7 +92,7 @@ def score(bag: Path, folder: Path) -> Scored:
     assert len(lines) == entry['frames']
     assert [line['stamp_ns'] for line in lines] == sorted({line['stamp_ns'] for line in lines})
     return Scored(entry['frames'], entry['skipped'], entry['notes'],
-                  {name: figure['value'] for name, figure in report['figures'].items()})
+                  {name: found['value'] for name, found in report['figures'].items()})
 
 
 def score_changed(change: Change, tmp_path: Path, storage: str = 'mcap') -> Scored:
@@ -103,10 +103,10 @@ def score_changed(change: Change, tmp_path: Path, storage: str = 'mcap') -> Scor
 
 
 def assert_good_are_as_ever(found: Scored, frames: int) -> None:
-    """Check that so many frames have the figures of the undamaged recording."""
+    """Check that so many frames have the metrics of the undamaged recording."""
     assert found.frames == frames
-    assert found.figures['panoptic.pq'] == 1.0
-    assert found.figures['depth.abs_rel'] == pytest.approx(0.05, abs=1e-6)
+    assert found.metric_values['panoptic.pq'] == 1.0
+    assert found.metric_values['depth.abs_rel'] == pytest.approx(0.05, abs=1e-6)
 
 
 def only(counts: dict[str, int], words: str) -> int:
@@ -153,7 +153,7 @@ def test_a_topic_that_is_no_text(field: str, tmp_path: Path) -> None:
     old = DEPTH.encode() if field == 'name' else b'sensor_msgs/msg/CameraInfo'
     only_file(bag).write_bytes(data.replace(old, b'\xab' + old[1:]))
     found = score(bag, tmp_path / 'report')
-    assert found.frames == FRAMES and found.figures['panoptic.pq'] == 1.0
+    assert found.frames == FRAMES and found.metric_values['panoptic.pq'] == 1.0
     assert any('damaged or not closed' in note for note in found.notes)
 
 
@@ -225,7 +225,7 @@ def test_wild_disorder(tmp_path: Path) -> None:
 
     found = score_changed(shuffled, tmp_path)
     assert found.frames > 0 and found.frames + sum(found.skipped.values()) == FRAMES
-    assert found.figures['depth.abs_rel'] == pytest.approx(0.05, abs=1e-6)
+    assert found.metric_values['depth.abs_rel'] == pytest.approx(0.05, abs=1e-6)
     assert all('came after images of later stamps' in reason or NO_RESULT in reason
                for reason in found.skipped)
 
@@ -312,7 +312,7 @@ def test_results_of_another_type(topic: str, tmp_path: Path) -> None:
     found = score_changed(lambda items: [
         i._replace(type=CAMERA_INFO, message=info) if i.topic == topic else i for i in items],
         tmp_path)
-    assert found.frames == FRAMES and found.figures['panoptic.pq'] == 1.0
+    assert found.frames == FRAMES and found.metric_values['panoptic.pq'] == 1.0
     assert only(found.notes, f'{topic} has sensor_msgs/msg/CameraInfo, not ') == 1
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.evaluation.recordings.bag_run import BagJob, evaluate_bag
+from panoptic_depth_core.evaluation.recordings.evaluate_bag import BagJob, evaluate_bag
 from panoptic_depth_core.evaluation.recordings.evaluate_bags import evaluate_bags
 from panoptic_depth_core.evaluation.recordings.jobs import bag_names, find_bags
-from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings
+from panoptic_depth_core.evaluation.settings import RecordingSettings
 from panoptic_depth_core.files import lock_folder
 from panoptic_depth_core.labels import VOID_ID
 from panoptic_depth_core.structures import InstanceDistance, PanopticDepth
@@ -56,7 +56,7 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def job(path: Path, name: str = 'drive', **changes: Any) -> BagJob:
-    return BagJob(name, path, ReplaySettings(), **changes)
+    return BagJob(name, path, RecordingSettings(), **changes)
 
 
 def report(folder: Path) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def report(folder: Path) -> dict[str, Any]:
 
 
 def values(folder: Path) -> dict[str, float]:
-    return {name: figure['value'] for name, figure in report(folder)['figures'].items()}
+    return {name: found['value'] for name, found in report(folder)['figures'].items()}
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -3,7 +3,7 @@
 """
 The tables of metrics: whole, additive, absent where they should be, and open for one more.
 
-A metric of this file is put into METRICS by one line, and must then be wherever figures are.
+A metric of this file is put into METRICS by one line, and must then be wherever metrics are.
 """
 
 from __future__ import annotations
@@ -23,28 +23,30 @@ from panoptic_depth_core.cli.evaluate import show_result, write_all
 from panoptic_depth_core.contract import NEEDS_DEPTH, TASKS, Task
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.dataset.evaluate import EvaluationResult, Evaluator
-from panoptic_depth_core.evaluation.metrics import METRICS
+from panoptic_depth_core.evaluation.metric_table import NAME, metric_table
 from panoptic_depth_core.evaluation.metrics.base import Metric
-from panoptic_depth_core.evaluation.metrics.frame import JudgedFrame
-from panoptic_depth_core.evaluation.metrics.shown import FigureKind
-from panoptic_depth_core.evaluation.recordings import bag_run, part_files
-from panoptic_depth_core.evaluation.recordings.bag_run import BagJob
+from panoptic_depth_core.evaluation.metrics.frame import JudgedFrame, RecordedFrame, TrueBox
+from panoptic_depth_core.evaluation.metrics.shown import MetricKind
+from panoptic_depth_core.evaluation.metrics.table import (
+    COUNTS,
+    METRICS,
+    TIMES,
+    detail_path,
+    known_kinds,
+)
+from panoptic_depth_core.evaluation.recordings import evaluate_bag, part_files
+from panoptic_depth_core.evaluation.recordings.evaluate_bag import BagJob
 from panoptic_depth_core.evaluation.recordings.evaluate_bags import evaluate_bags
-from panoptic_depth_core.evaluation.recordings.figure_table import NAME, figure_table
-from panoptic_depth_core.evaluation.recordings.figures import COUNTS, TIMES, known_kinds
-from panoptic_depth_core.evaluation.recordings.metrics import all_metrics
 from panoptic_depth_core.evaluation.recordings.scoring import BagScore
-from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings, WorstSettings
-from panoptic_depth_core.evaluation.recordings.structures import ReplayFrame, TrueBox
-from panoptic_depth_core.evaluation.recordings.summary import detail_path, summarise
 from panoptic_depth_core.evaluation.report.dataset_report import tables, to_dict
 from panoptic_depth_core.evaluation.report.thresholds import load_thresholds
+from panoptic_depth_core.evaluation.settings import RecordingSettings, WorstSettings
 from panoptic_depth_core.io.messages.truth_images import LabelImage, ground_truth
 from panoptic_depth_core.labels import CITYSCAPES, VOID_ID
 from panoptic_depth_core.structures import PanopticDepth
 
 DOCUMENT = Path(__file__).resolve().parents[4] / 'doc/evaluation.md'
-SETTINGS = ReplaySettings()
+SETTINGS = RecordingSettings()
 PARTIAL: list[frozenset[Task]] = [
     frozenset(('depth',)), frozenset(('semantic',)), frozenset(('instances',)),
     frozenset(('semantic', 'instances'))]
@@ -55,7 +57,7 @@ class NearMetric(Metric[dict[str, float]]):
 
     name, title = 'near', 'Nearness'
     needs = NEEDS_DEPTH
-    kinds = {'near_share': FigureKind(
+    kinds = {'near_share': MetricKind(
         'pixels nearer than ten metres', 'share', 'lower', 'Share of the pixels with a depth.',
         is_key=True, worst=9, over_time=('Nearness', 'near pixels in %'))}
     meanings = {'': 'Nearness: what the robot has before its feet.'}
@@ -99,7 +101,7 @@ def partial(result: PanopticDepth, tasks: frozenset[Task]) -> PanopticDepth:
         distances=tuple(d for d in result.distances if d.segment.panoptic_id in ids))
 
 
-def frames(tasks: frozenset[Task] = TASKS) -> Iterator[tuple[ReplayFrame, PanopticDepth]]:
+def frames(tasks: frozenset[Task] = TASKS) -> Iterator[tuple[RecordedFrame, PanopticDepth]]:
     """Frames of a drive of which everything is known."""
     for index in range(FRAMES):
         true_ids, depth = truth(index)
@@ -111,7 +113,7 @@ def frames(tasks: frozenset[Task] = TASKS) -> Iterator[tuple[ReplayFrame, Panopt
                                                 == 0), depth, np.nan).astype(np.float32)
         boxes = tuple(TrueBox(d.class_name, tuple(map(float, d.roi)), d.distance_m, d.depth_m)
                       for d in exact.distances)
-        yield ReplayFrame(DRIVE.frame(index), ground_truth(
+        yield RecordedFrame(DRIVE.frame(index), ground_truth(
             LabelImage(true_ids, True), depth, CITYSCAPES), points, boxes,
             reference=exact), result
 
@@ -148,9 +150,9 @@ def numberless(values: Any) -> Any:
     return 0 if isinstance(values, (int, float)) else values
 
 
-@pytest.mark.parametrize('name', sorted(all_metrics()))
+@pytest.mark.parametrize('name', sorted(METRICS))
 def test_every_entry_is_whole(name: str) -> None:
-    metric = all_metrics()[name]
+    metric = METRICS[name]
     assert metric.name == name and metric.title and metric.kinds and metric.meanings['']
     for end, kind in metric.kinds.items():
         assert re.fullmatch('[a-z0-9_]+', end) and kind.title and kind.explanation.endswith('.')
@@ -159,12 +161,12 @@ def test_every_entry_is_whole(name: str) -> None:
 
 
 def test_names_are_unique() -> None:
-    names = [f'{m.prefix}.{end}' for m in all_metrics().values() for end in m.kinds]
+    names = [f'{m.prefix}.{end}' for m in METRICS.values() for end in m.kinds]
     assert len(set(names)) == len(names)
     assert list(known_kinds()) == [*COUNTS, *(n for n in known_kinds() if n in names), *TIMES]
-    sections = [metric.section for metric in METRICS.values()]
+    sections = [m.section for m in METRICS.values() if not m.recordings_only]
     assert len({*sections, 'frames', 'instances', 'settings', 'conventions'}) == len(sections) + 4
-    places = [tuple(detail_path(metric)) for metric in all_metrics().values()]
+    places = [tuple(detail_path(metric)) for metric in METRICS.values()]
     assert len(set(places)) == len(places)
     ranks = [kind.worst for kind in known_kinds().values() if kind.worst]
     assert len(set(ranks)) == len(ranks)
@@ -177,12 +179,12 @@ def test_parts_add_up_over_the_whole_table() -> None:
     one = BagScore(CITYSCAPES, SETTINGS)
     for number, (item, result) in enumerate(frames()):
         if number == 3:
-            one.metrics['consistency'].sums.start()
+            one.metrics['consistency'].start()
         one.add(item, result, 'ab'[number >= 3])
     parts[0].merge(parts[1])
-    found, whole = summarise(parts[0]), summarise(one)
+    found, whole = parts[0].summary(), one.summary()
     assert {figure.name.rpartition('.')[0] for figure in whole[0]} == {
-        metric.prefix for metric in all_metrics().values()}
+        metric.prefix for metric in METRICS.values()}
     for ours, theirs in zip(found[0], whole[0], strict=True):
         assert (ours.name, ours.on) == (theirs.name, theirs.on)
         assert ours.value == pytest.approx(theirs.value, rel=1e-12, nan_ok=True)
@@ -193,7 +195,7 @@ def test_parts_add_up_over_the_whole_table() -> None:
 
 
 def wanted(tasks: frozenset[Task]) -> set[str]:
-    """Groups of figures that these tasks make, with those of both kinds of PQ apart."""
+    """Groups of metrics that these tasks make, with those of both kinds of PQ apart."""
     groups = {
         'panoptic.pq': {'semantic', 'instances'}, 'panoptic.pq_things': {'instances'},
         'panoptic.pq_stuff': {'semantic'}, 'depth_aware.dpq': TASKS, 'semantic.miou': {'semantic'},
@@ -213,8 +215,8 @@ def wanted(tasks: frozenset[Task]) -> set[str]:
 @pytest.mark.parametrize('tasks', [TASKS, *PARTIAL], ids=lambda tasks: '-'.join(sorted(tasks)))
 def test_what_a_model_does_not_do_is_absent(tasks: frozenset[Task]) -> None:
     pytest.importorskip('scipy')
-    figures, detail = summarise(scored_in(tasks))
-    names = {figure.name for figure in figures}
+    metric_values, detail = scored_in(tasks).summary()
+    names = {figure.name for figure in metric_values}
     assert names & wanted(TASKS) == wanted(tasks)
     result = evaluated(tasks)
     assert set(result.values) == {name for name in names if not name.startswith(
@@ -245,9 +247,9 @@ def test_what_a_model_does_not_do_is_absent(tasks: frozenset[Task]) -> None:
 def test_a_result_of_another_model_does_not_change_what_it_cannot_tell() -> None:
     """A recording of a model without classes beside one with: nothing of it is a steady label."""
     score, depth_alone = scored_in(TASKS, name='a'), scored_in(frozenset(('depth',)), name='b')
-    before = {figure.name: figure.value for figure in summarise(score)[0]}
+    before = {figure.name: figure.value for figure in score.summary()[0]}
     score.merge(depth_alone)
-    after = {figure.name: figure.value for figure in summarise(score)[0]}
+    after = {figure.name: figure.value for figure in score.summary()[0]}
     for name in ('panoptic.pq', 'semantic.miou', 'depth_aware.dpq', 'consistency.void_share',
                  'consistency.label_stability', 'consistency.label_flicker',
                  'distance.labels.matched_share', 'distance.boxes.matched_share',
@@ -259,8 +261,8 @@ def test_a_result_of_another_model_does_not_change_what_it_cannot_tell() -> None
 def test_a_report_of_a_model_that_does_less(tasks: frozenset[Task], wrong_bag: Path,
                                             tmp_path: Path, no_plots: None,
                                             monkeypatch: pytest.MonkeyPatch) -> None:
-    take = bag_run._Run._result
-    monkeypatch.setattr(bag_run._Run, '_result', lambda run, item: partial(
+    take = evaluate_bag._Run._result
+    monkeypatch.setattr(evaluate_bag._Run, '_result', lambda run, item: partial(
         take(run, item), tasks))
     report = scored(tmp_path, BagJob('drive', wrong_bag, SETTINGS))
     assert {name for name in report['figures'] if name in wanted(TASKS)
@@ -316,10 +318,10 @@ def test_one_more_metric_of_a_recording(near: None, wrong_bag: Path, tmp_path: P
     for name in ('report.md', 'report.html'):
         page = (tmp_path / 'new' / name).read_text().replace('\\_', '_')
         for words in ('pixels nearer than ten metres', 'Nearness: what the robot has',
-                      'near.near_share', 'Nearness: beside the figures'):
+                      'near.near_share', 'Nearness: beside the metrics'):
             assert words in page, (name, words)
     assert 'Nearness over time' in (tmp_path / 'new/report.html').read_text()
-    assert '| `near.near_share` | share | lower | depth |' in figure_table()
+    assert '| `near.near_share` | share | lower | depth |' in metric_table()
 
 
 def test_frames_are_ranked_by_what_there_is() -> None:
@@ -327,9 +329,9 @@ def test_frames_are_ranked_by_what_there_is() -> None:
         WorstSettings(by='near')
 
 
-def test_a_metric_that_is_not_there_is_no_figure(tmp_path: Path) -> None:
+def test_a_metric_that_is_not_there_is_no_metric(tmp_path: Path) -> None:
     (tmp_path / 'limits.yaml').write_text('near.near_share: {max: 1.0}\n')
-    with pytest.raises(ConfigError, match=r"unknown figure 'near\.near_share'"):
+    with pytest.raises(ConfigError, match=r"unknown metric 'near\.near_share'"):
         load_thresholds(tmp_path / 'limits.yaml')
     with pytest.raises(AttributeError, match="no metric is called 'near'"):
         _ = Evaluator().result().near
@@ -338,5 +340,5 @@ def test_a_metric_that_is_not_there_is_no_figure(tmp_path: Path) -> None:
 def test_the_table_in_the_document_is_that_of_the_source() -> None:
     document = DOCUMENT.read_text(encoding='utf-8')
     begin, end = f'<!-- {NAME}: begin -->\n', f'\n<!-- {NAME}: end -->'
-    assert document.partition(begin)[2].partition(end)[0] == figure_table(), (
-        'run python -m panoptic_depth_core.evaluation.recordings.figure_table doc/evaluation.md')
+    assert document.partition(begin)[2].partition(end)[0] == metric_table(), (
+        'run python -m panoptic_depth_core.evaluation.metric_table doc/evaluation.md')

@@ -20,16 +20,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.dataset.evaluate import Evaluator
-from panoptic_depth_core.evaluation.metrics.distance_metrics import DistanceMetrics, InstanceRecord
-from panoptic_depth_core.evaluation.metrics.uncertainty import Calibration
+from panoptic_depth_core.evaluation.metrics.calibration import CalibrationMetric
+from panoptic_depth_core.evaluation.metrics.distance import DistanceMetric, InstanceRecord
 from panoptic_depth_core.evaluation.recordings.part_files import (
     file_name,
     load_part,
     remove_parts,
     save_part,
 )
-from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings
-from panoptic_depth_core.evaluation.settings import EvaluationSettings
+from panoptic_depth_core.evaluation.settings import EvaluationSettings, RecordingSettings
 from panoptic_depth_core.labels import CITYSCAPES
 from panoptic_depth_core.structures import DistanceFlag
 
@@ -38,11 +37,11 @@ NAMES = ['drive', '../../etc/passwd', '/absolute', '..', '', 'a\\b', 'a\0b', 'St
 
 
 def test_everything_that_parts_are_made_of_comes_back(tmp_path: Path) -> None:
-    score = Evaluator(EvaluationSettings(depth_cap_m=50), compact=True)
-    distance = DistanceMetrics()
-    distance.add(InstanceRecord(13, 200, 8.0, True, 9.0, 0.1))
+    score = Evaluator(EvaluationSettings(depth_cap_m=50))
+    distance = DistanceMetric()
+    distance.append(InstanceRecord(13, 200, 8.0, True, 9.0, 0.1))
     part = {
-        'score': score, 'distance': distance, 'settings': ReplaySettings(),
+        'score': score, 'distance': distance, 'settings': RecordingSettings(),
         'flag': DistanceFlag(3), 'counts': Counter(a=2), 'queue': deque([1.5], 3), 'set': {1},
         'classes': CITYSCAPES, 'bytes': b'\0' * 10, 'nothing': (None, float('inf')),
         'arrays': [np.arange(6.0).reshape(2, 3), np.zeros((2, 0), np.bool_), np.float32(2),
@@ -56,7 +55,7 @@ def test_everything_that_parts_are_made_of_comes_back(tmp_path: Path) -> None:
         assert ours.dtype == theirs.dtype
     assert found['distance'].result().all == distance.result().all
     found['score'].merge(score)
-    assert found['score'].settings.depth_cap_m == 50
+    assert found['score'].rules.settings.depth_cap_m == 50
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -142,7 +141,7 @@ def calls(module: str, name: str, *args: object) -> bytes:
     ('panoptic_depth_core.evaluation.recordings.part_files', 'pickle.loads'),
     ('panoptic_depth_core.evaluation.recordings.part_files', 'Path'),
     ('panoptic_depth_core.evaluation.dataset.parallel', 'run_jobs'),
-    ('panoptic_depth_core.evaluation.metrics.uncertainty', 'Calibration.update'),
+    ('panoptic_depth_core.evaluation.metrics.calibration', 'CalibrationMetric.update'),
     ('panoptic_depth_core.evaluationx', 'anything'),
 ])
 def test_a_pickle_that_wants_more_is_refused(module: str, name: str, tmp_path: Path) -> None:
@@ -170,9 +169,9 @@ def test_a_pickle_that_is_none_is_not_there(data: bytes, tmp_path: Path) -> None
 
 def test_a_class_that_is_gone_is_refused_by_name(tmp_path: Path) -> None:
     file = io.BytesIO()
-    pickle.dump(Calibration(), file)
-    forge(tmp_path, file.getvalue().replace(b'Calibration', b'Celebration'))
-    with pytest.raises(ConfigError, match=r'evaluation\.metrics\.uncertainty\.Celebration'):
+    pickle.dump(CalibrationMetric(), file)
+    forge(tmp_path, file.getvalue().replace(b'CalibrationMetric', b'CelebrationMetric'))
+    with pytest.raises(ConfigError, match=r'metrics\.calibration\.Celebration'):
         load_part(tmp_path, 'a')
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.evaluation.recordings.bag_run import BagJob
+from panoptic_depth_core.evaluation.recordings.evaluate_bag import BagJob
 from panoptic_depth_core.evaluation.recordings.evaluate_bags import evaluate_bags
 from panoptic_depth_core.evaluation.recordings.jobs import find_bags, job_key
-from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings
+from panoptic_depth_core.evaluation.settings import RecordingSettings
 from replay_bags import depth, drive, labels, moments, results, write_items
 
 pytestmark = pytest.mark.usefixtures('no_plots')
@@ -25,7 +25,7 @@ def job(tmp_path: Path) -> BagJob:
     """Three frames with truth and results."""
     items = [*drive(3, labels, depth), *(item for ms in moments(3) for item in results(ms))]
     bag = write_items(tmp_path / 'drives/bag', sorted(items, key=lambda i: i.recorded_ns))
-    return BagJob('bag', bag, ReplaySettings())
+    return BagJob('bag', bag, RecordingSettings())
 
 
 @pytest.mark.parametrize('name', ['report.json', 'frames.jsonl', 'report.html', 'times.json'])
@@ -74,7 +74,7 @@ def test_a_broken_baseline_is_found_out_before_there_is_half_a_report(
     with pytest.raises(ConfigError, match='not in the order of stamps'):
         evaluate_bags([job], tmp_path / 'report', baseline=tmp_path / 'base')
     (tmp_path / 'base/report.json').write_text(json.dumps({**report, 'figures': {'a.b': 3}}))
-    with pytest.raises(ConfigError, match=r'figures\.a\.b is 3: Input should be a valid dict'):
+    with pytest.raises(ConfigError, match=r'metrics\.a\.b is 3: Input should be a valid dict'):
         evaluate_bags([job], tmp_path / 'report', baseline=tmp_path / 'base')
     assert (tmp_path / 'report/report.html').read_bytes() == before
 

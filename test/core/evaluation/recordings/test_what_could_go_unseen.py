@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Figures that would be wrong without anybody seeing it."""
+"""Metrics that would be wrong without anybody seeing it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 from known_errors import scored, values
-from panoptic_depth_core.evaluation.metrics.shown import Figure
+from panoptic_depth_core.evaluation.metrics.frame import RecordedFrame
+from panoptic_depth_core.evaluation.metrics.shown import MetricValue
+from panoptic_depth_core.evaluation.metrics.table import metric_kinds, ranking
 from panoptic_depth_core.evaluation.recordings import evaluate_bags as module
-from panoptic_depth_core.evaluation.recordings.bag_run import BagJob, BagPart
-from panoptic_depth_core.evaluation.recordings.figures import figure_kinds
-from panoptic_depth_core.evaluation.recordings.reading.frames import CameraOptions, ReplayReader
+from panoptic_depth_core.evaluation.recordings.evaluate_bag import BagJob, BagPart
+from panoptic_depth_core.evaluation.recordings.reading.reader import CameraOptions, RecordingReader
 from panoptic_depth_core.evaluation.recordings.scoring import BagScore
-from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings, WorstSettings
-from panoptic_depth_core.evaluation.recordings.structures import ReplayFrame
-from panoptic_depth_core.evaluation.recordings.summary import summarise
-from panoptic_depth_core.evaluation.recordings.worst_frames import WorstFrames, ranked, worst_of
+from panoptic_depth_core.evaluation.recordings.worst_frames import WorstFrames, worst_of
+from panoptic_depth_core.evaluation.settings import RecordingSettings, WorstSettings
 from panoptic_depth_core.io.messages.truth_images import LabelImage, ground_truth
 from panoptic_depth_core.labels import CITYSCAPES, VOID_ID, ClassInfo
 from panoptic_depth_core.structures import PanopticDepth
@@ -30,19 +29,19 @@ from simulated_drive import write_simulated_drive
 
 pytestmark = pytest.mark.usefixtures('no_plots')
 
-SETTINGS = ReplaySettings.model_validate({'evaluation': {'min_instance_pixels': 1}})
+SETTINGS = RecordingSettings.model_validate({'evaluation': {'min_instance_pixels': 1}})
 
 
 def score_of(*results: PanopticDepth, name: str = 'drive') -> BagScore:
     score = BagScore(CITYSCAPES, SETTINGS)
     truth = ground_truth(LabelImage(true_ids(), True), true_depth(), CITYSCAPES)
     for index, result in enumerate(results):
-        score.add(ReplayFrame(frame_at(100 * (index + 1)), truth), result, name)
+        score.add(RecordedFrame(frame_at(100 * (index + 1)), truth), result, name)
     return score
 
 
-def figures_of(score: BagScore) -> dict[str, float]:
-    return {figure.name: figure.value for figure in summarise(score)[0]}
+def metric_values_of(score: BagScore) -> dict[str, float]:
+    return {metric_value.name: metric_value.value for metric_value in score.summary()[0]}
 
 
 def tracked(ms: float) -> PanopticDepth:
@@ -58,25 +57,25 @@ def without_instances(ms: float) -> PanopticDepth:
         np.uint16), distances=())
 
 
-def test_a_frame_in_which_all_is_missed_lowers_the_tracking_figures() -> None:
+def test_a_frame_in_which_all_is_missed_lowers_the_tracking_metrics() -> None:
     pytest.importorskip('scipy')
     score = score_of(tracked(100), without_instances(200), tracked(300), without_instances(400))
-    found, (figure, *_) = figures_of(score), [
-        f for f in summarise(score)[0] if f.name == 'tracking.mota']
+    found, (metric_value, *_) = metric_values_of(score), [
+        f for f in score.summary()[0] if f.name == 'tracking.mota']
     assert found['tracking.mota'] == 0.5
     assert found['tracking.fragments'] == 2
-    assert figure.on == '4 frames, 2 things'
+    assert metric_value.on == '4 frames, 2 things'
 
 
-def test_what_was_not_tracked_has_no_tracking_figures() -> None:
+def test_what_was_not_tracked_has_no_tracking_metrics() -> None:
     pytest.importorskip('scipy')
     plain = [replace(r, distances=tuple(replace(d, track_id=-1) for d in r.distances))
              for r in (result_at(100), result_at(200))]
-    assert not [name for name in figures_of(score_of(*plain)) if name.startswith('tracking')]
+    assert not [name for name in metric_values_of(score_of(*plain)) if name.startswith('tracking')]
     for parts in ((plain, [tracked(100)]), ([tracked(100)], plain)):
         one, other = (score_of(*part, name=name) for part, name in zip(parts, 'ab', strict=True))
         one.merge(other)
-        assert figures_of(one)['tracking.mota'] == 1.0
+        assert metric_values_of(one)['tracking.mota'] == 1.0
 
 
 def test_only_instances_of_things_answer_boxes_and_points() -> None:
@@ -86,7 +85,7 @@ def test_only_instances_of_things_answer_boxes_and_points() -> None:
     crowd = replace(near, segment=replace(near.segment, instance_id=0, panoptic_id=CAR))
     stuff = replace(far, segment=road, class_name='road')
     score = BagScore(CITYSCAPES, SETTINGS)
-    record = score.add(ReplayFrame(frame_at(100), lidar_depth=np.full((20, 32), 9, np.float32)),
+    record = score.add(RecordedFrame(frame_at(100), lidar_depth=np.full((20, 32), 9, np.float32)),
                        replace(result, panoptic=np.where(
                            result.panoptic == CAR + 1, CAR, result.panoptic).astype(np.uint16),
                            distances=(crowd, stuff)))
@@ -99,7 +98,7 @@ def test_boxes_of_other_classes_are_told_and_not_judged(tmp_path: Path) -> None:
                   else replace(c, is_thing=False) if c.name == 'truck' else c
                   for c in CITYSCAPES)
     write_simulated_drive(tmp_path / 'bag', 2)
-    with ReplayReader(tmp_path / 'bag', SETTINGS, camera=CameraOptions(),
+    with RecordingReader(tmp_path / 'bag', SETTINGS, camera=CameraOptions(),
                       classes=table) as reader:
         frames = list(reader)
         notes = [note for note in reader.notes if 'not judged' in note]
@@ -112,13 +111,13 @@ def test_boxes_of_other_classes_are_told_and_not_judged(tmp_path: Path) -> None:
             result_at(0), panoptic=np.zeros((96, 320), np.uint16),
             depth=np.ones((96, 320), np.float32), segments=(), distances=(),
             intrinsics=item.frame.intrinsics))
-    detail = summarise(score)[1]['distance']['boxes']
+    detail = score.summary()[1]['distance']['boxes']
     assert set(detail['by_class']) <= {'person'}
 
 
 def part(name: str, classes: tuple[ClassInfo, ...], model_id: str) -> BagPart:
     score = BagScore(classes, SETTINGS)
-    score.add(ReplayFrame(frame_at(100)), result_at(100))
+    score.add(RecordedFrame(frame_at(100)), result_at(100))
     return BagPart(name, {'name': name, 'frames': 1, 'skipped': {}, 'error': None}, score,
                    run={'model_id': model_id})
 
@@ -140,7 +139,8 @@ def test_frames_of_a_recording_that_is_left_out_are_left_out(
     def other_table(job: BagJob, tell: Any) -> BagPart:
         found = run(job, tell)
         if job.name == 'b' and found.score is not None:
-            found.score.classes = found.score.classes[:-1]
+            rules = found.score.rules
+            found.score.rules = replace(rules, classes=rules.classes[:-1])
         return found
 
     monkeypatch.setattr(module, 'evaluate_bag', other_table)
@@ -161,7 +161,7 @@ def test_frames_per_second_are_of_this_run(tmp_path: Path) -> None:
     assert rates[0] > 0 and rates[1] is None
 
 
-def test_the_worst_are_chosen_by_the_best_figure_that_any_frame_has() -> None:
+def test_the_worst_are_chosen_by_the_best_metric_that_any_frame_has() -> None:
     frames = WorstFrames('', 2)
 
     def add(name: str, **parts: dict[str, float]) -> None:
@@ -179,10 +179,10 @@ def test_the_worst_are_chosen_by_the_best_figure_that_any_frame_has() -> None:
     assert [(f.by, f.jpeg) for f in frames.worst_first()] == [('lidar', b'far'),
                                                              ('lidar', b'middle')]
     assert worst_of([frames.worst_first(), []], 1)[0].record['value'] == 0.3
-    assert [WorstSettings(by=name).by for name in ranked()] == list(ranked())
+    assert [WorstSettings(by=name).by for name in ranking()] == list(ranking())
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_is_not_known(value: float) -> None:
-    assert all(Figure(name, value, '', kind).to_dict()['value'] is None
-               for name, kind in figure_kinds().items())
+    assert all(MetricValue(name, value, '', kind).to_dict()['value'] is None
+               for name, kind in metric_kinds().items())

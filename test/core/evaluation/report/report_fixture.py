@@ -12,9 +12,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from panoptic_depth_core.evaluation.recordings.figures import figure_kinds, known_kinds
-from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings
+from panoptic_depth_core.evaluation.metrics.table import known_kinds, metric_kinds
 from panoptic_depth_core.evaluation.report.folder import Written, write_report
+from panoptic_depth_core.evaluation.settings import RecordingSettings
 
 FIRST_NS = 1_317_046_450_000_000_000
 HOSTILE = '</title><script>alert("x")</script>|`a\'b` *c* [d](http://e.example/) $f$\n\x00\ud800'
@@ -23,7 +23,7 @@ _RANGES = ((0, 10), (10, 20), (20, 40), (40, 80))
 _LEVELS = (*(round(0.05 * i, 2) for i in range(1, 14)), 0.68, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
 
-def figure(name: str, value: float | None, on: str) -> dict[str, Any]:
+def metric_value(name: str, value: float | None, on: str) -> dict[str, Any]:
     kind = known_kinds()[name]
     return {name: {'value': value, 'unit': kind.unit, 'better': kind.better, 'on': on}}
 
@@ -100,16 +100,16 @@ def consistency() -> dict[str, Any]:
             'depth_missing_share': None, 'ground_height_m': 1.65, 'ground_residual': 0.021}
 
 
-def consistency_figures() -> dict[str, Any]:
+def consistency_metrics() -> dict[str, Any]:
     return {name: value for key, unit_value in consistency().items()
-            if f'consistency.{key}' in figure_kinds()
-            for name, value in figure(f'consistency.{key}', unit_value, '58 frames').items()}
+            if f'consistency.{key}' in metric_kinds()
+            for name, value in metric_value(f'consistency.{key}', unit_value, '58 frames').items()}
 
 
 def run(results: str = 'model') -> dict[str, Any]:
     return {'results': results, 'model_id': 'fast-2026.11', 'model_sha256': '3f' * 32,
             'backend': 'onnxruntime', 'settings': {'thresholds': {'score': 0.3}, 'fit': 'crop'},
-            'evaluation': ReplaySettings().model_dump(mode='json')}
+            'evaluation': RecordingSettings().model_dump(mode='json')}
 
 
 def complete(scale: float = 1.0) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def complete(scale: float = 1.0) -> dict[str, Any]:
     classes = {'car': 120, 'person': 40, 'traffic light': 22, 'bicycle': 18, 'truck': 9,
                'motorcycle': 3}
     every = ('labels', 'depth', 'lidar', 'boxes')
-    figures: dict[str, Any] = {}
+    metric_values: dict[str, Any] = {}
     on_depth = '30 frames, 4000000 px'
     for name, value, on in (
             ('bags.failed', 0, '3 recordings'), ('frames.scored', 90, '3 recordings'),
@@ -138,14 +138,14 @@ def complete(scale: float = 1.0) -> dict[str, Any]:
             ('calibration.labels.coverage_68', 0.6645, on_depth),
             ('tracking.switches', 4, '60 frames, 17 things'),
             ('tracking.idf1', 0.776, '60 frames, 17 things')):
-        figures |= figure(name, value, on)
+        metric_values |= metric_value(name, value, on)
     return {
         'format': 1, 'title': 'fast-2026.11 on three drives', 'run': run(),
         'bags': [bag('city_north', 30, every, notes={'no camera_info: assumed 70 degrees': 1}),
                  bag('city_south', 30, every, skipped={
                      'stamp is there twice': 1, 'image cannot be decoded: truncated PNG': 2}),
                  bag('rural', 30)],
-        'figures': figures | consistency_figures(),
+        'figures': metric_values | consistency_metrics(),
         'detail': {
             'evaluation': evaluation(classes, scale),
             'lidar': {'pooled': depth_errors(1.2 * scale, 310_000), 'images': 60,
@@ -165,7 +165,7 @@ def complete(scale: float = 1.0) -> dict[str, Any]:
 def minimal() -> dict[str, Any]:
     """Nothing is known to be true."""
     return {'format': 1, 'title': 'Recorded results of kitti_0005', 'run': run('recorded'),
-            'bags': [bag('kitti_0005_raw20', 20)], 'figures': consistency_figures(),
+            'bags': [bag('kitti_0005_raw20', 20)], 'figures': consistency_metrics(),
             'detail': {'evaluation': None, 'lidar': None, 'distance': {}, 'calibration': {},
                        'tracking': None, 'consistency': consistency(), 'agreement': None},
             'worst': []}
@@ -175,7 +175,7 @@ def with_error() -> dict[str, Any]:
     """One recording of two could not be scored."""
     report = minimal()
     report['bags'].append(bag('broken', 0, error='broken.mcap: no readable chunk; copy it again'))
-    report['figures'] |= figure('bags.failed', 1, '2 recordings')
+    report['figures'] |= metric_value('bags.failed', 1, '2 recordings')
     return report
 
 
@@ -203,11 +203,11 @@ def times(slower: float = 1.0) -> dict[str, Any]:
         ('read', 4.0), ('preprocess', 3.0), ('graph', 81.0), ('distances', 6.0), ('score', 19.0),
         ('total', 113.0))}
     quantiles = {'p50': 50, 'p95': 95, 'p99': 99, 'max': 100}
-    figures: dict[str, Any] = {}
+    metric_values: dict[str, Any] = {}
     for name, q in quantiles.items():
-        figures |= figure(f'times.total_ms.{name}', curves['total'][q], '90 frames')
+        metric_values |= metric_value(f'times.total_ms.{name}', curves['total'][q], '90 frames')
     return {'machine': {'cpu': 'A processor', 'cores': '2 cores', 'system': 'Linux'},
-            'wall_s': 11.7 * slower, 'frames_per_s': 7.69 / slower, 'figures': figures,
+            'wall_s': 11.7 * slower, 'frames_per_s': 7.69 / slower, 'figures': metric_values,
             'steps': {step: {name: curve[q] for name, q in quantiles.items()}
                       for step, curve in curves.items()},
             'percentiles': curves}

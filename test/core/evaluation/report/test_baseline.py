@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Comparison with a baseline: figures by hand, frames by stamps, words for what is wrong."""
+"""Comparison with a baseline: metrics by hand, frames by stamps, words for what is wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import report_fixture as reports
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.report.baseline import (
     compare,
-    compare_figures,
+    compare_metrics,
     require_baseline,
 )
 from panoptic_depth_core.evaluation.report.files import COMPARISON, TIMES, read_json
@@ -21,11 +21,11 @@ from panoptic_depth_core.evaluation.report.folder import write_report
 pytestmark = pytest.mark.usefixtures('no_plots')
 
 
-def by_name(figures) -> dict:
-    return {figure.name: figure for figure in figures}
+def by_name(metric_values) -> dict:
+    return {metric_value.name: metric_value for metric_value in metric_values}
 
 
-def test_figures_side_by_side(tmp_path) -> None:
+def test_metrics_side_by_side(tmp_path) -> None:
     here, there = reports.complete(), reports.complete()
     for report, name, value in (
             (here, 'panoptic.pq', 0.6), (there, 'panoptic.pq', 0.5),
@@ -48,7 +48,7 @@ def test_figures_side_by_side(tmp_path) -> None:
             'distance.labels.bias_rel': 'changed', 'tracking.idf1': 'only here',
             'consistency.void_share': 'only in the baseline',
             'lidar.abs_rel': 'only in the baseline', 'semantic.miou': 'same'}
-    total = by_name(compare_figures(*(
+    total = by_name(compare_metrics(*(
         read_json(tmp_path / name / TIMES) for name in ('x', 'base'))))['times.total_ms.p50']
     assert total.verdict == 'better' and total.here * 1.25 == pytest.approx(total.there)
 

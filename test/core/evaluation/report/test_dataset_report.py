@@ -33,7 +33,7 @@ def result(samples, faulty):
     return evaluate(faulty, samples)
 
 
-def test_json_holds_the_figures_and_no_nan(result) -> None:
+def test_json_holds_the_metrics_and_no_nan(result) -> None:
     report = json.loads(json.dumps(to_dict(result), allow_nan=False))
     assert report['frames'] == {
         'all': 4, 'semantics': 2, 'instances': 2, 'depth': 2, 'distance': 1,
@@ -116,7 +116,7 @@ def test_an_empty_evaluation_has_reports_too(perfect, page) -> None:
 
 def test_markdown(result, page) -> None:
     text = page(result, 'Faulty pipeline')
-    assert text.startswith('# Faulty pipeline\n\n## Summary of 4 frames\n\n| figure | value |')
+    assert text.startswith('# Faulty pipeline\n\n## Summary of 4 frames\n\n| metric | value |')
     assert '| instances matched | 50.0 % | 2 instances in 1 frames |' in text
     assert '| distance error, median | 20.0 % | 1 instances in 1 frames |' in text
     assert '| absRel, over pixels | 0.1000 | 2 frames, ' in text

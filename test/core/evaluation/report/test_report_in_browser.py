@@ -102,8 +102,8 @@ def test_everything_is_seen_on_a_phone(kind, browser, folders, tmp_path) -> None
     assert seen['width'] == 390
     assert seen['mode'] == 'CSS1Compat' and seen['scripts'] == 0 and seen['loaded'] == []
     expected = {'complete': ['summary', 'thresholds', 'recordings', 'plots', 'worst', 'baseline',
-                             'figures', 'meaning', 'conventions', 'settings', 'times'],
-                'minimal': ['summary', 'recordings', 'plots', 'figures', 'meaning', 'conventions',
+                             'metrics', 'meaning', 'conventions', 'settings', 'times'],
+                'minimal': ['summary', 'recordings', 'plots', 'metrics', 'meaning', 'conventions',
                             'settings', 'times']}
     if kind in expected:
         assert seen['sections'] == expected[kind]

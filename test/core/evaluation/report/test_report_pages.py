@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 import report_fixture as reports
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.evaluation.recordings.metrics import all_metrics
+from panoptic_depth_core.evaluation.metrics.table import METRICS
 from panoptic_depth_core.evaluation.report.files import MOST_POINTS, Frames
 from panoptic_depth_core.evaluation.report.folder import write_report
 from panoptic_depth_core.evaluation.report.format import (
     change_text,
-    figure_text,
+    metric_text,
     significant,
     stamp_text,
 )
@@ -92,8 +92,8 @@ def folders(tmp_path_factory) -> Path:
     (2.7149, 'm', '2.71 m'), (1234.5, 'ms', '1234 ms'), (0.99999, 'm', '1.00 m'),
     (3, 'count', '3'), (7.69, '1/s', '7.69 1/s'), (None, 'm', '-'), (math.nan, 'share', '-'),
     (1.2e-7, '', '1.20e-07')])
-def test_figures_as_text(value, unit, text) -> None:
-    assert figure_text(value, unit) == text
+def test_metrics_as_text(value, unit, text) -> None:
+    assert metric_text(value, unit) == text
 
 
 def test_differences_and_stamps_as_text() -> None:
@@ -144,9 +144,9 @@ def test_what_a_complete_report_shows(folders) -> None:
     for source, header in (('true labels', 'instances | found | error'),
                            ('LiDAR', 'instances | error')):
         assert f'### Distance by class, {source}\n\n| class | {header}' in markdown
-    section = markdown.partition('## What the figures mean')[2].partition('## ')[0]
+    section = markdown.partition('## What the metrics mean')[2].partition('## ')[0]
     assert len(re.findall(r'^- ', section, re.MULTILINE)) == len({
-        text for metric in all_metrics().values() for text in metric.meanings.values()}) - 1
+        text for metric in METRICS.values() for text in metric.meanings.values()}) - 1
     assert 'on its predicted mask. What was not predicted is not among them' in section
     data = (folders / 'complete/worst/01_city_south_000000.jpg').read_bytes()
     assert base64.b64encode(data).decode() in html
@@ -166,7 +166,7 @@ def test_what_is_not_known_is_left_out(folders) -> None:
         assert words not in re.sub('<style.*?</style>', '', html, flags=re.DOTALL), words
     assert '| pixels that keep their class | 96.2 % |' in markdown
     assert '| road | 99.0 % |' in markdown
-    section = markdown.partition('## What the figures mean')[2].partition('## ')[0]
+    section = markdown.partition('## What the metrics mean')[2].partition('## ')[0]
     assert 'how steady results are, not whether they are right' in section
     assert 'Depth' not in section
     assert re.findall(r'<strong>(.*?)</strong>', html)[0] == 'Label stability over time'

@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Limits on figures: what meets them, what misses them, and what cannot be one."""
+"""Limits on metrics: what meets them, what misses them, and what cannot be one."""
 
 from __future__ import annotations
 
 import pytest
 import report_fixture as reports
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.evaluation.report.baseline import Comparison, compare_figures
+from panoptic_depth_core.evaluation.report.baseline import Comparison, compare_metrics
 from panoptic_depth_core.evaluation.report.thresholds import Thresholds, check, load_thresholds
 
 
@@ -22,11 +22,11 @@ def load(tmp_path):
 
 def report_of(**values) -> dict:
     return {'figures': {name: found for key, value in values.items() for name, found in
-                        reports.figure(key.replace('__', '.'), value, '9 frames').items()}}
+                        reports.metric_value(key.replace('__', '.'), value, '9 frames').items()}}
 
 
 def compared(here, there) -> Comparison:
-    return Comparison('base', 'Base', compare_figures(here, there), {}, 0, 0, 0, {}, {})
+    return Comparison('base', 'Base', compare_metrics(here, there), {}, 0, 0, 0, {}, {})
 
 
 def test_least_and_greatest(load) -> None:
@@ -43,7 +43,7 @@ def test_least_and_greatest(load) -> None:
     assert [g.is_of_time for g in gates] == [False, False, False, True, False]
 
 
-def test_a_figure_without_a_value_misses_its_limit(load) -> None:
+def test_a_metric_without_a_value_misses_its_limit(load) -> None:
     gate, = check(load('panoptic.pq: {max: 1}'), report_of(panoptic__pq=None), {}, None)
     assert not gate.passed and gate.value is None
 
@@ -79,9 +79,9 @@ def test_loss_of_what_should_be_low(load) -> None:
 
 
 @pytest.mark.parametrize(('text', 'words'), [
-    ('', r'limits\.yaml: holds no limits; give figures'), ('- panoptic.pq', 'holds no limits'),
-    ('panoptic.qp: {min: 0.5}', r"unknown figure 'panoptic\.qp'; did you mean .*panoptic\.pq"),
-    ('xyz: {min: 0.5}', r"unknown figure 'xyz'; known: agreement\.\*"),
+    ('', r'limits\.yaml: holds no limits; give metrics'), ('- panoptic.pq', 'holds no limits'),
+    ('panoptic.qp: {min: 0.5}', r"unknown metric 'panoptic\.qp'; did you mean .*panoptic\.pq"),
+    ('xyz: {min: 0.5}', r"unknown metric 'xyz'; known: agreement\.\*"),
     ('panoptic.pq: 0.5', r"panoptic\.pq is 0\.5; give limits, as in 'panoptic\.pq: \{min"),
     ('panoptic.pq: {mim: 0.5}', r"unknown key 'mim'; known keys: max, max_loss, min"),
     ('panoptic.pq: {min: high}', r"panoptic\.pq: min is 'high': Input should be a valid number"),

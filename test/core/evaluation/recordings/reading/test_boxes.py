@@ -10,17 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from panoptic_depth_core.evaluation.recordings.reading.boxes import (
-    match_boxes,
-    plain_name,
-    true_boxes,
-)
-from panoptic_depth_core.evaluation.recordings.reading.transform_tree import (
+from panoptic_depth_core.evaluation.metrics.distance import match_boxes
+from panoptic_depth_core.evaluation.metrics.frame import TrueBox
+from panoptic_depth_core.evaluation.recordings.reading.frame_truth import plain_name, true_boxes
+from panoptic_depth_core.evaluation.recordings.reading.transforms import (
     TransformError,
     TransformTree,
 )
-from panoptic_depth_core.evaluation.recordings.settings import BoxSettings
-from panoptic_depth_core.evaluation.recordings.structures import TrueBox
+from panoptic_depth_core.evaluation.settings import BoxSettings
 from panoptic_depth_core.inference.distances import rotation_matrix
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.io.messages.types import DETECTION_3D_ARRAY

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.evaluation.recordings.reading.frames import ReplayReader
-from panoptic_depth_core.evaluation.recordings.settings import LidarSettings, ReplaySettings
-from panoptic_depth_core.evaluation.recordings.structures import ReplayFrame
+from panoptic_depth_core.evaluation.metrics.frame import RecordedFrame
+from panoptic_depth_core.evaluation.recordings.reading.reader import RecordingReader
+from panoptic_depth_core.evaluation.settings import LidarSettings, RecordingSettings
 from panoptic_depth_core.io.bags.writing import BagWriter, Outgoing
 from panoptic_depth_core.labels import VOID_ID
 from simulated_drive import (
@@ -27,10 +27,10 @@ from simulated_drive import (
 
 
 def read(bag: Path, lidar: dict[str, Any] | None = None, **options: Any,
-         ) -> tuple[list[ReplayFrame], ReplayReader]:
+         ) -> tuple[list[RecordedFrame], RecordingReader]:
     """Return all frames and their reader."""
-    settings = ReplaySettings(lidar=LidarSettings(**lidar or {}))
-    with ReplayReader(bag, settings, **options) as reader:
+    settings = RecordingSettings(lidar=LidarSettings(**lidar or {}))
+    with RecordingReader(bag, settings, **options) as reader:
         return list(reader), reader
 
 
@@ -47,7 +47,7 @@ def rewrite(path: Path, drive: SimulatedDrive, change: Change, **options: Any) -
     return path
 
 
-def error_of(item: ReplayFrame) -> float:
+def error_of(item: RecordedFrame) -> float:
     """Return the median relative error of the points on things; the road looks alike anywhere."""
     assert item.lidar_depth is not None and item.truth.depth is not None
     known = np.isfinite(item.lidar_depth) & (item.truth.panoptic % 1000 > 0)

@@ -11,9 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.evaluation.recordings.reading.frames import DUPLICATE, LATE, ReplayReader
-from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings, SyncSettings
-from panoptic_depth_core.evaluation.recordings.structures import ReplayFrame
+from panoptic_depth_core.evaluation.metrics.frame import RecordedFrame
+from panoptic_depth_core.evaluation.recordings.reading.reader import (
+    DUPLICATE,
+    LATE,
+    RecordingReader,
+)
+from panoptic_depth_core.evaluation.settings import RecordingSettings, SyncSettings
 from panoptic_depth_core.io.bags.drive_bags import read_drive_bag
 from panoptic_depth_core.labels import THING_CLASSES
 from replay_bags import (
@@ -41,14 +45,14 @@ from replay_bags import (
 
 
 def read(bag: Path, sync: dict[str, Any] | None = None, **options: Any,
-         ) -> tuple[list[ReplayFrame], ReplayReader]:
+         ) -> tuple[list[RecordedFrame], RecordingReader]:
     """Return all frames, and the reader that gave them."""
-    settings = ReplaySettings(sync=SyncSettings(**sync or {}))
-    with ReplayReader(bag, settings, **options) as reader:
+    settings = RecordingSettings(sync=SyncSettings(**sync or {}))
+    with RecordingReader(bag, settings, **options) as reader:
         return list(reader), reader
 
 
-def times(frames: list[ReplayFrame]) -> list[int]:
+def times(frames: list[RecordedFrame]) -> list[int]:
     """Return stamps in milliseconds after the start, and check that each has its own image."""
     found = [(f.frame.stamp_ns - START_NS) // MS for f in frames]
     assert [int(f.frame.image[0, 0, 0]) for f in frames] == [ms // 10 % 256 for ms in found]
@@ -114,14 +118,14 @@ def test_few_images_wait(most: int, tmp_path: Path) -> None:
     """Labels that never come, and far more of them than images, cost no memory."""
     peak: list[int] = []
 
-    class Watched(ReplayReader):
+    class Watched(RecordingReader):
         def _wait(self, paired: Any) -> None:
             super()._wait(paired)
             peak.append(len(self._waiting))
 
     items = [*drive(100), *(labels(ms + 1) for ms in range(0, 10_000, 20)),
              depth(100_000, delay_ms=-60_000)]
-    settings = ReplaySettings(sync=SyncSettings(max_waiting=most, max_delay_s=1000))
+    settings = RecordingSettings(sync=SyncSettings(max_waiting=most, max_delay_s=1000))
     with Watched(write_items(tmp_path / 'bag', items), settings) as reader:
         stamps = []
         for item in reader:
@@ -132,7 +136,7 @@ def test_few_images_wait(most: int, tmp_path: Path) -> None:
 
 def test_what_has_ended_is_not_waited_for(tmp_path: Path) -> None:
     bag = write_items(tmp_path / 'bag', [*drive(20), *map(labels, moments(5))])
-    with ReplayReader(bag, ReplaySettings()) as reader:
+    with RecordingReader(bag, RecordingSettings()) as reader:
         waited = [len(reader._waiting) for _ in reader]
     assert max(waited) <= 4
 

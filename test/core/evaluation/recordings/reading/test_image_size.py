@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 from panoptic_depth_core.config import InferenceSettings
-from panoptic_depth_core.evaluation.recordings.reading.frames import ReplayReader
-from panoptic_depth_core.evaluation.recordings.settings import ReplaySettings
+from panoptic_depth_core.evaluation.recordings.reading.reader import RecordingReader
+from panoptic_depth_core.evaluation.settings import RecordingSettings
 from panoptic_depth_core.inference.pipeline import Pipeline
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.io.messages.outputs import OUTPUTS, FrameMessages
@@ -33,7 +33,7 @@ def frame() -> Frame:
 
 
 def read_back(frame: Frame, result: PanopticDepth, path: Path, names: tuple[str, ...],
-              fx: float | None = None) -> tuple[list[PanopticDepth], ReplayReader]:
+              fx: float | None = None) -> tuple[list[PanopticDepth], RecordingReader]:
     """Record the image and its result, and read the latter."""
     of_frame = FrameMessages(make, frame, result)
     head = of_frame.head
@@ -43,7 +43,7 @@ def read_back(frame: Frame, result: PanopticDepth, path: Path, names: tuple[str,
                   make.image(head, frame.image, 'rgb8'), frame.stamp_ns)]
     items += [Item(f'{NODE}/{OUTPUTS[n].name}', OUTPUTS[n].type, OUTPUTS[n].make(of_frame),
                    frame.stamp_ns + 1000 + i) for i, n in enumerate(names)]
-    with ReplayReader(write_items(path, items), ReplaySettings(), recorded=True,
+    with RecordingReader(write_items(path, items), RecordingSettings(), recorded=True,
                       camera=CameraOptions(fx)) as reader:
         return [item.recorded for item in reader if item.recorded is not None], reader
 

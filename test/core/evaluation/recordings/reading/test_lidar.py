@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from panoptic_depth_core.evaluation.recordings.reading.lidar import lidar_depth
-from panoptic_depth_core.evaluation.recordings.settings import LidarSettings
+from panoptic_depth_core.evaluation.recordings.reading.frame_truth import lidar_depth
+from panoptic_depth_core.evaluation.settings import LidarSettings
 from panoptic_depth_core.labels import CLASS_ID, LABEL_DIVISOR
 from panoptic_depth_core.structures import Intrinsics
 from simulated_drive import BASE_LIDAR, BASE_OPTICAL, SimulatedDrive

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.evaluation.recordings.reading.frames import NO_RESULT, ReplayReader
-from panoptic_depth_core.evaluation.recordings.settings import (
-    ReplaySettings,
+from panoptic_depth_core.evaluation.metrics.frame import RecordedFrame
+from panoptic_depth_core.evaluation.recordings.reading.reader import NO_RESULT, RecordingReader
+from panoptic_depth_core.evaluation.settings import (
+    RecordingSettings,
     SyncSettings,
     TopicSettings,
 )
-from panoptic_depth_core.evaluation.recordings.structures import ReplayFrame
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.io.messages.types import LABEL_INFO
 from panoptic_depth_core.labels import CITYSCAPES, SEMKITTI, ClassInfo
@@ -51,14 +51,14 @@ def of(count: int, factor: float = 1.0, leave_out: tuple[int, ...] = (), **optio
             for item in results(ms, factor, **options)]
 
 
-def read(bag: Path, settings: ReplaySettings | None = None, **options: Any,
-         ) -> tuple[list[ReplayFrame], ReplayReader]:
+def read(bag: Path, settings: RecordingSettings | None = None, **options: Any,
+         ) -> tuple[list[RecordedFrame], RecordingReader]:
     """Return all frames and their reader."""
-    with ReplayReader(bag, settings or ReplaySettings(), **options) as reader:
+    with RecordingReader(bag, settings or RecordingSettings(), **options) as reader:
         return list(reader), reader
 
 
-def stamps(frames: list[ReplayFrame]) -> list[int]:
+def stamps(frames: list[RecordedFrame]) -> list[int]:
     """Return milliseconds after the start."""
     return [(f.frame.stamp_ns - START_NS) // MS for f in frames]
 
@@ -99,7 +99,7 @@ def test_results_of_another_recording(most: int, tmp_path: Path) -> None:
     played = write_items(tmp_path / 'drive', drive(10, labels))
     recording = write_items(tmp_path / 'recording', [
         *drive(14), label_info(), *of(14, 1.5, leave_out=(0, 100, 500))])
-    settings = ReplaySettings(sync=SyncSettings(max_waiting=most))
+    settings = RecordingSettings(sync=SyncSettings(max_waiting=most))
     frames, reader = read(played, settings, results=recording)
     assert stamps(frames) == [200, 300, 400, 600, 700, 800, 900]
     assert reader.skipped == {NO_RESULT: 3} and reader.model_id == 'some-model'
@@ -130,10 +130,10 @@ def test_results_in_memory_stay_few(tmp_path: Path) -> None:
         ms - 60_000, names=('panoptic', 'depth') if ms % 200 else ('panoptic',))]
     recording = write_items(tmp_path / 'recording', [label_info(), *early, *of(10)])
     played = write_items(tmp_path / 'drive', drive(10))
-    settings = ReplaySettings(sync=SyncSettings(max_waiting=8))
-    with ReplayReader(played, settings, results=recording) as reader:
+    settings = RecordingSettings(sync=SyncSettings(max_waiting=8))
+    with RecordingReader(played, settings, results=recording) as reader:
         assert reader._results is not None
-        held = [len(reader._results._window) for _ in reader]
+        held = [len(reader._results._results) for _ in reader]
     assert len(held) == 10 and max(held) <= 8
 
 
@@ -142,7 +142,7 @@ def test_which_node(tmp_path: Path) -> None:
     bag = write_items(tmp_path / 'bag', two)
     with pytest.raises(ConfigError, match='no results of a node, or of several and topics.node'):
         read(bag, recorded=True)
-    settings = ReplaySettings(topics=TopicSettings(node='front/panoptic_depth'))
+    settings = RecordingSettings(topics=TopicSettings(node='front/panoptic_depth'))
     frames, reader = read(bag, settings, recorded=True)
     assert reader.topics.node == '/front/panoptic_depth'
     assert frames[0].recorded and frames[0].recorded.distances[0].distance_m == 22.5

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from panoptic_depth_core.evaluation.recordings.reading import poses
-from panoptic_depth_core.evaluation.recordings.reading import transform_tree as transforms
-from panoptic_depth_core.evaluation.recordings.reading.poses import interpolated
-from panoptic_depth_core.evaluation.recordings.reading.transform_tree import (
+from panoptic_depth_core.evaluation.recordings.reading import transforms
+from panoptic_depth_core.evaluation.recordings.reading.transforms import (
     TransformError,
     TransformTree,
-    read_calibration,
+    add_calibration,
+    interpolated,
 )
 from panoptic_depth_core.inference.distances import rotation_matrix
 from simulated_drive import (
@@ -215,7 +214,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TransformError, match='not known'):
         tree.between(ODOM, 0, BASE, START_NS + 3700 * MS)
     assert tree.between(ODOM, 0, BASE, START_NS + 4005 * MS)[0, 3] == pytest.approx(4005)
-    monkeypatch.setattr(poses, 'MAX_STAMPS', 10)
+    monkeypatch.setattr(transforms, 'MAX_STAMPS', 10)
     tree.add(tf_message(START_NS + 5000 * MS, Mount(ODOM, BASE, (5000, 0, 0), STRAIGHT)), False)
     with pytest.raises(TransformError, match='not known'):
         tree.between(ODOM, 0, BASE, START_NS + 4600 * MS)
@@ -235,8 +234,7 @@ def test_a_calibration_goes_before_the_recording(tmp_path: Path) -> None:
     path.write_text(calibration_yaml(), encoding='utf-8')
     drive = SimulatedDrive()
     tree = TransformTree()
-    for mount in read_calibration(path):
-        tree.add_static(*mount)
+    add_calibration(tree, path)
     np.testing.assert_allclose(tree.between(OPTICAL, 0, LIDAR, 0),
                                np.linalg.inv(BASE_OPTICAL) @ BASE_LIDAR, atol=1e-12)
     wrong = Mount('somewhere', LIDAR, (9, 9, 9), STRAIGHT)
@@ -252,8 +250,9 @@ def test_a_calibration_may_be_matrices(tmp_path: Path) -> None:
     path = tmp_path / 'mounts.yaml'
     path.write_text('transforms: [{parent: a, child: b, matrix: [0, -1, 0, 4, 1, 0, 0, 5, '
                     '0, 0, 1, 6, 0, 0, 0, 1]}]', encoding='utf-8')
-    (parent, child, matrix), = read_calibration(path)
-    assert (parent, child) == ('a', 'b')
+    tree = TransformTree()
+    add_calibration(tree, path)
+    matrix = tree.between('a', 0, 'b', 0)
     np.testing.assert_array_equal(matrix @ [1, 2, 3, 1], [2, 6, 9, 1])
 
 
@@ -287,5 +286,5 @@ def test_a_wrong_calibration_names_file_key_and_remedy(tmp_path: Path, text: str
     path = tmp_path / 'mounts.yaml'
     path.write_text(text, encoding='utf-8')
     with pytest.raises(ValueError, match=words) as caught:
-        read_calibration(path)
+        add_calibration(TransformTree(), path)
     assert str(path) in str(caught.value) and '\n' not in str(caught.value)

@@ -4,14 +4,19 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.evaluation.recordings.reading.topics import BagTopics, find_topics
-from panoptic_depth_core.evaluation.recordings.settings import TopicSettings
+from panoptic_depth_core.evaluation.recordings.reading.topics import (
+    BagTopics,
+    find_node,
+    find_topics,
+)
+from panoptic_depth_core.evaluation.settings import TopicSettings
 from panoptic_depth_core.io.bags.storage import BagReader
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.io.messages.types import DETECTION_3D_ARRAY, POINT_CLOUD
@@ -54,28 +59,31 @@ def boxes(topic: str = BOXES) -> Item:
     return Item(topic, DETECTION_3D_ARRAY, message, START_NS)
 
 
-def find(path: Path, items: list[Item], *, needs_images: bool = True, **wanted: Any) -> BagTopics:
-    """Write a bag and look what is in it."""
-    bag = BagReader(write_items(path / 'bag', items))
-    try:
-        return find_topics(bag, TopicSettings(**wanted), needs_images)
-    finally:
-        bag.close()
+def opened(path: Path, items: list[Item]) -> BagReader:
+    """Write a bag and open it."""
+    return BagReader(write_items(path / 'bag', items))
+
+
+def find(path: Path, items: list[Item], **wanted: Any) -> tuple[BagTopics, list[str]]:
+    """Return what is found in a bag, and what is noted."""
+    notes: list[str] = []
+    with closing(opened(path, items)) as bag:
+        return find_topics(bag, TopicSettings(**wanted), notes.append), notes
 
 
 def test_everything_has_its_usual_place(tmp_path: Path) -> None:
     items = [*drive(2, labels, depth), cloud('/velodyne_points'), boxes(),
              *results(0, names=EVERY_RESULT)]
-    assert find(tmp_path, items) == BagTopics(
-        IMAGE_TOPIC, INFO_TOPIC, False, LABELS, DEPTH, '/velodyne_points', BOXES, NODE)
+    truth = {'labels': LABELS, 'depth': DEPTH, 'lidar': '/velodyne_points', 'boxes': BOXES}
+    assert find(tmp_path, items) == (BagTopics(IMAGE_TOPIC, INFO_TOPIC, truth, NODE), [])
 
 
 def test_only_images(tmp_path: Path) -> None:
-    assert find(tmp_path, [picture(0)]) == BagTopics(IMAGE_TOPIC)
+    assert find(tmp_path, [picture(0)]) == (BagTopics(IMAGE_TOPIC), [])
 
 
 def test_results_are_no_truth(tmp_path: Path) -> None:
-    found = find(tmp_path, [*drive(1), *results(0, names=EVERY_RESULT)])
+    found, _ = find(tmp_path, [*drive(1), *results(0, names=EVERY_RESULT)])
     assert found == BagTopics(IMAGE_TOPIC, INFO_TOPIC, node=NODE)
 
 
@@ -84,23 +92,24 @@ def test_what_is_asked_for_is_taken(tmp_path: Path) -> None:
     items = [*drive(1), values_item('/gt/semantic', ids, 'mono8', 0), cloud('/top'), cloud('/low'),
              boxes('/tracks'), *results(0)]
     # Classes as mono8 look like a picture.
-    found = find(tmp_path, items, labels='/gt/semantic', lidar='/low', boxes='/tracks',
-                 depth=f'{NODE}/output/depth', node='panoptic_depth')
-    assert found == BagTopics(IMAGE_TOPIC, INFO_TOPIC, False, '/gt/semantic',
-                              f'{NODE}/output/depth', '/low', '/tracks', NODE)
+    found, _ = find(tmp_path, items, labels='/gt/semantic', lidar='/low', boxes='/tracks',
+                    depth=f'{NODE}/output/depth', node='panoptic_depth')
+    assert found == BagTopics(IMAGE_TOPIC, INFO_TOPIC, {
+        'labels': '/gt/semantic', 'depth': f'{NODE}/output/depth', 'lidar': '/low',
+        'boxes': '/tracks'}, NODE)
 
 
 def test_several_clouds_are_not_guessed(tmp_path: Path) -> None:
-    found = find(tmp_path, [*drive(1), cloud('/top'), cloud('/low')])
-    assert found.lidar is None
-    assert found.notes == ('2 topics could be lidar and none is taken; choose with topics.lidar: '
-                           '/low (1 messages), /top (1 messages)',)
+    found, notes = find(tmp_path, [*drive(1), cloud('/top'), cloud('/low')])
+    assert found.truth == {}
+    assert notes == ['2 topics could be lidar and none is taken; choose with topics.lidar: '
+                     '/low (1 messages), /top (1 messages)']
 
 
 def test_truth_of_another_type_is_noted(tmp_path: Path) -> None:
-    found = find(tmp_path, [*drive(1), cloud(DEPTH)])
-    assert found.depth is None and found.lidar == DEPTH
-    assert found.notes[0].startswith(f'{DEPTH} has 1 {POINT_CLOUD}, so it is no truth')
+    found, notes = find(tmp_path, [*drive(1), cloud(DEPTH)])
+    assert found.truth == {'lidar': DEPTH}
+    assert notes[0].startswith(f'{DEPTH} has 1 {POINT_CLOUD}, so it is no truth')
 
 
 @pytest.mark.parametrize(('wanted', 'words'), [
@@ -121,7 +130,7 @@ def test_what_is_asked_for_and_missing(wanted: dict[str, str], words: str, tmp_p
 def test_recordings_of_results(tmp_path: Path) -> None:
     items = [info(0), *results(0, names=EVERY_RESULT)]
     assert result_at(0).model_id == 'some-model'
-    found = find(tmp_path, items, needs_images=False)
-    assert found == BagTopics('', node=NODE)
+    with closing(opened(tmp_path, items)) as bag:
+        assert find_node(bag, '', print) == NODE
     with pytest.raises(ConfigError, match='not the images they are of; .*--results'):
         find(tmp_path / 'again', items)

@@ -1,2 +1,0 @@
-# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
-# SPDX-License-Identifier: Apache-2.0
