@@ -14,7 +14,7 @@ Outputs, as the model's tasks ask for them, at a stride s of 1, 2 or 4 of the in
 
 - ``segment_index`` uint8   (B, H/s, W/s)  row of ``segments`` that owns the pixel, NO_SEGMENT void
 - ``depth``         float32 (B, H/s, W/s)  metres along Z, > 0, also of void; sky has a useless
-  value; NaN where ``depth_of`` in model.json says that there is none
+  value; NaN outside of segments where ``depth_of`` in model.json is 'segments'
 - ``segments``      float32 (B, R, C)      one row per candidate, columns SEGMENT_COLUMNS
 """
 

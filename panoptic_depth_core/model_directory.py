@@ -163,7 +163,8 @@ class ModelDirectory:
 
         :raises ConfigError: naming the first input or output that is missing or different.
         """
-        for kind, wanted, found in (('input', self.info.graph_inputs(), inputs),
+        known = self.info.graph_inputs()
+        for kind, wanted, found in (('input', known, inputs),
                                     ('output', self.info.graph_outputs(), outputs)):
             for name, spec in wanted.items():
                 if name not in found:
@@ -175,11 +176,9 @@ class ModelDirectory:
                         f'{self.onnx_path}: {kind} {name!r} is {_shown(found[name])}, but '
                         f'{INFO_NAME} and the contract ask for {_shown(spec)}; '
                         'export the model again')
-        known = self.info.graph_inputs()
-        for name in inputs:
-            if name not in known:
-                raise ConfigError(f'{self.onnx_path}: input {name!r} is not in the contract '
-                                  f'({", ".join(known)}); export the model again')
+        if unknown := [name for name in inputs if name not in known]:
+            raise ConfigError(f'{self.onnx_path}: input {unknown[0]!r} is not in the contract '
+                              f'({", ".join(known)}); export the model again')
 
     def load_self_test(self) -> SelfTest:
         """
@@ -283,7 +282,7 @@ def _read_info(path: Path) -> ModelInfo:
     except OSError as error:
         raise ConfigError(f'{path}: cannot be read: {error.strerror}; '
                           'give a directory that `panoptic-depth export` wrote, or a shipped '
-                          f'model: {", ".join(shipped_models()) or "here is none"}') from None
+                          f'model: {", ".join(shipped_models()) or "none here"}') from None
     except ValueError as error:
         raise ConfigError(f'{path}: not valid JSON: {error}; copy or export the model again'
                           ) from None

@@ -83,7 +83,7 @@ class Frame:
     One camera image and where it was taken.
 
     :param image: (H, W, 3) uint8 RGB.
-    :param stamp_ns: time of the exposure in nanoseconds; 0 where there is none.
+    :param stamp_ns: time of the exposure in nanoseconds; 0: unknown.
     :param frame_id: name of the optical frame (tf).
     :param name: of its results, unique within a source.
     :param intrinsics_source: origin of the camera: 'camera_info', 'user', 'default' ...
@@ -204,7 +204,7 @@ class PanopticDepth:
     :param depth: (H, W) float32 metres along Z; NaN unknown, +Inf sky or beyond range, -Inf too
         near (REP-117, REP-118).
     :param segments: every segment that has pixels.
-    :param distances: one per thing instance (and stuff, if asked for), nearest first, NaN last.
+    :param distances: one per thing instance (and stuff, on request), nearest first, NaN last.
     :param intrinsics: camera of these pixels.
     :param step_ms: milliseconds by step of the pipeline.
     :param tasks: of the model. Without semantic and instances ``panoptic`` is void and there are

@@ -300,8 +300,8 @@ def find_low_precision_nodes(graph: onnx.GraphProto,
     """
     Find these nodes in a graph with sorted and named nodes.
 
-    :param float_depth: convolutions stay float32 with at most so many of them, themselves
-        included, on the longest path from the input.
+    :param float_depth: convolutions whose longest path from the input has at most this many of
+        them, themselves included, stay float32.
     :raises ConfigError: when there are none.
     """
     # Tensors with a convolution downstream.

@@ -228,7 +228,7 @@ def training_regions(output: KernelOutput, batch: Batch) -> Regions:
 
 
 def _labelled_cells(output: KernelOutput, batch: Batch) -> list[Tensor]:
-    """[(B, C, h, w)] per level, 1 where a class has half of what is labelled of the cell."""
+    """[(B, C, h, w)] per level, 1 where a class has half of the cell's labelled pixels."""
     cells = []
     for logits in output.regions:
         share, known = region_targets(batch.semantic, logits.shape[-2:], logits.shape[1])
