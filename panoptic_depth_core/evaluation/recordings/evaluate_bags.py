@@ -82,7 +82,7 @@ def evaluate_bags(jobs: Sequence[BagJob], folder: Path, *, title: str = '', work
             total.add(part)
         if len(total.bags) < len(jobs):
             return None
-        report = total.report(title or 'Replay of ' + (
+        report = total.report(title or 'Evaluation of ' + (
             jobs[0].name if len(jobs) == 1 else f'{len(jobs)} recordings'))
         times = total.times_report(time.perf_counter() - start, fresh)
 
