@@ -82,7 +82,7 @@ def export(
     say(f'{model.path}: {info.model_id}, input {info.input_width}x{info.input_height}, '
         f'{info.onnx_bytes / 1e6:.1f} MB, weights {info.weights_licence}')
     if targets:
-        from ..export.tensorrt_engine import export_engines
+        from ..inference.backends.tensorrt_backend import export_engines
 
         with watched_build() as watch:
             engines = export_engines(model, targets, watch=watch)

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from ...contract import Arrays
-from ...engines.build import model_builder
+from ...engines.build import model_builder, require_target
 from ...engines.cache import BuildPolicy, EngineCache, StoredEngine
 from ...engines.cuda import Device, Executor, Gpu, find_gpu
 from ...engines.cuda.bindings import import_package
@@ -147,6 +148,37 @@ def usable(device_id: int = -1) -> str:
         return _unsupported(find_library(), gpu)
     except (BackendError, ConfigError) as error:
         return str(error)
+
+
+def export_engines(model: ModelDirectory, targets: Sequence[str], library: Library | None = None,
+                   *, workspace_mib: int = 0, watch: Watch | None = None) -> list[StoredEngine]:
+    """
+    Build the missing engines of a model directory, for any GPU of some compute capabilities.
+
+    They run with the version of the library that built them, and the same workspace_mib.
+
+    :param targets: such as 'sm_86'; all are checked before the first build.
+    :param library: None: TensorRT for RTX; full TensorRT builds for the GPU of this machine only.
+    :param workspace_mib, watch: see engines.build.build_engine.
+    :raises ConfigError: for an unknown target, or a folder that others may write to.
+    :raises BackendError: when there is no such library, or a build fails.
+    :raises BuildCancelled: when the watch returned False; finished engines are kept.
+    """
+    library = library or find_library('tensorrt_rtx')
+    for target in targets:
+        require_target(library, target)
+    cache = EngineCache(model.path / MODEL_ENGINES)
+
+    def obtain(done: int, target: str) -> StoredEngine:
+        def report(share: float, what: str) -> bool:
+            return watch is None or watch((done + share) / len(targets), f'{target}: {what}')
+
+        key = EngineKey.of(model, library.name, library.version, f'{target[3:-1]}.{target[-1]}',
+                           workspace_mib=workspace_mib)
+        build = model_builder(model, library, workspace_mib=workspace_mib, target=target)
+        return cache.obtain(key, build, watch=report)
+
+    return [obtain(done, target) for done, target in enumerate(targets)]
 
 
 def _unsupported(library: Library, gpu: Gpu) -> str:

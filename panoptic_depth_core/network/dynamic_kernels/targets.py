@@ -65,14 +65,14 @@ class Batch(base.Batch):
     thing_box: list[Tensor]
     thing_middle: list[Tensor]
 
-    @property
-    def center_known(self) -> Tensor:
-        """(B, T, H, W) bool: the absence of a thing of this class is known here."""
-        return self.center_known_at(self.stuff.shape[-2:])
+    def center_known(self, size: torch.Size | None = None) -> Tensor:
+        """
+        (B, T, h, w) bool: the absence of a thing of this class is known in a cell's middle pixel.
 
-    def center_known_at(self, size: torch.Size) -> Tensor:
-        """(B, T, h, w) bool: the same of the pixel in the middle of each cell."""
-        # T full-size maps would be half of a batch's transfer to a GPU.
+        :param size: (h, w); None: (H, W).
+        """
+        # Made on demand: T full-size maps would be half of a batch's transfer to a GPU.
+        size = size or self.stuff.shape[-2:]
         not_crowd, stuff = (_at_cells(m, size)[:, None] for m in (self.not_crowd, self.stuff))
         return torch.where(self.complete[..., None, None], not_crowd, stuff)
 
@@ -217,7 +217,7 @@ def center_targets(batch: Batch, sizes: list[torch.Size],
         bumps = ((_bumps(size[0], row, side[:, 0] / stride[0])
                   * chosen[:, None])[:, :, None]
                  * _bumps(size[1], column, side[:, 1] / stride[1])[:, None, :])
-        weight = batch.center_known_at(size).float()
+        weight = batch.center_known(size).float()
         heat = torch.zeros_like(weight).flatten(0, 1).scatter_reduce(
             0, of_map[:, None, None].expand_as(bumps), bumps, 'amax').view_as(weight)
         weight.flatten(0, 1).index_put_((of_map, row, column), chosen, accumulate=True)

@@ -15,7 +15,7 @@ from panoptic_depth_core.engines.cache import EngineCache
 from panoptic_depth_core.engines.key import EngineKey
 from panoptic_depth_core.engines.library import Library
 from panoptic_depth_core.errors import BackendError, ConfigError
-from panoptic_depth_core.export.tensorrt_engine import export_engines
+from panoptic_depth_core.inference.backends.tensorrt_backend import export_engines
 from panoptic_depth_core.model_directory import ModelDirectory, save_model_directory
 from tensorrt_graphs import graph_of, rtx_library
 

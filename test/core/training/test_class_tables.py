@@ -172,7 +172,7 @@ def test_data_with_other_classes_than_the_network_are_refused(
 def test_things_are_in_the_maps_of_their_classes():
     batch = collate([_frame(PERSON)], TargetSettings(finest_px=200.0), SEMKITTI)
     assert batch.thing_channel[0].tolist() == [PERSON]
-    assert batch.center_known.shape[1] == 8 and batch.center_known.all()
+    assert batch.center_known().shape[1] == 8 and batch.center_known().all()
     heat, _ = center_targets(batch, [torch.Size([16, 32])], TargetSettings(finest_px=200.0))[0]
     # The middle is at column 82, row 56, of cells of 8 px.
     assert (heat == 1).nonzero().tolist() == [[0, PERSON, 7, 10]]

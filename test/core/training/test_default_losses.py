@@ -88,7 +88,7 @@ def test_crowds_and_void_teach_nothing_about_centers(sample):
     gradient, = torch.autograd.grad(_losses(output, [sample])['center'], output.centers[0])
     assert not gradient[0, :, 4:, :2].any(), 'the crowd'
     truck = THING_CLASSES.index(CLASS_ID['truck'])
-    known = collate([sample]).center_known[0, truck]
+    known = collate([sample]).center_known()[0, truck]
     assert torch.equal(gradient[0, truck] != 0, known[4::8, 4::8])
 
 

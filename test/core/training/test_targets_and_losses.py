@@ -47,7 +47,7 @@ def test_things_are_numbered_and_crowds_are_not(sample):
 
 
 def test_where_absence_is_known(sample):
-    known = collate([sample]).center_known[0]
+    known = collate([sample]).center_known()[0]
     road, crowd, void = (40, 100), (50, 4), (63, 100)
     truck = CHANNEL(CLASS_ID['truck'])
     assert known[CHANNEL(CAR)][road] and known[truck][road]
@@ -57,13 +57,13 @@ def test_where_absence_is_known(sample):
 
 
 def test_semantics_alone_know_where_no_thing_is():
-    known = collate([make_sample(instance_classes=())]).center_known[0]
+    known = collate([make_sample(instance_classes=())]).center_known()[0]
     assert known[:, 40, 100].all() and not known[:, 25, 5].any()
 
 
 def test_depth_alone_knows_nothing_of_classes():
     batch = collate([make_sample(panoptic=None, instance_classes=())])
-    assert not batch.center_known.any() and (batch.semantic == VOID_CLASS).all()
+    assert not batch.center_known().any() and (batch.semantic == VOID_CLASS).all()
     assert torch.isfinite(batch.depth).any() and not torch.isinf(batch.depth).any()
 
 

@@ -250,7 +250,7 @@ def test_cameras_and_sizes_of_all_kinds_make_one_batch():
                      for i, s in enumerate(samples)])
     assert batch.image.shape == (5, 64, 128, 3)
     assert len({tuple(row) for row in batch.intrinsics.tolist()}) == 5
-    assert torch.isnan(batch.depth[[1, 4]]).all() and not batch.center_known[4].any()
+    assert torch.isnan(batch.depth[[1, 4]]).all() and not batch.center_known()[4].any()
     assert torch.isfinite(batch.depth[[0, 2, 3]]).flatten(1).any(1).all()
 
 
