@@ -13,10 +13,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
@@ -44,7 +42,14 @@ def load_graph(model: ModelDirectory) -> Graph:
     A model directory has one copy of the weights, so all runtimes agree about them.
 
     :raises ConfigError: when model.json contradicts the network, or the graph lacks a weight.
+    :raises BackendError: when onnx is not installed.
     """
+    try:
+        # Training imports this module too, and needs no onnx.
+        import onnx
+    except ImportError as error:
+        raise BackendError(f'{model.onnx_path}: to read the weights for PyTorch, onnx is needed '
+                           f"({error}); run: pip install 'panoptic-depth[export]'") from None
     info = model.info
     rebuilt = Graph(create_model(info.network, info.network_settings,
                                  rules=info.assembly_settings, source=str(model.path))).eval()
@@ -64,7 +69,7 @@ def load_graph(model: ModelDirectory) -> Graph:
             f'{model.onnx_path}: the graph has no weights named {", ".join(missing[:3])} '
             f'({len(missing)} missing) for network {info.network!r}; export the model again')
     rebuilt.load_state_dict({
-        name: torch.from_numpy(numpy_helper.to_array(stored[name]).copy()).float()
+        name: torch.from_numpy(onnx.numpy_helper.to_array(stored[name]).copy()).float()
         for name in rebuilt.state_dict()}, strict=True)
     return rebuilt
 

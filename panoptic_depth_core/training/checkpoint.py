@@ -28,6 +28,7 @@ from ..labels import ClassInfo
 from ..model_directory import ModelDirectory
 from ..network import create_model
 from ..network.base import Model, NetworkSettings
+from ..network.torch_backend import load_graph
 from ..network.weights import find_gaps, list_gaps
 from .recipe import TrainSettings, begins, expand
 
@@ -147,12 +148,6 @@ def _read(network: Model, path: Path) -> tuple[dict[str, Tensor], tuple[ClassInf
     """Weights, and the classes that they were trained on."""
     if path.is_dir() or path == _DEFAULT:
         model = ModelDirectory.default() if path == _DEFAULT else ModelDirectory.load(path)
-        try:
-            from ..network.torch_backend import load_graph
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f'{model.path}: to read the weights of a model directory {error.name} is needed; '
-                "run: pip install 'panoptic-depth[export]'") from None
         given = load_graph(model).network
         return given.state_dict(), given.classes
     try:

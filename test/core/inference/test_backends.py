@@ -160,7 +160,9 @@ def test_wrong_names(spec, words, painted_model):
 
 @pytest.mark.parametrize('missing', ['torch', 'onnx'])
 def test_torch_not_installed(painted_model, monkeypatch, missing):
-    monkeypatch.delitem(sys.modules, 'panoptic_depth_core.network.torch_backend', raising=False)
+    if missing == 'torch':
+        name = 'panoptic_depth_core.network.torch_backend'
+        monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(BackendError, match=r"pip install 'panoptic-depth\[export\]'"):
         create_backend('torch', painted_model)
