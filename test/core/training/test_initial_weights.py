@@ -110,5 +110,5 @@ def test_the_shipped_model_is_a_start():
 
 def test_a_model_directory_needs_onnx(monkeypatch):
     monkeypatch.setitem(sys.modules, 'onnx', None)
-    with pytest.raises(BackendError, match=r"onnx is needed .* pip install .*\[export"):
+    with pytest.raises(BackendError, match=r'onnx is needed .* pip install .*\[export'):
         load_initial_weights(create_model('fast', SMALL), Path('default'))

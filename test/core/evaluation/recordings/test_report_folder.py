@@ -74,7 +74,7 @@ def test_a_broken_baseline_is_found_out_before_there_is_half_a_report(
     with pytest.raises(ConfigError, match='not in the order of stamps'):
         evaluate_bags([job], tmp_path / 'report', baseline=tmp_path / 'base')
     (tmp_path / 'base/report.json').write_text(json.dumps({**report, 'figures': {'a.b': 3}}))
-    with pytest.raises(ConfigError, match=r'metrics\.a\.b is 3: Input should be a valid dict'):
+    with pytest.raises(ConfigError, match=r'figures\.a\.b is 3: Input should be a valid dict'):
         evaluate_bags([job], tmp_path / 'report', baseline=tmp_path / 'base')
     assert (tmp_path / 'report/report.html').read_bytes() == before
 
