@@ -45,7 +45,7 @@ def demo(
         backend: options.Backend = 'auto',
         fx: options.Fx = None,
         fov: options.Fov = None) -> None:
-    """Show results on a synthetic drive beside the truth, or on your own source."""
+    """Show results on a synthetic drive beside its ground truth, or on your own source."""
     if source is not None:
         folder = out_dir / (re.sub(r'[^\w.-]+', '_', Path(source).stem) or 'source')
         predict_source(source, folder, model=model, backend=backend, threads=None, also=ALSO,

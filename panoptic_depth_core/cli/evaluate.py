@@ -214,7 +214,7 @@ def calibrate(
         config: options.Settings = None,
         dry_run: Annotated[bool, typer.Option(
             '--dry-run', help='Fit and report, write nothing.')] = False) -> None:
-    """Fit the temperature of the expected depth error, and store it in the model."""
+    """Fit the temperature of the predicted depth uncertainty, and store it in the model."""
     from ..datasets import open_dataset
     from ..evaluation.dataset import model_calibration
     from ..evaluation.metrics.calibration import ONE_SIGMA, TWO_SIGMA

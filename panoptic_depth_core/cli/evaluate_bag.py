@@ -85,7 +85,7 @@ def evaluate_bag(
         overwrite: Annotated[bool, typer.Option(
             '--overwrite', help='Evaluate every recording again.')] = False) -> None:
     """
-    Evaluate recordings against the truth in them, and the temporal consistency of the results.
+    Evaluate recordings against their ground truth, and the temporal consistency of the results.
 
     Exit code 1 if a threshold is missed. To continue an interrupted run, give the same command
     again.
