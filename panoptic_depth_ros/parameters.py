@@ -69,7 +69,7 @@ class PublishParameters(Settings):
 
 
 class PointsParameters(Settings):
-    stride: int = Field(2, ge=1, le=64, description='every so many rows and columns are in '
+    stride: int = Field(2, ge=1, le=64, description='step between rows and columns in '
                         '~/output/points')
 
 
