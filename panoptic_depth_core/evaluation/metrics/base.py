@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-What a metric is: the metrics it yields, the truth and tasks it needs, how frames add up.
+The interface of a metric: its values, the ground truth and tasks it needs, how frames add up.
 
-All that shows metrics goes over METRICS (table.py) and asks each entry. A new one has to define
-``name``, ``title``, ``kinds``, ``meanings``, ``update``, ``merge`` and ``result``, which gives
-its metrics by the ends of their names; how it is shown has a default.
+Console, JSON, reports, plots and thresholds iterate over METRICS (table.py). A new metric defines
+``name``, ``title``, ``kinds``, ``meanings``, ``update``, ``merge`` and ``result``, which returns
+its values by the ends of their names; everything about its display has a default.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ Found = TypeVar('Found')
 
 class Metric(ABC, Generic[Found]):
     """
-    An entry of METRICS; an object of it counts frames, and parts can be merged.
+    An entry of METRICS. An instance counts frames, and instances can be merged.
 
-    Names that are not given are ``name``: ``prefix`` of its metrics, ``section`` of JSON, ``part``
-    of a frame's record; an empty part is not recorded.
+    ``prefix`` of the value names, ``section`` of the JSON and ``part`` of a frame's record default
+    to ``name``; an empty part is not recorded.
 
     :param name: of the entry, and attribute of EvaluationResult.
-    :param kinds: end of a metric's name -> what it is.
-    :param meanings: beginning of the ends of metrics' names -> what a reader has to know of them.
-    :param truth: that must be there; needs: of the model, for metrics that do not say.
+    :param kinds: end of a value's name -> its unit, direction and explanation.
+    :param meanings: beginning of the ends of value names -> explanation for the reader.
+    :param truth: required ground truth; needs: required tasks, for values that do not say.
     :param recordings_only: whether data sets cannot have it.
-    :param source: the truth, where several judge the same; source_words: in words.
-    :param place: in a report, before those with a higher number.
+    :param source: the ground truth, if several metrics measure the same; source_words: in words.
+    :param place: in a report; lower numbers come first.
     :param counted: name of its number of frames in EvaluationResult.
-    :param root: of metrics and groups in ``found``, with its dot.
-    :param breakdowns: tables of its detail; None: all values that are no metrics.
+    :param root: of values and groups in ``found``, with its dot.
+    :param breakdowns: tables of its detail; None: everything but its values.
     :param class_columns: place -> column of the table of classes, for reports of recordings.
     :param error_columns: of groups in ``found.by_class`` and ``found.by_range``, for data sets.
     :param range_error: label and field of ``found.by_range``, for the plot by range of data sets.
@@ -89,17 +89,17 @@ class Metric(ABC, Generic[Found]):
 
     @classmethod
     def can_tell(cls, end: str, tasks: frozenset[Task]) -> bool:
-        """Whether results of these tasks have a metric, by the end of its name."""
+        """Whether results of these tasks have a value, by the end of its name."""
         needs = cls.kinds[end].needs
         return not lacking(cls.needs if needs is None else needs, tasks)
 
     @classmethod
     def can_tell_any(cls, tasks: frozenset[Task]) -> bool:
-        """Whether results of these tasks have any metric."""
+        """Whether results of these tasks have any value."""
         return any(cls.can_tell(end, tasks) for end in cls.kinds)
 
     def tasks_of(self, frame: JudgedFrame) -> frozenset[Task]:
-        """Tasks that metrics of a frame may need."""
+        """Tasks of the result of a frame."""
         return frame.result.tasks
 
     def judges(self, frame: JudgedFrame) -> bool:
@@ -145,17 +145,17 @@ class Metric(ABC, Generic[Found]):
         return self.frames > 0
 
     def value(self, end: str) -> Any:
-        """A metric by the end of its name."""
+        """A value by the end of its name."""
         if isinstance(self.found, Mapping):
             return self.found[end]
         return attrgetter(self.kinds[end].path or f'{self.root}{end}')(self.found)
 
     def on(self, end: str) -> str:
-        """What a metric was measured on; empty where on nothing."""
+        """What a value was measured on; empty if nothing."""
         return f'{self.frames} frames'
 
     def metric_values(self) -> dict[str, MetricValue]:
-        """Metrics that truth and tasks allow, by the ends of their names."""
+        """Values that ground truth and tasks allow, by the ends of their names."""
         if not self.measured:
             return {}
         return {end: MetricValue(f'{self.prefix}.{end}', self.value(end), self.on(end), kind)
@@ -163,11 +163,11 @@ class Metric(ABC, Generic[Found]):
                 if self.can_tell(end, self.tasks) and self.on(end) and self.value(end) is not None}
 
     def record(self) -> Record | list[Record]:
-        """Metrics of a single frame for frames.jsonl; the metric need not be finished."""
+        """Values of a single frame for frames.jsonl; the metric need not be finished."""
         return {end: found.value for end, found in self.finished().metric_values().items()}
 
     def detail(self) -> Record:
-        """All that is behind the metrics, as values for JSON, NaN among them."""
+        """Everything behind the values, for JSON; may contain NaN."""
         found: Any = self.found
         values = dict(found) if isinstance(found, Mapping) else asdict(found)
         return {key: None if key in self.kinds and not self.can_tell(key, self.tasks) else value
@@ -178,7 +178,7 @@ class Metric(ABC, Generic[Found]):
         return {self.section: self.detail()}
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
-        """Metric, value and what it was measured on: lines of the summary of a data set."""
+        """Rows of the summary of a data set: title, value, what it was measured on."""
         known = self.metric_values()
         for end, kind in self.kinds.items():
             found = known.get(end)
@@ -210,7 +210,7 @@ class Metric(ABC, Generic[Found]):
 
     @classmethod
     def conventions(cls, settings: Mapping[str, Any]) -> list[str]:
-        """Lines on what a comparison with other metrics has to know; settings: plain values."""
+        """Lines about conventions, for comparisons with published values; settings: plain values."""
         return []
 
 

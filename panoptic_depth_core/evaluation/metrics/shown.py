@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What is shown of a metric: metrics, and how its details become tables and plots."""
+"""How a metric is shown: its values, and the tables and plots of its details."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Better = Literal['higher', 'lower'] | None
 
 class MetricKind(NamedTuple):
     """
-    What a metric means.
+    What a value of a metric means.
 
     :param unit: share is 0..1 and shown in percent; empty: a plain number.
     :param explanation: one sentence for the table of metrics.
-    :param needs: of the model; None: those of its metric.
-    :param path: in the metric's result; empty: its root and the end of the metric's name.
-    :param is_key: among the metrics at the top of a report.
+    :param needs: required tasks; None: those of its metric.
+    :param path: in the metric's result; empty: its root and the end of the value's name.
+    :param is_key: shown at the top of a report.
     :param worst: frames are ranked and compared by it, lower numbers first; 0: they are not.
     :param over_time: title and axis of its plot over time; empty: none.
     """
@@ -42,7 +42,7 @@ class MetricKind(NamedTuple):
 @dataclass(frozen=True)
 class MetricValue:
     """
-    A metric of a report.
+    A value of a metric in a report.
 
     :param value: not finite where it is not known.
     :param on: what it was measured on, in words.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-The table of all metrics, and the names of their metrics: thresholds and reports use them.
+The table of all metrics, and the names of their values, which thresholds and reports use.
 
 A metric is a class in a file of this folder and a line here.
 """
@@ -71,24 +71,24 @@ def known_kinds() -> dict[str, MetricKind]:
 
 
 def _of_frames() -> dict[str, MetricKind]:
-    """Part and metric of a frame's record."""
+    """Name in a frame's record -> what it is."""
     return {f'{metric.part}.{end}': kind for metric in in_place()
             for end, kind in metric.kinds.items()}
 
 
 def ranking_kinds() -> dict[str, MetricKind]:
-    """Metrics by which frames are ranked and compared, in the order in which one is chosen."""
+    """Values by which frames are ranked and compared, in order of preference."""
     return dict(sorted(((name, kind) for name, kind in _of_frames().items() if kind.worst),
                        key=lambda entry: entry[1].worst))
 
 
 def ranking() -> dict[str, str]:
-    """Name in WorstSettings.by -> metric of a frame, in the order in which one is chosen."""
+    """Name in WorstSettings.by -> value of a frame, in order of preference."""
     return {name.partition('.')[0]: name for name in ranking_kinds()}
 
 
 def kinds_over_time() -> dict[str, MetricKind]:
-    """Metrics of frames that are plotted over time."""
+    """Values of frames that are plotted over time."""
     return {name: kind for name, kind in _of_frames().items() if kind.over_time}
 
 
