@@ -210,7 +210,7 @@ class Metric(ABC, Generic[Found]):
 
     @classmethod
     def conventions(cls, settings: Mapping[str, Any]) -> list[str]:
-        """Lines about conventions, for comparisons with published values; settings: plain values."""
+        """Lines about conventions, to compare with published values; settings: plain values."""
         return []
 
 
