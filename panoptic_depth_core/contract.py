@@ -13,7 +13,7 @@ Inputs (fixed shapes, batch 1 in deployed graphs):
 Outputs, as the model's tasks ask for them, at a stride s of 1, 2 or 4 of the input:
 
 - ``segment_index`` uint8   (B, H/s, W/s)  row of ``segments`` that owns the pixel, NO_SEGMENT void
-- ``depth``         float32 (B, H/s, W/s)  metres along Z, > 0, also of void; sky has a useless
+- ``depth``         float32 (B, H/s, W/s)  meters along Z, > 0, also of void; sky has a useless
   value; NaN outside of segments where ``depth_of`` in model.json is 'segments'
 - ``segments``      float32 (B, R, C)      one row per candidate, columns SEGMENT_COLUMNS
 """
@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Task = Literal['semantic', 'instances', 'depth']
-"""semantic: a class per pixel; instances: separate things; depth: metres per pixel."""
+"""semantic: a class per pixel; instances: separate things; depth: meters per pixel."""
 
 TASKS: frozenset[Task] = frozenset(('semantic', 'instances', 'depth'))
 """All of them; a model does at least one."""
@@ -61,7 +61,7 @@ NO_SEGMENT = 255
 
 PADDING_RGB = (124, 116, 104)
 """
-Default colour of the input outside of the image: ImageNet's mean, about zero once normalised, like
+Default color of the input outside of the image: ImageNet's mean, about zero once normalized, like
 the zero padding of convolutions.
 """
 
@@ -97,7 +97,7 @@ class GraphOutput:
     One frame's outputs, batch axis removed.
 
     :param segment_index: (H/s, W/s) uint8.
-    :param depth: (H/s, W/s) float32, metres.
+    :param depth: (H/s, W/s) float32, meters.
     :param segments: (R, len(SEGMENT_COLUMNS)) float32.
     """
 

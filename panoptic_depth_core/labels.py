@@ -1,12 +1,12 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Classes: names, colours, which are things, and how ids are packed.
+Classes: names, colors, which are things, and how ids are packed.
 
 The default table is the 19 Cityscapes training classes (train ids 0..18, stuff 0..10,
 things 11..18; https://github.com/mcordts/cityscapesScripts, labels.py). SEMKITTI are the 19
 classes of SemanticKITTI (things 0..7, stuff 8..18; https://github.com/PRBonn/semantic-kitti-api,
-config/semantic-kitti.yaml, whose colours are BGR).
+config/semantic-kitti.yaml, whose colors are BGR).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _table(*rows: tuple[Any, ...]) -> tuple[ClassInfo, ...]:
 
 
 def thing_classes(table: Sequence[ClassInfo]) -> tuple[int, ...]:
-    """Class ids of things; also the order of a network's centre maps."""
+    """Class ids of things; also the order of a network's center maps."""
     return tuple(c.class_id for c in table if c.is_thing)
 
 

@@ -39,7 +39,7 @@ FORMAT_VERSION: Final = 1
 
 LowPrecision = Literal['float16', 'bfloat16', 'int8']
 Precision = Literal['float32', LowPrecision]
-"""Arithmetic of convolutions; metres and ids are computed in float32 always."""
+"""Arithmetic of convolutions; meters and ids are computed in float32 always."""
 INFO_NAME = 'model.json'
 
 TensorSpec = tuple[str, tuple[int | None, ...]]

@@ -3,8 +3,8 @@
 """
 The data of the program: plain records of numpy arrays.
 
-Camera frame: x right, y down, z forward (REP-103 optical frame); metres. Pixel (u, v) has its
-centre at integer coordinates, (0, 0) is the centre of the top-left pixel (OpenCV, ROS).
+Camera frame: x right, y down, z forward (REP-103 optical frame); meters. Pixel (u, v) has its
+center at integer coordinates, (0, 0) is the center of the top-left pixel (OpenCV, ROS).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Intrinsics:
 
     @classmethod
     def from_fov(cls, fov_deg: float, width: int, height: int) -> Intrinsics:
-        """Camera of a horizontal field of view in degrees, principal point in the centre."""
+        """Camera of a horizontal field of view in degrees, principal point in the center."""
         if not 1.0 <= fov_deg <= 175.0:
             raise ConfigError(f'field of view is {fov_deg} degrees; give 1..175')
         fx = 0.5 * width / math.tan(math.radians(fov_deg) / 2.0)
@@ -56,7 +56,7 @@ class Intrinsics:
 
     @classmethod
     def from_focal(cls, fx: float, width: int, height: int) -> Intrinsics:
-        """Camera of a focal length in px, square pixels, principal point in the centre."""
+        """Camera of a focal length in px, square pixels, principal point in the center."""
         return cls(fx, fx, (width - 1) / 2.0, (height - 1) / 2.0, width, height)
 
     def as_vector(self) -> NDArray[np.float32]:
@@ -168,12 +168,12 @@ class InstanceDistance:
     Position of one segment in the camera's optical frame; NaN where unknown, never 0.
 
     :param roi: x, y, width, height in px of the panoptic image.
-    :param distance_m: Euclidean distance from the optical centre to the median 3-D point.
+    :param distance_m: Euclidean distance from the optical center to the median 3-D point.
     :param distance_stddev_m: spread of the distance over the pixels plus the network's error.
     :param distance_near_m: a low percentile (5) of the distances of its points.
     :param depth_m: median Z.
     :param position_m: (3,) float32 median 3-D point.
-    :param position_covariance: (3, 3) float32, square metres.
+    :param position_covariance: (3, 3) float32, square meters.
     :param nearest_point_m: (3,) float32 the point at distance_near_m.
     :param size_m: (3,) float32 visible extent along x, y, z between the 5th and 95th percentile.
     """
@@ -201,7 +201,7 @@ class PanopticDepth:
     The result for one frame, at the size of its image or, on request, of the network's maps.
 
     :param panoptic: (H, W) uint16 class_id * label_divisor + instance_id, labels.VOID_ID = void.
-    :param depth: (H, W) float32 metres along Z; NaN unknown, +Inf sky or beyond range, -Inf too
+    :param depth: (H, W) float32 meters along Z; NaN unknown, +Inf sky or beyond range, -Inf too
         near (REP-117, REP-118).
     :param segments: every segment that has pixels.
     :param distances: one per thing instance (and stuff, on request), nearest first, NaN last.
@@ -232,12 +232,12 @@ class GroundTruth:
 
     :param panoptic: (H, W) int32 class_id * labels.LABEL_DIVISOR + instance_id; VOID_ID where the
         class is unknown; a thing class with instance 0 is a crowd: class known, instances not.
-    :param has_semantics: every pixel that is not void has its class: stuff is labelled.
-    :param instance_classes: thing classes with all instances labelled outside of crowd and
+    :param has_semantics: every pixel that is not void has its class: stuff is labeled.
+    :param instance_classes: thing classes with all instances labeled outside of crowd and
         ignore; empty for frames with semantics only.
     :param ignore: (H, W) bool, where even the absence of instances is unknown.
-    :param depth: (H, W) float32 metres along Z; NaN where unknown, +Inf for sky.
-    :param instance_depth_m: panoptic id -> median depth (Z) in metres of its visible surface.
+    :param depth: (H, W) float32 meters along Z; NaN where unknown, +Inf for sky.
+    :param instance_depth_m: panoptic id -> median depth (Z) in meters of its visible surface.
     """
 
     panoptic: NDArray[np.int32] | None = None

@@ -9,7 +9,7 @@ import numpy as np
 BAYER = {'bayer_rggb8': 'rggb', 'bayer_bggr8': 'bggr', 'bayer_gbrg8': 'gbrg',
          'bayer_grbg8': 'grbg'}
 SMOOTH = {*BAYER, 'yuv422', 'uyvy', 'yuv422_yuy2', 'yuyv', 'nv12', 'nv21'}
-"""Encodings that lose something, tried on one colour per image."""
+"""Encodings that lose something, tried on one color per image."""
 
 
 def random_image(encoding: str, width: int, height: int, seed: int) -> np.ndarray:

@@ -93,7 +93,7 @@ class Model:
 
     @property
     def classes(self) -> tuple[ClassInfo, ...]:
-        """Classes by class id: name, colour, thing or stuff."""
+        """Classes by class id: name, color, thing or stuff."""
         return self.pipeline.model.info.class_infos()
 
     @overload

@@ -36,11 +36,11 @@ class Result(PanopticDepth):
     """
     Panoptic labels, metric depth and distances of one picture.
 
-    ``panoptic`` (H, W) uint16, ``depth`` (H, W) float32 metres, ``segments``, ``tasks``, ... are
+    ``panoptic`` (H, W) uint16, ``depth`` (H, W) float32 meters, ``segments``, ``tasks``, ... are
     those of PanopticDepth; those of tasks that the model does not have are empty.
 
     :param frame: the picture with its camera, name and stamp.
-    :param classes: of the model by class id: name, colour, thing or stuff.
+    :param classes: of the model by class id: name, color, thing or stuff.
     :param run: model and settings, for run.json.
     """
 
@@ -60,7 +60,7 @@ class Result(PanopticDepth):
 
     @property
     def instances(self) -> tuple[InstanceDistance, ...]:
-        """Things with their distances in metres, nearest first; NaN, unknown, last."""
+        """Things with their distances in meters, nearest first; NaN, unknown, last."""
         return tuple(d for d in self.distances if d.segment.instance_id > 0)
 
     def plot(self, what: Literal['overlay', 'depth'] = 'overlay') -> NDArray[np.uint8]:
@@ -102,7 +102,7 @@ class Result(PanopticDepth):
         return Path(folder)
 
     def to_dict(self) -> dict[str, Any]:
-        """The line of instances.jsonl: plain data, metres, None where unknown."""
+        """The line of instances.jsonl: plain data, meters, None where unknown."""
         return frame_record(self.frame, self)
 
     def _writer(self, folder: str | os.PathLike[str],

@@ -60,7 +60,7 @@ class Scene(NamedTuple):
     """
     One made-up frame with its truth and what a network could have made of it.
 
-    :param panoptic: (H, W) int32 panoptic ids. :param depth: (H, W) float32 metres, NaN unknown.
+    :param panoptic: (H, W) int32 panoptic ids. :param depth: (H, W) float32 meters, NaN unknown.
     """
 
     frame: Frame

@@ -59,7 +59,7 @@ class Timing:
     error: str = ''
 
     def latency(self, step: str) -> dict[str, float]:
-        """Summarise one step."""
+        """Summarize one step."""
         return latency([sample[step] for sample in self.samples])
 
     def ask(self, worker: Worker, request: Any, limit_s: float) -> list[dict[str, float]]:

@@ -70,7 +70,7 @@ class Report:
 
 
 def latency(values_ms: Sequence[float]) -> dict[str, float]:
-    """Summarise milliseconds; the keys are those of LATENCY."""
+    """Summarize milliseconds; the keys are those of LATENCY."""
     return dict(zip(LATENCY, percentiles(values_ms), strict=True))
 
 

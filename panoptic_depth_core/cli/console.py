@@ -142,7 +142,7 @@ def number(value: float, digits: int = 2, unit: str = '') -> str:
 
 
 def instance_table(result: PanopticDepth, most: int = 10) -> Table:
-    """Nearest instances; metres, in the camera's frame, of a model with depth."""
+    """Nearest instances; meters, in the camera's frame, of a model with depth."""
     columns: dict[str, Callable[[InstanceDistance], str]] = {
         'instance': lambda d: f'{d.class_name} {d.segment.instance_id}'}
     if 'depth' in result.tasks:

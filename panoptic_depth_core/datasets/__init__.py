@@ -36,7 +36,7 @@ class NamedClasses(Protocol):
 
     def as_classes(self, classes: Sequence[ClassInfo]) -> Dataset:
         """
-        Give the same samples, labelled with a table; void where it has no class of that name.
+        Give the same samples, labeled with a table; void where it has no class of that name.
 
         :raises ConfigError: when it has none of the classes.
         """

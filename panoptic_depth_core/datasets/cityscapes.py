@@ -149,7 +149,7 @@ class CityscapesDvps(files.VideoReader):
 
 
 def read_camera(path: Path) -> tuple[Intrinsics, float]:
-    """The camera of 2048x1024 px in a file, and the baseline of its stereo pair in metres."""
+    """The camera of 2048x1024 px in a file, and the baseline of its stereo pair in meters."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
         fx, fy, cx, cy = (float(content['intrinsic'][key]) for key in ('fx', 'fy', 'u0', 'v0'))

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Labelled pictures of anyone, in COCO's panoptic format, with any classes.
+Labeled pictures of anyone, in COCO's panoptic format, with any classes.
 
 Files below the root, NAME as in the JSON; where two places are given, the first that is there:
 
@@ -9,11 +9,11 @@ Files below the root, NAME as in the JSON; where two places are given, the first
   ``SPLIT/panoptic.json`` (as ``panoptic-depth predict -o ROOT/SPLIT`` writes it): images,
   annotations, and categories with id, name, isthing and, optionally, color
 - a folder beside the JSON with its name, without the suffix: PNGs of segment ids, R + 256 G +
-  65536 B, 0 where not labelled
+  65536 B, 0 where not labeled
 - ``images/SPLIT/``, ``images/`` or ``SPLIT/``: the pictures, under the file name in the JSON, or
   with another suffix
 - ``depth/SPLIT/`` or ``SPLIT/depth_npy/`` (of ``predict`` again), optional: ``NAME.npy``, float
-  metres along the optical axis, or ``NAME.png``, uint16; both are unknown where 0, the array also
+  meters along the optical axis, or ``NAME.png``, uint16; both are unknown where 0, the array also
   where NaN
 - ``camera.json``, optional: fx, fy, cx, cy, width, height in px. A camera of one split lies beside
   its pictures, that of one picture is ``camera/SPLIT/NAME.json``. Without any, a horizontal field

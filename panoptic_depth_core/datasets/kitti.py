@@ -337,7 +337,7 @@ class SemKittiDvps(files.VideoReader):
 
 
 def camera_of(focal_px: float, width: int, height: int) -> Intrinsics:
-    """Calibration of KITTI odometry with that focal length and image size; else centred."""
+    """Calibration of KITTI odometry with that focal length and image size; else centered."""
     for camera in _ODOMETRY_CAMERAS:
         if abs(camera.fx - focal_px) < 1e-3 and (camera.width, camera.height) == (width, height):
             return camera

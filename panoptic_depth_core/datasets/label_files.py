@@ -99,7 +99,7 @@ class VideoReader(FrameReader):
     One split of a DVPS data set: videos with panoptic labels, instances that last, and depth.
 
     Files are ``video_sequence/SPLIT/SSSSSS_FFFFFF...``, see
-    https://github.com/joe-siyuan-qiao/ViP-DeepLab; depth is uint16 metres * 256, 0 unknown.
+    https://github.com/joe-siyuan-qiao/ViP-DeepLab; depth is uint16 meters * 256, 0 unknown.
 
     :param root: the folder that holds video_sequence, or that folder, or one with frames in it,
         which are taken for any split.
@@ -155,7 +155,7 @@ def _require_size(path: Path, labels: NDArray[Any], size: tuple[int, int]) -> No
 
 
 def read_depth(path: Path, size: tuple[int, int], scale: float = 256.0) -> NDArray[np.float32]:
-    """Read uint16 metres * scale, 0 where unknown, as (H, W) float32 metres, NaN there."""
+    """Read uint16 meters * scale, 0 where unknown, as (H, W) float32 meters, NaN there."""
     stored = read_labels(path, size, np.uint16)
     depth = stored.astype(np.float32)
     depth /= scale
@@ -164,7 +164,7 @@ def read_depth(path: Path, size: tuple[int, int], scale: float = 256.0) -> NDArr
 
 
 def read_depth_array(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Read a .npy of float metres, unknown where NaN or not above 0: (H, W) float32, NaN there."""
+    """Read a .npy of float meters, unknown where NaN or not above 0: (H, W) float32, NaN there."""
     try:
         stored = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -183,8 +183,8 @@ def read_disparity(path: Path, size: tuple[int, int], fx_baseline: float,
     """
     Read uint16 disparities, (value - offset) / 256 px and 0 where unknown, as depth.
 
-    :param fx_baseline: focal length in px times distance of the cameras in metres.
-    :returns: (H, W) float32 metres, NaN where the disparity is unknown or not positive.
+    :param fx_baseline: focal length in px times distance of the cameras in meters.
+    :returns: (H, W) float32 meters, NaN where the disparity is unknown or not positive.
     """
     disparity = (read_labels(path, size, np.uint16).astype(np.float32) - offset) / 256.0
     return (fx_baseline / np.where(disparity > 0, disparity, np.nan)).astype(np.float32)
@@ -245,9 +245,9 @@ def require_known(path: Path, stored: NDArray[Any], panoptic: NDArray[np.int32]
 def instance_depths(panoptic: NDArray[np.int32],
                     depth: NDArray[np.float32] | None) -> dict[int, float]:
     """
-    Median depth in metres of the visible surface of every instance that has one somewhere.
+    Median depth in meters of the visible surface of every instance that has one somewhere.
 
-    :param panoptic: (H, W) ids. :param depth: (H, W) metres, > 0; NaN where unknown.
+    :param panoptic: (H, W) ids. :param depth: (H, W) meters, > 0; NaN where unknown.
     """
     if depth is None:
         return {}

@@ -25,7 +25,7 @@ class BuiltEngine:
 
 
 class BuildCancelled(BackendError):
-    """The watch cancelled a build, or waiting for one; nothing of it is stored."""
+    """The watch canceled a build, or waiting for one; nothing of it is stored."""
 
 
 Build = Callable[[bytes, Watch], BuiltEngine]

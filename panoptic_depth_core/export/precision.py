@@ -214,8 +214,8 @@ def quantize(model: onnx.ModelProto, low: LowPrecisionNodes, feeds: Iterable[Fee
     Extremes: the other calibrators of ONNX Runtime lose as much or more here.
 
     :param model: float32, nodes named, constants folded.
-    :param symmetric: activations are int8 about zero, quantised before each convolution, for
-        TensorRT; else uint8 with a zero point, quantised on both sides, which ONNX Runtime and
+    :param symmetric: activations are int8 about zero, quantized before each convolution, for
+        TensorRT; else uint8 with a zero point, quantized on both sides, which ONNX Runtime and
         OpenVINO need to be fast.
     """
     if symmetric:
@@ -224,7 +224,7 @@ def quantize(model: onnx.ModelProto, low: LowPrecisionNodes, feeds: Iterable[Fee
             'ActivationSymmetric': True, 'QuantizeBias': False,
             'OpTypesToExcludeOutputQuantization': ['Conv']}
     else:
-        # Clip and Relu after a convolution become part of its quantised range.
+        # Clip and Relu after a convolution become part of its quantized range.
         nodes, operators = low.convolutions + low.pointwise, _QUANTISED
         options = {}
     with tempfile.TemporaryDirectory() as folder, _quiet():

@@ -31,9 +31,9 @@ def mark_depth(depth: NDArray[np.float32], sky: NDArray[np.bool_], settings: Dep
     Far is +Inf here whatever far_value says, as distances distinguish far from unknown; see
     far_as_set.
 
-    :param depth: (h, w) float32 metres, finite.
+    :param depth: (h, w) float32 meters, finite.
     :param sky: (h, w) bool.
-    :returns: (h, w) float32 metres; +Inf far, -Inf too near, NaN sky without sky_is_far.
+    :returns: (h, w) float32 meters; +Inf far, -Inf too near, NaN sky without sky_is_far.
     """
     marked = depth * np.float32(settings.scale)
     near = (marked < settings.min_m) | (marked <= 0)
@@ -75,7 +75,7 @@ def measure_distances(
     Measure every thing instance, and with include_stuff every other segment too.
 
     :param panoptic: (H, W) uint16 panoptic ids.
-    :param depth: (H, W) float32 metres along Z; NaN unknown, +Inf far, -Inf too near.
+    :param depth: (H, W) float32 meters along Z; NaN unknown, +Inf far, -Inf too near.
     :param intrinsics: camera of these pixels.
     :param class_names: by class id.
     :returns: nearest first, those of unknown distance last; roi in px of these arrays.
@@ -158,7 +158,7 @@ def _measure(segment: Segment, class_name: str, pixels: NDArray[np.intp],
 
 def _points(pixels: NDArray[np.intp], depth: NDArray[np.float32], intrinsics: Intrinsics,
             ) -> NDArray[np.float64]:
-    """(3, n) points in the camera frame, metres."""
+    """(3, n) points in the camera frame, meters."""
     v, u = np.divmod(pixels, intrinsics.width)
     z = depth[pixels].astype(np.float64)
     return np.stack([(u - intrinsics.cx) / intrinsics.fx * z,
@@ -243,7 +243,7 @@ def transformed(distances: Sequence[InstanceDistance], rotation: NDArray[np.floa
     Distances remain those from the camera. The size is that of the axis-parallel box around the
     rotated box, an upper bound along axes oblique to the camera.
 
-    :param rotation: (3, 3); translation: (3,) metres.
+    :param rotation: (3, 3); translation: (3,) meters.
     """
     return tuple(replace(
         d,

@@ -52,7 +52,7 @@ class Geometry:
         """
         Return the geometry of the largest image that fits, or the smallest one that fills.
 
-        :param fit: letterbox: nothing is cut off; crop: the centre is kept, nothing is padded.
+        :param fit: letterbox: nothing is cut off; crop: the center is kept, nothing is padded.
         """
         ratios = network_width / width, network_height / height
         scale = min(ratios) if fit == 'letterbox' else max(ratios)
@@ -139,7 +139,7 @@ class MapGrid:
     :param rows: region row of the image rows first_row, first_row + 1 ...; other image rows were
         cut off. columns: the same for columns.
     :param scale, shift: region coordinate = scale * (image coordinate + 0.5) + shift, for x
-        and y (pixel centres at integers).
+        and y (pixel centers at integers).
     :param pixel_counts: (h, w) float64 image pixels per pixel of the region.
     """
 
@@ -160,7 +160,7 @@ class MapGrid:
         return np.ascontiguousarray(array[top:bottom, left:right])
 
     def intrinsics(self, intrinsics: Intrinsics) -> Intrinsics:
-        """Camera of the region, with the true rays of its pixel centres."""
+        """Camera of the region, with the true rays of its pixel centers."""
         height, width = self.pixel_counts.shape
         return intrinsics.transformed(*self.scale, self.shift[0] + 0.5, self.shift[1] + 0.5,
                                       width, height)
@@ -187,7 +187,7 @@ class MapGrid:
         linear in pixel coordinates); where labels meet, or known depth meets none, the nearest
         value is taken, so that no depth lies between two surfaces.
 
-        :param depth: (h, w) of the region, metres; NaN, +Inf, -Inf as in PanopticDepth.
+        :param depth: (h, w) of the region, meters; NaN, +Inf, -Inf as in PanopticDepth.
         :param labels: (h, w) panoptic ids of the same pixels.
         :returns: (H, W) float32, NaN where the image was cut off.
         """

@@ -76,7 +76,7 @@ _THING = np.dtype([
     ('box', np.float64, 4), ('position', np.float64, 3), ('covariance', np.float64, (3, 3))])
 """
 An instance of a frame, or a thing that is remembered: when it was seen, the samples of its mask,
-its box as left, top, right, bottom in px, its position in the camera frame in metres (NaN where
+its box as left, top, right, bottom in px, its position in the camera frame in meters (NaN where
 not known) and the covariance of that.
 """
 
@@ -233,7 +233,7 @@ def _nearness(before: _Things, now: _Things, motion_m: NDArray[np.float64],
     """
     exp(-d^2 / 2) of each pair, 0 from MOST_SIGMAS on; NaN where a position is not known.
 
-    :param motion_m: (M,) standard deviation of the motion in between, metres in any direction.
+    :param motion_m: (M,) standard deviation of the motion in between, meters in any direction.
     """
     offset = now['position'] - before['position']
     along = np.stack([before['position'], now['position']], axis=2) * LEAST_RELATIVE_SIGMA
@@ -249,7 +249,7 @@ def _nearness(before: _Things, now: _Things, motion_m: NDArray[np.float64],
 
 
 def _grown(box: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Boxes twice as wide and high, around the same centre."""
+    """Boxes twice as wide and high, around the same center."""
     half = 0.5 * (box[:, 2:] - box[:, :2])
     return np.concatenate([box[:, :2] - half, box[:, 2:] + half], axis=1)
 

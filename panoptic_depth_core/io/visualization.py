@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures for people, in RGB: panoptic overlay with distances, coloured depth; PNG and JPEG."""
+"""Pictures for people, in RGB: panoptic overlay with distances, colored depth; PNG and JPEG."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def encode_png(picture: NDArray[np.generic]) -> bytes:
 
 
 def _shades(color: tuple[int, int, int], count: int) -> NDArray[np.float32]:
-    """(count, 3) float32 RGB shades of a colour, 0..255; row 0, no instance, is the colour."""
+    """(count, 3) float32 RGB shades of a color, 0..255; row 0, no instance, is the color."""
     # Steps of the golden ratio keep neighbouring numbers apart, whatever their count.
     phase = (np.arange(count, dtype=np.float32) * 0.6180339887498949) % 1.0
     base = np.array(color, np.float32)
@@ -61,7 +61,7 @@ def _shades(color: tuple[int, int, int], count: int) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=8)
 def _palette(classes: tuple[ClassInfo, ...], divisor: int) -> NDArray[np.uint32]:
-    """(65536,) uint32: colour of every panoptic id as R, G, B, 0 in memory; void is black."""
+    """(65536,) uint32: color of every panoptic id as R, G, B, 0 in memory; void is black."""
     colors = np.zeros((1 << 16, 4), np.uint8)
     for info in classes:
         first = info.class_id * divisor
@@ -73,7 +73,7 @@ def _palette(classes: tuple[ClassInfo, ...], divisor: int) -> NDArray[np.uint32]
 
 def color_panoptic(panoptic: NDArray[np.uint16], divisor: int = LABEL_DIVISOR,
                    classes: Sequence[ClassInfo] = CITYSCAPES) -> Picture:
-    """(H, W, 3) uint8 RGB of (H, W) uint16 ids: class colours, shades per instance, void black."""
+    """(H, W, 3) uint8 RGB of (H, W) uint16 ids: class colors, shades per instance, void black."""
     packed = _palette(tuple(classes), divisor)[panoptic]
     return np.asarray(cv2.cvtColor(packed.view(np.uint8).reshape(*panoptic.shape, 4),
                                    cv2.COLOR_RGBA2RGB), np.uint8)
@@ -138,7 +138,7 @@ def _draw_labels(picture: Picture, result: PanopticDepth) -> None:
 
 def placement(image: Intrinsics, part: Intrinsics) -> tuple[float, float, float, float]:
     """
-    Where the picture of one camera lies in that of another with the same centre and axes.
+    Where the picture of one camera lies in that of another with the same center and axes.
 
     :returns: scale_x, scale_y, left, top: a point x px from the left edge of the part is
         left + x * scale_x px from the left edge of the image.
@@ -164,7 +164,7 @@ def picture_of(frame: Frame, result: PanopticDepth) -> Picture:
 def overlay(image: Picture, result: PanopticDepth, classes: Sequence[ClassInfo] = CITYSCAPES
             ) -> Picture:
     """
-    The image tinted by class and instance, instances outlined and labelled with their distance.
+    The image tinted by class and instance, instances outlined and labeled with their distance.
 
     :param image: (H, W, 3) uint8 RGB, the size of the result; void is darkened.
     """
@@ -178,7 +178,7 @@ def overlay(image: Picture, result: PanopticDepth, classes: Sequence[ClassInfo] 
 
 def picture_of_result(frame: Frame, result: PanopticDepth,
                       classes: Sequence[ClassInfo] = CITYSCAPES) -> Picture:
-    """(H, W, 3) uint8 RGB overlay, or coloured depth where the model has no classes."""
+    """(H, W, 3) uint8 RGB overlay, or colored depth where the model has no classes."""
     if not result.tasks & SEGMENTATION:
         return depth_color(result.depth)
     return overlay(picture_of(frame, result), result, classes)
@@ -186,12 +186,12 @@ def picture_of_result(frame: Frame, result: PanopticDepth,
 
 def depth_color(depth: NDArray[np.float32]) -> Picture:
     """
-    Depth as colour, from red (2 m) to blue (100 m), in equal steps of log depth.
+    Depth as color, from red (2 m) to blue (100 m), in equal steps of log depth.
 
     The range is fixed, so frames of one drive compare.
 
-    :param depth: (H, W) float32 metres.
-    :returns: (H, W, 3) uint8 RGB; NaN is grey, +Inf (sky, beyond range) near black, -Inf white.
+    :param depth: (H, W) float32 meters.
+    :returns: (H, W, 3) uint8 RGB; NaN is gray, +Inf (sky, beyond range) near black, -Inf white.
     """
     finite = np.isfinite(depth)
     clipped = np.clip(np.where(finite, depth, FAR_M), NEAR_M, FAR_M).astype(np.float32)

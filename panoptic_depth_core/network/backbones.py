@@ -80,7 +80,7 @@ def _initialise(module: nn.Module) -> None:
 
 
 def merge_batch_norm(module: nn.Module) -> None:
-    """Replace each (conv, batch norm) pair of neighbours by one conv with bias, in place."""
+    """Replace each (conv, batch norm) pair of neighbors by one conv with bias, in place."""
     children = [*module.named_children(), ('', nn.Identity())]
     for (_, child), (next_name, norm) in pairwise(children):
         if isinstance(child, nn.Conv2d) and isinstance(
@@ -173,7 +173,7 @@ class ResNet50Backbone(nn.Module):
         """
         Features of an image.
 
-        :param x: (B, 3, H, W) normalised, H and W multiples of 32.
+        :param x: (B, 3, H, W) normalized, H and W multiples of 32.
         :returns: (B, 256, H/4, W/4), (B, 512, H/8, W/8), (B, 1024, H/16, W/16),
             (B, 2048, H/32, W/32).
         """
@@ -190,7 +190,7 @@ def _fit_input(network: ResNet, mean: tuple[float, ...], std: tuple[float, ...])
     Adapt the first convolution to an input with another normalisation, in place.
 
     (p - M) / S = (p - m) / s * s / S + (m - M) / S: the factor goes into its weights, the constant
-    into the mean that the following norm subtracts. Padding then has the colour m, not M.
+    into the mean that the following norm subtracts. Padding then has the color m, not M.
 
     :param mean, std: m and s; M and S are those of torchvision's weights.
     """

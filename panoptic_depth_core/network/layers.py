@@ -16,7 +16,7 @@ RAY_CHANNELS = 4
 
 
 def pixel_centers(cells: int, stride: int, device: torch.device) -> Tensor:
-    """(cells,) float32 image coordinates in px of the centres of cells of a stride."""
+    """(cells,) float32 image coordinates in px of the centers of cells of a stride."""
     return torch.arange(cells, device=device, dtype=torch.float32) * stride + (stride - 1) / 2
 
 
@@ -26,7 +26,7 @@ def camera_rays(intrinsics: Tensor, height: int, width: int, stride: int,
     Viewing rays of the cells of a feature map.
 
     The first two channels are ((u - cx) / fx, (v - cy) / fy). On a plane below the camera they
-    determine depth in metres, but the network predicts canonical depth D * f_c / f, which on that
+    determine depth in meters, but the network predicts canonical depth D * f_c / f, which on that
     plane depends on (v - cy) / f_c; so the other two channels are the same offsets over the
     canonical focal length. Together the four also determine the focal length.
 
@@ -44,7 +44,7 @@ def camera_rays(intrinsics: Tensor, height: int, width: int, stride: int,
 
 def metric_factor(intrinsics: Tensor, canonical_focal_px: float) -> Tensor:
     """
-    Factor from canonical to real metres, f / f_c (Metric3D, Yin et al., ICCV 2023).
+    Factor from canonical to real meters, f / f_c (Metric3D, Yin et al., ICCV 2023).
 
     :param intrinsics: (B, 4).
     :returns: (B,); f is the vertical focal length, which is the horizontal one for square pixels.

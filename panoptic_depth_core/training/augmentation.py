@@ -1,12 +1,12 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Augmentation: image, labels, depth and camera move together; then colours, sharpness and noise.
+Augmentation: image, labels, depth and camera move together; then colors, sharpness and noise.
 
-Depth stays in metres through every change: the intrinsics change, and with them the canonical
+Depth stays in meters through every change: the intrinsics change, and with them the canonical
 depth D * f_c / f. A rotation about the optical axis leaves Z and the intrinsics alone.
 
-Colours are changed by OpenCV and not by torchvision: one table of 256 values for all changes of a
+Colors are changed by OpenCV and not by torchvision: one table of 256 values for all changes of a
 single channel and one 3x3 matrix for those across channels take a tenth of the time
 (doc/training.md, Augmentation).
 """
@@ -59,7 +59,7 @@ class AugmentSettings(Settings):
 
 
 def augment(sample: Sample, settings: AugmentSettings, rng: Generator) -> Sample:
-    """Random rotation, crop, resize, flip and colour; the result has the size of the settings."""
+    """Random rotation, crop, resize, flip and color; the result has the size of the settings."""
     low, high = settings.scale
     scale = float(np.exp(rng.uniform(np.log(low), np.log(high))))
     (top, rows, shown_rows, above), (left, columns, shown_columns, before) = (
@@ -157,7 +157,7 @@ def settle_instances(seen: GroundTruth, whole: GroundTruth, keep_share: float) -
     What a crop leaves of the instances that its border cuts.
 
     An instance with less than keep_share left becomes a crowd: its class is known, but neither its
-    centre nor its absence. Instance depths stay only of instances that are in the crop with at
+    center nor its absence. Instance depths stay only of instances that are in the crop with at
     least 90 % of their pixels: the median of a part is that of another surface.
 
     :param seen: truth of the window at the scale of ``whole``, the one before the crop.
@@ -182,7 +182,7 @@ def settle_instances(seen: GroundTruth, whole: GroundTruth, keep_share: float) -
 
 def change_colors(image: NDArray[np.uint8], settings: AugmentSettings,
                   rng: Generator) -> NDArray[np.uint8]:
-    """Change colour, sharpness and noise of (H, W, 3) RGB, in the order in which a camera does."""
+    """Change color, sharpness and noise of (H, W, 3) RGB, in the order in which a camera does."""
     def draw(extent: float) -> float:
         """One change of +- extent, or none at all."""
         change = rng.uniform(-extent, extent)
@@ -216,7 +216,7 @@ def change_colors(image: NDArray[np.uint8], settings: AugmentSettings,
 
 def chroma_matrix(saturation: float, hue: float) -> NDArray[np.float64]:
     """
-    Scale and turn the difference of a colour from the grey of its luma (ITU-R BT.601).
+    Scale and turn the difference of a color from the grey of its luma (ITU-R BT.601).
 
     Luma stays as it is and grey stays grey. Unlike the round trip through an 8-bit HSV picture
     this neither rounds hues to 2 degrees nor makes the dark noisy.

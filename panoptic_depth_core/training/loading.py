@@ -59,7 +59,7 @@ class MixedSamples(Dataset[Sample]):
         changes: dict[str, Any] = {}
         if settings.crop_sizes:
             # A network that sees one size only reads the place of a pixel from the zero padding
-            # of its convolutions in place of the rays, and misjudges the metres at other sizes.
+            # of its convolutions in place of the rays, and misjudges the meters at other sizes.
             of_batch = np.random.default_rng([settings.seed, 1, draw // settings.batch_size])
             number = int(of_batch.integers(len(settings.crop_sizes)))
             changes['height'], changes['width'] = settings.crop_sizes[number]

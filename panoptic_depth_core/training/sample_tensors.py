@@ -4,7 +4,7 @@
 A sample as tv_tensors: one call of torchvision.transforms.v2 moves picture, labels and camera.
 
 Their kernels stand here where those of torchvision do not fit: labels and depth take the nearest
-pixel centre (torchvision's masks are off by up to half a pixel), what lies beyond the picture is
+pixel center (torchvision's masks are off by up to half a pixel), what lies beyond the picture is
 unknown in place of 0, and the camera moves too. Rotation is OpenCV's, which is 5 to 12 times as
 fast (doc/training.md, Augmentation).
 
@@ -47,7 +47,7 @@ class Ignore(tv_tensors.Mask):  # (H, W) bool: not even the absence of an instan
     beyond = True
 
 
-class Depth(tv_tensors.Mask):  # (H, W) float32 metres along Z; NaN unknown, +Inf sky.
+class Depth(tv_tensors.Mask):  # (H, W) float32 meters along Z; NaN unknown, +Inf sky.
     beyond = math.nan
 
 

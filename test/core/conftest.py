@@ -4,7 +4,7 @@
 Models small enough for tests, in place of a trained network.
 
 Of the *painted* model the picture says what the network would find: red is the row of the
-segment table that owns the pixel, green its canonical depth in metres.
+segment table that owns the pixel, green its canonical depth in meters.
 """
 
 from __future__ import annotations

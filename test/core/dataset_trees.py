@@ -49,7 +49,7 @@ class TrueFrame:
 
     :param image: (H, W, 3) uint8 RGB. :param classes: (H, W) int32, VOID_CLASS where void.
     :param instances: (H, W) int32, 0 for stuff, crowds and void.
-    :param stored_depth: (H, W) uint16 metres * 256 or disparity, 0 where unknown.
+    :param stored_depth: (H, W) uint16 meters * 256 or disparity, 0 where unknown.
     """
 
     image: NDArray[np.uint8]
@@ -66,7 +66,7 @@ class TrueFrame:
 
     @property
     def depth(self) -> NDArray[np.float32]:
-        """(H, W) float32 metres of stored_depth, NaN where unknown."""
+        """(H, W) float32 meters of stored_depth, NaN where unknown."""
         return np.where(self.stored_depth > 0, self.stored_depth / 256.0, np.nan).astype(
             np.float32)
 

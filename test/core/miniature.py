@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Miniature labelled frames, and a recipe to train on them."""
+"""Miniature labeled frames, and a recipe to train on them."""
 
 from __future__ import annotations
 

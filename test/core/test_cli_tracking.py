@@ -44,7 +44,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 rows, (8, 24), (4 + 6 * number, 40 - 4 * number), (18, 6), strict=True)):
             image[y:y + 10, x:x + 14] = row, depth, 0
             instances[y:y + 10, x:x + 14] = 1000 + track
-        # Lossless, for its colours are what the painted model sees.
+        # Lossless, for its colors are what the painted model sees.
         encoded = cv2.imencode('.png', image[..., ::-1])[1]
         (folders[0] / f'{number:06d}.jpg').write_bytes(encoded.tobytes())
         cv2.imwrite(str(folders[1] / f'{number:06d}.png'), instances)
@@ -64,7 +64,7 @@ def predict(painted_model: ModelDirectory, root: Path, tmp_path: Path) -> Callab
 
 
 def tracks(out: Path) -> list[dict[int, int]]:
-    """Depth in whole metres -> track id, by frame."""
+    """Depth in whole meters -> track id, by frame."""
     records: list[dict[str, Any]] = [json.loads(line) for line in (
         out / 'instances.jsonl').read_text().splitlines()]
     return [{round(i['depth']): i['track_id'] for i in record['instances']}

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The weights that the package ships: they load everywhere, keep metres, and see real streets."""
+"""The weights that the package ships: they load everywhere, keep meters, and see real streets."""
 
 from __future__ import annotations
 

@@ -291,7 +291,7 @@ class TestExtraInputs:
 
     @pytest.fixture
     def pipeline(self, make_info, painted_onnx, tmp_path: Path) -> Pipeline:
-        """Return a model whose depth is all metres that it is told, else what it sees."""
+        """Return a model whose depth is all meters that it is told, else what it sees."""
         onnx = pytest.importorskip('onnx')
         info = make_info(tasks=['depth'], classes=(), extra_inputs=[
             {'name': 'told_m', 'shape': [1, 1]}])

@@ -51,7 +51,7 @@ class TinyBatch(Batch):
     """
     What either of them learns from.
 
-    :param truth: (B, H, W) float32 metres, or int64 classes.
+    :param truth: (B, H, W) float32 meters, or int64 classes.
     """
 
     truth: Tensor
@@ -101,7 +101,7 @@ class TinyDepth(_Tiny):
         return self.layers(self.normalised(image)) + ratio.log()[..., None, None]
 
     def assemble(self, output: Tensor, thresholds: Tensor) -> dict[str, Tensor]:
-        """Metres."""
+        """Meters."""
         # A runtime must be given every input, so the graph has to use it.
         return {'depth': self._maps(output)[:, 0].exp() + 0.0 * thresholds.sum()}
 

@@ -5,8 +5,8 @@
 The node with a backend that is told from outside how to behave, while it runs.
 
 Of a picture it finds what the picture says: a pixel of red 40 * row + 20 belongs to that row of
-the segment table, and its green is its depth in metres for a camera of CANONICAL_FOCAL_PX. The
-steps of 40 outlive any encoding of colours. The file that the environment variable CONTROL names
+the segment table, and its green is its depth in meters for a camera of CANONICAL_FOCAL_PX. The
+steps of 40 outlive any encoding of colors. The file that the environment variable CONTROL names
 holds one order, with seconds where it takes some:
 
 - ok

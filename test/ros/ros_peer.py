@@ -38,7 +38,7 @@ PATIENCE_S = 60.0
 
 WIDTH, HEIGHT = 128, 64
 CAMERA = Intrinsics(100.0, 100.0, 63.5, 31.5, WIDTH, HEIGHT)
-"""At half the size, that of the controllable model, green is metres."""
+"""At half the size, that of the controllable model, green is meters."""
 FRAME_ID = 'camera_optical_frame'
 _FOR_VIEWERS = ('points', 'overlay', 'depth_color')
 
@@ -55,7 +55,7 @@ def eventually(condition: Callable[[], Any], what: str, timeout_s: float = PATIE
 
 
 def color_of(row: int, depth_m: int) -> tuple[int, int, int]:
-    """Colour in which the controllable backend sees a row of its table at a depth."""
+    """Color in which the controllable backend sees a row of its table at a depth."""
     return RED_STEP * row + RED_STEP // 2, depth_m, 0
 
 

@@ -115,7 +115,7 @@ class TestFrames(NodeCase):
             self.assertEqual(instance.pixel_count, mask.sum())
             self.assertEqual((instance.class_id, instance.instance_id), divmod(number, 1000))
             self.assertAlmostEqual(instance.depth, float(np.median(depth[mask])), 3)
-            # Truth: the box stands that far from the image centre, at a focal length of 100 px.
+            # Truth: the box stands that far from the image center, at a focal length of 100 px.
             x = (0.5 * (u.min() + u.max()) - 63.5) / 100.0 * instance.depth
             self.assertAlmostEqual(instance.position.x, x, delta=0.05 * instance.depth)
             self.assertEqual(instance.track_id, -1)

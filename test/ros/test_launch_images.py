@@ -39,7 +39,7 @@ def generate_test_description() -> LaunchDescription:
 
 
 def flat(color: tuple[int, int, int]) -> np.ndarray:
-    """(H, W, 3) uint8 of one colour."""
+    """(H, W, 3) uint8 of one color."""
     return np.full((HEIGHT, WIDTH, 3), color, np.uint8)
 
 

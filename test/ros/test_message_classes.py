@@ -143,7 +143,7 @@ def test_the_tools_of_ros_read_the_point_cloud() -> None:
 
 BRIDGED = ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8', 'mono16', 'bayer_rggb8', 'bayer_bggr8',
            'bayer_gbrg8', 'bayer_grbg8', 'yuv422', 'yuv422_yuy2')
-"""What cv_bridge makes colours of: no nv12, and it takes 8UC3 for no colour."""
+"""What cv_bridge makes colors of: no nv12, and it takes 8UC3 for no color."""
 
 
 @pytest.mark.parametrize('padding', [0, 12])

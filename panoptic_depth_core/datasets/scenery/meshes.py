@@ -3,7 +3,7 @@
 """
 Triangle meshes of the synthetic scenes, and the primitives that they are made of.
 
-Object frame: x forward, y left, z up, origin on the ground in the middle; metres.
+Object frame: x forward, y left, z up, origin on the ground in the middle; meters.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Look(NamedTuple):
 class Mesh:
     """Triangles that own their corners."""
 
-    corners: Array  # (T, 3, 3) float32 triangle, corner, xyz in metres.
+    corners: Array  # (T, 3, 3) float32 triangle, corner, xyz in meters.
     normals: Array  # (T, 3, 3) float32 unit normals at the corners, outwards.
-    uv: Array  # (T, 3, 2) float32 surface coordinates in metres.
+    uv: Array  # (T, 3, 2) float32 surface coordinates in meters.
     slot: NDArray[np.uint8]  # (T,) which of the object's looks the triangle has.
 
     def moved(self, offset: ArrayLike, scale: ArrayLike = 1.0) -> Mesh:
@@ -105,7 +105,7 @@ def quads(corners: ArrayLike, slot: ArrayLike = 0, uv: NDArray[Any] | None = Non
     """
     Quadrangles, each as two triangles.
 
-    :param corners: (Q, 4, 3) metres, in order around. :param uv: (Q, 4, 2) metres.
+    :param corners: (Q, 4, 3) meters, in order around. :param uv: (Q, 4, 2) meters.
     :param slot: one for all, or (Q,).
     """
     points = np.asarray(corners, np.float32)
@@ -171,7 +171,7 @@ def _fan(ring: NDArray[Any]) -> NDArray[Any]:
 
 def limb(start: ArrayLike, end: ArrayLike, radii: Sequence[float], slot: int = 0,
          sides: int = 6) -> Mesh:
-    """A tube between two points with the given radii along it, in metres."""
+    """A tube between two points with the given radii along it, in meters."""
     a, b = np.asarray(start, np.float64), np.asarray(end, np.float64)
     axis = (b - a) / max(float(np.linalg.norm(b - a)), 1e-6)
     side = np.cross(axis, (1.0, 0, 0) if abs(axis[0]) < 0.8 else (0, 1.0, 0))
@@ -223,7 +223,7 @@ def wheel(radius: float, width: float, center: Sequence[float], tyre: int, hub: 
 
 def leaves(rng: Rng, count: int, center: NDArray[Any], radii: NDArray[Any], size: float,
            slot: int) -> Mesh:
-    """Loose leaves: triangles of about ``size`` metres scattered over an ellipsoid's surface."""
+    """Loose leaves: triangles of about ``size`` meters scattered over an ellipsoid's surface."""
     direction = rng.standard_normal((count, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     middle = center + direction * radii * rng.uniform(0.9, 1.14, (count, 1))

@@ -434,13 +434,13 @@ def plant(rng: Rng, kind: str) -> Prop:
 
 
 def _plaster(rng: Rng) -> NDArray[np.float64]:
-    """Colour of plaster, stone or paint."""
+    """Color of plaster, stone or paint."""
     base, warm = rng.uniform(0.12, 0.75), rng.uniform(-0.12, 0.3)
     return np.asarray(base * np.array((1 + warm * 0.5, 1.0, 1 - warm)))
 
 
 def _brick(rng: Rng) -> NDArray[np.float64]:
-    """Colour of brick, from yellow to dark red."""
+    """Color of brick, from yellow to dark red."""
     return np.array((0.32, 0.14, 0.09)) * rng.uniform((0.6, 0.7, 0.6), (1.4, 1.7, 1.6))
 
 

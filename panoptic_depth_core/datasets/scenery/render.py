@@ -23,12 +23,12 @@ from .scene import Camera, Scene
 from .textures import cloud_tile, sample
 
 _EDGE_OFFSETS = np.array(((-0.28, -0.11), (0.11, -0.28)))
-"""Where in a pixel at an edge the colour is sampled besides its centre, in px."""
+"""Where in a pixel at an edge the color is sampled besides its center, in px."""
 
 
 @dataclass(frozen=True)
 class Light:
-    """Sun, sky and air; all colours linear RGB."""
+    """Sun, sky and air; all colors linear RGB."""
 
     sun_direction: Array  # Unit vector towards the sun.
     sun: Array
@@ -74,7 +74,7 @@ class Lens:
     noise: float  # Standard deviation, of full scale.
     blur_px: float  # Standard deviation.
     vignette: float
-    contrast: float = 1.0  # Slope of the tone curve about mid grey.
+    contrast: float = 1.0  # Slope of the tone curve about mid gray.
 
     def develop(self, radiance: Array, rng: np.random.Generator) -> NDArray[np.uint8]:
         """Bytes of a picture; ``radiance`` is (H, W, 3) float32 linear."""
@@ -97,7 +97,7 @@ class Render:
     image: NDArray[np.uint8]
     class_id: NDArray[np.int32]
     number: NDArray[np.int64]  # Thing of the world, 0 for stuff.
-    depth: Array  # Metres, +Inf for sky.
+    depth: Array  # Meters, +Inf for sky.
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 """
 A synthetic scene as one table of triangles, and the camera that looks at it.
 
-World frame: x forward, y left, z up, metres.
+World frame: x forward, y left, z up, meters.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class RayCaster:
 class Scene:
     """Triangles in the world, as in Mesh, and what each belongs to."""
 
-    origin: NDArray[np.float64]  # World x, y in metres that the corners count from.
+    origin: NDArray[np.float64]  # World x, y in meters that the corners count from.
     corners: Array
     normals: Array
     uv: Array
@@ -97,7 +97,7 @@ class Camera:
     """Where the camera is and how it looks."""
 
     intrinsics: Intrinsics
-    position: NDArray[np.float64]  # (3,) world, metres.
+    position: NDArray[np.float64]  # (3,) world, meters.
     rotation: NDArray[np.float64]  # (3, 3), columns are the camera's axes in the world.
 
     @classmethod

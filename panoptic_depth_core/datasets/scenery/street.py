@@ -4,7 +4,7 @@
 A street without end, made in sections: what is where, as a function of the seed only.
 
 Everything that moves does so as a function of time, so that no state is kept. Street coordinates:
-s metres along the street, t metres to the left of its middle line.
+s meters along the street, t meters to the left of its middle line.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _STEP_M = 2.0
 _CURB_M = 0.12
 _CURB_FACE = (-0.04, -0.04, _CURB_M, _CURB_M)
 _CROSS = (8.0, 16.0)
-"""Where in its section a crossing street runs, in metres."""
+"""Where in its section a crossing street runs, in meters."""
 _PAINT_M = 0.0005
 """Height of a zebra crossing's paint, so that it is met before the asphalt."""
 _REACH_M = {'truck': 8.0, 'bus': 8.0, 'train': 16.0}
@@ -67,7 +67,7 @@ class Layout:
     parking_turned: bool
 
     def road_edge(self, side: int) -> float:
-        """Distance of the curb from the middle line in metres; side 1 left, -1 right."""
+        """Distance of the curb from the middle line in meters; side 1 left, -1 right."""
         strip = 4.6 if self.parking_turned else 2.3
         return self.lane_m * self.lanes + (strip if self.parking[side < 0] else 0.0)
 
@@ -110,7 +110,7 @@ class Section:
     curvature: float
 
     def poses(self, s: Places, t: Places) -> tuple[Places, Places, Places]:
-        """World x, y in metres and heading in radians at s from the section's start."""
+        """World x, y in meters and heading in radians at s from the section's start."""
         heading = self.heading + self.curvature * s
         half = self.curvature * s / 2
         chord = s * np.sinc(half / np.pi)
@@ -173,7 +173,7 @@ class World:
         return max(len(self._sections), len(self._scenes))
 
     def pose(self, s: float, t: float) -> tuple[float, float, float]:
-        """World x, y in metres and heading in radians at a place on the street."""
+        """World x, y in meters and heading in radians at a place on the street."""
         index = int(s // SECTION_M)
         return self.section(index).pose(s - index * SECTION_M, t)
 
@@ -285,13 +285,13 @@ class _Furnisher:
 
     def _strip(self, s: Span, t: Span, z: float | tuple[float, ...], class_name: str, look: Look
                ) -> None:
-        """A strip of ground between two s and two t, in metres; z of all or of its corners."""
+        """A strip of ground between two s and two t, in meters; z of all or of its corners."""
         edges = np.append(np.arange(s[0], s[1] - 1e-6, _STEP_M), s[1])
         self._cells(edges[:-1], edges[1:], min(t), max(t), z, class_name, look)
 
     def _cells(self, begin: Places, end: Places, right: Places | float, left: Places | float,
                z: float | tuple[float, ...], class_name: str, look: Look) -> None:
-        """Pieces of ground from begin to end along s, from right to left along t, in metres."""
+        """Pieces of ground from begin to end along s, from right to left along t, in meters."""
         rim = np.empty((len(begin), 4, 3))
         rim[:, (0, 3), 0], rim[:, (1, 2), 0] = begin[:, None], end[:, None]
         rim[:, 0, 1] = rim[:, 1, 1] = right

@@ -4,7 +4,7 @@
 Procedural surface textures of the synthetic scenes: made once, sampled with mip levels.
 
 A texture is a tile of RGB reflectance factors and a mask: where the mask is 1 the factors are
-multiplied by the tint of the object, where it is 0 they are the colour itself (window glass).
+multiplied by the tint of the object, where it is 0 they are the color itself (window glass).
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def _sign(rng: np.random.Generator, kind: int) -> Array:
 
 
 def _draw() -> dict[str, tuple[float, Array]]:
-    """All textures: name -> size of a tile in metres, (S, S, 4)."""
+    """All textures: name -> size of a tile in meters, (S, S, 4)."""
     rng = np.random.default_rng(19)
     fine, coarse = _noise(rng, 0.6, 12), _noise(rng, 1.6)
     crack = np.exp(-(_noise(rng, 1.7) / 0.025) ** 2)
@@ -167,7 +167,7 @@ class Atlas(NamedTuple):
     rows: dict[str, int]  # Texture name -> its number.
     table: NDArray[np.uint8]  # (texels, 4)
     starts: NDArray[np.int64]  # Row of the table where each level starts.
-    sizes: Array  # Of tiles, metres.
+    sizes: Array  # Of tiles, meters.
 
 
 @lru_cache(maxsize=1)
@@ -188,7 +188,7 @@ def sample(texture: NDArray[np.int32], uv: Array, footprint_m: Array, tint: Arra
     """
     Linear reflectance (N, 3) of surface points.
 
-    :param texture: (N,) as in Atlas.rows. :param uv: (N, 2) surface coordinates in metres.
+    :param texture: (N,) as in Atlas.rows. :param uv: (N, 2) surface coordinates in meters.
     :param footprint_m: (N,) width of a pixel on the surface. :param tint: (N, 3) of the object.
     """
     _, table, starts, sizes = atlas()

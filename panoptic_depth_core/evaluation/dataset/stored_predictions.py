@@ -6,9 +6,9 @@ Results in a folder, of ``panoptic-depth predict`` or of any other program, in p
 For the frame NAME of the data set, at the size of its picture:
 
 - ``panoptic/NAME.png``: uint16 class id * 1000 + instance id (0 for stuff), 65535 void; or COCO's
-  colours with that number + 1, as predict writes.
-- ``depth_npy/NAME.npy``: float32 metres, NaN where not known; or ``depth/NAME.png``: uint16
-  metres * 256, 0 where not known. The former is taken where there is such a folder.
+  colors with that number + 1, as predict writes.
+- ``depth_npy/NAME.npy``: float32 meters, NaN where not known; or ``depth/NAME.png``: uint16
+  meters * 256, 0 where not known. The former is taken where there is such a folder.
 
 One of the two folders is enough: results have the tasks of those that are there. A file may also
 be called after the picture, NAME_leftImg8bit. Where they are there, these are used too:
@@ -42,7 +42,7 @@ _ENDINGS = ('', '_leftImg8bit')
 _GREY_16 = b'\x10\x00'
 
 _Instances = tuple[int, dict[int, float]]
-"""Label divisor, and panoptic id -> median depth in metres or NaN: a line of instances.jsonl."""
+"""Label divisor, and panoptic id -> median depth in meters or NaN: a line of instances.jsonl."""
 
 
 class StoredPredictions:
@@ -167,7 +167,7 @@ def _read_instances(path: Path) -> dict[str, _Instances]:
 
 def _read_ids(path: Path) -> NDArray[np.uint16]:
     with path.open('rb') as file:
-        # Bytes 24 and 25 of a PNG are the bits per channel and the kind of colours.
+        # Bytes 24 and 25 of a PNG are the bits per channel and the kind of colors.
         is_grey_16 = file.read(26)[24:] == _GREY_16
     if not is_grey_16:
         return coco_panoptic.decode_ids(path)
@@ -175,7 +175,7 @@ def _read_ids(path: Path) -> NDArray[np.uint16]:
 
 
 def _read_depth(path: Path) -> NDArray[np.float32]:
-    """(H, W) float32 metres, NaN where not known."""
+    """(H, W) float32 meters, NaN where not known."""
     if path.suffix == '.npy':
         try:
             return np.asarray(np.load(path, allow_pickle=False), np.float32)

@@ -207,7 +207,7 @@ class AgreementMetric(Metric[Record]):
 
 
 def _distances(result: PanopticDepth) -> dict[int, float]:
-    """Panoptic id -> metres."""
+    """Panoptic id -> meters."""
     return {d.segment.panoptic_id: d.distance_m for d in result.distances}
 
 

@@ -195,7 +195,7 @@ class Metric(ABC, Generic[Found]):
         return self._cells(found.by_class) if self.error_columns else {}
 
     def by_range(self) -> Mapping[float, Sequence[str]]:
-        """Least metres -> cells under ``error_columns``."""
+        """Least meters -> cells under ``error_columns``."""
         found: Any = self.found
         return self._cells({near: group for (near, _), group in found.by_range.items()}
                            ) if self.range_error else {}

@@ -264,7 +264,7 @@ def _sums(p: NDArray[np.float64], g: NDArray[np.float64], group: NDArray[np.intp
 def _by_group(values: Sequence[NDArray[Any]], group: NDArray[np.intp],
               groups: int) -> list[NDArray[np.float64]]:
     """
-    Sum by group; neighbours mostly are of one, so runs are summed first.
+    Sum by group; neighbors mostly are of one, so runs are summed first.
 
     :param values: (N,) each, at most _BLOCK of them; those of 8 bits are 0 or 1.
     :returns: (groups,) float64 each: how many there are of every group, then the sums.

@@ -40,7 +40,7 @@ class TrueBox:
 
     :param class_name: as in the bag.
     :param roi: x, y, width, height in px of the image, clipped to it.
-    :param distance_m: Euclidean, from the optical centre to the visible surface.
+    :param distance_m: Euclidean, from the optical center to the visible surface.
     :param depth_m: Z of that point.
     """
 

@@ -3,14 +3,14 @@
 """
 The plane of the ground, from depth and labels alone.
 
-A plane n . P = h, with n the unit vector to the ground and h the height of the optical centre
+A plane n . P = h, with n the unit vector to the ground and h the height of the optical center
 above it, is affine in the inverse depth of its pixels: with P = Z r and the ray
 r = ((u - cx) / fx, (v - cy) / fy, 1), 1 / Z = (n / h) . r. So three numbers m = n / h are fitted
 to pixels, and h = 1 / |m|. A camera is at the same height all along a drive, so that the
-spread of h over frames is that of the scale of the metres, and h itself can be measured with a
+spread of h over frames is that of the scale of the meters, and h itself can be measured with a
 rule.
 
-Pixels that are labelled as ground but are not on the plane must not count: the best of planes
+Pixels that are labeled as ground but are not on the plane must not count: the best of planes
 through three random pixels, always the same ones (Fischler and Bolles, Random Sample Consensus,
 1981), then least squares with the weights of Tukey's biweight, repeated.
 """
@@ -48,7 +48,7 @@ class GroundPlane(NamedTuple):
     """
     The ground as a camera sees it.
 
-    :param height_m: of the optical centre above the plane.
+    :param height_m: of the optical center above the plane.
     :param pitch_deg: of the optical axis below the plane; the camera looks down where > 0.
     :param roll_deg: around the optical axis; the right side of the camera is low where > 0.
     :param residual: median of |Z / Z of the plane - 1| over pixels of the ground.

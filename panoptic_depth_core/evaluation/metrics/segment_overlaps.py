@@ -268,7 +268,7 @@ def depth_levels(truth_depth: NDArray[Any], predicted_depth: NDArray[Any],
 
     Pixels without a true depth are within all of them, those without a predicted one in none.
 
-    :param truth_depth: metres or another unit; NaN, Inf or 0 where not known.
+    :param truth_depth: meters or another unit; NaN, Inf or 0 where not known.
     :param predicted_depth: the same unit and shape; NaN or Inf where not known.
     :returns: uint8 of their shape.
     :raises ValueError: when shapes differ.

@@ -31,7 +31,7 @@ from .format import (
 )
 from .thresholds import Gate
 
-MOST_KEY_FIGURES = 8
+MOST_KEY_METRICS = 8
 
 
 def title_of(name: str) -> str:
@@ -44,7 +44,7 @@ def key_metrics(metric_values: Record, comparison: Comparison | None) -> Table:
     """The first key metrics that are known, with their change from a baseline."""
     known = [name for name, kind in metric_kinds().items()
              if kind.is_key and name in metric_values and metric_values[name]['value'] is not None]
-    table = metric_table({name: metric_values[name] for name in known[:MOST_KEY_FIGURES]}, '')
+    table = metric_table({name: metric_values[name] for name in known[:MOST_KEY_METRICS]}, '')
     rows = [row[:3] for row in table.rows]
     if comparison is None:
         return Table('', table.header[:3], rows)

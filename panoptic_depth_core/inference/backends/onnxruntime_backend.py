@@ -46,7 +46,7 @@ class OnnxRuntimeBackend(Backend):
                 raise ConfigError(f'execution provider {provider!r} is not in this ONNX Runtime; '
                                   f'choose from {", ".join(available)}')
         options = onnxruntime.SessionOptions()
-        # It warns of every tensor that it optimised away; errors are exceptions.
+        # It warns of every tensor that it optimized away; errors are exceptions.
         options.log_severity_level = 3
         if threads is not None:
             options.intra_op_num_threads = threads

@@ -54,7 +54,7 @@ def write_drive_bag(samples: Iterable[Sample], path: Path | str, storage: str = 
 
     Topics: /camera/image_raw (rgb8), /camera/camera_info, and as far as the sample has them
     /truth/panoptic (16UC1, class id * 1000 + instance id, 65535 void) and /truth/depth (32FC1,
-    metres along Z).
+    meters along Z).
 
     :param storage: mcap or sqlite3.
     :returns: number of frames.

@@ -93,7 +93,7 @@ OUTPUTS = {topic.name.rpartition('/')[2]: topic for topic in (
     # mono8: class ids
     OutputTopic('output/semantic', msg.IMAGE, lambda of: of.image(
         class_of(of.result.panoptic, of.result.label_divisor), 'mono8'), contract.NEEDS_LABELS),
-    # 32FC1: metres along the optical axis (REP-118)
+    # 32FC1: meters along the optical axis (REP-118)
     OutputTopic('output/depth', msg.IMAGE, lambda of: of.image(
         of.result.depth.astype(np.float32, copy=False), '32FC1'), contract.NEEDS_DEPTH),
     # of the three images above

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Point clouds: of depth, colour and labels of an image, and read from any message."""
+"""Point clouds: of depth, color and labels of an image, and read from any message."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def points_of(image: NDArray[np.uint8], result: PanopticDepth, stride: int = 1
 
     :param image: (H, W, 3) uint8 RGB, the size of the result.
     :param stride: of rows and columns; 2 is a quarter of the points.
-    :returns: (N,) POINT in raster order, metres in the optical frame; label is the class id,
+    :returns: (N,) POINT in raster order, meters in the optical frame; label is the class id,
         labels.VOID_CLASS where there is none; instance is 1.. within the class, 0 none.
     :raises ConfigError: an image of another size, or a stride below 1.
     """
@@ -75,7 +75,7 @@ def xyz_of(message: Any) -> NDArray[np.float32]:
     """
     Coordinates of the points of a sensor_msgs/PointCloud2 that are finite.
 
-    :returns: (N, 3) float32 metres in the message's frame and order, axis by axis in memory.
+    :returns: (N, 3) float32 meters in the message's frame and order, axis by axis in memory.
     :raises ConfigError: no x, y, z as FLOAT32 or FLOAT64, or less data than it says.
     """
     fields = {field.name: field for field in message.fields}

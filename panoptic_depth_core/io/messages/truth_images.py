@@ -39,9 +39,9 @@ def labels_of(message: Any) -> LabelImage:
 
 def depth_of(message: Any) -> NDArray[np.float32]:
     """
-    Depth of an Image: 32FC1 metres or 16UC1 millimetres along Z, 0 unknown (REP-118).
+    Depth of an Image: 32FC1 meters or 16UC1 millimeters along Z, 0 unknown (REP-118).
 
-    :returns: (H, W) float32 metres, NaN unknown; a view on the message where possible.
+    :returns: (H, W) float32 meters, NaN unknown; a view on the message where possible.
     :raises ConfigError: another encoding, truncated ...
     """
     values = values_of(message)
@@ -91,7 +91,7 @@ def medians(groups: NDArray[np.uint16], values: NDArray[np.float32]) -> Medians:
 
 
 def instance_depths(image: NDArray[np.uint16], depth: NDArray[np.float32]) -> dict[int, float]:
-    """Panoptic id -> median of its known depth in metres along Z, by ascending id."""
+    """Panoptic id -> median of its known depth in meters along Z, by ascending id."""
     starts, lengths, ids = _runs(image)
     wanted = np.flatnonzero((ids % LABEL_DIVISOR > 0) & (ids != VOID_ID))
     lengths = lengths[wanted]

@@ -30,7 +30,7 @@ FILE_NAME = 'panoptic.json'
 
 
 def encode_ids(panoptic: NDArray[np.uint16]) -> bytes:
-    """(H, W) uint16 panoptic ids as a PNG file in COCO's colours."""
+    """(H, W) uint16 panoptic ids as a PNG file in COCO's colors."""
     # Void + 1 overflows to 0, which is void in COCO; so every id fits two bytes.
     ids = panoptic + np.uint16(1)
     red, green = (ids & np.uint16(255)).astype(np.uint8), (ids >> np.uint16(8)).astype(np.uint8)

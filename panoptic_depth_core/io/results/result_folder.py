@@ -43,18 +43,18 @@ RESULTS = (coco_panoptic.FOLDER, coco_panoptic.FILE_NAME, PANOPTIC_JOURNAL, 'dep
            '.foxglove.tmp', 'rerun')
 """Everything that the formats write into a folder: a fresh start removes it."""
 
-DEPTH_PNG_SCALE = 256.0  # pixel values per metre, as in KITTI
+DEPTH_PNG_SCALE = 256.0  # pixel values per meter, as in KITTI
 VIDEO_FPS = 10.0
 
 
 def depth_to_png16(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
     """
-    Depth as 16 bits: metres * 256, 0 where there is none.
+    Depth as 16 bits: meters * 256, 0 where there is none.
 
     NaN, +Inf (sky, beyond range) and -Inf (too near) are 0: the format cannot tell them apart.
     Other depths are clipped to 1..65535, i.e. at most 255.996 m, so none becomes 0.
 
-    :param depth: (H, W) float32 metres.
+    :param depth: (H, W) float32 meters.
     """
     finite = np.isfinite(depth)
     values = np.where(finite, depth, 0.0) * np.float32(DEPTH_PNG_SCALE)
@@ -77,7 +77,7 @@ def _numbers(values: Iterable[float]) -> list[float | None]:
 
 
 def _instance_record(instance: InstanceDistance) -> dict[str, Any]:
-    """One instance; metres, camera's optical frame, names as in msg/InstanceDistance.msg."""
+    """One instance; meters, camera's optical frame, names as in msg/InstanceDistance.msg."""
     segment = instance.segment
     return {
         'panoptic_id': segment.panoptic_id, 'class_id': segment.class_id,

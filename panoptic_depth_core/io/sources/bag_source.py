@@ -38,7 +38,7 @@ def _is_picture(bag: BagReader, topic: Topic) -> bool:
     image = next(_readable(bag, topic.name), None)
     if topic.type == COMPRESSED_IMAGE:
         return image is not None and 'compresseddepth' not in image.format.lower()
-    # 16UC1 can be decoded, but by convention it is depth in millimetres, or ids.
+    # 16UC1 can be decoded, but by convention it is depth in millimeters, or ids.
     return image is not None and image.encoding in ENCODINGS and image.encoding != '16UC1'
 
 

@@ -7,7 +7,7 @@ It is a bag of results like any other, so ``ros2 bag`` plays it and results are 
 Pictures are JPEG: a frame of 1242x375 takes 2.2 MB, most of it the exact depth, and 3.3 MB with
 the raw image.
 
-Foxglove counts px from the corner of the top-left pixel: a pixel centre (u, v) here is
+Foxglove counts px from the corner of the top-left pixel: a pixel center (u, v) here is
 (u + 0.5, v + 0.5) there.
 """
 
@@ -42,7 +42,7 @@ make = maker.ROSBAGS_MESSAGES
 ANNOTATIONS_TOPIC = f'{NODE}/foxglove/annotations'
 SCENE_TOPIC = f'{NODE}/foxglove/scene'
 LIDAR_TOPIC = f'{NODE}/foxglove/lidar'
-FIGURES = f'{NODE}/metrics'
+METRICS = f'{NODE}/metrics'
 FLOAT = 'std_msgs/msg/Float64'
 
 POINT_STRIDE = 4  # of rows and columns; all points would outweigh everything else
@@ -70,7 +70,7 @@ def _points(points: Iterable[Iterable[float]]) -> list[Any]:
 def outlines(panoptic: NDArray[np.uint16], instance: InstanceDistance
              ) -> list[NDArray[np.float64]]:
     """
-    Outer outlines of the parts of an instance, through the centres of the pixels at its border.
+    Outer outlines of the parts of an instance, through the centers of the pixels at its border.
 
     :param panoptic: (H, W) uint16 panoptic ids.
     :returns: (N, 2) float64 px each, N >= 3; lines and dots have none.
@@ -159,7 +159,7 @@ def scene_update(frame: Frame, result: PanopticDepth,
 def metric_topic(name: str) -> str:
     """``labels.pq`` as a topic; characters that ROS does not allow become underscores."""
     words = (re.sub('[^A-Za-z0-9_]', '_', word) or '_' for word in name.split('.'))
-    return '/'.join((FIGURES, *(f'_{word}' if word[0].isdigit() else word for word in words)))
+    return '/'.join((METRICS, *(f'_{word}' if word[0].isdigit() else word for word in words)))
 
 
 class FoxgloveWriter(ResultBagWriter):

@@ -4,7 +4,7 @@
 Results as recordings for the rerun viewer (.rrd), written as they come.
 
 /scene is the optical frame of the camera, /scene/camera its image, /metrics holds the plots. rerun
-projects with pixel centres at integers, as this program does, and draws pixel (0, 0) from (0, 0)
+projects with pixel centers at integers, as this program does, and draws pixel (0, 0) from (0, 0)
 to (1, 1). The same frames give the same content and recording id, but not the same bytes: rerun
 gives rows, chunks and the layout of the viewer random ids.
 """
@@ -111,7 +111,7 @@ class RerunFile(AbstractContextManager['RerunFile']):
         """
         Add one frame with its result.
 
-        :param lidar_depth: (H, W) float32 metres at pixels of the result, NaN without a point.
+        :param lidar_depth: (H, W) float32 meters at pixels of the result, NaN without a point.
         :param scalars: name -> number of the frame, for plots; only finite ones are written.
         :raises ConfigError: disk full ...; no part of the file stays.
         """

@@ -71,7 +71,7 @@ def assemble(output: KernelOutput, thresholds: Tensor,
     Assemble the panoptic result; the outputs of contract.py.
 
     :param thresholds: (T,) float32 in the order of contract.THRESHOLDS.
-    :returns: segment_index (B, H/s, W/s) uint8, depth (B, H/s, W/s) float32 metres,
+    :returns: segment_index (B, H/s, W/s) uint8, depth (B, H/s, W/s) float32 meters,
         segments (B, R, C) float32; rows are ``max_things`` things, or all candidates if fewer,
         then the classes' regions.
     """
@@ -108,7 +108,7 @@ def assemble(output: KernelOutput, thresholds: Tensor,
 def _depth(owner: Tensor, depth_kernels: Tensor, output: KernelOutput,
            settings: AssemblySettings) -> Tensor:
     """
-    (B, h, w) metres by the kernel of each pixel's owner, NaN without one.
+    (B, h, w) meters by the kernel of each pixel's owner, NaN without one.
 
     :param owner: (B, h, w) int64 row of ``depth_kernels`` (B, R, S + D), R where void.
     """
@@ -168,7 +168,7 @@ class Things(NamedTuple):
 
 def find_peaks(output: KernelOutput, settings: AssemblySettings) -> Things:
     """
-    Take the best local maxima of the centre maps over all levels.
+    Take the best local maxima of the center maps over all levels.
 
     :returns: rows, best first: ``candidates``, or fewer on small images.
     """

@@ -18,7 +18,7 @@ LOCATION = 5
 """Numbers of a mask kernel after its weights: bias, precision x, precision y, u, v."""
 
 DEPTH_SHAPE = 3
-"""Numbers of a depth kernel before its weights: centre, range, log of the uncertainty."""
+"""Numbers of a depth kernel before its weights: center, range, log of the uncertainty."""
 
 # exp of this is 1 cm and 8 km: outside of any camera's use, inside of float16's range.
 _LOG_DEPTH_LIMITS = (-4.6, 9.0)
@@ -30,7 +30,7 @@ _LEAST_LINEAR_M = 1e-6
 DepthForm = Literal['log', 'linear']
 """
 Form of depth kernels, see metric_depth. log: DEPTH_SHAPE numbers before the weights; linear: two,
-centre and range, as published.
+center and range, as published.
 """
 
 
@@ -44,14 +44,14 @@ class KernelOutput(NamedTuple):
     :param depth_kernels: (B, S + D, h, w), S numbers of the depth form; none without depth.
     :param mask_embedding: (B, K, H/4, W/4).
     :param depth_embedding: (B, D, H/4, W/4); None for a network without depth.
-    :param metric: (B,) factor from canonical to real metres.
+    :param metric: (B,) factor from canonical to real meters.
     :param class_kernels: (C, K + 1) learned weights and bias of each class's region.
     :param class_depth_kernels: (C, S + D).
     :param fallback_depth_kernel: (B, S + D), for pixels that no segment owns.
     :param thing_projection: (K, K) weight and (K,) bias of a linear map of things' mask kernels,
         applied before they are compared or used; None for none.
     :param region_projection: the same for those of regions.
-    :param thing_classes: class ids of the T centre maps.
+    :param thing_classes: class ids of the T center maps.
     """
 
     centers: list[Tensor]
@@ -159,14 +159,14 @@ def metric_depth(kernels: Tensor, embedding: Tensor, metric: Tensor,
 
     With position = 2 sigmoid(k . e) - 1, the published range form (PanopticDepth, Gao et al.,
     CVPR 2022, eq. T2; linear, with the constants of its code):
-    D f_c / f = relu(44 sigmoid(centre) + 88 sigmoid(range) * position).
+    D f_c / f = relu(44 sigmoid(center) + 88 sigmoid(range) * position).
     Its logarithmic form, in which depth is positive, has no upper limit, and an error counts in
-    proportion to the distance (log): log(D f_c / f) = centre + softplus(range) * position.
+    proportion to the distance (log): log(D f_c / f) = center + softplus(range) * position.
 
     :param kernels: (B, P, S + D) one kernel per pixel.
     :param embedding: (B, P, D).
     :param metric: (B,).
-    :returns: (B, P) float32 metres, > 0; a micrometre where the linear form gives nothing.
+    :returns: (B, P) float32 meters, > 0; a micrometre where the linear form gives nothing.
     """
     kernels, embedding = kernels.float(), embedding.float()
     center, spread = kernels[..., 0], kernels[..., 1]
@@ -180,7 +180,7 @@ def metric_depth(kernels: Tensor, embedding: Tensor, metric: Tensor,
 
 
 def linear_depth_center(kernels: Tensor) -> Tensor:
-    """(..., S + D) kernels of the linear form -> (...) canonical metres in the middle."""
+    """(..., S + D) kernels of the linear form -> (...) canonical meters in the middle."""
     return 0.5 * _LINEAR_RANGE_M * kernels[..., 0].sigmoid()
 
 

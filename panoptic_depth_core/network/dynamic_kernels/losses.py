@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-Losses of centres, regions, classes, masks and depth, and the kernels that they train.
+Losses of centers, regions, classes, masks and depth, and the kernels that they train.
 
 Each loss is a mean over what is labelled in the batch, and zero without labels, so samples with
 partial labels train only what they label. The batch is that of all processes together, which have
@@ -86,7 +86,7 @@ def depth_error(predicted: Tensor, truth: Tensor) -> Tensor:
     5 (mean d^2 - (mean d)^2) + sqrt(mean (1 - predicted / truth)^2), d = log(truth / predicted);
     0 of no pixels.
 
-    :param predicted, truth: (P,) float32 metres, > 0.
+    :param predicted, truth: (P,) float32 meters, > 0.
     """
     if not len(truth):
         return predicted.sum()
@@ -119,7 +119,7 @@ class ThingKernels:
 def sample_kernels(output: KernelOutput, batch: Batch, image: int, per_level: int,
                    targets: TargetSettings) -> ThingKernels:
     """
-    Choose the cells inside each thing with the best centre scores.
+    Choose the cells inside each thing with the best center scores.
 
     The assembly will take the same cells, so training sees what inference uses.
     """
@@ -160,7 +160,7 @@ def _known(batch: Batch, image: int, size: torch.Size) -> Tensor:
 
 def _own_centers(inside: Tensor, middle: Tensor, image: torch.Size) -> Tensor:
     """
-    Give the cell of each thing's centre to this thing alone.
+    Give the cell of each thing's center to this thing alone.
 
     The peak will be there, even where more of an occluding thing is visible.
 
@@ -424,7 +424,7 @@ def depth_losses(output: KernelOutput, batch: Batch, kernels: list[ThingKernels]
 
 
 def _log_center(kernels: Tensor, output: KernelOutput) -> Tensor:
-    """(n, S + D) -> (n,) log of canonical metres in the middle of a kernel's range."""
+    """(n, S + D) -> (n,) log of canonical meters in the middle of a kernel's range."""
     if output.depth_form == 'linear':
         return linear_depth_center(kernels).clamp(min=1e-6).log()
     return kernels[:, 0]

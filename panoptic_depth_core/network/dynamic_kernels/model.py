@@ -39,7 +39,7 @@ class DynamicKernelModel(Model):
 
     @property
     def thing_classes(self) -> tuple[int, ...]:
-        """Class ids of its centre maps."""
+        """Class ids of its center maps."""
         return thing_classes(self.classes)
 
     def assemble(self, output: KernelOutput, thresholds: Tensor) -> dict[str, Tensor]:
@@ -62,9 +62,9 @@ class DynamicKernelModel(Model):
 
 def class_weights(samples: Iterable[Sample], classes: int, balance: float) -> Tensor:
     """
-    Weights of classes: frequency in labelled samples to the power of minus ``balance``.
+    Weights of classes: frequency in labeled samples to the power of minus ``balance``.
 
-    :returns: (C,) float32, mean 1 over labelled pixels.
+    :returns: (C,) float32, mean 1 over labeled pixels.
     """
     counts = np.ones(classes)
     for sample in samples:

@@ -49,8 +49,8 @@ class Batch(base.Batch):
     :param not_crowd: (B, H, W) bool, where the absence of things of complete classes is known.
     :param stuff: (B, H, W) bool, where the absence of all other things is known.
     :param complete: (B, T) bool, classes with all instances labelled.
-    :param depth: (B, H, W) float32 metres, NaN where unknown.
-    :param thing_channel: per image (n,) int64 centre maps of the things' classes.
+    :param depth: (B, H, W) float32 meters, NaN where unknown.
+    :param thing_channel: per image (n,) int64 center maps of the things' classes.
     :param thing_box: per image (n, 4) float32 u0, v0, u1, v1 in px, ends exclusive.
     :param thing_middle: per image (n, 2) float32 mean row and column of its pixels' middles.
     """
@@ -90,7 +90,7 @@ def collate(samples: Sequence[Sample], settings: TargetSettings | None = None,
 
 def _targets(sample: Sample, settings: TargetSettings,
              things: tuple[int, ...]) -> dict[str, Tensor]:
-    """:param things: class ids of the centre maps."""
+    """:param things: class ids of the center maps."""
     truth = sample.truth
     size = sample.frame.image.shape[:2]
     semantic = np.full(size, VOID_CLASS, np.uint8)
@@ -201,7 +201,7 @@ def center_targets(batch: Batch, sizes: list[torch.Size],
     CornerNet (Law and Deng, ECCV 2018).
 
     :param sizes: (h, w) of each level.
-    :returns: per level heat (B, T, h, w) float32 0..1, 1 at centres; weight (B, T, h, w) float32
+    :returns: per level heat (B, T, h, w) float32 0..1, 1 at centers; weight (B, T, h, w) float32
         0 or 1.
     """
     # All hundreds of things of a batch at once, without synchronising a GPU.

@@ -7,7 +7,7 @@ The original's faults are included: a thing has seven kernels in each of its lev
 counts for the depth of all its pixels, so pixels of things weigh more than those of stuff; cells
 outside of a thing count too if it covers fewer than seven; void counts as absence. Losses are
 means over the images of a batch, as of several machines with one image each. Differences: crowds
-are things, and a thing that vanishes at stride 4 is left out, where the original's centre is NaN.
+are things, and a thing that vanishes at stride 4 is left out, where the original's center is NaN.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ class PublishedTargets:
     Targets of one image; n things.
 
     :param masks: (n, H/4, W/4) float32 share of things.
-    :param channel: (n,) int64 centre maps of their classes.
+    :param channel: (n,) int64 center maps of their classes.
     :param of_level: per level (n,) bool, its things.
-    :param heats: per level (T, h, w) float32, 1 at centres.
+    :param heats: per level (T, h, w) float32, 1 at centers.
     :param regions: (C, H/4, W/4) float32 share of classes.
     :param shares: per level (C, h, w) float32 of those, 0 where below a half.
-    :param depth: (H/4, W/4) float32 metres, 0 where unknown.
+    :param depth: (H/4, W/4) float32 meters, 0 where unknown.
     """
 
     masks: Tensor
@@ -205,7 +205,7 @@ def published_loss(output: KernelOutput, batch: Batch,
 
 def _sample_kernels(output: KernelOutput, target: PublishedTargets, image: int,
                     per_level: int) -> ThingKernels:
-    """Take the cells of each thing and level with the best centre scores, however low."""
+    """Take the cells of each thing and level with the best center scores, however low."""
     things, cells, weights, start = [], [], [], 0
     for logits, of_level in zip(output.centers, target.of_level, strict=True):
         height, width = logits.shape[-2:]

@@ -65,7 +65,7 @@ class PublishedSettings(ResNetSettings):
 
 
 class PublishedNetwork(DynamicKernelModel):
-    """Image in, kernels and embeddings out; the camera only scales the metres."""
+    """Image in, kernels and embeddings out; the camera only scales the meters."""
 
     name = 'published'
     settings_type = PublishedSettings

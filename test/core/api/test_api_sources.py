@@ -100,7 +100,7 @@ class TestOnePicture:
 
 
 class TestCamera:
-    """Where the metres come from."""
+    """Where the meters come from."""
 
     @pytest.mark.parametrize('of', ['fx', 'camera', 'file'])
     def test_as_said(self, model, image, tmp_path, reference: Reference, of) -> None:

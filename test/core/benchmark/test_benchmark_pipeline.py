@@ -51,7 +51,7 @@ def test_run(painted_model, painted_image):
 
 
 def test_models_of_several_precisions(painted_model, make_info, painted_onnx, tmp_path):
-    """Rows are labelled by what was asked for; an input of another size is no comparison."""
+    """Rows are labeled by what was asked for; an input of another size is no comparison."""
     other = save_model_directory(tmp_path / 'other', painted_model.info,
                                  painted_model.onnx_path.read_bytes())
     small = make_info(input_width=128)

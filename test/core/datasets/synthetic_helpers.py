@@ -16,7 +16,7 @@ SMALL = SyntheticSettings(height=64, width=128)
 
 
 def points_of(sample: Sample, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(N, 3) points of pixels in the camera frame, metres."""
+    """(N, 3) points of pixels in the camera frame, meters."""
     assert sample.truth.depth is not None
     k = sample.frame.intrinsics
     v, u = np.nonzero(mask)

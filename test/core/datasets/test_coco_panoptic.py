@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The reader of anyone's labelled pictures, against the format and against what we write."""
+"""The reader of anyone's labeled pictures, against the format and against what we write."""
 
 from __future__ import annotations
 

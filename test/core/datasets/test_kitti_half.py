@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The reader of partly labelled KITTI frames: on a tree of its own, and on the real one."""
+"""The reader of partly labeled KITTI frames: on a tree of its own, and on the real one."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def test_road_is_flat(scenes: list[Sample]) -> None:
 
 
 def test_focal_scaling() -> None:
-    """The same world through a camera with twice the pixels gives the same metres."""
+    """The same world through a camera with twice the pixels gives the same meters."""
     twice = SMALL.model_copy(update={'height': 128, 'width': 256})
     compared = 0
     for index in range(4):

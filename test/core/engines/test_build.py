@@ -150,7 +150,7 @@ def test_without_a_gpu_a_target_is_needed(library: Library) -> None:
 
 @pytest.mark.tensorrt
 def test_unknown_target(library: Library) -> None:
-    """GPUs of data centres are not those of TensorRT for RTX."""
+    """GPUs of data centers are not those of TensorRT for RTX."""
     with pytest.raises(ConfigError, match=r"'sm_90': tensorrt_rtx .* builds for sm_75, .*sm_120"):
         build_engine(b'', library, target='sm_90')
 

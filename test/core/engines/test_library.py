@@ -90,7 +90,7 @@ def test_full_tensorrt_has_no_targets() -> None:
 
 @pytest.mark.tensorrt
 def test_targets() -> None:
-    """Architectures in the words of CUDA, the oldest first; no data centre GPU of Hopper."""
+    """Architectures in the words of CUDA, the oldest first; no data center GPU of Hopper."""
     targets = rtx_library().targets()
     assert {'sm_75', 'sm_86', 'sm_89', 'sm_120'} <= set(targets)
     assert 'sm_90' not in targets

@@ -30,7 +30,7 @@ CARS = (CAR * 1000 + 1, CAR * 1000 + 2)
 
 def make_result(frame: Frame, panoptic: np.ndarray, depth: np.ndarray,
                 depths_m: dict[int, float]) -> PanopticDepth:
-    """Result of a pipeline; ``depths_m``: panoptic id -> metres."""
+    """Result of a pipeline; ``depths_m``: panoptic id -> meters."""
     segments = {pid: Segment(pid, pid // 1000, pid % 1000, pid % 1000 > 0, 1.0,
                              int((panoptic == pid).sum())) for pid in depths_m}
     distances = tuple(InstanceDistance(

@@ -68,7 +68,7 @@ def test_golden_checkpoint_predicts_the_golden_result(path, tmp_path):
             for own in segments}
     assert sum(best.values()) > 0.999 * ids.size
     error = np.abs(np.load(out / 'depth_npy' / 'image.npy') - golden['depth'])
-    # Where offsets of hundreds of cells amplify rounding (see test_published.py), a centimetre.
+    # Where offsets of hundreds of cells amplify rounding (see test_published.py), a centimeter.
     assert np.median(error) < 1e-4 and np.percentile(error, 99) < 0.05
 
 

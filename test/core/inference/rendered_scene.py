@@ -9,7 +9,7 @@ from panoptic_depth_core.contract import GraphOutput
 from panoptic_depth_core.structures import Frame, Intrinsics
 
 GROUND_M = 1.5
-PLATES = {  # row of the table: left, right, top, bottom, depth in metres
+PLATES = {  # row of the table: left, right, top, bottom, depth in meters
     3: (-1.0, 1.0, -0.5, 1.5, 10.0),
     2: (3.0, 6.0, -1.0, 1.5, 20.0),
     4: (-4.0, -2.0, -0.3, 1.5, 8.0),

@@ -86,7 +86,7 @@ def test_ground_depth_is_exact_in_every_pixel(pipeline):
        st.sampled_from(((500, 240), (320, 240), (512, 256), (700, 200))))
 @settings(max_examples=25)
 def test_focal_scaling(info, scale, fit, size):
-    """The same picture resized, with its intrinsics, gives the same metres."""
+    """The same picture resized, with its intrinsics, gives the same meters."""
     table = np.zeros((6, len(SEGMENT_COLUMNS)), np.float32)
     table[:5, 0], table[:5, 1], table[:5, 2] = 1, (0, 10, 13, 13, 11), (0, 0, 1, 1, 1)
     table[:5, 3] = 0.9, 0.8, 0.7, 0.95, 0.6

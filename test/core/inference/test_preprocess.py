@@ -87,7 +87,7 @@ def test_labels_come_back_from_the_nearest_pixel(width, height, fit, stride):
     restored = grid.restore_labels(grid.crop(whole), VOID_ID)
     u = (np.arange(width) + 0.5) * g.resized_width / width + g.offset_x
     v = (np.arange(height) + 0.5) * g.resized_height / height + g.offset_y
-    # Exactly on an edge either neighbour is right: a hair to the same side as the integers.
+    # Exactly on an edge either neighbor is right: a hair to the same side as the integers.
     x = np.floor((u + 1e-9) / stride).astype(int)
     y = np.floor((v + 1e-9) / stride).astype(int)
     seen = ((y >= 0) & (y < 32 // stride))[:, None] & ((x >= 0) & (x < 64 // stride))
@@ -167,7 +167,7 @@ def test_crop_that_leaves_nothing():
 
 
 def test_shrinking_averages():
-    """A fine chequerboard becomes grey, not an aliased pattern."""
+    """A fine chequerboard becomes gray, not an aliased pattern."""
     board = (np.indices((64, 128)).sum(0) % 2 * 200).astype(np.uint8)
     image, _ = prepare(frame_of(np.repeat(board[..., None], 3, 2)), 64, 32)
     assert (image == 100).all()

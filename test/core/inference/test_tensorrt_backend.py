@@ -55,7 +55,7 @@ def test_without_a_gpu_it_cannot_be_made(no_gpu: str, model: ModelDirectory,
 
 
 def test_chips_that_the_library_has_no_code_for() -> None:
-    """TensorRT for RTX has none for the GPUs of data centres of compute capability 9.0."""
+    """TensorRT for RTX has none for the GPUs of data centers of compute capability 9.0."""
     pytest.importorskip('tensorrt_rtx')
     library = find_library('tensorrt_rtx')
     assert tensorrt_backend._unsupported(library, GPU) == ''

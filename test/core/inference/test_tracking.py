@@ -33,7 +33,7 @@ NAN3 = (np.nan, np.nan, np.nan)
 
 
 def thing(box, position=NAN3, class_id=CAR, sigma=0.3):
-    """Return a box x, y, width, height at a position in metres."""
+    """Return a box x, y, width, height at a position in meters."""
     return class_id, box, position, sigma
 
 
@@ -114,7 +114,7 @@ def test_what_comes_in_front_is_another_thing() -> None:
 
 @pytest.mark.parametrize(('range_m', 'same'), [(60.0, True), (6.0, False)])
 def test_the_gate_grows_with_range(range_m: float, same: bool) -> None:
-    """Five metres are within the error at 60 m, not at 6 m; nothing else speaks for it."""
+    """Five meters are within the error at 60 m, not at 6 m; nothing else speaks for it."""
     tracker = Tracker(TrackingSettings(motion_mps=5))
     first = ids(tracker, thing((20, 50, 20, 12), (0, 0, range_m), sigma=0.1 * range_m))
     second = ids(tracker, thing((150, 50, 20, 12), (0, 0, range_m + 5), sigma=0.1 * range_m))

@@ -31,7 +31,7 @@ IN_CAMERA_FRAME = ('panoptic', 'semantic', 'depth', 'camera_info', 'points', 'ov
 
 
 class Painted:
-    """A Backend that reads the picture: red is the row, green the depth in metres."""
+    """A Backend that reads the picture: red is the row, green the depth in meters."""
 
     name = 'painted'
 
@@ -160,7 +160,7 @@ def test_a_picture_of_the_right_size_is_not_touched(outcome) -> None:
 @pytest.mark.parametrize(('fit', 'width'), [('letterbox', 128), ('letterbox', 90),
                                             ('letterbox', 253), ('crop', 200), ('crop', 90)])
 def test_the_picture_shows_what_the_result_shows(fit: str, width: int, outcome) -> None:
-    """Blue is the column of the image: each pixel has that of the ray of its own centre."""
+    """Blue is the column of the image: each pixel has that of the ray of its own center."""
     frame, result = outcome('network', fit, width)
     picture = picture_of(frame, result)
     assert picture.shape[:2] == result.panoptic.shape and picture.dtype == np.uint8

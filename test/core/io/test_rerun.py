@@ -90,7 +90,7 @@ def test_values(tmp_path: Path) -> None:
     rows = {path: rows[0] for path, rows in _rows(tmp_path / 'drive.rrd').items()}
 
     camera = rows['/scene/camera']
-    # rerun's matrix goes column by column; pixel centres are at integers.
+    # rerun's matrix goes column by column; pixel centers are at integers.
     assert _one(camera['image_from_camera']) == [50, 0, 0, 0, 51, 0, 19, 11, 1]
     assert _one(camera['resolution']) == [40, 24]
     assert _one(camera['camera_xyz']) == [3, 2, 5]  # right, down, forward

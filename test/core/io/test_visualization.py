@@ -50,7 +50,7 @@ def test_overlay_tints_outlines_and_labels() -> None:
     result = replace(small, panoptic=panoptic, distances=())
     picture = overlay(frame.image, result)
     assert picture.shape == frame.image.shape and picture.dtype == np.uint8
-    # Inside of a class: half the image, half the colour.
+    # Inside of a class: half the image, half the color.
     expected = frame.image[220, 300] / 2 + np.array([128, 64, 128]) / 2
     assert np.abs(picture[220, 300] - expected).max() <= 1
     border = picture[80:160, 40]

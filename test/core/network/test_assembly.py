@@ -62,7 +62,7 @@ def scene(seed: int, batch: int = 1, center: float = -8.0) -> KernelOutput:
 
 
 def with_things(output: KernelOutput, *places: tuple[int, int, int, int]) -> KernelOutput:
-    """Put centres at (level, class index, row, column) of the first image."""
+    """Put centers at (level, class index, row, column) of the first image."""
     for level, channel, row, column in places:
         output.centers[level][0, channel, row, column] = 4.0
     return output

@@ -63,7 +63,7 @@ def test_published_sees_it_too_by_its_own_mean(classifier, norm):
     """
     Its picture is normalised otherwise, and the first convolution makes up for it.
 
-    All that differs is the colour of what is outside of the picture: zero in either.
+    All that differs is the color of what is outside of the picture: zero in either.
     """
     theirs, path = classifier
     network = create_model('published', {'backbone_norm': norm, 'stride_in': '3x3'}, path).eval()

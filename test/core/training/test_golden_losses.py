@@ -4,7 +4,7 @@
 Losses of the published PanopticDepth against golden values of its own code.
 
 With golden weights the offsets of deformable convolutions are hundreds of cells long: most
-samples lie outside of the map, and the centre scores of most cells of a thing are equal but for
+samples lie outside of the map, and the center scores of most cells of a thing are equal but for
 rounding. Which seven of them answer for the thing is then chance, also there, and with it the
 losses of depth (about 6 %). So the rounding is measured here, as the change of the scores when
 the first weights change by half a unit in the last place, and the losses are drawn with scores
@@ -73,7 +73,7 @@ def _head_parameters(network, golden):
 
 
 def _rounding(network, batch, output):
-    """Per level, how much rounding changes each centre score."""
+    """Per level, how much rounding changes each center score."""
     weight = network.backbone.stem.conv1.weight
     original = weight.clone()
     generator = torch.Generator().manual_seed(0)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Changes of colour, sharpness and noise."""
+"""Changes of color, sharpness and noise."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOTHING = {'brightness': 0, 'contrast': 0, 'tint': 0, 'gamma': 0, 'blur': 0, 'no
 
 @pytest.fixture
 def image() -> np.ndarray:
-    """Random colours in blocks of 8 px, which JPEG keeps well."""
+    """Random colors in blocks of 8 px, which JPEG keeps well."""
     rng = np.random.default_rng(0)
     blocks = rng.integers(60, 196, (8, 16, 3), dtype=np.uint8)
     return blocks.repeat(8, axis=0).repeat(8, axis=1)

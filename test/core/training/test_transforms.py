@@ -88,7 +88,7 @@ def test_every_point_projects_to_where_its_pixel_went(data):
     off_px = np.abs(found - expected)[:, :2] / depth[:, None] * focal
     assert off_px.max() <= (0.5 if not angle else 1.25) + 1e-3
 
-    # The image moved with them: its colours are the coordinates, away from the borders.
+    # The image moved with them: its colors are the coordinates, away from the borders.
     inside = cv2.erode(known.astype(np.uint8), np.ones((9, 9)),
                        borderType=cv2.BORDER_CONSTANT, borderValue=0)[known] > 0
     shown = after.frame.image[known][inside].astype(float)
@@ -147,7 +147,7 @@ def test_a_resize_scales_canonical_depth_with_the_focal_length(scale, sample):
     resized = resize(sample, height, width)
     before, after = (metric_factor(torch.from_numpy(s.frame.intrinsics.as_vector())[None], 500.0)
                      for s in (sample, resized))
-    # Metres stay; canonical depth D * f_c / f goes by 1 / scale, as for a camera of that focal.
+    # Meters stay; canonical depth D * f_c / f goes by 1 / scale, as for a camera of that focal.
     assert float(after / before) == pytest.approx(height / 64)
     assert resized.frame.intrinsics.fx == pytest.approx(100 * width / 128)
     known = np.isfinite(resized.truth.depth)
@@ -297,5 +297,5 @@ def test_rotation_is_that_of_torchvision(center):
 def test_rotation_about_another_point_moves_the_principal_point(sample):
     camera = F.rotate(to_tensors(sample)['camera'], 90.0, center=[64.0, 32.0]).intrinsics()
     k = sample.frame.intrinsics
-    # Counter-clockwise: what was to the right of the centre is above it.
+    # Counter-clockwise: what was to the right of the center is above it.
     assert (camera.cx, camera.cy) == pytest.approx((63.5 + k.cy - 31.5, 31.5 - (k.cx - 63.5)))

@@ -170,9 +170,9 @@ def lidar_depth(points: NDArray[np.float32], to_camera: NDArray[np.float64], cam
     """
     Depth of the pixels that points fall on, without what the camera cannot see.
 
-    :param points: (N, 3) float32 metres in the frame of the LiDAR.
+    :param points: (N, 3) float32 meters in the frame of the LiDAR.
     :param to_camera: (4, 4) from there to the optical frame at the time of the image.
-    :returns: (H, W) float32 metres along Z of the nearest point of each pixel, NaN elsewhere.
+    :returns: (H, W) float32 meters along Z of the nearest point of each pixel, NaN elsewhere.
     """
     nearest = _nearest(points, to_camera, camera, settings.min_m, settings.max_m)
     pixels = np.flatnonzero(np.isfinite(nearest))
@@ -221,7 +221,7 @@ class _Cuboid(NamedTuple):
     """
     A box in the optical frame.
 
-    :param center: (3,) metres; turn: (3, 3) from its axes; half: (3,) half of its size.
+    :param center: (3,) meters; turn: (3, 3) from its axes; half: (3,) half of its size.
     """
 
     class_name: str
@@ -231,12 +231,12 @@ class _Cuboid(NamedTuple):
 
     def entry(self) -> float:
         """
-        Where the ray from the optical centre to that of the box enters it.
+        Where the ray from the optical center to that of the box enters it.
 
         On that ray the coordinates of the box shrink alike, so the first face is that for which
         half / |coordinate| is least.
 
-        :returns: share of the way to the centre; negative when the camera is inside.
+        :returns: share of the way to the center; negative when the camera is inside.
         """
         with np.errstate(divide='ignore'):
             return 1.0 - float(np.min(self.half / np.abs(self.center @ self.turn)))
@@ -247,10 +247,10 @@ def true_boxes(message: Any, locate: Locate, camera: Intrinsics, settings: BoxSe
     """
     Boxes that can be seen in an image.
 
-    Of a Detection3DArray those are left out whose centre is not in the picture or is hidden by
+    Of a Detection3DArray those are left out whose center is not in the picture or is hidden by
     another box, that contain the camera, that look too small, or that are no box: not finite,
     without size, class or direction. The distance is that of the surface of the box, on the ray
-    to its centre. Things of an InstanceDistanceArray with a known distance are taken as they are.
+    to its center. Things of an InstanceDistanceArray with a known distance are taken as they are.
 
     :param message: vision_msgs/Detection3DArray or panoptic_depth/InstanceDistanceArray.
     :param locate: frame and stamp in ns -> (4, 4) from there to the optical frame of the image.
@@ -308,7 +308,7 @@ def _cuboids(message: Any, locate: Locate) -> Iterator[_Cuboid]:
 
 
 def _is_shown(cuboid: _Cuboid, camera: Intrinsics) -> bool:
-    """Whether the centre is in the picture and the surface before it in front of the camera."""
+    """Whether the center is in the picture and the surface before it in front of the camera."""
     x, y, z = cuboid.center
     if z <= 0 or z * cuboid.entry() < NEAR_M:
         return False
@@ -347,7 +347,7 @@ def _outline(cuboid: _Cuboid, camera: Intrinsics) -> Roi:
     points = np.vstack([corners[corners[:, 2] >= NEAR_M], begin + share * (end - begin)])
     u = camera.fx * points[:, 0] / points[:, 2] + camera.cx
     v = camera.fy * points[:, 1] / points[:, 2] + camera.cy
-    # Pixels are counted from their corner in a rectangle, and from their centre in u and v.
+    # Pixels are counted from their corner in a rectangle, and from their center in u and v.
     return (float(u.min()) + 0.5, float(v.min()) + 0.5, float(np.ptp(u)), float(np.ptp(v)))
 
 

@@ -197,7 +197,7 @@ def _grid(image: Intrinsics, camera: Intrinsics) -> MapGrid | None:
     # Sides are rounded to whole pixels, the shorter one by the greater share.
     if abs(scale[0] - scale[1]) * min(image.width, image.height) > _ROUNDING:
         return None
-    # The principal points are one point; pixel centres are at integers.
+    # The principal points are one point; pixel centers are at integers.
     offset = (camera.cx + 0.5 - (image.cx + 0.5) * scale[0],
               camera.cy + 0.5 - (image.cy + 0.5) * scale[1])
     across = _axis(image.width, camera.width, scale[0], offset[0])

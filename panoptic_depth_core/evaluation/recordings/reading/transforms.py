@@ -43,7 +43,7 @@ CONTINUOUS = 'odom'
 MIN_NORM = 1e-6
 
 Pose = NDArray[np.float64]
-"""(7,) translation in metres, then quaternion x, y, z, w."""
+"""(7,) translation in meters, then quaternion x, y, z, w."""
 
 Matrix = NDArray[np.float64]
 
@@ -324,7 +324,7 @@ def add_calibration(tree: TransformTree, path: Path | str) -> None:
     Add the transforms of a YAML file, which win over those of the recording.
 
     `transforms: [{parent: base_link, child: velodyne, translation: [x, y, z], rotation: [qx, qy,
-    qz, qw]}]`, or `matrix:` of 16 numbers row by row instead of the last two; metres.
+    qz, qw]}]`, or `matrix:` of 16 numbers row by row instead of the last two; meters.
 
     :raises ConfigError: naming the file, the key and the remedy.
     """

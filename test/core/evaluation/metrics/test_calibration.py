@@ -176,7 +176,7 @@ def test_left_out_by_hand() -> None:
 
 
 def test_frames_of_a_sequence_are_left_out_together() -> None:
-    """A frame is not judged by its neighbour in the same drive."""
+    """A frame is not judged by its neighbor in the same drive."""
     rng = np.random.default_rng(5)
     errors = rng.laplace(0, 0.1, (6, 2000)) * np.repeat([0.5, 1.0, 4.0], 2)[:, None]
     alone = frames(errors).fit()

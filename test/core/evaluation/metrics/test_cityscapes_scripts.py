@@ -36,7 +36,7 @@ def random_frame(rng: np.random.Generator, crowds: bool) -> tuple[np.ndarray, np
 
 
 def coco(ids: np.ndarray, path: Path) -> dict[str, Any]:
-    """Write ids + 1 as colours and return the annotation."""
+    """Write ids + 1 as colors and return the annotation."""
     stored = np.where(ids == VOID_ID, 0, ids + 1)
     cv2.imwrite(str(path), np.dstack([stored >> 16, stored >> 8 & 255, stored & 255]).astype(
         np.uint8))

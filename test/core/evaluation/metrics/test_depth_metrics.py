@@ -20,7 +20,7 @@ from panoptic_depth_core.evaluation.metrics.frame import Rules
 from panoptic_depth_core.evaluation.settings import EvaluationSettings
 from panoptic_depth_core.labels import CITYSCAPES
 
-FIGURES = [f.name for f in dataclasses.fields(DepthErrors) if f.name != 'pixels']
+VALUES = [f.name for f in dataclasses.fields(DepthErrors) if f.name != 'pixels']
 
 
 def measure(*pairs, cap_m: float = 80.0, classes=CITYSCAPES) -> DepthResult:
@@ -76,7 +76,7 @@ def test_missing_predictions_are_counted_and_left_out() -> None:
     assert nothing.pooled.missing_share == 1
     assert nothing.per_image.missing_share == 1
     assert nothing.images == 1
-    for name in FIGURES[1:]:
+    for name in VALUES[1:]:
         assert np.isnan(getattr(nothing.pooled, name))
         assert np.isnan(getattr(nothing.per_image, name))
 
@@ -85,8 +85,8 @@ def test_no_truth() -> None:
     for result in (measure(), measure(([1.0], [np.nan]))):
         assert result.images == 0
         assert result.pooled.pixels == result.per_image.pixels == 0
-        assert all(np.isnan(getattr(result.pooled, name)) for name in FIGURES)
-        assert all(np.isnan(getattr(result.per_image, name)) for name in FIGURES)
+        assert all(np.isnan(getattr(result.pooled, name)) for name in VALUES)
+        assert all(np.isnan(getattr(result.per_image, name)) for name in VALUES)
         assert result.by_class == {}
 
 
@@ -178,7 +178,7 @@ def test_merged_parts_are_the_whole() -> None:
     other.count(*images[2])
     part.merge(other)
     whole = measure(*images)
-    for name in FIGURES:
+    for name in VALUES:
         assert getattr(part.result().pooled, name) == pytest.approx(getattr(whole.pooled, name))
         assert getattr(part.result().per_image, name) == pytest.approx(
             getattr(whole.per_image, name))

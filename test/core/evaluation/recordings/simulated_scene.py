@@ -3,7 +3,7 @@
 """
 A street of plane surfaces whose pictures, ids and depths are exact: every ray is intersected.
 
-World frame: x along the street, y left, z up, metres; the ground is z = 0 (REP-103).
+World frame: x along the street, y left, z up, meters; the ground is z = 0 (REP-103).
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def render(solids: tuple[Solid, ...], camera: Intrinsics, pose: Array
         if row >= 0:
             solid = solids[row]
             ids[here] = solid.panoptic_id
-            # Laps and neighbours do not look the same.
+            # Laps and neighbors do not look the same.
             turn, place = solid.rotation, np.array(solid.center) - solid.panoptic_id
         steps = [depth[here] * (axis - rays[here] * (hits.normal[here] @ axis)[:, None]
                                 / facing[here]) @ turn

@@ -85,7 +85,7 @@ def test_known_errors_are_found_to_three_digits(drive: Path, tmp_path: Path) -> 
     assert found['distance.labels.bias_rel'] == pytest.approx(0.07, abs=5e-5)
     # By a fifth of the pixels, whose median is not quite that of all.
     assert found['distance.lidar.median_rel'] == pytest.approx(0.07, abs=2e-3)
-    # Of a box the nearest surface on the way to its centre is true, not the median of what shows.
+    # Of a box the nearest surface on the way to its center is true, not the median of what shows.
     assert found['distance.boxes.median_rel'] == pytest.approx(0.05, abs=5e-3)
     assert found['consistency.void_share'] == pytest.approx(VOID_ROWS / HEIGHT, abs=1e-9)
     assert found['frames.scored'] == FRAMES

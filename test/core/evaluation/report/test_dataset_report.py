@@ -138,7 +138,7 @@ def test_tables_have_a_cell_under_every_heading(result) -> None:
         assert {len(row) for row in table.rows} == {len(table.header)}
     by_class = shown[2]
     assert [row[0] for row in by_class.rows] == ['road', 'sky', 'car', 'truck']
-    # No instance of a truck was labelled, so it has no counts.
+    # No instance of a truck was labeled, so it has no counts.
     assert by_class.rows[-1][by_class.header.index('FN')] == '-'
 
 

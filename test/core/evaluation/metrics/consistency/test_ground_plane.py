@@ -59,7 +59,7 @@ def test_noise_of_depth_is_the_residual() -> None:
 
 
 def test_outliers_do_not_matter() -> None:
-    """A third of what is labelled as road is a wall, or at twice its depth."""
+    """A third of what is labeled as road is a wall, or at twice its depth."""
     inverse = plane()
     inverse[60:, :40] = 1 / 5.0
     inverse[60:, 160:] *= 0.5
@@ -113,7 +113,7 @@ def measured(depths, ground_classes=('road',)):
 
 
 def test_spread_of_the_height_over_frames() -> None:
-    """The scale of the metres changes from frame to frame: MAD 0.1 of a median of 1.6."""
+    """The scale of the meters changes from frame to frame: MAD 0.1 of a median of 1.6."""
     total, records = measured([plane(h) for h in (1.5, 1.6, 1.7, 1.6, 1.4)])
     assert total.ground_frames == 5
     assert total.ground_height_m == pytest.approx(1.6, rel=1e-4)

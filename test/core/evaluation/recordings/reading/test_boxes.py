@@ -80,7 +80,7 @@ def test_rectangle_and_distance_are_those_of_sampled_surfaces(seed: int) -> None
     left, right, top, bottom = u.min(), u.max(), v.min(), v.max()
     assert left > 0 and right < 320 and top > 0 and bottom < 240
     assert found.roi == pytest.approx((left, top, right - left, bottom - top), abs=1e-6)
-    # March along the ray to the centre until inside.
+    # March along the ray to the center until inside.
     steps = np.linspace(0, 1, 100_001)[:, None] * place
     inside = (np.abs((steps - place) @ rotation_matrix(*turn)) <= size / 2).all(axis=1)
     entry = steps[inside.argmax()]
@@ -89,7 +89,7 @@ def test_rectangle_and_distance_are_those_of_sampled_surfaces(seed: int) -> None
 
 
 def test_a_box_that_reaches_behind_the_camera_is_cut_off() -> None:
-    # A bus beside the camera: its centre 4 m ahead is in the picture, its end is behind.
+    # A bus beside the camera: its center 4 m ahead is in the picture, its end is behind.
     turned = (0.0, math.sin(0.15), 0.0, math.cos(0.15))
     assert (rotation_matrix(*turned) @ [0, 0, -6])[2] + 4 < -1
     found, = boxes(detection((2.6, 0, 4), (1, 2, 12), turned))

@@ -102,7 +102,7 @@ def _judged(drive: SimulatedDrive, settings: LidarSettings) -> dict[str, float]:
     arguments = drive.cloud(cloud_ns), pose(drive, image_ns, cloud_ns), drive.camera
     every, found = lidar_depth(*arguments, KEEP_ALL), lidar_depth(*arguments, settings)
     np.testing.assert_array_equal(found[np.isfinite(found)], every[np.isfinite(found)])
-    # Points are off the centre of their pixel: its neighbours bound what is right.
+    # Points are off the center of their pixel: its neighbors bound what is right.
     around = np.where(np.isinf(depth), 1e4, depth).astype(np.float32)
     window = np.ones((3, 3), np.uint8)
     hidden = every > 1.02 * cv2.dilate(around, window)
