@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+import panoptic_depth_core
 import pytest
 from panoptic_depth_core.contract import COLUMN, GraphOutput
 from panoptic_depth_core.errors import BackendError, ConfigError
@@ -134,6 +135,10 @@ def test_auto_is_tensorrt_where_it_can_run(problem, chosen, monkeypatch, caplog)
 
 def test_a_system_without_posix_modules_has_the_other_backends(monkeypatch):
     """Engines are locked and owned as POSIX has it; nothing else needs that."""
+    # Imported again, they become attributes of their packages as well.
+    for package, name in ((panoptic_depth_core, 'engines'), (panoptic_depth_core, 'locks'),
+                          (backends, 'tensorrt_backend')):
+        monkeypatch.setattr(package, name, getattr(package, name))
     for name in [name for name in sys.modules if name.startswith((
             'panoptic_depth_core.engines', 'panoptic_depth_core.locks'))]:
         monkeypatch.delitem(sys.modules, name)
