@@ -98,6 +98,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
     :raises ConfigError: another program has the folder, or it cannot be written.
     """
+    is_new = not folder.exists()
     path = make_folder(folder) / '.lock'
     handle = None
     with disk_errors(path):
@@ -121,6 +122,10 @@ def lock_folder(folder: Path) -> Iterator[None]:
             with suppress(OSError):
                 path.unlink()
             os.close(handle)
+        if is_new:
+            # Only if nothing was written.
+            with suppress(OSError):
+                folder.rmdir()
 
 
 class JsonLines:

@@ -244,5 +244,7 @@ def with_table(document: str) -> str:
 
 
 if __name__ == '__main__':
+    if len(sys.argv) == 1:
+        print(parameter_table())
     for path in map(Path, sys.argv[1:]):
         path.write_text(with_table(path.read_text(encoding='utf-8')), encoding='utf-8')

@@ -98,7 +98,7 @@ def measure_replay(frames: int, workers: int, size: tuple[int, int] = REPLAY_SIZ
     """
     if frames < LEAST_FRAMES * workers:
         raise ConfigError(f'benchmark: {frames} frames for {workers} processes; give at least '
-                          f'{LEAST_FRAMES} for each')
+                          f'{LEAST_FRAMES * workers} (--frames), or fewer processes (--jobs)')
     with tempfile.TemporaryDirectory() as folder:
         jobs = []
         for number in range(workers):

@@ -21,6 +21,7 @@ from ..config import InferenceSettings
 from ..errors import BackendError, ConfigError
 from ..io.sources.open_source import open_source
 from ..model_directory import ModelDirectory, open_model
+from ..network import model_type
 from .graphs import convert, describe_device, export_at, references
 from .pipeline import take_turns, time_pipeline
 from .published import compare_published
@@ -101,6 +102,11 @@ def measure_runtimes(settings: RuntimeSettings, *, note: Callable[[str], None] =
     if model.info.precision != 'float32':
         raise ConfigError(f'{model.path}: its precision is {model.info.precision}; give the '
                           'float32 model, which is converted to the others')
+    for size in set(settings.sizes) - {(model.info.input_height, model.info.input_width)}:
+        side = model_type(model.info.network).size_multiple
+        if size[0] % side or size[1] % side:
+            raise ConfigError(f'--size {size[0]}x{size[1]} (height x width): '
+                              f'{model.info.network} takes multiples of {side} px')
     if settings.source is not None:
         open_source(settings.source).close()
     return _Measurement(settings, model, note, save).run()
@@ -159,7 +165,7 @@ class _Measurement:
         if runtime in _ON_GPU and not self._on_gpu:
             return [{**row, 'precision': '', NOT_RUN: 'it needs a GPU'}]
         return [{**row, 'precision': precision, NOT_RUN:
-                 f'left out: the {self._settings.minutes:g} minutes were over'}
+                 f'left out: the time limit of {self._settings.minutes:g} min was reached'}
                 for precision in self._settings.precisions if precision in RUNTIMES[runtime][2]]
 
     def _is_late(self, row: Row) -> bool:

@@ -23,7 +23,20 @@ _PIPELINE, _EVALUATION, _TRAINING = (
     'pipeline and runtimes', 'replay and scoring', 'training')
 
 
+_ONLY_FOR = {
+    **dict.fromkeys(('model', 'source', 'minutes'), ('pipeline', 'runtimes')),
+    **dict.fromkeys(('backends', 'warmup', 'threads', 'config'), ('pipeline',)),
+    **dict.fromkeys(('device', 'precisions'), ('runtimes',)),
+    **dict.fromkeys(('frames', 'jobs'), ('replay', 'scoring')),
+    **dict.fromkeys(('recipe', 'workers', 'changes'), ('training',)),
+    'repeats': ('pipeline', 'runtimes', 'training'),
+    'size': ('pipeline', 'runtimes', 'replay', 'scoring'),
+}
+"""Option -> what it applies to; an option that would be ignored is refused."""
+
+
 def benchmark(
+        context: typer.Context,
         what: Annotated[str, typer.Option(
             '--what', metavar='|'.join(WHAT), help='pipeline: time and memory of each step. '
             'runtimes: latency of every runtime, precision and mode of this machine, and parity '
@@ -68,7 +81,8 @@ def benchmark(
             '--precisions', rich_help_panel=_PIPELINE, show_default='all',
             help='runtimes: precisions, separated by commas.')] = 'float32,bfloat16,float16,int8',
         frames: Annotated[int, typer.Option(
-            '--frames', min=1, rich_help_panel=_EVALUATION, help='Generated frames.')] = 300,
+            '--frames', min=1, rich_help_panel=_EVALUATION,
+            help='Generated frames; replay needs 50 for each process.')] = 300,
         jobs: Annotated[int | None, typer.Option(
             '--jobs', min=1, rich_help_panel=_EVALUATION, show_default='one per core, at most 4',
             help='Worker processes.')] = None,
@@ -82,7 +96,17 @@ def benchmark(
             '--set', metavar='KEY=VALUE', rich_help_panel=_TRAINING, show_default=False,
             help='Change the recipe, as in batch_size=32; repeatable.')] = None) -> None:
     """Measure latency, throughput and memory on this machine."""
+    if what not in WHAT:
+        raise ConfigError(f'--what is {what!r}; choose {", ".join(WHAT)}')
+    for parameter in context.command.params:
+        kinds = _ONLY_FOR.get(parameter.name or '', WHAT)
+        source_of = context.get_parameter_source(parameter.name or '')
+        if what not in kinds and source_of is not None and source_of.name == 'COMMANDLINE':
+            raise ConfigError(f'{parameter.opts[0]} has no effect with --what {what}; it is for '
+                              f'{", ".join(kinds)}')
     sizes = tuple(options.parse_size(part) for part in options.parse_list(size))
+    if len(sizes) > 1 and what != 'runtimes':
+        raise ConfigError(f'--size is {size!r}; give one size, several are for --what runtimes')
     shape = sizes[0] if sizes else None
     if what == 'pipeline':
         from ..benchmark.pipeline import measure_pipeline, pictures
@@ -110,10 +134,8 @@ def benchmark(
                 save=lambda report: None if out is None else report.write(out))
     elif what == 'training':
         report = _training(recipe, changes or [], workers, repeats or 30)
-    elif what in WHAT:
-        report = _evaluation(what, frames, shape, jobs)
     else:
-        raise ConfigError(f'--what is {what!r}; choose {", ".join(WHAT)}')
+        report = _evaluation(what, frames, shape, jobs)
     if out is not None:
         report.write(out)
     typer.echo(report.to_markdown(), nl=False)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ConfigError
+from ..files import lock_folder
 from ..tables import Table
 from . import options
 from .console import frame_progress, number, print_table, warn
@@ -56,12 +57,13 @@ def evaluate(
 
     if predictions is not None and (model is not None or config is not None):
         raise ConfigError('--predictions is in place of a model; leave --model and --config out')
-    name, result = run_evaluation(
-        dataset, root, split, settings_of(convention, windows=parse_windows(windows)),
-        predictions=predictions, jobs=jobs, limit=limit, model=model, backend=backend,
-        threads=threads, config=config)
-    # Before the output, so that a closed pipe does not lose the report.
-    written = write_all(result, out_dir, f'{name} on {dataset}, {split}')
+    settings = settings_of(convention, windows=parse_windows(windows))
+    with lock_folder(out_dir):
+        name, result = run_evaluation(
+            dataset, root, split, settings, predictions=predictions, jobs=jobs, limit=limit,
+            model=model, backend=backend, threads=threads, config=config)
+        # Before the output, so that a closed pipe does not lose the report.
+        written = write_all(result, out_dir, f'{name} on {dataset}, {split}')
     show_result(result)
     for path in written:
         say(f'Report: {path}')

@@ -48,7 +48,7 @@ SILENCE_S = 3600.0
 """Without progress until a worker is taken to hang; building an engine is silent, too."""
 
 _MOST_RESTARTS = 5
-_POLL_S = 0.2
+_POLL_S = 0.05
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """See mallopt(3)."""
 _KEPT_BYTES = 256 << 20

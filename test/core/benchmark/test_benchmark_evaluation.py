@@ -78,6 +78,6 @@ def test_a_recording_has_truth_points_and_results(tmp_path: Path) -> None:
 def test_replay() -> None:
     report = measure_replay(100, 2, (32, 64))
     row, = report.rows
-    assert 50 < row['frames'] <= 100 and row['frames_per_s'] > 0
-    with pytest.raises(ConfigError, match='99 frames for 2 processes; give at least 50 for each'):
+    assert 0 < row['frames'] <= 100 and row['frames_per_s'] > 0
+    with pytest.raises(ConfigError, match=r'99 frames for 2 .*at least 100 \(--frames\)'):
         measure_replay(99, 2)

@@ -20,6 +20,7 @@ from panoptic_depth_core.benchmark.pipeline import (
 )
 from panoptic_depth_core.benchmark.report import NOT_RUN
 from panoptic_depth_core.benchmark.worker import Worker
+from panoptic_depth_core.cli import main
 from panoptic_depth_core.config import InferenceSettings, Thresholds
 from panoptic_depth_core.errors import BackendError, ConfigError
 from panoptic_depth_core.inference.pipeline import STEPS
@@ -120,3 +121,15 @@ def test_street_image():
     assert (image == street_image(48, 96, 3)).all()
     assert (image != street_image(48, 96, 4)).any()
     assert image[:8, :, 2].mean() > image[-8:, :, 2].mean()
+
+
+@pytest.mark.parametrize(('arguments', 'words'), [
+    (['--what', 'replay', '--backend', 'torch'], '--backend has no effect with --what replay; it '
+     'is for pipeline'),
+    (['--frames', '5'], '--frames has no effect with --what pipeline; it is for replay, scoring'),
+    (['--size', '64x128,128x128'], 'give one size, several are for --what runtimes'),
+    (['--what', 'x'], "--what is 'x'; choose pipeline, runtimes"),
+])
+def test_options_that_would_be_ignored_are_refused(arguments, words, capsys):
+    assert main(['benchmark', *arguments]) == 2
+    assert words in capsys.readouterr().err

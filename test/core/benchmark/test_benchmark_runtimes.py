@@ -92,9 +92,9 @@ def test_minutes_are_kept_and_what_is_left_out_is_said(tiny, tmp_path, monkeypat
         tmp_path, tiny, device='cpu', precisions=('float32', 'float16'), minutes=0.01))
     assert time.monotonic() - begun < 60
     assert {row[NOT_RUN] for row in report.rows} == {
-        'it needs a GPU', 'left out: the 0.01 minutes were over'}
+        'it needs a GPU', 'left out: the time limit of 0.01 min was reached'}
     text = report.to_markdown()
-    assert '| torch eager | float16 |' in text and 'left out: the 0.01 minutes' in text
+    assert '| torch eager | float16 |' in text and 'left out: the time limit of 0.01 min' in text
     assert 'published pipeline: left out: no time was left' in text
 
 
@@ -138,3 +138,8 @@ def test_converted_models_are_refused(tiny, tmp_path):
     convert(tiny, tmp_path / 'half', 'float16', None)
     with pytest.raises(ConfigError, match='its precision is float16; give the float32 model'):
         measure_runtimes(RuntimeSettings(tmp_path, tmp_path / 'half'))
+
+
+def test_sizes_that_the_network_does_not_take(tmp_path):
+    with pytest.raises(ConfigError, match='--size 64x129 .*fast takes multiples of 64 px'):
+        measure_runtimes(RuntimeSettings(tmp_path, sizes=((64, 129),)))
