@@ -22,3 +22,10 @@ class BackendError(RuntimeError):
 def warn_once(log: logging.Logger, text: str) -> None:
     """Warn the first time only, for instance for all frames of a source."""
     log.warning('%s', text)
+
+
+def in_words(error: BaseException) -> str:
+    """One line: the message of an error of this package, ``Type: message`` of any other."""
+    text = ' '.join(str(error).split())
+    return text if isinstance(error, (ConfigError, BackendError)) else (
+        f'{type(error).__name__}: {text}')

@@ -197,3 +197,12 @@ class JsonLines:
                 os.fsync(self._file.fileno())
             finally:
                 self._file.close()
+
+
+def plain(value: Any, default: Callable[[Any], Any] | None = None) -> Any:
+    """
+    Return a value as JSON gives it back; NaN and Inf, which JSON does not know, are None.
+
+    :param default: makes what JSON can hold of anything else, such as str of a path.
+    """
+    return json.loads(json.dumps(value, default=default), parse_constant=lambda _: None)

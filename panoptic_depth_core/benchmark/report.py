@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..files import make_folder, write_atomic
+from ..files import make_folder, plain, write_atomic
+from ..io.generated_text import row
 from ..machine import machine, versions
 from ..streaming.monitoring import percentiles
 
@@ -47,19 +48,19 @@ class Report:
     def to_markdown(self) -> str:
         """Title, machine, table and notes."""
         columns = dict(self.columns)
-        if any(row.get(NOT_RUN) for row in self.rows):
+        if any(found.get(NOT_RUN) for found in self.rows):
             columns[NOT_RUN] = ''
         return '\n'.join([
             self.title,
             ', '.join([*self.machine.values(), *(f'{k} {v}' for k, v in self.versions.items())]),
-            '', _line(key.replace('_', ' ') for key in columns),
+            '', row(*(key.replace('_', ' ') for key in columns)),
             '|' + '|'.join('---:' if form else '---' for form in columns.values()) + '|',
-            *(_line(_cell(row.get(key), form) for key, form in columns.items())
-              for row in self.rows), '', *self.notes]).rstrip('\n') + '\n'
+            *(row(*(_cell(found.get(key), form) for key, form in columns.items()))
+              for found in self.rows), '', *self.notes]).rstrip('\n') + '\n'
 
     def write(self, path: Path) -> None:
         """Write JSON to ``path``, or both forms into a folder if it does not end with .json."""
-        data = json.dumps(_plain(asdict(self)), indent=2).encode() + b'\n'
+        data = json.dumps(plain(asdict(self), default=str), indent=2).encode() + b'\n'
         if path.suffix == '.json':
             make_folder(path.parent)
             write_atomic(path, data)
@@ -74,23 +75,8 @@ def latency(values_ms: Sequence[float]) -> dict[str, float]:
     return dict(zip(LATENCY, percentiles(values_ms), strict=True))
 
 
-def _line(cells: Iterable[str]) -> str:
-    return f'| {" | ".join(cells)} |'
-
-
 def _cell(value: Any, form: str) -> str:
     if value is None or value == '' or (isinstance(value, float) and math.isnan(value)):
         return '-'
     text = format(value, form) if form else ' '.join(str(value).split())
     return text if len(text) <= _CELL_LETTERS else f'{text[:_CELL_LETTERS]}...'
-
-
-def _plain(value: Any) -> Any:
-    """Return what JSON can hold; NaN is null."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, Path) else value

@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..errors import BackendError, ConfigError
+from ..errors import BackendError, in_words
 
 
 class WorkerError(BackendError):
@@ -129,10 +129,8 @@ def _serve(work: Path) -> None:
                 answer = running.send(request)
                 send(answer)
                 request = None if isinstance(answer, str) else pickle.load(sys.stdin.buffer)
-    except (ConfigError, BackendError) as error:
-        send(None, ' '.join(str(error).split()))
     except Exception as error:
-        send(None, f'{type(error).__name__}: {" ".join(str(error).split())}')
+        send(None, in_words(error))
 
 
 def _peak_mib() -> float:

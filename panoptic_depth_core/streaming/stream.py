@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from ..config import InferenceSettings
-from ..errors import BackendError, ConfigError
+from ..errors import BackendError, ConfigError, in_words
 from ..inference.pipeline import Pipeline
 from ..inference.tracking import Tracker
 from ..status import StreamState, StreamStatus, Watch
@@ -372,7 +372,7 @@ class _Worker(threading.Thread):
         except Exception as error:
             if pipeline is not None:
                 _close(pipeline)
-            self._fail(f'{_LOAD_FAILED}: {_text(error)}', error)
+            self._fail(f'{_LOAD_FAILED}: {in_words(error)}', error)
             return None
         # A failure on frames remains the state until a frame succeeds.
         if self._problem.startswith(_LOAD_FAILED):
@@ -408,8 +408,8 @@ class _Worker(threading.Thread):
                 return
             except Exception as error:
                 self._failures += 1
-                self._fail(f'inference failed: {_text(error)}', error)
-                self._stream.statistics.bad_frame(_text(error))
+                self._fail(f'inference failed: {in_words(error)}', error)
+                self._stream.statistics.bad_frame(in_words(error))
                 if self._failures == FAILURES_BEFORE_RELOAD:
                     return
 
@@ -443,8 +443,8 @@ class _Worker(threading.Thread):
 
     def _skip(self, error: Exception) -> None:
         """Count a frame that cannot be used."""
-        if self._stream.statistics.bad_frame(_text(error)):
-            _log.warning('an image is skipped: %s', _text(error))
+        if self._stream.statistics.bad_frame(in_words(error)):
+            _log.warning('an image is skipped: %s', in_words(error))
 
     @contextmanager
     def _busy(self) -> Iterator[None]:
@@ -476,10 +476,3 @@ def _close(pipeline: Pipeline) -> None:
         pipeline.close()
     except Exception:
         _log.exception('%s cannot be closed', pipeline.backend.name)
-
-
-def _text(error: Exception) -> str:
-    """Message of an error on one line, with the type unless it is one of ours."""
-    text = ' '.join(str(error).split())
-    return text if isinstance(error, (ConfigError, BackendError)) else (
-        f'{type(error).__name__}: {text}')

@@ -98,8 +98,7 @@ def store_temperature(model: ModelDirectory, fit: TemperatureFit, data: str) -> 
     info = parse_settings(ModelInfo, {
         **model.info.model_dump(), 'log_depth_temperature': float(f'{fit.temperature:.4g}'),
         'log_depth_calibration': known}, str(model.path / INFO_NAME))
-    with disk_errors(model.path / INFO_NAME):
-        write_model_info(model.path, info)
+    write_model_info(model.path, info)
     return ModelDirectory.load(model.path)
 
 

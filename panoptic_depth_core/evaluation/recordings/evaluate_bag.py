@@ -21,7 +21,7 @@ from typing import Any
 
 from ...config import InferenceSettings
 from ...errors import BackendError, ConfigError
-from ...files import make_folder
+from ...files import make_folder, plain
 from ...inference.pipeline import Pipeline
 from ...inference.tracking import Tracker
 from ...io.sources.camera import CameraOptions
@@ -33,7 +33,6 @@ from ...structures import Frame, PanopticDepth
 from ...workers.pool import Tell
 from ..metrics.frame import RecordedFrame
 from ..metrics.shown import Record
-from ..report.dataset_report import plain
 from ..report.files import frame_line
 from ..settings import RecordingSettings
 from .reading.reader import RecordingReader

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ...files import plain
 from ...labels import ClassInfo
 from ...structures import PanopticDepth
 from ..dataset.evaluate import EvaluationResult
@@ -21,7 +22,7 @@ from ..metrics.base import MetricSums
 from ..metrics.frame import JudgedFrame, RecordedFrame, Rules
 from ..metrics.shown import MetricValue, Record
 from ..metrics.table import TIMES, detail_path, in_place
-from ..report.dataset_report import plain, to_dict
+from ..report.dataset_report import to_dict
 from ..settings import RecordingSettings
 
 QUANTILES = {'p50': 50, 'p95': 95, 'p99': 99, 'max': 100}

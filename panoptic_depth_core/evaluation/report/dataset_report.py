@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...files import make_folder, write_atomic
+from ...files import make_folder, plain, write_atomic
 from ...tables import Table
 from ..dataset.evaluate import EvaluationResult
 from ..metrics.depth import DepthMetric
@@ -78,11 +78,6 @@ def to_dict(result: EvaluationResult) -> dict[str, Any]:
     found: dict[str, Any] = plain({
         **report, 'settings': result.settings.model_dump(), 'conventions': conventions(result)})
     return found
-
-
-def plain(value: Any) -> Any:
-    """Return a value as JSON gives it back; NaN and Inf, which JSON does not know, are None."""
-    return json.loads(json.dumps(value), parse_constant=lambda _: None)
 
 
 def write_report(result: EvaluationResult, folder: Path, title: str = 'Evaluation',
