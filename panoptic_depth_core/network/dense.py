@@ -134,19 +134,29 @@ def positive_depth(raw: Tensor) -> Tensor:
     return (raw[:, 0].float() + _START_LOG_DEPTH).clamp(*LOG_DEPTH_LIMITS).exp()
 
 
-def log_depth_loss(depth: Tensor, truth: Tensor, metric: Tensor) -> Tensor:
+def log_depth_loss(depth: Tensor, truth: Tensor, metric: Tensor,
+                   stride: int = LOSS_STRIDE) -> Tensor:
     """
-    Mean error of log depth over the known pixels of each image, mean over images with any.
-
-    Each image counts the same: LiDAR labels a twentieth of the pixels that a rendering labels.
+    Mean error of log depth, see mean_of_images.
 
     :param depth: (B, h, w) canonical meters > 0, at any stride.
     :param truth: as in DenseBatch. :param metric: (B,), see DenseDepthSettings.
+    :param stride: of the pixels of the truth that are looked at.
     """
-    truth = truth[:, ::LOSS_STRIDE, ::LOSS_STRIDE] / metric[:, None, None]
+    truth = truth[:, ::stride, ::stride] / metric[:, None, None]
     known = torch.isfinite(truth)
     predicted = resize(depth[:, None], truth.shape[-2:])[:, 0]
-    error = (predicted.log() - torch.where(known, truth, 1.0).log()).abs() * known
+    return mean_of_images((predicted.log() - torch.where(known, truth, 1.0).log()).abs(), known)
+
+
+def mean_of_images(error: Tensor, known: Tensor) -> Tensor:
+    """
+    Mean over the known pixels of each image, then over images with any, of all processes.
+
+    Each image counts the same: LiDAR labels a twentieth of the pixels that a rendering labels.
+
+    :param error: (B, h, w), finite. :param known: (B, h, w) bool.
+    """
     count = known.sum(dim=(1, 2))
-    per_image = error.sum(dim=(1, 2)) / count.clamp(min=1)
-    return per_image.sum() / normaliser((count > 0).sum(), depth.device)
+    per_image = (error * known).sum(dim=(1, 2)) / count.clamp(min=1)
+    return per_image.sum() / normaliser((count > 0).sum(), error.device)
