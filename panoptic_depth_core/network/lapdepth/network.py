@@ -3,10 +3,11 @@
 """
 LapDepth (Song, Lim and Kim, TCSVT 2021), written from a description: depth alone.
 
-Monocular Depth Estimation Using Laplacian Pyramid-Based Depth Residuals. Our default takes any backbone, and predicts canonical depth: the exponential of the sum of the
-pyramid, which reaches all that a camera sees. The published form is max_depth_m * sigmoid of that
-sum, which begins with a sigmoid itself: it lies in -4..5, so nothing is nearer than 1.8 % of
-max_depth_m, 1.44 m for KITTI.
+Monocular Depth Estimation Using Laplacian Pyramid-Based Depth Residuals. Our default takes any
+backbone, and predicts canonical depth: the exponential of the sum of the pyramid, which reaches
+all that a camera sees. The published form is max_depth_m * sigmoid of that sum, which begins with
+a sigmoid itself: it lies in -4..5, so nothing is nearer than 1.8 % of max_depth_m, 1.44 m for
+KITTI.
 """
 
 from __future__ import annotations
