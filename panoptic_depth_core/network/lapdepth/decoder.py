@@ -131,14 +131,15 @@ class LaplacianDecoder(nn.Module):
         if not self.laplacian:
             for level, skip in zip(self.levels, skips, strict=True):
                 x = level(x, skip, ())
-            return [level.refine(x)]
-        coarsest = self.coarsest(x)
+            return [level.refine(x).float()]
+        # In float32: bfloat16 rounds a sum by up to 1 % of the depth.
+        coarsest = self.coarsest(x).float()
         residuals = [coarsest.sigmoid() if bounds_coarsest else coarsest]
         of_picture = reversed(picture_residuals(image, len(self.levels)))
         for level, skip, rgb in zip(self.levels, skips, of_picture, strict=True):
             x = level(x, skip, (doubled(residuals[-1]), rgb))
-            residuals.append((
-                level.refine(x) + _RGB_SHARE * rgb.mean(dim=1, keepdim=True)).tanh())
+            residual = level.refine(x).float() + _RGB_SHARE * rgb.mean(dim=1, keepdim=True)
+            residuals.append(residual.tanh())
         return residuals
 
     def fold(self) -> None:

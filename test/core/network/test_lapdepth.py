@@ -29,6 +29,7 @@ from panoptic_depth_core.network.lapdepth.network import (  # noqa: E402
     PUBLISHED_SETTINGS,
     LapDepth,
 )
+from panoptic_depth_core.network.torch_backend import LowerPrecision  # noqa: E402
 from torch import nn  # noqa: E402
 from torchvision.ops import FrozenBatchNorm2d  # noqa: E402
 
@@ -292,6 +293,16 @@ class TestDeployed:
             *(f'coarsest.{i}' for i in range(1, 5)),
             'levels.0.refine.1', 'levels.0.refine.2', 'levels.1.refine.1', 'levels.3.refine.0',
             'levels.3.refine.1'}
+
+
+@pytest.mark.parametrize('precision', [torch.bfloat16, torch.float16])
+def test_lower_precision_is_near(precision) -> None:
+    network = create_model('lapdepth', TINY).eval()
+    with torch.inference_mode():
+        exact = network(_image(), CAMERA)
+        found = LowerPrecision(network, precision)(_image(), CAMERA)
+    assert all(sums.dtype == torch.float32 for sums in found.sums)
+    assert 0 < (found.depth / exact.depth).log().abs().mean() < 0.01
 
 
 def test_losses_that_the_output_cannot_have() -> None:
