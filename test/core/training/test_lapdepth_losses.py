@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ pytest.importorskip('lightning', reason='training needs the extra [train]')
 from golden import each_golden, golden_file  # noqa: E402
 from golden_lapdepth import golden_weights  # noqa: E402
 from panoptic_depth_core.network import create_model  # noqa: E402
+from panoptic_depth_core.network.lapdepth import losses  # noqa: E402
 from panoptic_depth_core.network.lapdepth.checkpoint import published_names  # noqa: E402
 from panoptic_depth_core.network.lapdepth.losses import (  # noqa: E402
     FilledBatch,
@@ -24,6 +26,7 @@ from panoptic_depth_core.network.lapdepth.losses import (  # noqa: E402
     PublishedLossSettings,
     filled,
     filled_targets,
+    lapdepth_losses,
     neighbor_loss,
     published_losses,
     silog_loss,
@@ -70,11 +73,11 @@ class TestGolden:
         settings = PublishedLossSettings()
         height = depth.shape[1]
         assert [int(share * height) for share in settings.rows] == golden['crop_rows'].tolist()
-        losses = published_losses(_output(depth), batch, settings, MAX_M)
-        assert losses['silog'].item() == pytest.approx(golden['given/scale_invariant'], rel=1e-4)
-        assert losses['gradient'].item() == pytest.approx(
+        found = published_losses(_output(depth), batch, settings, MAX_M)
+        assert found['silog'].item() == pytest.approx(golden['given/scale_invariant'], rel=1e-4)
+        assert found['gradient'].item() == pytest.approx(
             golden['given/gradient_weighted'], rel=1e-4)
-        (gradient,) = torch.autograd.grad(sum(losses.values()), depth)
+        (gradient,) = torch.autograd.grad(sum(found.values()), depth)
         expected = torch.from_numpy(golden['given/gradient_of_prediction'])
         distance = (gradient[0] - expected).norm() / expected.norm()
         print(f'gradient of the prediction: {distance:.1e}')
@@ -96,8 +99,7 @@ class TestGolden:
         freeze(network, FREEZE)
         network.decoder.train(kind == 'chain_batchnorm')
         batch = _batch(golden)
-        losses = network.losses(network(batch.image, batch.intrinsics), batch)
-        total = sum(losses.values())
+        total = sum(network.losses(network(batch.image, batch.intrinsics), batch).values())
         total.backward()
         found = {f'{kind}/loss': total.item()} | {
             f'{kind}_gradnorm/{theirs}': _norm(part.parameters()) for theirs, part in (
@@ -117,7 +119,6 @@ class TestGolden:
         assert every - theirs == wanted_frozen
 
     def test_recipes_freeze_the_same(self) -> None:
-        from pathlib import Path
         folder = Path(__file__).parents[3] / 'config/training/lapdepth'
         for path in folder.glob('published_*.yaml'):
             assert yaml.safe_load(path.read_text())['freeze'] == FREEZE
@@ -140,6 +141,27 @@ class TestSilog:
         loss = silog_loss(depth, torch.tensor([[truth]]))
         loss.backward()
         assert loss.item() == 0 and torch.equal(depth.grad, torch.zeros_like(depth))
+
+
+    def test_two_processes_have_the_gradient_of_one(self, monkeypatch) -> None:
+        """Each with a part of the batch, and other numbers of known pixels."""
+        generator = torch.Generator().manual_seed(0)
+        depth = (torch.rand(2, 4, 6, generator=generator) * 20 + 1).requires_grad_()
+        truth = torch.rand(2, 4, 6, generator=generator) * 20 + 1
+        truth[0, :, :2], truth[1, 1:] = NAN, NAN
+        whole = silog_loss(depth, truth)
+        (expected,) = torch.autograd.grad(whole, depth)
+        known = torch.isfinite(truth)
+        error = torch.where(known, depth.log() - truth.log(), 0.0).detach()
+        monkeypatch.setattr(losses, 'normaliser', lambda count, device: known.sum() / 2)
+        found = []
+        for part in range(2):
+            means = iter([error.sum() / known.sum(), (error ** 2).sum() / known.sum()])
+            monkeypatch.setattr(losses, 'mean_over_processes', lambda value, m=means: next(m))
+            loss = silog_loss(depth[part:part + 1], truth[part:part + 1])
+            assert loss.item() == pytest.approx(whole.item())
+            found.append(torch.autograd.grad(loss, depth)[0])
+        torch.testing.assert_close((found[0] + found[1]) / 2, expected)
 
 
 class TestFilled:
@@ -203,10 +225,10 @@ def test_losses_by_name(loss, names) -> None:
                                Sample(frame, GroundTruth())])
     output = network(batch.image, batch.intrinsics)
     output.depth.retain_grad()
-    losses = network.losses(output, batch)
-    assert set(losses) == names
-    sum(losses.values()).backward()
-    assert all(value > 0 for value in losses.values())
+    found = network.losses(output, batch)
+    assert set(found) == names
+    sum(found.values()).backward()
+    assert all(value > 0 for value in found.values())
     assert output.depth.grad[0].abs().sum() > 0 and output.depth.grad[1].abs().sum() == 0
     empty = network.targets()([Sample(frame, GroundTruth())])
     none = network.losses(network(empty.image, empty.intrinsics), empty)
@@ -215,16 +237,15 @@ def test_losses_by_name(loss, names) -> None:
 
 def test_meters_follow_the_camera() -> None:
     """Twice the focal length and twice the depth are the same to the network."""
-    losses = []
+    found = []
     for factor in (1.0, 2.0):
         depth = factor * torch.full((1, 8, 8), 6.0)
         output = LapDepthOutput(torch.full((1, 8, 8), 5.0), [], [], torch.tensor([factor]))
         batch = FilledBatch(image=torch.zeros(1, 8, 8, 3, dtype=torch.uint8), extra_inputs={},
                             intrinsics=torch.zeros(1, 4), dense=depth, depth=depth,
                             semantic=torch.zeros(1, 8, 8, dtype=torch.uint8))
-        from panoptic_depth_core.network.lapdepth.losses import lapdepth_losses
-        losses.append({name: value.item() for form in ({}, {'published': {}}) for name, value in
-                       lapdepth_losses(output, batch, LapDepthLossSettings(**form),
-                                       MAX_M).items()})
-    assert losses[0] == pytest.approx(losses[1])
-    assert losses[0]['depth'] == pytest.approx(np.log(6 / 5), rel=1e-5)
+        found.append({name: value.item() for form in ({}, {'published': {}}) for name, value in
+                      lapdepth_losses(output, batch, LapDepthLossSettings(**form),
+                                      MAX_M).items()})
+    assert found[0] == pytest.approx(found[1])
+    assert found[0]['depth'] == pytest.approx(np.log(6 / 5), rel=1e-5)
