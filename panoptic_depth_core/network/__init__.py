@@ -23,8 +23,8 @@ from .weights import read_state_dict
 MODELS: dict[str, str] = {
     'fast': '.camera_aware:FastNetwork',
     'accurate': '.camera_aware:AccurateNetwork',
-    'lapdepth': '.lapdepth.network:LapDepth',
     'published': '.panoptic_depth.network:PublishedNetwork',
+    'lapdepth': '.lapdepth.network:LapDepth',
 }
 """Name -> module (relative to this package) and class, imported on demand."""
 
