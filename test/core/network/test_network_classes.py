@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Every network with a class table of other sizes and another order than that of Cityscapes."""
+"""Networks that have classes, with a table of another size and order than that of Cityscapes."""
 
 from __future__ import annotations
 
@@ -14,20 +14,24 @@ from panoptic_depth_core.labels import CLASS_TABLES, ClassInfo  # noqa: E402
 from panoptic_depth_core.network import MODELS, create_model, model_type  # noqa: E402
 from panoptic_depth_core.network.base import Model, ModelDescription, describe  # noqa: E402
 from panoptic_depth_core.network.dynamic_kernels.assembly import assemble, find_peaks  # noqa: E402
+from panoptic_depth_core.network.dynamic_kernels.model import DynamicKernelModel  # noqa: E402
 
 IS_THING = (False, True, False, True, True)
 FEW = tuple(ClassInfo(i, f'class {i}', (i, i, i), is_thing)
             for i, is_thing in enumerate(IS_THING))
 THINGS = (1, 3, 4)
+WITH_CLASSES = [n for n in MODELS if 'class_table' in model_type(n).settings_type.model_fields]
+WITH_KERNELS = [n for n in MODELS if issubclass(model_type(n), DynamicKernelModel)]
 
 
-@pytest.fixture(params=MODELS)
+@pytest.fixture(params=WITH_CLASSES)
 def network(request, monkeypatch) -> Model:
     monkeypatch.setitem(CLASS_TABLES, 'few', FEW)
     torch.manual_seed(0)
     return create_model(request.param, {'class_table': 'few'}).eval()
 
 
+@pytest.mark.parametrize('network', WITH_KERNELS, indirect=True)
 @torch.inference_mode()
 def test_things_and_regions_are_those_of_its_table(network):
     image = torch.randint(0, 255, (1, 64, 64, 3), dtype=torch.uint8)
