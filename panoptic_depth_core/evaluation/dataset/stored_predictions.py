@@ -16,7 +16,7 @@ such as 1216x352 px of KITTI; the rest is not known. Data sets of depth alone ta
 One of the two folders is enough: results have the tasks of those that are there. A file may also
 be called after the picture, NAME_leftImg8bit. Where they are there, these are used too:
 ``panoptic.json`` for the classes and the expected errors of depth, and ``instances.jsonl`` for the
-depth of every instance, which is measured otherwise, and for another label divisor.
+depths of every instance, which is measured otherwise, and for another label divisor.
 """
 
 from __future__ import annotations
@@ -45,8 +45,12 @@ from .evaluate import require_same_classes
 _ENDINGS = ('', '_leftImg8bit')
 _GREY_16 = b'\x10\x00'
 
-_Instances = tuple[int, dict[int, float]]
-"""Label divisor, and panoptic id -> median depth in meters or NaN: a line of instances.jsonl."""
+_Instances = tuple[int, dict[int, tuple[float, float]]]
+"""
+Label divisor, and panoptic id -> median and mean depth in meters or NaN: a line of instances.jsonl.
+"""
+
+_UNKNOWN = math.nan, math.nan
 
 
 class StoredPredictions:
@@ -96,7 +100,8 @@ class StoredPredictions:
             panoptic, depth, segments, frame.intrinsics, self._names, DistanceSettings(),
             ) if depths_m is None else tuple(
                 InstanceDistance(s, self._names[s.class_id], (0, 0, 0, 0), 0, DistanceFlag(0),
-                                 depth_m=depths_m.get(s.panoptic_id, math.nan))
+                                 depth_m=depths_m.get(s.panoptic_id, _UNKNOWN)[0],
+                                 depth_mean_m=depths_m.get(s.panoptic_id, _UNKNOWN)[1])
                 for s in segments if s.instance_id > 0)
         return PanopticDepth(panoptic, depth, segments, distances, frame.intrinsics, divisor,
                              frame.stamp_ns, frame.frame_id, frame.name, tasks=self._tasks)
@@ -174,12 +179,17 @@ def _read_instances(path: Path) -> dict[str, _Instances]:
             for line in (whole for whole in file if whole.endswith('\n')):
                 record: dict[str, Any] = json.loads(line)
                 found[record['name']] = (record['label_divisor'], {
-                    i['panoptic_id']: math.nan if i['depth'] is None else i['depth']
+                    # Results of earlier versions have no mean.
+                    i['panoptic_id']: (_metres(i['depth']), _metres(i.get('depth_mean')))
                     for i in record['instances']})
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f'{path}: is not what predict writes ({type(error).__name__}: {error}); '
                           'mend or remove it') from None
     return found
+
+
+def _metres(number: float | None) -> float:
+    return math.nan if number is None else number
 
 
 def _read_ids(path: Path) -> NDArray[np.uint16]:
