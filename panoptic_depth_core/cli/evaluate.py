@@ -46,9 +46,8 @@ def evaluate(
             '--convention', help='ours: absent classes are left out of means; official: NaN; '
             'published: 0.')] = 'ours',
         protocol: Annotated[str, typer.Option(
-            '--protocol', help='Named evaluation of depth, with its crop, limits and means over '
-            'images: eigen_kitti, eigen_kitti_50, eigen_kitti_uncropped, '
-            'eigen_kitti_uncropped_50, lapdepth_kitti, lapdepth_kitti_50 or nyu.')] = '',
+            '--protocol', help='Named evaluation of depth, such as eigen_kitti, lapdepth_kitti '
+            'or nyu: its crop, limits and means over images (doc/evaluation.md).')] = '',
         jobs: Annotated[int | None, typer.Option(
             '--jobs', min=1, show_default='one per core up to 4; with a model 1',
             help='Processes; each loads the model.')] = None,

@@ -9,7 +9,7 @@ and its values are means over images.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -69,6 +69,9 @@ class DepthProtocol:
     :param crop: where they count, by the size of the picture.
     :param least, most: sizes that the crop is defined for.
     :param network_part: part of the picture whose prediction alone may be stored.
+    :param prepare: what happens to predictions, metres, instead of clamping; NaN remains unknown.
+    :param more: further values of an image by name, of its known predictions after ``prepare`` and
+        their truths, (N,) metres each.
     """
 
     words: str
@@ -78,6 +81,8 @@ class DepthProtocol:
     most: Size
     network_part: Callable[[Size], Window] = _whole
     min_m: float = 1e-3
+    prepare: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
+    more: Callable[[NDArray[np.float64], NDArray[np.float64]], Mapping[str, float]] | None = None
 
     def counted(self, truth: NDArray[Any]) -> NDArray[np.bool_]:
         """
@@ -96,10 +101,10 @@ class DepthProtocol:
 
     def convention(self, name: str) -> str:
         """Say what is counted, for reports."""
+        clamped = '' if self.prepare else ', predictions clamped to these limits'
         return (f'Depth protocol {name}: {self.words}; {self.min_m:g} m < truth < '
-                f'{self.cap_m:g} m, predictions clamped to these limits; values are means over '
-                'images. Pixels without a predicted depth are counted as missing and are in no '
-                'other value.')
+                f'{self.cap_m:g} m{clamped}; values are means over images. Pixels without a '
+                'predicted depth are counted as missing and are in no other value.')
 
     def require_size(self, size: Size) -> None:
         """:raises ConfigError: for a size of pictures that the protocol is not defined for."""
@@ -112,8 +117,10 @@ class DepthProtocol:
                               f'for those of {wanted} px; give whole, unscaled pictures, or '
                               'choose another protocol')
 
-    def clamped(self, predicted: NDArray[np.float64]) -> NDArray[np.float64]:
+    def prepared(self, predicted: NDArray[np.float64]) -> NDArray[np.float64]:
         """Metres within the limits, -Inf (too near) and Inf (far) too; NaN remains unknown."""
+        if self.prepare is not None:
+            return self.prepare(predicted)
         return np.clip(predicted, self.min_m, self.cap_m)
 
     def pasted(self, predicted: NDArray[Scalar], size: Size, unknown: Any) -> NDArray[Scalar]:

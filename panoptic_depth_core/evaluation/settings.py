@@ -73,10 +73,15 @@ class EvaluationSettings(Settings):
         """What ``protocol`` names."""
         return PROTOCOLS[self.protocol] if self.protocol else None
 
+    @field_validator('protocol')
+    @classmethod
+    def _is_known(cls, protocol: str) -> str:
+        if protocol and protocol not in PROTOCOLS:
+            raise ValueError(f'no protocol has this name; known: {", ".join(PROTOCOLS)}')
+        return protocol
+
     @model_validator(mode='after')
     def _has_one_cap(self) -> Self:
-        if self.protocol and self.protocol not in PROTOCOLS:
-            raise ValueError(f'protocol is {self.protocol!r}; known: {", ".join(PROTOCOLS)}')
         if self.protocol and self.depth_cap_m != DEPTH_CAP_M:
             raise ValueError(f'protocol {self.protocol} has a cap of its own; leave depth_cap_m '
                              'out')

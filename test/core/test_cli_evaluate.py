@@ -169,7 +169,7 @@ def test_a_model_of_other_classes(data: Path, make_info: Callable[..., ModelInfo
     (['--windows', '1,x'], "--windows is '1,x'; give numbers of frames as in 1,2,3,4, or"),
     (['--windows', '0'], "--windows is '0'"),
     (['--convention', 'mine'], "unknown name 'mine'; known: ours, official, published"),
-    (['--protocol', 'kitti'], "protocol is 'kitti'; known: eigen_kitti, "),
+    (['--protocol', 'kitti'], 'no protocol has this name; known: eigen_kitti, '),
     (['--predictions', 'nowhere'], 'panoptic: no such folder'),
     (['--predictions', 'nowhere', '-m', 'model'], 'in place of a model'),
 ])

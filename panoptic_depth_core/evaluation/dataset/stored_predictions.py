@@ -46,9 +46,7 @@ _ENDINGS = ('', '_leftImg8bit')
 _GREY_16 = b'\x10\x00'
 
 _Instances = tuple[int, dict[int, tuple[float, float]]]
-"""
-Label divisor, and panoptic id -> median and mean depth in meters or NaN: a line of instances.jsonl.
-"""
+"""Label divisor, and panoptic id -> median and mean depth in m, NaN unknown, of one frame."""
 
 _UNKNOWN = math.nan, math.nan
 

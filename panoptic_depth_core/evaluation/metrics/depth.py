@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -82,6 +82,7 @@ class DepthResult:
     :param images: those with at least one pixel of truth.
     :param by_range: pooled, by (near, far] in metres of true depth.
     :param by_class: pooled, by class id of the truth; only classes with pixels.
+    :param more: further values of a protocol, means over images.
     """
 
     pooled: DepthErrors
@@ -89,6 +90,7 @@ class DepthResult:
     images: int
     by_range: dict[tuple[float, float], DepthErrors]
     by_class: dict[int, DepthErrors]
+    more: dict[str, float] = field(default_factory=dict)
 
 
 def depth_kinds(truth: str, what: str, worst: int) -> dict[str, MetricKind]:
@@ -139,6 +141,8 @@ class DepthMetric(Metric[DepthResult]):
         self._sums = np.zeros((len(self.rules.classes) + 1, len(self._edges) + 1, self._width))
         # The sums of every image, one after the other: 80 or 96 bytes each.
         self._images = array('d')
+        # By name, the values of every image.
+        self._more: dict[str, array[float]] = {}
 
     def update(self, frame: JudgedFrame) -> None:
         truth = frame.truth
@@ -181,16 +185,24 @@ class DepthMetric(Metric[DepthResult]):
             part = slice(start, start + _BLOCK)
             # Images of 16-bit integers are unsigned, and would wrap in every difference.
             found = p[part].astype(np.float64)
-            sums += _sums(found if protocol is None else protocol.clamped(found),
+            sums += _sums(found if protocol is None else protocol.prepared(found),
                           g[part].astype(np.float64), group[part], classes * ranges, self._width)
         self._sums += sums.reshape(self._sums.shape)
         if len(g):
             self._images.frombytes(sums.sum(axis=0).tobytes())
+            if protocol is not None and protocol.more is not None:
+                prepared = protocol.prepared(p.astype(np.float64))
+                known = np.isfinite(prepared)
+                more = protocol.more(prepared[known], g[known].astype(np.float64))
+                for name, value in more.items():
+                    self._more.setdefault(name, array('d')).append(value)
 
     def merge(self, other: DepthMetric) -> None:
         super().merge(other)
         self._sums += other._sums
         self._images.extend(other._images)
+        for name, values in other._more.items():
+            self._more.setdefault(name, array('d')).extend(values)
 
     def _pooled(self) -> DepthErrors:
         return _errors(self._sums.sum(axis=(0, 1)))
@@ -206,7 +218,8 @@ class DepthMetric(Metric[DepthResult]):
             images=len(images),
             by_range={(near, far): _errors(sums) for near, far, sums
                       in zip(limits[:-1], limits[1:], by_range, strict=True)},
-            by_class={i: _errors(sums) for i, sums in enumerate(by_class) if sums[0] > 0})
+            by_class={i: _errors(sums) for i, sums in enumerate(by_class) if sums[0] > 0},
+            more={name: _known_mean(values) for name, values in self._more.items()})
 
     @property
     def measured(self) -> bool:
@@ -228,7 +241,8 @@ class DepthMetric(Metric[DepthResult]):
         found, names = self.found, self.rules.class_names
         return {'pooled': asdict(found.pooled), 'per_image': asdict(found.per_image),
                 'images': found.images, 'by_range': by_limits(found.by_range),
-                'by_class': {names[i]: asdict(errors) for i, errors in found.by_class.items()}}
+                'by_class': {names[i]: asdict(errors) for i, errors in found.by_class.items()},
+                **({'more': found.more} if found.more else {})}
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
         found = self.found
@@ -244,6 +258,8 @@ class DepthMetric(Metric[DepthResult]):
             yield (f'delta1 / 2 / 3, {name}', ' / '.join(percent(v) for v in (
                 errors.delta1, errors.delta2, errors.delta3)), on)
             yield f'SILog, {name}', value_text(errors.si_log), on
+        for name, value in found.more.items():
+            yield f'{name}, mean of images', value_text(value), self.on('')
         yield 'pixels without a depth', percent(found.pooled.missing_share), self.on('')
 
     @classmethod
@@ -337,13 +353,16 @@ def _errors(sums: NDArray[np.float64]) -> DepthErrors:
 
 def _mean(images: list[DepthErrors], kind: type[DepthErrors]) -> DepthErrors:
     """Mean over images; one without any prediction has a missing share but no errors."""
-    def mean(name: str) -> float:
-        values = np.array([getattr(image, name) for image in images], np.float64)
-        values = values[~np.isnan(values)]
-        return float(values.mean()) if len(values) else np.nan
-
     names = [name for name in kind.__dataclass_fields__ if name != 'pixels']
-    return kind(pixels=sum(i.pixels for i in images), **{n: mean(n) for n in names})
+    return kind(pixels=sum(i.pixels for i in images), **{
+        name: _known_mean([getattr(image, name) for image in images]) for name in names})
+
+
+def _known_mean(values: Sequence[float]) -> float:
+    """Mean of those that are not NaN; NaN if there are none."""
+    known = np.asarray(values, np.float64)
+    known = known[~np.isnan(known)]
+    return float(known.mean()) if len(known) else np.nan
 
 
 def by_limits(groups: Mapping[tuple[float, float], Any]) -> list[Record]:

@@ -196,8 +196,8 @@ class BaseDistanceMetric(Metric[DistanceResult]):
         found = self.found.all
         if end == 'mean_depth_rel' and math.isnan(found.mean_depth_rel):
             return ''
-        count = {'matched_share': found.instances, 'median_rel': found.measured,
-                 'bias_rel': found.measured, 'mean_depth_rel': found.measured}.get(end, found.stated)
+        count = {'matched_share': found.instances, 'coverage_68': found.stated,
+                 'coverage_95': found.stated}.get(end, found.measured)
         return f'{count} instances' if count else ''
 
     def record(self) -> list[Record]:

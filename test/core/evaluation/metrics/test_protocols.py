@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.metrics.depth import DepthMetric, LidarDepth
 from panoptic_depth_core.evaluation.metrics.frame import Rules
-from panoptic_depth_core.evaluation.protocols import PROTOCOLS
+from panoptic_depth_core.evaluation.protocols import PROTOCOLS, DepthProtocol
 from panoptic_depth_core.evaluation.settings import EvaluationSettings, convention
 
 FIELDS = {'abs_diff': 'abs_diff_m', 'abs_rel': 'abs_rel', 'sq_rel': 'sq_rel_m', 'a1': 'delta1',
@@ -106,6 +106,30 @@ def test_values_are_means_over_images():
     assert line.startswith('Depth protocol eigen_kitti: crop of Garg et al.; 0.001 m < truth < 80')
 
 
+def test_a_protocol_may_prepare_predictions_and_have_more_values(monkeypatch):
+    """Whole metres, and a value that only images with two pixels have; two parts."""
+    def spread(predicted, truth):
+        return {'spread': np.ptp(predicted) if len(predicted) > 1 else np.nan,
+                'sum': truth.sum()}
+
+    monkeypatch.setitem(PROTOCOLS, 'made_up', DepthProtocol(
+        'whole metres', 80.0, lambda size: (slice(0, 1), slice(0, size[1])), (1, 2), (2, 9),
+        prepare=np.floor, more=spread))
+    images = [([[1.9, 3.2, np.nan]], [[2.0, 3.0, 4.0]]), ([[5.5, 8.0]], [[5.0, np.nan]]),
+              ([[7.1, 1.0]], [[7.0, 1.0]])]
+    parts = [measure('made_up', *[(np.array(p), np.array(g)) for p, g in some])
+             for some in (images[:1], images[1:])]
+    parts[0].merge(parts[1])
+    found = parts[0].finished()
+    assert found.found.more == {'spread': (2 + 6) / 2, 'sum': pytest.approx((5 + 5 + 8) / 3)}
+    assert found.value('abs_rel') == pytest.approx((0.5 / 2 + 0 + 0) / 3)
+    assert found.value('missing_share') == pytest.approx(1 / 9)
+    assert found.detail()['more'] == found.found.more
+    assert ('spread, mean of images', '4.0000') in [row[:2] for row in found.rows()]
+    assert DepthMetric.conventions({'protocol': 'made_up'})[0].startswith(
+        'Depth protocol made_up: whole metres; 0.001 m < truth < 80 m; values are means')
+
+
 def test_parts_are_merged():
     rng = np.random.default_rng(0)
     pairs = [rng.uniform(1, 9, (2, 480, 640)) for _ in range(3)]
@@ -139,7 +163,7 @@ def test_points_of_lidar_have_no_protocol():
 
 
 def test_names_are_known_and_have_their_own_cap():
-    with pytest.raises(ConfigError, match="protocol is 'kitti'; known: eigen_kitti, "):
+    with pytest.raises(ConfigError, match='no protocol has this name; known: eigen_kitti, '):
         convention('ours', protocol='kitti')
     with pytest.raises(ConfigError, match='has a cap of its own; leave depth_cap_m out'):
         convention('ours', protocol='nyu', depth_cap_m=20)
