@@ -103,8 +103,9 @@ class DepthProtocol:
         """Say what is counted, for reports."""
         clamped = '' if self.prepare else ', predictions clamped to these limits'
         return (f'Depth protocol {name}: {self.words}; {self.min_m:g} m < truth < '
-                f'{self.cap_m:g} m{clamped}; values are means over images. Pixels without a '
-                'predicted depth are counted as missing and are in no other value.')
+                f'{self.cap_m:g} m{clamped}; values are means over images, by range and class '
+                'over pixels. Pixels without a predicted depth are counted as missing and are in '
+                'no other value.')
 
     def require_size(self, size: Size) -> None:
         """:raises ConfigError: for a size of pictures that the protocol is not defined for."""

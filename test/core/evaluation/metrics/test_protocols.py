@@ -127,7 +127,7 @@ def test_a_protocol_may_prepare_predictions_and_have_more_values(monkeypatch):
     assert found.detail()['more'] == found.found.more
     assert ('spread, mean of images', '4.0000') in [row[:2] for row in found.rows()]
     assert DepthMetric.conventions({'protocol': 'made_up'})[0].startswith(
-        'Depth protocol made_up: whole metres; 0.001 m < truth < 80 m; values are means')
+        'Depth protocol made_up: whole metres; 0.001 m < truth < 80 m; values are means over im')
 
 
 def test_parts_are_merged():
