@@ -134,7 +134,8 @@ def _write_run(path: Path, weights: Path) -> None:
 def test_there_are_recipes():
     assert {'fast', 'accurate', 'own_data', 'cityscapes_1_segmentation', 'cityscapes_2_full_scale',
             'cityscapes_3_depth', 'semkitti_dvps_1_segmentation', 'semkitti_dvps_2_depth',
-            'default', 'heavy'} <= {path.stem for path in RECIPES}
+            'default', 'heavy', 'published_kitti', 'published_nyu'} <= {
+                path.stem for path in RECIPES}
 
 
 @each_recipe
