@@ -14,6 +14,7 @@ import pytest
 torch = pytest.importorskip('torch', reason='the export needs the extra [export]')
 pytest.importorskip('onnxscript', reason='the export needs the extra [export]')
 
+from dataset_trees import write_nyu  # noqa: E402
 from panoptic_depth_core.benchmark.evaluation import write_frames  # noqa: E402
 from panoptic_depth_core.cli import main  # noqa: E402
 from panoptic_depth_core.engines.build import build_engine, read_graph  # noqa: E402
@@ -93,6 +94,16 @@ class TestCommands:
         found = json.loads((tmp_path / 'out/evaluation.json').read_text())
         assert found['depth']['pooled']['pixels'] > 0 and found['depth']['pooled']['abs_rel'] > 0
         assert found['panoptic_quality'] is None and found['instances'] is None
+
+    def test_evaluate_as_published(self, directories, tmp_path) -> None:
+        """By the protocol of NYUv2, of data without classes."""
+        write_nyu(tmp_path / 'nyu', frames=1, size=(480, 640), split='test')
+        assert main(['evaluate', '-d', 'nyu', str(tmp_path / 'nyu'), '--split', 'test', '-m',
+                     str(directories['published'].path), '--protocol', 'nyu', '-o',
+                     str(tmp_path / 'out')]) == 0
+        found = json.loads((tmp_path / 'out/evaluation.json').read_text())
+        assert found['settings']['protocol'] == 'nyu'
+        assert found['depth']['per_image']['abs_rel'] > 0
 
 
 @pytest.mark.slow
