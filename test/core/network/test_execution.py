@@ -32,7 +32,7 @@ class HostTensors(TorchDispatchMode):
 
 
 @pytest.mark.parametrize(('name', 'settings'), [
-    ('fast', SMALL), ('published', {'deformable': 'grid_sample'}),
+    ('fast', SMALL), ('sosd', {}), ('published', {'deformable': 'grid_sample'}),
     ('published', {'deformable': 'operator'})])
 def test_nothing_comes_from_the_host_once_constants_are_kept(name, settings):
     """
