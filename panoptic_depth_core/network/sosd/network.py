@@ -114,7 +114,8 @@ class TaskBranch(nn.Module):
         :param low: (B, L, h, w). :param context: (B, C, h, w). :returns: (B, widths[-1], h, w).
         """
         feature: Tensor = self.branch(torch.cat([self.refine(low), context], dim=1))
-        rests = not any(parameter.requires_grad for parameter in self.branch.parameters())
+        rests = self.training and not any(
+            parameter.requires_grad for parameter in self.branch.parameters())
         return feature.detach() if rests else feature
 
     def forward(self, feature: Tensor, common: Tensor, other: Tensor) -> Tensor:
