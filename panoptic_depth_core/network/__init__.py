@@ -24,6 +24,7 @@ MODELS: dict[str, str] = {
     'fast': '.camera_aware:FastNetwork',
     'accurate': '.camera_aware:AccurateNetwork',
     'published': '.panoptic_depth.network:PublishedNetwork',
+    'sosd': '.sosd.network:SosdNetwork',
     'lapdepth': '.lapdepth.network:LapDepth',
 }
 """Name -> module (relative to this package) and class, imported on demand."""

@@ -86,19 +86,20 @@ class LaplacianDecoder(nn.Module):
 
     :param channels: of the features at strides 2, 4, 8 and 16.
     :param width: of the context; other layers are in proportion. A multiple of 64.
+    :param rays: channels of viewing rays that the coarsest features have in addition.
     :param laplacian: false: the same layers, but one prediction at the finest level, of features
         alone.
     """
 
     def __init__(self, channels: Sequence[int], width: int, norm: DecoderNorm,
-                 laplacian: bool = True) -> None:
+                 laplacian: bool = True, rays: int = 0) -> None:
         super().__init__()
         self.laplacian = laplacian
 
         def own(published: int) -> int:
             return published * width // PUBLISHED_WIDTH
 
-        self.context = DenseContext(channels[-1], width, norm)
+        self.context = DenseContext(channels[-1] + rays, width, norm)
         coarsest = [own(256), own(128), own(64), own(32), 1]
         self.coarsest = block_chain(width, coarsest if laplacian else [], norm)
         # Finer and finer: channels, and those on the way to the residual.

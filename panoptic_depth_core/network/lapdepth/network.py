@@ -59,7 +59,7 @@ class LapDepthSettings(BackboneSettings, DenseDepthSettings):
 
 
 PUBLISHED_SETTINGS = LapDepthSettings(
-    backbone='resnext101', width=512, norm='batch', output='sigmoid',
+    backbone='resnext101', width=512, norm='batch', output='sigmoid', rays=False,
     canonical_focal_px=KITTI_FOCAL_PX)
 """
 As published, but in canonical meters, which are real ones for KITTI's camera, so that another one
@@ -75,7 +75,7 @@ _TRAINED_FOCAL_RANGE_PX = (515.0, 722.0)
 
 
 class LapDepth(Model):
-    """Picture in, depth out; the camera only scales the meters."""
+    """Picture and camera in, depth out; as published, the camera only scales the meters."""
 
     name = 'lapdepth'
     tasks: frozenset[Task] = frozenset({'depth'})
@@ -96,7 +96,8 @@ class LapDepth(Model):
         self.backbone = create_backbone(s, backbone_weights, last_stage='none')
         self.input_mean, self.input_std = self.backbone.input_mean, self.backbone.input_std
         self.decoder = LaplacianDecoder(
-            (self.backbone.stem_channels, *self.backbone.channels), s.width, s.norm, s.laplacian)
+            (self.backbone.stem_channels, *self.backbone.channels), s.width, s.norm, s.laplacian,
+            s.ray_channels)
         if s.merged_batch_norm:
             self.decoder.fold()
 
@@ -111,7 +112,13 @@ class LapDepth(Model):
     def forward(self, image: Tensor, intrinsics: Tensor) -> LapDepthOutput:
         x = self.normalised(image)
         flips = self.settings.flip_average and not self.training
-        residuals, sums = self._pyramid(torch.cat([x, x.flip(-1)]) if flips else x)
+        if flips:
+            fx, fy, cx, cy = intrinsics.unbind(1)
+            mirror = torch.stack([fx, fy, x.shape[-1] - 1 - cx, cy], dim=1)
+            residuals, sums = self._pyramid(torch.cat([x, x.flip(-1)]),
+                                            torch.cat([intrinsics, mirror]))
+        else:
+            residuals, sums = self._pyramid(x, intrinsics)
         depth = self._depth(sums[-1])
         if flips:
             straight, mirrored = depth.chunk(2)
@@ -122,10 +129,11 @@ class LapDepth(Model):
             residuals = [self.settings.max_depth_m * residual for residual in residuals]
         return LapDepthOutput(depth, residuals, sums, self.settings.metric(intrinsics))
 
-    def _pyramid(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    def _pyramid(self, x: Tensor, intrinsics: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Residuals, and their sums from the coarsest on; see LapDepthOutput."""
-        residuals = self.decoder(self.backbone.with_stem(x), x,
-                                 bounds_coarsest=self.settings.output == 'sigmoid')
+        *finer, coarsest = self.backbone.with_stem(x)
+        features = [*finer, self.settings.with_rays(coarsest, intrinsics, 16)]
+        residuals = self.decoder(features, x, bounds_coarsest=self.settings.output == 'sigmoid')
         sums = [residuals[0]]
         for residual in residuals[1:]:
             sums.append(doubled(sums[-1]) + residual)

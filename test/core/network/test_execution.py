@@ -32,7 +32,8 @@ class HostTensors(TorchDispatchMode):
 
 
 @pytest.mark.parametrize(('name', 'settings'), [
-    ('fast', SMALL), ('lapdepth', {'width': 64}), ('published', {'deformable': 'grid_sample'}),
+    ('fast', SMALL), ('sosd', {}), ('lapdepth', {'width': 64}),
+    ('published', {'deformable': 'grid_sample'}),
     ('published', {'deformable': 'operator'})])
 def test_nothing_comes_from_the_host_once_constants_are_kept(name, settings):
     """

@@ -37,6 +37,12 @@ CAMERA = torch.tensor([[KITTI_FOCAL_PX, KITTI_FOCAL_PX, 127.5, 63.5]])
 TINY = {'width': 64}
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Weights are random, but the same in each run."""
+    torch.manual_seed(0)
+
+
 def _distance(a: torch.Tensor, b: np.ndarray | torch.Tensor) -> float:
     b = torch.as_tensor(b)
     return float((a.double() - b.double()).norm() / b.double().norm())
@@ -184,6 +190,16 @@ class TestCamera:
         assert output.metric.tolist() == [factor]
         assert depth.shape == (1, 16, 32) and (depth > 0).all()
 
+    def test_sees_the_rays(self) -> None:
+        """Depth depends on where the horizon is; as published it does not."""
+        high, low = (torch.tensor([[500.0, 500.0, 31.5, cy]]) for cy in (4.0, 28.0))
+        for settings, is_same in (({}, False), ({'rays': False}, True)):
+            network = create_model('lapdepth', {**TINY, **settings}).eval()
+            with torch.inference_mode():
+                first, second = (network(_image(), camera).depth for camera in (high, low))
+            assert torch.equal(first, second) == is_same
+        assert not PUBLISHED_SETTINGS.rays
+
     def test_published_output_never_reaches_the_near_range(self) -> None:
         """The default does; that is why."""
         published = create_model('lapdepth', {**TINY, 'output': 'sigmoid'})
@@ -218,7 +234,7 @@ class TestDecoder:
         network = create_model('lapdepth').eval()
         with torch.inference_mode():
             depth = network(_image(96, 192), CAMERA).depth
-        assert depth.min() > 6 and depth.max() < 24
+        assert 9 < depth.median() < 16 and depth.log().std() < 0.3
 
     @pytest.mark.parametrize('laplacian', [True, False])
     def test_shapes_for_every_size(self, laplacian) -> None:
@@ -251,11 +267,13 @@ class TestDecoder:
         """The same depth, mirrored, for the mirrored picture; not while it learns."""
         network = create_model('lapdepth', {**TINY, 'flip_average': True}).eval()
         image = _image()
+        views = [(image, torch.tensor([[400.0, 400.0, 20.0, 15.5]])),
+                 (image.flip(2), torch.tensor([[400.0, 400.0, 43.0, 15.5]]))]
         with torch.inference_mode():
-            depth, mirrored = (network(i, CAMERA).depth for i in (image, image.flip(2)))
+            depth, mirrored = (network(*view).depth for view in views)
             assert _distance(mirrored.flip(2), depth) < 1e-5
             network.train()
-            plain, other = (network(i, CAMERA).depth for i in (image, image.flip(2)))
+            plain, other = (network(*view).depth for view in views)
         assert _distance((plain + other.flip(2)) / 2, depth) < 1e-5
         assert _distance(plain, depth) > 1e-4
 
@@ -296,14 +314,14 @@ class TestDeployed:
             'levels.3.refine.1'}
 
 
-@pytest.mark.parametrize('precision', [torch.bfloat16, torch.float16])
-def test_lower_precision_is_near(precision) -> None:
+@pytest.mark.parametrize(('precision', 'most'), [(torch.bfloat16, 0.05), (torch.float16, 0.01)])
+def test_lower_precision_is_near(precision, most) -> None:
     network = create_model('lapdepth', TINY).eval()
     with torch.inference_mode():
         exact = network(_image(), CAMERA)
         found = LowerPrecision(network, precision)(_image(), CAMERA)
     assert all(sums.dtype == torch.float32 for sums in found.sums)
-    assert 0 < (found.depth / exact.depth).log().abs().mean() < 0.01
+    assert 0 < (found.depth / exact.depth).log().abs().mean() < most
 
 
 def test_losses_that_the_output_cannot_have() -> None:

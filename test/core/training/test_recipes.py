@@ -30,6 +30,7 @@ from dataset_trees import (  # noqa: E402
 )
 from panoptic_depth_core.config import load_settings  # noqa: E402
 from panoptic_depth_core.network import create_model, settings_of  # noqa: E402
+from panoptic_depth_core.network.xception import Xception65Backbone  # noqa: E402
 from panoptic_depth_core.training import checkpoint, trainer  # noqa: E402
 from panoptic_depth_core.training.recipe import (  # noqa: E402
     TrainSettings,
@@ -46,7 +47,8 @@ SIZE = {'height': HEIGHT, 'width': WIDTH}
 SMALL = {'batch_size': 1, 'accumulate': 1, 'iterations': 2, 'minutes': None, 'workers': 0,
          'precision': '32-true', 'accelerator': 'cpu', 'tensorboard': False, 'log_every': 1,
          'crop_sizes': []}
-BACKBONES = {'mobilenet_v2': mobilenet_v2, 'resnet50': resnet50, 'resnext101': resnext101_32x8d}
+BACKBONES = {'mobilenet_v2': mobilenet_v2, 'resnet50': resnet50, 'resnext101': resnext101_32x8d,
+             'xception65': lambda weights: Xception65Backbone()}
 
 each_recipe = pytest.mark.parametrize(
     'path', RECIPES, ids=lambda p: p.relative_to(FOLDER).with_suffix('').as_posix())
@@ -115,8 +117,8 @@ def _miniature(path: Path, home: Path) -> TrainSettings:
     if settings.backbone_weights is not None:
         weights = Path(expand(settings.backbone_weights))
         weights.parent.mkdir(parents=True)
-        known = settings_of(settings.network, settings.network_settings)
-        name = getattr(known, 'backbone', 'mobilenet_v2')
+        name = getattr(settings_of(settings.network, settings.network_settings), 'backbone',
+                       'mobilenet_v2')
         torch.save(BACKBONES[name](weights=None).state_dict(), weights)
     if settings.initial_weights not in (None, 'default'):
         _write_run(path, Path(expand(settings.initial_weights)))
