@@ -185,3 +185,34 @@ def _known(kind: type[Settings], path: tuple[int | str, ...]) -> str:
             return 'see the documentation for the known keys'
         kind = inner
     return 'known keys: ' + ', '.join(sorted(kind.model_fields))
+
+
+def set_value(values: dict[str, Any], change: str) -> None:
+    """
+    Set one value of nested settings, in place.
+
+    :param change: KEY=VALUE of an option --set, as in 'data.0.weight=2'; the value is YAML.
+    """
+    key, has_value, text = change.partition('=')
+    parts: list[Any] = key.strip().split('.')
+    if not has_value or not all(parts):
+        raise ConfigError(f'--set {change!r}: give KEY=VALUE, as in batch_size=32 or '
+                          'validation.every=200')
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f'--set {change!r}: {text!r} is not valid YAML') from None
+    place: Any = values
+    for number, part in enumerate(parts):
+        if isinstance(place, list):
+            if not part.isdecimal() or int(part) >= len(place):
+                raise ConfigError(f'--set {change!r}: {part!r} is none of the rows 0 to '
+                                  f'{len(place) - 1}')
+            part = int(part)
+        elif not isinstance(place, dict):
+            raise ConfigError(f'--set {change!r}: there is no {part!r} below {place!r}')
+        elif number + 1 < len(parts) and place.get(part) is None:
+            place[part] = {}
+        if number + 1 == len(parts):
+            place[part] = value
+        place = place[part]

@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from ..config import load_settings, parse_settings
+from ..config import load_settings, parse_settings, set_value
 from ..errors import ConfigError
 from ..model_info import Precision
 from . import options
@@ -164,35 +164,42 @@ def spread_frames(source: str, count: int) -> Iterator[Frame]:
 
 def convert(
         checkpoint: Annotated[Path, typer.Argument(
-            help='model_final.pth of PanopticDepth R50.')],
+            help='Checkpoint of the authors; doc/models.md lists those that are known.')],
         out_dir: Annotated[Path, typer.Option('--out', '-o', help='Model directory to write.')],
-        size: Annotated[str, typer.Option(
-            '--size', help='Height x width of the network input; multiples of 64.')] = '1024x2048',
+        size: Annotated[str | None, typer.Option(
+            '--size', show_default='as published', help='Height x width of the network input.',
+            )] = None,
         output_stride: Annotated[int, typer.Option(
             '--output-stride', help='Stride of the maps that the graph returns: 1, 2 or 4.')] = 2,
-        max_things: Annotated[int, typer.Option(
-            '--max-things', min=1, max=200, help='Maximum number of things in a result.')] = 100,
-        deformable: Annotated[str, typer.Option(
-            '--deformable', help='operator, or grid_sample for runtimes without DeformConv.',
-            )] = 'operator',
+        max_things: Annotated[int | None, typer.Option(
+            '--max-things', min=1, max=200, show_default='100 for PanopticDepth',
+            help='Maximum number of things in a result.')] = None,
+        deformable: Annotated[str | None, typer.Option(
+            '--deformable', show_default='operator', help='PanopticDepth: operator, or '
+            'grid_sample for runtimes without DeformConv.')] = None,
+        changes: Annotated[list[str] | None, typer.Option(
+            '--set', metavar='KEY=VALUE', help='Network setting in place of that of the '
+            'checkpoint, as in camera=unknown.')] = None,
         weight_type: Annotated[str, typer.Option(
             '--weights', help='Type of the stored weights: float32 or float16.')] = 'float32',
         licence: Annotated[str, typer.Option(
             '--weights-licence', help='Licence of the checkpoint, for model.json.')] = 'unknown',
         ) -> None:
-    """Convert a published PanopticDepth checkpoint to a model directory."""
+    """Convert a checkpoint of the authors of a paper to a model directory."""
     with needs_extra('export'):
-        from ..export.onnx_export import convert_checkpoint, published_description
-        from ..network.panoptic_depth.network import FOCAL_PX, PublishedSettings
+        from ..export.onnx_export import convert_checkpoint
 
-    height, width = options.parse_size(size)
-    description = published_description(height, width, output_stride=output_stride,
-                                        weight_type=weight_type, weights_licence=licence)
-    form = parse_settings(PublishedSettings, {'deformable': deformable}, 'convert').deformable
-    say(f'Converting {checkpoint} at {height}x{width}: a minute or two ...')
-    model = convert_checkpoint(checkpoint, out_dir, description, deformable=form,
-                               max_things=max_things)
-    if 'depth' not in model.info.tasks:
+    settings: dict[str, Any] = {'deformable': deformable} if deformable else {}
+    for change in changes or ():
+        set_value(settings, change)
+    say(f'Converting {checkpoint}: a minute or two ...')
+    model = convert_checkpoint(
+        checkpoint, out_dir, options.parse_size(size) if size else None, settings=settings,
+        rules={'max_things': max_things} if max_things else {}, output_stride=output_stride,
+        weight_type=weight_type, weights_licence=licence)
+    info = model.info
+    if 'depth' not in info.tasks:
         say('The checkpoint has no depth heads: labels only, every distance is NaN.')
-    say(f'Model: {model.path} ({model.info.onnx_bytes / 1e6:.0f} MB); try: '
-        f'panoptic-depth predict IMAGE -m {model.path} -o RESULTS --fx {FOCAL_PX}')
+    focal = f' --fx {info.canonical_focal_px:g}' if info.canonical_focal_px else ''
+    say(f'Model: {model.path} ({info.onnx_bytes / 1e6:.0f} MB); try: '
+        f'panoptic-depth predict IMAGE -m {model.path} -o RESULTS{focal}')

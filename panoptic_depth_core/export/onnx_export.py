@@ -17,21 +17,14 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnxscript.optimizer import fold_constants, remove_unused_nodes
 
-from ..config import Thresholds, parse_settings
+from ..config import Thresholds
 from ..contract import GraphOutput
 from ..errors import BackendError, ConfigError
 from ..inference.backends import create_backend
 from ..model_directory import ModelDirectory, SelfTest, save_model_directory
 from ..model_info import ModelInfo
-from ..network import Graph, create_model
+from ..network import Graph, create_model, from_published
 from ..network.base import Model, ModelDescription, describe
-from ..network.layers import DeformableForm
-from ..network.panoptic_depth.network import (
-    PUBLISHED_ASSEMBLY,
-    STUFF_AREA_PX,
-    TRAINED_FOCAL_RANGE_PX,
-    PublishedNetwork,
-)
 from ..training.checkpoint import load_weights, read_checkpoint
 
 _LEAST_ROUNDING, _MOST_ROUNDING = 1e-3, 0.5
@@ -206,43 +199,27 @@ def example_inputs(info: ModelInfo) -> Example:
 
 
 def convert_checkpoint(checkpoint: Path | str, out_dir: Path | str,
-                       description: ModelDescription, *, deformable: DeformableForm = 'operator',
-                       max_things: int = PUBLISHED_ASSEMBLY.max_things) -> ModelDirectory:
+                       size: tuple[int, int] | None = None, *,
+                       settings: dict[str, Any] | None = None,
+                       rules: dict[str, Any] | None = None, **description: Any,
+                       ) -> ModelDirectory:
     """
-    Convert ``model_final.pth`` of PanopticDepth R50, depth-aware or segmentation only.
+    Convert a checkpoint from the authors of a paper; network.MODELS says of which.
 
-    :param description: see published_description.
-    :param deformable: see layers.DeformableForm.
+    :param size: height and width of the input; None: as published.
+    :param settings: network settings in place of those of the checkpoint.
+    :param rules: of the assembly, in place of the published ones.
+    :param description: values in place of the published ones, such as weights_licence.
     :raises ConfigError: when the file is no such checkpoint, naming what does not fit.
     :raises BackendError: when ONNX Runtime does not reproduce PyTorch's outputs.
     """
-    model = PublishedNetwork.read_published(Path(checkpoint), deformable)
-    model.configure({'max_things': max_things, 'output_stride': description.output_stride}, {},
-                    'convert')
+    model = from_published(checkpoint, settings)
+    described = model.published_description(*(size or model.published_size), **description)
+    model.configure({**(rules or {}), 'output_stride': described.output_stride}, {}, 'convert')
     try:
-        return export_model(model, out_dir, description)
+        return export_model(model, out_dir, described)
     except BackendError as error:
-        if deformable == 'grid_sample':
+        if model.settings.model_dump().get('deformable') != 'operator':
             raise
         raise BackendError(f'{error}; if it has no DeformConv (ONNX Runtime before 1.25), '
                            'convert with grid_sample in its place (--deformable)') from error
-
-
-def published_description(height: int = 1024, width: int = 2048,
-                          **values: Any) -> ModelDescription:
-    """
-    Describe the published models, with other values as given, such as the weights' licence.
-
-    :raises ConfigError: for an unknown or wrong value.
-    """
-    known = {
-        'model_id': 'panoptic-depth-r50-published', 'height': height, 'width': width,
-        'trained_focal_range_px': TRAINED_FOCAL_RANGE_PX, 'depth_range_m': (0.5, 80.0),
-        # The network's input mean, so that padding becomes zero.
-        'padding_rgb': (104, 116, 124), 'weight_type': 'float32',
-        'thresholds': Thresholds(score=0.2, overlap=0.5, void=0.0,
-                                 stuff_area=STUFF_AREA_PX / (height * width)),
-        'weights_data': ({'name': 'Cityscapes and Cityscapes-DVPS',
-                          'licence': 'non-commercial, see cityscapes-dataset.com/license',
-                          'attribution': 'M. Cordts et al., The Cityscapes Dataset, CVPR 2016'},)}
-    return parse_settings(ModelDescription, known | values, 'convert')

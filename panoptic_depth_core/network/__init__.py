@@ -18,6 +18,7 @@ from ..config import Settings, parse_settings
 from ..contract import output_names
 from ..errors import ConfigError
 from .base import Model
+from .weights import read_state_dict
 
 MODELS: dict[str, str] = {
     'fast': '.camera_aware:FastNetwork',
@@ -60,6 +61,23 @@ def create_model(name: str, settings: dict[str, Any] | None = None,
     model = model_type(name)(settings_of(name, settings or {}), backbone_weights)
     model.configure(rules or {}, loss or {}, source)
     return model
+
+
+def from_published(path: Path | str, settings: dict[str, Any] | None = None) -> Model:
+    """
+    Model with the weights of a checkpoint from the authors of a paper; its names tell which.
+
+    :param settings: see Model.from_published.
+    :raises ConfigError: when it cannot be read, or is of none of MODELS.
+    """
+    known = {name: model_type(name) for name in MODELS}
+    files = '; '.join(model.published_files for model in known.values() if model.published_files)
+    weights = read_state_dict(path, f'give one of: {files}')
+    for model in known.values():
+        if model.reads_published(weights.keys()):
+            return model.from_published(weights, str(path), settings)
+    raise ConfigError(f'{path}: its weights, such as {next(iter(weights))!r}, are of no known '
+                      f'model; give one of: {files}')
 
 
 def settings_of(name: str, settings: dict[str, Any]) -> Settings:

@@ -8,7 +8,7 @@ Training, export and evaluation know models by this interface only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -161,12 +161,17 @@ class Model(nn.Module):
     class_parameters: ClassVar[tuple[str, ...]] = ()
     """Name prefixes of parameters with a row per class or thing class."""
 
-    input_mean: ClassVar[tuple[float, float, float]] = (127.5, 127.5, 127.5)
+    input_mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
     """Subtracted from R, G and B in 0..255; input_std divides the difference."""
-    input_std: ClassVar[tuple[float, float, float]] = (127.5, 127.5, 127.5)
+    input_std: tuple[float, float, float] = (127.5, 127.5, 127.5)
 
-    size_multiple: ClassVar[int] = 64
+    size_multiple: int = 64
     """Height and width of the input are multiples of this."""
+
+    published_files: ClassVar[str] = ''
+    """Checkpoints that ``from_published`` takes, in words."""
+    published_size: ClassVar[tuple[int, int]] = (1024, 2048)
+    """Height and width of the input that they are for."""
 
     depth_of: ClassVar[Literal['pixels', 'segments']] = 'pixels'
     """See ModelInfo.depth_of."""
@@ -251,9 +256,31 @@ class Model(nn.Module):
         raise RuntimeError(f'{type(self).__name__} has no losses method')
 
     @classmethod
-    def read_published(cls, path: Path) -> Model:
-        """Model of a checkpoint from the authors of its paper; else a ConfigError."""
-        raise ConfigError(f'{path}: model {cls.name!r} reads no checkpoints of others')
+    def reads_published(cls, names: Collection[str]) -> bool:
+        """Whether a checkpoint with these weights is from the authors of the paper."""
+        return False
+
+    @classmethod
+    def from_published(cls, weights: Mapping[str, Tensor], source: str,
+                       settings: Mapping[str, Any] | None = None) -> Model:
+        """
+        Model with the weights of a checkpoint from the authors of its paper.
+
+        :param source: of the weights, for messages.
+        :param settings: network settings in place of those that the weights were trained with.
+        :raises ConfigError: when a weight or a setting does not fit, naming it.
+        """
+        raise ConfigError(f'{source}: model {cls.name!r} reads no checkpoints of others')
+
+    @classmethod
+    def published_description(cls, height: int, width: int, **values: Any) -> ModelDescription:
+        """
+        Describe a model of ``from_published``, with other values as given.
+
+        :raises ConfigError: for an unknown or wrong value.
+        """
+        return parse_settings(ModelDescription, {'height': height, 'width': width, **values},
+                              'convert')
 
 
 class ModelDescription(Settings):

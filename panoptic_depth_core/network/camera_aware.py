@@ -12,11 +12,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from .backbones import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
+    Backbone,
     MobileNetV2Backbone,
-    ResNet50Backbone,
     ResNetSettings,
+    create_backbone,
     merge_batch_norm,
 )
 from .base import NetworkSettings
@@ -44,19 +43,18 @@ class CameraAwareNetwork(DynamicKernelModel):
     """
     Image and camera in, kernels and embeddings out.
 
-    :param backbone: (B, 3, H, W) to features at strides 4, 8, 16 and 32.
-    :param channels: of these features.
+    :param backbone: features at strides 4, 8, 16 and 32.
     """
 
     settings: CameraAwareSettings
     class_parameters = ('position_head.2', 'class_kernels', 'class_depth_kernels')
 
-    def __init__(self, settings: CameraAwareSettings, backbone: nn.Module,
-                 channels: tuple[int, ...]) -> None:
+    def __init__(self, settings: CameraAwareSettings, backbone: Backbone) -> None:
         super().__init__(settings)
         s = self.settings
+        self.input_mean, self.input_std = backbone.input_mean, backbone.input_std
         self.backbone = backbone
-        self.pyramid = FeaturePyramid(channels, s.pyramid_width)
+        self.pyramid = FeaturePyramid(backbone.channels, s.pyramid_width)
         classes = len(self.classes)
         depth_numbers = DEPTH_SHAPE + s.depth_channels
         self.position_head = _head(s.pyramid_width, s.head_width,
@@ -139,8 +137,8 @@ class FastNetwork(CameraAwareNetwork):
 
     def __init__(self, settings: CameraAwareSettings | None = None,
                  backbone_weights: Path | str | None = None) -> None:
-        super().__init__(settings or CameraAwareSettings(), MobileNetV2Backbone(backbone_weights),
-                         MobileNetV2Backbone.channels)
+        super().__init__(settings or CameraAwareSettings(),
+                         MobileNetV2Backbone(weights=backbone_weights))
 
 
 class AccurateSettings(ResNetSettings, CameraAwareSettings):
@@ -157,21 +155,16 @@ class AccurateNetwork(CameraAwareNetwork):
     """
     ResNet-50 with wide heads, for a GPU.
 
-    :param backbone_weights: torchvision's ResNet-50 state dict file; None: random weights.
+    :param backbone_weights: torchvision's state dict file of the backbone; None: random weights.
     """
 
     name = 'accurate'
     settings_type = AccurateSettings
     settings: AccurateSettings
-    backbone: ResNet50Backbone
-
-    input_mean = IMAGENET_MEAN
-    input_std = IMAGENET_STD
-
     def __init__(self, settings: AccurateSettings | None = None,
                  backbone_weights: Path | str | None = None) -> None:
         s = settings or AccurateSettings()
-        super().__init__(s, ResNet50Backbone(s, backbone_weights), ResNet50Backbone.channels)
+        super().__init__(s, create_backbone(s, backbone_weights))
 
     def deployed(self) -> AccurateNetwork:
         """Fold batch norm into the convolutions, in place."""

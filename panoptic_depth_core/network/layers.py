@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Camera rays, feature pyramid, group norm and deformable convolution, shared by the models."""
+"""Camera rays, feature pyramid, ASPP, norms and deformable convolution, shared by the models."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -73,11 +73,52 @@ class GroupNorm(nn.Module):
         return self.normalize(x) * self.weight + self.bias
 
 
-def conv_block(channels_in: int, channels_out: int) -> nn.Sequential:
-    """3x3 convolution, group norm, ReLU: (B, channels_in, H, W) -> (B, channels_out, H, W)."""
+LOG_DEPTH_LIMITS = (-4.6, 9.0)
+"""exp of this is 1 cm and 8 km: outside of any camera's use, inside of float16's range."""
+
+LayerNorm = Literal['group', 'batch']
+"""Norm of the layers after the backbone; batch norm needs large batches."""
+
+_LAYER_NORMS: dict[LayerNorm, Callable[[int], nn.Module]] = {
+    'group': GroupNorm, 'batch': nn.BatchNorm2d}
+
+
+def conv_block(channels_in: int, channels_out: int, kernel: int = 3, dilation: int = 1,
+               norm: LayerNorm = 'group') -> nn.Sequential:
+    """Convolution, norm, ReLU: (B, channels_in, H, W) -> (B, channels_out, H, W)."""
     return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
-        GroupNorm(channels_out), nn.ReLU(inplace=True))
+        nn.Conv2d(channels_in, channels_out, kernel, padding=dilation * (kernel // 2),
+                  dilation=dilation, bias=False),
+        _LAYER_NORMS[norm](channels_out), nn.ReLU(inplace=True))
+
+
+class ASPP(nn.Module):
+    """
+    Atrous spatial pyramid pooling (DeepLabv3, Chen et al., 2017).
+
+    A 1x1 and three dilated 3x3 convolutions and the mean over the whole map, side by side, then a
+    1x1 convolution over all of them: (B, channels_in, h, w) -> (B, width, h, w).
+
+    :param pool_norm: false: the convolution of the mean has a bias and no norm, as in detectron2.
+    """
+
+    def __init__(self, channels_in: int, width: int = 256, rates: Sequence[int] = (6, 12, 18),
+                 norm: LayerNorm = 'batch', dropout: float = 0.1, *,
+                 pool_norm: bool = False) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList([
+            conv_block(channels_in, width, 1, norm=norm),
+            *(conv_block(channels_in, width, 3, rate, norm) for rate in rates)])
+        self.pool = conv_block(channels_in, width, 1, norm=norm) if pool_norm else (
+            nn.Sequential(nn.Conv2d(channels_in, width, 1), nn.ReLU(inplace=True)))
+        self.project = conv_block(width * (len(self.branches) + 1), width, 1, norm=norm)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Join the branches."""
+        mean = self.pool(x.mean(dim=(2, 3), keepdim=True)).expand(-1, -1, *x.shape[-2:])
+        joined = torch.cat([*(branch(x) for branch in self.branches), mean], dim=1)
+        return self.dropout(self.project(joined))
 
 
 class FeaturePyramid(nn.Module):

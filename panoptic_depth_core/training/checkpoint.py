@@ -29,7 +29,7 @@ from ..model_directory import ModelDirectory
 from ..network import create_model
 from ..network.base import Model, NetworkSettings
 from ..network.torch_backend import load_graph
-from ..network.weights import find_gaps, list_gaps
+from ..network.weights import find_gaps, list_gaps, read_state_dict
 from .recipe import TrainSettings, begins, expand
 
 RESUME_FILE = 'last.pt'
@@ -156,7 +156,8 @@ def _read(network: Model, path: Path) -> tuple[dict[str, Tensor], tuple[ClassInf
         if not path.is_file():
             raise
         try:
-            published = network.read_published(path)
+            weights = read_state_dict(path, "give the authors' file as it was published")
+            published = network.from_published(weights, str(path))
         except ConfigError as other:
             raise ConfigError(f'{error}; nor is it a published one: {other}') from None
         return published.state_dict(), published.classes

@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ..class_tables import ClassTable, read_class_rows
-from ..config import Settings, load_settings, parse_settings
+from ..config import Settings, load_settings, parse_settings, set_value
 from ..datasets.storage import PACKED_NAME, is_pack, read_index
 from ..errors import ConfigError
 from ..labels import CLASS_TABLES
@@ -159,7 +158,7 @@ def load_recipe(path: Path, changes: Sequence[str] = ()) -> TrainSettings:
     source = ' --set '.join([f'{path} with', *changes]) if changes else str(path)
     values = settings.model_dump(mode='json', exclude_unset=True)
     for change in changes:
-        _change(values, change)
+        set_value(values, change)
     written = parse_settings(RecipeFile, values, source)
     values = written.model_dump(mode='json', exclude_unset=True, exclude={'classes'})
     if written.classes is not None:
@@ -193,30 +192,3 @@ def packed_recipe(path: Path) -> TrainSettings:
     if index.weights is not None:
         values['initial_weights'] = str(path)
     return parse_settings(TrainSettings, values, f'{path}: recipe')
-
-
-def _change(values: dict[str, Any], change: str) -> None:
-    """Set one value, in place."""
-    key, has_value, text = change.partition('=')
-    parts: list[Any] = key.strip().split('.')
-    if not has_value or not all(parts):
-        raise ConfigError(f'--set {change!r}: give KEY=VALUE, as in batch_size=32 or '
-                          'validation.every=200')
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f'--set {change!r}: {text!r} is not valid YAML') from None
-    place: Any = values
-    for number, part in enumerate(parts):
-        if isinstance(place, list):
-            if not part.isdecimal() or int(part) >= len(place):
-                raise ConfigError(f'--set {change!r}: {part!r} is none of the rows 0 to '
-                                  f'{len(place) - 1}')
-            part = int(part)
-        elif not isinstance(place, dict):
-            raise ConfigError(f'--set {change!r}: there is no {part!r} below {place!r}')
-        elif number + 1 < len(parts) and place.get(part) is None:
-            place[part] = {}
-        if number + 1 == len(parts):
-            place[part] = value
-        place = place[part]

@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-import zlib
-
 import numpy as np
 import torch
+from golden import golden_weight
 from panoptic_depth_core.network.panoptic_depth.checkpoint import (
     published_names,
     published_shape,
@@ -28,16 +27,7 @@ def golden_weights(seed: int) -> dict[str, torch.Tensor]:
 
 
 def _weight(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
-    rng = np.random.default_rng(zlib.crc32(f'{seed}:{name}'.encode()))
-    if name.endswith('running_var'):
-        return np.ones(shape)
-    if name.endswith('running_mean'):
-        return np.zeros(shape)
-    if len(shape) == 1 and name.endswith('.weight'):
-        return 0.5 + 0.5 * rng.random(shape)
     if name.endswith(('out_inst.bias', 'out_sem.bias')):
         return np.full(shape, -2.19)
-    if len(shape) == 1:
-        return 0.1 * rng.standard_normal(shape)
-    value = np.sqrt(2 / np.prod(shape[1:])) * rng.standard_normal(shape)
-    return value * 0.5 if 'offset_mask_conv' in name else value
+    value = golden_weight(name, shape, seed)
+    return value * 0.5 if 'offset_mask_conv' in name and len(shape) > 1 else value

@@ -16,10 +16,11 @@ from typing import Literal, NamedTuple
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate, linear, max_pool2d, normalize, one_hot
+from torch.nn.functional import avg_pool2d, linear, max_pool2d, normalize, one_hot
 
 from ...contract import NO_SEGMENT, THRESHOLDS
 from ..base import AssemblyRules
+from ..segment_table import resize, segment_table, wins_share
 from .kernels import (
     LOCATION,
     KernelOutput,
@@ -85,11 +86,11 @@ def assemble(output: KernelOutput, thresholds: Tensor,
         region_kernels, region_depth_kernels = class_kernels(output)
         regions = class_logits(region_kernels, output.mask_embedding).softmax(dim=1)
         regions = regions * large_enough(regions, masks, is_thing, limit['stuff_area'])
-        masks, regions = _resize(masks, size), _resize(regions, size)
+        masks, regions = resize(masks, size), resize(regions, size)
     else:
         region_kernels, region_depth_kernels, present = kernels_of_won_cells(output)
         regions = class_logits(region_kernels, output.mask_embedding).sigmoid()
-        masks, regions = _resize(masks, size), _resize(regions * present[..., None, None], size)
+        masks, regions = resize(masks, size), resize(regions * present[..., None, None], size)
         regions = regions * large_enough_stuff(regions, masks, is_thing, limit['stuff_area'])
 
     index, confidence = resolve_pixels(masks, regions, is_thing)
@@ -99,8 +100,8 @@ def assemble(output: KernelOutput, thresholds: Tensor,
     depth_kernels = torch.cat([things.depth_kernels, region_depth_kernels], dim=1)
     depth = _depth(owner, depth_kernels, output, settings)
 
-    table = _table(owner, confidence, things,
-                   log_depth_scale(depth_kernels, output.depth_form), rows)
+    table = segment_table(owner, confidence, things.class_id, things.score,
+                          log_depth_scale(depth_kernels, output.depth_form))
     segment_index = torch.where(owned, index, NO_SEGMENT).to(torch.uint8)
     return segment_index, depth, table
 
@@ -117,7 +118,7 @@ def _depth(owner: Tensor, depth_kernels: Tensor, output: KernelOutput,
     fallback = output.fallback_depth_kernel
     last = torch.zeros_like(depth_kernels[:, :1]) if fallback is None else fallback[:, None]
     kernels = torch.cat([depth_kernels, last.float()], dim=1)
-    embedding = _resize(output.depth_embedding, list(owner.shape[1:]))
+    embedding = resize(output.depth_embedding, list(owner.shape[1:]))
     depth = metric_depth(take_rows(kernels, owner.flatten(1)),
                          embedding.flatten(2).transpose(1, 2), output.metric, output.depth_form)
     if settings.max_depth_m is not None:
@@ -125,29 +126,6 @@ def _depth(owner: Tensor, depth_kernels: Tensor, output: KernelOutput,
     depth = depth.unflatten(1, owner.shape[1:])
     return depth if fallback is not None else torch.where(
         owner < depth_kernels.shape[1], depth, torch.nan)
-
-
-def _table(owner: Tensor, confidence: Tensor, things: Things, scale: Tensor,
-           rows: int) -> Tensor:
-    """(B, R, C) table of contract.SEGMENT_COLUMNS; owner (B, h, w) with ``rows`` for void."""
-    batch, pixels = owner.shape[0], owner.shape[1] * owner.shape[2]
-    owns = (owner.flatten(1)[:, None] == torch.arange(rows, device=owner.device)[:, None]).float()
-    count = owns.sum(2)
-    mean = (owns @ confidence.flatten(1)[..., None])[..., 0] / count.clamp(min=1.0)
-    number = things.score.shape[1]
-    classes = torch.arange(rows - number, device=owner.device).expand(batch, -1)
-    is_thing = (torch.arange(rows, device=owner.device) < number).float().expand(batch, -1)
-    return torch.stack([
-        (count > 0).float(),
-        torch.cat([things.class_id, classes], 1).float(),
-        is_thing,
-        torch.cat([things.score, mean[:, number:]], 1),
-        scale,
-        count / pixels], dim=2)
-
-
-def _resize(maps: Tensor, size: list[int]) -> Tensor:
-    return interpolate(maps.float(), size=size, mode='bilinear', align_corners=False)
 
 
 class Things(NamedTuple):
@@ -370,7 +348,7 @@ def resolve_pixels(masks: Tensor, regions: Tensor, is_thing: Tensor) -> tuple[Te
 def large_enough(regions: Tensor, masks: Tensor, is_thing: Tensor, least: Tensor) -> Tensor:
     """(B, C, 1, 1), 1 for regions that win at least this share of the image's pixels."""
     index, _ = resolve_pixels(masks, regions, is_thing)
-    return _wins_share(index - masks.shape[1], regions.shape[1], least)
+    return wins_share(index - masks.shape[1], regions.shape[1], least)
 
 
 def large_enough_stuff(regions: Tensor, masks: Tensor, is_thing: Tensor,
@@ -383,11 +361,4 @@ def large_enough_stuff(regions: Tensor, masks: Tensor, is_thing: Tensor,
     """
     covered = masks.amax(dim=1) > 0.5
     best = torch.where(covered, -1, regions.argmax(dim=1))
-    return _wins_share(best, regions.shape[1], least) * ~is_thing[:, None, None]
-
-
-def _wins_share(best: Tensor, number: int, least: Tensor) -> Tensor:
-    """:param best: (B, h, w) class of each pixel, others than 0..number - 1 for none."""
-    classes = torch.arange(number, device=best.device)[None, :, None, None]
-    share = (best[:, None] == classes).float().mean(dim=(2, 3), keepdim=True)
-    return (share >= least).float()
+    return wins_share(best, regions.shape[1], least) * ~is_thing[:, None, None]

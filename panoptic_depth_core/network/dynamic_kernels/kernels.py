@@ -12,16 +12,13 @@ from torch.nn.functional import softplus
 
 from ...errors import ConfigError
 from ...labels import THING_CLASSES
-from ..layers import pixel_centers
+from ..layers import LOG_DEPTH_LIMITS, pixel_centers
 
 LOCATION = 5
 """Numbers of a mask kernel after its weights: bias, precision x, precision y, u, v."""
 
 DEPTH_SHAPE = 3
 """Numbers of a depth kernel before its weights: center, range, log of the uncertainty."""
-
-# exp of this is 1 cm and 8 km: outside of any camera's use, inside of float16's range.
-_LOG_DEPTH_LIMITS = (-4.6, 9.0)
 
 _LINEAR_RANGE_M = 88.0
 _LEAST_LINEAR_M = 1e-6
@@ -176,7 +173,7 @@ def metric_depth(kernels: Tensor, embedding: Tensor, metric: Tensor,
         depth = linear_depth_center(kernels) + _LINEAR_RANGE_M * spread.sigmoid() * position
         return depth.clamp(min=_LEAST_LINEAR_M) * metric[:, None]
     log_depth = center + softplus(spread) * position
-    return log_depth.clamp(*_LOG_DEPTH_LIMITS).exp() * metric[:, None]
+    return log_depth.clamp(*LOG_DEPTH_LIMITS).exp() * metric[:, None]
 
 
 def linear_depth_center(kernels: Tensor) -> Tensor:

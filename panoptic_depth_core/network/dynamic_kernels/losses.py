@@ -19,13 +19,13 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import (
     binary_cross_entropy_with_logits,
-    cross_entropy,
     interpolate,
     linear,
 )
 
 from ...config import Settings
 from ...labels import VOID_CLASS
+from ..dense import LOSS_STRIDE, semantic_loss
 from ..distributed import normaliser
 from .assembly import kernels_of_won_cells, pool_cells
 from .kernels import (
@@ -258,7 +258,6 @@ def pool_regions(output: KernelOutput, cells: list[Tensor]) -> tuple[Tensor, Ten
     return torch.stack(kernels), torch.stack(depth_kernels), torch.stack(there)
 
 
-_LOSS_STRIDE = 2
 _LEAST_SEEN_PIXELS = 4
 
 
@@ -292,7 +291,7 @@ def panoptic_depth_loss(output: KernelOutput, batch: Batch, settings: LossSettin
     kernels = [sample_kernels(output, batch, image, settings.kernels_per_thing, settings.targets)
                for image in range(len(batch.thing_channel))]
     regions = training_regions(output, batch)
-    semantic = (semantic_loss(regions.logits, batch, class_weights)
+    semantic = (semantic_loss(regions.logits, batch.semantic, class_weights)
                 if output.class_kernels is not None else region_mask_loss(regions, batch))
     losses = {
         'center': settings.center * center_loss(output, batch, settings.targets),
@@ -330,18 +329,6 @@ def region_loss(output: KernelOutput, batch: Batch) -> Tensor:
     return total / len(output.regions)
 
 
-def semantic_loss(logits: Tensor, batch: Batch, class_weights: Tensor | None) -> Tensor:
-    """Cross entropy of the class regions (B, C, H/4, W/4), at stride 2."""
-    target = batch.semantic[:, ::_LOSS_STRIDE, ::_LOSS_STRIDE].long()
-    logits = interpolate(logits, size=target.shape[-2:], mode='bilinear', align_corners=False)
-    known = target != VOID_CLASS
-    if class_weights is None:
-        class_weights = torch.ones(logits.shape[1], device=logits.device)
-    loss = cross_entropy(logits, target, class_weights, ignore_index=VOID_CLASS, reduction='none')
-    weight = class_weights[torch.where(known, target, 0)] * known
-    return loss.sum() / normaliser(weight.sum(), weight.device)
-
-
 def region_mask_loss(regions: Regions, batch: Batch) -> Tensor:
     """Dice loss of the regions of labelled classes at stride 4, where the semantics are known."""
     logits = regions.logits
@@ -374,7 +361,7 @@ def depth_losses(output: KernelOutput, batch: Batch, kernels: list[ThingKernels]
         return {}
     zero = output.mask_embedding.new_zeros((), dtype=torch.float32)
     sums = dict.fromkeys(('depth', 'instance_depth', 'fallback_depth', 'depth_scale'), zero)
-    depth = batch.depth[:, ::_LOSS_STRIDE, ::_LOSS_STRIDE]
+    depth = batch.depth[:, ::LOSS_STRIDE, ::LOSS_STRIDE]
     size = depth.shape[1:]
     logits = regions.logits.detach().masked_fill(~regions.present[..., None, None], -torch.inf)
     guess = interpolate(logits.argmax(1, keepdim=True).float(), size=size, mode='nearest')
@@ -383,9 +370,9 @@ def depth_losses(output: KernelOutput, batch: Batch, kernels: list[ThingKernels]
     cells = flatten_levels(output.depth_kernels)
     images = things_seen = 0
     for image, chosen in enumerate(kernels):
-        semantic = batch.semantic[image, ::_LOSS_STRIDE, ::_LOSS_STRIDE].long()
+        semantic = batch.semantic[image, ::LOSS_STRIDE, ::LOSS_STRIDE].long()
         region = torch.where(semantic == VOID_CLASS, guess[image, 0].long(), semantic)
-        thing = batch.thing[image, ::_LOSS_STRIDE, ::_LOSS_STRIDE].long()
+        thing = batch.thing[image, ::LOSS_STRIDE, ::LOSS_STRIDE].long()
         known = torch.isfinite(depth[image]) & ((thing > 0) | regions.present[image][region])
         if not known.any():
             continue

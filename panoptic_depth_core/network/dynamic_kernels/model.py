@@ -9,15 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from ...config import Settings
 from ...contract import OUTPUTS, output_names
-from ...labels import VOID_CLASS, class_of, thing_classes
+from ...labels import thing_classes
 from ...structures import Sample
 from ..base import Model
+from ..dense import class_weights
 from .assembly import AssemblySettings, assemble
 from .kernels import KernelOutput
 from .losses import LossSettings, panoptic_depth_loss
@@ -58,20 +57,3 @@ class DynamicKernelModel(Model):
     def losses(self, output: KernelOutput, batch: Batch, seeds: Sequence[int] | None = None,
                ) -> dict[str, Tensor]:
         return panoptic_depth_loss(output, batch, self.loss, self.class_weights, seeds)
-
-
-def class_weights(samples: Iterable[Sample], classes: int, balance: float) -> Tensor:
-    """
-    Weights of classes: frequency in labeled samples to the power of minus ``balance``.
-
-    :returns: (C,) float32, mean 1 over labeled pixels.
-    """
-    counts = np.ones(classes)
-    for sample in samples:
-        truth = sample.truth
-        if truth.has_semantics and truth.panoptic is not None:
-            seen = class_of(truth.panoptic)
-            counts += np.bincount(seen[seen != VOID_CLASS], minlength=classes)
-    share = counts / counts.sum()
-    weights = np.maximum(share, 1e-4) ** -balance
-    return torch.tensor(weights / (weights * share).sum(), dtype=torch.float32)

@@ -22,6 +22,7 @@ from ...labels import CITYSCAPES, LABEL_DIVISOR, VOID_CLASS, ClassInfo, class_of
 from ...structures import Sample
 from .. import base
 from ..base import stack_inputs
+from ..dense import at_cells, depth_map
 
 _IGNORED_THING = 255
 _LISTED = ('thing_channel', 'thing_box', 'thing_middle')
@@ -73,7 +74,7 @@ class Batch(base.Batch):
         """
         # Made on demand: T full-size maps would be half of a batch's transfer to a GPU.
         size = size or self.stuff.shape[-2:]
-        not_crowd, stuff = (_at_cells(m, size)[:, None] for m in (self.not_crowd, self.stuff))
+        not_crowd, stuff = (at_cells(m, size)[:, None] for m in (self.not_crowd, self.stuff))
         return torch.where(self.complete[..., None, None], not_crowd, stuff)
 
 
@@ -122,16 +123,13 @@ def _targets(sample: Sample, settings: TargetSettings,
             not_crowd &= ~truth.ignore
         if truth.has_semantics:
             stuff = look_up((class_ids != VOID_CLASS) & ~is_thing)
-    depth = truth.depth
-    if depth is None:
-        depth = np.full(size, np.nan, np.float32)
     labelled = () if panoptic is None else truth.instance_classes
     boxes, middles = _places(thing, len(classes))
     return {
         'semantic': torch.from_numpy(semantic), 'thing': torch.from_numpy(thing),
         'not_crowd': torch.from_numpy(not_crowd), 'stuff': torch.from_numpy(stuff),
         'complete': torch.tensor([class_id in labelled for class_id in things]),
-        'depth': torch.from_numpy(np.where(np.isfinite(depth), depth, np.float32(np.nan))),
+        'depth': torch.from_numpy(depth_map(sample)),
         'thing_channel': torch.tensor([things.index(c) for c in classes], dtype=torch.int64),
         'thing_box': torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
         'thing_middle': torch.tensor(middles, dtype=torch.float32).reshape(-1, 2)}
@@ -236,13 +234,6 @@ def center_cells(middle: Tensor, image: Sequence[int],
     row, column = ((middle[:, axis] * (size[axis] / image[axis])).long().clamp(max=size[axis] - 1)
                    for axis in (0, 1))
     return row, column
-
-
-def _at_cells(maps: Tensor, size: torch.Size) -> Tensor:
-    """(..., H, W) -> (..., h, w): the pixel in the middle of each cell."""
-    rows, columns = (((torch.arange(cells, device=maps.device) + 0.5) * (side / cells)).long()
-                     for side, cells in zip(maps.shape[-2:], size, strict=True))
-    return maps[..., rows[:, None], columns]
 
 
 def _bumps(cells: int, middle: Tensor, extent: Tensor) -> Tensor:

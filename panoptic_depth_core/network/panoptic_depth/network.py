@@ -10,25 +10,27 @@ padded tensor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelP6P7
 
+from ...config import Thresholds, parse_settings
 from ...contract import SEGMENTATION, TASKS
+from ...model_info import WeightsData
 from ...structures import Sample
-from ..backbones import ResNet50Backbone, ResNetSettings, merge_batch_norm
+from ..backbones import ResNetSettings, create_backbone, merge_batch_norm
+from ..base import ModelDescription
 from ..dynamic_kernels.assembly import AssemblySettings
 from ..dynamic_kernels.kernels import KernelOutput
 from ..dynamic_kernels.model import DynamicKernelModel
 from ..dynamic_kernels.targets import Batch, collate
 from ..layers import DeformableConv, DeformableForm, GroupNorm, metric_factor
-from ..weights import read_state_dict
 from .checkpoint import has_depth, weights_as_ours
 from .losses import PUBLISHED_TARGETS, LossChoice, published_loss
 
@@ -40,6 +42,11 @@ TRAINED_FOCAL_RANGE_PX = (2200.0, 2350.0)
 
 STUFF_AREA_PX = 2048
 """A region of fewer pixels of the image is dropped."""
+
+CITYSCAPES_DATA = WeightsData(
+    name='Cityscapes and Cityscapes-DVPS',
+    licence='non-commercial, see cityscapes-dataset.com/license',
+    attribution='M. Cordts et al., The Cityscapes Dataset, CVPR 2016')
 
 PUBLISHED_ASSEMBLY = AssemblySettings(
     candidates=500, level_candidates=100, mask_candidates=200, max_things=100,
@@ -75,6 +82,8 @@ class PublishedNetwork(DynamicKernelModel):
     rules = PUBLISHED_ASSEMBLY
     class_parameters = ('center', 'region')
 
+    published_files: ClassVar[str] = 'model_final.pth of PanopticDepth with ResNet-50'
+
     # Pixels without segment have no depth kernel.
     depth_of = 'segments'
 
@@ -87,7 +96,12 @@ class PublishedNetwork(DynamicKernelModel):
         super().__init__(settings)
         s = self.settings
         self.tasks = TASKS if s.predicts_depth else SEGMENTATION
-        self.backbone = ResNet50Backbone(s, backbone_weights, self.input_mean, self.input_std)
+        if s.backbone == 'resnet50':
+            self.backbone = create_backbone(s, backbone_weights, mean=self.input_mean,
+                                            std=self.input_std)
+        else:
+            self.backbone = create_backbone(s, backbone_weights)
+            self.input_mean, self.input_std = self.backbone.input_mean, self.backbone.input_std
         self.pyramid = FeaturePyramidNetwork(
             list(self.backbone.channels), _WIDTH, LastLevelP6P7(_WIDTH, _WIDTH))
         self.semantic_pyramid = SemanticPyramid()
@@ -152,20 +166,27 @@ class PublishedNetwork(DynamicKernelModel):
             published_loss(output, batch, self.loss.published))
 
     @classmethod
-    def read_published(cls, path: Path, deformable: DeformableForm = 'operator',
-                       ) -> PublishedNetwork:
-        """Model of ``model_final.pth``; see Model."""
-        weights = read_state_dict(path, 'give the model_final.pth as it was published')
-        return network_from_published(weights, str(path), deformable)
+    def reads_published(cls, names: Collection[str]) -> bool:
+        return any(name.startswith('kernel_head.') for name in names)
 
+    @classmethod
+    def from_published(cls, weights: Mapping[str, Tensor], source: str,
+                       settings: Mapping[str, Any] | None = None) -> PublishedNetwork:
+        network = cls(parse_settings(PublishedSettings, {
+            'predicts_depth': has_depth(weights), **(settings or {})}, source))
+        network.load_state_dict(weights_as_ours(weights, network.state_dict(), source))
+        return network
 
-def network_from_published(weights: Mapping[str, Tensor], source: str,
-                           deformable: DeformableForm = 'operator') -> PublishedNetwork:
-    """Network with the weights of a published checkpoint; see checkpoint.weights_as_ours."""
-    network = PublishedNetwork(PublishedSettings(
-        predicts_depth=has_depth(weights), deformable=deformable))
-    network.load_state_dict(weights_as_ours(weights, network.state_dict(), source))
-    return network
+    @classmethod
+    def published_description(cls, height: int, width: int, **values: Any) -> ModelDescription:
+        return super().published_description(height, width, **{
+            'model_id': 'panoptic-depth-r50-published',
+            'trained_focal_range_px': TRAINED_FOCAL_RANGE_PX, 'depth_range_m': (0.5, 80.0),
+            # The network's input mean, so that padding becomes zero.
+            'padding_rgb': (104, 116, 124), 'weight_type': 'float32',
+            'thresholds': Thresholds(score=0.2, overlap=0.5, void=0.0,
+                                     stuff_area=STUFF_AREA_PX / (height * width)),
+            'weights_data': (CITYSCAPES_DATA,), **values})
 
 
 class SemanticPyramid(nn.Module):

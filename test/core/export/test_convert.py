@@ -22,12 +22,16 @@ from golden_published import golden_weights
 from panoptic_depth_core.cli import main
 from panoptic_depth_core.contract import COLUMN, SEGMENTATION, TASKS
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.export.onnx_export import convert_checkpoint, published_description
+from panoptic_depth_core.export.onnx_export import convert_checkpoint
 from panoptic_depth_core.inference.backends import create_backend
 from panoptic_depth_core.model_directory import ModelDirectory
 from panoptic_depth_core.network.dynamic_kernels.assembly import assemble
 from panoptic_depth_core.network.dynamic_kernels.kernels import KernelOutput
-from panoptic_depth_core.network.panoptic_depth.network import FOCAL_PX, PUBLISHED_ASSEMBLY
+from panoptic_depth_core.network.panoptic_depth.network import (
+    FOCAL_PX,
+    PUBLISHED_ASSEMBLY,
+    PublishedNetwork,
+)
 from panoptic_depth_core.network.weights import read_state_dict
 
 EXACT = """
@@ -161,13 +165,15 @@ def _pickled(path: Path) -> None:
     (lambda p: torch.save({'model': {}}, p), 'holds a dict and no weights'),
     (lambda p: torch.save({'model': {'a': 3}}, p), "entry 'a' is a int, not a tensor"),
     (lambda p: torch.save({'model': {'a': torch.ones(1)}}, p),
+     "its weights, such as 'a', are of no known model; give one of: model_final.pth of Pan"),
+    (lambda p: torch.save({'model': {'a': torch.ones(1), 'kernel_head.b': torch.ones(1)}}, p),
      'no checkpoint of PanopticDepth.*missing: backbone.*unknown: a'),
 ])
 def test_other_files_are_refused(write, words, tmp_path):
     path = tmp_path / 'model_final.pth'
     write(path)
     with pytest.raises(ConfigError, match=words) as caught:
-        convert_checkpoint(path, tmp_path / 'out', published_description())
+        convert_checkpoint(path, tmp_path / 'out')
     assert str(path) in str(caught.value)
     assert not (tmp_path / 'out').exists()
 
@@ -183,6 +189,8 @@ def test_weights_may_lie_at_the_top(tmp_path):
     (['--deformable', 'magic'], "deformable is 'magic'"),
     (['--weights', 'int8'], "weight_type is 'int8'"),
     (['--output-stride', '3'], 'output_stride is 3'),
+    (['--set', 'camera=unknown'], "unknown key 'camera'; known keys: "),
+    (['--set', 'deformable'], "--set 'deformable': give KEY=VALUE"),
 ])
 def test_wrong_options_are_named(checkpoint, option, words, tmp_path, capsys):
     assert main(['convert', str(checkpoint), '-o', str(tmp_path / 'out'), *option]) == 2
@@ -190,6 +198,6 @@ def test_wrong_options_are_named(checkpoint, option, words, tmp_path, capsys):
 
 
 def test_thresholds_are_the_published_ones_at_every_size():
-    thresholds = published_description(512, 1024).thresholds
+    thresholds = PublishedNetwork.published_description(512, 1024).thresholds
     assert thresholds.stuff_area * 512 * 1024 == pytest.approx(2048)
     assert (thresholds.score, thresholds.overlap, thresholds.void) == (0.2, 0.5, 0.0)

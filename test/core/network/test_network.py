@@ -27,7 +27,7 @@ def test_merged_backbone_equals_torchvision(tmp_path):
             torch.nn.init.uniform_(module.running_var, 0.02, 0.2)
             torch.nn.init.normal_(module.running_mean, std=0.1)
     torch.save(whole.state_dict(), tmp_path / 'weights.pth')
-    ours = MobileNetV2Backbone(tmp_path / 'weights.pth').eval()
+    ours = MobileNetV2Backbone(weights=tmp_path / 'weights.pth').eval()
     features = whole.features.eval()
     for conv in features.modules():
         if isinstance(conv, torch.nn.Conv2d) and conv.stride == (2, 2):

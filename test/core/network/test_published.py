@@ -20,7 +20,6 @@ from panoptic_depth_core.network.panoptic_depth.checkpoint import published_name
 from panoptic_depth_core.network.panoptic_depth.network import (  # noqa: E402
     FOCAL_PX,
     PublishedNetwork,
-    network_from_published,
 )
 from torchvision.ops import FrozenBatchNorm2d  # noqa: E402
 
@@ -58,7 +57,8 @@ def test_equals_the_original(path):
     1e-3 there, and so does the original from itself on another machine. A wrong channel order,
     stride or coordinate is off by more than 0.1.
     """
-    network = network_from_published(golden_weights(int(np.load(path)['seed'])), 'golden').eval()
+    weights = golden_weights(int(np.load(path)['seed']))
+    network = PublishedNetwork.from_published(weights, 'golden').eval()
     found = _outputs(network, path)
     exact = _outputs(_in_float64(network), path, torch.float64)
     golden = np.load(path)
@@ -95,8 +95,9 @@ def test_forms_of_one_network_are_equal(weights, merged):
     torch.manual_seed(0)
     calm = {name: value * 0.02 if 'offset_mask' in name else value
             for name, value in weights.items()}
-    plain = network_from_published(calm, 'test').eval()
-    other = network_from_published(calm, 'test', 'grid_sample').eval()
+    plain = PublishedNetwork.from_published(calm, 'test').eval()
+    other = PublishedNetwork.from_published(
+        calm, 'test', {'deformable': 'grid_sample'}).eval()
     if merged:
         other = other.deployed()
         assert not any(isinstance(m, FrozenBatchNorm2d) for m in other.modules())
@@ -134,7 +135,7 @@ def test_segmentation_checkpoint_gives_a_network_without_depth(weights):
     # What batch norm in training and old versions of detectron2 leave in a checkpoint.
     kept |= {'backbone.bottom_up.stem.conv1.norm.num_batches_tracked': torch.tensor(3),
              'pixel_mean': torch.zeros(3, 1, 1)}
-    network = network_from_published(kept, 'test').eval()
+    network = PublishedNetwork.from_published(kept, 'test').eval()
     assert network.tasks == SEGMENTATION
     with torch.inference_mode():
         output = network(torch.zeros(1, 64, 64, 3, dtype=torch.uint8), CAMERA)
@@ -142,7 +143,7 @@ def test_segmentation_checkpoint_gives_a_network_without_depth(weights):
 
 
 def test_metres_follow_the_focal_length(weights):
-    network = network_from_published(weights, 'test').eval()
+    network = PublishedNetwork.from_published(weights, 'test').eval()
     with torch.inference_mode():
         output = network(torch.zeros(1, 64, 64, 3, dtype=torch.uint8), CAMERA / 2)
     assert output.metric.tolist() == [0.5]
@@ -162,4 +163,4 @@ def test_says_what_does_not_fit(weights, change, words):
     changed = dict(weights)
     change(changed)
     with pytest.raises(ConfigError, match=f'model.pth: no checkpoint of PanopticDepth.*{words}'):
-        network_from_published(changed, 'model.pth')
+        PublishedNetwork.from_published(changed, 'model.pth')

@@ -31,8 +31,8 @@ from panoptic_depth_core.labels import (  # noqa: E402
 )
 from panoptic_depth_core.model_directory import ModelDirectory  # noqa: E402
 from panoptic_depth_core.network import create_model  # noqa: E402
+from panoptic_depth_core.network.dense import class_weights  # noqa: E402
 from panoptic_depth_core.network.dynamic_kernels.losses import LossSettings, panoptic_depth_loss  # noqa: E402
-from panoptic_depth_core.network.dynamic_kernels.model import class_weights  # noqa: E402
 from panoptic_depth_core.network.dynamic_kernels.targets import (  # noqa: E402
     TargetSettings,
     center_targets,

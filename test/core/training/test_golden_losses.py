@@ -32,7 +32,7 @@ from panoptic_depth_core.network.panoptic_depth.losses import (  # noqa: E402
 )
 from panoptic_depth_core.network.panoptic_depth.network import (  # noqa: E402
     FOCAL_PX,
-    network_from_published,
+    PublishedNetwork,
 )
 from panoptic_depth_core.structures import Frame, GroundTruth, Intrinsics, Sample  # noqa: E402
 
@@ -105,7 +105,7 @@ def _agrees(values, golden):
 @each_golden('loss')
 def test_losses_and_gradients_agree(path):
     golden = np.load(path)
-    network = network_from_published(golden_weights(int(golden['seed'])), path.name)
+    network = PublishedNetwork.from_published(golden_weights(int(golden['seed'])), path.name)
     heads = _head_parameters(network, golden)
     batch = _batch(golden)
     output = network(batch.image, batch.intrinsics)

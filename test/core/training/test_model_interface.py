@@ -169,7 +169,7 @@ def test_what_a_recipe_may_set_is_the_models(recipe):
                        'output_stride'):
         create_model('tiny_depth', rules={'max_things': 3}, source='test')
     with pytest.raises(ConfigError, match=r"x.pth: model 'tiny_depth' reads no checkpoints of"):
-        TinyDepth.read_published('x.pth')
+        TinyDepth.from_published({}, 'x.pth')
 
 
 def test_what_a_model_leaves_out_is_named():
