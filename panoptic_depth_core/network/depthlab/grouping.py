@@ -11,7 +11,7 @@ centers x pixels of a whole picture would take gigabytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -22,12 +22,11 @@ from torch.nn.functional import interpolate, max_pool2d
 from ...contract import NO_SEGMENT, THRESHOLDS
 from ...labels import ClassInfo, thing_classes
 from ..base import AssemblyRules
-from ..segment_table import resize, segment_table
+from ..segment_table import PART, owner_sums, segment_table
 
 MAP_STRIDE = 4
 """Of the maps of the network."""
 
-_PART = 1 << 16
 _FAR = 1e9
 _NEARLY = 1e-3
 
@@ -166,14 +165,14 @@ def nearest_center(offset: Tensor, centers: Centers) -> Tensor:
     middle = torch.stack([centers.row - height / 2.0, centers.column - width / 2.0], dim=1)
     norm = (middle ** 2).sum(1) + torch.where(centers.valid, 0.0, _FAR)
     return torch.cat([(norm[:, None] - 2.0 * (part @ middle)).argmin(dim=2)
-                      for part in points.split(_PART, dim=1)], dim=1).unflatten(
+                      for part in points.split(PART, dim=1)], dim=1).unflatten(
                           1, (height, width))
 
 
 def _measure(owner: Tensor, label: Tensor, probability: Tensor,
              rows: int) -> tuple[Tensor, Tensor, Tensor]:
     """
-    Sum over the pixels of each owner, as products with its one-hot map.
+    Look at the pixels of each owner.
 
     :param owner: (B, H, W) int64, ``rows`` for pixels of none.
     :param label, probability: (B, H, W) int64 and (B, C, H, W).
@@ -183,22 +182,13 @@ def _measure(owner: Tensor, label: Tensor, probability: Tensor,
     number, height, width = probability.shape[1:]
     cell = torch.arange(height * width, device=owner.device)
     place = torch.stack([cell // width, cell % width], dim=1).float()
-    total: Tensor | None = None
-    for own, of, share, at in _parts(owner.flatten(1), label.flatten(1),
-                                     probability.flatten(2).transpose(1, 2),
-                                     place.expand(len(owner), -1, -1)):
-        one_hot = (own[:, None] == torch.arange(rows, device=own.device)[:, None]).float()
-        vote = (of[..., None] == torch.arange(number, device=own.device)).float()
-        sums = one_hot @ torch.cat([vote, share, at], dim=2)
-        total = sums if total is None else total + sums
-    assert total is not None
-    votes, shares, places = total.split([number, number, 2], dim=2)
+    vote = label.flatten(1)[..., None] == torch.arange(number, device=owner.device)
+    sums = owner_sums(owner, rows, torch.cat([
+        vote.float(), probability.flatten(2).transpose(1, 2),
+        place.expand(len(owner), -1, -1)], dim=2))
+    votes, shares, places = sums.split([number, number, 2], dim=2)
     count = votes.sum(2, keepdim=True).clamp(min=1.0)
     return votes, shares / count, places / count
-
-
-def _parts(*arrays: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    return zip(*(array.split(_PART, dim=1) for array in arrays), strict=True)
 
 
 def _look_up(values: Tensor, index: Tensor) -> Tensor:
