@@ -107,9 +107,8 @@ def test_equals_the_original(path, runtime):
         assert things[order, COLUMN['class_id']].tolist() == get('instance_classes').tolist()
         assert np.abs(things[order, COLUMN['score']] - get('instance_scores')).max() < 1e-5
         found = [np.nonzero(ids == i) for i in np.unique(ids) if i >= 0 and i % 1000]
-        boxes = [(x.min(), y.min(), x.max(), y.max()) for y, x in found]
-        theirs = get('instance_boxes')
-        assert np.abs(np.array(boxes) - theirs).max() <= 1
+        boxes = [(x.min(), y.min(), x.max() + 1, y.max() + 1) for y, x in found]
+        assert np.array_equal(boxes, get('instance_boxes'))
     assert used == set(golden.files)
 
 
