@@ -37,8 +37,8 @@ _LUMA = np.array([0.299, 0.587, 0.114])
 class AugmentSettings(Settings):
     """Ranges of the random changes."""
 
-    height: int = Field(256, ge=64, multiple_of=64, description='of the crop, px')
-    width: int = Field(640, ge=64, multiple_of=64, description='of the crop, px')
+    height: int = Field(256, gt=0, description='of the crop, px')
+    width: int = Field(640, gt=0, description='of the crop, px')
     scale: tuple[float, float] = Field((0.8, 1.8), description='range of the resize factor')
     flip: float = Field(0.5, ge=0, le=1, description='probability of a mirror image')
     rotation: float = Field(0.0, ge=0, le=15, description='+- degrees about the optical axis')

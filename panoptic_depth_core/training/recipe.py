@@ -55,6 +55,15 @@ class ValidationSettings(Settings):
                                     'config/export')
 
 
+class PhaseSettings(Settings):
+    """One of several phases that take turns."""
+
+    iterations: int = Field(100, ge=1, description='of one turn')
+    freeze: tuple[str, ...] = Field((), description='beginnings of the names of parameters that '
+                                    'rest')
+    losses: tuple[str, ...] = Field((), description='that count; empty: all')
+
+
 class TrainSettings(Settings):
     """A recipe."""
 
@@ -68,6 +77,10 @@ class TrainSettings(Settings):
                                           'another shape')
     freeze: tuple[str, ...] = Field((), description='beginnings of the names of parameters that '
                                     'are not learned, as in backbone.stages.0')
+    phases: tuple[PhaseSettings, ...] = Field((), description='take turns, for instance to learn '
+                                              'two tasks by turns; empty: everything learns')
+    phases_after: float = Field(0.0, ge=0, le=1, description='share of the run before the first '
+                                'turn, in which everything learns')
     assembly: dict[str, Any] = Field({}, description='rules of the panoptic assembly that are '
                                      'other than those of the network')
     data: tuple[DataSettings, ...]
@@ -87,10 +100,18 @@ class TrainSettings(Settings):
     backbone_factor: float = Field(0.3, ge=0, description='learning rate of the backbone, '
                                    'relative')
     weight_decay: float = Field(0.01, ge=0)
+    backbone_weight_decay: float | None = Field(None, ge=0, description='of the backbone; none: '
+                                                'the same')
+    epsilon: float = Field(1e-8, gt=0, description="Adam's")
     optimizer: Literal['adamw', 'adam'] = Field('adamw', description='adam: weight decay as L2 '
                                                 'in the gradient, as the published recipe')
-    schedule: Literal['cosine', 'poly'] = Field('cosine', description='cosine: down to 1 %; '
-                                                'poly: (1 - progress)^0.9')
+    schedule: Literal['cosine', 'poly'] = Field('cosine', description='half a cosine, or '
+                                                '(1 - progress)^poly_power')
+    poly_power: float = Field(0.9, gt=0)
+    end_factor: float | None = Field(None, ge=0, le=1, description='learning rate at the end, '
+                                     'relative; none: 0.01 of cosine, 0 of poly')
+    hold: float = Field(0.0, ge=0, lt=1, description='share of the run at its end that keeps '
+                        'this rate')
     warmup: int = Field(200, ge=0, description='iterations of linear warm-up')
     warmup_factor: float = Field(0.0, ge=0, le=1, description='where the warm-up starts')
     clip: float = Field(5.0, gt=0, description='largest gradient norm')
@@ -109,7 +130,13 @@ class TrainSettings(Settings):
     def _fits_network(self) -> TrainSettings:
         """Find a wrong name or loss now, not when the data is open."""
         settings_of(self.network, self.network_settings)
-        parse_settings(model_type(self.network).loss_type, self.loss, 'loss')
+        model = model_type(self.network)
+        parse_settings(model.loss_type, self.loss, 'loss')
+        side = model.size_multiple
+        for height, width in self.crop_sizes or ((self.augment.height, self.augment.width),):
+            if height % side or width % side or not height * width:
+                raise ConfigError(f'the crop is {width}x{height}; network {self.network} takes '
+                                  f'multiples of {side} px')
         return self
 
     @field_validator('accumulate')

@@ -37,13 +37,12 @@ from .checkpoint import (
     save_model,
 )
 from .loading import Draws, MixedSamples, batches
-from .recipe import TrainSettings, begins
+from .recipe import PhaseSettings, TrainSettings, begins
 from .validation import Validation, Validator
 
 _log = logging.getLogger(__name__)
 
-_POLY_POWER = 0.9
-_COSINE_END = 0.01
+_END_FACTORS = {'cosine': 0.01, 'poly': 0.0}
 _MOST_RESERVED = 0.25
 """Share of the time of a run that is left to its last validation, at most."""
 
@@ -311,6 +310,9 @@ def train_step(settings: TrainSettings, fabric: Fabric, state: TrainState, draws
     np.random.seed(seed % 2 ** 32)
     torch.manual_seed(seed)
     state.optimizer.zero_grad()
+    phase = phase_of(settings, state.iteration, progress)
+    if settings.phases:
+        freeze(state.model, (*settings.freeze, *(phase.freeze if phase else ())))
     sums: dict[str, Tensor] = {}
     for part in range(settings.accumulate):
         batch = next(parts).to(fabric.device)
@@ -319,7 +321,7 @@ def train_step(settings: TrainSettings, fabric: Fabric, state: TrainState, draws
         # Gradients are exchanged once, below. The annotation asks for Fabric's own wrapper.
         with fabric.no_backward_sync(state.network):  # type: ignore[arg-type]
             losses = state.model.losses(state.network(**batch.inputs()), batch, seeds)
-            losses['total'] = torch.stack(list(losses.values())).sum()
+            losses['total'] = total_of(losses, phase)
             fabric.backward(losses['total'] / settings.accumulate)
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + value.detach() / settings.accumulate
@@ -340,20 +342,48 @@ def prepare(settings: TrainSettings, state: TrainState, samples: int = 150) -> N
     state.model.prepare_losses(probe[index] for index in range(samples))
 
 
+def phase_of(settings: TrainSettings, iteration: int, progress: float) -> PhaseSettings | None:
+    """Phase whose turn it is; None while everything learns."""
+    if not settings.phases or progress < settings.phases_after:
+        return None
+    place = iteration % sum(phase.iterations for phase in settings.phases)
+    for phase in settings.phases:
+        if place < phase.iterations:
+            break
+        place -= phase.iterations
+    return phase
+
+
+def total_of(losses: dict[str, Tensor], phase: PhaseSettings | None) -> Tensor:
+    """() float32 sum of the losses that count in a phase."""
+    counted = (phase.losses if phase else ()) or tuple(losses)
+    if unknown := [name for name in counted if name not in losses]:
+        raise ConfigError(f'phases: losses: there is no {unknown[0]!r}; this network has '
+                          f'{", ".join(losses)}')
+    return torch.stack([losses[name] for name in counted]).sum()
+
+
 def freeze(network: nn.Module, prefixes: Sequence[str]) -> None:
-    """Do not train parameters below these names, nor the statistics of their batch norms."""
+    """
+    Train all parameters but those below these names, with the statistics of their batch norms.
+
+    :raises ConfigError: for a name that none begins with, or when nothing is left to learn.
+    """
     parameters = dict(network.named_parameters())
     for prefix in prefixes:
-        below = [parameter for name, parameter in parameters.items() if begins(name, prefix)]
-        if not below:
+        if not any(begins(name, prefix) for name in parameters):
             known = dict.fromkeys(name.partition('.')[0] for name in parameters)
             raise ConfigError(f'freeze: no parameter begins with {prefix!r}; there are: '
                               f'{", ".join(known)}, and what is below them')
-        for parameter in below:
-            parameter.requires_grad_(False)
-        for name, module in network.named_modules():
-            if isinstance(module, _BatchNorm) and begins(name, prefix):
-                module.eval()
+
+    def rests(name: str) -> bool:
+        return any(begins(name, prefix) for prefix in prefixes)
+
+    for name, parameter in parameters.items():
+        parameter.requires_grad_(not rests(name))
+    for name, module in network.named_modules():
+        if isinstance(module, _BatchNorm):
+            module.train(not rests(name))
     if not any(parameter.requires_grad for parameter in parameters.values()):
         raise ConfigError('freeze: nothing is left to learn; name fewer parts')
 
@@ -365,23 +395,27 @@ def create_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim
         if parameter.requires_grad:
             key = (name.startswith('backbone.'), parameter.ndim > 1)
             groups.setdefault(key, []).append(parameter)
+    decay, of_backbone = settings.weight_decay, settings.backbone_weight_decay
     rows: list[dict[str, Any]] = [
         {'params': parameters, 'factor': settings.backbone_factor if backbone else 1.0,
-         'weight_decay': settings.weight_decay if decays else 0.0}
+         'weight_decay': 0.0 if not decays else
+         of_backbone if backbone and of_backbone is not None else decay}
         for (backbone, decays), parameters in groups.items()]
     kind = {'adamw': torch.optim.AdamW, 'adam': torch.optim.Adam}[settings.optimizer]
-    return kind(rows, lr=settings.learning_rate)
+    return kind(rows, lr=settings.learning_rate, eps=settings.epsilon)
 
 
 def learning_rate(settings: TrainSettings, iteration: int, progress: float) -> float:
-    """Linear warm-up, times half a cosine or a power; ``progress`` is that of the run, 0..1."""
+    """Linear warm-up, times the schedule; ``progress`` is that of the run, 0..1."""
     start = settings.warmup_factor
     warm = min(1.0, start + (1 - start) * (iteration + 1) / max(settings.warmup, 1))
-    left = 1.0 - min(progress, 1.0)
-    if settings.schedule == 'poly':
-        return settings.learning_rate * warm * left ** _POLY_POWER
-    return settings.learning_rate * warm * (
-        _COSINE_END + (1 - _COSINE_END) * 0.5 * (1 - math.cos(math.pi * left)))
+    left = 1.0 - min(progress / (1.0 - settings.hold), 1.0)
+    end = settings.end_factor
+    if end is None:
+        end = _END_FACTORS[settings.schedule]
+    shape = (left ** settings.poly_power if settings.schedule == 'poly'
+             else 0.5 * (1 - math.cos(math.pi * left)))
+    return settings.learning_rate * warm * (end + (1 - end) * shape)
 
 
 def share_done(settings: TrainSettings, iteration: int, seconds: float,

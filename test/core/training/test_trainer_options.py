@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -27,6 +28,7 @@ from panoptic_depth_core.training.trainer import (  # noqa: E402
     create_optimizer,
     freeze,
     learning_rate,
+    phase_of,
     train,
 )
 
@@ -42,6 +44,74 @@ def test_the_published_schedule(recipe):
     assert learning_rate(settings, 999, 0.0) == pytest.approx(0.5005e-4)
     assert learning_rate(settings, 5000, 0.5) == pytest.approx(1e-4 * 0.5 ** 0.9)
     assert learning_rate(settings, 9000, 1.0) == 0.0
+
+
+def test_a_schedule_may_end_above_zero_and_stay_there(recipe):
+    settings = _settings(recipe, schedule='poly', poly_power=0.5, end_factor=0.1, hold=0.2,
+                         warmup=0, learning_rate=1e-4)
+    rates = [learning_rate(settings, 9, progress) for progress in (0.0, 0.6, 0.8, 0.9, 1.0)]
+    assert rates == pytest.approx([1e-4, 0.55e-4, 1e-5, 1e-5, 1e-5])
+    cosine = _settings(recipe, end_factor=0.5, warmup=0, learning_rate=1.0)
+    assert learning_rate(cosine, 9, 1.0) == pytest.approx(0.5)
+
+
+def test_a_backbone_may_decay_by_itself(recipe):
+    network = torch.nn.ModuleDict({'backbone': torch.nn.Linear(2, 1), 'a': torch.nn.Linear(2, 1)})
+    optimizer = create_optimizer(network, _settings(
+        recipe, weight_decay=0.0, backbone_weight_decay=0.02, epsilon=1e-3))
+    decays = {id(p): g['weight_decay'] for g in optimizer.param_groups for p in g['params']}
+    assert {name: decays[id(p)] for name, p in network.named_parameters()} == {
+        'backbone.weight': 0.02, 'backbone.bias': 0.0, 'a.weight': 0.0, 'a.bias': 0.0}
+    assert {g['eps'] for g in optimizer.param_groups} == {1e-3}
+
+
+HEADS = ('position_head', 'kernel_head', 'mask_embedding')
+DEPTH = ('depth_head', 'depth_embedding', 'fallback')
+TURNS = [{'iterations': 2, 'freeze': DEPTH, 'losses': ['center', 'region', 'semantic', 'mask']},
+         {'iterations': 1, 'freeze': HEADS,
+          'losses': ['depth', 'instance_depth', 'fallback_depth']}]
+
+
+def test_phases_take_turns(recipe):
+    settings = _settings(recipe, phases=TURNS, phases_after=0.25)
+    turns = {i: phase_of(settings, i, i / 8) for i in range(8)}
+    order = {phase: number for number, phase in enumerate(settings.phases)}
+    assert [order.get(turns[i]) for i in range(8)] == [None, None, 1, 0, 0, 1, 0, 0]
+
+
+def test_a_resting_part_does_not_move(recipe, tmp_path):
+    """Iteration 0 is joint, 1 is of the first phase, 2 of the second; each is a resumed run."""
+    settings = _settings(recipe, iterations=6, phases=TURNS, phases_after=1 / 6, warmup=0)
+    weights = []
+    for done in range(4):
+        def stop(limit=done + 1, seen=[done]) -> bool:  # noqa: B006
+            seen[0] += 1
+            return seen[0] > limit
+
+        train(settings, tmp_path, resume=done > 0, stop=stop)
+        weights.append(read_checkpoint(tmp_path / 'last.pt')['network'])
+    moved = [{name for name in a if not torch.equal(a[name], b[name])}
+             for a, b in itertools.pairwise(weights)]
+    for turn, (resting, others) in enumerate(((DEPTH, HEADS), (HEADS, DEPTH))):
+        assert not {name for name in moved[turn] if name.startswith(resting)}
+        for part in (*others, 'backbone'):
+            assert any(name.startswith(part) for name in moved[turn]), part
+
+
+def test_a_loss_that_is_none_is_named(recipe, tmp_path):
+    settings = _settings(recipe, iterations=2, phases=[{'losses': ['deepness']}])
+    with pytest.raises(ConfigError, match="there is no 'deepness'; this network has center, reg"):
+        train(settings, tmp_path)
+
+
+@pytest.mark.parametrize(('changes', 'words'), [
+    ({'crop_sizes': [[64, 100]]}, 'the crop is 100x64; network fast takes multiples of 64 px'),
+    ({'crop_sizes': [], 'augment': {'height': 0, 'width': 64}}, 'height is 0'),
+    ({'crop_sizes': [], 'augment': {'height': 96, 'width': 64}}, 'the crop is 64x96'),
+])
+def test_crops_fit_the_network(recipe, changes, words):
+    with pytest.raises(ConfigError, match=words):
+        _settings(recipe, **changes)
 
 
 def test_adam_has_its_decay_in_the_gradient(recipe):
