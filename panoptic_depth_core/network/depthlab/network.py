@@ -27,7 +27,7 @@ from ..backbones import BackboneSettings, create_backbone, merge_batch_norm
 from ..base import Model, ModelDescription, NetworkSettings
 from ..dense import DenseDepthSettings, class_weights, positive_depth
 from ..layers import ASPP, LayerNorm, conv_block
-from ..panoptic_depth.network import CITYSCAPES_DATA, STUFF_AREA_PX, TRAINED_FOCAL_RANGE_PX
+from ..panoptic_depth.network import CITYSCAPES_DATA, TRAINED_FOCAL_RANGE_PX
 from ..segment_table import resize
 from .checkpoint import has_depth, is_depthlab, weights_as_ours
 from .grouping import MAP_STRIDE, PUBLISHED_RULES, GroupingRules, group
@@ -35,7 +35,13 @@ from .losses import DepthLabOutput, LossSettings, depthlab_loss, published_loss
 from .targets import DepthLabBatch, collate
 
 FOCAL_PX = 2262.52 / 2
-"""Of the Cityscapes pictures of its training, which are halved to 512x1024."""
+"""Of the Cityscapes pictures of its training, which are halved."""
+
+TRAINED_SIZE = (512, 1024)
+"""Of these; the depth of the original is right at this size only, though tested at 1024x2048."""
+
+STUFF_AREA = 2048 / (1024 * 2048)
+"""A region of less of the picture is void: 2048 px of those of Cityscapes."""
 
 
 class DepthLabSettings(BackboneSettings, DenseDepthSettings, NetworkSettings):
@@ -164,6 +170,8 @@ class DepthLabNetwork(Model):
             **PUBLISHED_SETTINGS, 'predicts_depth': has_depth(weights), **(settings or {})},
             source))
         network.rules = PUBLISHED_RULES
+        if network.settings.predicts_depth:
+            network.published_size = TRAINED_SIZE
         network.load_state_dict(weights_as_ours(weights, network.state_dict(), source),
                                 strict=False)
         return network
@@ -176,7 +184,7 @@ class DepthLabNetwork(Model):
             'depth_range_m': (0.5, 80.0), 'padding_rgb': (124, 116, 104),
             'weight_type': 'float32',
             'thresholds': Thresholds(score=0.0, overlap=0.0, void=0.0,
-                                     stuff_area=STUFF_AREA_PX / (height * width)),
+                                     stuff_area=STUFF_AREA),
             'weights_data': (CITYSCAPES_DATA,), **values})
 
 

@@ -86,6 +86,7 @@ def _large(sample: Sample) -> Sample:
 RANDOM = {'backbone_weights': None, 'initial_weights': None, 'initial_gaps': [], 'freeze': []}
 CASES: dict[str, dict[str, Any]] = {
     'fast': {'backbone_weights': None, 'iterations': 600},
+    'depthlab/default': {'backbone_weights': None, 'iterations': 1200},
     'accurate': {**RANDOM, 'iterations': 1500, 'backbone_factor': 1.0,
                  'network_settings': {'backbone_norm': 'batch'}},
     # Depths of a linear form in its own range.
