@@ -17,20 +17,22 @@ from . import options
 if TYPE_CHECKING:
     from ..benchmark.report import Report
 
-WHAT = ('pipeline', 'runtimes', 'replay', 'scoring', 'training')
+WHAT = ('pipeline', 'runtimes', 'replay', 'scoring', 'training', 'models')
 
 _PIPELINE, _EVALUATION, _TRAINING = (
-    'pipeline and runtimes', 'replay and scoring', 'training')
+    'pipeline and runtimes', 'replay and scoring', 'training and models')
 
 
 _ONLY_FOR = {
     **dict.fromkeys(('model', 'source', 'minutes'), ('pipeline', 'runtimes')),
-    **dict.fromkeys(('backends', 'warmup', 'threads', 'config'), ('pipeline',)),
+    **dict.fromkeys(('backends', 'warmup', 'config'), ('pipeline',)),
     **dict.fromkeys(('device', 'precisions'), ('runtimes',)),
     **dict.fromkeys(('frames', 'jobs'), ('replay', 'scoring')),
-    **dict.fromkeys(('recipe', 'workers', 'changes'), ('training',)),
-    'repeats': ('pipeline', 'runtimes', 'training'),
-    'size': ('pipeline', 'runtimes', 'replay', 'scoring'),
+    **dict.fromkeys(('recipes', 'changes'), ('training', 'models')),
+    'workers': ('training',),
+    'threads': ('pipeline', 'models'),
+    'repeats': ('pipeline', 'runtimes', 'training', 'models'),
+    'size': ('pipeline', 'runtimes', 'replay', 'scoring', 'models'),
 }
 """Option -> what it applies to; an option that would be ignored is refused."""
 
@@ -41,14 +43,16 @@ def benchmark(
             '--what', metavar='|'.join(WHAT), help='pipeline: time and memory of each step. '
             'runtimes: latency of every runtime, precision and mode of this machine, and parity '
             'with float32 PyTorch. replay, scoring: evaluation of recordings and of data sets. '
-            'training: data loader against training step.')] = 'pipeline',
+            'training: data loader against training step. models: models side by side.',
+            )] = 'pipeline',
         out: Annotated[Path | None, typer.Option(
             '--out', '-o', help='FILE.json, or a folder for benchmark.json, benchmark.md and the '
             'converted models and engines.')] = None,
         size: Annotated[str, typer.Option(
-            '--size', show_default='1024x2048; replay: 375x1242; runtimes: that of the model, on '
-            'a GPU also 1024x2048', help='Height x width of the images in px; for runtimes, of '
-            'the network input, several separated by commas.')] = '',
+            '--size', show_default='1024x2048; replay: 375x1242; models: of their validation; '
+            'runtimes: that of the model, on a GPU also 1024x2048',
+            help='Height x width of the images in px; for models and runtimes, of the network '
+            'input; for runtimes several, separated by commas.')] = '',
         repeats: Annotated[int | None, typer.Option(
             '--repeats', min=1, show_default='30; runtimes: 200',
             help='Measured frames, or iterations of training.')] = None,
@@ -70,7 +74,7 @@ def benchmark(
             help='pipeline: frames before the measured ones.')] = 3,
         threads: Annotated[int | None, typer.Option(
             '--threads', rich_help_panel=_PIPELINE, show_default='set by the runtime',
-            help='pipeline: CPU threads of the runtime.')] = None,
+            help='pipeline, models: CPU threads of the runtime.')] = None,
         config: Annotated[Path | None, typer.Option(
             '--config', '-c', rich_help_panel=_PIPELINE,
             help='pipeline: YAML file with inference settings; see config/.')] = None,
@@ -86,9 +90,10 @@ def benchmark(
         jobs: Annotated[int | None, typer.Option(
             '--jobs', min=1, rich_help_panel=_EVALUATION, show_default='one per core, at most 4',
             help='Worker processes.')] = None,
-        recipe: Annotated[Path | None, typer.Option(
+        recipes: Annotated[list[Path] | None, typer.Option(
             '--recipe', metavar='RECIPE_OR_PACK', rich_help_panel=_TRAINING, show_default=False,
-            help='Recipe or pack, as for train.')] = None,
+            help='Recipe or pack, as for train; for models repeatable, and also the folder of a '
+            'run.')] = None,
         workers: Annotated[str | None, typer.Option(
             '--workers', rich_help_panel=_TRAINING, show_default='that of the recipe',
             help='Numbers of loader processes, separated by commas, as in 1,4,14.')] = None,
@@ -132,8 +137,13 @@ def benchmark(
                                 repeats or 200, source, 6.0 if minutes is None else minutes),
                 note=lambda text: typer.echo(f'benchmark: {text} ...', err=True),
                 save=lambda report: None if out is None else report.write(out))
-    elif what == 'training':
-        report = _training(recipe, changes or [], workers, repeats or 30)
+    elif what in ('training', 'models'):
+        if not recipes:
+            raise ConfigError(f'--what {what} needs --recipe; give a recipe or a pack')
+        if what == 'models':
+            report = _models(recipes, changes or [], shape, repeats or 30, threads)
+        else:
+            report = _training(recipes, changes or [], workers, repeats or 30)
     else:
         report = _evaluation(what, frames, shape, jobs)
     if out is not None:
@@ -141,16 +151,24 @@ def benchmark(
     typer.echo(report.to_markdown(), nl=False)
 
 
-def _training(recipe: Path | None, changes: list[str], workers: str | None,
+def _models(recipes: list[Path], changes: list[str], size: tuple[int, int] | None, repeats: int,
+            threads: int | None) -> Report:
+    with options.needs_extra('train'):
+        from ..benchmark.models import measure_models
+
+    return measure_models(recipes, changes, size, repeats, threads)
+
+
+def _training(recipes: list[Path], changes: list[str], workers: str | None,
               repeats: int) -> Report:
     try:
         from ..benchmark.training import measure_training
         from ..training.recipe import load_recipe
     except ModuleNotFoundError as error:
         raise options.missing_extra(error, 'train') from None
-    if recipe is None:
-        raise ConfigError('--what training needs --recipe; give a recipe or a pack')
-    settings = load_recipe(recipe, changes)
+    if len(recipes) > 1:
+        raise ConfigError('--recipe is there several times; --what training takes one')
+    settings = load_recipe(recipes[0], changes)
     numbers = [str(settings.workers)] if workers is None else options.parse_list(workers)
     if not all(number.isdecimal() for number in numbers):
         raise ConfigError(f'--workers is {workers!r}; give numbers, as in 1,4,14')
