@@ -25,7 +25,7 @@ def has_depth(names: Collection[str]) -> bool:
 
 def published_names(predicts_depth: bool = True) -> dict[str, str]:
     """Name in a published checkpoint -> name in the state dict of DepthLabNetwork."""
-    names = {}
+    names: dict[str, str] = {}
     for number in (1, 2, 3):
         names |= _conv_norm(f'backbone.stem.conv{number}', f'backbone.stem.conv{number}',
                             f'backbone.stem.bn{number}')
@@ -57,7 +57,7 @@ def weights_as_ours(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor],
 
 
 def _decoder(theirs: str, ours: str) -> dict[str, str]:
-    names = {}
+    names: dict[str, str] = {}
     pooling = f'{theirs}.res5.project_conv'
     for branch in range(4):
         names |= _block(f'{pooling}.convs.{branch}', f'{ours}.context.branches.{branch}')
@@ -71,7 +71,7 @@ def _decoder(theirs: str, ours: str) -> dict[str, str]:
 
 
 def _head(theirs: str, predictor: str, ours: str) -> dict[str, str]:
-    names = {}
+    names: dict[str, str] = {}
     for conv in range(2):
         names |= _block(f'{theirs}.{conv}', f'{ours}.{conv}')
     return names | conv_names(predictor, f'{ours}.2')

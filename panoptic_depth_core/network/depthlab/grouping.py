@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, max_pool2d
 
 from ...contract import NO_SEGMENT, THRESHOLDS
-from ...labels import ClassInfo, thing_classes
+from ...labels import ClassInfo
 from ..base import AssemblyRules
 from ..segment_table import PART, owner_sums, segment_table
 
@@ -90,8 +90,7 @@ def group(logits: Tensor, heat: Tensor, offset: Tensor, thresholds: Tensor, rule
     confidence, label = probability.max(dim=1)
     number, rows = len(classes), centers.row.shape[1]
     class_ids = torch.arange(number, device=logits.device)
-    is_thing = torch.zeros_like(class_ids, dtype=torch.bool)
-    is_thing[list(thing_classes(classes))] = True
+    is_thing = torch.tensor([c.is_thing for c in classes], device=logits.device)
     grouped = is_thing[label] & centers.valid.any(1)[:, None, None]
     owner = torch.where(grouped, nearest, rows)
 

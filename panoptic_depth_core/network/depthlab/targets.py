@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import default_collate
 
-from ...labels import LABEL_DIVISOR, VOID_CLASS, VOID_ID, ClassInfo, class_of, thing_classes
+from ...labels import LABEL_DIVISOR, VOID_ID, ClassInfo, class_of, thing_classes
 from ...structures import GroundTruth, Sample
 from ..base import stack_inputs
 from ..dense import DenseBatch, dense_arrays

@@ -74,7 +74,8 @@ def _pyramid() -> dict[str, str]:
             # Theirs counts convolution and upsampling; ours norm and ReLU too.
             theirs = f'semantic_fpn.p{level + 2}.{2 * index}'
             ours = f'semantic_pyramid.branches.{level}'
-            names |= conv_norm_names(theirs, f'{ours}.{4 * index}', f'{ours}.{4 * index + 1}', _GROUP)
+            names |= conv_norm_names(theirs, f'{ours}.{4 * index}', f'{ours}.{4 * index + 1}',
+                                     _GROUP)
     for top in ('p6', 'p7'):
         names |= conv_names(f'backbone.top_block.{top}', f'pyramid.extra_blocks.{top}')
     return names

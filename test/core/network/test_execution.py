@@ -33,7 +33,7 @@ class HostTensors(TorchDispatchMode):
 
 @pytest.mark.parametrize(('name', 'settings'), [
     ('fast', SMALL), ('published', {'deformable': 'grid_sample'}),
-    ('published', {'deformable': 'operator'})])
+    ('published', {'deformable': 'operator'}), ('depthlab', {})])
 def test_nothing_comes_from_the_host_once_constants_are_kept(name, settings):
     """
     What a CUDA graph asks for, on tensors that only say that they are on a GPU.

@@ -85,7 +85,8 @@ def test_samples_become_the_published_targets():
 
 def _sample(panoptic, depth=None, **truth) -> Sample:
     height, width = panoptic.shape
-    frame = Frame(np.zeros((height, width, 3), np.uint8), Intrinsics.from_focal(500, width, height))
+    frame = Frame(np.zeros((height, width, 3), np.uint8),
+                  Intrinsics.from_focal(500, width, height))
     return Sample(frame, GroundTruth(**{
         'panoptic': panoptic, 'has_semantics': True, 'instance_classes': THING_CLASSES,
         'depth': depth, **truth}))
