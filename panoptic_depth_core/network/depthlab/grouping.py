@@ -34,7 +34,7 @@ _NEARLY = 1e-3
 class GroupingRules(AssemblyRules):
     """Rules of the grouping; the defaults are ours, PUBLISHED_RULES the published ones."""
 
-    max_things: int = Field(100, ge=1, le=200, description='centers that are looked at, and '
+    max_things: int = Field(64, ge=1, le=200, description='centers that are looked at, and '
                             'things that can be in one result')
     peak_radius_px: int = Field(4, ge=1, description='a center is the highest value within this '
                                 'many px of the input up, down, left and right')
@@ -102,7 +102,8 @@ def group(logits: Tensor, heat: Tensor, offset: Tensor, thresholds: Tensor, rule
         at = (centroid + _NEARLY).floor().long()
         score = sure * heat[:, 0].flatten(1).gather(1, at[..., 0] * heat.shape[3] + at[..., 1])
     else:
-        score = sure * centers.heat.clamp(0.0, 1.0)
+        # The root: the default threshold of 0.3 is a heat of 0.1 then, which is peak_score.
+        score = (sure * centers.heat.clamp(0.0, 1.0)).sqrt()
         kept = score >= limit['score']
         grouped &= _look_up(kept, nearest)
         owner = torch.where(grouped, nearest, rows)

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 torch = pytest.importorskip('torch', reason='the network needs the extra [train]')
 
@@ -15,8 +17,12 @@ from golden import each_golden, golden_file  # noqa: E402
 from golden_depthlab import depthlab_shapes, depthlab_weights  # noqa: E402
 from panoptic_depth_core.contract import SEGMENTATION, TASKS  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
-from panoptic_depth_core.network import create_model  # noqa: E402
+from panoptic_depth_core.network import create_model, settings_of  # noqa: E402
 from panoptic_depth_core.network.depthlab.checkpoint import published_names  # noqa: E402
+from panoptic_depth_core.network.depthlab.grouping import (  # noqa: E402
+    PUBLISHED_RULES,
+    GroupingRules,
+)
 from panoptic_depth_core.network.depthlab.network import (  # noqa: E402
     FOCAL_PX,
     PUBLISHED_SETTINGS,
@@ -24,6 +30,7 @@ from panoptic_depth_core.network.depthlab.network import (  # noqa: E402
 )
 from panoptic_depth_core.network.segment_table import resize  # noqa: E402
 
+RECIPES = Path(__file__).parents[3] / 'config' / 'training' / 'depthlab'
 CAMERA = torch.tensor([[FOCAL_PX, FOCAL_PX, 127.5, 63.5]])
 TINY = {'context_width': 16, 'projection_widths': [16, 8], 'decoder_width': 16,
         'instance_width': 16, 'instance_head_width': 8}
@@ -172,3 +179,13 @@ def test_other_backbones(backbone):
     with torch.inference_mode():
         out = network(torch.zeros(1, 48, 80, 3, dtype=torch.uint8), CAMERA)
     assert out.semantic.shape == (1, 19, 12, 20)
+
+
+def test_recipe_is_the_published_system():
+    recipe = yaml.safe_load((RECIPES / 'published.yaml').read_text())
+    settings = settings_of('depthlab', recipe['network_settings'])
+    assert settings == settings_of('depthlab', PUBLISHED_SETTINGS)
+    assert GroupingRules(**recipe['assembly']) == PUBLISHED_RULES
+    assert recipe['loss'] == {'published': {}}
+    heavy = yaml.safe_load((RECIPES / 'heavy.yaml').read_text())['network_settings']
+    assert heavy.items() <= {**PUBLISHED_SETTINGS, 'projection_widths': [64, 32]}.items()
