@@ -172,6 +172,8 @@ class InstanceDistance:
     :param distance_stddev_m: spread of the distance over the pixels plus the network's error.
     :param distance_near_m: a low percentile (5) of the distances of its points.
     :param depth_m: median Z.
+    :param depth_mean_m: mean Z of all its pixels with a finite depth, at the size of the graph's
+        maps: neither its border nor outliers are left out.
     :param position_m: (3,) float32 median 3-D point.
     :param position_covariance: (3, 3) float32, square meters.
     :param nearest_point_m: (3,) float32 the point at distance_near_m.
@@ -193,6 +195,7 @@ class InstanceDistance:
     nearest_point_m: NDArray[np.float32] = field(default_factory=_nan3)
     size_m: NDArray[np.float32] = field(default_factory=_nan3)
     track_id: int = -1
+    depth_mean_m: float = math.nan
 
 
 @dataclass(frozen=True)

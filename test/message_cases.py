@@ -48,6 +48,7 @@ def make_result() -> PanopticDepth:
         'car', 1, flags=DistanceFlag.TRUNCATED | DistanceFlag.NOT_TRANSFORMED,
         distance_m=np.float32(12.5), distance_stddev_m=np.float32(0.25),
         distance_near_m=np.float32(12.0), depth_m=np.float32(12.25),
+        depth_mean_m=np.float32(12.75),
         position_m=np.array([-2.5, 0.25, 12.25], np.float32),
         position_covariance=np.arange(9, dtype=np.float32).reshape(3, 3),
         nearest_point_m=np.array([-2.0, 0.0, 11.75], np.float32),

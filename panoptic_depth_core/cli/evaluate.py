@@ -45,6 +45,9 @@ def evaluate(
         convention: Annotated[str, typer.Option(
             '--convention', help='ours: absent classes are left out of means; official: NaN; '
             'published: 0.')] = 'ours',
+        protocol: Annotated[str, typer.Option(
+            '--protocol', help='Named evaluation of depth, such as eigen_kitti, lapdepth_kitti '
+            'or nyu: its crop, limits and means over images (doc/evaluation.md).')] = '',
         jobs: Annotated[int | None, typer.Option(
             '--jobs', min=1, show_default='one per core up to 4; with a model 1',
             help='Processes; each loads the model.')] = None,
@@ -57,7 +60,7 @@ def evaluate(
 
     if predictions is not None and (model is not None or config is not None):
         raise ConfigError('--predictions is in place of a model; leave --model and --config out')
-    settings = settings_of(convention, windows=parse_windows(windows))
+    settings = settings_of(convention, windows=parse_windows(windows), protocol=protocol)
     with lock_folder(out_dir):
         name, result = run_evaluation(
             dataset, root, split, settings, predictions=predictions, jobs=jobs, limit=limit,
@@ -105,7 +108,8 @@ def run_evaluation(dataset: str, root: str, split: str, settings: EvaluationSett
         jobs = jobs or min(cores(), MOST_JOBS)
         name = predictions.resolve().name
         enter: Callable[[Predictor], AbstractContextManager[Predictor]] = nullcontext
-        predictor = partial(enter, StoredPredictions(predictions, samples.classes))
+        predictor = partial(enter, StoredPredictions(
+            predictions, samples.classes, settings.depth_protocol))
     else:
         assert info is not None
         require_same_classes(info.class_infos(), samples.classes, f'model {info.model_id}',

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 """
-KITTI: KittiDepth, KittiSemantics, KittiHalf and SemKittiDvps, each with its files.
+KITTI: KittiDepth, KittiEigen, KittiSemantics, KittiHalf and SemKittiDvps, each with its files.
 
 Formats are those of the development kits of https://www.cvlibs.net/datasets/kitti; depth is uint16
 metres * 256, 0 where unknown. What is missing or wrong raises ConfigError.
@@ -51,6 +51,7 @@ INSTANCE_CLASSES = (CLASS_ID['person'], CLASS_ID['car'])
 
 _DEPTH = '_groundtruth_depth_'
 _CALIBRATION = 'calib_cam_to_cam'
+_SIDES = {'l': '02', 'r': '03'}
 _HOLD_OUT = 10
 _MOTS_CLASSES = np.full(len(files.VALUES), VOID_CLASS)
 _MOTS_CLASSES[[1, 2]] = CLASS_ID['car'], CLASS_ID['person']
@@ -64,14 +65,20 @@ _MOTS_IDS = files.panoptic_ids(_MOTS_CLASSES[files.VALUES // LABEL_DIVISOR],
                                files.VALUES % LABEL_DIVISOR + 1)
 
 
-def read_calibration(path: Path, width: int, height: int) -> tuple[Intrinsics, float]:
-    """Camera 02 of calib_cam_to_cam.txt for a picture's size, and its distance to 03 in metres."""
+def read_calibration(path: Path, width: int, height: int, number: str = '02'
+                     ) -> tuple[Intrinsics, float]:
+    """
+    Read a camera of calib_cam_to_cam.txt for a picture's size, and the distance of 02 to 03.
+
+    :param number: 02 (left) or 03. :returns: the camera; meters.
+    """
     try:
         lines = path.read_text(encoding='utf-8').splitlines()
         values = {key: line for key, _, line in (line.partition(':') for line in lines)}
-        columns, rows = (float(v) for v in values['S_rect_02'].split())
+        columns, rows = (float(v) for v in values[f'S_rect_{number}'].split())
         left, right = ([float(v) for v in values[f'P_rect_{i}'].split()] for i in ('02', '03'))
-        camera = Intrinsics(left[0], left[5], left[2], left[6], int(columns), int(rows))
+        own = right if number == '03' else left
+        camera = Intrinsics(own[0], own[5], own[2], own[6], int(columns), int(rows))
         # Entries (0, 3) are -fx times the place of the camera along x.
         return scaled_to(camera, width, height), (left[3] - right[3]) / left[0]
     except (OSError, ValueError, KeyError, IndexError) as error:
@@ -157,6 +164,64 @@ def _read_matrix(path: Path, width: int, height: int) -> Intrinsics:
     except (OSError, ValueError) as error:
         raise ConfigError(f'{path}: no intrinsics of KITTI depth: {error}; '
                           'copy it again') from None
+
+
+class KittiEigen(files.FrameReader):
+    """
+    Eigen's split of the KITTI recordings (NIPS 2014) with the improved depth, without labels.
+
+    Splits are ``train``, ``val`` and ``test``, as far as there are lists. Of the 697 test frames
+    652 have a depth. Frames without one are left out, with a warning. Files below the root,
+    DRIVE = DATE_drive_NNNN_sync, C = 2 or 3:
+
+    - a list, the first there is of ``eigen_SPLIT_files_with_gt.txt``, ``eigen_SPLIT_files.txt``,
+      ``eigen_SPLIT.txt``, ``SPLIT_files.txt``. A line is ``DATE/DRIVE/image_0C/data/FFFFFFFFFF.png
+      DRIVE/proj_depth/groundtruth/image_0C/FFFFFFFFFF.png FOCAL`` (BTS, LapDepth), of which the
+      first entry is enough, or ``DATE/DRIVE FRAME l`` or ``r`` (Monodepth2)
+    - the raw recordings: ``DATE/DRIVE/image_0C/data/FFFFFFFFFF.png`` (or .jpg) and
+      ``DATE/calib_cam_to_cam.txt``, which the focal length is taken from
+    - data_depth_annotated: ``DRIVE/proj_depth/groundtruth/image_0C/FFFFFFFFFF.png`` at the root or
+      in ``train`` or ``val``: of the test split some are in either
+    """
+
+    classes = ()
+
+    def __init__(self, root: Path | str, split: str = 'test') -> None:
+        files.require_split('kitti_eigen', split, (*files.SPLITS, 'test'))
+        self.root = Path(root)
+        lines = files.read_split_list('kitti_eigen', self.root, split, (
+            'eigen_SPLIT_files_with_gt.txt', 'eigen_SPLIT_files.txt', 'eigen_SPLIT.txt',
+            'SPLIT_files.txt'))
+        self._frames = files.with_depth('kitti_eigen', split, [
+            self._frame(line) for line in lines])
+        self.names = [frame.listed for frame in self._frames]
+
+    def _frame(self, line: list[str]) -> files.ListedFrame:
+        listed = line[0].strip('/')
+        if len(line) == 3 and line[2] in _SIDES:
+            listed = f'{listed}/image_{_SIDES[line[2]]}/data/{line[1].zfill(10)}.png'
+        parts = Path(listed).parts
+        if len(parts) != 5:
+            raise ConfigError(f'kitti_eigen: line {" ".join(line)!r} of the list names no '
+                              "DATE/DRIVE/image_02/data/FFFFFFFFFF.png; give Eigen's list")
+        _, drive, camera, _, name = parts
+        image = self.root / listed
+        depth = Path(drive, 'proj_depth', 'groundtruth', camera, name).with_suffix('.png')
+        return files.ListedFrame(
+            f'{drive}_{Path(name).stem}' + ('' if camera == 'image_02' else f'_{camera}'),
+            files.first_existing([image, image.with_suffix('.jpg'), image.with_suffix('.png')]),
+            files.first_existing([self.root / part / depth for part in ('', *files.SPLITS)]))
+
+    def __getitem__(self, index: int) -> Sample:
+        frame = self._frames[index]
+        image = files.read_image(frame.image)
+        size = image.shape[:2]
+        folder = frame.image.parent.parent
+        camera, _ = read_calibration(folder.parents[1] / f'{_CALIBRATION}.txt', size[1], size[0],
+                                     folder.name.removeprefix('image_'))
+        # Its frames do not follow each other.
+        return files.make_sample(image, camera, frame.listed,
+                                 depth=files.read_depth(frame.depth, size))
 
 
 class KittiSemantics(files.FrameReader):

@@ -10,6 +10,7 @@ for each (https://cocodataset.org/#format-data); the rest of that JSON is not re
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, ValidationError
 
 from ..class_tables import Byte
-from ..errors import ConfigError
+from ..errors import ConfigError, warn_once
 from ..io.results.coco_panoptic import read_ids
 from ..labels import (
     CITYSCAPES,
@@ -38,6 +39,8 @@ from ..labels import (
 from ..structures import Frame, GroundTruth, Intrinsics, Sample
 
 SPLITS = ('train', 'val')
+
+_log = logging.getLogger(__name__)
 
 OUTSIDE = -1
 """Class of a label that is not in a table, and panoptic id of its pixels."""
@@ -92,6 +95,55 @@ def file_stems(data_set: str, folder: Path, suffix: str, below: str = '') -> lis
         raise ConfigError(
             f'{data_set}: no {below}*{suffix} in {folder}; copy the data set again')
     return stems
+
+
+@dataclass(frozen=True)
+class ListedFrame:
+    """A line of a list: the picture as the list names it, and where its files are."""
+
+    listed: str
+    image: Path
+    depth: Path
+
+
+def read_split_list(data_set: str, root: Path, split: str, names: Sequence[str],
+                    otherwise: Sequence[list[str]] = ()) -> list[list[str]]:
+    """
+    Read the first list that there is: a line per frame, fields between spaces or commas.
+
+    :param names: of files, with SPLIT for the split.
+    :param otherwise: lines to use where there is no list.
+    """
+    known = [root / name.replace('SPLIT', split) for name in names]
+    path = next((path for path in known if path.is_file()), None)
+    if path is None:
+        if otherwise:
+            return list(otherwise)
+        raise ConfigError(f'{data_set}: no list of split {split!r} in {root}; give as root the '
+                          f'folder that holds {", ".join(path.name for path in known[:-1])} or '
+                          f'{known[-1].name}')
+    lines = [line.replace(',', ' ').split()
+             for line in path.read_text(encoding='utf-8').splitlines()]
+    if not any(lines):
+        raise ConfigError(f'{path}: empty; copy it again')
+    return [line for line in lines if line]
+
+
+def with_depth(data_set: str, split: str, frames: Sequence[ListedFrame]) -> list[ListedFrame]:
+    """Frames whose depth is there; warns about the others, with their number."""
+    found = [frame for frame in frames if frame.depth.is_file()]
+    if not found:
+        raise ConfigError(f'{data_set}: none of the {len(frames)} frames of split {split!r} has a '
+                          f'depth; the first would be {frames[0].depth}: check the root')
+    if len(found) < len(frames):
+        warn_once(_log, f'{data_set}: {len(frames) - len(found)} of {len(frames)} frames of split '
+                        f'{split!r} have no depth and are left out')
+    return found
+
+
+def first_existing(paths: Sequence[Path]) -> Path:
+    """The first path that is a file, else the first one."""
+    return next((path for path in paths if path.is_file()), paths[0])
 
 
 class VideoReader(FrameReader):

@@ -4,12 +4,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..config import Settings, parse_settings
 from ..errors import ConfigError
+from .protocols import PROTOCOLS, DepthProtocol
+
+if TYPE_CHECKING:
+    from typing import Self
 
 AbsentClasses = Literal['leave_out', 'zero', 'nan']
 """
@@ -61,6 +65,27 @@ class EvaluationSettings(Settings):
                                              'groups of errors by distance')
     min_instance_pixels: int = Field(MIN_INSTANCE_PIXELS, ge=1, description='smaller instances '
                                      'have no distance error')
+    protocol: str = Field('', description='named evaluation of depth images, such as eigen_kitti '
+                          'or nyu: its crop, limits and means; empty: none')
+
+    @property
+    def depth_protocol(self) -> DepthProtocol | None:
+        """What ``protocol`` names."""
+        return PROTOCOLS[self.protocol] if self.protocol else None
+
+    @field_validator('protocol')
+    @classmethod
+    def _is_known(cls, protocol: str) -> str:
+        if protocol and protocol not in PROTOCOLS:
+            raise ValueError(f'no protocol has this name; known: {", ".join(PROTOCOLS)}')
+        return protocol
+
+    @model_validator(mode='after')
+    def _has_one_cap(self) -> Self:
+        if self.protocol and self.depth_cap_m != DEPTH_CAP_M:
+            raise ValueError(f'protocol {self.protocol} has a cap of its own; leave depth_cap_m '
+                             'out')
+        return self
 
     @field_validator('tolerances', 'windows')
     @classmethod

@@ -153,7 +153,9 @@ def _measure(segment: Segment, class_name: str, pixels: NDArray[np.intp],
     points = _points(chosen, depth, intrinsics)
     low, high = _inlier_range(points[2])
     points = points[:, (points[2] >= low) & (points[2] <= high)]
-    return _summarised(unknown, points, settings.near_percentile)
+    # Panoptic-DepthLab's distance (arXiv 2308.12937).
+    return replace(_summarised(unknown, points, settings.near_percentile),
+                   depth_mean_m=float(z[finite].mean(dtype=np.float64)))
 
 
 def _points(pixels: NDArray[np.intp], depth: NDArray[np.float32], intrinsics: Intrinsics,

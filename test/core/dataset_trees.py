@@ -253,6 +253,52 @@ def write_kitti_depth_drives(root: Path, frames: int = 3, size: Size = SIZE, see
     return written
 
 
+def write_kitti_eigen(root: Path, frames: int = 3, size: Size = SIZE, seed: int = 0,
+                      split: str = 'val') -> dict[str, TrueFrame]:
+    """
+    Write two drives, their depth in train and in val, and a list of them; one frame has no depth.
+
+    :returns: frame name -> truth, in the order of the list.
+    """
+    written: dict[str, TrueFrame] = {}
+    for part in ('train', 'val'):
+        written |= write_kitti_depth_drives(root, frames, size, seed, part)
+    # The second drive is in val only.
+    for path in sorted((root / 'train').glob('2011_09_28*/**/*.png')):
+        path.unlink()
+    listed = [name.rpartition('_')[::2] for name in written]
+    lines = [f'{drive[:10]}/{drive}/image_02/data/{number}.png '
+             f'{drive}/proj_depth/groundtruth/image_02/{number}.png 721.5377'
+             for drive, number in listed]
+    drive = listed[0][0]
+    lines.append(f'{drive[:10]}/{drive}/image_02/data/0000000099.png None 721.5377')
+    (root / f'eigen_{split}_files_with_gt.txt').write_text('\n'.join(lines) + '\n')
+    return written
+
+
+def write_nyu(root: Path, frames: int = 3, size: Size = SIZE, seed: int = 0,
+              split: str = 'val') -> dict[str, TrueFrame]:
+    """
+    Write a list and official_splits/SPLIT; one frame has no depth.
+
+    :returns: frame name -> truth; stored_depth in millimeters.
+    """
+    rng = np.random.default_rng(seed)
+    folder, written = root / 'official_splits' / split, {}
+    for room in ('bathroom', 'study_room_0004'):
+        for f in range(frames):
+            true = draw_frame(rng, size)
+            write_png(folder / room / f'rgb_{f:05d}.png', true.image)
+            write_png(folder / room / f'sync_depth_{f:05d}.png', true.stored_depth)
+            written[f'{room}_rgb_{f:05d}'] = true
+    write_png(folder / 'bathroom' / 'rgb_00099.png', true.image)
+    listed = [name.split('_rgb_') for name in (*written, 'bathroom_rgb_00099')]
+    lines = [f'/{room}/rgb_{number}.png /{room}/sync_depth_{number}.png 518.8579'
+             for room, number in listed]
+    (root / f'nyudepthv2_{split}_files_with_gt.txt').write_text('\n'.join(lines) + '\n')
+    return written
+
+
 def write_kitti_depth_selection(root: Path, frames: int = 3, size: Size = SIZE,
                                 seed: int = 0) -> dict[str, TrueFrame]:
     """Write depth_selection/val_selection_cropped, the last frame from the right camera."""

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from dataset_trees import write_kitti_eigen, write_png
 from numpy.typing import NDArray
 from panoptic_depth_core.benchmark.evaluation import write_frames
 from panoptic_depth_core.cli import main
@@ -168,6 +169,7 @@ def test_a_model_of_other_classes(data: Path, make_info: Callable[..., ModelInfo
     (['--windows', '1,x'], "--windows is '1,x'; give numbers of frames as in 1,2,3,4, or"),
     (['--windows', '0'], "--windows is '0'"),
     (['--convention', 'mine'], "unknown name 'mine'; known: ours, official, published"),
+    (['--protocol', 'kitti'], 'no protocol has this name; known: eigen_kitti, '),
     (['--predictions', 'nowhere'], 'panoptic: no such folder'),
     (['--predictions', 'nowhere', '-m', 'model'], 'in place of a model'),
 ])
@@ -182,6 +184,37 @@ def test_mistakes_are_one_line(options: list[str], words: str, data: Path, tmp_p
     last = captured.err.strip().splitlines()[-1]
     assert last.startswith('panoptic-depth: error: ') and words in last
     assert not captured.out
+
+
+@pytest.mark.parametrize('part', ['whole', 'network'])
+def test_a_protocol_on_stored_results(part: str, tmp_path: Path,
+                                      capsys: pytest.CaptureFixture[str]) -> None:
+    """Depth 10 % too far, at the size of the picture or of the part that networks are given."""
+    written = write_kitti_eigen(tmp_path / 'data', 1, (375, 1242), split='test')
+    window = np.s_[:, :] if part == 'whole' else np.s_[23:, 13:-13]
+    for name, true in written.items():
+        path = tmp_path / 'stored/depth_npy' / f'{name}.npy'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, 1.1 * true.depth[window])
+        write_png(tmp_path / 'stored/panoptic' / f'{name}.png', true.stored_depth)
+    arguments = ['evaluate', str(tmp_path / 'data'), '-d', 'kitti_eigen', '--split', 'test',
+                 '--jobs', '2', '--predictions', str(tmp_path / 'stored')]
+    assert main([*arguments, '--protocol', 'eigen_kitti', '-o', str(tmp_path / 'out')]) == 0
+    found = report(tmp_path / 'out')
+    assert found['settings']['protocol'] == 'eigen_kitti'
+    depths = [true.depth[153:371, 44:1197] for true in written.values()]
+    counted = [depth[depth < 80] for depth in depths]
+    assert found['depth']['pooled']['pixels'] == sum(map(len, counted))
+    assert found['depth']['per_image']['abs_diff_m'] == pytest.approx(np.mean(
+        [(np.minimum(1.1 * g, 80) - g).mean() for g in counted]))
+    assert found['depth']['pooled']['missing_share'] == 0
+    assert found['panoptic_quality'] is None, 'the data set is of depth alone'
+    told = capsys.readouterr().out
+    assert 'log10, mean of images' in told and 'Depth protocol eigen_kitti: crop of' in told
+    assert 'Depth protocol eigen_kitti: crop of' in (tmp_path / 'out/evaluation.md').read_text()
+    assert main([*arguments, '--protocol', 'nyu', '-o', str(tmp_path / 'none')]) == 2
+    assert ('a picture of 1242x375 px, but the depth protocol is for those of 640x480 px'
+            if part == 'whole' else 'has shape (352, 1216)') in capsys.readouterr().err
 
 
 def test_windows() -> None:

@@ -108,13 +108,15 @@ class Evaluator(MetricSums):
         :param sequence: see Sample.sequence.
         :raises ValueError: when truth and prediction differ in size, or a class is not in the
             table; the message names the frame.
+        :raises ConfigError: when the protocol is for other sizes; so does this one.
         """
         frame = JudgedFrame(truth, predicted, self.rules, sequence)
         try:
             for metric in self.metrics.values():
                 metric.add(frame)
         except ValueError as error:
-            raise ValueError(f'frame {predicted.name!r}: {error}') from error
+            kind = ConfigError if isinstance(error, ConfigError) else ValueError
+            raise kind(f'frame {predicted.name!r}: {error}') from error
         self.frames += 1
         self.tasks |= predicted.tasks
 

@@ -10,10 +10,13 @@ For the frame NAME of the data set, at the size of its picture:
 - ``depth_npy/NAME.npy``: float32 meters, NaN where not known; or ``depth/NAME.png``: uint16
   meters * 256, 0 where not known. The former is taken where there is such a folder.
 
+With a depth protocol, files may also be of the part of the picture that networks are given there,
+such as 1216x352 px of KITTI; the rest is not known. Data sets of depth alone take depth alone.
+
 One of the two folders is enough: results have the tasks of those that are there. A file may also
 be called after the picture, NAME_leftImg8bit. Where they are there, these are used too:
 ``panoptic.json`` for the classes and the expected errors of depth, and ``instances.jsonl`` for the
-depth of every instance, which is measured otherwise, and for another label divisor.
+depths of every instance, which is measured otherwise, and for another label divisor.
 """
 
 from __future__ import annotations
@@ -36,25 +39,30 @@ from ...io.results import coco_panoptic
 from ...io.results.result_folder import DEPTH_PNG_SCALE, INSTANCES_FILE
 from ...labels import LABEL_DIVISOR, VOID_ID, ClassInfo
 from ...structures import DistanceFlag, Frame, InstanceDistance, PanopticDepth, Segment
+from ..protocols import DepthProtocol
 from .evaluate import require_same_classes
 
 _ENDINGS = ('', '_leftImg8bit')
 _GREY_16 = b'\x10\x00'
 
-_Instances = tuple[int, dict[int, float]]
-"""Label divisor, and panoptic id -> median depth in meters or NaN: a line of instances.jsonl."""
+_Instances = tuple[int, dict[int, tuple[float, float]]]
+"""Label divisor, and panoptic id -> median and mean depth in m, NaN unknown, of one frame."""
+
+_UNKNOWN = math.nan, math.nan
 
 
 class StoredPredictions:
     """
     A folder of results, called with a frame as a pipeline is.
 
-    :param classes: the table of the data set.
+    :param classes: the table of the data set; empty for depth alone.
     :raises ConfigError: when the folder has no results, or results of other classes.
     """
 
-    def __init__(self, folder: Path, classes: Sequence[ClassInfo]) -> None:
+    def __init__(self, folder: Path, classes: Sequence[ClassInfo],
+                 protocol: DepthProtocol | None = None) -> None:
         self.folder = folder
+        self._protocol = protocol
         self._classes = tuple(classes)
         self._names = [c.name for c in classes]
         self._depth_folder = folder / 'depth_npy'
@@ -79,10 +87,10 @@ class StoredPredictions:
         if 'depth' in self._tasks:
             path = self._path(self._depth_folder, frame.name,
                               '.npy' if self._depth_folder.name == 'depth_npy' else '.png')
-            depth = _require_size(path, _read_depth(path), frame)
+            depth = self._at_size(path, _read_depth(path), frame, np.nan)
         if self._tasks & SEGMENTATION:
             path = self._path(self.folder / coco_panoptic.FOLDER, frame.name, '.png')
-            panoptic = _require_size(path, _read_ids(path), frame)
+            panoptic = self._at_size(path, _read_ids(path), frame, VOID_ID)
         stem = path.stem
         divisor, depths_m = self._instances.get(stem, (LABEL_DIVISOR, None))
         segments = self._segments(path, panoptic, divisor, self._scales.get(stem, {}))
@@ -90,7 +98,8 @@ class StoredPredictions:
             panoptic, depth, segments, frame.intrinsics, self._names, DistanceSettings(),
             ) if depths_m is None else tuple(
                 InstanceDistance(s, self._names[s.class_id], (0, 0, 0, 0), 0, DistanceFlag(0),
-                                 depth_m=depths_m.get(s.panoptic_id, math.nan))
+                                 depth_m=depths_m.get(s.panoptic_id, _UNKNOWN)[0],
+                                 depth_mean_m=depths_m.get(s.panoptic_id, _UNKNOWN)[1])
                 for s in segments if s.instance_id > 0)
         return PanopticDepth(panoptic, depth, segments, distances, frame.intrinsics, divisor,
                              frame.stamp_ns, frame.frame_id, frame.name, tasks=self._tasks)
@@ -100,7 +109,7 @@ class StoredPredictions:
         tasks: set[Task] = set()
         if self._depth_folder.is_dir():
             tasks.add('depth')
-        if (self.folder / coco_panoptic.FOLDER).is_dir():
+        if self._classes and (self.folder / coco_panoptic.FOLDER).is_dir():
             tasks |= SEGMENTATION
             if self._scales and not self._instances and not any(
                     i % LABEL_DIVISOR for ids in self._scales.values() for i in ids):
@@ -119,6 +128,17 @@ class StoredPredictions:
         return tuple(Segment(
             i, i // divisor, i % divisor, self._classes[i // divisor].is_thing, 1.0,
             int(counts[i]), scales.get(i, math.nan)) for i in found)
+
+    def _at_size(self, path: Path, array: NDArray[Any], frame: Frame, unknown: Any
+                 ) -> NDArray[Any]:
+        """The array at the size of the picture."""
+        size = frame.image.shape[0], frame.image.shape[1]
+        if self._protocol is not None:
+            array = self._protocol.pasted(array, size, unknown)
+        if array.shape != size:
+            raise ConfigError(f'{path}: has shape {array.shape}, but the picture has {size}; '
+                              'store results at the size of the picture')
+        return array
 
     def _path(self, folder: Path, name: str, suffix: str) -> Path:
         paths = [folder / f'{name}{ending}{suffix}' for ending in _ENDINGS]
@@ -157,12 +177,17 @@ def _read_instances(path: Path) -> dict[str, _Instances]:
             for line in (whole for whole in file if whole.endswith('\n')):
                 record: dict[str, Any] = json.loads(line)
                 found[record['name']] = (record['label_divisor'], {
-                    i['panoptic_id']: math.nan if i['depth'] is None else i['depth']
+                    # Results of earlier versions have no mean.
+                    i['panoptic_id']: (_metres(i['depth']), _metres(i.get('depth_mean')))
                     for i in record['instances']})
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f'{path}: is not what predict writes ({type(error).__name__}: {error}); '
                           'mend or remove it') from None
     return found
+
+
+def _metres(number: float | None) -> float:
+    return math.nan if number is None else number
 
 
 def _read_ids(path: Path) -> NDArray[np.uint16]:
@@ -195,10 +220,3 @@ def _read_uint16(path: Path) -> NDArray[np.uint16]:
         found = 'no picture' if image is None else f'{image.dtype} {image.shape}'
         raise ConfigError(f'{path}: is {found}; write a PNG of one channel of 16 bits')
     return np.asarray(image, np.uint16)
-
-
-def _require_size(path: Path, array: NDArray[Any], frame: Frame) -> NDArray[Any]:
-    if array.shape != frame.image.shape[:2]:
-        raise ConfigError(f'{path}: has shape {array.shape}, but the picture has '
-                          f'{frame.image.shape[:2]}; store results at the size of the picture')
-    return array

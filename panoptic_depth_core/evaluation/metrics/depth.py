@@ -7,28 +7,32 @@ They are the usual ones of Eigen et al. (NIPS 2014) and of the KITTI benchmark.
 
 With p predicted, g true, in metres, and e = ln p - ln g, means over pixels: absRel = |p - g| / g,
 sqRel = (p - g)^2 / g, RMSE, RMSElog = sqrt(mean e^2), delta_i = share with max(p/g, g/p) < 1.25^i,
-SILog = 100 sqrt(mean e^2 - (mean e)^2). Nothing is scaled, shifted or clipped to fit the truth.
+SILog = 100 sqrt(mean e^2 - (mean e)^2), and with a protocol |p - g| and |log10 p - log10 g|.
+Nothing is scaled, shifted or, without a protocol, clipped to fit the truth.
 """
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...contract import NEEDS_DEPTH
+from ..protocols import PROTOCOLS
 from .base import Metric
 from .frame import JudgedFrame, Rules, classes_of
 from .segment_overlaps import require_same_shape
 from .shown import Breakdown, Chart, Column, MetricKind, Record, percent, value_text
 
 # Columns of the sums: pixels with a truth, pixels with both, how many within 1.25, 1.25^2 and
-# 1.25^3, then the sums of |d|/g, d^2/g, d^2, e^2 and e, with d = p - g.
-_COLUMNS = 10
+# 1.25^3, then the sums of |d|/g, d^2/g, d^2, e^2 and e, with d = p - g; with a protocol also those
+# of |d| and |e|.
+_COLUMNS, _PROTOCOL_COLUMNS = 10, 12
 
 _BLOCK = 1 << 15
 
@@ -56,6 +60,19 @@ class DepthErrors:
 
 
 @dataclass(frozen=True)
+class ProtocolErrors(DepthErrors):
+    """
+    What protocols have besides.
+
+    :param abs_diff_m: mean of |p - g|.
+    :param log10: mean of |log10 p - log10 g|.
+    """
+
+    abs_diff_m: float
+    log10: float
+
+
+@dataclass(frozen=True)
 class DepthResult:
     """
     Depth errors of a set of images.
@@ -65,6 +82,7 @@ class DepthResult:
     :param images: those with at least one pixel of truth.
     :param by_range: pooled, by (near, far] in metres of true depth.
     :param by_class: pooled, by class id of the truth; only classes with pixels.
+    :param more: further values of a protocol, means over images.
     """
 
     pooled: DepthErrors
@@ -72,6 +90,7 @@ class DepthResult:
     images: int
     by_range: dict[tuple[float, float], DepthErrors]
     by_class: dict[int, DepthErrors]
+    more: dict[str, float] = field(default_factory=dict)
 
 
 def depth_kinds(truth: str, what: str, worst: int) -> dict[str, MetricKind]:
@@ -95,7 +114,8 @@ class DepthMetric(Metric[DepthResult]):
     truth, needs = frozenset(('depth',)), NEEDS_DEPTH
     kinds = depth_kinds('depth images', 'pixels', 1)
     meanings = {'': 'Depth, depth images: predicted depth (Z) of every pixel with a true one, all '
-                    'pixels of all frames together. Nothing is scaled to fit the truth.'}
+                    'pixels of all frames together, unless the conventions name a protocol. '
+                    'Nothing is scaled to fit the truth.'}
     breakdowns = (Breakdown('Depth by range', 'by_range', 'true depth', (
         Column('pixels', 'px', 'count'), Column('abs_rel', 'absRel'),
         Column('rmse_m', 'RMSE', 'm'), Column('delta1', 'within 25 %'),
@@ -108,15 +128,21 @@ class DepthMetric(Metric[DepthResult]):
     error_columns = (Column('pixels', 'depth px', 'count'), Column('abs_rel', 'absRel', ''),
                      Column('rmse_m', 'RMSE m', ''), Column('delta1', 'delta1'))
     range_error = ('pixels: absRel', 'abs_rel')
+    by_protocol: ClassVar[bool] = True
 
     def __init__(self, rules: Rules | None = None) -> None:
         super().__init__(rules)
-        self._cap_m = self.rules.settings.depth_cap_m
+        settings = self.rules.settings
+        self._protocol = settings.depth_protocol if self.by_protocol else None
+        self._cap_m = settings.depth_cap_m if self._protocol is None else self._protocol.cap_m
+        self._width = _COLUMNS if self._protocol is None else _PROTOCOL_COLUMNS
         self._edges = tuple(e for e in self.rules.settings.range_edges_m if e < self._cap_m)
         # One more class, for pixels whose class is not known.
-        self._sums = np.zeros((len(self.rules.classes) + 1, len(self._edges) + 1, _COLUMNS))
-        # The sums of every image, one after the other: 80 bytes each.
+        self._sums = np.zeros((len(self.rules.classes) + 1, len(self._edges) + 1, self._width))
+        # The sums of every image, one after the other: 80 or 96 bytes each.
         self._images = array('d')
+        # By name, the values of every image.
+        self._more: dict[str, array[float]] = {}
 
     def update(self, frame: JudgedFrame) -> None:
         truth = frame.truth
@@ -127,17 +153,20 @@ class DepthMetric(Metric[DepthResult]):
     def count(self, predicted: NDArray[Any], truth: NDArray[Any],
               truth_class: NDArray[Any] | None = None) -> None:
         """
-        Count one image; only pixels with 0 < truth <= cap count.
+        Count one image; without a protocol, pixels with 0 < truth <= cap count.
 
         :param predicted: (H, W) metres along Z; missing where NaN, Inf or not above 0.
         :param truth: (H, W) metres along Z, NaN, Inf or 0 where not known.
         :param truth_class: (H, W) integer class ids; those not in the table count as not known.
         :raises ValueError: when shapes differ.
+        :raises ConfigError: when the protocol is for other sizes.
         """
         predicted, truth = np.asarray(predicted), np.asarray(truth)
         require_same_shape('predicted depth, true depth (and classes)', *(
             array for array in (predicted, truth, truth_class) if array is not None))
-        inside = np.asarray((truth > 0) & (truth <= self._cap_m))
+        protocol = self._protocol
+        inside = np.asarray((truth > 0) & (truth <= self._cap_m)
+                            ) if protocol is None else protocol.counted(truth)
         p, g = predicted[inside], truth[inside]
         classes, ranges, _ = self._sums.shape
         near_far = np.zeros(len(g), np.uint8)
@@ -151,20 +180,29 @@ class DepthMetric(Metric[DepthResult]):
             known_class = np.where((ids >= 0) & (ids < classes - 1), ids, classes - 1)
         group = known_class.astype(np.intp) * ranges + near_far
         # In blocks that stay in the cache, which is several times faster than all at once.
-        sums = np.zeros((classes * ranges, _COLUMNS))
+        sums = np.zeros((classes * ranges, self._width))
         for start in range(0, len(g), _BLOCK):
             part = slice(start, start + _BLOCK)
             # Images of 16-bit integers are unsigned, and would wrap in every difference.
-            sums += _sums(p[part].astype(np.float64), g[part].astype(np.float64), group[part],
-                          classes * ranges)
+            found = p[part].astype(np.float64)
+            sums += _sums(found if protocol is None else protocol.prepared(found),
+                          g[part].astype(np.float64), group[part], classes * ranges, self._width)
         self._sums += sums.reshape(self._sums.shape)
         if len(g):
             self._images.frombytes(sums.sum(axis=0).tobytes())
+            if protocol is not None and protocol.more is not None:
+                prepared = protocol.prepared(p.astype(np.float64))
+                known = np.isfinite(prepared)
+                more = protocol.more(prepared[known], g[known].astype(np.float64))
+                for name, value in more.items():
+                    self._more.setdefault(name, array('d')).append(value)
 
     def merge(self, other: DepthMetric) -> None:
         super().merge(other)
         self._sums += other._sums
         self._images.extend(other._images)
+        for name, values in other._more.items():
+            self._more.setdefault(name, array('d')).extend(values)
 
     def _pooled(self) -> DepthErrors:
         return _errors(self._sums.sum(axis=(0, 1)))
@@ -173,17 +211,24 @@ class DepthMetric(Metric[DepthResult]):
         limits = (0.0, *self._edges, self._cap_m)
         by_range = self._sums.sum(axis=0)
         by_class = self._sums.sum(axis=1)[:-1]
-        images = np.array(self._images).reshape(-1, _COLUMNS)
+        images = np.array(self._images).reshape(-1, self._width)
         return DepthResult(
-            pooled=self._pooled(), per_image=_mean([_errors(sums) for sums in images]),
+            pooled=self._pooled(), per_image=_mean([_errors(sums) for sums in images],
+                                                   type(self._pooled())),
             images=len(images),
             by_range={(near, far): _errors(sums) for near, far, sums
                       in zip(limits[:-1], limits[1:], by_range, strict=True)},
-            by_class={i: _errors(sums) for i, sums in enumerate(by_class) if sums[0] > 0})
+            by_class={i: _errors(sums) for i, sums in enumerate(by_class) if sums[0] > 0},
+            more={name: _known_mean(values) for name, values in self._more.items()})
 
     @property
     def measured(self) -> bool:
         return self.found.images > 0
+
+    def value(self, end: str) -> Any:
+        if self._protocol is not None:
+            return getattr(self.found.per_image, end)
+        return super().value(end)
 
     def on(self, end: str) -> str:
         return f'{self.found.images} frames, {self.found.pooled.pixels} px'
@@ -196,23 +241,31 @@ class DepthMetric(Metric[DepthResult]):
         found, names = self.found, self.rules.class_names
         return {'pooled': asdict(found.pooled), 'per_image': asdict(found.per_image),
                 'images': found.images, 'by_range': by_limits(found.by_range),
-                'by_class': {names[i]: asdict(errors) for i, errors in found.by_class.items()}}
+                'by_class': {names[i]: asdict(errors) for i, errors in found.by_class.items()},
+                **({'more': found.more} if found.more else {})}
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
         found = self.found
-        for name, errors in (('over pixels', found.pooled), ('mean of images', found.per_image)):
+        groups = [('over pixels', found.pooled), ('mean of images', found.per_image)]
+        for name, errors in groups if self._protocol is None else groups[1:]:
             on = f'{found.images} frames, {errors.pixels} px'
             for title, value, unit in (
                     ('absRel', errors.abs_rel, ''), ('sqRel', errors.sq_rel_m, 'm'),
-                    ('RMSE', errors.rmse_m, 'm'), ('RMSElog', errors.rmse_log, '')):
+                    ('RMSE', errors.rmse_m, 'm'), ('RMSElog', errors.rmse_log, ''),
+                    *([('log10', errors.log10, ''), ('mean |p - g|', errors.abs_diff_m, 'm')]
+                      if isinstance(errors, ProtocolErrors) else [])):
                 yield f'{title}, {name}', value_text(value, unit), on
             yield (f'delta1 / 2 / 3, {name}', ' / '.join(percent(v) for v in (
                 errors.delta1, errors.delta2, errors.delta3)), on)
             yield f'SILog, {name}', value_text(errors.si_log), on
+        for name, value in found.more.items():
+            yield f'{name}, mean of images', value_text(value), self.on('')
         yield 'pixels without a depth', percent(found.pooled.missing_share), self.on('')
 
     @classmethod
     def conventions(cls, settings: Mapping[str, Any]) -> list[str]:
+        if settings.get('protocol'):
+            return [PROTOCOLS[settings['protocol']].convention(settings['protocol'])]
         return [f'Depth: pixels with 0 < truth <= {settings["depth_cap_m"]:g} m; pixels without a '
                 'predicted depth are counted as missing and are in no other metric.']
 
@@ -222,7 +275,7 @@ class LidarDepth(DepthMetric):
 
     name = prefix = section = part = 'lidar'
     source, source_words, counted = 'lidar', 'LiDAR', ''
-    truth, recordings_only = frozenset(('lidar',)), True
+    truth, recordings_only, by_protocol = frozenset(('lidar',)), True, False
     class_columns = {}
     kinds = depth_kinds('LiDAR', 'points', 2)
     meanings = {'': 'Depth, LiDAR: the same at the pixels that a point falls on, which are few '
@@ -246,8 +299,8 @@ class LidarDepth(DepthMetric):
 
 
 def _sums(p: NDArray[np.float64], g: NDArray[np.float64], group: NDArray[np.intp],
-          groups: int) -> NDArray[np.float64]:
-    """(groups, _COLUMNS) float64 sums of the pixels of every group."""
+          groups: int, width: int) -> NDArray[np.float64]:
+    """(groups, width) float64 sums of the pixels of every group; width: how many sums."""
     known = np.isfinite(p) & (p > 0)
     (truths,) = _by_group([], group, groups)
     if not known.all():
@@ -256,9 +309,11 @@ def _sums(p: NDArray[np.float64], g: NDArray[np.float64], group: NDArray[np.intp
     worst = np.maximum(ratio, g / p)
     difference, log_ratio = p - g, np.log(ratio)
     squared = difference ** 2
+    more = [np.abs(difference), np.abs(log_ratio)] if width > _COLUMNS else []
     return np.column_stack([truths, *_by_group([
         *((worst < 1.25 ** i).view(np.uint8) for i in (1, 2, 3)),
-        np.abs(difference) / g, squared / g, squared, log_ratio ** 2, log_ratio], group, groups)])
+        np.abs(difference) / g, squared / g, squared, log_ratio ** 2, log_ratio, *more],
+        group, groups)])
 
 
 def _by_group(values: Sequence[NDArray[Any]], group: NDArray[np.intp],
@@ -280,28 +335,34 @@ def _by_group(values: Sequence[NDArray[Any]], group: NDArray[np.intp],
 
 
 def _errors(sums: NDArray[np.float64]) -> DepthErrors:
-    """Errors from the sums of one group, (_COLUMNS,)."""
+    """Errors from the sums of one group, (_COLUMNS,) or (_PROTOCOL_COLUMNS,)."""
     truths, known = float(sums[0]), float(sums[1])
     missing = 1.0 - known / truths if truths else np.nan
-    mean = (sums[2:] / known if known else np.full(_COLUMNS - 2, np.nan)).tolist()
-    delta1, delta2, delta3, abs_rel, sq_rel, square, log_square, log_mean = mean
+    mean = (sums[2:] / known if known else np.full(len(sums) - 2, np.nan)).tolist()
+    delta1, delta2, delta3, abs_rel, sq_rel, square, log_square, log_mean, *more = mean
     # A variance near 0 can come out below it.
     variance = np.maximum(log_square - log_mean ** 2, 0.0)
-    return DepthErrors(
+    errors = DepthErrors(
         pixels=int(truths), missing_share=missing, abs_rel=abs_rel, sq_rel_m=sq_rel,
         rmse_m=float(np.sqrt(square)), rmse_log=float(np.sqrt(log_square)), delta1=delta1,
         delta2=delta2, delta3=delta3, si_log=float(100.0 * np.sqrt(variance)))
+    if not more:
+        return errors
+    return ProtocolErrors(**asdict(errors), abs_diff_m=more[0], log10=more[1] / math.log(10.0))
 
 
-def _mean(images: list[DepthErrors]) -> DepthErrors:
+def _mean(images: list[DepthErrors], kind: type[DepthErrors]) -> DepthErrors:
     """Mean over images; one without any prediction has a missing share but no errors."""
-    def mean(name: str) -> float:
-        values = np.array([getattr(image, name) for image in images], np.float64)
-        values = values[~np.isnan(values)]
-        return float(values.mean()) if len(values) else np.nan
+    names = [name for name in kind.__dataclass_fields__ if name != 'pixels']
+    return kind(pixels=sum(i.pixels for i in images), **{
+        name: _known_mean([getattr(image, name) for image in images]) for name in names})
 
-    names = [name for name in DepthErrors.__dataclass_fields__ if name != 'pixels']
-    return DepthErrors(pixels=sum(i.pixels for i in images), **{n: mean(n) for n in names})
+
+def _known_mean(values: Sequence[float]) -> float:
+    """Mean of those that are not NaN; NaN if there are none."""
+    known = np.asarray(values, np.float64)
+    known = known[~np.isnan(known)]
+    return float(known.mean()) if len(known) else np.nan
 
 
 def by_limits(groups: Mapping[tuple[float, float], Any]) -> list[Record]:

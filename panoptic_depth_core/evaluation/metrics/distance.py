@@ -4,7 +4,8 @@
 How far off the depth of an instance is, by labels, LiDAR or boxes, and how many have one.
 
 An instance of the truth is matched by a predicted one of the same class with IoU > 0.5; its error
-is |predicted median depth - true median depth of the visible surface| / the latter. It is within
+is |predicted median depth - true median depth of the visible surface| / the latter; beside it is
+that of the mean depth of the predicted mask. It is within
 the range that the model expects when the log of their ratio is within that of its segment, which
 is a range of pixels: the coverage shows how well it fits a median.
 """
@@ -39,6 +40,7 @@ class InstanceRecord(NamedTuple):
     :param predicted_m: the same of the predicted instance that matches it; NaN where not known.
     :param log_depth_scale: Laplace scale of log depth of the predicted instance; NaN where not
         known.
+    :param predicted_mean_m: mean depth of the predicted instance; NaN where not known.
     """
 
     class_id: int
@@ -47,11 +49,12 @@ class InstanceRecord(NamedTuple):
     matched: bool
     predicted_m: float
     log_depth_scale: float = np.nan
+    predicted_mean_m: float = np.nan
 
 
-# A record as 37 bytes.
+# A record as 45 bytes.
 _PACKED = np.dtype({'names': InstanceRecord._fields,
-                    'formats': ['<i4', '<i8', '<f8', '?', '<f8', '<f8']})
+                    'formats': ['<i4', '<i8', '<f8', '?', '<f8', '<f8', '<f8']})
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class DistanceErrors:
     :param measured: of the matched, with a predicted depth: those that the errors are of.
     :param median_rel, mean_rel: of |p - g| / g.
     :param bias_rel: median of (p - g) / g; above 0 is too far.
+    :param mean_depth_rel: median of |m - g| / g, with m the mean depth instead of the median.
     :param stated: of the measured, with an expected error: the denominator of the coverages.
     :param coverage_68, coverage_95: share whose true depth is in the 68 % and 95 % range.
     """
@@ -75,6 +79,7 @@ class DistanceErrors:
     median_rel: float
     mean_rel: float
     bias_rel: float
+    mean_depth_rel: float
     stated: int
     coverage_68: float
     coverage_95: float
@@ -106,6 +111,9 @@ def distance_kinds(truth: str) -> dict[str, MetricKind]:
     return {
         'median_rel': MetricKind(f'distance error, median relative, {truth}', 'share', 'lower',
                                  'Median of |p - g| / g over instances.', is_key=True),
+        'mean_depth_rel': MetricKind(
+            f'distance error of the mean depth, median relative, {truth}', 'share', 'lower',
+            'Median over instances of |m - g| / g, with m the mean depth of the mask.'),
         'bias_rel': MetricKind(f'distance bias (above 0: too far), {truth}', 'share', None,
                                'Median of (p - g) / g over instances.'),
         **{f'coverage_{q}': MetricKind(
@@ -162,13 +170,15 @@ class BaseDistanceMetric(Metric[DistanceResult]):
     def result(self) -> DistanceResult:
         columns = self._columns()
         classes, truth_m = columns['class_id'], columns['truth_m']
-        signed, ratios = _relative(columns), _stated(columns)
+        signed, ratios = _relative(columns, 'predicted_m'), _stated(columns)
+        of_mean = _relative(columns, 'predicted_mean_m')
         ranges = {(near, far): (near < truth_m) & (truth_m <= far)
                   for near, far in zip(self._limits[:-1], self._limits[1:], strict=True)}
         of_class = {i: classes == i for i in np.unique(classes).tolist()}
 
         def errors(group: NDArray[np.bool_]) -> DistanceErrors:
-            return _errors(columns['matched'][group], signed[group], ratios[group])
+            return _errors(columns['matched'][group], signed[group], of_mean[group],
+                           ratios[group])
 
         return DistanceResult(
             all=errors(np.ones(len(columns), np.bool_)),
@@ -184,8 +194,10 @@ class BaseDistanceMetric(Metric[DistanceResult]):
 
     def on(self, end: str) -> str:
         found = self.found.all
-        count = {'matched_share': found.instances, 'median_rel': found.measured,
-                 'bias_rel': found.measured}.get(end, found.stated)
+        if end == 'mean_depth_rel' and math.isnan(found.mean_depth_rel):
+            return ''
+        count = {'matched_share': found.instances, 'coverage_68': found.stated,
+                 'coverage_95': found.stated}.get(end, found.measured)
         return f'{count} instances' if count else ''
 
     def record(self) -> list[Record]:
@@ -221,11 +233,13 @@ class DistanceMetric(BaseDistanceMetric):
         result = frame.result
         self.count(frame.overlaps, frame.truth.instance_depth_m,
                    {d.segment.panoptic_id: d.depth_m for d in result.distances},
-                   {s.panoptic_id: s.log_depth_scale for s in result.segments})
+                   {s.panoptic_id: s.log_depth_scale for s in result.segments},
+                   {d.segment.panoptic_id: d.depth_mean_m for d in result.distances})
 
     def count(self, overlaps: SegmentOverlaps, truth_depth_m: Mapping[int, float],
               predicted_depth_m: Mapping[int, float],
-              log_depth_scale: Mapping[int, float] | None = None) -> None:
+              log_depth_scale: Mapping[int, float] | None = None,
+              predicted_mean_m: Mapping[int, float] | None = None) -> None:
         """
         Count one frame.
 
@@ -233,6 +247,7 @@ class DistanceMetric(BaseDistanceMetric):
             whose depth is not a positive number, are left out.
         :param predicted_depth_m: panoptic id of the prediction -> metres, NaN where not known.
         :param log_depth_scale: panoptic id of the prediction -> expected error of log depth.
+        :param predicted_mean_m: panoptic id of the prediction -> mean depth in metres.
         """
         rows, columns, _ = overlaps.matches()
         match = dict(zip(rows.tolist(), columns.tolist(), strict=True))
@@ -249,11 +264,15 @@ class DistanceMetric(BaseDistanceMetric):
             self.append(InstanceRecord(
                 int(overlaps.truth_class[row]), int(areas[row]), float(truth_m), matched,
                 float(predicted_depth_m.get(predicted_id, np.nan)),
-                float((log_depth_scale or {}).get(predicted_id, np.nan))))
+                float((log_depth_scale or {}).get(predicted_id, np.nan)),
+                float((predicted_mean_m or {}).get(predicted_id, np.nan))))
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
         found, where = self.found.all, f'instances in {self.frames} frames'
         yield 'distance error, median', percent(found.median_rel), f'{found.measured} {where}'
+        if not math.isnan(found.mean_depth_rel):
+            yield ('distance error of the mean depth, median', percent(found.mean_depth_rel),
+                   f'{found.measured} {where}')
         for q, covered in ((ONE_SIGMA, found.coverage_68), (TWO_SIGMA, found.coverage_95)):
             if found.stated:
                 yield (f'instances within the expected {percent(q, 0)} range', percent(covered),
@@ -293,7 +312,8 @@ class LidarDistance(BaseDistanceMetric):
             count, true_m = points.get(segment.panoptic_id, (0, math.nan))
             if segment.pixel_count >= least_pixels and count >= least_points:
                 self.append(InstanceRecord(segment.class_id, segment.pixel_count, true_m, True,
-                                           distance.depth_m, segment.log_depth_scale))
+                                           distance.depth_m, segment.log_depth_scale,
+                                           distance.depth_mean_m))
 
 
 class BoxDistance(BaseDistanceMetric):
@@ -301,7 +321,10 @@ class BoxDistance(BaseDistanceMetric):
 
     name, title, prefix = 'box_distance', 'Distance', 'distance.boxes'
     source, source_words, recordings_only = 'boxes', 'true boxes', True
-    truth, kinds = frozenset(('boxes',)), distance_kinds('true boxes')
+    truth = frozenset(('boxes',))
+    # A mean depth (Z) is no answer to a Euclidean distance.
+    kinds = {end: kind for end, kind in distance_kinds('true boxes').items()
+             if end != 'mean_depth_rel'}
     meanings = {'': 'Distances, true boxes: Euclidean distance of the predicted instance whose '
                     'rectangle overlaps that of the box most, against that of the surface of the '
                     'box on the ray to its centre. That is not the median of what is to be seen: '
@@ -356,10 +379,10 @@ def _iou(one: Sequence[float], other: Sequence[float]) -> float:
     return both / union if union > 0 else 0.0
 
 
-def _relative(columns: NDArray[np.void]) -> NDArray[np.float64]:
-    """(N,) (p - g) / g, NaN where there is no match or no predicted depth."""
+def _relative(columns: NDArray[np.void], predicted: str) -> NDArray[np.float64]:
+    """(N,) (p - g) / g, NaN where there is no match or no predicted depth, a column."""
     truth_m = columns['truth_m']
-    error: NDArray[np.float64] = (columns['predicted_m'] - truth_m) / truth_m
+    error: NDArray[np.float64] = (columns[predicted] - truth_m) / truth_m
     return np.where(columns['matched'] & np.isfinite(error), error, np.nan)
 
 
@@ -375,14 +398,15 @@ def _stated(columns: NDArray[np.void]) -> NDArray[np.float64]:
 
 
 def _errors(matched: NDArray[np.bool_], signed: NDArray[np.float64],
-            ratios: NDArray[np.float64]) -> DistanceErrors:
+            of_mean: NDArray[np.float64], ratios: NDArray[np.float64]) -> DistanceErrors:
     """
     Errors of one group of N instances.
 
-    :param signed, ratios: (N,) see _relative and _stated.
+    :param signed, of_mean, ratios: (N,) see _relative and _stated.
     """
     instances, found = len(matched), int(np.count_nonzero(matched))
-    signed, ratios = (values[~np.isnan(values)] for values in (signed, ratios))
+    signed, of_mean, ratios = (
+        values[~np.isnan(values)] for values in (signed, of_mean, ratios))
     known = len(signed) > 0
 
     def coverage(share: float) -> float:
@@ -394,4 +418,5 @@ def _errors(matched: NDArray[np.bool_], signed: NDArray[np.float64],
         median_rel=float(np.median(np.abs(signed))) if known else np.nan,
         mean_rel=float(np.mean(np.abs(signed))) if known else np.nan,
         bias_rel=float(np.median(signed)) if known else np.nan,
+        mean_depth_rel=float(np.median(np.abs(of_mean))) if len(of_mean) else np.nan,
         stated=len(ratios), coverage_68=coverage(ONE_SIGMA), coverage_95=coverage(TWO_SIGMA))

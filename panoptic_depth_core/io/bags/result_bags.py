@@ -125,7 +125,9 @@ def _instance(message: Any, in_camera_frame: bool) -> InstanceDistance:
         segment, message.class_name, (roi.x_offset, roi.y_offset, roi.width, roi.height),
         message.valid_depth_count, DistanceFlag(message.flags), float(message.distance),
         float(message.distance_stddev), float(message.distance_near), float(message.depth),
-        track_id=message.track_id, **places)
+        track_id=message.track_id,
+        # Not in recordings of earlier versions.
+        depth_mean_m=float(getattr(message, 'depth_mean', math.nan)), **places)
 
 
 def _require_possible(distances: Sequence[InstanceDistance], label_divisor: int,
@@ -146,8 +148,10 @@ def _require_possible(distances: Sequence[InstanceDistance], label_divisor: int,
             if number != segment.panoptic_id
             else 'there twice' if ids.count(segment.panoptic_id) > 1
             else f'outside of the {width}x{height} px' if x + columns > width or y + rows > height
-            else f'at a distance of {distance.distance_m:g} m, depth {distance.depth_m:g} m'
-            if not (is_length(distance.distance_m) and is_length(distance.depth_m)) else '')
+            else f'at a distance of {distance.distance_m:g} m, depth {distance.depth_m:g} m, mean '
+                 f'{distance.depth_mean_m:g} m'
+            if not all(map(is_length, (distance.distance_m, distance.depth_m,
+                                       distance.depth_mean_m))) else '')
         if problem:
             raise ConfigError(f'recorded instances are damaged: {segment.panoptic_id} is '
                               f'{problem}')

@@ -31,7 +31,7 @@ import yaml
 from rosbags.rosbag2 import Reader
 
 from ...errors import ConfigError
-from ..messages.types import canonical_type, typestore
+from ..messages.types import INSTANCE_DISTANCE_ARRAY, canonical_type, typestore
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -68,12 +68,17 @@ class Topic:
 
 def deserialize(message: Message) -> Any:
     """A message object of rosbags, with views on the data; ConfigError where these are damaged."""
-    store = typestore()
+    # Of bytes, all behind the first four would be copied.
+    data = memoryview(message.data)
     try:
-        # Of bytes, all behind the first four would be copied.
-        return store.deserialize_cdr(memoryview(message.data), message.type)
+        return typestore().deserialize_cdr(data, message.type)
     # Damaged CDR makes the generated code raise nearly anything.
     except Exception as error:
+        if message.type == INSTANCE_DISTANCE_ARRAY:
+            # One of an earlier version cannot be read as one of this version: the bytes of a name
+            # would be the length of another.
+            with suppress(Exception):
+                return typestore(earlier=True).deserialize_cdr(data, message.type)
         raise ConfigError(f'{message.topic}: a message is damaged '
                           f'({type(error).__name__})') from None
 

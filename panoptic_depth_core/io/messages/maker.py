@@ -127,7 +127,8 @@ class MessageMaker:
             position=self.vector('Point', instance.position_m),
             position_covariance=np.asarray(instance.position_covariance, np.float32).ravel(),
             nearest_point=self.vector('Point', instance.nearest_point_m),
-            size=self.vector('Vector3', instance.size_m))
+            size=self.vector('Vector3', instance.size_m),
+            depth_mean=float(instance.depth_mean_m))
 
     def instance_distance_array(self, head: Any, result: PanopticDepth, latency_ns: int,
                                 scale_source: ScaleSource = ScaleSource.METRIC_MODEL) -> Any:

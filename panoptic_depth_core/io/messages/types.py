@@ -22,6 +22,8 @@ from ...errors import ConfigError
 
 PACKAGE = 'panoptic_depth'
 MESSAGES = ('InstanceDistance', 'InstanceDistanceArray', 'InferenceStatus')
+LAST_FIELD_ADDED = {'InstanceDistance': 'depth_mean'}
+"""Message -> its last field, which recordings of earlier versions do not have."""
 
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
@@ -107,18 +109,23 @@ def message_folder() -> Path:
         f'{", ".join(map(str, folders))}; install the package again')
 
 
-@lru_cache(maxsize=1)
-def typestore() -> Any:
+@lru_cache(maxsize=2)
+def typestore(earlier: bool = False) -> Any:
     """
     The store of rosbags: types of ROS 2 Jazzy, vision_msgs, foxglove_msgs and this package.
 
     The standard types used here are the same since Foxy, so bags of all distributions are read.
+
+    :param earlier: without LAST_FIELD_ADDED.
     """
     store = get_typestore(Stores.ROS2_JAZZY)
     folder = message_folder()
     types: dict[str, Any] = {}
     texts = {f'{PACKAGE}/msg/{name}': (folder / f'{name}.msg').read_text(encoding='utf-8')
              for name in MESSAGES}
+    for name, field in LAST_FIELD_ADDED.items() if earlier else ():
+        key = f'{PACKAGE}/msg/{name}'
+        texts[key] = texts[key][:texts[key].index(f'float32 {field} ')]
     for package, table in (('vision_msgs', VISION_MSGS), ('foxglove_msgs', FOXGLOVE_MSGS)):
         texts |= {f'{package}/msg/{name}': fields.replace('; ', '\n')
                   for name, fields in table.items()}

@@ -94,6 +94,7 @@ def _instance_record(instance: InstanceDistance) -> dict[str, Any]:
         'position_covariance': _numbers(np.ravel(instance.position_covariance)),
         'nearest_point': _numbers(instance.nearest_point_m),
         'size': _numbers(instance.size_m),
+        'depth_mean': _number(instance.depth_mean_m),
     }
 
 

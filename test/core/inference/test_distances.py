@@ -151,6 +151,28 @@ def test_no_depth_at_all_is_nan_and_flagged(value, flag):
             assert np.isnan(number).all()
 
 
+def test_the_mean_is_over_all_pixels_with_a_depth():
+    """Unlike the median: border and outliers count, and more pixels than MAX_POINTS."""
+    ids, z = wall((20, 10, 100, 80), 10.0)
+    z[10:90, 20] = 30.0
+    z[10:30, 119] = 60.0
+    z[40:50, 50:60], z[55, 55], z[56, 56] = np.nan, np.inf, -np.inf
+    found, = measure(ids, z)
+    known = np.concatenate([np.full(8000 - 80 - 20 - 102, 10.0), np.full(80, 30.0),
+                            np.full(20, 60.0)])
+    assert found.depth_m == pytest.approx(10.0)
+    assert found.depth_mean_m == pytest.approx(known.mean(), rel=1e-12)
+    assert len(known) > MAX_POINTS
+
+
+def test_the_mean_is_unknown_where_the_distance_is():
+    for value in (np.nan, np.inf, -np.inf):
+        ids, z = wall(depth=6.0)
+        z[30:70, 50:100] = value
+        found, = measure(ids, z)
+        assert math.isnan(found.depth_mean_m) == math.isnan(found.distance_m)
+
+
 def test_little_depth_is_measured_and_flagged():
     ids, z = wall(depth=6.0)
     z[30:70, 59:110] = np.nan

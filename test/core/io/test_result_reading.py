@@ -18,12 +18,14 @@ from panoptic_depth_core.io.bags.result_bags import (
     NODE,
     READ,
     ResultBagWriter,
+    _instance,
     read_classes,
     read_result,
 )
-from panoptic_depth_core.io.bags.storage import BagReader, deserialize
+from panoptic_depth_core.io.bags.storage import BagReader, Message, deserialize
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.io.messages.outputs import OUTPUTS, FrameMessages
+from panoptic_depth_core.io.messages.types import INSTANCE_DISTANCE_ARRAY, typestore
 from panoptic_depth_core.labels import CITYSCAPES, SEMKITTI, ClassInfo
 from panoptic_depth_core.structures import InstanceDistance, PanopticDepth
 
@@ -44,7 +46,7 @@ def assert_same_instances(found: tuple[InstanceDistance, ...],
         for name in ('class_name', 'roi', 'valid_depth_count', 'flags', 'track_id'):
             assert getattr(one, name) == getattr(other, name)
         for name in ('distance_m', 'distance_stddev_m', 'distance_near_m', 'depth_m', 'position_m',
-                     'position_covariance', 'nearest_point_m', 'size_m'):
+                     'position_covariance', 'nearest_point_m', 'size_m', 'depth_mean_m'):
             np.testing.assert_array_equal(np.float32(getattr(one, name)),
                                           np.float32(getattr(other, name)), err_msg=name)
 
@@ -53,7 +55,7 @@ def assert_same_instances(found: tuple[InstanceDistance, ...],
 def test_round_trip_through_a_bag(storage: str, tmp_path: Path) -> None:
     frame = make_frame(3)
     made = make_result(frame)
-    near = replace(made.distances[0], track_id=17)
+    near = replace(made.distances[0], track_id=17, depth_mean_m=12.75)
     depth = made.depth.copy()
     depth[20] = -np.inf
     made = replace(made, depth=depth, distances=(near, *made.distances[1:]))
@@ -76,6 +78,30 @@ def test_round_trip_through_a_bag(storage: str, tmp_path: Path) -> None:
     assert math.isnan(road.score) and math.isnan(road.log_depth_scale)
     assert replace(road, score=0.0, log_depth_scale=0.0) == replace(expected, score=0.0,
                                                                      log_depth_scale=0.0)
+
+
+@pytest.mark.parametrize('count', [0, 1, 2, 60])
+def test_instances_of_an_earlier_version_have_no_mean(count: int) -> None:
+    """As it wrote them: without the last field, which would shift all that follows."""
+    made = make_result(make_frame())
+    made = replace(made, distances=tuple(
+        replace(made.distances[0], depth_mean_m=12.75, class_name=name)
+        for name in (['car', 'bus', 'person'] * 20)[:count]))
+    message = messages_of(made)['instances']
+    earlier = typestore(earlier=True)
+    data = bytes(earlier.serialize_cdr(message, INSTANCE_DISTANCE_ARRAY))
+    found = deserialize(Message('/instances', INSTANCE_DISTANCE_ARRAY, 0, data))
+    assert [i.class_name for i in found.instances] == [d.class_name for d in made.distances]
+    for instance, distance in zip(found.instances, made.distances, strict=True):
+        assert _instance(instance, True).depth_m == distance.depth_m
+        assert math.isnan(_instance(instance, True).depth_mean_m)
+    now = bytes(typestore().serialize_cdr(message, INSTANCE_DISTANCE_ARRAY))
+    again = deserialize(Message('/instances', INSTANCE_DISTANCE_ARRAY, 0, now))
+    assert [i.depth_mean for i in again.instances] == [12.75] * len(made.distances)
+    if count:
+        for broken in (data[:-6], now[:-6], data + bytes(40)):
+            with pytest.raises(ConfigError, match='/instances: a message is damaged'):
+                deserialize(Message('/instances', INSTANCE_DISTANCE_ARRAY, 0, broken))
 
 
 def test_maps_are_views() -> None:

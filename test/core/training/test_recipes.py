@@ -21,7 +21,9 @@ from dataset_trees import (  # noqa: E402
     write_cityscapes,
     write_cityscapes_dvps,
     write_coco_panoptic,
+    write_kitti_eigen,
     write_kitti_half,
+    write_nyu,
     write_semkitti_dvps,
 )
 from depthlab_files import write_deeplab  # noqa: E402
@@ -72,7 +74,9 @@ WRITERS: dict[str, Callable[[Path, str], None]] = {
     'cityscapes_dvps': _frames(write_cityscapes_dvps),
     'coco_panoptic': _frames(write_coco_panoptic),
     'semkitti_dvps': _frames(write_semkitti_dvps),
+    'kitti_eigen': _frames(write_kitti_eigen),
     'kitti_half': _kitti_half,
+    'nyu': _frames(write_nyu),
 }
 """Data set -> what writes a miniature of it."""
 

@@ -137,6 +137,19 @@ def test_the_last_line_may_be_unfinished(samples, pipeline, tmp_path) -> None:
     assert StoredPredictions(tmp_path, CITYSCAPES)(samples[0].frame).name == 'frame0'
 
 
+def test_results_of_an_earlier_version_have_no_mean_depth(samples, pipeline, tmp_path) -> None:
+    store(tmp_path, samples, pipeline)
+    path = tmp_path / 'instances.jsonl'
+    frames = [json.loads(line) for line in path.read_text().splitlines()]
+    for instance in (i for frame in frames for i in frame['instances']):
+        del instance['depth_mean']
+    path.write_text(''.join(json.dumps(frame) + '\n' for frame in frames))
+    found = evaluate(StoredPredictions(tmp_path, CITYSCAPES), samples)
+    assert found.distance.all.measured > 0
+    assert 'distance.labels.median_rel' in found.values
+    assert 'distance.labels.mean_depth_rel' not in found.values
+
+
 def test_16_bit_depth_is_not_divided_as_integers(samples, pipeline, tmp_path) -> None:
     """The 16-bit PNG trap: a depth of 0.5 m is 128, and 128 // 256 is 0."""
     write_foreign(tmp_path, samples, pipeline)

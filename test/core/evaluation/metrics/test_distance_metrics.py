@@ -8,7 +8,8 @@ import math
 
 import numpy as np
 import pytest
-from panoptic_depth_core.evaluation.metrics.distance import DistanceMetric
+from panoptic_depth_core.contract import TASKS
+from panoptic_depth_core.evaluation.metrics.distance import BoxDistance, DistanceMetric
 from panoptic_depth_core.evaluation.metrics.frame import Rules
 from panoptic_depth_core.evaluation.metrics.segment_overlaps import segment_overlaps
 from panoptic_depth_core.evaluation.settings import EvaluationSettings
@@ -45,6 +46,28 @@ def test_by_hand() -> None:
     assert {i: (e.instances, e.matched) for i, e in result.by_class.items()} == {
         11: (1, 1), 13: (3, 2)}
     assert result.by_class[13].median_rel == pytest.approx((0.25 + 0.1) / 2)
+
+
+def test_the_mean_depth_beside_the_median() -> None:
+    overlaps = segment_overlaps(*scene((13001, 13001, 100), (13002, 13002, 100),
+                                       (13003, 13003, 100)))
+    truth = {13001: 10.0, 13002: 20.0, 13003: 40.0}
+    metric = DistanceMetric()
+    metric.count(overlaps, truth, truth, None, {13001: 12.0, 13002: 23.0, 13003: math.nan})
+    found = metric.finished()
+    assert found.value('median_rel') == 0
+    assert found.value('mean_depth_rel') == pytest.approx((0.2 + 0.15) / 2)
+    assert ('distance error of the mean depth, median', '17.5 %') in [
+        row[:2] for row in found.rows()]
+    # Recordings of earlier versions have no mean.
+    without = DistanceMetric()
+    without.count(overlaps, truth, truth)
+    shown = without.finished()
+    shown.tasks = TASKS
+    assert set(DistanceMetric.kinds) - set(shown.metric_values()) == {
+        'mean_depth_rel', 'coverage_68', 'coverage_95'}
+    assert 'mean_depth_rel' not in BoxDistance.kinds
+    assert not any('mean depth' in title for title, *_ in shown.rows())
 
 
 def test_coverage_by_hand() -> None:

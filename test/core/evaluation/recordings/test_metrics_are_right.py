@@ -10,7 +10,7 @@ results, are of known_errors.py.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -193,11 +193,13 @@ def test_mean_iou(report: dict[str, Any]) -> None:
 
 
 def check_distances(report: dict[str, Any], source: str,
-                    found: list[tuple[str, float, float | None]]) -> None:
+                    found: list[tuple[str, float, float | None]],
+                    means: Sequence[float | None] = ()) -> None:
     """
     Compare all groups of errors.
 
     :param found: class, true and predicted metres: NaN where not known, None: not found.
+    :param means: mean depth of the predicted instances, likewise; empty: not measured.
     """
     def errors(group: list[tuple[str, float, float | None]]) -> dict[str, Any]:
         off = np.array([p / g - 1 for _, g, p in group if p is not None and p == p])
@@ -226,28 +228,37 @@ def check_distances(report: dict[str, Any], source: str,
     assert groups > len(detail['by_class'])
     metric_values = values(report, f'distance.{source}.')
     expected = errors(found)
+    if means:
+        expected['mean_depth_rel'] = np.median([
+            abs(m / g - 1) for m, (_, g, _) in zip(means, found, strict=True)
+            if m is not None and m == m])
+        assert expected['mean_depth_rel'] != pytest.approx(expected['median_rel'], rel=1e-3)
     for name in metric_values:
         assert metric_values[name] == pytest.approx(expected[name], rel=2e-4)
-    assert len(metric_values) == (2 if source == 'lidar' else 3)
+    assert len(metric_values) == (2 if source == 'lidar' else 3) + bool(means)
 
 
 def test_distances_by_true_labels(report: dict[str, Any]) -> None:
     found: list[tuple[str, float, float | None]] = []
+    means: list[float | None] = []
     for index in range(FRAMES):
         true_ids, depth = truth(index)
         told = {d.segment.panoptic_id: d.depth_m for d in instances(index)}
+        told_means = {d.segment.panoptic_id: d.depth_mean_m for d in instances(index)}
         for one in np.unique(true_ids).tolist():
             if one % 1000 and np.count_nonzero(true_ids == one) >= MIN_PIXELS:
                 # Of the car in two parts the greater one has the id; it matches.
                 found.append((CITYSCAPES[one // 1000].name, float(np.median(
                     depth[true_ids == one])), told.get(one)))
+                means.append(told_means.get(one))
     missed = sum(p is None for _, _, p in found)
     assert missed == FRAMES // 2
-    check_distances(report, 'labels', found)
+    check_distances(report, 'labels', found, means)
 
 
 def test_distances_by_points_on_predicted_masks(report: dict[str, Any]) -> None:
     found: list[tuple[str, float, float | None]] = []
+    means: list[float | None] = []
     split_off = 0
     for index in range(FRAMES):
         rows, columns, depths = points_in_view(index)
@@ -257,9 +268,10 @@ def test_distances_by_points_on_predicted_masks(report: dict[str, Any]) -> None:
             on_mask = depths[ids[rows, columns] == pid]
             if np.count_nonzero(ids == pid) >= MIN_PIXELS and len(on_mask) >= MIN_POINTS:
                 found.append((d.class_name, float(np.median(on_mask)), d.depth_m))
+                means.append(d.depth_mean_m)
                 split_off += pid == SPLIT_OFF
     assert split_off > 0
-    check_distances(report, 'lidar', found)
+    check_distances(report, 'lidar', found, means)
 
 
 def test_distances_by_boxes(report: dict[str, Any]) -> None:
