@@ -73,8 +73,8 @@ def _with_labels(sample: Sample) -> Sample:
 def _maps(truth: GroundTruth, things: Sequence[int]) -> Maps:
     panoptic = truth.panoptic
     assert panoptic is not None
-    ids = np.unique(panoptic)
-    ids = ids[(ids != VOID_ID) & (ids % LABEL_DIVISOR > 0)
+    ids = _ids(panoptic)
+    ids = ids[(ids % LABEL_DIVISOR > 0)
               & np.isin(ids // LABEL_DIVISOR, truth.instance_classes)]
     centers = (center_points(panoptic, ids) + 0.5) / MAP_STRIDE - 0.5
     middle = slice(MAP_STRIDE // 2, None, MAP_STRIDE)
@@ -94,11 +94,15 @@ def _maps(truth: GroundTruth, things: Sequence[int]) -> Maps:
 def _published(truth: GroundTruth, things: Sequence[int]) -> Maps:
     panoptic = truth.panoptic
     assert panoptic is not None
-    ids = np.unique(panoptic)
-    ids = ids[ids != VOID_ID]
+    ids = _ids(panoptic)
     is_thing = np.isin(class_of(ids), things)
     made = published_maps(panoptic, ids, is_thing, is_thing & (ids % LABEL_DIVISOR == 0))
     return {name: value.astype(np.float32) for name, value in made.items()}
+
+
+def _ids(panoptic: NDArray[np.int32]) -> NDArray[np.int64]:
+    ids = np.flatnonzero(np.bincount(panoptic.ravel()))
+    return ids[ids != VOID_ID]
 
 
 def published_maps(panoptic: NDArray[np.int32], ids: NDArray[Any], is_thing: NDArray[np.bool_],

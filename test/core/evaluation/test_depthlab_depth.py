@@ -12,6 +12,7 @@ from golden import each_golden
 from panoptic_depth_core.datasets import open_dataset
 from panoptic_depth_core.datasets.cityscapes import depthlab_depth
 from panoptic_depth_core.evaluation.depthlab_metrics import depthlab_metrics, floored
+from panoptic_depth_core.evaluation.protocols import PROTOCOLS
 
 
 @each_golden('depthlab_depth')
@@ -26,9 +27,13 @@ def test_equals_the_original(path):
     assert np.abs(learned - golden['training_depth_512x1024']).max() < 1e-4
     measured = depthlab_depth(stored, fx_baseline, training=False)[::4, ::4]
     assert np.abs(measured - golden['evaluation_depth_every_4th']).max() < 1e-4
-    seen = floored(golden['metric_prediction'])
+    protocol = PROTOCOLS['depthlab']
+    assert protocol.prepare is not None and protocol.more is not None
+    seen = protocol.prepare(golden['metric_prediction'].astype(float))
     assert np.array_equal(np.where(seen < 1, 0, seen), golden['metric_prediction_u8'])
-    values = depthlab_metrics(seen, golden['metric_gt'])
+    truth = golden['metric_gt'].astype(float)
+    counted = (truth > protocol.min_m) & (truth < protocol.cap_m)
+    values = protocol.more(seen[counted], truth[counted])
     expected = {name.removeprefix('metric/'): float(golden[name]) for name in golden.files
                 if name.startswith('metric/')}
     assert len(expected) == 7
