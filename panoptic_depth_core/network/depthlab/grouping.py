@@ -144,7 +144,8 @@ def find_centers(heat: Tensor, rules: GroupingRules, radius: int) -> Centers:
     place, order = torch.where(valid, cell, height * width).float().topk(
         number, dim=1, largest=False)
     place = place.clamp(max=height * width - 1)
-    row = (place / width).floor()
+    # From the middle of a cell: runtimes may round the quotient.
+    row = ((place + 0.5) / width).floor()
     return Centers(row, place - row * width, best.gather(1, order), valid.gather(1, order))
 
 
