@@ -35,7 +35,7 @@ def segment_table(owner: Tensor, confidence: Tensor, thing_class: Tensor, thing_
     (batch, rows), number = log_depth_scale.shape, thing_score.shape[1]
     pixels = owner.shape[1] * owner.shape[2]
     sure = confidence.flatten(1)
-    count, total = owner_sums(owner, rows, torch.stack([torch.ones_like(sure), sure], 2)).unbind(2)
+    count, total = owner_sums(owner, rows, torch.stack([torch.ones_like(sure), sure], 1)).unbind(1)
     mean = total / count.clamp(min=1.0)
     classes = torch.arange(rows - number, device=owner.device).expand(batch, -1)
     is_thing = (torch.arange(rows, device=owner.device) < number).float().expand(batch, -1)
@@ -54,13 +54,13 @@ def owner_sums(owner: Tensor, rows: int, values: Tensor) -> Tensor:
 
     In parts, as a table of owners x pixels of a large picture takes gigabytes.
 
-    :param owner: (B, h, w) int64, others than 0..rows - 1 for none. :param values: (B, h * w, F).
-    :returns: (B, rows, F).
+    :param owner: (B, h, w) int64, others than 0..rows - 1 for none. :param values: (B, F, h * w).
+    :returns: (B, F, rows).
     """
-    row = torch.arange(rows, device=owner.device)[:, None]
+    row = torch.arange(rows, device=owner.device)
     return torch.stack([
-        (own[:, None] == row).float() @ part for own, part in zip(
-            owner.flatten(1).split(PART, dim=1), values.split(PART, dim=1), strict=True)]).sum(0)
+        part @ (own[..., None] == row).float() for own, part in zip(
+            owner.flatten(1).split(PART, dim=1), values.split(PART, dim=2), strict=True)]).sum(0)
 
 
 def assemble_regions(logits: Tensor, thresholds: Tensor,

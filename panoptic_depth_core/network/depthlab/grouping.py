@@ -95,12 +95,12 @@ def group(logits: Tensor, heat: Tensor, offset: Tensor, thresholds: Tensor, rule
     owner = torch.where(grouped, nearest, rows)
 
     votes, means, centroid = _measure(owner, label, probability, rows)
-    class_id = votes.argmax(dim=2)
-    sure = means.gather(2, class_id[..., None])[..., 0]
+    class_id = votes.argmax(dim=1)
+    sure = means.gather(1, class_id[:, None])[:, 0]
     if is_published:
         # Means of equal rows may come out a little below their whole number.
         at = (centroid + _NEARLY).floor().long()
-        score = sure * heat[:, 0].flatten(1).gather(1, at[..., 0] * heat.shape[3] + at[..., 1])
+        score = sure * heat[:, 0].flatten(1).gather(1, at[:, 0] * heat.shape[3] + at[:, 1])
     else:
         # The root: the default threshold of 0.3 is a heat of 0.1 then, which is peak_score.
         score = (sure * centers.heat.clamp(0.0, 1.0)).sqrt()
@@ -159,11 +159,9 @@ def nearest_center(offset: Tensor, centers: Centers) -> Tensor:
     """
     height, width = offset.shape[-2:]
     # From the middle, as squares of small numbers are rounded less.
-    grid = torch.stack(torch.meshgrid(
-        *(torch.arange(side, device=offset.device) - side / 2.0 for side in (height, width)),
-        indexing='ij'))
-    points = (grid + offset).flatten(2).transpose(1, 2)
-    middle = torch.stack([centers.row - height / 2.0, centers.column - width / 2.0], dim=1)
+    half = torch.tensor([height / 2.0, width / 2.0], device=offset.device)[:, None]
+    points = ((_places(height, width, offset.device) + offset).flatten(2) - half).transpose(1, 2)
+    middle = torch.stack([centers.row, centers.column], dim=1) - half
     norm = (middle ** 2).sum(1) + torch.where(centers.valid, 0.0, _FAR)
     return torch.cat([(norm[:, None] - 2.0 * (part @ middle)).argmin(dim=2)
                       for part in points.split(PART, dim=1)], dim=1).unflatten(
@@ -177,19 +175,24 @@ def _measure(owner: Tensor, label: Tensor, probability: Tensor,
 
     :param owner: (B, H, W) int64, ``rows`` for pixels of none.
     :param label, probability: (B, H, W) int64 and (B, C, H, W).
-    :returns: pixels by class (B, rows, C), mean probabilities (B, rows, C), mean row and column
-        (B, rows, 2); 0 without a pixel.
+    :returns: pixels by class (B, C, rows), mean probabilities (B, C, rows), mean row and column
+        (B, 2, rows); 0 without a pixel.
     """
     number, height, width = probability.shape[1:]
-    cell = torch.arange(height * width, device=owner.device)
-    place = torch.stack([cell // width, cell % width], dim=1).float()
-    vote = label.flatten(1)[..., None] == torch.arange(number, device=owner.device)
+    place = _places(height, width, owner.device).flatten(1)
+    vote = label.flatten(1)[:, None] == torch.arange(number, device=owner.device)[:, None]
     sums = owner_sums(owner, rows, torch.cat([
-        vote.float(), probability.flatten(2).transpose(1, 2),
-        place.expand(len(owner), -1, -1)], dim=2))
-    votes, shares, places = sums.split([number, number, 2], dim=2)
-    count = votes.sum(2, keepdim=True).clamp(min=1.0)
+        vote.float(), probability.flatten(2), place.expand(len(owner), -1, -1)], dim=1))
+    votes, shares, places = sums.split([number, number, 2], dim=1)
+    count = votes.sum(1, keepdim=True).clamp(min=1.0)
     return votes, shares / count, places / count
+
+
+def _places(height: int, width: int, device: torch.device) -> Tensor:
+    """(2, height, width) float32 rows and columns."""
+    return torch.stack(torch.meshgrid(
+        *(torch.arange(side, device=device, dtype=torch.float32) for side in (height, width)),
+        indexing='ij'))
 
 
 def _look_up(values: Tensor, index: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ from panoptic_depth_core.inference.backends.tensorrt_backend import export_engin
 from panoptic_depth_core.model_directory import ModelDirectory  # noqa: E402
 from panoptic_depth_core.network import create_model, from_published  # noqa: E402
 from panoptic_depth_core.network.base import ModelDescription  # noqa: E402
+from panoptic_depth_core.network.depthlab.grouping import PUBLISHED_RULES  # noqa: E402
 from panoptic_depth_core.network.depthlab.network import FOCAL_PX  # noqa: E402
 from panoptic_depth_core.network.torch_backend import load_graph  # noqa: E402
 from tensorrt_graphs import rtx_library  # noqa: E402
@@ -73,9 +74,13 @@ def test_runtimes_agree(exported):
 
 @pytest.mark.slow
 @pytest.mark.tensorrt
-def test_tensorrt_builds_it(exported, tmp_path):
+@pytest.mark.parametrize('rules', [{}, PUBLISHED_RULES.model_dump()], ids=['ours', 'published'])
+def test_tensorrt_builds_it(rules, tmp_path):
+    """At a usual size: of small maps it builds what it does not build of large ones."""
     rtx_library()
-    engines = export_engines(ModelDirectory.load(exported), ['sm_86'])
+    model = export_model(create_model('depthlab', TINY, rules={**rules, 'output_stride': 2}),
+                         tmp_path, ModelDescription(height=384, width=768))
+    engines = export_engines(model, ['sm_86'])
     assert len(engines) == 1 and len(engines[0].engine) > 10_000
 
 
