@@ -36,14 +36,18 @@ TASKS: frozenset[Task] = frozenset(('semantic', 'instances', 'depth'))
 SEGMENTATION: frozenset[Task] = frozenset(('semantic', 'instances'))
 """Those that need classes."""
 
-Needs = tuple[frozenset[Task], ...]
-"""Tasks that a result needs: one of each set; empty: any model has it."""
+Ability = Task | Literal['regions']
+"""regions: distances of semantic regions, where they are asked for; see abilities."""
+
+Needs = tuple[frozenset[Ability], ...]
+"""What a result needs: one of each set; empty: any model has it."""
 
 NEEDS_LABELS: Needs = (SEGMENTATION,)
 NEEDS_INSTANCES: Needs = (frozenset(('instances',)),)
 NEEDS_DEPTH: Needs = (frozenset(('depth',)),)
 NEEDS_SEMANTIC: Needs = (frozenset(('semantic',)),)
 NEEDS_POSITIONS: Needs = (*NEEDS_INSTANCES, *NEEDS_DEPTH)
+NEEDS_LIST: Needs = (frozenset(('instances', 'regions')),)
 NEEDS_PANOPTIC: Needs = (*NEEDS_SEMANTIC, *NEEDS_INSTANCES)
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -86,9 +90,20 @@ def output_names(tasks: frozenset[Task]) -> tuple[str, ...]:
     return tuple(name for name, of_tasks in OUTPUTS.items() if tasks & of_tasks)
 
 
-def lacking(needs: Needs, tasks: frozenset[Task]) -> str:
-    """Name what these tasks lack, as in 'instances or semantic, depth'; empty for nothing."""
-    return ', '.join(' or '.join(sorted(some)) for some in needs if not some & tasks)
+def abilities(tasks: frozenset[Task], include_stuff: bool) -> frozenset[Ability]:
+    """
+    What there are results of: the tasks, and distances of regions in place of instances.
+
+    :param include_stuff: of DistanceSettings. Unasked, a model without instances lists nothing:
+        an empty list would say that nothing is there.
+    """
+    lists_regions = include_stuff and 'instances' not in tasks and {'semantic', 'depth'} <= tasks
+    return tasks | {'regions'} if lists_regions else tasks
+
+
+def lacking(needs: Needs, able: frozenset[Ability] | frozenset[Task]) -> str:
+    """Name the tasks that are missing, as in 'instances or semantic, depth'; empty: none."""
+    return ', '.join(' or '.join(sorted(some - {'regions'})) for some in needs if not some & able)
 
 
 @dataclass(frozen=True)

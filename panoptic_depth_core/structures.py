@@ -16,7 +16,7 @@ from enum import IntEnum, IntFlag
 import numpy as np
 from numpy.typing import NDArray
 
-from .contract import TASKS, Arrays, Task
+from .contract import TASKS, Ability, Arrays, Task, abilities
 from .errors import ConfigError
 
 
@@ -212,6 +212,7 @@ class PanopticDepth:
     :param step_ms: milliseconds by step of the pipeline.
     :param tasks: of the model. Without semantic and instances ``panoptic`` is void and there are
         no segments; without depth ``depth`` and every distance are NaN.
+    :param include_stuff: whether ``distances`` has stuff.
     """
 
     panoptic: NDArray[np.uint16]
@@ -226,6 +227,12 @@ class PanopticDepth:
     model_id: str = ''
     step_ms: dict[str, float] = field(default_factory=dict)
     tasks: frozenset[Task] = TASKS
+    include_stuff: bool = False
+
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        """See contract.abilities."""
+        return abilities(self.tasks, self.include_stuff)
 
 
 @dataclass(frozen=True)

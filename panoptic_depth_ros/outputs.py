@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from panoptic_depth_core.contract import SEGMENTATION, Task
+from panoptic_depth_core.contract import SEGMENTATION, Ability, Task, abilities
 from panoptic_depth_core.inference.distances import not_transformed, rotation_matrix, transformed
 from panoptic_depth_core.io.messages.maker import UP_BODY, UP_OPTICAL
 from panoptic_depth_core.io.messages.outputs import OUTPUTS, FrameMessages, outputs_of
@@ -40,7 +40,7 @@ class Outputs:
     def __init__(self, node: Node, endpoints: Endpoints, settings: NodeSettings) -> None:
         self._node = node
         self._endpoints = endpoints
-        self._tasks: frozenset[Task] = frozenset()
+        self._able: frozenset[Ability] = frozenset()
         self._publishers: dict[str, Any] = {}
         self._label_info: Any = None
         self._tf: Buffer | None = None
@@ -48,10 +48,15 @@ class Outputs:
         self.configure(settings)
 
     def advertise(self, tasks: frozenset[Task]) -> None:
-        """Create the topics of a model with these tasks, and remove all others."""
-        if tasks == self._tasks:
+        """
+        Create the topics of a model with these tasks, and remove all others.
+
+        Of a model without instances, those of regions are there if the parameters ask for these.
+        """
+        able = abilities(tasks, self.settings.inference().distance.include_stuff)
+        if able == self._able:
             return
-        self._tasks, self._labels_sent_s = tasks, -math.inf
+        self._able, self._labels_sent_s = able, -math.inf
         for publisher in filter(None, (*self._publishers.values(), self._label_info)):
             self._node.destroy_publisher(publisher)
         self._publishers = {
@@ -59,7 +64,7 @@ class Outputs:
                 f'~/{topic.name}', topic.type,
                 profile(5, best_effort=True) if name in _FOR_VIEWERS
                 else profile(_QUEUE_DEPTH.get(name, 1)), managed=True)
-            for name, topic in outputs_of(tasks).items()}
+            for name, topic in outputs_of(able).items()}
         self._label_info = self._endpoints.publisher(
             '~/output/label_info', LABEL_INFO, profile(1, latched=True), managed=True,
         ) if tasks & SEGMENTATION else None

@@ -107,9 +107,9 @@ class Result(PanopticDepth):
 
     def _writer(self, folder: str | os.PathLike[str],
                 formats: Collection[str] | None) -> ResultWriter:
-        formats = formats_for(self.tasks, formats)
+        formats = formats_for(self.abilities, formats)
         prepare_run_folder(Path(folder), self.run, remedy='remove them')
-        return ResultWriter(Path(folder), formats, ResultOptions(self.classes, self.tasks))
+        return ResultWriter(Path(folder), formats, ResultOptions(self.classes, self.abilities))
 
     def _write(self, writer: ResultWriter, name: str = '') -> None:
         name = name or self.name or (

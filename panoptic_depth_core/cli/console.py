@@ -141,10 +141,17 @@ def number(value: float, digits: int = 2, unit: str = '') -> str:
     return '?' if math.isnan(value) else f'{value:.{digits}f}{unit}'
 
 
+def nearest(result: PanopticDepth) -> str:
+    """Title of its list."""
+    what = 'regions' if 'regions' in result.abilities else 'instances'
+    return f'Nearest {what}' if 'depth' in result.tasks else what.capitalize()
+
+
 def instance_table(result: PanopticDepth, most: int = 10) -> Table:
     """Nearest instances; meters, in the camera's frame, of a model with depth."""
     columns: dict[str, Callable[[InstanceDistance], str]] = {
-        'instance': lambda d: f'{d.class_name} {d.segment.instance_id}'}
+        'instance': lambda d: d.class_name + (
+            f' {d.segment.instance_id}' if d.segment.instance_id else '')}
     if 'depth' in result.tasks:
         columns |= {
             'distance m': lambda d: number(d.distance_m),
@@ -154,6 +161,5 @@ def instance_table(result: PanopticDepth, most: int = 10) -> Table:
     columns |= {
         'score': lambda d: f'{d.segment.score:.2f}',
         'flags': lambda d: ' '.join(d.flags.names)}
-    nearest = 'Nearest instances' if 'depth' in result.tasks else 'Instances'
-    return Table(f'{nearest} of frame {result.name}', tuple(columns), [
+    return Table(f'{nearest(result)} of frame {result.name}', tuple(columns), [
         tuple(text(d) for text in columns.values()) for d in result.distances[:most]])

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..contract import abilities
 from ..errors import BackendError, ConfigError
 from ..tables import Table
 from . import options
-from .console import frame_progress, instance_table, number, print_table, warn
+from .console import frame_progress, instance_table, nearest, number, print_table, warn
 from .interruption import stop_on_signal
 from .options import say
 
@@ -121,7 +122,8 @@ def predict_source(
         settings = options.with_tracking(settings, True)
     opened = open_model(model)
     info = opened.info
-    names = formats_for(info.tasks, formats)
+    able = abilities(info.tasks, settings.distance.include_stuff)
+    names = formats_for(able, formats)
     names += tuple(name for name in also if name not in names)
     if settings.tracking.enabled:
         options.require_instances(info, 'turn it off or choose another model')
@@ -143,7 +145,7 @@ def predict_source(
             'options': {k: None if v is None else str(v) for k, v in source_options.items()},
             'model': info.model_id, 'model_sha256': info.onnx_sha256,
             'settings': settings.model_dump(mode='json')}, overwrite=overwrite)
-        result_options = ResultOptions(info.class_infos(), info.tasks)
+        result_options = ResultOptions(info.class_infos(), able)
         if isinstance(frames, BagSource):
             result_options = replace(result_options, image_topic=frames.image_topic)
         with ResultWriter(out_dir, names, result_options) as writer:
@@ -226,8 +228,8 @@ def _report(summary: Summary, out_dir: Path) -> None:
             (step, number(float(np.median(ms)), 1)) for step, ms in summary.step_ms.items()]))
         if last.distances:
             print_table(instance_table(last))
-        elif 'instances' in last.tasks:
-            say(f'Nearest instances of frame {last.name}: none')
+        elif 'instances' in last.abilities or 'regions' in last.abilities:
+            say(f'{nearest(last)} of frame {last.name}: none')
     if summary.exit_code:
         say('interrupted; continue with the same command')
     say(f'Results are in {out_dir}')

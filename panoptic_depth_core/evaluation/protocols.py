@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError
 from .depthlab_metrics import depthlab_metrics, floored
+from .disparity import at_quarter, disparity_errors
 
 Size = tuple[int, int]
 """Height and width in px."""
@@ -146,6 +147,7 @@ _KITTI = (352, 1216), (376, 1242)
 # The part that networks are given is not among these: the shares would be of a part.
 _KITTI_WHOLE = (370, 1224), (376, 1242)
 _NYU = (480, 640), (480, 640)
+_CITYSCAPES = (1024, 2048), (1024, 2048)
 _GARG = 'crop of Garg et al.'
 _GARG_FAULT = ('shares of the crop of Garg et al. taken of the 1216x352 px at the bottom center, '
                'as LapDepth evaluates')
@@ -165,5 +167,8 @@ PROTOCOLS: dict[str, DepthProtocol] = {
         'Panoptic-DepthLab evaluates', 80.001, _whole, (1024, 2048), (1024, 2048), min_m=0.0,
         prepare=floored, more=depthlab_metrics),
     'nyu': DepthProtocol('rows 45 to 470, columns 41 to 600', 10.0, _nyu, *_NYU, _nyu_input),
+    'cityscapes_disparity': DepthProtocol(
+        'every fourth row and column, errors also of disparity in px of the 2048 px wide picture',
+        1e5, at_quarter, *_CITYSCAPES, more=disparity_errors),
 }
 """Evaluations by name; the truth of KITTI is the improved one (KITTI depth prediction)."""

@@ -130,7 +130,7 @@ class Pipeline:
         return PanopticDepth(
             panoptic, depth, segments, distances, frame.intrinsics if at_input else map_camera,
             settings.label_divisor, frame.stamp_ns, frame.frame_id, frame.name, info.model_id,
-            step_ms, info.tasks)
+            step_ms, info.tasks, settings.distance.include_stuff)
 
     def close(self) -> None:
         """Give back what the backend holds."""

@@ -25,6 +25,7 @@ MODELS: dict[str, str] = {
     'accurate': '.camera_aware:AccurateNetwork',
     'published': '.panoptic_depth.network:PublishedNetwork',
     'depthlab': '.depthlab.network:DepthLabNetwork',
+    'sosd': '.sosd.network:SosdNetwork',
 }
 """Name -> module (relative to this package) and class, imported on demand."""
 

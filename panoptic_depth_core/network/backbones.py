@@ -29,13 +29,14 @@ from .weights import load_all, read_state_dict
 
 Rgb = tuple[float, float, float]
 
-BackboneName = Literal['mobilenet_v2', 'resnet50', 'resnet50_deep', 'resnext101']
+BackboneName = Literal['mobilenet_v2', 'resnet50', 'resnet50_deep', 'resnext101', 'xception65']
 
 BACKBONES: dict[BackboneName, str] = {
     'mobilenet_v2': '.backbones:MobileNetV2Backbone',
     'resnet50': '.backbones:ResNet50Backbone',
     'resnet50_deep': '.backbones:DeepStemResNet50Backbone',
     'resnext101': '.backbones:ResNext101Backbone',
+    'xception65': '.xception:Xception65Backbone',
 }
 """Name -> module (relative to this package) and class, imported on demand."""
 
@@ -201,7 +202,7 @@ def _pad_input(_module: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
     return (nn.functional.pad(inputs[0], (0, 1, 0, 1)),)
 
 
-_NORMS: dict[Norm, type[nn.Module]] = {'frozen': FrozenBatchNorm2d, 'batch': nn.BatchNorm2d}
+NORMS: dict[Norm, type[nn.Module]] = {'frozen': FrozenBatchNorm2d, 'batch': nn.BatchNorm2d}
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 """Of R, G and B in 0..255, as torchvision's weights see them."""
@@ -241,7 +242,7 @@ class ResNet50Backbone(Backbone):
         super().__init__()
         s = settings or ResNetSettings()
         stride_in = s.stride_in if isinstance(s, ResNetSettings) else '3x3'
-        network = self.create(weights=None, norm_layer=_NORMS[s.backbone_norm])
+        network = self.create(weights=None, norm_layer=NORMS[s.backbone_norm])
         network.fc = nn.Identity()
         if weights is not None:
             if stride_in == '1x1':

@@ -112,14 +112,15 @@ def at_cells(maps: Tensor, size: Sequence[int]) -> Tensor:
     return maps[..., rows[:, None], columns]
 
 
-def semantic_loss(logits: Tensor, semantic: Tensor, weights: Tensor | None = None) -> Tensor:
+def semantic_loss(logits: Tensor, semantic: Tensor, weights: Tensor | None = None,
+                  stride: int = LOSS_STRIDE) -> Tensor:
     """
-    Cross entropy at stride 2, mean over known pixels.
+    Cross entropy at a stride, mean over known pixels.
 
     :param logits: (B, C, h, w), at any stride. :param semantic: as in DenseBatch.
     :param weights: (C,) float32 of the classes.
     """
-    target = semantic[:, ::LOSS_STRIDE, ::LOSS_STRIDE].long()
+    target = semantic[:, ::stride, ::stride].long()
     logits = resize(logits, target.shape[-2:])
     known = target != VOID_CLASS
     if weights is None:

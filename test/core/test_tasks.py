@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -205,6 +206,65 @@ class TestPredict:
         shown = ' '.join(capsys.readouterr().out.replace('│', ' ').split())
         assert 'The first four need a model with the task' in shown
         assert 'those of panoptic, depth, instances, overlay that the model supports' in shown
+
+
+class TestRegions:
+    """Distances of regions, of a model without instances, where they are asked for."""
+
+    LISTED: ClassVar = {'output/instances', 'output/detections_3d', 'debug/markers'}
+
+    @pytest.fixture
+    def asked(self, tmp_path: Path) -> list[str]:
+        """Return the arguments that ask for them."""
+        path = tmp_path / 'settings.yaml'
+        path.write_text('distance: {include_stuff: true}')
+        return ['--config', str(path)]
+
+    def test_files_and_table(self, predict: Predict, asked: list[str], tmp_path: Path,
+                             capsys) -> None:
+        assert predict('regions', *asked) == 0
+        assert {p.name for p in (tmp_path / 'out').iterdir()} == FILES['regions'] | {
+            'instances.jsonl', 'run.json'}
+        shown = capsys.readouterr().out
+        assert 'Nearest regions of frame c' in shown
+        assert re.search(r'road +\d+\.\d', shown), 'without a number of an instance'
+        records = [json.loads(line) for line in
+                   (tmp_path / 'out/instances.jsonl').read_text().splitlines()]
+        for record in records:
+            # The painted graph paints things, too.
+            road, = (i for i in record['instances'] if i['class_name'] == 'road')
+            assert len(record['instances']) == 5 and road['instance_id'] == 0
+            assert road['distance'] > 0 and None not in road['position']
+
+    def test_topics(self, predict: Predict, asked: list[str], tmp_path: Path) -> None:
+        assert predict('regions', '--formats', 'bag,foxglove', *asked) == 0
+        assert topics_of(tmp_path / 'out/bag') == TOPICS['regions'] | self.LISTED
+        assert self.LISTED - {'debug/markers'} <= topics_of(tmp_path / 'out/foxglove')
+        with RecordingReader(tmp_path / 'out/bag', RecordingSettings(), recorded=True) as reader:
+            frame = next(iter(reader))
+        assert frame.recorded is not None
+        assert 'road' in {d.class_name for d in frame.recorded.distances}
+
+    def test_saved_by_the_front_door(self, models: dict[str, Path], painted_image,
+                                     tmp_path: Path) -> None:
+        result = pd.load(models['regions'], 'onnxruntime',
+                         distance={'include_stuff': True})(painted_image(48, 96), fx=FX)
+        assert 'road' in {d.class_name for d in result.distances}
+        result.save(tmp_path, name='a')
+        assert 'instances.jsonl' in {p.name for p in tmp_path.iterdir()}
+        assert len(result.to_dict()['instances']) == len(result.distances)
+
+    def test_how_to_ask_is_said(self, predict: Predict, capsys) -> None:
+        assert predict('regions', '--formats', 'instances') == 2
+        assert ('leave instances out or choose another model, or set distance.include_stuff to '
+                'list regions' in ' '.join(capsys.readouterr().err.split()))
+
+    @pytest.mark.parametrize('name', ['depth_only', 'segmentation'])
+    def test_of_no_other_model(self, predict: Predict, asked: list[str], name: str,
+                               tmp_path: Path) -> None:
+        assert predict(name, '--bag', *asked) == 0
+        assert {p.name for p in (tmp_path / 'out').iterdir()} == FILES[name] | {'bag', 'run.json'}
+        assert topics_of(tmp_path / 'out/bag') == TOPICS[name]
 
 
 class TestRecorded:

@@ -82,17 +82,17 @@ class ResultBagWriter(BagWriter):
 
     def _outgoing(self, messages: FrameMessages) -> list[Outgoing]:
         """All messages of a frame that the model can fill."""
-        head, frame, tasks = messages.head, messages.frame, messages.result.tasks
+        head, frame, result = messages.head, messages.frame, messages.result
         out = [
             self._image(messages),
             Outgoing(self._image_topic.rpartition('/')[0] + '/camera_info', CAMERA_INFO,
                      make.camera_info(head, frame.intrinsics)),
             *(Outgoing(f'{NODE}/{topic.name}', topic.type, topic.make(messages))
-              for name, topic in outputs_of(tasks).items() if name in self.outputs)]
+              for name, topic in outputs_of(result.abilities).items() if name in self.outputs)]
         # The class table is due again after a while, or after time went backwards.
         sent = self._labels_sent_ns
         due = sent is None or not 0 <= frame.stamp_ns - sent < LABEL_INFO_PERIOD_NS
-        if tasks & SEGMENTATION and due:
+        if result.tasks & SEGMENTATION and due:
             self._labels_sent_ns = frame.stamp_ns
             out.append(Outgoing(f'{NODE}/{LABEL_INFO_TOPIC}', LABEL_INFO,
                                 make.label_info(head, self._classes), latched=True))

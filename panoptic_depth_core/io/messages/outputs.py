@@ -86,6 +86,8 @@ class OutputTopic(NamedTuple):
     needs: contract.Needs = ()
 
 
+_NEEDS_POSITIONS = (*contract.NEEDS_LIST, *contract.NEEDS_DEPTH)
+
 OUTPUTS = {topic.name.rpartition('/')[2]: topic for topic in (
     # 16UC1: panoptic ids
     OutputTopic('output/panoptic', msg.IMAGE, lambda of: of.image(
@@ -102,10 +104,10 @@ OUTPUTS = {topic.name.rpartition('/')[2]: topic for topic in (
     OutputTopic('output/instances', msg.INSTANCE_DISTANCE_ARRAY,
                 lambda of: of.make.instance_distance_array(
                     of.position_head, of.result, of.latency_ns, of.scale_source),
-                contract.NEEDS_INSTANCES),
+                contract.NEEDS_LIST),
     OutputTopic('output/detections_3d', msg.DETECTION_3D_ARRAY,
                 lambda of: of.make.detection_3d_array(of.position_head, of.result),
-                contract.NEEDS_POSITIONS),
+                _NEEDS_POSITIONS),
     OutputTopic('output/points', msg.POINT_CLOUD, lambda of: point_cloud(
         of.make, of.head, of.picture, of.result, of.point_stride), contract.NEEDS_DEPTH),
     OutputTopic('debug/overlay', msg.IMAGE, lambda of: of.bgr(
@@ -113,7 +115,7 @@ OUTPUTS = {topic.name.rpartition('/')[2]: topic for topic in (
     OutputTopic('debug/depth_color', msg.IMAGE, lambda of: of.bgr(
         depth_color(of.result.depth)), contract.NEEDS_DEPTH),
     OutputTopic('debug/markers', msg.MARKER_ARRAY, lambda of: marker_array(
-        of.make, of.position_head, of.result, of.classes, of.up), contract.NEEDS_POSITIONS),
+        of.make, of.position_head, of.result, of.classes, of.up), _NEEDS_POSITIONS),
 )}
 """Short name -> topic."""
 
@@ -121,7 +123,7 @@ NODE_TOPICS = (*(topic.name for topic in OUTPUTS.values()), 'output/label_info',
 """All topics below the node's own name."""
 
 
-def outputs_of(tasks: frozenset[contract.Task]) -> dict[str, OutputTopic]:
-    """Those of OUTPUTS that a model with these tasks can fill."""
+def outputs_of(able: frozenset[contract.Ability]) -> dict[str, OutputTopic]:
+    """Those of OUTPUTS that a model can fill that is able to do this; see contract.abilities."""
     return {name: topic for name, topic in OUTPUTS.items()
-            if not contract.lacking(topic.needs, tasks)}
+            if not contract.lacking(topic.needs, able)}

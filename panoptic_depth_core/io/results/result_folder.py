@@ -24,7 +24,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...contract import NEEDS_DEPTH, NEEDS_INSTANCES, NEEDS_LABELS, TASKS, Needs, Task, lacking
+from ...contract import (
+    NEEDS_DEPTH,
+    NEEDS_LABELS,
+    NEEDS_LIST,
+    TASKS,
+    Ability,
+    Needs,
+    lacking,
+)
 from ...errors import ConfigError
 from ...files import JsonLines, disk_errors, make_folder, write_atomic
 from ...labels import CITYSCAPES, ClassInfo
@@ -99,7 +107,7 @@ def _instance_record(instance: InstanceDistance) -> dict[str, Any]:
 
 
 def frame_record(frame: Frame, result: PanopticDepth) -> dict[str, Any]:
-    """A line of instances.jsonl: nearest first; no list where the model has no instances."""
+    """A line of instances.jsonl: nearest first; no list of what is not measured."""
     camera = frame.intrinsics
     return {
         'name': frame.name, 'stamp_ns': frame.stamp_ns, 'frame_id': frame.frame_id,
@@ -108,7 +116,7 @@ def frame_record(frame: Frame, result: PanopticDepth) -> dict[str, Any]:
                        'source': frame.intrinsics_source},
         'label_divisor': result.label_divisor, 'model_id': result.model_id,
         **({'instances': [_instance_record(instance) for instance in result.distances]}
-           if 'instances' in result.tasks else {}),
+           if not lacking(NEEDS_LIST, result.abilities) else {}),
     }
 
 
@@ -251,10 +259,10 @@ def _write_video(pictures: Sequence[Path], path: Path) -> None:
 
 @dataclass(frozen=True)
 class ResultOptions:
-    """How results are written: classes and tasks of the model, topic of the images in a bag."""
+    """How results are written: classes of the model, what it does, topic of images in a bag."""
 
     classes: tuple[ClassInfo, ...] = CITYSCAPES
-    tasks: frozenset[Task] = TASKS
+    tasks: frozenset[Ability] = TASKS
     image_topic: str = DEFAULT_IMAGE_TOPIC
 
 
@@ -273,7 +281,7 @@ FORMATS = {
     'depth_npy': Format(lambda out, _: FileSink(
         out / 'depth_npy', '.npy',
         lambda _, result: _encode_npy(result.depth.astype(np.float32, copy=False))), NEEDS_DEPTH),
-    'instances': Format(lambda out, _: InstanceSink(out), NEEDS_INSTANCES),
+    'instances': Format(lambda out, _: InstanceSink(out), NEEDS_LIST),
     'overlay': Format(OverlaySink),
     'video': Format(lambda out, options: OverlaySink(out, options, with_video=True)),
     'bag': Format(lambda out, options: ResultBagWriter(
@@ -287,14 +295,16 @@ FORMATS = {
 DEFAULT_FORMATS = ('panoptic', 'depth', 'instances', 'overlay')
 
 
-def formats_for(tasks: frozenset[Task], wanted: Collection[str] | None = None) -> tuple[str, ...]:
+def formats_for(able: frozenset[Ability], wanted: Collection[str] | None = None,
+                ) -> tuple[str, ...]:
     """
-    Formats to write for a model of these tasks; ConfigError where it cannot fill one.
+    Formats to write for a model that is able to do this; ConfigError where it cannot fill one.
 
+    :param able: see contract.abilities.
     :param wanted: keys of FORMATS; None: those of DEFAULT_FORMATS that the model can fill.
     """
     if wanted is None:
-        return tuple(name for name in DEFAULT_FORMATS if not lacking(FORMATS[name].needs, tasks))
+        return tuple(name for name in DEFAULT_FORMATS if not lacking(FORMATS[name].needs, able))
     if isinstance(wanted, str):
         raise ConfigError(f'formats: {wanted!r} is a text; give a list of {", ".join(FORMATS)}')
     unknown = sorted(set(wanted) - set(FORMATS))
@@ -302,10 +312,13 @@ def formats_for(tasks: frozenset[Task], wanted: Collection[str] | None = None) -
         raise ConfigError(f'formats: {", ".join(unknown) or "none given"}; '
                           f'known are {", ".join(FORMATS)}')
     for name in wanted:
-        if missing := lacking(FORMATS[name].needs, tasks):
+        if missing := lacking(FORMATS[name].needs, able):
+            asked = (', or set distance.include_stuff to list regions'
+                     if not lacking(FORMATS[name].needs, able | {'regions'})
+                     and {'semantic', 'depth'} <= able else '')
             raise ConfigError(f'formats: {name} needs a model with the task {missing}, but this '
-                              f'one has {", ".join(sorted(tasks))}; leave {name} out or choose '
-                              'another model')
+                              f'one has {", ".join(sorted(able))}; leave {name} out or choose '
+                              f'another model{asked}')
     return tuple(wanted)
 
 

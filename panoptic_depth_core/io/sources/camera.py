@@ -24,6 +24,13 @@ _SIDECAR_KEYS = ('fx', 'fy', 'cx', 'cy', 'width', 'height')
 _ASPECT_TOLERANCE = 0.02
 _log = logging.getLogger(__name__)
 
+CITYSCAPES_FOCAL_TIMES_BASELINE = 2262.52 * 0.209313
+"""
+Disparity in px of the 2048 px wide picture, times depth in meters, of the usual stereo camera.
+
+A few cities have slightly others.
+"""
+
 
 def scaled_to(camera: Intrinsics, width: int, height: int) -> Intrinsics:
     """The same camera for the whole image resized to width x height px."""

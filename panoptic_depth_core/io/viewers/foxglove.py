@@ -174,7 +174,7 @@ class FoxgloveWriter(ResultBagWriter):
         """Add one frame with its result; for the options see rerun.RerunFile.write."""
         messages = replace(self._messages(frame, result), point_stride=POINT_STRIDE)
         out = self._outgoing(messages)
-        fills = outputs_of(result.tasks)
+        fills = outputs_of(result.abilities)
         if 'overlay' in fills:
             out.append(self._jpeg(f'{NODE}/debug/overlay', messages,
                                   overlay(messages.picture, result, self._classes)))

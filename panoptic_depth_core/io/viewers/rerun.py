@@ -171,7 +171,7 @@ class RerunFile(AbstractContextManager['RerunFile']):
         picture = picture_of(frame, result)
         things = [d for d in result.distances if d.segment.is_thing]
         solid = located(result)
-        fills = outputs_of(result.tasks)
+        fills = outputs_of(result.abilities)
         stream.log('scene/camera/image', rr.EncodedImage(
             contents=encode_jpeg(picture).tobytes(), media_type='image/jpeg'), strict=True)
         if 'semantic' in fills:

@@ -32,8 +32,8 @@ class HostTensors(TorchDispatchMode):
 
 
 @pytest.mark.parametrize(('name', 'settings'), [
-    ('fast', SMALL), ('published', {'deformable': 'grid_sample'}),
-    ('published', {'deformable': 'operator'}), ('depthlab', {})])
+    ('fast', SMALL), ('sosd', {}), ('depthlab', {}), ('published', {'deformable': 'grid_sample'}),
+    ('published', {'deformable': 'operator'})])
 def test_nothing_comes_from_the_host_once_constants_are_kept(name, settings):
     """
     What a CUDA graph asks for, on tensors that only say that they are on a GPU.

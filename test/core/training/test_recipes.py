@@ -28,7 +28,8 @@ from dataset_trees import (  # noqa: E402
 )
 from depthlab_files import write_deeplab  # noqa: E402
 from panoptic_depth_core.config import load_settings  # noqa: E402
-from panoptic_depth_core.network import create_model  # noqa: E402
+from panoptic_depth_core.network import create_model, settings_of  # noqa: E402
+from panoptic_depth_core.network.xception import Xception65Backbone  # noqa: E402
 from panoptic_depth_core.training import checkpoint, trainer  # noqa: E402
 from panoptic_depth_core.training.recipe import (  # noqa: E402
     TrainSettings,
@@ -45,10 +46,11 @@ SIZE = {'height': HEIGHT, 'width': WIDTH}
 SMALL = {'batch_size': 1, 'accumulate': 1, 'iterations': 2, 'minutes': None, 'workers': 0,
          'precision': '32-true', 'accelerator': 'cpu', 'tensorboard': False, 'log_every': 1,
          'crop_sizes': []}
-BACKBONES = {'fast': mobilenet_v2, 'accurate': resnet50, 'published': resnet50,
-             'depthlab': mobilenet_v2}
+BACKBONES = {'mobilenet_v2': mobilenet_v2, 'resnet50': resnet50,
+             'xception65': lambda weights: Xception65Backbone()}
 
-each_recipe = pytest.mark.parametrize('path', RECIPES, ids=lambda p: p.stem)
+each_recipe = pytest.mark.parametrize(
+    'path', RECIPES, ids=lambda p: str(p.relative_to(FOLDER).with_suffix('')))
 
 
 def _kitti_half(root: Path, split: str) -> None:
@@ -113,7 +115,9 @@ def _miniature(path: Path, home: Path) -> TrainSettings:
     if settings.backbone_weights is not None:
         weights = Path(expand(settings.backbone_weights))
         weights.parent.mkdir(parents=True)
-        torch.save(BACKBONES[settings.network](weights=None).state_dict(), weights)
+        name = getattr(settings_of(settings.network, settings.network_settings), 'backbone',
+                       'mobilenet_v2')
+        torch.save(BACKBONES[name](weights=None).state_dict(), weights)
     if settings.initial_weights and settings.initial_weights.endswith('.pkl'):
         write_deeplab(Path(expand(settings.initial_weights)))
     elif settings.initial_weights not in (None, 'default'):
