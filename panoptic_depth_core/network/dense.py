@@ -22,7 +22,7 @@ from ..model_info import ExtraInput
 from ..structures import Sample
 from .base import Batch, stack_inputs
 from .distributed import normaliser
-from .layers import LOG_DEPTH_LIMITS, metric_factor
+from .layers import LOG_DEPTH_LIMITS, RAY_CHANNELS, camera_rays, metric_factor
 from .segment_table import resize
 
 LOSS_STRIDE = 2
@@ -40,6 +40,22 @@ class DenseDepthSettings(Settings):
     camera: Literal['canonical', 'unknown'] = Field(
         'canonical', description='canonical: canonical meters out, scaled by the focal length; '
         'unknown: meters without any camera, as most papers have it')
+    rays: bool = Field(True, description='the network sees the viewing rays of the camera; '
+                       'without them a crop does not tell where the horizon is. false: as '
+                       'published')
+
+    @property
+    def ray_channels(self) -> int:
+        """Channels that with_rays adds."""
+        return RAY_CHANNELS if self.rays else 0
+
+    def with_rays(self, features: Tensor, intrinsics: Tensor, stride: int) -> Tensor:
+        """(B, C, h, w) features at a stride -> (B, C + ray_channels, h, w)."""
+        if not self.rays:
+            return features
+        height, width = features.shape[-2:]
+        rays = camera_rays(intrinsics, height, width, stride, self.canonical_focal_px)
+        return torch.cat([features, rays.to(features.dtype)], dim=1)
 
     def metric(self, intrinsics: Tensor) -> Tensor:
         """(B, 4) intrinsics -> (B,) factor from the predicted to real meters."""

@@ -54,7 +54,7 @@ _LEAST = 1e-2
 
 PUBLISHED_SETTINGS: dict[str, Any] = {
     'backbone': 'xception65', 'backbone_norm': 'batch', 'norm': 'batch', 'width': 256,
-    'camera': 'unknown', 'depth_form': 'disparity'}
+    'camera': 'unknown', 'rays': False, 'depth_form': 'disparity'}
 """Of the Cityscapes protocol; that of NYUv2 has ``depth_form: softplus``."""
 
 
@@ -155,7 +155,7 @@ class SosdNetwork(Model):
         # 48, 64 and 128 of 256; group norm needs multiples of 8.
         low, refined, half = 8 * -(-3 * s.width // 128), s.width // 4, s.width // 2
         # The full-image part is the image pooling of the ASPP, the cross-channel learner its 1x1.
-        self.context = ASPP(coarsest, s.width, norm=s.norm)
+        self.context = ASPP(coarsest + s.ray_channels, s.width, norm=s.norm)
         self.low_level = conv_block(finest, low, kernel=1, norm=s.norm)
         self.common = conv_block(low + s.width, half, norm=s.norm)
         self.semantic = TaskBranch(
@@ -173,7 +173,8 @@ class SosdNetwork(Model):
         """Map 'semantic' to (B, C, H/4, W/4) logits, 'depth' to (B, 1, H/4, W/4), see meters."""
         finest, *_, coarsest = self.backbone(self.normalised(image))
         low = self.low_level(finest)
-        context = resize(self.context(coarsest), low.shape[-2:])
+        context = resize(self.context(self.settings.with_rays(coarsest, intrinsics, 16)),
+                         low.shape[-2:])
         common = self.common(torch.cat([low, context], dim=1))
         semantic, depth = (branch.feature(low, context) for branch in (self.semantic, self.depth))
         return {'semantic': self.semantic(semantic, common, depth),

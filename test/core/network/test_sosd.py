@@ -96,11 +96,19 @@ def test_maps_are_at_stride_4(backbone):
 @torch.no_grad()
 def test_the_focal_length_is_an_explicit_factor():
     """The same picture through twice the lens is of what is twice as far; classes stay."""
-    network = _network().eval()
+    network = _network(rays=False).eval()
     near, far = (network(_picture(), CAMERA * torch.tensor([k, k, 1.0, 1.0])) for k in (1.0, 2.0))
     torch.testing.assert_close(near['semantic'], far['semantic'])
     depths = [network.assemble(output, THRESHOLDS)['depth'] for output in (near, far)]
     torch.testing.assert_close(depths[1], 2 * depths[0])
+
+
+@torch.no_grad()
+def test_it_sees_where_the_horizon_is():
+    network = _network().eval()
+    level, tilted = (network(_picture(), CAMERA + torch.tensor([0.0, 0.0, 0.0, shift]))
+                     for shift in (0.0, 20.0))
+    assert not torch.allclose(level['depth'], tilted['depth'], rtol=1e-3)
 
 
 @torch.no_grad()
