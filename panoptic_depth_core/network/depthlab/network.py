@@ -43,6 +43,9 @@ TRAINED_SIZE = (512, 1024)
 STUFF_AREA = 2048 / (1024 * 2048)
 """A region of less of the picture is void: 2048 px of those of Cityscapes."""
 
+CONTEXT_STRIDE = 16
+"""Of the coarsest feature."""
+
 
 class DepthLabSettings(BackboneSettings, DenseDepthSettings, NetworkSettings):
     """Settings of the ``depthlab`` model; the defaults are light."""
@@ -65,7 +68,7 @@ class DepthLabSettings(BackboneSettings, DenseDepthSettings, NetworkSettings):
 
 PUBLISHED_SETTINGS: dict[str, Any] = {
     'backbone': 'resnet50_deep', 'backbone_norm': 'batch', 'layer_norm': 'batch',
-    'depth_form': 'linear', 'canonical_focal_px': FOCAL_PX, 'context_width': 256,
+    'depth_form': 'linear', 'rays': False, 'canonical_focal_px': FOCAL_PX, 'context_width': 256,
     'projection_widths': (64, 32), 'decoder_width': 256, 'instance_width': 128}
 """Of the published network. With camera: unknown its depth is to the letter what it was."""
 
@@ -104,7 +107,8 @@ class DepthLabNetwork(Model):
         self.center_head = _head(s, narrow, s.instance_head_width, 1)
         self.offset_head = _head(s, narrow, s.instance_head_width, 2)
         if s.predicts_depth:
-            self.depth_decoder = Decoder(s, channels, wide)
+            self.depth_decoder = Decoder(
+                s, (*channels[:-1], channels[-1] + s.ray_channels), wide)
             self.depth_head = _head(s, wide, wide, 1)
         if s.merged_batch_norm:
             merge_batch_norm(self)
@@ -116,7 +120,9 @@ class DepthLabNetwork(Model):
         instances = self.instance_decoder(features)
         depth = None
         if self.settings.predicts_depth:
-            raw = self.depth_head(self.depth_decoder(features))
+            *finer, coarsest = features
+            coarsest = self.settings.with_rays(coarsest, intrinsics, CONTEXT_STRIDE)
+            raw = self.depth_head(self.depth_decoder([*finer, coarsest]))
             depth = raw[:, 0] if self.settings.depth_form == 'linear' else positive_depth(raw)
         return DepthLabOutput(
             self.semantic_head(self.semantic_decoder(features)), self.center_head(instances),

@@ -172,6 +172,16 @@ def test_light_one_is_light_and_its_depth_is_positive():
     assert (out.depth - 12.2).abs().max() < 1 and out.semantic.abs().max() < 0.1
 
 
+@pytest.mark.parametrize('rays', [True, False])
+def test_depth_sees_where_the_camera_looks(rays):
+    network = create_model('depthlab', {**TINY, 'rays': rays}).eval()
+    image = torch.randint(0, 256, (1, 64, 128, 3), dtype=torch.uint8).expand(2, -1, -1, -1)
+    with torch.inference_mode():
+        out = network(image, torch.tensor([[250.0, 250, 64, 10], [250.0, 250, 64, 90]]))
+    assert torch.equal(out.depth[0], out.depth[1]) != rays
+    assert torch.equal(out.semantic[0], out.semantic[1])
+
+
 @pytest.mark.parametrize('backbone', ['resnet50', 'resnet50_deep'])
 def test_other_backbones(backbone):
     network = create_model('depthlab', {**TINY, 'backbone': backbone}).eval()
