@@ -68,6 +68,7 @@ def _synthetic(root: str, split: str) -> Dataset:
 
 DATASETS: dict[str, Callable[[str, str], Dataset]] = {
     'cityscapes': _reader('cityscapes', 'Cityscapes'),
+    'cityscapes_depthlab': _reader('cityscapes', 'CityscapesDepthLab'),
     'cityscapes_dvps': _reader('cityscapes', 'CityscapesDvps'),
     'coco_panoptic': _reader('coco_panoptic', 'CocoPanoptic'),
     'kitti_depth': _reader('kitti', 'KittiDepth'),

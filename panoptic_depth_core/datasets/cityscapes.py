@@ -78,9 +78,13 @@ class Cityscapes(files.FrameReader):
         if camera_file.is_file():
             camera, baseline_m = read_camera(camera_file)
             if disparity_file.is_file():
-                depth = files.read_disparity(disparity_file, size, camera.fx * baseline_m, 1)
+                depth = self._depth(disparity_file, size, camera.fx * baseline_m)
         return files.make_sample(image, scaled_to(camera, size[1], size[0]), name,
                                  panoptic=self._panoptic(name, size), depth=depth)
+
+    def _depth(self, path: Path, size: tuple[int, int], fx_baseline: float,
+               ) -> NDArray[np.float32]:
+        return files.read_disparity(path, size, fx_baseline, 1)
 
     def _file(self, kind: str, name: str, suffix: str) -> Path:
         return self.root / kind / self.split / name.partition('_')[0] / f'{name}{suffix}'
@@ -100,6 +104,39 @@ class Cityscapes(files.FrameReader):
     def _annotations(self) -> dict[str, files.Annotation]:
         content = files.read_panoptic_json(self._json, 'make it again with createPanopticImgs.py')
         return {str(annotation.image_id): annotation for annotation in content.annotations}
+
+
+class CityscapesDepthLab(Cityscapes):
+    """Cityscapes with depth as Panoptic-DepthLab learns it (train) and is measured on (val)."""
+
+    def _depth(self, path: Path, size: tuple[int, int], fx_baseline: float,
+               ) -> NDArray[np.float32]:
+        depth = depthlab_depth(files.read_labels(path, size, np.uint16), fx_baseline,
+                               training=self.split == 'train')
+        return np.where(depth > 0, depth, np.float32(np.nan))
+
+
+def depthlab_depth(stored: NDArray[np.uint16], fx_baseline: float, *,
+                   training: bool) -> NDArray[np.float32]:
+    """
+    Depth of a disparity as the code of Panoptic-DepthLab has it, at full size.
+
+    Beyond 40 m nothing is known at the left and lower border, where there is no stereo and the
+    own car. A fault of the original: in training, every other pixel without a disparity is 80 m.
+
+    :param stored: (H, W) disparity in px * 256 + 1, 0 where unknown.
+    :returns: (H, W) meters, 0 where unknown.
+    """
+    disparity = np.maximum(stored.astype(np.float64) - 1.0, 0.0) / 256.0
+    if training:
+        depth = fx_baseline / (disparity + 1e-6)
+    else:
+        depth = np.divide(fx_baseline, disparity, out=np.zeros_like(disparity),
+                          where=disparity > 0)
+    depth = np.minimum(depth, 80.0)
+    for border in (depth[:, :90], depth[844:]):
+        border[border > 40.0] = 0.0
+    return depth.astype(np.float32)
 
 
 class CityscapesDvps(files.VideoReader):

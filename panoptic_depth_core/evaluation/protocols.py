@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
+from .depthlab_metrics import depthlab_metrics, floored
 from .disparity import at_quarter, disparity_errors
 
 Size = tuple[int, int]
@@ -160,6 +161,11 @@ PROTOCOLS: dict[str, DepthProtocol] = {
         _GARG_FAULT, 80.0, _garg_in_bottom_center, *_KITTI, _bottom_center),
     'lapdepth_kitti_50': DepthProtocol(
         _GARG_FAULT, 50.0, _garg_in_bottom_center, *_KITTI, _bottom_center),
+    # In its truth all that is beyond 80 m is at 80 m.
+    'depthlab': DepthProtocol(
+        'predictions floored to whole meters, and silog the mean of |log10 p - log10 g|, as '
+        'Panoptic-DepthLab evaluates', 80.001, _whole, (1024, 2048), (1024, 2048), min_m=0.0,
+        prepare=floored, more=depthlab_metrics),
     'nyu': DepthProtocol('rows 45 to 470, columns 41 to 600', 10.0, _nyu, *_NYU, _nyu_input),
     'cityscapes_disparity': DepthProtocol(
         'every fourth row and column, errors also of disparity in px of the 2048 px wide picture',

@@ -24,6 +24,7 @@ MODELS: dict[str, str] = {
     'fast': '.camera_aware:FastNetwork',
     'accurate': '.camera_aware:AccurateNetwork',
     'published': '.panoptic_depth.network:PublishedNetwork',
+    'depthlab': '.depthlab.network:DepthLabNetwork',
     'sosd': '.sosd.network:SosdNetwork',
     'lapdepth': '.lapdepth.network:LapDepth',
 }

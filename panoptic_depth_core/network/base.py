@@ -170,7 +170,7 @@ class Model(nn.Module):
 
     published_files: ClassVar[str] = ''
     """Checkpoints that ``from_published`` takes, in words."""
-    published_size: ClassVar[tuple[int, int]] = (1024, 2048)
+    published_size: tuple[int, int] = (1024, 2048)
     """Height and width of the input that they are for."""
 
     depth_of: ClassVar[Literal['pixels', 'segments']] = 'pixels'

@@ -12,6 +12,9 @@ from torch.nn.functional import interpolate
 
 from ..contract import NO_SEGMENT, THRESHOLDS
 
+PART = 1 << 17
+"""Pixels that are worked through at once where each has a number per row."""
+
 
 def resize(maps: Tensor, size: Sequence[int]) -> Tensor:
     """(B, C, h, w) -> (B, C, *size) float32, bilinear."""
@@ -31,9 +34,9 @@ def segment_table(owner: Tensor, confidence: Tensor, thing_class: Tensor, thing_
     """
     (batch, rows), number = log_depth_scale.shape, thing_score.shape[1]
     pixels = owner.shape[1] * owner.shape[2]
-    owns = (owner.flatten(1)[:, None] == torch.arange(rows, device=owner.device)[:, None]).float()
-    count = owns.sum(2)
-    mean = (owns @ confidence.flatten(1)[..., None])[..., 0] / count.clamp(min=1.0)
+    sure = confidence.flatten(1)
+    count, total = owner_sums(owner, rows, torch.stack([torch.ones_like(sure), sure], 1)).unbind(1)
+    mean = total / count.clamp(min=1.0)
     classes = torch.arange(rows - number, device=owner.device).expand(batch, -1)
     is_thing = (torch.arange(rows, device=owner.device) < number).float().expand(batch, -1)
     return torch.stack([
@@ -43,6 +46,21 @@ def segment_table(owner: Tensor, confidence: Tensor, thing_class: Tensor, thing_
         torch.cat([thing_score, mean[:, number:]], 1),
         log_depth_scale,
         count / pixels], dim=2)
+
+
+def owner_sums(owner: Tensor, rows: int, values: Tensor) -> Tensor:
+    """
+    Sum values over the pixels of each owner: one-hot products.
+
+    In parts, as a table of owners x pixels of a large picture takes gigabytes.
+
+    :param owner: (B, h, w) int64, others than 0..rows - 1 for none. :param values: (B, F, h * w).
+    :returns: (B, F, rows).
+    """
+    row = torch.arange(rows, device=owner.device)
+    return torch.stack([
+        part @ (own[..., None] == row).float() for own, part in zip(
+            owner.flatten(1).split(PART, dim=1), values.split(PART, dim=2), strict=True)]).sum(0)
 
 
 def assemble_regions(logits: Tensor, thresholds: Tensor,

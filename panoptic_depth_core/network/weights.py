@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pickle
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ from ..errors import ConfigError
 COUNTER = '.num_batches_tracked'
 """End of the names of batch norm's counters, which only some files and kinds of norm have."""
 
+_DAMAGED = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, AttributeError,
+            LookupError, ImportError, MemoryError, OverflowError)
+"""What a file that was cut off or made up raises."""
+
 
 def read_state_dict(path: Path | str, remedy: str) -> dict[str, Tensor]:
     """
@@ -27,12 +32,16 @@ def read_state_dict(path: Path | str, remedy: str) -> dict[str, Tensor]:
     :raises ConfigError: when it cannot be read or holds anything but named arrays.
     """
     try:
-        with torch.serialization.safe_globals(_numpy_globals()):
-            stored = torch.load(path, map_location='cpu', weights_only=True)
+        if _is_plain_pickle(path):
+            with Path(path).open('rb') as file:
+                stored = _ArrayUnpickler(file, encoding='latin1').load()
+        else:
+            with torch.serialization.safe_globals(_numpy_globals()):
+                stored = torch.load(path, map_location='cpu', weights_only=True)
     except OSError as error:
         raise ConfigError(
             f'{path}: weights cannot be read: {error.strerror}; {remedy}') from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except _DAMAGED as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else 'it is cut off'
         raise ConfigError(f'{path}: no checkpoint of tensors or numpy arrays: {reason}; '
                           f'{remedy}') from None
@@ -41,7 +50,7 @@ def read_state_dict(path: Path | str, remedy: str) -> dict[str, Tensor]:
         raise ConfigError(f'{path}: holds a {type(weights).__name__} and no weights; {remedy}')
     arrays = {}
     for name, value in weights.items():
-        if isinstance(value, np.ndarray):
+        if isinstance(value, np.ndarray) and value.dtype.kind in 'fiub':
             value = torch.from_numpy(value.copy())
         if not isinstance(value, Tensor):
             raise ConfigError(f'{path}: entry {name!r} is a {type(value).__name__}, not a tensor '
@@ -82,9 +91,46 @@ def list_gaps(gaps: Mapping[str, Sequence[str]]) -> str:
 
 def _numpy_globals() -> list[Any]:
     """Names in a pickle of numeric arrays; they differ between numpy 1 and 2."""
-    core = np._core if hasattr(np, '_core') else np.core
-    reconstruct = core.multiarray._reconstruct
+    reconstruct = _numpy_core().multiarray._reconstruct
     kinds = {type(np.dtype(name)) for name in
              ('float16', 'float32', 'float64', 'int64', 'int32', 'uint8', 'bool')}
     return [reconstruct, (reconstruct, 'numpy.core.multiarray._reconstruct'),
             np.ndarray, np.dtype, *kinds]
+
+
+def _numpy_core() -> Any:
+    return np._core if hasattr(np, '_core') else np.core
+
+
+def _is_plain_pickle(path: Path | str) -> bool:
+    """Whether it is a pickle that torch did not write, as the model zoo of detectron2 has them."""
+    old_torch = pickle.dumps(torch.serialization.MAGIC_NUMBER, protocol=2)
+    with Path(path).open('rb') as file:
+        start = file.read(len(old_torch))
+    return start[:1] == pickle.PROTO and start != old_torch
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Makes containers, numbers, texts and numpy arrays of them; whatever else is refused."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return what a pickle asks for by name, if arrays need it."""
+        # The name of this module differs between numpy 1 and 2.
+        module = module.replace('numpy._core.', 'numpy.core.')
+        core = _numpy_core()
+        known = {('numpy.core.multiarray', '_reconstruct'): core.multiarray._reconstruct,
+                 ('numpy.core.multiarray', 'scalar'): core.multiarray.scalar,
+                 ('numpy.core.numeric', '_frombuffer'): core.numeric._frombuffer,
+                 ('numpy', 'ndarray'): np.ndarray, ('numpy', 'dtype'): np.dtype,
+                 ('collections', 'OrderedDict'): OrderedDict, ('_codecs', 'encode'): _latin1}
+        if (module, name) not in known:
+            raise pickle.UnpicklingError(f'it holds {module}.{name}, which no array needs and '
+                                         'which may run code')
+        return known[module, name]
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    """Bytes as Python 3 writes them into an old form of pickle; no other codec is looked up."""
+    if encoding != 'latin1':
+        raise pickle.UnpicklingError(f'it holds bytes in the encoding {encoding!r}')
+    return text.encode('latin1')

@@ -7,11 +7,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 from golden import golden_weight
-from panoptic_depth_core.network.panoptic_depth.checkpoint import (
-    published_names,
-    published_shape,
-)
+from panoptic_depth_core.network.panoptic_depth.checkpoint import published_names
 from panoptic_depth_core.network.panoptic_depth.network import PublishedNetwork
+from panoptic_depth_core.network.published_names import published_shape
 
 
 def published_shapes() -> dict[str, tuple[int, ...]]:

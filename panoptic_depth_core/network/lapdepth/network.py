@@ -87,7 +87,7 @@ class LapDepth(Model):
     size_multiple = 16
 
     published_files: ClassVar[str] = 'a .pkl of LapDepth with ResNeXt-101, for KITTI or NYUv2'
-    published_size: ClassVar[tuple[int, int]] = (352, 1216)
+    published_size = (352, 1216)
 
     def __init__(self, settings: LapDepthSettings | None = None,
                  backbone_weights: Path | str | None = None) -> None:

@@ -31,6 +31,7 @@ from panoptic_depth_core.structures import Sample
 
 TREES: dict[str, Callable[[Path], object]] = {
     'cityscapes': write_cityscapes,
+    'cityscapes_depthlab': lambda root: write_cityscapes(root, size=(96, 192)),
     'cityscapes_dvps': write_cityscapes_dvps,
     'coco_panoptic': write_coco_panoptic,
     'kitti_depth': write_kitti_depth_drives,

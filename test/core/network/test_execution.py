@@ -32,7 +32,7 @@ class HostTensors(TorchDispatchMode):
 
 
 @pytest.mark.parametrize(('name', 'settings'), [
-    ('fast', SMALL), ('sosd', {}), ('lapdepth', {'width': 64}),
+    ('fast', SMALL), ('sosd', {}), ('depthlab', {}), ('lapdepth', {'width': 64}),
     ('published', {'deformable': 'grid_sample'}),
     ('published', {'deformable': 'operator'})])
 def test_nothing_comes_from_the_host_once_constants_are_kept(name, settings):

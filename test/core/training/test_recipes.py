@@ -28,6 +28,7 @@ from dataset_trees import (  # noqa: E402
     write_png,
     write_semkitti_dvps,
 )
+from depthlab_files import write_deeplab  # noqa: E402
 from panoptic_depth_core.config import load_settings  # noqa: E402
 from panoptic_depth_core.network import create_model, settings_of  # noqa: E402
 from panoptic_depth_core.network.xception import Xception65Backbone  # noqa: E402
@@ -75,6 +76,7 @@ def _frames(writer: Callable[..., Any]) -> Callable[[Path, str], None]:
 
 WRITERS: dict[str, Callable[[Path, str], None]] = {
     'cityscapes': _frames(write_cityscapes),
+    'cityscapes_depthlab': _frames(write_cityscapes),
     'cityscapes_dvps': _frames(write_cityscapes_dvps),
     'coco_panoptic': _frames(write_coco_panoptic),
     'semkitti_dvps': _frames(write_semkitti_dvps),
@@ -120,7 +122,9 @@ def _miniature(path: Path, home: Path) -> TrainSettings:
         name = getattr(settings_of(settings.network, settings.network_settings), 'backbone',
                        'mobilenet_v2')
         torch.save(BACKBONES[name](weights=None).state_dict(), weights)
-    if settings.initial_weights not in (None, 'default'):
+    if settings.initial_weights and settings.initial_weights.endswith('.pkl'):
+        write_deeplab(Path(expand(settings.initial_weights)))
+    elif settings.initial_weights not in (None, 'default'):
         _write_run(path, Path(expand(settings.initial_weights)))
     return settings
 
@@ -185,7 +189,7 @@ def test_two_iterations_on_miniature_data(path, home, monkeypatch):
     moved = {name for name, value in learned.items() if not torch.equal(value, before[name])}
     assert not {name for name in moved if any(begins(name, part) for part in settings.freeze)}
     frozen_norms = settings.network_settings.get('backbone_norm') != 'batch'
-    assert not frozen_norms or not {name for name in moved if name.startswith('backbone.')
-                                    and 'running_' in name}
+    assert not frozen_norms or not {
+        name for name in moved if 'running_' in name and begins(name, 'backbone')}
     assert {name.partition('.')[0] for name in moved} == {
         name.partition('.')[0] for name in before}, 'every part learns'

@@ -1,0 +1,90 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Weights in plain pickles, as the model zoo of detectron2 has them: arrays, and no code."""
+
+from __future__ import annotations
+
+import codecs
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip('torch', reason='the network needs the extra [train]')
+
+from panoptic_depth_core.errors import ConfigError  # noqa: E402
+from panoptic_depth_core.network.weights import read_state_dict  # noqa: E402
+
+
+@pytest.mark.parametrize('protocol', [2, 3, 4, 5])
+def test_arrays_are_read(protocol, tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = OrderedDict(a=rng.random((3, 4)).astype(np.float32), b=np.arange(3),
+                         c=np.asfortranarray(rng.random((2, 5))), n=np.array(7))
+    path = tmp_path / 'model.pkl'
+    path.write_bytes(pickle.dumps({
+        'model': arrays, '__author__': 'somebody', 'best': np.float64(3.5),
+        'matching_heuristics': True}, protocol=protocol))
+    weights = read_state_dict(path, 'give another file')
+    assert list(weights) == list(arrays)
+    for name, value in arrays.items():
+        assert np.array_equal(weights[name].numpy(), value)
+
+
+def test_arrays_of_python_2_are_read(tmp_path):
+    """Its texts are bytes; so is the content of its arrays."""
+    values = np.array([1.5, -2.0], '<f4')
+    path = tmp_path / 'model.pkl'
+    path.write_bytes(
+        b'\x80\x02}U\x05model}U\x01acnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n'
+        b'K\x00\x85U\x01b\x87R(K\x01K\x02\x85cnumpy\ndtype\nU\x02f4K\x00K\x01\x87R'
+        b'(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89U\x08'
+        + values.tobytes() + b'tbss.')
+    assert read_state_dict(path, '')['a'].tolist() == [1.5, -2.0]
+
+
+class Calls:
+    """Pickles as a call."""
+
+    def __init__(self, function, *arguments) -> None:
+        self._call = function, arguments
+
+    def __reduce__(self):
+        """See pickle."""
+        return self._call
+
+
+@pytest.mark.parametrize(('make', 'words'), [
+    (lambda mark: Calls(exec, f'open({str(mark)!r}, "w")'), 'builtin.*exec'),
+    (lambda mark: Calls(Path, str(mark)), 'pathlib'),
+    (lambda mark: Calls(np.save, str(mark), np.zeros(2)), 'numpy.*save'),
+    (lambda mark: Calls(codecs.encode, 'a', 'rot13'), "encoding 'rot13'"),
+])
+def test_code_is_refused_and_not_run(make, words, tmp_path):
+    mark = tmp_path / 'mark'
+    hostile = make(mark)
+    for protocol in (2, 4):
+        path = tmp_path / 'model.pkl'
+        path.write_bytes(pickle.dumps({'model': {'a': hostile}}, protocol=protocol))
+        with pytest.raises(ConfigError, match=f'model.pkl: no checkpoint .*: it holds .*{words}'):
+            read_state_dict(path, 'give another file')
+    assert not mark.exists()
+    if 'exec' in words:
+        pickle.loads(path.read_bytes())
+        assert mark.exists(), 'the test can fail'
+
+
+@pytest.mark.parametrize(('content', 'words'), [
+    (pickle.dumps({'model': {'a': np.zeros(99)}})[:-40], 'no checkpoint of tensors or numpy'),
+    (pickle.dumps({'model': {'a': np.array(['x'])}}), "entry 'a' is a ndarray, not a tensor"),
+    (pickle.dumps({'model': {'a': 3}}), "entry 'a' is a int"),
+    (pickle.dumps([1]), 'holds a list and no weights'),
+    (b'\x80\x02cnumpy\ndtype\n(U\x03???tR.', 'no checkpoint of tensors or numpy arrays'),
+])
+def test_what_is_no_checkpoint(content, words, tmp_path):
+    path = tmp_path / 'model.pkl'
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=words):
+        read_state_dict(path, 'give another file')
