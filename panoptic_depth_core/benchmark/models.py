@@ -58,12 +58,13 @@ def measure_models(sources: Sequence[Path], changes: Sequence[str] = (),
     :raises ConfigError: for a wrong source.
     """
     rows: dict[str, _Row] = {}
-    for source in sources:
+    stems = [_stem(source) for source in sources]
+    for source, stem in zip(sources, stems, strict=True):
         settings = _settings(source, changes)
         key = settings.model_copy(update={'seed': 0}).model_dump_json()
         if key not in rows:
-            rows[key] = _Row(source.stem if source.is_file() else source.name, settings,
-                             _model(source, settings))
+            rows[key] = _Row(stem if stems.count(stem) == 1 else f'{source.parent.name}/{stem}',
+                             settings, _model(source, settings))
         if source.is_dir():
             rows[key].runs.append(last_validation(source))
     height, width = size or _size(next(iter(rows.values())).settings)
@@ -137,6 +138,10 @@ def last_validation(run: Path) -> dict[str, float]:
         raise ConfigError(f'{path}: the run has no validation; add one to its recipe')
     return {f'{label} {name}': value for label, metrics in found[-1]['by_data'].items()
             for name, value in metrics.items() if name in _SHOWN and value is not None}
+
+
+def _stem(source: Path) -> str:
+    return source.stem if source.is_file() else source.name
 
 
 def _settings(source: Path, changes: Sequence[str]) -> TrainSettings:

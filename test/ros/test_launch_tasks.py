@@ -14,6 +14,7 @@ pytest.importorskip('rclpy', reason='ROS 2 is not sourced')
 
 from launch import LaunchDescription
 from launch_tools import FOLDER, controllable_node, description, make_model
+from panoptic_depth_core.contract import abilities
 from panoptic_depth_core.io.messages.outputs import OUTPUTS, outputs_of
 from panoptic_depth_core.io.messages.reading import values_of
 from panoptic_depth_core.io.messages.types import LABEL_INFO
@@ -24,6 +25,7 @@ from ros_peer import EndsWell as EndsWell
 from std_srvs.srv import Trigger
 
 DEPTH, SEGMENTATION = frozenset({'depth'}), frozenset({'semantic', 'instances'})
+REGIONS = frozenset({'semantic', 'depth'})
 ALWAYS = {'output/status'}
 TABLE = {'output/label_info'}
 LATE, CHANGED = FOLDER / 'late', FOLDER / 'changed'
@@ -33,10 +35,12 @@ LATE, CHANGED = FOLDER / 'late', FOLDER / 'changed'
 @pytest.mark.launch_test
 def generate_test_description() -> LaunchDescription:
     models = {name: str(make_model(FOLDER / name, tasks)) for name, tasks in (
-        ('depth_only', DEPTH), ('segmentation', SEGMENTATION))}
+        ('depth_only', DEPTH), ('segmentation', SEGMENTATION), ('regions', REGIONS))}
+    models['asked'] = models['regions']
     make_model(CHANGED)
     return description(
-        *(controllable_node(name, model__path=path) for name, path in models.items()),
+        *(controllable_node(name, model__path=path, distance__include_stuff=name == 'asked')
+          for name, path in models.items()),
         controllable_node('late', model__path=str(LATE)),
         controllable_node('changed', model__path=str(CHANGED)))
 
@@ -54,9 +58,9 @@ class TasksCase(NodeCase):
         return {topic.removeprefix(f'{self.peer.name}/') for topic, _ in found
                 if topic.startswith(f'{self.peer.name}/') and 'transition_event' not in topic}
 
-    def wait_outputs(self, tasks: frozenset[Any], *others: str) -> None:
+    def wait_outputs(self, able: frozenset[Any], *others: str) -> None:
         """Wait until these and no others are there."""
-        wanted = {topic.name for topic in outputs_of(tasks).values()} | ALWAYS | {*others}
+        wanted = {topic.name for topic in outputs_of(able).values()} | ALWAYS | {*others}
         eventually(lambda: self.outputs() == wanted, f'{sorted(wanted)} and nothing else')
 
     def says(self, *tasks: str) -> None:
@@ -107,6 +111,33 @@ class TestSegmentation(TasksCase):
         eventually(lambda: table, 'the table of classes')
         self.assertEqual(len(table[0].class_map), len(CITYSCAPES))
         self.says('instances', 'semantic')
+
+
+class TestRegions(TasksCase):
+    namespace = 'regions'
+
+    def test_unasked_nothing_is_listed(self) -> None:
+        heard = self.peer.hear('semantic')
+        Camera(self.peer).until_heard(heard)
+        self.wait_outputs(REGIONS, *TABLE)
+        self.assertNotIn('output/instances', self.outputs())
+
+
+class TestAsked(TasksCase):
+    namespace = 'asked'
+
+    def test_distances_of_regions(self) -> None:
+        camera, heard = Camera(self.peer), self.peer.hear('instances')
+        camera.until_heard(heard)
+        self.wait_outputs(abilities(REGIONS, include_stuff=True), *TABLE)
+        self.assertIn('output/instances', self.outputs())
+        found = camera.result(heard).instances
+        self.assertIn('road', {region.class_name for region in found})
+        for region in found:
+            self.assertEqual((region.instance_id, region.is_thing), (0, region.class_name in (
+                'car', 'person')))
+            self.assertGreater(region.depth_mean, 0.0)
+        self.says('depth', 'semantic')
 
 
 class TestLate(TasksCase):
