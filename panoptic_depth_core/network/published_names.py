@@ -39,7 +39,8 @@ def fit_names(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor],
         'not finite': [name for name in names
                        if name in given and not torch.isfinite(given[name]).all()]}
     if listed := list_gaps(gaps):
-        raise ConfigError(f'{source}: no checkpoint of {system}: {listed}')
+        raise ConfigError(f'{source}: no checkpoint of {system}: {listed}; give the file as its '
+                          'authors published it')
     return {ours: given[name].float().reshape(wanted[ours].shape)
             for name, ours in names.items()}
 

@@ -6,16 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import torch
 from torch import Tensor
 
-from ...errors import ConfigError
-from ..weights import COUNTER, list_gaps
+from ..published_names import BATCH_NORM, fit_names
 from .blocks import DecoderNorm
 
 _PARALLEL = 'module.'
 _GROUP = ('weight', 'bias')
-_BATCH = (*_GROUP, 'running_mean', 'running_var')
 _STAGES = (3, 4, 23)
 _RATES = (3, 6, 12, 18)
 _SIGN = 'decoder.decoder2_1_1_1_up4.conv.weight'
@@ -42,7 +39,7 @@ def published_norm(weights: Mapping[str, Tensor]) -> DecoderNorm:
 
 def published_names(norm: DecoderNorm) -> dict[str, str]:
     """Name in a checkpoint of the authors -> name in the state dict of our network."""
-    parts = _BATCH if norm == 'batch' else _GROUP
+    parts = BATCH_NORM if norm == 'batch' else _GROUP
     names = _backbone()
 
     def block(theirs: str, ours: str, upsamples: bool = False) -> None:
@@ -79,28 +76,9 @@ def weights_as_ours(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor],
     :param source: of the weights, for the message.
     :raises ConfigError: naming what is missing, unknown, of another shape or not finite.
     """
-    names = published_names(published_norm(weights))
-    given = {name.removeprefix(_PARALLEL): value for name, value in weights.items()
-             if not name.endswith(COUNTER)}
-    shapes = {name: (tuple(given[name].shape), published_shape(wanted[ours]))
-              for name, ours in names.items() if name in given}
-    gaps = {
-        'missing': [name for name in names if name not in given],
-        'unknown': [name for name in given if name not in names],
-        'of another shape': [f'{name} is {found}, not {shape}'
-                             for name, (found, shape) in shapes.items() if found != shape],
-        'not finite': [name for name in names
-                       if name in given and not torch.isfinite(given[name]).all()]}
-    if listed := list_gaps(gaps):
-        raise ConfigError(f'{source}: no checkpoint of LapDepth with ResNeXt-101 and five levels: '
-                          f'{listed}; give one that its authors published')
-    return {ours: given[name].float().reshape(wanted[ours].shape) for name, ours in names.items()}
-
-
-def published_shape(ours: Tensor) -> tuple[int, ...]:
-    """Shape in a checkpoint of the authors: our group norms are (C, 1, 1)."""
-    shape = tuple(ours.shape)
-    return shape[:1] if ours.ndim == 3 else shape
+    given = {name.removeprefix(_PARALLEL): value for name, value in weights.items()}
+    return fit_names(given, wanted, published_names(published_norm(weights)), source,
+                     'LapDepth with ResNeXt-101 and five levels')
 
 
 def _backbone() -> dict[str, str]:
@@ -108,7 +86,7 @@ def _backbone() -> dict[str, str]:
 
     def conv_norm(theirs: tuple[str, str], ours: tuple[str, str]) -> None:
         names[f'{theirs[0]}.weight'] = f'{ours[0]}.weight'
-        names.update({f'{theirs[1]}.{part}': f'{ours[1]}.{part}' for part in _BATCH})
+        names.update({f'{theirs[1]}.{part}': f'{ours[1]}.{part}' for part in BATCH_NORM})
 
     outside = 'encoder.encoder'
     conv_norm((f'{outside}.conv1', f'{outside}.bn1'), ('backbone.stem.conv1', 'backbone.stem.bn1'))

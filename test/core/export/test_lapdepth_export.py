@@ -25,12 +25,12 @@ from panoptic_depth_core.network import create_model  # noqa: E402
 from panoptic_depth_core.network.base import ModelDescription  # noqa: E402
 from panoptic_depth_core.network.lapdepth.checkpoint import (  # noqa: E402
     published_names,
-    published_shape,
 )
 from panoptic_depth_core.network.lapdepth.network import (  # noqa: E402
     PUBLISHED_SETTINGS,
     LapDepth,
 )
+from panoptic_depth_core.network.published_names import published_shape  # noqa: E402
 from tensorrt_graphs import rtx_library  # noqa: E402
 
 FX = 200.0

@@ -20,7 +20,6 @@ from panoptic_depth_core.network.lapdepth.blocks import (  # noqa: E402
 )
 from panoptic_depth_core.network.lapdepth.checkpoint import (  # noqa: E402
     published_names,
-    published_shape,
 )
 from panoptic_depth_core.network.lapdepth.decoder import picture_residuals  # noqa: E402
 from panoptic_depth_core.network.lapdepth.network import (  # noqa: E402
@@ -29,6 +28,7 @@ from panoptic_depth_core.network.lapdepth.network import (  # noqa: E402
     PUBLISHED_SETTINGS,
     LapDepth,
 )
+from panoptic_depth_core.network.published_names import published_shape  # noqa: E402
 from panoptic_depth_core.network.torch_backend import LowerPrecision  # noqa: E402
 from torch import nn  # noqa: E402
 from torchvision.ops import FrozenBatchNorm2d  # noqa: E402
