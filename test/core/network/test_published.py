@@ -150,14 +150,14 @@ def test_metres_follow_the_focal_length(weights):
 
 
 @pytest.mark.parametrize(('change', 'words'), [
-    (lambda w: w.pop('kernel_head.out_conv.bias'), 'missing: kernel_head.out_conv.bias$'),
-    (lambda w: w.update(extra=torch.zeros(1)), 'unknown: extra$'),
+    (lambda w: w.pop('kernel_head.out_conv.bias'), 'missing: kernel_head.out_conv.bias;'),
+    (lambda w: w.update(extra=torch.zeros(1)), 'unknown: extra;'),
     (lambda w: w.update({'position_head.out_sem.bias': torch.zeros(133)}),
      r'of another shape: position_head.out_sem.bias is \(133,\), not \(19,\)'),
     (lambda w: w.update({'position_head.out_sem.bias': torch.full((19,), torch.nan)}),
      'not finite: position_head.out_sem.bias'),
     (lambda w: [w.pop(name) for name in list(w) if 'res5' in name],
-     r'missing: backbone.bottom_up.res5[^;]+ and \d+ more$'),
+     r'missing: backbone.bottom_up.res5[^;]+ and \d+ more;'),
 ])
 def test_says_what_does_not_fit(weights, change, words):
     changed = dict(weights)
