@@ -200,6 +200,6 @@ def convert(
     info = model.info
     if 'depth' not in info.tasks:
         say('The checkpoint has no depth heads: labels only, every distance is NaN.')
-    focal = f' --fx {info.canonical_focal_px:g}' if info.canonical_focal_px else ''
     say(f'Model: {model.path} ({info.onnx_bytes / 1e6:.0f} MB); try: '
-        f'panoptic-depth predict IMAGE -m {model.path} -o RESULTS{focal}')
+        f'panoptic-depth predict IMAGE -m {model.path} -o RESULTS --fx FX, with the focal length '
+        'of your camera in px of IMAGE')

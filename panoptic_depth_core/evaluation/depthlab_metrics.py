@@ -3,7 +3,7 @@
 """
 Depth metrics of Panoptic-DepthLab's evaluation, as published.
 
-Of one frame; the original means them over the 500 frames of Cityscapes val. Predictions pass
+Of one frame; the original averages them over the 500 frames of Cityscapes val. Predictions pass
 through an 8-bit image first, which floors them to whole meters, and its "SILog" is a mean
 difference of decadic logarithms, which does depend on the scale.
 """
@@ -28,15 +28,17 @@ def depthlab_metrics(predicted: NDArray[Any], truth: NDArray[Any]) -> dict[str, 
     """
     Measure a frame.
 
-    :param predicted: (H, W) meters, see floored. :param truth: (H, W) meters, 0 or NaN unknown.
+    :param predicted: meters, see floored. :param truth: meters of the same shape, 0 or NaN unknown.
     :returns: rse and rae relative to the spread of the truth, irmse in 1/km, silog times 100,
-        acc_1, acc_2 and acc_3 in percent; NaN without a known pixel.
+        acc_1, acc_2 and acc_3 in percent; NaN without a known pixel, rse and rae also where all
+        have one depth.
     """
     known = np.isfinite(truth) & (truth > 0)
     p, t = predicted[known].astype(np.float64), truth[known].astype(np.float64)
     if not t.size:
         return dict.fromkeys(('rse', 'rae', 'irmse', 'silog', 'acc_1', 'acc_2', 'acc_3'), np.nan)
     spread = t - t.mean()
+    spread[:] = np.nan if not spread.any() else spread
     ratio = np.maximum(p / t, t / p)
     return {
         'rse': float(((p - t) ** 2).sum() / (spread ** 2).sum()),

@@ -116,12 +116,17 @@ class DepthProtocol:
             wanted = f'{self.least[1]}x{self.least[0]}'
             if self.most != self.least:
                 wanted = f'from {wanted} to {self.most[1]}x{self.most[0]}'
-            raise ConfigError(f'a picture of {size[1]}x{size[0]} px, but the depth protocol is '
-                              f'for those of {wanted} px; give whole, unscaled pictures, or '
+            raise ConfigError(f'the picture has {size[1]}x{size[0]} px, but the depth protocol '
+                              f'takes {wanted} px; give whole, unscaled pictures, or '
                               'choose another protocol')
 
     def prepared(self, predicted: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Metres within the limits, -Inf (too near) and Inf (far) too; NaN remains unknown."""
+        """
+        Bring predictions within the limits, those of -Inf (too near) and Inf (far) too.
+
+        NaN, 0 and negative ones are unknown: NaN.
+        """
+        predicted = np.where((predicted > 0) | np.isneginf(predicted), predicted, np.nan)
         if self.prepare is not None:
             return self.prepare(predicted)
         return np.clip(predicted, self.min_m, self.cap_m)

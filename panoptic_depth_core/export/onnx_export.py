@@ -215,6 +215,9 @@ def convert_checkpoint(checkpoint: Path | str, out_dir: Path | str,
     """
     model = from_published(checkpoint, settings)
     described = model.published_description(*(size or model.published_size), **description)
+    if unknown := set(rules or ()) - set(type(model.rules).model_fields):
+        raise ConfigError(f'{checkpoint}: is of {model.name}, which has no {unknown.pop()}; leave '
+                          'the option out')
     model.configure({**(rules or {}), 'output_stride': described.output_stride}, {}, 'convert')
     try:
         return export_model(model, out_dir, described)

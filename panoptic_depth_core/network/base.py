@@ -22,7 +22,7 @@ from torch.utils.data import default_collate
 
 from ..class_tables import Byte, ClassTable, class_rows, table_classes
 from ..config import Settings, Thresholds, parse_settings
-from ..contract import PADDING_RGB, TASKS, Task
+from ..contract import NO_SEGMENT, PADDING_RGB, TASKS, Task
 from ..errors import ConfigError
 from ..labels import ClassInfo
 from ..model_info import ExtraInput, ModelInfo, Positive, Range, WeightsData
@@ -191,6 +191,11 @@ class Model(nn.Module):
         self.rules = parse_settings(type(self.rules), {**self.rules.model_dump(), **rules},
                                     f'{source}: assembly')
         self.loss = parse_settings(self.loss_type, loss, f'{source}: loss')
+        things, classes = getattr(self.rules, 'max_things', 0), len(self.classes)
+        if things + classes > NO_SEGMENT:
+            raise ConfigError(f'{source}: max_things is {things} with {classes} classes, '
+                              f'but a result has {NO_SEGMENT} rows for both; set max_things to '
+                              f'{NO_SEGMENT - classes} or less')
 
     @property
     def classes(self) -> tuple[ClassInfo, ...]:

@@ -26,10 +26,10 @@ from .layers import LOG_DEPTH_LIMITS, RAY_CHANNELS, camera_rays, metric_factor
 from .segment_table import resize
 
 LOSS_STRIDE = 2
-"""Of the pixels that semantic losses and those of depth look at."""
+"""Semantic losses and those of depth look at every second row and column."""
 
 _START_LOG_DEPTH = 2.5
-"""Of 12 m, in the middle of what a vehicle sees."""
+"""ln(12 m), in the middle of what a vehicle sees."""
 
 
 class DenseDepthSettings(Settings):
@@ -101,7 +101,7 @@ def depth_map(sample: Sample) -> NDArray[np.float32]:
     depth = sample.truth.depth
     if depth is None:
         return np.full(sample.frame.image.shape[:2], np.nan, np.float32)
-    return np.where(np.isfinite(depth), depth, np.float32(np.nan))
+    return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(np.nan))
 
 
 def class_weights(samples: Iterable[Sample], classes: int, balance: float) -> Tensor:

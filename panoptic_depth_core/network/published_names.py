@@ -29,10 +29,15 @@ def fit_names(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor],
     # Counters of batch norm, and the input's mean and deviation, are no weights.
     given = {name: value for name, value in weights.items()
              if not name.endswith(COUNTER) and name not in ('pixel_mean', 'pixel_std')}
+    has_place = {name: ours for name, ours in names.items() if ours in wanted}
     shapes = {name: (tuple(given[name].shape), published_shape(wanted[ours]))
-              for name, ours in names.items() if name in given}
+              for name, ours in has_place.items() if name in given}
     gaps = {
-        'missing': [name for name in names if name not in given],
+        'missing': [*(name for name in names if name not in given), *(
+            ours for ours in wanted
+            if ours not in names.values() and not ours.endswith(COUNTER))],
+        'without a place in a network of these settings': [
+            name for name in names if name not in has_place],
         'unknown': [name for name in given if name not in names],
         'of another shape': [f'{name} is {found}, not {shape}'
                              for name, (found, shape) in shapes.items() if found != shape],
@@ -40,7 +45,7 @@ def fit_names(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor],
                        if name in given and not torch.isfinite(given[name]).all()]}
     if listed := list_gaps(gaps):
         raise ConfigError(f'{source}: no checkpoint of {system}: {listed}; give the file as its '
-                          'authors published it')
+                          'authors published it, and no setting that changes its layers')
     return {ours: given[name].float().reshape(wanted[ours].shape)
             for name, ours in names.items()}
 

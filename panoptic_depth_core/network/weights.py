@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import pickle
-from collections import OrderedDict
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import ConfigError
@@ -19,14 +20,17 @@ from ..errors import ConfigError
 COUNTER = '.num_batches_tracked'
 """End of the names of batch norm's counters, which only some files and kinds of norm have."""
 
+_PARALLEL = 'module.'
+"""Beginning of all names in a file of torch's DataParallel."""
+
 _DAMAGED = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, AttributeError,
-            LookupError, ImportError, MemoryError, OverflowError)
+            LookupError, ImportError, MemoryError, OverflowError, SystemError)
 """What a file that was cut off or made up raises."""
 
 
 def read_state_dict(path: Path | str, remedy: str) -> dict[str, Tensor]:
     """
-    Read named tensors or numpy arrays, from the entry "model" where there is one.
+    Read named tensors or numpy arrays, from the entry "model" or "state_dict" where there is one.
 
     :param remedy: for the message.
     :raises ConfigError: when it cannot be read or holds anything but named arrays.
@@ -36,27 +40,44 @@ def read_state_dict(path: Path | str, remedy: str) -> dict[str, Tensor]:
             with Path(path).open('rb') as file:
                 stored = _ArrayUnpickler(file, encoding='latin1').load()
         else:
-            with torch.serialization.safe_globals(_numpy_globals()):
+            named: list[Any] = [(stand_in, name) for name, stand_in in _STAND_INS.items()
+                                if name.startswith('numpy.')]
+            with torch.serialization.safe_globals(named):
                 stored = torch.load(path, map_location='cpu', weights_only=True)
     except OSError as error:
         raise ConfigError(
             f'{path}: weights cannot be read: {error.strerror}; {remedy}') from None
     except _DAMAGED as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else 'it is cut off'
-        raise ConfigError(f'{path}: no checkpoint of tensors or numpy arrays: {reason}; '
+        raise ConfigError(f'{path}: no checkpoint of tensors or numpy arrays: {_why(error)}; '
                           f'{remedy}') from None
-    weights = stored.get('model', stored) if isinstance(stored, Mapping) else stored
+    weights = stored
+    for entry in ('model', 'state_dict'):
+        if isinstance(stored, Mapping) and isinstance(stored.get(entry), Mapping):
+            weights = stored[entry]
+            break
     if not isinstance(weights, Mapping) or not weights:
         raise ConfigError(f'{path}: holds a {type(weights).__name__} and no weights; {remedy}')
     arrays = {}
     for name, value in weights.items():
-        if isinstance(value, np.ndarray) and value.dtype.kind in 'fiub':
-            value = torch.from_numpy(value.copy())
+        if isinstance(value, _StoredArray):
+            value = torch.from_numpy(value.array.copy())
         if not isinstance(value, Tensor):
             raise ConfigError(f'{path}: entry {name!r} is a {type(value).__name__}, not a tensor '
                               f'or an array; {remedy}')
         arrays[str(name)] = value
+    if all(name.startswith(_PARALLEL) for name in arrays):
+        return {name.removeprefix(_PARALLEL): value for name, value in arrays.items()}
     return arrays
+
+
+def _why(error: Exception) -> str:
+    """Reason in words of ours: torch proposes to load the file without its checks."""
+    text = str(error)
+    if text.startswith('it holds '):
+        return text
+    found = re.search(r'GLOBAL (\S+)', text)
+    return (f'it holds {found[1]}, which may run code' if found else
+            'it is cut off, or neither a file of PyTorch nor a pickle of arrays')
 
 
 def load_all(module: nn.Module, given: Mapping[str, Tensor], source: str, remedy: str) -> None:
@@ -89,19 +110,6 @@ def list_gaps(gaps: Mapping[str, Sequence[str]]) -> str:
         for kind, items in gaps.items() if items)
 
 
-def _numpy_globals() -> list[Any]:
-    """Names in a pickle of numeric arrays; they differ between numpy 1 and 2."""
-    reconstruct = _numpy_core().multiarray._reconstruct
-    kinds = {type(np.dtype(name)) for name in
-             ('float16', 'float32', 'float64', 'int64', 'int32', 'uint8', 'bool')}
-    return [reconstruct, (reconstruct, 'numpy.core.multiarray._reconstruct'),
-            np.ndarray, np.dtype, *kinds]
-
-
-def _numpy_core() -> Any:
-    return np._core if hasattr(np, '_core') else np.core
-
-
 def _is_plain_pickle(path: Path | str) -> bool:
     """Whether it is a pickle that torch did not write, as the model zoo of detectron2 has them."""
     old_torch = pickle.dumps(torch.serialization.MAGIC_NUMBER, protocol=2)
@@ -111,26 +119,97 @@ def _is_plain_pickle(path: Path | str) -> bool:
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Makes containers, numbers, texts and numpy arrays of them; whatever else is refused."""
+    """Makes containers, numbers, texts and stored arrays; whatever else is refused."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what a pickle asks for by name, if arrays need it."""
-        # The name of this module differs between numpy 1 and 2.
-        module = module.replace('numpy._core.', 'numpy.core.')
-        core = _numpy_core()
-        known = {('numpy.core.multiarray', '_reconstruct'): core.multiarray._reconstruct,
-                 ('numpy.core.multiarray', 'scalar'): core.multiarray.scalar,
-                 ('numpy.core.numeric', '_frombuffer'): core.numeric._frombuffer,
-                 ('numpy', 'ndarray'): np.ndarray, ('numpy', 'dtype'): np.dtype,
-                 ('collections', 'OrderedDict'): OrderedDict, ('_codecs', 'encode'): _latin1}
-        if (module, name) not in known:
+        """Return the stand-in for what a pickle asks for by name, if arrays need it."""
+        found = _STAND_INS.get(f'{module}.{name}')
+        if found is None:
             raise pickle.UnpicklingError(f'it holds {module}.{name}, which no array needs and '
                                          'which may run code')
-        return known[module, name]
+        return found
 
 
-def _latin1(text: str, encoding: str) -> bytes:
-    """Bytes as Python 3 writes them into an old form of pickle; no other codec is looked up."""
-    if encoding != 'latin1':
-        raise pickle.UnpicklingError(f'it holds bytes in the encoding {encoding!r}')
-    return text.encode('latin1')
+# A pickle calls what it names, and sets the state of what it made. numpy's own types trust both:
+# a made-up dtype turns bytes of the file into pointers. Each stand-in has a __setstate__ of its
+# own, since without one a pickle may set any attribute, also of the class.
+
+class _StoredDtype:
+    """A numeric dtype."""
+
+    def __init__(self, code: str, *_: Any) -> None:
+        if code not in _CODES:
+            raise pickle.UnpicklingError(f'it holds an array of dtype {str(code)[:20]!r}')
+        self.dtype = np.dtype(code)
+
+    def __setstate__(self, state: Any) -> None:
+        if state[1] == '>':
+            self.dtype = self.dtype.newbyteorder('>')
+
+
+class _StoredArray:
+    """What numpy's _reconstruct makes, and numpy.ndarray, its argument."""
+
+    def __init__(self, *_: Any) -> None:
+        self.array = np.zeros(0, np.float32)
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, is_fortran, data = state
+        self.array = _array(data, dtype, shape, 'F' if is_fortran else 'C')
+
+
+class _BufferArray(_StoredArray):
+    """What numpy's _frombuffer makes."""
+
+    def __init__(self, data: Any, dtype: Any, shape: Any, order: Any) -> None:
+        self.array = _array(data, dtype, shape, 'F' if order == 'F' else 'C')
+
+
+class _StoredScalar:
+    """A number, as a Python one."""
+
+    def __new__(cls, dtype: Any, data: Any) -> Any:
+        return _array(data, dtype, (), 'C').item()
+
+    def __setstate__(self, state: Any) -> None:
+        """See above."""
+
+
+class _StoredBytes:
+    """Bytes as Python 3 writes them into an old form of pickle."""
+
+    def __new__(cls, text: str, encoding: str) -> Any:
+        if encoding != 'latin1':
+            raise pickle.UnpicklingError(f'it holds bytes in the encoding {str(encoding)[:20]!r}')
+        return text.encode('latin1')
+
+    def __setstate__(self, state: Any) -> None:
+        """See above."""
+
+
+class _StoredItems(dict[Any, Any]):
+    """A dict; its attributes are dropped."""
+
+    def __setstate__(self, state: Any) -> None:
+        """See above."""
+
+
+def _array(data: Any, dtype: Any, shape: Any, order: Literal['C', 'F']) -> NDArray[Any]:
+    if isinstance(data, str):  # As Python 2 wrote bytes.
+        data = data.encode('latin1')
+    if not (isinstance(dtype, _StoredDtype) and isinstance(data, bytes | bytearray)):
+        raise pickle.UnpicklingError('it holds an array that is not of numbers')
+    native = np.frombuffer(data, dtype.dtype).astype(dtype.dtype.newbyteorder('='))
+    return native.reshape(shape, order=order)
+
+
+_CODES = frozenset(('f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'b1'))
+
+_STAND_INS: dict[str, Any] = {
+    'numpy.ndarray': _StoredArray, 'numpy.dtype': _StoredDtype,
+    'collections.OrderedDict': _StoredItems, '_codecs.encode': _StoredBytes,
+    # The name of this module differs between numpy 1 and 2.
+    **{f'numpy.{core}.{name}': stand_in for core in ('core', '_core') for name, stand_in in (
+        ('multiarray._reconstruct', _StoredArray), ('multiarray.scalar', _StoredScalar),
+        ('numeric._frombuffer', _BufferArray))}}
+"""Full name -> what is called in its place."""

@@ -285,6 +285,8 @@ def start_state(settings: TrainSettings, fabric: Fabric, run_dir: Path | None) -
             raise ConfigError(f'backbone_norm: batch norm over {fabric.world_size} processes '
                               f'needs GPUs, not {fabric.device.type}; use one process, or frozen')
         learner = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    for phase in settings.phases:  # A wrong name shows now, not when its turn comes.
+        freeze(learner, (*settings.freeze, *phase.freeze))
     freeze(learner, settings.freeze)
     learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     wrapped, optimizer = fabric.setup(learner, create_optimizer(learner, settings))
@@ -321,7 +323,7 @@ def train_step(settings: TrainSettings, fabric: Fabric, state: TrainState, draws
         # Gradients are exchanged once, below. The annotation asks for Fabric's own wrapper.
         with fabric.no_backward_sync(state.network):  # type: ignore[arg-type]
             losses = state.model.losses(state.network(**batch.inputs()), batch, seeds)
-            losses['total'] = total_of(losses, phase)
+            losses['total'] = total_of(losses, settings.phases, phase)
             fabric.backward(losses['total'] / settings.accumulate)
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + value.detach() / settings.accumulate
@@ -354,10 +356,15 @@ def phase_of(settings: TrainSettings, iteration: int, progress: float) -> PhaseS
     return phase
 
 
-def total_of(losses: dict[str, Tensor], phase: PhaseSettings | None) -> Tensor:
-    """() float32 sum of the losses that count in a phase."""
+def total_of(losses: dict[str, Tensor], phases: Sequence[PhaseSettings],
+             phase: PhaseSettings | None) -> Tensor:
+    """
+    () float32 sum of the losses that count in a phase.
+
+    :raises ConfigError: when any phase counts a loss that is none.
+    """
     counted = (phase.losses if phase else ()) or tuple(losses)
-    if unknown := [name for name in counted if name not in losses]:
+    if unknown := [name for p in phases for name in p.losses if name not in losses]:
         raise ConfigError(f'phases: losses: there is no {unknown[0]!r}; this network has '
                           f'{", ".join(losses)}')
     return torch.stack([losses[name] for name in counted]).sum()

@@ -213,7 +213,7 @@ def test_a_protocol_on_stored_results(part: str, tmp_path: Path,
     assert 'log10, mean of images' in told and 'Depth protocol eigen_kitti: crop of' in told
     assert 'Depth protocol eigen_kitti: crop of' in (tmp_path / 'out/evaluation.md').read_text()
     assert main([*arguments, '--protocol', 'nyu', '-o', str(tmp_path / 'none')]) == 2
-    assert ('a picture of 1242x375 px, but the depth protocol is for those of 640x480 px'
+    assert ('the picture has 1242x375 px, but the depth protocol takes 640x480 px'
             if part == 'whole' else 'has shape (352, 1216)') in capsys.readouterr().err
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -47,6 +47,9 @@ CONTEXT_STRIDE = 16
 """Of the coarsest feature."""
 
 
+_Width = Annotated[int, Field(ge=8, multiple_of=8)]
+
+
 class DepthLabSettings(BackboneSettings, DenseDepthSettings, NetworkSettings):
     """Settings of the ``depthlab`` model; the defaults are light."""
 
@@ -55,13 +58,13 @@ class DepthLabSettings(BackboneSettings, DenseDepthSettings, NetworkSettings):
     depth_form: Literal['positive', 'linear'] = Field(
         'positive', description='linear: meters as they come, as published, which can be negative')
     layer_norm: LayerNorm = Field('group', description='norm of decoders and heads')
-    context_width: int = Field(64, ge=8, description='channels of the pyramid pooling (ASPP)')
-    projection_widths: tuple[int, int] = Field((32, 16), description='channels of the backbone '
-                                               'that decoders see, at strides 8 and 4')
-    decoder_width: int = Field(64, ge=8, description='channels of the decoders of classes and '
+    context_width: _Width = Field(64, description='channels of the pyramid pooling (ASPP)')
+    projection_widths: tuple[_Width, _Width] = Field(
+        (32, 16), description='channels of the backbone that decoders see, at strides 8 and 4')
+    decoder_width: _Width = Field(64, description='channels of the decoders of classes and '
                                'depth, and of their heads')
-    instance_width: int = Field(48, ge=8, description='channels of the decoder of instances')
-    instance_head_width: int = Field(32, ge=8, description='channels of the last layer of its '
+    instance_width: _Width = Field(48, description='channels of the decoder of instances')
+    instance_head_width: _Width = Field(32, description='channels of the last layer of its '
                                      'heads')
     dropout: float = Field(0.1, ge=0, lt=1, description='after the pyramid pooling')
 

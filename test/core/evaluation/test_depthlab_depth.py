@@ -63,3 +63,9 @@ def test_reader(split, tmp_path):
     assert (inside[~known] == 80).all() if split == 'train' else np.isnan(inside[~known]).all()
     border = depth[:, :90]
     assert np.isnan(border[plain[:, :90] > 40]).all() and not (border > 40).any()
+
+
+def test_one_true_depth_has_no_spread():
+    found = depthlab_metrics(np.full(3, 5.0), np.full(3, 4.0))
+    assert np.isnan([found['rse'], found['rae']]).all()
+    assert found['acc_1'] == 0.0 and found['acc_2'] == 100.0

@@ -158,6 +158,20 @@ def test_says_what_does_not_fit(weights, change, words):
         DepthLabNetwork.from_published(changed, 'm.pth')
 
 
+@pytest.mark.parametrize(('settings', 'words'), [
+    ({'decoder_width': 50}, 'decoder_width is 50'), ({'projection_widths': [7, 8]}, 'is 7'),
+    ({'instance_head_width': 0}, 'instance_head_width is 0')])
+def test_widths_are_those_of_group_norm(settings, words):
+    with pytest.raises(ConfigError, match=words):
+        create_model('depthlab', settings)
+
+
+def test_rows_of_a_result_are_counted():
+    rows = [{'name': f'c{i}', 'color': [i, 0, 0], 'is_thing': i < 2} for i in range(60)]
+    with pytest.raises(ConfigError, match='max_things is 200 with 60 classes.*195 or less'):
+        create_model('depthlab', {**TINY, 'class_table': rows}, rules={'max_things': 200})
+
+
 def test_light_one_is_light_and_its_depth_is_positive():
     torch.manual_seed(0)
     network = create_model('depthlab').eval()

@@ -157,6 +157,15 @@ class TestPublished:
         with pytest.raises(ConfigError, match=f'a.pkl: no checkpoint of LapDepth.*{words}'):
             LapDepth.from_published(changed, 'a.pkl')
 
+    @pytest.mark.parametrize(('settings', 'words'), [
+        ({'width': 256}, 'of another shape'),
+        ({'laplacian': False}, 'without a place in a network of these settings'),
+        ({'merged_batch_norm': True}, 'without a place in a network of these settings'),
+    ])
+    def test_says_which_setting_does_not_fit(self, weights, settings, words) -> None:
+        with pytest.raises(ConfigError, match=f'{words}.*no setting that changes its layers'):
+            LapDepth.from_published(weights, 'a.pkl', settings)
+
     def test_other_files(self, tmp_path) -> None:
         assert not LapDepth.reads_published({'backbone.bottom_up.stem.conv1.weight'})
         with pytest.raises(ConfigError, match=r'a.pkl: no checkpoint of LapDepth.*missing'):

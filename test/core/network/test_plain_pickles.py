@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import codecs
 import pickle
+import struct
 from collections import OrderedDict
 from pathlib import Path
 
@@ -76,9 +77,47 @@ def test_code_is_refused_and_not_run(make, words, tmp_path):
         assert mark.exists(), 'the test can fail'
 
 
+def _text(text: bytes) -> bytes:
+    return b'X' + struct.pack('<I', len(text)) + text
+
+
+def _made_up_dtype(code: bytes) -> bytes:
+    """An array whose dtype says that its bytes are pointers, or are not."""
+    return (b'\x80\x03cnumpy\ndtype\n(' + _text(code) + b'\x89\x88tR(K\x03' + _text(b'|')
+            + b'NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x3ftbq\x010'
+            b'}' + _text(b'a') + b'cnumpy.core.multiarray\n_reconstruct\n'
+            b'(cnumpy\nndarray\nK\x00\x85C\x01btR(K\x01K\x01\x85h\x01\x89C\x08AAAAAAAAtbs.')
+
+
+def test_bytes_of_a_file_are_no_pointers(tmp_path):
+    """Numpy's own types would follow them, and crash."""
+    path = tmp_path / 'model.pkl'
+    path.write_bytes(_made_up_dtype(b'O8'))
+    with pytest.raises(ConfigError, match="it holds an array of dtype 'O8'"):
+        read_state_dict(path, 'give another file')
+    path.write_bytes(_made_up_dtype(b'f8'))
+    value = read_state_dict(path, '')['a']
+    assert value.tolist() == np.frombuffer(b'A' * 8, np.float64).tolist(), 'flags are ignored'
+
+
+def test_torch_files_have_the_same_arrays(tmp_path):
+    """Also of other byte orders, with the names that DataParallel gives."""
+    path = tmp_path / 'model.pth'
+    torch.save({'state_dict': {'module.a': np.arange(3, dtype='>f4'),
+                               'module.b': torch.ones(2)}}, path)
+    weights = read_state_dict(path, '')
+    assert {name: value.tolist() for name, value in weights.items()} == {
+        'a': [0.0, 1.0, 2.0], 'b': [1.0, 1.0]}
+    torch.save({'a': np.array([object()])}, path)
+    with pytest.raises(ConfigError, match='no checkpoint of tensors or numpy arrays: it '):
+        read_state_dict(path, 'give another file')
+
+
 @pytest.mark.parametrize(('content', 'words'), [
     (pickle.dumps({'model': {'a': np.zeros(99)}})[:-40], 'no checkpoint of tensors or numpy'),
-    (pickle.dumps({'model': {'a': np.array(['x'])}}), "entry 'a' is a ndarray, not a tensor"),
+    (pickle.dumps({'model': {'a': np.array(['x'])}}), "it holds an array of dtype 'U1'"),
+    (pickle.dumps({'model': {'a': np.zeros(2, np.longdouble)}}), 'it holds an array of dtype'),
+    (pickle.dumps({'a': 1}, protocol=0), 'it is cut off, or neither a file of PyTorch nor a pic'),
     (pickle.dumps({'model': {'a': 3}}), "entry 'a' is a int"),
     (pickle.dumps([1]), 'holds a list and no weights'),
     (b'\x80\x02cnumpy\ndtype\n(U\x03???tR.', 'no checkpoint of tensors or numpy arrays'),

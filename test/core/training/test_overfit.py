@@ -88,7 +88,7 @@ RANDOM = {'backbone_weights': None, 'initial_weights': None, 'initial_gaps': [],
 CASES: dict[str, dict[str, Any]] = {
     'fast': {'backbone_weights': None, 'iterations': 600},
     'lapdepth/default': {'backbone_weights': None, 'iterations': 400},
-    'depthlab/default': {'backbone_weights': None, 'iterations': 1200},
+    'depthlab/default': {'backbone_weights': None, 'iterations': 600},
     'accurate': {**RANDOM, 'iterations': 1500, 'backbone_factor': 1.0,
                  'network_settings': {'backbone_norm': 'batch'}},
     # Depths of a linear form in its own range.

@@ -98,10 +98,16 @@ def test_a_resting_part_does_not_move(recipe, tmp_path):
             assert any(name.startswith(part) for name in moved[turn]), part
 
 
-def test_a_loss_that_is_none_is_named(recipe, tmp_path):
-    settings = _settings(recipe, iterations=2, phases=[{'losses': ['deepness']}])
-    with pytest.raises(ConfigError, match="there is no 'deepness'; this network has center, reg"):
+@pytest.mark.parametrize(('phase', 'words'), [
+    ({'losses': ['deepness']}, "there is no 'deepness'; this network has center, reg"),
+    ({'freeze': ['deepness']}, "no parameter begins with 'deepness'; there are: class_kernels"),
+])
+def test_a_wrong_phase_shows_at_once(recipe, tmp_path, phase, words):
+    settings = _settings(recipe, iterations=2, phases=[phase], phases_after=1.0)
+    with pytest.raises(ConfigError, match=words):
         train(settings, tmp_path)
+    assert not (tmp_path / 'last.pt').exists() or read_checkpoint(
+        tmp_path / 'last.pt')['iteration'] == 0
 
 
 @pytest.mark.parametrize(('changes', 'words'), [

@@ -82,12 +82,12 @@ def test_limits_are_strict_and_predictions_are_clamped():
         truth[100, column], predicted[100, column] = g, p
     truth[:45], predicted[:45] = 1.0, 9.0
     errors = measure('nyu', (predicted, truth)).found.pooled
-    relative = [1.0, 0.9995, 0.9995, 1.5, 0.25]
-    assert (errors.pixels, errors.missing_share) == (6, pytest.approx(1 / 6))
+    relative = [1.0, 0.9995, 1.5, 0.25]
+    assert (errors.pixels, errors.missing_share) == (6, pytest.approx(2 / 6))
     assert errors.abs_rel == pytest.approx(np.mean(relative))
-    ratios = np.array([10 / 5, 0.001 / 2, 0.001 / 2, 10 / 4, 5 / 4])
+    ratios = np.array([10 / 5, 0.001 / 2, 10 / 4, 5 / 4])
     assert errors.log10 == pytest.approx(np.abs(np.log10(ratios)).mean())
-    assert errors.abs_diff_m == pytest.approx(np.mean([5, 1.999, 1.999, 6, 1]))
+    assert errors.abs_diff_m == pytest.approx(np.mean([5, 1.999, 6, 1]))
 
 
 def test_values_are_means_over_images():
@@ -139,10 +139,10 @@ def test_parts_are_merged():
 
 
 @pytest.mark.parametrize(('protocol', 'size', 'words'), [
-    ('eigen_kitti', (352, 1216), '1216x352 px, but the depth protocol is for those of from '
+    ('eigen_kitti', (352, 1216), '1216x352 px, but the depth protocol takes from '
                                  '1224x370 to 1242x376 px; give whole'),
     ('lapdepth_kitti', (187, 621), '621x187 px'),
-    ('nyu', (240, 320), '320x240 px, but the depth protocol is for those of 640x480')])
+    ('nyu', (240, 320), '320x240 px, but the depth protocol takes 640x480')])
 def test_other_sizes_are_refused(protocol, size, words):
     with pytest.raises(ConfigError, match=words):
         measure(protocol, (np.ones(size), np.ones(size)))
@@ -167,3 +167,11 @@ def test_names_are_known_and_have_their_own_cap():
         convention('ours', protocol='kitti')
     with pytest.raises(ConfigError, match='has a cap of its own; leave depth_cap_m out'):
         convention('ours', protocol='nyu', depth_cap_m=20)
+
+
+@pytest.mark.parametrize('name', ['nyu', 'depthlab'])
+def test_no_depth_is_none_under_a_protocol_too(name):
+    protocol = PROTOCOLS[name]
+    prepared = protocol.prepared(np.array([0.0, -1.0, np.nan, -np.inf, np.inf, 5.0]))
+    assert np.isnan(prepared[:3]).all()
+    assert (prepared[3:] > 0).all() and prepared[3] < prepared[5] < prepared[4]
