@@ -43,7 +43,8 @@ def benchmark(
             '--what', metavar='|'.join(WHAT), help='pipeline: time and memory of each step. '
             'runtimes: latency of every runtime, precision and mode of this machine, and parity '
             'with float32 PyTorch. replay, scoring: evaluation of recordings and of data sets. '
-            'training: data loader against training step. models: models side by side.',
+            'training: data loader against training step. models: size, latency and validation '
+            'metrics of the models of recipes or runs.',
             )] = 'pipeline',
         out: Annotated[Path | None, typer.Option(
             '--out', '-o', help='FILE.json, or a folder for benchmark.json, benchmark.md and the '

@@ -28,7 +28,8 @@ def depthlab_metrics(predicted: NDArray[Any], truth: NDArray[Any]) -> dict[str, 
     """
     Measure a frame.
 
-    :param predicted: meters, see floored. :param truth: meters of the same shape, 0 or NaN unknown.
+    :param predicted: meters, see floored.
+    :param truth: meters of the same shape, 0 or NaN where unknown.
     :returns: rse and rae relative to the spread of the truth, irmse in 1/km, silog times 100,
         acc_1, acc_2 and acc_3 in percent; NaN without a known pixel, rse and rae also where all
         have one depth.

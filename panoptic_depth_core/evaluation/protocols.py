@@ -71,9 +71,9 @@ class DepthProtocol:
     :param crop: where they count, by the size of the picture.
     :param least, most: sizes that the crop is defined for.
     :param network_part: part of the picture whose prediction alone may be stored.
-    :param prepare: what happens to predictions, metres, instead of clamping; NaN remains unknown.
+    :param prepare: what happens to predictions, meters, instead of clamping; NaN remains unknown.
     :param more: further values of an image by name, of its known predictions after ``prepare`` and
-        their truths, (N,) metres each.
+        their truths, (N,) meters each.
     """
 
     words: str
@@ -90,7 +90,7 @@ class DepthProtocol:
         """
         Find the pixels that count.
 
-        :param truth: (H, W) metres.
+        :param truth: (H, W) meters.
         :returns: (H, W) bool.
         :raises ConfigError: for a size that the protocol is not defined for.
         """

@@ -9,12 +9,11 @@ from collections.abc import Iterable, Mapping
 from torch import Tensor
 
 from ..published_names import BATCH_NORM, fit_names
-from .blocks import DecoderNorm
+from .blocks import DecoderNorm, DenseContext
 
 _PARALLEL = 'module.'
 _GROUP = ('weight', 'bias')
 _STAGES = (3, 4, 23)
-_RATES = (3, 6, 12, 18)
 _SIGN = 'decoder.decoder2_1_1_1_up4.conv.weight'
 """No other network has a weight of this name."""
 
@@ -50,7 +49,7 @@ def published_names(norm: DecoderNorm) -> dict[str, str]:
                       for part in parts})
 
     names['decoder.ASPP.reduction1.weight'] = 'decoder.context.reduce.weight'
-    for index, rate in enumerate(_RATES):
+    for index, rate in enumerate(DenseContext.rates):
         for step in range(2):
             block(f'ASPP.aspp_d{rate}.{step}', f'context.branches.{index}.{step}')
     block('ASPP.reduction2', 'context.project')
