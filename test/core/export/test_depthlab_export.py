@@ -163,7 +163,7 @@ def _saved(weights, path) -> None:
 
 @pytest.mark.parametrize(('write', 'change', 'words'), [
     (_saved, lambda w: _without(w, 'ins_embed_head.offset_predictor'),
-     'missing: ins_embed_head.offset_predictor.weight, ins_embed_head.offset_predictor.bias$'),
+     'missing: ins_embed_head.offset_predictor.weight, ins_embed_head.offset_predictor.bias;'),
     (_pickled, lambda w: {**w, 'proposal_generator.x': torch.ones(1)},
      'unknown: proposal_generator.x'),
     (_saved, lambda w: {**w, 'sem_seg_head.predictor.bias': torch.zeros(133)},

@@ -118,7 +118,7 @@ def test_convert(norm, tmp_path, capsys) -> None:
     assert main(['convert', str(tmp_path / 'best_model.pkl'), '-o', str(tmp_path / 'model'),
                  '--size', '64x96', '--output-stride', '1', '--set', 'max_depth_m=10',
                  '--weights-licence', 'unknown']) == 0
-    assert '--fx 519' in capsys.readouterr().out
+    assert '--fx FX, with the focal length of your camera' in capsys.readouterr().out
     info = ModelDirectory.load(tmp_path / 'model').info
     settings = info.network_settings
     assert (info.network, settings['norm'], settings['max_depth_m']) == ('lapdepth', norm, 10)
