@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -20,13 +21,16 @@ from ..config import Settings
 from ..labels import VOID_CLASS, class_of
 from ..model_info import ExtraInput
 from ..structures import Sample
-from .base import Batch, stack_inputs
+from .base import Batch, Model, stack_inputs
 from .distributed import normaliser
 from .layers import LOG_DEPTH_LIMITS, RAY_CHANNELS, camera_rays, metric_factor
 from .segment_table import resize
 
 LOSS_STRIDE = 2
 """Semantic losses and those of depth look at every second row and column."""
+
+CONTEXT_STRIDE = 16
+"""Of the coarsest features of a backbone whose last stage is dilated or left out."""
 
 _START_LOG_DEPTH = 2.5
 """ln(12 m), in the middle of what a vehicle sees."""
@@ -49,12 +53,12 @@ class DenseDepthSettings(Settings):
         """Channels that with_rays adds."""
         return RAY_CHANNELS if self.rays else 0
 
-    def with_rays(self, features: Tensor, intrinsics: Tensor, stride: int) -> Tensor:
-        """(B, C, h, w) features at a stride -> (B, C + ray_channels, h, w)."""
+    def with_rays(self, features: Tensor, intrinsics: Tensor) -> Tensor:
+        """(B, C, h, w) coarsest features -> (B, C + ray_channels, h, w)."""
         if not self.rays:
             return features
         height, width = features.shape[-2:]
-        rays = camera_rays(intrinsics, height, width, stride, self.canonical_focal_px)
+        rays = camera_rays(intrinsics, height, width, CONTEXT_STRIDE, self.canonical_focal_px)
         return torch.cat([features, rays.to(features.dtype)], dim=1)
 
     def metric(self, intrinsics: Tensor) -> Tensor:
@@ -102,6 +106,22 @@ def depth_map(sample: Sample) -> NDArray[np.float32]:
     if depth is None:
         return np.full(sample.frame.image.shape[:2], np.nan, np.float32)
     return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(np.nan))
+
+
+class BalancedModel(Model):
+    """Base of models whose semantic loss weighs the classes; published losses do not."""
+
+    def __init__(self, settings: Settings | None = None,
+                 backbone_weights: Path | str | None = None) -> None:
+        super().__init__(settings, backbone_weights)
+        # For the semantic loss; not a buffer, as it is no part of the network.
+        self.class_weights: Tensor | None = None
+
+    def prepare_losses(self, samples: Iterable[Sample]) -> None:
+        """Weigh the classes by how frequent they are."""
+        if getattr(self.loss, 'published', None) is None:
+            weights = class_weights(samples, len(self.classes), self.loss.class_balance)
+            self.class_weights = weights.to(next(self.parameters()).device)
 
 
 def class_weights(samples: Iterable[Sample], classes: int, balance: float) -> Tensor:
@@ -164,6 +184,15 @@ def log_depth_loss(depth: Tensor, truth: Tensor, metric: Tensor,
     known = torch.isfinite(truth)
     predicted = resize(depth[:, None], truth.shape[-2:])[:, 0]
     return mean_of_images((predicted.log() - torch.where(known, truth, 1.0).log()).abs(), known)
+
+
+def mean_of_pixels(error: Tensor, known: Tensor) -> Tensor:
+    """
+    Mean over all known pixels of the batch, of all processes.
+
+    :param error: (B, h, w), finite. :param known: (B, h, w) bool.
+    """
+    return (error * known).sum() / normaliser(known.sum(), error.device)
 
 
 def mean_of_images(error: Tensor, known: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 
 from ...config import Settings
 from ...labels import VOID_CLASS
-from ..dense import log_depth_loss, semantic_loss
+from ..dense import log_depth_loss, mean_of_pixels, semantic_loss
 from ..distributed import normaliser
 from ..segment_table import resize
 from .grouping import MAP_STRIDE
@@ -92,8 +92,8 @@ def published_loss(output: DepthLabOutput, batch: DepthLabBatch,
     if output.depth is not None:
         predicted = resize(output.depth[:, None], size)[:, 0] * output.metric[:, None, None]
         known = torch.isfinite(batch.depth)
-        error = (predicted - torch.where(known, batch.depth, 0.0)).abs() * known
-        losses['depth'] = error.sum() / normaliser(known.sum(), error.device)
+        losses['depth'] = mean_of_pixels(
+            (predicted - torch.where(known, batch.depth, 0.0)).abs(), known)
     return {name: getattr(settings, name) * loss for name, loss in losses.items()}
 
 

@@ -10,7 +10,7 @@ camera. PUBLISHED_SETTINGS, PUBLISHED_RULES and ``loss: {published: {}}`` are th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -24,8 +24,8 @@ from ...config import Thresholds, parse_settings
 from ...contract import SEGMENTATION, TASKS
 from ...structures import Sample
 from ..backbones import BackboneSettings, create_backbone, merge_batch_norm
-from ..base import Model, ModelDescription, NetworkSettings
-from ..dense import DenseDepthSettings, class_weights, positive_depth
+from ..base import ModelDescription, NetworkSettings
+from ..dense import BalancedModel, DenseDepthSettings, positive_depth
 from ..layers import ASPP, LayerNorm, conv_block
 from ..panoptic_depth.network import CITYSCAPES_DATA, TRAINED_FOCAL_RANGE_PX
 from ..segment_table import resize
@@ -42,9 +42,6 @@ TRAINED_SIZE = (512, 1024)
 
 STUFF_AREA = 2048 / (1024 * 2048)
 """A region of less of the picture is void: 2048 px of those of Cityscapes."""
-
-CONTEXT_STRIDE = 16
-"""Of the coarsest feature."""
 
 
 _Width = Annotated[int, Field(ge=8, multiple_of=8)]
@@ -76,7 +73,7 @@ PUBLISHED_SETTINGS: dict[str, Any] = {
 """Of the published network. With camera: unknown its depth is to the letter what it was."""
 
 
-class DepthLabNetwork(Model):
+class DepthLabNetwork(BalancedModel):
     """
     Image in, maps of classes, centers, offsets and depth out; the camera scales the meters.
 
@@ -115,8 +112,6 @@ class DepthLabNetwork(Model):
             self.depth_head = _head(s, wide, wide, 1)
         if s.merged_batch_norm:
             merge_batch_norm(self)
-        # For the semantic loss; not a buffer, as it is no part of the network.
-        self.class_weights: Tensor | None = None
 
     def forward(self, image: Tensor, intrinsics: Tensor) -> DepthLabOutput:
         features = self.backbone(self.normalised(image))
@@ -124,7 +119,7 @@ class DepthLabNetwork(Model):
         depth = None
         if self.settings.predicts_depth:
             *finer, coarsest = features
-            coarsest = self.settings.with_rays(coarsest, intrinsics, CONTEXT_STRIDE)
+            coarsest = self.settings.with_rays(coarsest, intrinsics)
             raw = self.depth_head(self.depth_decoder([*finer, coarsest]))
             depth = raw[:, 0] if self.settings.depth_form == 'linear' else positive_depth(raw)
         return DepthLabOutput(
@@ -154,12 +149,6 @@ class DepthLabNetwork(Model):
     def targets(self) -> Callable[[Sequence[Sample]], DepthLabBatch]:
         return partial(collate, classes=self.classes,
                        published=self.loss.published is not None)
-
-    def prepare_losses(self, samples: Iterable[Sample]) -> None:
-        """Weigh the classes by how frequent they are; not as published."""
-        if self.loss.published is None:
-            weights = class_weights(samples, len(self.classes), self.loss.class_balance)
-            self.class_weights = weights.to(next(self.parameters()).device)
 
     def losses(self, output: DepthLabOutput, batch: DepthLabBatch,
                seeds: Sequence[int] | None = None) -> dict[str, Tensor]:

@@ -4,37 +4,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import ClassVar
 
 from torch import Tensor
 
-from ...config import Settings
 from ...contract import OUTPUTS, output_names
 from ...labels import thing_classes
 from ...structures import Sample
-from ..base import Model
-from ..dense import class_weights
+from ..dense import BalancedModel
 from .assembly import AssemblySettings, assemble
 from .kernels import KernelOutput
 from .losses import LossSettings, panoptic_depth_loss
 from .targets import Batch, collate
 
 
-class DynamicKernelModel(Model):
+class DynamicKernelModel(BalancedModel):
     """A network that gives a KernelOutput."""
 
     loss_type: ClassVar[type[LossSettings]] = LossSettings
     loss: LossSettings
     rules = AssemblySettings()
-
-    def __init__(self, settings: Settings | None = None,
-                 backbone_weights: Path | str | None = None) -> None:
-        super().__init__(settings, backbone_weights)
-        # For the semantic loss; not a buffer, as it is no part of the network.
-        self.class_weights: Tensor | None = None
 
     @property
     def thing_classes(self) -> tuple[int, ...]:
@@ -48,11 +39,6 @@ class DynamicKernelModel(Model):
 
     def targets(self) -> Callable[[Sequence[Sample]], Batch]:
         return partial(collate, settings=self.loss.targets, classes=self.classes)
-
-    def prepare_losses(self, samples: Iterable[Sample]) -> None:
-        """Weigh the classes by how frequent they are."""
-        weights = class_weights(samples, len(self.classes), self.loss.class_balance)
-        self.class_weights = weights.to(next(self.parameters()).device)
 
     def losses(self, output: KernelOutput, batch: Batch, seeds: Sequence[int] | None = None,
                ) -> dict[str, Tensor]:

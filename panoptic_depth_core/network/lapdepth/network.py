@@ -132,7 +132,7 @@ class LapDepth(Model):
     def _pyramid(self, x: Tensor, intrinsics: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Residuals, and their sums from the coarsest on; see LapDepthOutput."""
         *finer, coarsest = self.backbone.with_stem(x)
-        features = [*finer, self.settings.with_rays(coarsest, intrinsics, 16)]
+        features = [*finer, self.settings.with_rays(coarsest, intrinsics)]
         residuals = self.decoder(features, x, bounds_coarsest=self.settings.output == 'sigmoid')
         sums = [residuals[0]]
         for residual in residuals[1:]:

@@ -18,7 +18,7 @@ for heads that know the camera (exchange_units.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,17 +32,17 @@ from ...contract import Task
 from ...io.sources.camera import CITYSCAPES_FOCAL_TIMES_BASELINE
 from ...structures import Sample
 from ..backbones import BackboneSettings, create_backbone, merge_batch_norm
-from ..base import AssemblyRules, Model, NetworkSettings
+from ..base import AssemblyRules, NetworkSettings
 from ..dense import (
+    BalancedModel,
     DenseBatch,
     DenseDepthSettings,
-    class_weights,
     dense_targets,
     log_depth_loss,
+    mean_of_pixels,
     positive_depth,
     semantic_loss,
 )
-from ..distributed import normaliser
 from ..exchange_units import DepthToSemantic, SemanticToDepth
 from ..layers import ASPP, LayerNorm, conv_block
 from ..segment_table import assemble_regions, resize
@@ -125,7 +125,7 @@ class TaskBranch(nn.Module):
         return self.head(feature)
 
 
-class SosdNetwork(Model):
+class SosdNetwork(BalancedModel):
     """
     SOSD-Net on any backbone.
 
@@ -166,14 +166,12 @@ class SosdNetwork(Model):
             SemanticToDepth(half, s.width, s.norm) if s.exchange else None, s.norm)
         if s.merged_batch_norm:
             merge_batch_norm(self)
-        # For the semantic loss; not a buffer, as it is no part of the network.
-        self.class_weights: Tensor | None = None
 
     def forward(self, image: Tensor, intrinsics: Tensor) -> dict[str, Tensor]:
         """Map 'semantic' to (B, C, H/4, W/4) logits, 'depth' to (B, 1, H/4, W/4), see meters."""
         finest, *_, coarsest = self.backbone(self.normalised(image))
         low = self.low_level(finest)
-        context = resize(self.context(self.settings.with_rays(coarsest, intrinsics, 16)),
+        context = resize(self.context(self.settings.with_rays(coarsest, intrinsics)),
                          low.shape[-2:])
         common = self.common(torch.cat([low, context], dim=1))
         semantic, depth = (branch.feature(low, context) for branch in (self.semantic, self.depth))
@@ -215,12 +213,6 @@ class SosdNetwork(Model):
     def targets(self) -> Callable[[Sequence[Sample]], DenseBatch]:
         return dense_targets
 
-    def prepare_losses(self, samples: Iterable[Sample]) -> None:
-        """Weigh the classes by how frequent they are."""
-        if self.loss.published is None:
-            weights = class_weights(samples, len(self.classes), self.loss.class_balance)
-            self.class_weights = weights.to(next(self.parameters()).device)
-
     def losses(self, output: dict[str, Tensor], batch: DenseBatch,
                seeds: Sequence[int] | None = None) -> dict[str, Tensor]:
         logits, depth_map, metric = output['semantic'], output['depth'], output['metric']
@@ -236,5 +228,5 @@ class SosdNetwork(Model):
         """Mean error over the known pixels, in the unit of depth_form."""
         known = torch.isfinite(truth)
         wanted = self._unit(torch.where(known, truth, 1.0) / metric[:, None, None])
-        error = (self._values(resize(depth_map, truth.shape[-2:])) - wanted).abs() * known
-        return error.sum() / normaliser(known.sum(), error.device)
+        found = self._values(resize(depth_map, truth.shape[-2:]))
+        return mean_of_pixels((found - wanted).abs(), known)
