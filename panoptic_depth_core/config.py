@@ -112,6 +112,15 @@ class TrackingSettings(Settings):
         return self
 
 
+class GroundSettings(Settings):
+    """How depth is scaled by the ground, where the mounting of the camera is known."""
+
+    anchor: Literal['auto', 'always', 'never'] = Field(
+        'auto', description='auto: unless the model itself takes the mounting')
+    smoothing_s: float = Field(1.0, ge=0, allow_inf_nan=False, description='time over which the '
+                               'factor is smoothed in a video; 0: each frame by itself')
+
+
 class InferenceSettings(Settings):
     """Settings of everything between a frame and its result."""
 
@@ -131,6 +140,7 @@ class InferenceSettings(Settings):
     depth: DepthSettings = DepthSettings()
     distance: DistanceSettings = DistanceSettings()
     tracking: TrackingSettings = TrackingSettings()
+    ground: GroundSettings = GroundSettings()
 
 
 def parse_settings(kind: type[AnySettings], values: dict[str, Any], source: str) -> AnySettings:

@@ -56,6 +56,12 @@ Arrays = Mapping[str, NDArray[Any]]
 INPUTS = ('image', 'intrinsics', 'thresholds')
 """Those of every graph, first and in this order."""
 
+MOUNTING = 'mounting'
+"""
+Extra input of models that know where the camera is: (3,) float32, Mounting.plane in 1/m; zeros
+where it is not known.
+"""
+
 OUTPUTS: dict[str, frozenset[Task]] = {
     'segment_index': SEGMENTATION, 'depth': frozenset(('depth',)), 'segments': SEGMENTATION}
 """Output -> tasks that need it, in the order of the graph's outputs."""

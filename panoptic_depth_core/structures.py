@@ -10,24 +10,27 @@ center at integer coordinates, (0, 0) is the center of the top-left pixel (OpenC
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, IntFlag
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .contract import TASKS, Ability, Arrays, Task, abilities
+from .contract import MOUNTING, TASKS, Ability, Arrays, Task, abilities
 from .errors import ConfigError
+from .lens import Lens
 
 
 @dataclass(frozen=True)
 class Intrinsics:
     """
-    Pinhole camera without distortion.
+    Pinhole camera, with the distortion of its lens where it has one.
 
     :param fx, fy: focal lengths in px, finite and > 0.
     :param cx, cy: principal point in px, finite.
     :param width, height: image size in px.
+    :param lens: None for a pinhole camera, as of a rectified image.
     :raises ConfigError: when a number is not finite, or a focal length or size is not positive.
     """
 
@@ -37,9 +40,11 @@ class Intrinsics:
     cy: float
     width: int
     height: int
+    lens: Lens | None = None
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
+        for name in ('fx', 'fy', 'cx', 'cy', 'width', 'height'):
+            value = getattr(self, name)
             wrong = ('not a finite number' if not math.isfinite(value) else
                      'but must be > 0' if name not in ('cx', 'cy') and not value > 0 else '')
             if wrong:
@@ -74,7 +79,74 @@ class Intrinsics:
         return Intrinsics(
             self.fx * scale_x, self.fy * scale_y,
             (self.cx + 0.5) * scale_x - 0.5 + offset_x,
-            (self.cy + 0.5) * scale_y - 0.5 + offset_y, width, height)
+            (self.cy + 0.5) * scale_y - 0.5 + offset_y, width, height, self.lens)
+
+    @property
+    def pinhole(self) -> Intrinsics:
+        """The same camera without its lens."""
+        return self if self.lens is None else replace(self, lens=None)
+
+    def rays(self, pixels: NDArray[Any]) -> NDArray[np.float64]:
+        """(N, 2) pixels u, v -> (N, 2) x / z and y / z of their rays; NaN where there is none."""
+        points = (np.asarray(pixels, np.float64) - (self.cx, self.cy)) / (self.fx, self.fy)
+        return points if self.lens is None else self.lens.undistorted(points)
+
+    def pixels(self, rays: NDArray[Any]) -> NDArray[np.float64]:
+        """(N, 2) x / z and y / z -> (N, 2) pixels u, v, which may lie outside of the image."""
+        rays = np.asarray(rays, np.float64)
+        points = rays if self.lens is None else self.lens.distorted(rays)
+        return np.asarray(points * (self.fx, self.fy) + (self.cx, self.cy))
+
+
+@dataclass(frozen=True)
+class Mounting:
+    """
+    Where the camera is above the ground, which is a plane.
+
+    :param height_m: of the optical center above the ground, > 0.
+    :param pitch_deg: of the optical axis below the horizon; the camera looks down where > 0.
+    :param roll_deg: around the optical axis; the right side of the camera is low where > 0.
+    :raises ConfigError: for a height that is not > 0, or an angle beyond +-89 degrees.
+    """
+
+    height_m: float
+    pitch_deg: float = 0.0
+    roll_deg: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.height_m < math.inf:
+            raise ConfigError(f'mounting: height is {self.height_m} m; give the height of the '
+                              'camera above the ground in meters, > 0')
+        for name, angle in (('pitch', self.pitch_deg), ('roll', self.roll_deg)):
+            if not -89.0 <= angle <= 89.0:
+                raise ConfigError(f'mounting: {name} is {angle} degrees; give -89 to 89')
+
+    @classmethod
+    def from_normal(cls, normal: NDArray[Any], height_m: float) -> Mounting:
+        """
+        Mounting from the direction to the ground.
+
+        :param normal: (3,) from the camera straight down, in the camera frame, of any length.
+        :raises ConfigError: the ground is not below the camera in its picture.
+        """
+        x, y, z = (float(value) for value in np.asarray(normal) / np.linalg.norm(normal))
+        if not y > 0.0:
+            raise ConfigError(f'mounting: straight down is ({x:.2f}, {y:.2f}, {z:.2f}) in the '
+                              'camera frame (x right, y down, z forward); give the frame of the '
+                              'optical axes, in which y points down')
+        return cls(height_m, math.degrees(math.asin(z)), math.degrees(math.atan2(x, y)))
+
+    @property
+    def normal(self) -> NDArray[np.float64]:
+        """(3,) unit vector straight down, in the camera frame."""
+        pitch, roll = math.radians(self.pitch_deg), math.radians(self.roll_deg)
+        return np.array([math.sin(roll) * math.cos(pitch), math.cos(roll) * math.cos(pitch),
+                         math.sin(pitch)])
+
+    @property
+    def plane(self) -> NDArray[np.float64]:
+        """(3,) m in 1/m: the ground is where m . P = 1; its inverse depth is m . (x, y, 1)."""
+        return self.normal / self.height_m
 
 
 @dataclass(frozen=True)
@@ -89,6 +161,9 @@ class Frame:
     :param intrinsics_source: origin of the camera: 'camera_info', 'user', 'default' ...
     :param extra_inputs: by the names in ModelInfo.extra_inputs, in their types and shapes without
         the batch axis; models that take none ignore them.
+    :param mounting: None where it is not known.
+    :param measured_points_m: (N, 3) float32 points that something else measured, in the camera
+        frame; None where nothing measures.
     """
 
     image: NDArray[np.uint8]
@@ -98,6 +173,8 @@ class Frame:
     name: str = ''
     intrinsics_source: str = 'user'
     extra_inputs: Arrays = field(default_factory=dict)
+    mounting: Mounting | None = None
+    measured_points_m: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         image = self.image
@@ -110,6 +187,13 @@ class Frame:
                 f'frame {self.name!r}: image is {image.shape[1]}x{image.shape[0]} px, but its '
                 f'intrinsics are of {self.intrinsics.width}x{self.intrinsics.height} px; '
                 'give those of this image, or scale them with Intrinsics.transformed')
+
+    @property
+    def given_inputs(self) -> Arrays:
+        """The extra inputs, and contract.MOUNTING where the mounting is known."""
+        if self.mounting is None:
+            return self.extra_inputs
+        return {MOUNTING: self.mounting.plane.astype(np.float32), **self.extra_inputs}
 
 
 @dataclass(frozen=True)
@@ -156,6 +240,25 @@ class ScaleSource(IntEnum):
     METRIC_MODEL = 1
     CAMERA_HEIGHT = 2
     EXTERNAL = 3
+
+
+@dataclass(frozen=True)
+class GroundScale:
+    """
+    Scale of the predicted depth by the ground, whose depth the mounting tells.
+
+    :param factor: of the mounting's meters to the predicted ones; NaN where this frame shows too
+        little of the ground.
+    :param low, high: bounds of its 68 % range.
+    :param applied: factor by which the depth of this frame was multiplied; 1 for none.
+    :param problem: why it was not applied, for people; empty where it was.
+    """
+
+    factor: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    applied: float = 1.0
+    problem: str = ''
 
 
 def _nan3() -> NDArray[np.float32]:
@@ -213,6 +316,9 @@ class PanopticDepth:
     :param tasks: of the model. Without semantic and instances ``panoptic`` is void and there are
         no segments; without depth ``depth`` and every distance are NaN.
     :param include_stuff: whether ``distances`` has stuff.
+    :param mounting: of the camera; None where it is not known.
+    :param ground: scale by the ground; None where the mounting is not known or not used.
+    :param scale_source: where the meters come from.
     """
 
     panoptic: NDArray[np.uint16]
@@ -228,6 +334,9 @@ class PanopticDepth:
     step_ms: dict[str, float] = field(default_factory=dict)
     tasks: frozenset[Task] = TASKS
     include_stuff: bool = False
+    mounting: Mounting | None = None
+    ground: GroundScale | None = None
+    scale_source: ScaleSource = ScaleSource.METRIC_MODEL
 
     @property
     def abilities(self) -> frozenset[Ability]:

@@ -16,7 +16,7 @@ from ..config import InferenceSettings, Settings, Thresholds, load_settings, par
 from ..errors import ConfigError
 from ..inference.backends import Backend, backend_options
 from ..inference.pipeline import Pipeline
-from ..inference.tracking import Tracker
+from ..inference.video import Video
 from ..io.sources.camera import DEFAULT_CAMERA_WARNING, CameraOptions, read_camera_file
 from ..io.sources.open_source import SourceOptions
 from ..labels import ClassInfo
@@ -149,11 +149,7 @@ class Model:
         if not is_one_picture(source):
             frames = (frame if frame.name else replace(frame, name=f'{index:06d}')
                       for index, frame in enumerate(frames))
-            if self.pipeline.settings.tracking.enabled:
-                tracker = Tracker(self.pipeline.settings.tracking)
-
-                def run(frame: Frame) -> PanopticDepth:
-                    return tracker.update(self.pipeline(frame))
+            run = Video(self.pipeline)
         return Results(self._result(frame, run) for frame in frames)
 
     def _result(self, frame: Frame, run: Callable[[Frame], PanopticDepth]) -> Result:

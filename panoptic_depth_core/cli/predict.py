@@ -105,7 +105,7 @@ def predict_source(
     :raises typer.Exit: after an interruption.
     """
     from ..files import lock_folder
-    from ..inference.tracking import Tracker
+    from ..inference.video import Video
     from ..io.results.result_folder import (
         ResultOptions,
         ResultWriter,
@@ -149,13 +149,8 @@ def predict_source(
         if isinstance(frames, BagSource):
             result_options = replace(result_options, image_topic=frames.image_topic)
         with ResultWriter(out_dir, names, result_options) as writer:
-            predict_frame: Callable[[Frame], PanopticDepth] = pipeline
-            if settings.tracking.enabled:
-                tracker = Tracker(settings.tracking, first_id=greatest_track_id(out_dir) + 1)
-
-                def predict_frame(frame: Frame) -> PanopticDepth:
-                    return tracker.update(pipeline(frame))
-            _run(frames, predict_frame, writer, summary, limit, on_result)
+            first_id = greatest_track_id(out_dir) + 1 if settings.tracking.enabled else 0
+            _run(frames, Video(pipeline, first_id), writer, summary, limit, on_result)
     _report(summary, out_dir)
     if summary.exit_code:
         raise typer.Exit(summary.exit_code)

@@ -28,6 +28,7 @@ from ..status import Watch
 from ..structures import Frame, PanopticDepth
 from .backends import Backend, check_output, create_backend
 from .distances import far_as_set, mark_depth, measure_distances
+from .ground_scale import ScaleFilter
 from .preprocess import graph_inputs
 from .segments import assemble_segments
 
@@ -80,10 +81,11 @@ class Pipeline:
         self._sky_ids = [c.class_id * settings.label_divisor for c in self._classes
                          if c.name == 'sky' and 'depth' in self._info.tasks]
 
-    def __call__(self, frame: Frame) -> PanopticDepth:
+    def __call__(self, frame: Frame, scale: ScaleFilter | None = None) -> PanopticDepth:
         """
         Panoptic segmentation, depth and distances of one frame.
 
+        :param scale: that of the former frames of the same camera; see Video.
         :raises ConfigError: for anything but a Frame.
         :raises BackendError: when the runtime fails or returns impossible values.
         """
@@ -130,7 +132,7 @@ class Pipeline:
         return PanopticDepth(
             panoptic, depth, segments, distances, frame.intrinsics if at_input else map_camera,
             settings.label_divisor, frame.stamp_ns, frame.frame_id, frame.name, info.model_id,
-            step_ms, info.tasks, settings.distance.include_stuff)
+            step_ms, info.tasks, settings.distance.include_stuff, frame.mounting)
 
     def close(self) -> None:
         """Give back what the backend holds."""

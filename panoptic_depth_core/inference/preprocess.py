@@ -122,10 +122,10 @@ def graph_inputs(frame: Frame, info: ModelInfo, thresholds: NDArray[np.float32],
     """
     image, geometry = prepare(frame, info.input_width, info.input_height, fit, info.padding_rgb)
     camera = geometry.network_intrinsics(frame.intrinsics)
+    given = frame.given_inputs
     return {'image': image, 'intrinsics': camera.as_vector(), 'thresholds': thresholds,
-            **info.unknown_inputs(), **{e.name: frame.extra_inputs[e.name] for e in
-                                        info.extra_inputs if e.name in frame.extra_inputs}
-            }, geometry
+            **info.unknown_inputs(), **{e.name: given[e.name] for e in
+                                        info.extra_inputs if e.name in given}}, geometry
 
 
 @dataclass(frozen=True, eq=False)

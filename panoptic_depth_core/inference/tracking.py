@@ -102,6 +102,7 @@ class Tracker:
 
     It holds state: use one per camera, with its frames in order, from one thread.
 
+    :ivar next_id: that the next new thing gets.
     :param settings: may be replaced between frames; callers check ``enabled``.
     :raises ConfigError: where scipy is not installed.
     """
@@ -109,7 +110,7 @@ class Tracker:
     def __init__(self, settings: TrackingSettings | None = None, first_id: int = 0) -> None:
         self.settings = settings or TrackingSettings()
         self._assign = assignment_solver()
-        self._next_id = first_id
+        self.next_id = first_id
         self._unstamped = 0
         self.reset()
 
@@ -146,8 +147,8 @@ class Tracker:
 
         found['track_id'][now] = tracks['track_id'][before]
         new = np.flatnonzero(found['track_id'] < 0)
-        found['track_id'][new] = self._next_id + np.arange(len(new))
-        self._next_id += len(new)
+        found['track_id'][new] = self.next_id + np.arange(len(new))
+        self.next_id += len(new)
         self._remember(found, labels, before)
 
         ids = dict(zip((d.segment.panoptic_id for d in instances), found['track_id'].tolist(),

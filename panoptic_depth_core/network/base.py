@@ -122,7 +122,7 @@ def stack_inputs(samples: Sequence[Sample], extra: Sequence[ExtraInput] = ()) ->
 
 
 def _extra_input(frame: Frame, extra: ExtraInput, unknown: NDArray[Any]) -> NDArray[Any]:
-    given = frame.extra_inputs.get(extra.name, unknown)
+    given = frame.given_inputs.get(extra.name, unknown)
     if (given.dtype, given.shape) != (unknown.dtype, unknown.shape):
         raise ConfigError(f'frame {frame.name!r}: {extra.name} is {given.dtype} {given.shape}, '
                           f'but the model takes {unknown.dtype} {unknown.shape}; give fitting '

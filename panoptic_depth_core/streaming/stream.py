@@ -23,7 +23,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from ..config import InferenceSettings
 from ..errors import BackendError, ConfigError, in_words
 from ..inference.pipeline import Pipeline
-from ..inference.tracking import Tracker
+from ..inference.video import Video
 from ..status import StreamState, StreamStatus, Watch
 from ..structures import Frame, PanopticDepth
 from .monitoring import StreamStatistics
@@ -210,7 +210,7 @@ class Stream:
         if len(self._abandoned) > MOST_ABANDONED:
             _log.error('%d workers hang: restart the node', len(self._abandoned))
             return
-        self._start_worker(problem, worker.tracker)
+        self._start_worker(problem, worker.next_track_id)
 
     @property
     def state(self) -> tuple[StreamState, str]:
@@ -244,8 +244,8 @@ class Stream:
             fields |= {**worker.model, 'build_progress': worker.build_progress}
         return StreamStatus(state=state, message=message, **fields)
 
-    def _start_worker(self, problem: str = '', tracker: Tracker | None = None) -> None:
-        self._worker = _Worker(self, problem, tracker)
+    def _start_worker(self, problem: str = '', first_track_id: int = 0) -> None:
+        self._worker = _Worker(self, problem, first_track_id)
         self._worker.start()
 
     def emit(self, frame: Frame, result: PanopticDepth) -> None:
@@ -279,17 +279,18 @@ class _Worker(threading.Thread):
     The thread that loads the model and processes the frames of a stream until end() is called.
 
     :param problem: failure of the previous worker; it remains the state until a frame succeeds.
-    :param tracker: of the previous worker, so that its ids are not given again.
+    :param first_track_id: ids below it were given by previous workers.
     """
 
-    def __init__(self, stream: Stream, problem: str, tracker: Tracker | None) -> None:
+    def __init__(self, stream: Stream, problem: str, first_track_id: int) -> None:
         super().__init__(name='panoptic_depth worker', daemon=True)
         self.loaded = False
         # Fields of StreamStatus about the model.
         self.model: dict[str, Any] = {'backend': ''}
         self.build_progress = math.nan
         self.busy_since_s: float | None = None
-        self.tracker = tracker
+        self._first_track_id = first_track_id
+        self._video: Video | None = None
         self._stream = stream
         self._problem = problem
         self._building = ''
@@ -413,6 +414,11 @@ class _Worker(threading.Thread):
                 if self._failures == FAILURES_BEFORE_RELOAD:
                     return
 
+    @property
+    def next_track_id(self) -> int:
+        """Greater than all track ids so far."""
+        return self._first_track_id if self._video is None else self._video.next_id
+
     def _process(self, pipeline: Pipeline, job: Job) -> None:
         """Process one frame; raise only what is not the fault of the frame."""
         # Read after the frame was taken: frames put after a change are run with the change.
@@ -420,6 +426,8 @@ class _Worker(threading.Thread):
         inference, max_age_ms = stream.inference, stream.settings.max_input_age_ms
         if pipeline.settings is not inference:
             pipeline.configure(inference)
+        if self._video is None or self._video.pipeline is not pipeline:
+            self._video = Video(pipeline, self.next_track_id)
         if 0 < max_age_ms < (stream.now_ns() - job.stamp_ns) / 1e6:
             self._stream.statistics.count('frames_dropped_age')
             return
@@ -430,14 +438,10 @@ class _Worker(threading.Thread):
             return
         try:
             with self._busy():
-                result = pipeline(frame)
+                result = self._video(frame)
         except ConfigError as error:
             self._skip(error)
             return
-        if inference.tracking.enabled:
-            self.tracker = self.tracker or Tracker()
-            self.tracker.settings = inference.tracking
-            result = self.tracker.update(result)
         self._failures, self._problem = 0, ''
         stream.emit(frame, result)
 

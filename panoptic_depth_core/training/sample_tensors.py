@@ -29,6 +29,7 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from ..contract import PADDING_RGB
+from ..errors import ConfigError
 from ..labels import VOID_ID
 from ..structures import Intrinsics, Sample
 
@@ -56,7 +57,9 @@ class Camera(tv_tensors.TVTensor):
 
     @classmethod
     def of(cls, intrinsics: Intrinsics) -> Camera:
-        return torch.tensor(astuple(intrinsics), dtype=torch.float64).as_subclass(cls)
+        if intrinsics.lens is not None:
+            raise ConfigError('training: a picture has a lens with distortion; rectify it first')
+        return torch.tensor(astuple(intrinsics)[:-1], dtype=torch.float64).as_subclass(cls)
 
     def intrinsics(self) -> Intrinsics:
         fx, fy, cx, cy, width, height = self.tolist()

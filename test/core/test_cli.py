@@ -155,10 +155,10 @@ def test_backend_that_fails(predict: Callable[..., int], monkeypatch: pytest.Mon
     """One frame is skipped; a runtime that fails from the start ends the run."""
     call = Pipeline.__call__
 
-    def fail(self: Pipeline, frame: object) -> object:
+    def fail(self: Pipeline, frame: object, *others: object) -> object:
         if frame.name in bad:
             raise BackendError('3 depths are not finite')
-        return call(self, frame)
+        return call(self, frame, *others)
 
     monkeypatch.setattr(Pipeline, '__call__', fail)
     assert predict() == code

@@ -23,7 +23,7 @@ from ...config import InferenceSettings
 from ...errors import BackendError, ConfigError
 from ...files import make_folder, plain
 from ...inference.pipeline import Pipeline
-from ...inference.tracking import Tracker
+from ...inference.video import Video
 from ...io.sources.camera import CameraOptions
 from ...io.sources.frame_source import count_reason
 from ...io.viewers.foxglove import FoxgloveFile
@@ -116,12 +116,10 @@ class _Predictor:
 
     def start(self) -> None:
         """Begin a recording: ids count from 0 again."""
-        tracking = self.pipeline.settings.tracking
-        self._tracker = Tracker(tracking) if tracking.enabled else None
+        self._video = Video(self.pipeline)
 
     def __call__(self, frame: Frame) -> PanopticDepth:
-        result = self.pipeline(frame)
-        return result if self._tracker is None else self._tracker.update(result)
+        return self._video(frame)
 
 
 _loaded: dict[ModelChoice, _Predictor] = {}

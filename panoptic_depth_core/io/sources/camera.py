@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError, warn_once
+from ...lens import Lens
 from ...structures import Intrinsics
 
 DEFAULT_FOV_DEG = 70.0
@@ -64,6 +65,7 @@ def read_camera_file(path: Path) -> Intrinsics:
         raise ConfigError(f'{path}: cannot be read: {error.strerror}; check the path') from None
     except ValueError as error:
         raise ConfigError(f'{path}: not valid JSON: {error}') from None
+    lens = values.pop('lens', None) if isinstance(values, dict) else None
     if not isinstance(values, dict) or set(values) != set(_SIDECAR_KEYS):
         found = ', '.join(map(str, values)) if isinstance(values, dict) else 'no object'
         raise ConfigError(f'{path}: holds {found}; give exactly {", ".join(_SIDECAR_KEYS)}')
@@ -73,9 +75,18 @@ def read_camera_file(path: Path) -> Intrinsics:
             raise ConfigError(f'{path}: {key} is {value!r}; give a '
                               f'{"whole " if whole else ""}number of px')
     try:
-        return Intrinsics(**values)
+        return Intrinsics(**values, lens=_lens(lens))
     except ConfigError as error:
         raise ConfigError(f'{path}: {error}') from None
+
+
+def _lens(values: Any) -> Lens | None:
+    """The key lens of a camera.json: null, or model and coefficients."""
+    if values is None:
+        return None
+    if not isinstance(values, dict) or set(values) != {'model', 'coefficients'}:
+        raise ConfigError(f'lens is {values!r}; give its model and coefficients, or null')
+    return Lens(values['model'], tuple(map(float, values['coefficients'])))
 
 
 @dataclass(frozen=True)
