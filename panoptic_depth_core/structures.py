@@ -220,12 +220,13 @@ class Segment:
 
 
 class DistanceFlag(IntFlag):
-    """Why a distance may be wrong; the values of msg/InstanceDistance.msg."""
+    """Why a distance may be wrong, or where it is from; those of msg/InstanceDistance.msg."""
 
     TRUNCATED = 1
     LOW_DEPTH_SUPPORT = 2
     BEYOND_RANGE = 4
     NOT_TRANSFORMED = 8
+    MEASURED = 16
 
     @property
     def names(self) -> list[str]:
