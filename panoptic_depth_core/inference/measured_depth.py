@@ -36,7 +36,7 @@ BINS = 8
 """Of ln p between the least and the greatest predicted depth."""
 
 SIGMAS_PX = (32.0, 16.0, 8.0, 4.0, 2.0)
-"""Widths of the Gaussians in px of the map; each is blurred on cells of half its width, at most."""
+"""Widths of the Gaussians in px of the map; the wide ones are computed on coarse cells."""
 
 FINEST_CELL_PX = 2
 COARSEST_CELL_PX = 16
@@ -202,18 +202,17 @@ class _Field:
         height, width = low.shape
         size = self._grid.shape[1] * self._cell, self._grid.shape[0] * self._cell
         fine = cv2.resize(self._grid, size, interpolation=cv2.INTER_LINEAR)[:height, :width]
-        flat = np.ascontiguousarray(fine).reshape(-1, BINS)
         at = np.arange(low.size) * BINS + low.ravel()
-        return _at(flat, at, share.ravel()).reshape(low.shape)
+        return _at(np.asarray(fine, np.float32), at, share.ravel()).reshape(low.shape)
 
 
 def _common(r: Floats) -> float:
     """
     The correction that all pixels share, as far as the points can tell.
 
-    It is the median m, shrunk to nothing where its own error is as large (James and Stein 1961, the
-    positive part): m * max(0, 1 - v / m^2), v = pi/2 * spread^2 / n, the variance of a median.
-    Of less than three points none can be outvoted.
+    It is the median m, shrunk to nothing where its own error is as large (the positive part of
+    James and Stein 1961): m * max(0, 1 - v / m^2), v = pi/2 * spread^2 / n, the variance of a
+    median. Of less than three points none can be outvoted.
     """
     if r.size < 3:
         return 0.0

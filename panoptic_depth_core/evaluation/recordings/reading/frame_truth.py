@@ -15,18 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import ConfigError
-from ....inference.distances import rotation_matrix
 from ....io.bags.storage import BagReader, Message
+from ....io.bags.transforms import RecordedMotion
 from ....io.messages.point_clouds import xyz_of
 from ....io.messages.reading import stamp_of
 from ....io.messages.truth_images import depth_of, ground_truth, labels_of
 from ....labels import ClassInfo
+from ....rotations import rotation_matrix
 from ....structures import Frame, GroundTruth, Intrinsics
 from ...metrics.frame import TrueBox, plain_name
 from ...settings import BoxSettings, LidarSettings, RecordingSettings
 from .stamp_window import StampWindow
 from .topics import BagTopics, Note
-from .transforms import RecordedMotion
 
 Roi = tuple[float, float, float, float]
 Locate = Callable[[str, int], NDArray[np.float64]]
@@ -67,7 +67,8 @@ class FrameTruth:
                               sync.max_waiting)
             for kind, topic in topics.truth.items()}
         # Only positions need transforms, and looking for these may cost a pass.
-        self._motion = RecordedMotion(bag, sync, calibration) if (
+        self._motion = RecordedMotion(bag, sync.max_delay_s, max(
+            sync.lidar_tolerance_s, sync.box_tolerance_s), calibration) if (
             {'lidar', 'boxes'} & set(self._windows)) else None
         if calibration is not None and self._motion is None:
             note(f'{calibration} is not used: neither point clouds nor boxes are read')
