@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 from panoptic_depth_core.contract import SEGMENTATION, Ability, Task, abilities
-from panoptic_depth_core.inference.distances import not_transformed, rotation_matrix, transformed
+from panoptic_depth_core.inference.distances import not_transformed, transformed
 from panoptic_depth_core.io.messages.maker import UP_BODY, UP_OPTICAL
 from panoptic_depth_core.io.messages.outputs import OUTPUTS, FrameMessages, outputs_of
 from panoptic_depth_core.io.messages.types import LABEL_INFO
 from panoptic_depth_core.labels import ClassInfo
+from panoptic_depth_core.rotations import rotation_matrix
 from panoptic_depth_core.structures import Frame, PanopticDepth
 from panoptic_depth_ros.endpoints import ROS_MESSAGES, Endpoints, profile
 from panoptic_depth_ros.parameters import NodeSettings
