@@ -93,6 +93,8 @@ CASES: dict[str, Callable[[MessageMaker], Any]] = {
     'time before the epoch': lambda make: make.time(np.int64(-1), 'Duration'),
     'header': _head,
     'vector': lambda make: make.vector('Quaternion', np.arange(4, dtype=np.float32)),
+    'tf_message': lambda make: make.tf_message(
+        _head(make), 'camera', (0, 0, 1.5), np.array([-0.5, 0.5, -0.5, 0.5])),
     'pose': lambda make: make.pose((1, 2.5, math.nan)),
     **{f'image {encoding}': partial(_map, encoding) for encoding in MAPS},
     'camera_info': lambda make: make.camera_info(_head(make), CAMERA),

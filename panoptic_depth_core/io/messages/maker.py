@@ -110,6 +110,15 @@ class MessageMaker:
                     d=self.sequence(np.zeros(5)), k=k, r=np.eye(3).ravel(), p=p, binning_x=0,
                     binning_y=0, roi=self._roi())
 
+    def tf_message(self, head: Any, child_frame_id: str, translation: Iterable[float],
+                   rotation: Iterable[float]) -> Any:
+        """tf2_msgs/TFMessage of one frame; rotation is a quaternion x, y, z, w."""
+        transform = self('geometry_msgs/msg/Transform', translation=self.vector(
+            'Vector3', translation), rotation=self.vector('Quaternion', rotation))
+        return self(msg.TF_MESSAGE, transforms=[self(
+            'geometry_msgs/msg/TransformStamped', header=head, child_frame_id=child_frame_id,
+            transform=transform)])
+
     def instance_distance(self, instance: InstanceDistance) -> Any:
         """panoptic_depth/InstanceDistance."""
         segment = instance.segment

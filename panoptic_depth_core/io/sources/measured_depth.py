@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import Counter, deque
+from collections import deque
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +30,7 @@ from ..messages.measured_points import (
 from ..messages.reading import stamp_of
 from ..messages.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINT_CLOUD
 from .camera import camera_info_problem, intrinsics_from_camera_info
-from .frame_source import count_reason
+from .frame_source import Notes
 
 SUFFIXES = ('.png', '.tif', '.tiff', '.npy')
 TYPES = (POINT_CLOUD, IMAGE, COMPRESSED_IMAGE)
@@ -52,7 +52,7 @@ class MeasuredDepth(AbstractContextManager['MeasuredDepth']):
     """
 
     def __init__(self) -> None:
-        self.notes: Counter[str] = Counter()
+        self.notes = Notes()
 
     @abstractmethod
     def points(self, frame: Frame) -> NDArray[np.float32] | None:
@@ -108,7 +108,7 @@ class MeasuredFolder(MeasuredDepth):
         """See MeasuredDepth."""
         path = self._files.get(frame.name)
         if path is None:
-            count_reason(self.notes, f'{self._folder}: has no measured depth of some frames')
+            self.notes.add(f'{self._folder}: has no measured depth of some frames')
             return None
         depth = read_depth(path, self._per_meter)
         return points_of_depth(depth, _same_view(frame.intrinsics, depth.shape, str(path)))
@@ -258,7 +258,7 @@ class MeasuredTopic(MeasuredDepth):
         return None
 
     def _note(self, reason: str) -> None:
-        count_reason(self.notes, f'{self._topic}: {reason}; no measured depth for this frame')
+        self.notes.add(f'{self._topic}: {reason}; no measured depth for this frame')
 
     def close(self) -> None:
         """Close the bag."""

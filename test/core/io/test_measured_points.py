@@ -98,7 +98,7 @@ def test_rvl_of_an_image(holes):
     np.testing.assert_allclose(np.nan_to_num(depth), values * 0.001, rtol=1e-6)
 
 
-@pytest.mark.parametrize('image_format, data, words', [
+@pytest.mark.parametrize(('image_format', 'data', 'words'), [
     ('jpeg', b'x' * 50, 'not known as depth'),
     ('16UC1; jpeg', b'x' * 50, 'not known as depth'),
     ('8UC1; compressedDepth', b'x' * 50, 'not known as depth'),

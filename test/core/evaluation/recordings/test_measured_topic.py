@@ -96,7 +96,7 @@ def test_depth_of_another_frame_needs_its_camera(drive):
     assert 'no camera_info' in next(iter(measured.notes))
 
 
-@pytest.mark.parametrize('topic, words', [
+@pytest.mark.parametrize(('topic', 'words'), [
     ('/nothing', 'is not there; point clouds and images are: /camera/image_raw, /lidar/points'),
     ('/tf', 'tf2_msgs')])
 def test_wrong_topics_are_refused(drive, topic, words):
