@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import deque
+from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -38,8 +38,13 @@ PER_METER = 1000.0
 """Whole numbers in files are millimeters by default."""
 
 MAX_AGE_S = 0.1
+KEPT_NS = 1_000_000_000
+"""Older messages are kept so long, for images that come out of order."""
+
 MOST_WAITING = 32
 """Messages that are kept at most, which bounds the memory."""
+
+Locate = Callable[[Frame, str, int], NDArray[np.float64]]
 
 _SHAPE_TOLERANCE = 0.02
 
@@ -152,6 +157,59 @@ def _same_view(camera: Intrinsics, shape: tuple[int, ...], what: str) -> Intrins
     return camera.transformed(across, down, 0.0, 0.0, width, height)
 
 
+class MeasuredMessages:
+    """
+    The last messages of a topic of measured depth, and from them the points of an image.
+
+    One thread adds messages, another one may ask for points.
+
+    :ivar info: CameraInfo of depth images; None where there is none.
+    :ivar max_age_s: farthest stamp from that of an image.
+    :param topic: for messages.
+    :param locate: image, other frame, stamp in ns -> (4, 4) from there to the frame of the image.
+    :param hold_out: what is kept back as truth.
+    """
+
+    def __init__(self, topic: str, max_age_s: float, locate: Locate,
+                 hold_out: HoldOut | None = None) -> None:
+        self.info: Any = None
+        self.max_age_s = max_age_s
+        self._topic, self._locate, self._hold_out = topic, locate, hold_out
+        # Replaced, not changed: another thread reads it.
+        self._kept: tuple[tuple[int, Any], ...] = ()
+
+    def remember(self, message: Any, stamp_ns: int) -> None:
+        """Add a message; the oldest of many is dropped."""
+        self._kept = (*self._kept[1 - MOST_WAITING:], (stamp_ns, message))
+
+    def forget_before(self, stamp_ns: int) -> None:
+        """Drop what is older."""
+        self._kept = tuple(item for item in self._kept if item[0] >= stamp_ns)
+
+    @property
+    def newest_ns(self) -> int | None:
+        """Greatest stamp; None before the first message."""
+        return max((stamp_ns for stamp_ns, _ in self._kept), default=None)
+
+    def points(self, frame: Frame) -> tuple[NDArray[np.float32], int, Any]:
+        """
+        (N, 3) float32 points in the camera frame, their stamp and their message.
+
+        :raises ConfigError: there are none that belong to the image, with the reason.
+        """
+        stamp_ns, message = min(self._kept, key=lambda item: abs(item[0] - frame.stamp_ns),
+                                default=(0, None))
+        if message is None or abs(stamp_ns - frame.stamp_ns) > self.max_age_s * 1e9:
+            raise ConfigError(f'{self._topic}: nothing within {self.max_age_s:g} s of the image')
+        try:
+            motion = self._locate(frame, message.header.frame_id, stamp_ns)
+            camera = None if is_cloud(message) else depth_camera(message, self.info, frame)
+            points = measured_points(message, camera, self._hold_out)
+        except ConfigError as error:
+            raise ConfigError(f'{self._topic}: {error}') from None
+        return moved(points, motion), stamp_ns, message
+
+
 class MeasuredTopic(MeasuredDepth):
     """
     The point clouds or depth images of a bag, moved to the camera through its tf.
@@ -169,10 +227,10 @@ class MeasuredTopic(MeasuredDepth):
     def __init__(self, path: Path, topic: str, *, max_age_s: float = MAX_AGE_S,
                  calibration: Path | None = None, hold_out: HoldOut | None = None) -> None:
         super().__init__()
-        self._topic, self._max_age_ns = topic, round(1e9 * max_age_s)
-        self.hold_out = hold_out
+        self._topic, self.hold_out = topic, hold_out
         self.blended = self.held_out = 0
         self.way = 'at random'
+        self._last = MeasuredMessages(topic, max_age_s, self._to_camera, hold_out)
         self._bag = BagReader(path)
         try:
             found = self._bag.topics.get(topic)
@@ -182,34 +240,22 @@ class MeasuredTopic(MeasuredDepth):
                 state = 'is not there' if found is None else f'has {found.count} {found.type}'
                 raise ConfigError(f'{path}: topic {topic} of measured depth {state}; point clouds '
                                   f'and images are: {", ".join(fitting) or "none"}')
-            self._info = self._first_info()
+            self._last.info = self._first_info()
             self._motion = RecordedMotion(self._bag, reach_s=max_age_s, calibration=calibration)
         except BaseException:
             self._bag.close()
             raise
         self._left = found.count
         self._messages = self._bag.messages({topic, *self._motion.topics})
-        self._kept: deque[tuple[int, Any]] = deque(maxlen=MOST_WAITING)
 
     def points(self, frame: Frame) -> NDArray[np.float32] | None:
         """See MeasuredDepth."""
         self._read_to(frame.stamp_ns)
-        stamp_ns, message = min(self._kept, key=lambda item: abs(item[0] - frame.stamp_ns),
-                                default=(0, None))
-        if message is None or abs(stamp_ns - frame.stamp_ns) > self._max_age_ns:
-            self._note(f'nothing within {self._max_age_ns / 1e9:g} s of the image')
-            return None
         try:
-            motion = self._to_camera(frame, message.header.frame_id, stamp_ns)
-            camera = None if is_cloud(message) else depth_camera(message, self._info, frame)
-            points = measured_points(message, camera, self.hold_out)
+            points, _, message = self._last.points(frame)
         except ConfigError as error:
             self._note(str(error))
             return None
-        self._count(message, points)
-        return moved(points, motion)
-
-    def _count(self, message: Any, points: NDArray[np.float32]) -> None:
         self.blended += len(points)
         if self.hold_out is not None and is_cloud(message):
             held_out, self.way = self.hold_out.of_cloud(message)
@@ -217,13 +263,14 @@ class MeasuredTopic(MeasuredDepth):
         elif self.hold_out is not None:
             depth = depth_image_of(message)
             self.held_out += int(self.hold_out.of_image(message, depth.shape)[depth > 0].sum())
+        return points
 
     def _read_to(self, stamp_ns: int) -> None:
         """Read on until all that belongs to an image is there, or not to be expected."""
-        while self._kept and self._kept[0][0] < stamp_ns - 10 * max(self._max_age_ns, 1e8):
-            self._kept.popleft()
-        while not (self._motion.settled(stamp_ns) and (self._left <= 0 or any(
-                stamp > stamp_ns + self._max_age_ns for stamp, _ in self._kept))):
+        reach_ns = round(1e9 * self._last.max_age_s)
+        self._last.forget_before(stamp_ns - reach_ns - KEPT_NS)
+        while not (self._motion.settled(stamp_ns) and (
+                self._left <= 0 or (self._last.newest_ns or 0) > stamp_ns + reach_ns)):
             recorded = next(self._messages, None)
             if recorded is None:
                 return
@@ -236,7 +283,7 @@ class MeasuredTopic(MeasuredDepth):
             except ConfigError as error:
                 self._note(str(error))
                 continue
-            self._kept.append((stamp_of(message) or recorded.stamp_ns, message))
+            self._last.remember(message, stamp_of(message) or recorded.stamp_ns)
 
     def _to_camera(self, frame: Frame, source: str, stamp_ns: int) -> NDArray[np.float64]:
         """(4, 4) to the frame of an image at its stamp, with the motion since where known."""
@@ -258,7 +305,7 @@ class MeasuredTopic(MeasuredDepth):
         return None
 
     def _note(self, reason: str) -> None:
-        self.notes.add(f'{self._topic}: {reason}; no measured depth for this frame')
+        self.notes.add(f'{reason}; no measured depth for this frame')
 
     def close(self) -> None:
         """Close the bag."""
