@@ -23,7 +23,7 @@ from ...contract import TASKS, Task
 from ...errors import ConfigError
 from ...labels import CITYSCAPES, ClassInfo
 from ...status import Health, StreamStatus
-from ...structures import InstanceDistance, Intrinsics, PanopticDepth, ScaleSource
+from ...structures import InstanceDistance, Intrinsics, PanopticDepth
 from ..visualization import label_text
 from . import types as msg
 from .reading import MAPS
@@ -139,14 +139,13 @@ class MessageMaker:
             size=self.vector('Vector3', instance.size_m),
             depth_mean=float(instance.depth_mean_m))
 
-    def instance_distance_array(self, head: Any, result: PanopticDepth, latency_ns: int,
-                                scale_source: ScaleSource = ScaleSource.METRIC_MODEL) -> Any:
+    def instance_distance_array(self, head: Any, result: PanopticDepth, latency_ns: int) -> Any:
         """panoptic_depth/InstanceDistanceArray; latency as in FrameMessages."""
         height, width = result.panoptic.shape
         return self(
             msg.INSTANCE_DISTANCE_ARRAY, header=head, camera_frame_id=result.frame_id,
             image_width=width, image_height=height, label_divisor=int(result.label_divisor),
-            scale_source=int(scale_source), model_id=result.model_id,
+            scale_source=int(result.scale_source), model_id=result.model_id,
             latency=self.time(latency_ns, 'Duration'),
             instances=[self.instance_distance(instance) for instance in result.distances])
 
@@ -192,7 +191,10 @@ class MessageMaker:
             output_rate_hz=float(status.output_rate_hz),
             latency_ms=np.array(status.latency_ms, np.float32),
             inference_ms=np.array(status.inference_ms, np.float32),
-            gpu_memory_bytes=int(status.gpu_memory_bytes))
+            gpu_memory_bytes=int(status.gpu_memory_bytes),
+            scale_source=int(status.scale_source),
+            **dict(zip(('ground_scale', 'ground_scale_low', 'ground_scale_high'),
+                       map(float, status.ground_scale), strict=True)))
 
     def diagnostic_array(self, head: Any, healths: Sequence[Health], hardware_id: str) -> Any:
         """diagnostic_msgs/DiagnosticArray; hardware_id names the device or the node."""
