@@ -15,6 +15,7 @@ from ..status import Health, HealthLevel
 from ..structures import Frame
 
 NAME = 'measured_depth'
+NOT_MEASURED = Health(NAME, HealthLevel.OK, 'not used')
 
 
 class MeasuredMemory:
@@ -61,7 +62,7 @@ class MeasuredMemory:
     def health(self) -> Health:
         """How fresh the points of the latest image are."""
         if not self._topic:
-            return Health(NAME, HealthLevel.OK, 'not used')
+            return NOT_MEASURED
         if self.missing:
             return Health(NAME, HealthLevel.WARN, f'{self.missing}; the depth is that of the '
                           'network alone')
