@@ -243,13 +243,14 @@ def less_uncertain(segments: Sequence[Segment], panoptic: NDArray[np.uint16],
     What the points say of the uncertainty of the segments that hold enough of them.
 
     The variance of the error that is left is learned from what the correction misses at points
-    that it was not made of (leave one out), d_i; it holds their noise s^2 too, which is taken off.
-    The network's own variance 2 b^2 counts as PRIOR_POINTS points, the mean of the conjugate prior
-    of a variance; it stays for the share 1 - t of pixels that are beyond REACH_PX of any point:
+    that it was not made of (leave one out), d_i: D = sum(d_i^2). It holds their noise s^2 too,
+    which is taken off, but half of D at most, as s may be stated too large. The network's own
+    variance 2 b^2 counts as m = PRIOR_POINTS points, the mean of the conjugate prior of a variance;
+    it stays for the share 1 - t of pixels that are beyond REACH_PX of any point:
 
-        2 b'^2 = t (m 2 b^2 + sum(d_i^2) - n s^2) / (m + n) + (1 - t) 2 b^2,  m = PRIOR_POINTS,
+        2 b'^2 = t (m 2 b^2 + max(D - n s^2, D / 2)) / (m + n) + (1 - t) 2 b^2,
 
-    and b' is at most b, and at least that of the mean of n points alone, s / sqrt(2 n).
+    and b' is at most b.
 
     :param panoptic: (h, w) uint16 ids of the blended map.
     :returns: all segments, and the ids of those that hold ``settings.min_points`` accepted points.
@@ -264,11 +265,11 @@ def less_uncertain(segments: Sequence[Segment], panoptic: NDArray[np.uint16],
         if left.size >= settings.min_points:
             measured.add(segment.panoptic_id)
             prior = 2.0 * segment.log_depth_scale ** 2
-            noise = settings.stddev_share ** 2
-            points = (PRIOR_POINTS * prior + float(np.sum(left ** 2)) - left.size * noise) / (
-                PRIOR_POINTS + left.size)
+            missed = float(np.sum(left ** 2))
+            missed = max(missed - left.size * settings.stddev_share ** 2, 0.5 * missed)
+            points = (PRIOR_POINTS * prior + missed) / (PRIOR_POINTS + left.size)
             share = float(near[panoptic == segment.panoptic_id].mean())
-            variance = share * max(points, noise / left.size) + (1 - share) * prior
+            variance = share * points + (1 - share) * prior
             segment = replace(segment, log_depth_scale=float(
                 np.sqrt(min(variance, prior) / 2)) if prior == prior else prior)
         changed.append(segment)
