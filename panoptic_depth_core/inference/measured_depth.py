@@ -33,7 +33,8 @@ MIN_M = 0.1
 """Nearer points are the sensor or the vehicle itself."""
 
 BINS = 8
-"""Of ln p between the least and the greatest predicted depth."""
+BINNED = (1, 99)
+"""Bins of ln p are between these percentiles of the predicted depth; what is beyond is like them."""
 
 SIGMAS_PX = (32.0, 16.0, 8.0, 4.0, 2.0)
 """Widths of the Gaussians in px of the map; the wide ones are computed on coarse cells."""
@@ -144,8 +145,7 @@ class _Guide(NamedTuple):
 
     @classmethod
     def of(cls, log_p: Floats, known: NDArray[np.bool_]) -> _Guide:
-        values = log_p[known]
-        least, most = float(values.min()), float(values.max())
+        least, most = map(float, np.percentile(log_p[known][::3], BINNED))
         at = (log_p - least) * ((BINS - 1) / max(most - least, 1e-3))
         low = np.clip(at, 0, BINS - 2).astype(np.intp)
         return cls(low, np.clip(at - low, 0, 1).astype(np.float32))
