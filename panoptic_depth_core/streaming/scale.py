@@ -150,5 +150,6 @@ def _values(latest: PanopticDepth, first: list[float], recent: list[float]) -> d
         **{name: getattr(mounting, name) if mounting else math.nan
            for name in ('height_m', 'pitch_deg', 'roll_deg')}}
     return {'source': latest.scale_source.name, **{
-        name: 'unknown' if math.isnan(value) else f'{value:.3f}'
+        # Plus zero, so that -0.0 is 0.
+        name: 'unknown' if math.isnan(value) else f'{round(value, 3) + 0.0:.3f}'
         for name, value in numbers.items()}}
