@@ -34,7 +34,7 @@ MIN_M = 0.1
 
 BINS = 8
 BINNED = (1, 99)
-"""Bins of ln p are between these percentiles of the predicted depth; what is beyond is like them."""
+"""Bins of ln p, between these percentiles of the predicted depth."""
 
 SIGMAS_PX = (32.0, 16.0, 8.0, 4.0, 2.0)
 """Widths of the Gaussians in px of the map; the wide ones are computed on coarse cells."""
@@ -245,8 +245,8 @@ def less_uncertain(segments: Sequence[Segment], panoptic: NDArray[np.uint16],
     The variance of the error that is left is learned from what the correction misses at points
     that it was not made of (leave one out), d_i: D = sum(d_i^2). It holds their noise s^2 too,
     which is taken off, but half of D at most, as s may be stated too large. The network's own
-    variance 2 b^2 counts as m = PRIOR_POINTS points, the mean of the conjugate prior of a variance;
-    it stays for the share 1 - t of pixels that are beyond REACH_PX of any point:
+    variance 2 b^2 counts as m = PRIOR_POINTS points, like the conjugate prior of a variance; it
+    stays for the share 1 - t of pixels that are beyond REACH_PX of any point:
 
         2 b'^2 = t (m 2 b^2 + max(D - n s^2, D / 2)) / (m + n) + (1 - t) 2 b^2,
 
@@ -274,6 +274,22 @@ def less_uncertain(segments: Sequence[Segment], panoptic: NDArray[np.uint16],
                 np.sqrt(min(variance, prior) / 2)) if prior == prior else prior)
         changed.append(segment)
     return tuple(changed), frozenset(measured)
+
+
+def with_measured(
+        depth: Floats, segments: tuple[Segment, ...], points_m: NDArray[np.float32] | None,
+        camera: Intrinsics, panoptic: NDArray[np.uint16], sky: NDArray[np.bool_],
+        settings: MeasuredDepthSettings, scale: float = 1.0,
+        ) -> tuple[Floats, tuple[Segment, ...], frozenset[int]]:
+    """
+    Depth and segments with measured points, see blend and less_uncertain, and the measured ids.
+
+    :param points_m: None: nothing measures. Without any point the arguments are returned.
+    """
+    blended = None if points_m is None else blend(depth, points_m, camera, sky, settings, scale)
+    if blended is None:
+        return depth, segments, frozenset()
+    return blended.depth, *less_uncertain(segments, panoptic, blended, settings)
 
 
 def flagged(distances: Sequence[InstanceDistance], measured: frozenset[int],
