@@ -23,9 +23,9 @@ from panoptic_depth_core.config import InferenceSettings
 from panoptic_depth_core.contract import Task
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.inference.pipeline import Pipeline
+from panoptic_depth_core.io.cameras.topics import says_rectified
 from panoptic_depth_core.io.messages import types
 from panoptic_depth_core.io.messages.reading import pixels_of, stamp_of
-from panoptic_depth_core.io.sources.camera import is_rectified
 from panoptic_depth_core.labels import ClassInfo
 from panoptic_depth_core.model_directory import open_model
 from panoptic_depth_core.status import StreamState, StreamStatus, Watch
@@ -114,9 +114,9 @@ class PanopticDepthNode(LifecycleNode):
         self._starting = False
         self._outputs.advertise(self._tasks)
         done = super().on_activate(state)
+        info_name = self.resolve_topic_name(INFO_TOPIC)
         cameras = CameraMemory(
-            self._settings.camera_info, is_rectified(self._image_name),
-            self.resolve_topic_name(INFO_TOPIC))
+            self._settings.camera_info, says_rectified(self._image_name, info_name), info_name)
         self._cameras, self._stamp_ns, self._age_s = cameras, 0, math.nan
         self._inputs = [
             self._endpoints.subscription(
@@ -254,7 +254,8 @@ class PanopticDepthNode(LifecycleNode):
 
         def decode() -> Frame:
             image = pixels_of(message)
-            camera, source = cameras.resolve(image.shape[1], image.shape[0], stamp_ns)
+            camera, source = cameras.resolve(image.shape[1], image.shape[0], stamp_ns,
+                                             message.header.frame_id)
             return Frame(image, camera, stamp_ns, message.header.frame_id,
                          intrinsics_source=source)
 
