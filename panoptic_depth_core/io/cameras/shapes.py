@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ...errors import ConfigError
 from ...structures import Intrinsics
 
@@ -30,6 +32,15 @@ def other_shape(camera: Intrinsics, width: int, height: int) -> str:
         return 'the image is turned by 90 degrees; turn it back, or give the camera as turned'
     return ('the image is cropped or of another camera; give the camera of this image (a crop '
             'takes its offset off cx and cy)')
+
+
+def field_of_view_deg(camera: Intrinsics) -> tuple[float, float]:
+    """Horizontal and vertical field of view; NaN where the border sees no ray in front."""
+    right, bottom = camera.width - 0.5, camera.height - 0.5
+    rays = camera.rays(np.array([(-0.5, camera.cy), (right, camera.cy),
+                                 (camera.cx, -0.5), (camera.cx, bottom)]))
+    angles = np.degrees(np.arctan([-rays[0, 0], rays[1, 0], -rays[2, 1], rays[3, 1]]))
+    return float(angles[0] + angles[1]), float(angles[2] + angles[3])
 
 
 def stated_for(camera: Intrinsics, width: int, height: int) -> Intrinsics:

@@ -18,6 +18,7 @@ from ..cameras.camera_info import InfoCamera, camera_of_info, is_calibrated
 from ..cameras.camera_options import CameraOptions
 from ..cameras.topics import (
     ASKED_FOR,
+    OF_THE_FRAME,
     InfoTopic,
     find_info_topic,
     says_rectified,
@@ -55,18 +56,36 @@ def _list(topics: list[Topic]) -> str:
                      for t in sorted(topics, key=lambda t: t.name)) or 'none'
 
 
-def choose_image_topic(bag: BagReader, wanted: str | None,
-                       other: Collection[str] = ()) -> Topic:
+def picture_topics(bag: BagReader, other: Collection[str] = ()) -> list[Topic]:
     """
-    The wanted topic, else the only one with pictures.
+    Topics with pictures.
 
     Results of this program do not count; the raw topic wins over its own ``/compressed``.
 
     :param other: topics known to hold no pictures.
+    """
+    images = _image_topics(bag, other)
+    found = [t for t in images if not without_transport(t.name).endswith(_RESULTS)] or images
+    if len(found) > 1:
+        found = [topic for topic in found if _is_picture(bag, topic)]
+        names = {topic.name for topic in found}
+        found = [t for t in found if without_transport(t.name) not in names - {t.name}]
+    return found
+
+
+def _image_topics(bag: BagReader, other: Collection[str]) -> list[Topic]:
+    return [t for t in bag.topics.values()
+            if t.type in IMAGE_TYPES and t.count and t.name not in other]
+
+
+def choose_image_topic(bag: BagReader, wanted: str | None,
+                       other: Collection[str] = ()) -> Topic:
+    """
+    The wanted topic, else the only one with pictures, see picture_topics.
+
     :raises ConfigError: missing, of another type, none or several.
     """
-    images = [t for t in bag.topics.values()
-              if t.type in IMAGE_TYPES and t.count and t.name not in other]
+    images = _image_topics(bag, other)
     if wanted is not None:
         topic = bag.topics.get(wanted)
         if topic is None or topic not in images:
@@ -74,11 +93,7 @@ def choose_image_topic(bag: BagReader, wanted: str | None,
             raise ConfigError(f'{bag.path}: image topic {wanted} {state}; image topics are: '
                               f'{_list(images)}')
         return topic
-    found = [t for t in images if not without_transport(t.name).endswith(_RESULTS)] or images
-    if len(found) > 1:
-        found = [topic for topic in found if _is_picture(bag, topic)]
-        names = {topic.name for topic in found}
-        found = [t for t in found if without_transport(t.name) not in names - {t.name}]
+    found = picture_topics(bag, other)
     if len(found) == 1:
         return found[0]
     if not images:
@@ -150,15 +165,16 @@ class ImagePairing:
     :param bag: for the first CameraInfo that tells a camera, which images before it need too.
     :param skip: see FrameSource; images are named by their place in the bag.
     :param skipped, notes: see FrameSource.
-    :ivar camera: what the CameraInfo of the latest frame told.
+    :ivar info, camera: the CameraInfo of the latest frame, and what it told.
     """
 
     def __init__(self, bag: BagReader, image_topic: str, info_topic: InfoTopic,
                  skip: Skip, skipped: Counter[str], notes: Counter[str]) -> None:
         self._image_topic = image_topic
-        self._info_topic, self._others = info_topic.topic, info_topic.all
+        self._info_topic, self._rule, self._others = info_topic
         self.rectified = says_rectified(image_topic, info_topic.topic)
         self._skip, self._skipped, self._notes = skip, skipped, notes
+        self.info: Any = None
         self.camera: InfoCamera | None = None
         self._info = None if info_topic.topic is None else next(
             (info for info in _readable(bag, info_topic.topic)
@@ -229,7 +245,7 @@ class ImagePairing:
         pixels = pixels_of(paired.image)
         height, width = pixels.shape[:2]
         frame_id = paired.image.header.frame_id
-        known = None
+        known, self.info = None, paired.info
         self.camera = None if paired.info is None else camera_of_info(
             paired.info, width, height, rectified=self.rectified, use=camera.use,
             frame_id=frame_id)
@@ -239,6 +255,10 @@ class ImagePairing:
                          [f'{self.camera.reason}; it counts as missing']):
                 count_reason(self._notes, f'{self._info_topic}: {note}')
         intrinsics, origin = camera.resolve(width, height, known, 'camera_info', self.rectified)
+        if origin == 'camera_info' and self._rule == OF_THE_FRAME:
+            self._notes[f'{self._image_topic}: {self._info_topic} is used, since {OF_THE_FRAME}; '
+                        'choose another one with --camera-info-topic if it is of another '
+                        'camera'] += 1
         if origin == 'default' and self._info_topic is None and self._others:
             self._notes[f'{self._image_topic}: no CameraInfo belongs to it by name or frame_id; '
                         'choose with --camera-info-topic if one does: '
@@ -253,6 +273,7 @@ class BagSource(FrameSource):
 
     :param path: bag folder or storage file.
     :param image_topic, camera_info_topic: None: found automatically.
+    :ivar pairing: what is known of the latest frame's camera, once one was given.
     :raises ConfigError: no bag, nothing readable in it, or several topics to choose from.
     """
 
@@ -269,12 +290,14 @@ class BagSource(FrameSource):
             self._bag.close()
             raise
         self.image_topic = topic.name
+        self.pairing: ImagePairing | None = None
         self.len_hint = topic.count
 
     def __iter__(self) -> Iterator[Frame]:
         """Decode the images one by one."""
-        self.pairing = pairing = ImagePairing(self._bag, self.image_topic, self.info_topic,
-                                              self.skip, self.skipped, self.notes)
+        pairing = ImagePairing(self._bag, self.image_topic, self.info_topic, self.skip,
+                               self.skipped, self.notes)
+        self.pairing = pairing
         complete = (image for message in self._bag.messages(pairing.topics)
                     for image in pairing.take(message))
         # finish() looks for what is left when the others are through.

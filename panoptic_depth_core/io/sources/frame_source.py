@@ -45,6 +45,7 @@ class FrameSource(AbstractContextManager['FrameSource']):
 
     :ivar skipped: reason -> frames passed over because of it.
     :ivar notes: what the user should know of the source -> how often it was seen.
+    :ivar sidecar: the camera file beside it, if there is one.
     :ivar len_hint: number of frames to expect, None where that cannot be known.
     :param camera: the user's camera; it wins over the source's.
     :param skip: name -> True for frames that are done: they are not decoded.
@@ -58,8 +59,9 @@ class FrameSource(AbstractContextManager['FrameSource']):
         self.camera = camera
         # A file that cannot be read is an error before the first frame.
         _ = camera.calibration
-        beside = None if folder is None else sidecar(folder)
-        self._sidecar = None if beside is None else read_camera_file(beside, use=camera.use)
+        self.sidecar = None if folder is None else sidecar(folder)
+        self._beside = None if self.sidecar is None else read_camera_file(self.sidecar,
+                                                                          use=camera.use)
         self.skip: Skip = skip or skip_none
         self.skipped: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
@@ -71,7 +73,7 @@ class FrameSource(AbstractContextManager['FrameSource']):
 
     def _frame(self, image: NDArray[np.uint8], stamp_ns: int, name: str) -> Frame:
         """The frame of an image; raises ConfigError where the camera is not that of the image."""
-        intrinsics, origin = self.camera.resolve(image.shape[1], image.shape[0], self._sidecar)
+        intrinsics, origin = self.camera.resolve(image.shape[1], image.shape[0], self._beside)
         return Frame(image, intrinsics, stamp_ns, name=name, intrinsics_source=origin)
 
     def close(self) -> None:

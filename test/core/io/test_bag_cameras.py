@@ -87,7 +87,9 @@ def test_another_info_only_of_the_same_frame(infos: list[str], frame_id: str, us
     source, (frame,) = read(tmp_path, [*entries, image(0, '/left/image_raw')])
     assert (frame.intrinsics_source == 'camera_info') == used
     if used:
-        assert frame.intrinsics == CAMERA and not source.notes
+        assert frame.intrinsics == CAMERA
+        (note,) = source.notes
+        assert note.startswith('/left/image_raw: /driver/calib is used, since it alone has the fr')
     else:
         (note,) = source.notes
         assert note == ('/left/image_raw: no CameraInfo belongs to it by name or frame_id; choose '
