@@ -23,7 +23,7 @@ _SIDES = (
     {'left', 'right'}, {'front', 'rear', 'back'},
     {'color', 'colour', 'rgb', 'depth', 'infra', 'ir', 'thermal'})
 """Words that name different cameras where the topics have different ones of a group."""
-_WORD = re.compile(r'[A-Z]?[a-z]+|[A-Z]+|\d+')
+_WORD = re.compile(r'[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+')
 _NUMBERED = re.compile(r'([a-z]*)[_/]*(\d+)')
 
 

@@ -49,6 +49,7 @@ DRIVERS = {
     'side first': ('/stereo/left_image_raw', '/stereo/left_camera_info'),
     'folder of infos': ('/images/front', '/camera_info/front'),
     'of another word': ('/front/image', '/front/calibration'),
+    'in one word': ('/front/RGBImage', '/front/CameraInfo'),
 }
 OF_OTHERS = ('/depth/camera_info', '/right/camera_info', '/right/camera_info_rect',
              '/camera_info_right', '/UR5e/D405_depth/camera_info', '/stereo/camera_info1',
