@@ -240,7 +240,7 @@ class PanopticDepthNode(LifecycleNode):
         problem, skipped = cameras.problem(self._stamp_ns)
         if problem and cameras.is_empty:
             mine = self.resolve_topic_name(INFO_TOPIC)
-            own = self.resolve_topic_name('~/')
+            own = f'{self.get_fully_qualified_name()}/output/'
             found = find_info_topic(self._image_name, (
                 name for name, kinds in self.get_topic_names_and_types()
                 if types.CAMERA_INFO in kinds and name != mine and not name.startswith(own)))
