@@ -170,9 +170,9 @@ def at_image_size(result: PanopticDepth, frame: Frame,
     if grid is None:
         raise ConfigError(f'recorded results are of {width}x{height} px and show another part '
                           f'than the image of {grid_size(frame.intrinsics)}')
-    region = grid.crop(result.panoptic)
+    region = grid.crop(result.panoptic, VOID_ID)
     panoptic = grid.restore_labels(region, VOID_ID)
-    depth = grid.restore_depth(grid.crop(result.depth), region)
+    depth = grid.restore_depth(grid.crop(result.depth, math.nan), region)
     counts = pixel_counts(panoptic)
 
     def counted(segment: Segment) -> Segment:
