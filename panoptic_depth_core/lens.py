@@ -144,7 +144,7 @@ class Lens:
 
     def _error(self, rays: Points, points: Points) -> Points:
         """(N,) error of rays on the image plane; NaN beyond the limit."""
-        return np.abs(self.distorted(rays) - points).max(axis=1, initial=0.0)
+        return np.asarray(np.abs(self.distorted(rays) - points).max(axis=1, initial=0.0))
 
     def _by_newton(self, points: Points) -> Points:
         """Newton's method from the ray of the same radius, which the other terms change little."""

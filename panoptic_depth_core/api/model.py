@@ -19,6 +19,7 @@ from ..inference.pipeline import Pipeline
 from ..inference.video import Video
 from ..io.sources.camera import DEFAULT_CAMERA_WARNING, CameraOptions, read_camera_file
 from ..io.sources.open_source import SourceOptions
+from ..io.visualization import frame_of
 from ..labels import ClassInfo
 from ..model_directory import ModelDirectory
 from ..status import Watch
@@ -158,9 +159,11 @@ class Model:
             _log.warning(DEFAULT_CAMERA_WARNING)
         info = self.pipeline.model.info
         with self._lock:
-            return Result(**vars(run(frame)), frame=frame, classes=self.classes, run={
-                'source': 'Python', 'model': info.model_id, 'model_sha256': info.onnx_sha256,
-                'settings': self.pipeline.settings.model_dump(mode='json')})
+            result = run(frame)
+            return Result(
+                **vars(result), frame=frame_of(frame, result), classes=self.classes, run={
+                    'source': 'Python', 'model': info.model_id, 'model_sha256': info.onnx_sha256,
+                    'settings': self.pipeline.settings.model_dump(mode='json')})
 
     def close(self) -> None:
         """Release the backend."""

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import cv2
 import numpy as np
@@ -21,12 +21,23 @@ from numpy.typing import NDArray
 
 from ..errors import warn_once
 from ..structures import InstanceDistance, Intrinsics
-from ..views import MOST_FOV_DEG, Remap, fixed_point, rays_of, rectified, seen_by, shown_by, view_of
+from ..views import (
+    MOST_FOV_DEG,
+    Remap,
+    fixed_point,
+    rays_of,
+    rectified,
+    seen_by,
+    shown_by,
+    view_of,
+)
 from .seams import seams
 
 Item = TypeVar('Item', bound=np.generic)
 
 _BLOCK_ROWS = 64
+_NO_WEIGHTS: Any = None
+"""Second map of a remap of whole pixels; OpenCV's annotations lack it."""
 
 _log = logging.getLogger(__name__)
 
@@ -76,10 +87,10 @@ def _lens_view(camera: Intrinsics, width: int, height: int, fit: Literal['letter
     if view.cut:
         warn_once(_log, f'the lens shows more than a pinhole view of {MOST_FOV_DEG:g} degrees '
                   'across or down: outside of it labels are void and depth is unknown')
-    if view.blank:
+    elif view.blank:
         warn_once(_log, 'some pixels of the image have no ray in front of the camera by the '
                   'coefficients of its lens: there labels are void and depth is unknown')
-    return LensView(camera, view.camera(width, height, fit, centered=False),
+    return LensView(camera, view.camera(width, height, fit, centered=fit == 'crop'),
                     rectified(camera) if is_rectified else camera)
 
 
@@ -129,15 +140,16 @@ class LensGrid:
     def _roi(self, distance: InstanceDistance, labels: NDArray[np.uint16],
              ) -> tuple[int, int, int, int]:
         x, y, width, height = distance.roi
-        window = np.s_[y:y + height, x:x + width]
-        spans = self.spans[:, *window][:, labels[window] == distance.segment.panoptic_id]
+        rows, columns = slice(y, y + height), slice(x, x + width)
+        spans = self.spans[:, rows, columns][
+            :, labels[rows, columns] == distance.segment.panoptic_id]
         left, right, top, bottom = (int(value) for value in (
             spans[0].min(), spans[1].max(), spans[2].min(), spans[3].max()))
         return left, top, right + 1 - left, bottom + 1 - top
 
     def restore_labels(self, labels: NDArray[np.uint16], fill: int) -> NDArray[np.uint16]:
         """(h, w) labels of the region -> (H, W) nearest labels, fill outside of the view."""
-        return np.asarray(cv2.remap(labels, self.nearest, None, cv2.INTER_NEAREST,
+        return np.asarray(cv2.remap(labels, self.nearest, _NO_WEIGHTS, cv2.INTER_NEAREST,
                                     borderMode=cv2.BORDER_CONSTANT, borderValue=fill), np.uint16)
 
     def restore_depth(self, depth: NDArray[np.float32], labels: NDArray[np.uint16],
@@ -163,12 +175,12 @@ class LensGrid:
                 block = cv2.remap(inverse, cells, weights, cv2.INTER_LINEAR, fine[rows],
                                   cv2.BORDER_REPLICATE)
                 np.reciprocal(block, out=block)
-                at_seam = cv2.remap(seam, cells, None, cv2.INTER_NEAREST,
+                at_seam = cv2.remap(seam, cells, _NO_WEIGHTS, cv2.INTER_NEAREST,
                                     borderMode=cv2.BORDER_CONSTANT, borderValue=1)
                 if at_seam.any():
-                    cv2.copyTo(cv2.remap(depth, self.nearest[rows], None, cv2.INTER_NEAREST,
-                                         borderMode=cv2.BORDER_CONSTANT, borderValue=np.nan),
-                               at_seam, block)
+                    cv2.copyTo(cv2.remap(depth, self.nearest[rows], _NO_WEIGHTS,
+                                         cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT,
+                                         borderValue=np.nan), at_seam, block)
         return fine
 
 

@@ -9,6 +9,7 @@ that a score does not depend on which of the two was recorded.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
