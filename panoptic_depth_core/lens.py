@@ -46,8 +46,8 @@ _ANGLES = 8192
 _OPENCV_STEPS = 20
 _NEWTON_STEPS = 60
 _EXACT = 1e-9
-_BLOCK = 1 << 16
-"""Points at once, since OpenCV's Jacobian has 30 numbers and more for each."""
+_BLOCK = 1 << 14
+"""Points at once: OpenCV makes a Jacobian of 30 numbers and more for each, which fits a cache."""
 _EYE = np.eye(3)
 _NONE = np.zeros(3)
 _UNCHANGED: Any = None
@@ -107,14 +107,19 @@ class Lens:
 
     def _bent(self, rays: Points, coefficients: tuple[float, ...]) -> Points:
         """OpenCV's model at any radius."""
-        if not len(rays):
-            return np.zeros((0, 2))
-        if self.model == 'equidistant':
-            found = cv2.fisheye.distortPoints(rays[:, None], _EYE, np.array(coefficients))
-        else:
-            found = cv2.projectPoints(cv2.convertPointsToHomogeneous(rays), _NONE, _NONE, _EYE,
-                                      np.array(coefficients))[0]
-        return np.asarray(found, np.float64).reshape(-1, 2)
+        bent, values = np.empty(rays.shape), np.array(coefficients)
+        for start in range(0, len(rays), _BLOCK):
+            block = rays[start:start + _BLOCK]
+            found = (cv2.fisheye.distortPoints(block[:, None], _EYE, values)
+                     if self.model == 'equidistant' else self._projected(block, values)[0])
+            bent[start:start + _BLOCK] = found[:, 0]
+        return bent
+
+    @staticmethod
+    def _projected(rays: Points, coefficients: Points) -> tuple[Any, Any]:
+        """(N, 1, 2) points of the image and (2 N, 10 and more) their Jacobian, by OpenCV."""
+        return cv2.projectPoints(cv2.convertPointsToHomogeneous(rays), _NONE, _NONE, _EYE,
+                                 coefficients)
 
     @cached_property
     def _radii(self) -> tuple[Points, Points]:
@@ -170,8 +175,7 @@ class Lens:
         """(2, 2, N) derivatives of the point of the image by the ray."""
         if self.model != 'equidistant':
             # By x and y of a translation at z = 1.
-            matrix = cv2.projectPoints(cv2.convertPointsToHomogeneous(rays), _NONE, _NONE, _EYE,
-                                       np.array(self.coefficients))[1]
+            matrix = self._projected(rays, np.array(self.coefficients))[1]
             return np.asarray(matrix[:, 3:5].reshape(-1, 2, 2).transpose(1, 2, 0), np.float64)
         half = 1e-6 * np.maximum(1.0, np.hypot(*rays.T))
         sides = [(self._bent(rays + step, self.coefficients)

@@ -92,14 +92,14 @@ def view_of(camera: Intrinsics) -> View:
                      for size in (camera.width, camera.height))
     rays = camera.rays(np.stack(np.meshgrid(columns, rows), axis=2).reshape(-1, 2))
     known = rays[np.isfinite(rays).all(axis=1)]
-    near = known[np.abs(known).max(axis=1, initial=0.0) < _EDGE]
+    reach = np.abs(known).max(axis=1, initial=0.0)
+    # A little beyond the edge, since only some of the pixels are looked at.
+    near = known[reach < 1.02 * _EDGE]
     if not len(near) or (np.ptp(near, axis=0) == 0).any():
         raise ConfigError(f'lens: no pixel of {camera} looks ahead; check the intrinsics')
-    low, high = known.min(axis=0), known.max(axis=0)
-    left, top = (max(float(value), -_EDGE) for value in low)
-    right, bottom = (min(float(value), _EDGE) for value in high)
-    return View(left, top, right, bottom, bool((low < -_EDGE).any() or (high > _EDGE).any()),
-                len(known) < len(rays))
+    left, top, right, bottom = np.clip([*near.min(axis=0), *near.max(axis=0)], -_EDGE, _EDGE)
+    return View(float(left), float(top), float(right), float(bottom),
+                bool((reach > _EDGE).any()), len(known) < len(rays))
 
 
 @lru_cache(maxsize=16)

@@ -38,6 +38,8 @@ _LEAST_PIXELS = 300
 _LEAST_IOU = 0.5
 _LEAST_SHOWN = 0.9
 _HOST_REPEATS = 15
+_NO_WEIGHTS: Any = None
+"""Second map of a remap of whole pixels; OpenCV's annotations lack it."""
 
 
 class _Case(NamedTuple):
@@ -72,7 +74,7 @@ def measure_lenses(model: Path | None, frames: int, threads: int | None = None,
     :param model: as Pipeline takes it. :param frames: places per lens.
     :raises ConfigError: without the ray caster of synthetic scenes.
     """
-    options = {} if threads is None else {'threads': threads}
+    options: dict[str, Any] = {} if threads is None else {'threads': threads}
     rows: list[dict[str, Any]] = []
     with Pipeline(model, settings=InferenceSettings(rectified=True), **options) as pipeline:
         info = pipeline.model.info
@@ -121,12 +123,12 @@ def _errors(pipeline: Pipeline, camera: Intrinsics, frames: int) -> dict[str, An
         assert sample.truth.panoptic is not None and sample.truth.depth is not None
         ignored = pipeline(replace(frame, intrinsics=camera.pinhole))
         ignored = replace(ignored, panoptic=np.asarray(cv2.remap(
-            ignored.panoptic, nearest, *_NO_WEIGHTS, cv2.INTER_NEAREST,
+            ignored.panoptic, nearest, _NO_WEIGHTS, cv2.INTER_NEAREST,
             borderMode=cv2.BORDER_CONSTANT, borderValue=VOID_ID), np.uint16))
         results = pipeline(frame), pipeline(sample.frame), ignored
         ranges = sample.truth.depth * np.sqrt(1 + (rays_of(pinhole) ** 2).sum(axis=-1))
         for number in sample.truth.instance_depth_m:
-            mask = sample.truth.panoptic == number
+            mask = np.equal(sample.truth.panoptic, number)
             if mask.sum() >= _LEAST_PIXELS and shown[mask].mean() >= _LEAST_SHOWN:
                 found.append([*(_distance(result, mask & shown) for result in results),
                               float(np.median(ranges[mask]))])
@@ -146,9 +148,6 @@ def _errors(pipeline: Pipeline, camera: Intrinsics, frames: int) -> dict[str, An
         'ignored_to_pinhole_%': percent(without, plain_m, both & either),
         'ignored_error_%': percent(without, true, both & either),
         'ignored_things': int((both & either).sum())}
-
-
-_NO_WEIGHTS: tuple[Any] = (None,)
 
 
 def _distance(result: PanopticDepth, mask: NDArray[np.bool_]) -> float:

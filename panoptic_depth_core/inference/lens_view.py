@@ -157,8 +157,8 @@ class LensGrid:
         """
         Depth of every pixel of the result, by the rules of MapGrid.restore_depth.
 
-        cv2.remap knows places to 1/32 of a map pixel, which is less than the error of any
-        network, and a third of the time that exact ones take.
+        cv2.remap knows places to 1/32 of a map pixel: errors of 0.1 % of the depth, as a rule, in
+        a third of the time that exact places take.
 
         :param depth: (h, w) of the region, meters; labels: (h, w) panoptic ids.
         :returns: (H, W) float32, NaN outside of the view.
@@ -177,10 +177,9 @@ class LensGrid:
                 np.reciprocal(block, out=block)
                 at_seam = cv2.remap(seam, cells, _NO_WEIGHTS, cv2.INTER_NEAREST,
                                     borderMode=cv2.BORDER_CONSTANT, borderValue=1)
-                if at_seam.any():
-                    cv2.copyTo(cv2.remap(depth, self.nearest[rows], _NO_WEIGHTS,
-                                         cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT,
-                                         borderValue=np.nan), at_seam, block)
+                nearest = cv2.remap(depth, self.nearest[rows], _NO_WEIGHTS, cv2.INTER_NEAREST,
+                                    borderMode=cv2.BORDER_CONSTANT, borderValue=np.nan)
+                cv2.copyTo(nearest, at_seam, block)
         return fine
 
 
