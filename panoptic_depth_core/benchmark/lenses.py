@@ -128,7 +128,7 @@ def _errors(pipeline: Pipeline, camera: Intrinsics, frames: int) -> dict[str, An
         results = pipeline(frame), pipeline(sample.frame), ignored
         ranges = sample.truth.depth * np.sqrt(1 + (rays_of(pinhole) ** 2).sum(axis=-1))
         for number in sample.truth.instance_depth_m:
-            mask = np.equal(sample.truth.panoptic, number)
+            mask = np.asarray(sample.truth.panoptic == number)
             if mask.sum() >= _LEAST_PIXELS and shown[mask].mean() >= _LEAST_SHOWN:
                 found.append([*(_distance(result, mask & shown) for result in results),
                               float(np.median(ranges[mask]))])
