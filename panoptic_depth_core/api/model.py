@@ -17,7 +17,8 @@ from ..errors import ConfigError
 from ..inference.backends import Backend, backend_options
 from ..inference.pipeline import Pipeline
 from ..inference.video import Video
-from ..io.sources.camera import DEFAULT_CAMERA_WARNING, CameraOptions, read_camera_file
+from ..io.cameras.camera_info import Use
+from ..io.cameras.camera_options import DEFAULT_CAMERA_WARNING, CameraOptions
 from ..io.sources.open_source import SourceOptions
 from ..io.visualization import frame_of
 from ..labels import ClassInfo
@@ -43,6 +44,7 @@ class _StreamOptions(TypedDict, total=False):
     camera: Intrinsics | str | os.PathLike[str] | None
     image_topic: str | None
     camera_info_topic: str | None
+    camera_info_use: Use
 
 
 def load(model: ModelDirectory | str | os.PathLike[str] | None = None,
@@ -114,7 +116,8 @@ class Model:
         :param source: one picture: a path, an (H, W, 3) uint8 RGB array, a PIL image or a Frame;
             or a stream: a folder of pictures, a video, a bag, 'camera:0', an (N, H, W, 3) array,
             a list or a generator of any of these.
-        :param options: see ``stream``: fx, fov, camera, image_topic, camera_info_topic.
+        :param options: see ``stream``: fx, fov, camera, image_topic, camera_info_topic,
+            camera_info_use.
         :returns: a Result for a picture, an iterator of Results for a stream. A type checker
             cannot tell them apart by a path: call ``stream`` where it matters.
         :raises ConfigError, BackendError: see ``stream``.
@@ -125,27 +128,33 @@ class Model:
     def stream(self, source: Any, *, fx: float | None = None, fov: float | None = None,
                camera: Intrinsics | str | os.PathLike[str] | None = None,
                image_topic: str | None = None,
-               camera_info_topic: str | None = None) -> Results:
+               camera_info_topic: str | None = None,
+               camera_info_use: Use = 'auto') -> Results:
         """
         Results of all pictures of a source, each computed on demand.
 
         Without fx, fov and camera, the camera is that of the source, its CameraInfo or the
-        camera.json beside it; else 70 degrees are assumed, with a warning, and distances are
+        camera file beside it; else 70 degrees are assumed, with a warning, and distances are
         relative. Pictures without a name are numbered, 000000, 000001, ... With
         settings.tracking.enabled, instances have a track_id that persists over the stream.
 
         :param fx: focal length in px of the pictures.
         :param fov: horizontal field of view in degrees.
-        :param camera: Intrinsics, or a camera.json; scaled to the size of the picture.
+        :param camera: Intrinsics, or a camera file (camera.json, the YAML of camera_calibration,
+            Kalibr's camchain.yaml#cam0); scaled to the size of the picture.
         :param image_topic, camera_info_topic: for bags with more than one.
+        :param camera_info_use: 'k' or 'p', where the names of topics do not tell right whether
+            images are rectified.
         :raises ConfigError: a source cannot be read, options contradict each other.
         :raises BackendError: the runtime fails.
         """
-        if not (camera is None or isinstance(camera, Intrinsics)):
-            camera = read_camera_file(_path('camera', camera, 'Intrinsics(fx, fy, cx, cy, width, '
-                                            'height), or the path of a camera.json'))
-        frames: Iterable[Frame] = frames_of(source, SourceOptions(
-            CameraOptions(fx, fov, camera=camera), image_topic, camera_info_topic))
+        file = None if camera is None or isinstance(camera, Intrinsics) else _path(
+            'camera', camera, 'Intrinsics(fx, fy, cx, cy, width, height), or the path of a camera '
+            'file')
+        given = CameraOptions(fx, fov, file, camera if isinstance(camera, Intrinsics) else None,
+                              camera_info_use)
+        frames: Iterable[Frame] = frames_of(source, SourceOptions(given, image_topic,
+                                                                  camera_info_topic))
         run: Callable[[Frame], PanopticDepth] = self.pipeline
         if not is_one_picture(source):
             frames = (frame if frame.name else replace(frame, name=f'{index:06d}')

@@ -44,12 +44,13 @@ def demo(
         model: options.Model = None,
         backend: options.Backend = 'auto',
         fx: options.Fx = None,
-        fov: options.Fov = None) -> None:
+        fov: options.Fov = None,
+        camera: options.Camera = None) -> None:
     """Show results on a synthetic drive beside its ground truth, or on your own source."""
     if source is not None:
         folder = out_dir / (re.sub(r'[^\w.-]+', '_', Path(source).stem) or 'source')
         predict_source(source, folder, model=model, backend=backend, threads=None, also=ALSO,
-                       limit=frames, fx=fx, fov_deg=fov)
+                       limit=frames, fx=fx, fov_deg=fov, intrinsics_file=camera)
         _report(folder / 'bag', folder / 'report')
     else:
         _synthetic_demo(out_dir / 'synthetic', frames or FRAMES, seed, model, backend)

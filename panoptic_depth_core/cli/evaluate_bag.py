@@ -46,6 +46,7 @@ def evaluate_bag(
             "bag ('recorded') or in another recording (its path).")] = None,
         image_topic: options.ImageTopic = None,
         camera_info_topic: options.CameraInfoTopic = None,
+        camera_info_use: options.CameraInfoUse = 'auto',
         labels_topic: Annotated[str | None, typer.Option(
             '--labels-topic', help='Topic of the true labels, if not /truth/panoptic.')] = None,
         depth_topic: Annotated[str | None, typer.Option(
@@ -94,7 +95,7 @@ def evaluate_bag(
     from ..evaluation.recordings.evaluate_bag import BagJob, ModelChoice
     from ..evaluation.recordings.jobs import bag_names, beside, find_bags
     from ..evaluation.settings import RecordingSettings
-    from ..io.sources.camera import CameraOptions
+    from ..io.cameras.camera_options import CameraOptions
     from ..machine import cores
 
     settings = RecordingSettings() if evaluation is None else load_settings(
@@ -115,7 +116,8 @@ def evaluate_bag(
     alone = len(paths) == 1
     names = bag_names(paths)
     jobs = [BagJob(
-        name, path, settings, choice, CameraOptions(fx, fov, camera), calibration,
+        name, path, settings, choice, CameraOptions(fx, fov, camera, use=camera_info_use),
+        calibration,
         results=None if results in ('model', _RECORDED) else beside(Path(results), path, alone),
         reference=path if reference == _RECORDED else beside(
             None if reference is None else Path(reference), path, alone),

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -33,11 +33,15 @@ Fx = Annotated[float | None, typer.Option(
 Fov = Annotated[float | None, typer.Option(
     '--fov', help='Horizontal field of view in degrees, instead of --fx.')]
 Camera = Annotated[Path | None, typer.Option(
-    '--camera', help='camera.json with fx, fy, cx, cy, width, height, instead of --fx.')]
+    '--camera', help='Camera file instead of --fx: camera.json, YAML of camera_calibration, or '
+    'camchain.yaml#cam0 of Kalibr.')]
+CameraInfoUse = Annotated[Literal['auto', 'k', 'p'], typer.Option(
+    '--camera-info-use', help='Matrix of CameraInfo: auto takes P for topics that are called '
+    'rectified, else K with the lens.')]
 ImageTopic = Annotated[str | None, typer.Option(
     '--image-topic', help='Image topic, for bags with several.')]
 CameraInfoTopic = Annotated[str | None, typer.Option(
-    '--camera-info-topic', help='CameraInfo topic, if it is not beside the images.')]
+    '--camera-info-topic', help='CameraInfo topic, if it is not found by the image topic.')]
 Settings = Annotated[Path | None, typer.Option(
     '--config', '-c', help='YAML with inference settings; see config/.')]
 Changes = Annotated[list[str] | None, typer.Option(

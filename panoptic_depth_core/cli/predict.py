@@ -61,6 +61,7 @@ def predict(
         camera: options.Camera = None,
         image_topic: options.ImageTopic = None,
         camera_info_topic: options.CameraInfoTopic = None,
+        camera_info_use: options.CameraInfoUse = 'auto',
         formats: Annotated[str | None, typer.Option(
             '--formats', show_default='those of panoptic, depth, instances, overlay that the '
             'model supports', help='List of panoptic, depth, depth_npy, instances, overlay, '
@@ -84,7 +85,7 @@ def predict(
         formats=None if formats is None else options.parse_list(formats),
         also=('bag',) if bag else (), track=track, config=config, limit=limit, overwrite=overwrite,
         fx=fx, fov_deg=fov, intrinsics_file=camera, image_topic=image_topic,
-        camera_info_topic=camera_info_topic)
+        camera_info_topic=camera_info_topic, camera_info_use=camera_info_use)
 
 
 def predict_source(
@@ -160,7 +161,7 @@ def _run(frames: FrameSource, predict_frame: Callable[[Frame], PanopticDepth],
          writer: ResultWriter, summary: Summary, limit: int | None,
          on_result: Callable[[Frame, PanopticDepth], None] | None) -> None:
     """Process frames until the end of the source, the limit or an interruption."""
-    from ..io.sources.camera import DEFAULT_CAMERA_WARNING
+    from ..io.cameras.camera_options import DEFAULT_CAMERA_WARNING
 
     failures, warned, started = 0, False, time.perf_counter()
     with stop_on_signal() as stopped, frame_progress('predict', None) as progress:

@@ -231,7 +231,7 @@ def test_wrong_arrays(model: pd.Model, array, words: str) -> None:
     (np.zeros((4, 4, 3), np.uint8), {'fov': '70'}, "fov is '70', a text; give a number"),
     (np.zeros((4, 4, 3), np.uint8), {'fx': '300'}, "fx is '300', a text; give a number"),
     (np.zeros((4, 4, 3), np.uint8), {'camera': np.eye(3)},
-     r'camera is of type ndarray; give Intrinsics\(fx, fy.*or the path of a camera.json'),
+     r'camera is of type ndarray; give Intrinsics\(fx, fy.*or the path of a camera f'),
 ])
 def test_wrong_sources(model: pd.Model, source, about: dict, words: str) -> None:
     """Said at the call, not when the first result is asked for."""

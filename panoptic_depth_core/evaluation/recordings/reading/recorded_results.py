@@ -21,10 +21,10 @@ from ....errors import ConfigError
 from ....inference.preprocess import MapGrid
 from ....io.bags.result_bags import LABEL_INFO_TOPIC, READ, read_classes, read_result
 from ....io.bags.storage import BagReader, Message, deserialize
+from ....io.cameras.camera_info import camera_of_info
 from ....io.messages.outputs import OUTPUTS
 from ....io.messages.truth_images import pixel_counts
 from ....io.messages.types import CAMERA_INFO, LABEL_INFO
-from ....io.sources.camera import camera_info_problem, intrinsics_from_camera_info
 from ....labels import VOID_ID, ClassInfo
 from ....structures import Frame, Intrinsics, PanopticDepth, Segment
 from ...settings import SyncSettings
@@ -152,8 +152,8 @@ class RecordedResults:
         """Camera of the result of a frame, if it is recorded and can be used."""
         group = self._cameras.nearest(frame.stamp_ns)
         for info in () if group is None else group.messages.values():
-            if camera_info_problem(info) is None:
-                yield intrinsics_from_camera_info(info, width, height)[0]
+            if (camera := camera_of_info(info, width, height).camera) is not None:
+                yield camera
 
 
 def at_image_size(result: PanopticDepth, frame: Frame,
