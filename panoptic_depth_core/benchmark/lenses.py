@@ -113,22 +113,23 @@ def _errors(pipeline: Pipeline, camera: Intrinsics, frames: int) -> dict[str, An
     """Medians over all things, in percent."""
     pinhole = rectified(camera)
     at = shown_by(camera, pinhole)
-    shown = np.isfinite(at).all(axis=-1)
+    shown = np.asarray(np.isfinite(at).all(axis=-1))
     nearest = fixed_point(np.floor(at + 0.5))[0]
     through, plain = scenes_of(frames, camera), scenes_of(frames, pinhole)
     found = []
     for index in range(frames):
         sample = plain[index]
         frame = through[index].frame
-        assert sample.truth.panoptic is not None and sample.truth.depth is not None
+        true_ids, true_depth = sample.truth.panoptic, sample.truth.depth
+        assert true_ids is not None and true_depth is not None
         ignored = pipeline(replace(frame, intrinsics=camera.pinhole))
         ignored = replace(ignored, panoptic=np.asarray(cv2.remap(
             ignored.panoptic, nearest, _NO_WEIGHTS, cv2.INTER_NEAREST,
             borderMode=cv2.BORDER_CONSTANT, borderValue=VOID_ID), np.uint16))
         results = pipeline(frame), pipeline(sample.frame), ignored
-        ranges = sample.truth.depth * np.sqrt(1 + (rays_of(pinhole) ** 2).sum(axis=-1))
+        ranges = true_depth * np.sqrt(1 + (rays_of(pinhole) ** 2).sum(axis=-1))
         for number in sample.truth.instance_depth_m:
-            mask = np.asarray(sample.truth.panoptic == number)
+            mask = true_ids == number
             if mask.sum() >= _LEAST_PIXELS and shown[mask].mean() >= _LEAST_SHOWN:
                 found.append([*(_distance(result, mask & shown) for result in results),
                               float(np.median(ranges[mask]))])

@@ -10,6 +10,7 @@ without a lens. LensView and LensGrid stand for Geometry and MapGrid of preproce
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -77,7 +78,12 @@ class LensView:
 
     def grid(self, stride: int) -> LensGrid:
         """Way back from maps at a stride of the network input; cached."""
-        return _grid(self, stride)
+        whole, network = view_of(self.camera), self.network
+        width, height = (
+            min(size // stride, math.ceil(round(extent * network.fx, 6) / stride))
+            for size, extent in ((network.width, whole.width), (network.height, whole.height)))
+        return lens_grid(self.camera, self.result, network.transformed(
+            1 / stride, 1 / stride, 0, 0, width, height))
 
 
 @lru_cache(maxsize=16)
@@ -143,6 +149,8 @@ class LensGrid:
         rows, columns = slice(y, y + height), slice(x, x + width)
         spans = self.spans[:, rows, columns][
             :, labels[rows, columns] == distance.segment.panoptic_id]
+        if not spans.size:
+            return 0, 0, 0, 0
         left, right, top, bottom = (int(value) for value in (
             spans[0].min(), spans[1].max(), spans[2].min(), spans[3].max()))
         return left, top, right + 1 - left, bottom + 1 - top
@@ -184,18 +192,19 @@ class LensGrid:
 
 
 @lru_cache(maxsize=4)
-def _grid(view: LensView, stride: int) -> LensGrid:
-    whole = view_of(view.camera)
-    network, result = view.network, view.result
-    width, height = (
-        min(size // stride, int(np.ceil(round(extent * network.fx, 6) / stride)))
-        for size, extent in ((network.width, whole.width), (network.height, whole.height)))
-    map_camera = network.transformed(1 / stride, 1 / stride, 0, 0, width, height)
+def lens_grid(camera: Intrinsics, result: Intrinsics, map_camera: Intrinsics) -> LensGrid:
+    """
+    Way from maps to a result; cached.
 
+    :param camera: of the image, with a lens.
+    :param result: the same, or its rectified one.
+    :param map_camera: pinhole camera of the maps.
+    """
+    width, height = map_camera.width, map_camera.height
     rays = rays_of(result)
-    known = whole.shows(rays)
-    if result is not view.camera:
-        known &= np.isfinite(shown_by(view.camera, result)).all(axis=-1)
+    known = view_of(camera).shows(rays)
+    if result != camera:
+        known &= np.isfinite(shown_by(camera, result)).all(axis=-1)
     at = map_camera.pixels(rays.reshape(-1, 2)).reshape(rays.shape)
     with np.errstate(invalid='ignore'):
         # A crop leaves out the rim of the view.
@@ -215,7 +224,7 @@ def _grid(view: LensView, stride: int) -> LensGrid:
         np.minimum.at(spans[low], pixel, place_of.astype(np.int32))
         np.maximum.at(spans[high], pixel, place_of.astype(np.int32))
 
-    visible = (counts > 0) | np.isfinite(shown_by(view.camera, map_camera)).all(axis=-1)
+    visible = (counts > 0) | np.isfinite(shown_by(camera, map_camera)).all(axis=-1)
     inner = cv2.erode(visible.astype(np.uint8), np.ones((3, 3), np.uint8),
                       borderType=cv2.BORDER_CONSTANT, borderValue=0)
     return LensGrid(
