@@ -21,6 +21,7 @@ from ..io.cameras.camera_info import Use
 from ..io.cameras.camera_options import DEFAULT_CAMERA_WARNING, CameraOptions
 from ..io.sources.mounting import MountingSettings, read_mounting
 from ..io.sources.open_source import SourceOptions
+from ..io.visualization import frame_of
 from ..labels import ClassInfo
 from ..model_directory import ModelDirectory
 from ..status import Watch
@@ -178,9 +179,11 @@ class Model:
             _log.warning(DEFAULT_CAMERA_WARNING)
         info = self.pipeline.model.info
         with self._lock:
-            return Result(**vars(run(frame)), frame=frame, classes=self.classes, run={
-                'source': 'Python', 'model': info.model_id, 'model_sha256': info.onnx_sha256,
-                'settings': self.pipeline.settings.model_dump(mode='json')})
+            result = run(frame)
+            return Result(
+                **vars(result), frame=frame_of(frame, result), classes=self.classes, run={
+                    'source': 'Python', 'model': info.model_id, 'model_sha256': info.onnx_sha256,
+                    'settings': self.pipeline.settings.model_dump(mode='json')})
 
     def close(self) -> None:
         """Release the backend."""

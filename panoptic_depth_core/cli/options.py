@@ -83,6 +83,9 @@ def evaluation_settings(config: Path | None) -> InferenceSettings:
     if settings.output_size != 'input':
         raise ConfigError(f'{config}: output_size is {settings.output_size!r}, but the truth has '
                           "the size of the images; set it to 'input'")
+    if settings.rectified:
+        raise ConfigError(f'{config}: rectified is true, but the truth has the pixels of the '
+                          'images; set it to false')
     return settings
 
 
