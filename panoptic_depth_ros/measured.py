@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from panoptic_depth_core.io.cameras.topics import usual_camera_info_topic
 from panoptic_depth_core.io.messages.types import CAMERA_INFO
-from panoptic_depth_core.io.sources.measured_depth import TYPES, camera_info_beside
+from panoptic_depth_core.io.sources.measured_depth import TYPES
 from panoptic_depth_core.status import Health
 from panoptic_depth_core.streaming.measured import MeasuredMemory
 from panoptic_depth_core.structures import Frame
@@ -50,7 +51,7 @@ class MeasuredInput:
                 self._endpoints.subscription(
                     self._topic, known[0], quality, self._memory.remember),
                 self._endpoints.subscription(
-                    camera_info_beside(self._topic), CAMERA_INFO, quality,
+                    usual_camera_info_topic(self._topic), CAMERA_INFO, quality,
                     self._memory.remember_info)]
 
     def add(self, frame: Frame) -> Frame:

@@ -54,6 +54,7 @@ class EngineParameters(Settings):
 
 class OutputParameters(Settings):
     size: Literal['input', 'network'] = _of(InferenceSettings, 'output_size')
+    rectified: bool = _of(InferenceSettings, 'rectified')
 
 
 class PublishParameters(Settings):
@@ -146,6 +147,7 @@ class NodeSettings(Settings):
         thresholds = config.Thresholds(**{k: v for k, v in given.items() if v >= 0})
         return InferenceSettings.model_validate(self, from_attributes=True).model_copy(
             update={'thresholds': thresholds, 'output_size': self.output.size,
+                    'rectified': self.output.rectified,
                     'measured_depth': self.measured_depth.blending()})
 
     def backend_options(self) -> dict[str, Any]:
@@ -182,6 +184,7 @@ class NodeSettings(Settings):
 FIXED = frozenset({
     'autostart', 'backend', 'model.path', 'device_id', 'threads', 'image_transport',
     'queue_policy', 'measured_depth.topic', 'max_instances', 'label_divisor', 'output.size',
+    'output.rectified',
     *(f'engine.{name}' for name in EngineParameters.model_fields)})
 """Parameters that cannot be changed while the node runs."""
 

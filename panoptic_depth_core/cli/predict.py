@@ -68,6 +68,7 @@ def predict(
         ground_offset: options.GroundOffset = None,
         image_topic: options.ImageTopic = None,
         camera_info_topic: options.CameraInfoTopic = None,
+        camera_info_use: options.CameraInfoUse = 'auto',
         measured_depth: Annotated[str | None, typer.Option(
             '--measured-depth', metavar='FOLDER|TOPIC', help='Measured depth to blend with that '
             'of the model: a folder of depth pictures with the names of the frames, or a topic '
@@ -97,7 +98,8 @@ def predict(
         also=('bag',) if bag else (), track=track, config=config, limit=limit, overwrite=overwrite,
         measured_depth=measured_depth, measured_depth_scale=measured_depth_scale, fx=fx,
         fov_deg=fov, intrinsics_file=camera, image_topic=image_topic,
-        camera_info_topic=camera_info_topic, mounting=options.mounting_settings(
+        camera_info_topic=camera_info_topic, camera_info_use=camera_info_use,
+        mounting=options.mounting_settings(
             camera_height, camera_pitch, camera_roll, mounting, ground_frame, ground_offset))
 
 
@@ -185,7 +187,7 @@ def _run(frames: FrameSource, predict_frame: Callable[[Frame], PanopticDepth],
          writer: ResultWriter, summary: Summary, limit: int | None,
          on_result: Callable[[Frame, PanopticDepth], None] | None) -> None:
     """Process frames until the end of the source, the limit or an interruption."""
-    from ..io.sources.camera import DEFAULT_CAMERA_WARNING
+    from ..io.cameras.camera_options import DEFAULT_CAMERA_WARNING
 
     failures, warned, started = 0, False, time.perf_counter()
     with stop_on_signal() as stopped, frame_progress('predict', None) as progress:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import ConfigError
+from ..io.cameras.camera_info import is_calibrated
 from ..io.messages.reading import stamp_of
-from ..io.sources.camera import camera_info_problem
 from ..io.sources.measured_depth import Locate, MeasuredMessages
 from ..status import Health, HealthLevel
 from ..structures import Frame
@@ -44,7 +44,7 @@ class MeasuredMemory:
 
     def remember_info(self, info: Any) -> None:
         """Add the CameraInfo of depth images; an unusable one is ignored."""
-        if camera_info_problem(info) is None:
+        if is_calibrated(info):
             self._messages.info = info
 
     def add(self, frame: Frame) -> Frame:

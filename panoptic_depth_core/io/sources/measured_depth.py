@@ -19,6 +19,9 @@ from ...errors import ConfigError
 from ...structures import Frame, Intrinsics
 from ..bags.storage import BagReader, deserialize, is_bag
 from ..bags.transforms import RecordedMotion, TransformError
+from ..cameras.camera_info import camera_of_info, is_calibrated
+from ..cameras.shapes import has_shape, scaled_to
+from ..cameras.topics import find_info_topic, says_rectified
 from ..messages.measured_points import (
     HoldOut,
     depth_image_of,
@@ -29,7 +32,6 @@ from ..messages.measured_points import (
 )
 from ..messages.reading import stamp_of
 from ..messages.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINT_CLOUD
-from .camera import camera_info_problem, intrinsics_from_camera_info
 from .frame_source import Notes
 
 SUFFIXES = ('.png', '.tif', '.tiff', '.npy')
@@ -45,8 +47,6 @@ MOST_WAITING = 32
 """Messages that are kept at most, which bounds the memory."""
 
 Locate = Callable[[Frame, str, int], NDArray[np.float64]]
-
-_SHAPE_TOLERANCE = 0.02
 
 
 class MeasuredDepth(AbstractContextManager['MeasuredDepth']):
@@ -149,12 +149,11 @@ def _same_view(camera: Intrinsics, shape: tuple[int, ...], what: str) -> Intrins
     :raises ConfigError: the shapes differ.
     """
     height, width = shape
-    across, down = width / camera.width, height / camera.height
-    if abs(across / down - 1.0) > _SHAPE_TOLERANCE:
+    if not has_shape(camera, width, height):
         raise ConfigError(f'{what}: depth of {width}x{height} px is no view of an image of '
                           f'{camera.width}x{camera.height} px; give depth that is aligned with '
                           'the image, or a topic with its camera_info')
-    return camera.transformed(across, down, 0.0, 0.0, width, height)
+    return scaled_to(camera, width, height)
 
 
 class MeasuredMessages:
@@ -164,6 +163,7 @@ class MeasuredMessages:
     One thread adds messages, another one may ask for points.
 
     :ivar info: CameraInfo of depth images; None where there is none.
+    :ivar rectified: the names of the topics say so.
     :ivar max_age_s: farthest stamp from that of an image.
     :param topic: for messages.
     :param locate: image, other frame, stamp in ns -> (4, 4) from there to the frame of the image.
@@ -173,6 +173,7 @@ class MeasuredMessages:
     def __init__(self, topic: str, max_age_s: float, locate: Locate,
                  hold_out: HoldOut | None = None) -> None:
         self.info: Any = None
+        self.rectified = says_rectified(topic)
         self.max_age_s = max_age_s
         self._topic, self._locate, self._hold_out = topic, locate, hold_out
         # Replaced, not changed: another thread reads it.
@@ -203,7 +204,8 @@ class MeasuredMessages:
             raise ConfigError(f'{self._topic}: nothing within {self.max_age_s:g} s of the image')
         try:
             motion = self._locate(frame, message.header.frame_id, stamp_ns)
-            camera = None if is_cloud(message) else depth_camera(message, self.info, frame)
+            camera = None if is_cloud(message) else depth_camera(
+                message, self.info, self.rectified, frame)
             points = measured_points(message, camera, self._hold_out)
         except ConfigError as error:
             raise ConfigError(f'{self._topic}: {error}') from None
@@ -293,14 +295,16 @@ class MeasuredTopic(MeasuredDepth):
         return tree.between(frame.frame_id, frame.stamp_ns, source, frame.stamp_ns)
 
     def _first_info(self) -> Any:
-        """The first usable CameraInfo beside the topic; None without one."""
-        topic = camera_info_beside(self._topic)
-        if topic not in self._bag.topics or self._bag.topics[topic].type != CAMERA_INFO:
+        """The first usable CameraInfo of the topic; None without one."""
+        infos = [topic.name for topic in self._bag.topics.values() if topic.type == CAMERA_INFO]
+        topic = find_info_topic(self._topic, infos).topic
+        if topic is None:
             return None
+        self._last.rectified = says_rectified(self._topic, topic)
         for message in self._bag.messages((topic,)):
             with suppress(ConfigError):
                 info = deserialize(message)
-                if camera_info_problem(info) is None:
+                if is_calibrated(info):
                     return info
         return None
 
@@ -312,24 +316,19 @@ class MeasuredTopic(MeasuredDepth):
         self._bag.close()
 
 
-def camera_info_beside(topic: str) -> str:
-    """CameraInfo topic of a depth image, also of one that a transport has packed."""
-    base, _, last = topic.rpartition('/')
-    folder = base.rpartition('/')[0] if last in ('compressed', 'compressedDepth') else base
-    return f'{folder}/camera_info'
-
-
-def depth_camera(message: Any, info: Any, frame: Frame) -> Intrinsics:
+def depth_camera(message: Any, info: Any, rectified: bool, frame: Frame) -> Intrinsics:
     """
     Camera of a depth image: by its CameraInfo, else that of the frame, if it is the same view.
 
-    :param info: None where there is none.
+    :param info: None where there is none; rectified: see camera_of_info.
     :raises ConfigError: it has another frame and no CameraInfo, or another shape.
     """
     height, width = depth_image_of(message).shape
     if info is not None:
-        return intrinsics_from_camera_info(
-            info, width, height, rectified=True)[0]
+        found = camera_of_info(info, width, height, rectified=rectified)
+        if found.camera is None:
+            raise ConfigError(found.reason)
+        return found.camera
     if message.header.frame_id.lstrip('/') != frame.frame_id.lstrip('/'):
         raise ConfigError(f'depth of the frame {message.header.frame_id!r} has no camera_info '
                           'beside it; record or publish it, or give depth that is aligned with '

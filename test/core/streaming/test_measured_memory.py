@@ -5,10 +5,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
-from panoptic_depth_core.io.sources.measured_depth import MOST_WAITING, camera_info_beside
+from panoptic_depth_core.io.sources.measured_depth import MOST_WAITING
 from panoptic_depth_core.status import HealthLevel
 from panoptic_depth_core.streaming.measured import MeasuredMemory
 from panoptic_depth_core.structures import Frame, Intrinsics
@@ -83,7 +82,7 @@ def test_depth_of_another_frame_waits_for_its_camera():
     assert found.add(frame_at(1000)).measured_points_m is None
     assert 'no camera_info' in found.health().message
     bad = make.camera_info(make.header(1, 'tof'), CAMERA)
-    bad.k[0] = 0.0
+    bad.k[0] = bad.p[0] = 0.0
     found.remember_info(bad)
     assert found.add(frame_at(1000)).measured_points_m is None
     found.remember_info(make.camera_info(
@@ -103,10 +102,3 @@ def test_memory_is_bounded_and_unused_costs_nothing():
     assert unused.add(frame) is frame
     assert unused.health().message == 'not used'
     assert MeasuredMemory('/tof', 0.1, here).health().level == HealthLevel.WARN
-
-
-@pytest.mark.parametrize(('topic', 'info'), [
-    ('/tof/depth', '/tof/camera_info'),
-    ('/camera/depth/image_rect_raw/compressedDepth', '/camera/depth/camera_info')])
-def test_camera_info_is_beside(topic, info):
-    assert camera_info_beside(topic) == info

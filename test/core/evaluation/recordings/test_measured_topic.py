@@ -15,9 +15,9 @@ from panoptic_depth_core.cli import main
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.recordings.reading.reader import RecordingReader
 from panoptic_depth_core.evaluation.settings import RecordingSettings
+from panoptic_depth_core.io.cameras.camera_options import CameraOptions
 from panoptic_depth_core.io.messages.measured_points import HoldOut
 from panoptic_depth_core.io.sources.bag_source import BagSource
-from panoptic_depth_core.io.sources.camera import CameraOptions
 from panoptic_depth_core.io.sources.measured_depth import MeasuredTopic, open_measured_depth
 from simulated_drive import DEPTH_TOPIC, LIDAR_TOPIC, write_simulated_drive
 
