@@ -15,6 +15,7 @@ import pytest
 from panoptic_depth_core.config import InferenceSettings, MeasuredDepthSettings
 from panoptic_depth_core.inference.measured_depth import blend, less_uncertain, projected
 from panoptic_depth_core.inference.pipeline import Pipeline
+from panoptic_depth_core.lens import Lens
 from panoptic_depth_core.model_directory import ModelDirectory
 from panoptic_depth_core.structures import DistanceFlag, Intrinsics, ScaleSource, Segment
 from rendered_scene import Renderer, by_id, frame_at
@@ -232,3 +233,21 @@ def test_result_does_not_depend_on_other_settings_without_points(info, table):
     results = [Pipeline(directory, Renderer(info, table), s)(frame).depth.tobytes()
                for s in (InferenceSettings(), settings)]
     assert results[0] == results[1]
+
+
+def test_points_of_a_lens_fall_on_their_pixels(info, table):
+    """The model sees the picture of a lens through a pinhole; points are in the camera's frame."""
+    frame = frame_at(1.7)
+    lens = Lens('plumb_bob', (-0.2, 0.03, 0.0, 0.0, 0.0))
+    frame = replace(frame, intrinsics=replace(frame.intrinsics, lens=lens))
+    with Pipeline(ModelDirectory(Path('unused'), info), Renderer(info, table)) as pipeline:
+        alone = pipeline(frame)
+        v, u = np.nonzero(alone.panoptic == 13001)
+        z = 0.9 * alone.depth[v, u]
+        rays = frame.intrinsics.rays(np.stack([u, v], axis=1))
+        points = np.concatenate([rays * z[:, None], z[:, None]], axis=1).astype(np.float32)
+        found = pipeline(replace(frame, measured_points_m=points))
+    before, after = by_id(alone)[13001], by_id(found)[13001]
+    assert after.flags & DistanceFlag.MEASURED
+    assert after.distance_m == pytest.approx(0.9 * before.distance_m, rel=0.01)
+    assert np.median(found.depth[v, u] / alone.depth[v, u]) == pytest.approx(0.9, abs=0.01)
