@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...errors import ConfigError
 from ...labels import VOID_ID, class_of
 from ...structures import PanopticDepth
-from ...views import rays_of
+from ...views import kept_rays
 from .maker import MessageMaker
 from .types import POINT_CLOUD, POINT_FIELD
 
@@ -53,7 +53,7 @@ def points_of(image: NDArray[np.uint8], result: PanopticDepth, stride: int = 1
         x = ((np.arange(depth.shape[1]) * stride - camera.cx) / camera.fx)[u]
         y = ((np.arange(depth.shape[0]) * stride - camera.cy) / camera.fy)[v]
     else:
-        x, y = rays_of(camera, stride)[v, u].T
+        x, y = kept_rays(camera, stride)[v, u].T
     points['x'] = x * z
     points['y'] = y * z
     points['z'] = z
