@@ -16,13 +16,15 @@ from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction
 from launch.events import Shutdown
 from launch.events.process import ProcessExited
 from launch_ros.actions import LifecycleNode, Node
+from panoptic_depth_core.io.cameras.topics import usual_camera_info_topic, without_transport
 from panoptic_depth_core.io.messages.outputs import OUTPUTS
 from panoptic_depth_ros.environment import environment
 
 SHARE = Path(get_package_share_directory('panoptic_depth'))
 
 ARGUMENTS = {
-    'image_topic': ('/camera/image_raw', 'image topic, without /compressed at its end'),
+    'image_topic': ('/camera/image_raw', 'image topic, without /compressed at its end; a '
+                    'relative one is below the namespace'),
     'camera_info_topic': ('', 'CameraInfo; empty: camera_info beside the images'),
     'params_file': (str(SHARE / 'config/ros/panoptic_depth.yaml'), 'parameters of the node'),
     'backend': ('', 'overrides the parameter backend'),
@@ -67,8 +69,8 @@ def end_all(_: ProcessExited, context: LaunchContext) -> EmitEvent | None:
 def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Return the node and, with rviz:=true, RViz."""
     given = {name: context.launch_configurations[name] for name in ARGUMENTS}
-    image = given['image_topic'].removesuffix('/compressed')
-    info = given['camera_info_topic'] or image.rpartition('/')[0] + '/camera_info'
+    image = without_transport(given['image_topic'])
+    info = given['camera_info_topic'] or usual_camera_info_topic(image)
     overrides: dict[str, object] = {
         'use_sim_time': given['use_sim_time'] == 'true',
         'autostart': given['autostart'] == 'true'}

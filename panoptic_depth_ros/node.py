@@ -24,9 +24,9 @@ from panoptic_depth_core.config import InferenceSettings
 from panoptic_depth_core.contract import Task
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.inference.pipeline import Pipeline
+from panoptic_depth_core.io.cameras.topics import find_info_topic, says_rectified
 from panoptic_depth_core.io.messages import types
 from panoptic_depth_core.io.messages.reading import pixels_of, stamp_of
-from panoptic_depth_core.io.sources.camera import is_rectified
 from panoptic_depth_core.labels import ClassInfo
 from panoptic_depth_core.model_directory import open_model
 from panoptic_depth_core.status import StreamState, StreamStatus, Watch
@@ -120,9 +120,9 @@ class PanopticDepthNode(LifecycleNode):
         self._starting = False
         self._outputs.advertise(self._tasks)
         done = super().on_activate(state)
+        info_name = self.resolve_topic_name(INFO_TOPIC)
         cameras = CameraMemory(
-            self._settings.camera_info, is_rectified(self._image_name),
-            self.resolve_topic_name(INFO_TOPIC))
+            self._settings.camera_info, says_rectified(self._image_name, info_name), info_name)
         self._cameras, self._stamp_ns, self._age_s = cameras, 0, math.nan
         self._inputs = [
             self._endpoints.subscription(
@@ -246,7 +246,7 @@ class PanopticDepthNode(LifecycleNode):
             status, self._settings.diagnostics,
             bad_frame=stream.statistics.bad_frame_reason(),
             age_s=self._age_s if self._cameras else math.nan,
-            camera=self._cameras.problem(self._stamp_ns) if self._cameras else ('', False),
+            camera=self._camera_problem(self._cameras) if self._cameras else ('', False),
             qos=self._endpoints.problems(),
             scale=stream.scale.health(self._settings.diagnostics, self._mountings.problem))
         head = ROS_MESSAGES.header(self.get_clock().now().nanoseconds, '')
@@ -255,6 +255,21 @@ class PanopticDepthNode(LifecycleNode):
         self._diagnostics.publish(ROS_MESSAGES.diagnostic_array(
             head, [replace(item, name=f'{name}: {item.name}') for item in healths],
             status.model_id or name))
+
+    def _camera_problem(self, cameras: CameraMemory) -> tuple[str, bool]:
+        """See CameraMemory.problem; as long as none has arrived, the topics that are there."""
+        problem, skipped = cameras.problem(self._stamp_ns)
+        if problem and cameras.is_empty:
+            mine = self.resolve_topic_name(INFO_TOPIC)
+            own = f'{self.get_fully_qualified_name()}/output/'
+            found = find_info_topic(self._image_name, (
+                name for name, kinds in self.get_topic_names_and_types()
+                if types.CAMERA_INFO in kinds and name != mine and not name.startswith(own)))
+            if found.topic:
+                problem += f'; {found.topic} is that of the images: remap {INFO_TOPIC} to it'
+            elif found.all:
+                problem += f'; CameraInfo topics are {", ".join(found.all)}'
+        return problem, skipped
 
     def _state(self) -> tuple[StreamState, str]:
         state, message = self._stream.state
@@ -275,8 +290,8 @@ class PanopticDepthNode(LifecycleNode):
 
         def decode() -> Frame:
             image = pixels_of(message)
-            camera, source = cameras.resolve(image.shape[1], image.shape[0], stamp_ns)
             frame_id = message.header.frame_id
+            camera, source = cameras.resolve(image.shape[1], image.shape[0], stamp_ns, frame_id)
             return Frame(image, camera, stamp_ns, frame_id, intrinsics_source=source,
                          mounting=self._mountings.resolve(frame_id, stamp_ns))
 

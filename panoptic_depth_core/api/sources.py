@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from ..io.sources.camera import CameraOptions
+from ..io.cameras.camera_options import CameraOptions
 from ..io.sources.frame_source import FrameSource
 from ..io.sources.open_source import ACCEPTED, NO_TF, NO_TOPICS, SourceOptions, open_with
 from ..io.sources.opencv_sources import PICTURE_SUFFIXES

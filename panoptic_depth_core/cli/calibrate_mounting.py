@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..evaluation.mounting_calibration import Measured
-    from ..io.sources.camera import CameraOptions
+    from ..io.cameras.camera_options import CameraOptions
     from ..labels import ClassInfo
     from ..structures import Frame
 
@@ -60,6 +60,7 @@ def calibrate_mounting(
         fx: options.Fx = None,
         fov: options.Fov = None,
         camera: options.Camera = None,
+        camera_info_use: options.CameraInfoUse = 'auto',
         model: options.Model = None,
         backend: options.Backend = 'auto',
         threads: options.Threads = None,
@@ -72,7 +73,7 @@ def calibrate_mounting(
     """
     from ..evaluation.mounting_calibration import Distance, MountingCalibration
     from ..io.bags.storage import is_bag
-    from ..io.sources.camera import CameraOptions
+    from ..io.cameras.camera_options import CameraOptions
     from ..io.sources.mounting import write_mounting
     from ..model_directory import open_model
 
@@ -88,7 +89,7 @@ def calibrate_mounting(
     classes = opened.info.class_infos()
     found = MountingCalibration(classes, [Distance.parse(d) for d in distance or ()],
                                 camera_height)
-    by_user = CameraOptions(fx, fov, camera)
+    by_user = CameraOptions(fx, fov, camera, use=camera_info_use)
     topics = {'image': image_topic, 'camera_info': camera_info_topic, 'lidar': lidar_topic,
               'depth': depth_topic}
     with options.open_pipeline(opened, backend, options.evaluation_settings(None), threads,

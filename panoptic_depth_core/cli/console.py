@@ -123,11 +123,16 @@ def build_progress() -> Iterator[Watch]:
         yield watch
 
 
-def print_table(table: Table) -> None:
-    """Print a table with every cell in full; a narrow terminal wraps the lines."""
-    shown = RichTable(title=table.title, box=SIMPLE_HEAD, title_justify='left')
+def print_table(table: Table, *, text: bool = False) -> None:
+    """
+    Print a table with every cell in full; a narrow terminal wraps the lines.
+
+    :param text: the cells are words, not numbers, and there is no header.
+    """
+    shown = RichTable(title=table.title, box=SIMPLE_HEAD, title_justify='left',
+                      show_header=not text)
     for index, name in enumerate(table.header):
-        shown.add_column(name, justify='right' if index else 'left', no_wrap=True)
+        shown.add_column(name, justify='right' if index and not text else 'left', no_wrap=True)
     for row in table.rows:
         shown.add_row(*map(escape, row))
     console = out()

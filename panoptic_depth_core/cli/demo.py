@@ -49,13 +49,15 @@ def demo(
         camera_height: options.CameraHeight = None,
         camera_pitch: options.CameraPitch = None,
         camera_roll: options.CameraRoll = None,
-        mounting: options.Mounting = None) -> None:
+        mounting: options.Mounting = None,
+        camera: options.Camera = None) -> None:
     """Show results on a synthetic drive beside its ground truth, or on your own source."""
     mounted = options.mounting_settings(camera_height, camera_pitch, camera_roll, mounting)
     if source is not None:
         folder = out_dir / (re.sub(r'[^\w.-]+', '_', Path(source).stem) or 'source')
         predict_source(source, folder, model=model, backend=backend, threads=None, also=ALSO,
-                       limit=frames, fx=fx, fov_deg=fov, mounting=mounted)
+                       limit=frames, fx=fx, fov_deg=fov, intrinsics_file=camera,
+                       mounting=mounted)
         _report(folder / 'bag', folder / 'report')
     else:
         _synthetic_demo(out_dir / 'synthetic', frames or FRAMES, seed, model, backend, mounted)

@@ -46,6 +46,7 @@ def evaluate_bag(
             "bag ('recorded') or in another recording (its path).")] = None,
         image_topic: options.ImageTopic = None,
         camera_info_topic: options.CameraInfoTopic = None,
+        camera_info_use: options.CameraInfoUse = 'auto',
         labels_topic: Annotated[str | None, typer.Option(
             '--labels-topic', help='Topic of the true labels, if not /truth/panoptic.')] = None,
         depth_topic: Annotated[str | None, typer.Option(
@@ -100,7 +101,7 @@ def evaluate_bag(
     from ..evaluation.recordings.evaluate_bag import BagJob, ModelChoice
     from ..evaluation.recordings.jobs import bag_names, beside, find_bags
     from ..evaluation.settings import RecordingSettings
-    from ..io.sources.camera import CameraOptions
+    from ..io.cameras.camera_options import CameraOptions
     from ..io.sources.mounting import MountingSettings
     from ..machine import cores
 
@@ -124,8 +125,8 @@ def evaluate_bag(
     alone = len(paths) == 1
     names = bag_names(paths)
     jobs = [BagJob(
-        name, path, settings, choice, CameraOptions(fx, fov, camera), calibration,
-        mounting=mounted or MountingSettings(),
+        name, path, settings, choice, CameraOptions(fx, fov, camera, use=camera_info_use),
+        calibration, mounting=mounted or MountingSettings(),
         results=None if results in ('model', _RECORDED) else beside(Path(results), path, alone),
         reference=path if reference == _RECORDED else beside(
             None if reference is None else Path(reference), path, alone),

@@ -142,7 +142,8 @@ def spread_frames(source: str, count: int) -> Iterator[Frame]:
 
     :param source: as for predict.
     """
-    from ..io.sources.camera import DEFAULT_FOV_DEG, SIDECAR_NAME
+    from ..io.cameras.camera_files import SIDECAR_NAMES
+    from ..io.cameras.camera_options import DEFAULT_FOV_DEG
     from ..io.sources.open_source import open_source
 
     with open_source(source) as frames, frame_progress('calibration', count) as progress:
@@ -154,7 +155,7 @@ def spread_frames(source: str, count: int) -> Iterator[Frame]:
             if frame.intrinsics_source == 'default' and not taken:
                 warn(f'{source}: the camera is not known: a horizontal field of view of '
                      f'{DEFAULT_FOV_DEG:g} degrees is assumed for calibration; give a '
-                     f'{SIDECAR_NAME}')
+                     f'{SIDECAR_NAMES[0]}')
             taken += 1
             progress.advance(progress.task_ids[0])
             yield frame

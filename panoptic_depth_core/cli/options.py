@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -34,7 +34,8 @@ Fx = Annotated[float | None, typer.Option(
 Fov = Annotated[float | None, typer.Option(
     '--fov', help='Horizontal field of view in degrees, instead of --fx.')]
 Camera = Annotated[Path | None, typer.Option(
-    '--camera', help='camera.json with fx, fy, cx, cy, width, height, instead of --fx.')]
+    '--camera', help='Camera file instead of --fx: camera.json, YAML of camera_calibration, or '
+    'camchain.yaml#cam0 of Kalibr.')]
 CameraHeight = Annotated[float | None, typer.Option(
     '--camera-height', help='Height of the camera above the ground in meters.')]
 CameraPitch = Annotated[float | None, typer.Option(
@@ -50,10 +51,13 @@ GroundFrame = Annotated[str | None, typer.Option(
 GroundOffset = Annotated[float | None, typer.Option(
     '--ground-offset', help='Height of the origin of --ground-frame above the ground in meters, '
     'such as the radius of the wheels for base_link.')]
+CameraInfoUse = Annotated[Literal['auto', 'k', 'p'], typer.Option(
+    '--camera-info-use', help='Matrix of CameraInfo: auto takes P for topics that are called '
+    'rectified, else K with the lens.')]
 ImageTopic = Annotated[str | None, typer.Option(
     '--image-topic', help='Image topic, for bags with several.')]
 CameraInfoTopic = Annotated[str | None, typer.Option(
-    '--camera-info-topic', help='CameraInfo topic, if it is not beside the images.')]
+    '--camera-info-topic', help='CameraInfo topic, if it is not found by the image topic.')]
 Settings = Annotated[Path | None, typer.Option(
     '--config', '-c', help='YAML with inference settings; see config/.')]
 Changes = Annotated[list[str] | None, typer.Option(
@@ -79,6 +83,9 @@ def evaluation_settings(config: Path | None) -> InferenceSettings:
     if settings.output_size != 'input':
         raise ConfigError(f'{config}: output_size is {settings.output_size!r}, but the truth has '
                           "the size of the images; set it to 'input'")
+    if settings.rectified:
+        raise ConfigError(f'{config}: rectified is true, but the truth has the pixels of the '
+                          'images; set it to false')
     return settings
 
 

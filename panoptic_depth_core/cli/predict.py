@@ -67,6 +67,7 @@ def predict(
         ground_offset: options.GroundOffset = None,
         image_topic: options.ImageTopic = None,
         camera_info_topic: options.CameraInfoTopic = None,
+        camera_info_use: options.CameraInfoUse = 'auto',
         formats: Annotated[str | None, typer.Option(
             '--formats', show_default='those of panoptic, depth, instances, overlay that the '
             'model supports', help='List of panoptic, depth, depth_npy, instances, overlay, '
@@ -90,7 +91,8 @@ def predict(
         formats=None if formats is None else options.parse_list(formats),
         also=('bag',) if bag else (), track=track, config=config, limit=limit, overwrite=overwrite,
         fx=fx, fov_deg=fov, intrinsics_file=camera, image_topic=image_topic,
-        camera_info_topic=camera_info_topic, mounting=options.mounting_settings(
+        camera_info_topic=camera_info_topic, camera_info_use=camera_info_use,
+        mounting=options.mounting_settings(
             camera_height, camera_pitch, camera_roll, mounting, ground_frame, ground_offset))
 
 
@@ -167,7 +169,7 @@ def _run(frames: FrameSource, predict_frame: Callable[[Frame], PanopticDepth],
          writer: ResultWriter, summary: Summary, limit: int | None,
          on_result: Callable[[Frame, PanopticDepth], None] | None) -> None:
     """Process frames until the end of the source, the limit or an interruption."""
-    from ..io.sources.camera import DEFAULT_CAMERA_WARNING
+    from ..io.cameras.camera_options import DEFAULT_CAMERA_WARNING
 
     failures, warned, started = 0, False, time.perf_counter()
     with stop_on_signal() as stopped, frame_progress('predict', None) as progress:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from ..io.sources.camera import scaled_to
+from ..io.cameras.shapes import scaled_to
 from ..labels import LABEL_DIVISOR, VOID_CLASS
 from ..structures import Intrinsics, Mounting, Sample
 from . import label_files as files

@@ -39,7 +39,8 @@ from pydantic import Field
 from ..class_tables import class_infos, parse_class_rows
 from ..config import Settings, load_settings
 from ..errors import ConfigError, warn_once
-from ..io.sources.camera import DEFAULT_FOV_DEG, SIDECAR_NAME, CameraOptions, read_camera_file
+from ..io.cameras.camera_files import SIDECAR_NAMES, read_camera_file, sidecar
+from ..io.cameras.camera_options import DEFAULT_FOV_DEG, CameraOptions
 from ..io.sources.opencv_sources import PICTURE_SUFFIXES
 from ..labels import VOID_CLASS, ClassInfo
 from ..structures import Intrinsics, Sample
@@ -193,12 +194,12 @@ class CocoPanoptic:
     def _read_camera(self) -> Intrinsics | None:
         """Camera of the pictures that have none of their own."""
         for folder in (self._pictures, self.root):
-            if (folder / SIDECAR_NAME).is_file():
-                return read_camera_file(folder / SIDECAR_NAME)
+            if (path := sidecar(folder)) is not None:
+                return read_camera_file(path)
         if not (self.root / 'camera' / self.split).is_dir():
-            warn_once(_log, f'coco_panoptic: no {SIDECAR_NAME} in {self.root}: a horizontal field '
-                      f'of view of {DEFAULT_FOV_DEG:g} degrees is assumed, and every depth is off '
-                      'by the factor that this is off')
+            warn_once(_log, f'coco_panoptic: no {SIDECAR_NAMES[0]} in {self.root}: a horizontal '
+                      f'field of view of {DEFAULT_FOV_DEG:g} degrees is assumed, and every depth '
+                      'is off by the factor that this is off')
         return None
 
     def _camera_of(self, name: str) -> Intrinsics | None:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from ..io.sources.camera import scaled_to
+from ..io.cameras.shapes import scaled_to
 from ..labels import (
     CLASS_ID,
     LABEL_DIVISOR,

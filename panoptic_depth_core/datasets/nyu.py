@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import ConfigError
-from ..io.sources.camera import scaled_to
+from ..io.cameras.shapes import scaled_to
 from ..structures import Intrinsics, Sample
 from . import label_files as files
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..io.sources.camera import CITYSCAPES_FOCAL_TIMES_BASELINE
+from ..io.cameras.camera_options import CITYSCAPES_FOCAL_TIMES_BASELINE
 
 STRIDE = 4
 """From 1024x2048 to 256x512 px."""

@@ -7,13 +7,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import ConfigError
+from ..io.cameras.camera_info import InfoCamera, camera_of_info
+from ..io.cameras.camera_options import DEFAULT_FOV_DEG, CameraOptions
 from ..io.messages.reading import stamp_of
-from ..io.sources.camera import (
-    DEFAULT_FOV_DEG,
-    CameraOptions,
-    camera_info_problem,
-    intrinsics_from_camera_info,
-)
 from ..structures import Intrinsics
 from .settings import CameraInfoSettings
 
@@ -25,7 +21,9 @@ class CameraMemory:
     """
     Keeps CameraInfo messages and finds the camera of an image.
 
-    :param rectified: the images are rectified: P is used instead of K.
+    What the latest message says counts: of a camera that is no longer calibrated there is none.
+
+    :param rectified: the names of the topics say so, see io.cameras.topics.says_rectified.
     :param topic: of the CameraInfo, for messages.
     """
 
@@ -36,32 +34,32 @@ class CameraMemory:
         self._topic = topic
         # Replaced, not changed: another thread reads it.
         self._infos: tuple[tuple[int, Any], ...] = ()
-        self._problem = 'none has arrived'
-        self._note = ''
+        self._image: tuple[int, int, str] = (0, 0, '')
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no CameraInfo has arrived."""
+        return not self._infos
 
     def remember(self, info: Any) -> None:
-        """Add a sensor_msgs/CameraInfo, from one thread; an unusable one is ignored."""
-        problem = camera_info_problem(info)
-        if problem is None:
-            self._infos = (*self._infos[1 - _KEPT:], (stamp_of(info), info))
-        elif not self._infos:
-            self._problem = problem
+        """Add a sensor_msgs/CameraInfo, from one thread."""
+        self._infos = (*self._infos[1 - _KEPT:], (stamp_of(info), info))
 
-    def resolve(self, width: int, height: int, stamp_ns: int) -> tuple[Intrinsics, str]:
+    def resolve(self, width: int, height: int, stamp_ns: int, frame_id: str = ''
+                ) -> tuple[Intrinsics, str]:
         """
         Camera of an image and its origin: 'camera_info', 'fallback' or 'default'.
 
+        :param frame_id: of the image; empty: not known.
         :raises ConfigError: there is none and the policy requires one.
         """
-        settings = self.settings
-        info, problem = self._find(settings, stamp_ns)
-        if info is not None:
-            camera, note = intrinsics_from_camera_info(info, width, height, self._rectified)
-            self._note = note or ''
-            return camera, 'camera_info'
+        settings, self._image = self.settings, (width, height, frame_id)
+        found = self._find(settings, stamp_ns)
+        if found.camera is not None:
+            return found.camera, 'camera_info'
         if settings.policy == 'require':
-            raise ConfigError(f'{self._topic}: {problem}; publish it, or set camera_info.policy '
-                              'to fallback and camera_info.fallback_k')
+            raise ConfigError(f'{self._topic}: {found.reason}; publish it, or set '
+                              'camera_info.policy to fallback and camera_info.fallback_k')
         if settings.fallback_k:
             fx, _, cx, _, fy, cy, *_ = settings.fallback_k
             return Intrinsics(fx, fy, cx, cy, width, height), 'fallback'
@@ -74,27 +72,32 @@ class CameraMemory:
         :returns: the problem, and whether images are skipped because of it.
         """
         settings = self.settings
-        info, problem = self._find(settings, stamp_ns)
-        if info is not None:
-            return self._note and f'{self._topic}: {self._note}', False
+        found = self._find(settings, stamp_ns)
+        if found.camera is not None:
+            return '; '.join(f'{self._topic}: {note}' for note in found.notes), False
+        problem = found.reason and f'{self._topic}: {found.reason}'
         if settings.policy == 'require':
-            return f'{self._topic}: {problem}; images are skipped', True
+            return f'{problem}; images are skipped', True
         if settings.fallback_k:
-            return problem and f'{self._topic}: {problem}; camera_info.fallback_k is used', False
+            return problem and f'{problem}; camera_info.fallback_k is used', False
         return (f'the camera is not known: a field of view of {DEFAULT_FOV_DEG:g} degrees is '
-                'assumed, and distances are off by its error; set camera_info.fallback_k'), False
+                'assumed, and distances are off by its error; set camera_info.fallback_k'
+                f'{problem and f" ({problem})"}'), False
 
-    def _find(self, settings: CameraInfoSettings, stamp_ns: int) -> tuple[Any, str]:
-        """CameraInfo for a stamp, or None and the reason, which is empty for policy ignore."""
+    def _find(self, settings: CameraInfoSettings, stamp_ns: int) -> InfoCamera:
+        """What there is for a stamp; the reason is empty for policy ignore."""
         infos = self._infos
         if settings.policy == 'ignore':
-            return None, ''
+            return InfoCamera(None, None, '')
         if not infos:
-            return None, self._problem
+            return InfoCamera(None, None, 'none has arrived')
         # After a jump back of the clock stamps repeat: the newest counts.
         found_ns, info = next((item for item in reversed(infos) if item[0] == stamp_ns), infos[-1])
         age_s = (stamp_ns - found_ns) / 1e9
         if 0 < settings.max_age_s < abs(age_s) and found_ns:
-            return None, (f'the latest is {abs(age_s):.3g} s {"older" if age_s > 0 else "newer"} '
-                          f'than the image, and camera_info.max_age_s is {settings.max_age_s:g}')
-        return info, ''
+            return InfoCamera(None, None, (
+                f'the latest is {abs(age_s):.3g} s {"older" if age_s > 0 else "newer"} than the '
+                f'image, and camera_info.max_age_s is {settings.max_age_s:g}'))
+        width, height, frame_id = self._image
+        return camera_of_info(info, width, height, rectified=self._rectified, use=settings.use,
+                              frame_id=frame_id)

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from ..config import Settings
+from ..io.cameras.camera_info import Use
 
 
 class StreamSettings(Settings):
@@ -39,6 +40,9 @@ class CameraInfoSettings(Settings):
     fallback_k: tuple[float, ...] = Field(
         (), description='K as in CameraInfo, 9 numbers row by row, in px of the image; empty: a '
         'field of view of 70 degrees is assumed, and distances are relative')
+    use: Use = Field('auto', description='matrix of camera_info to use; auto: P where the name of '
+                     'the image or camera_info topic has the word rect or rectified, else K with '
+                     'the lens; k: the images are not rectified; p: they are')
     max_age_s: float = Field(0.0, ge=0, description='a camera_info whose stamp differs more from '
                              'that of the image counts as missing; 0: no limit')
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ pytest.importorskip('rclpy', reason='ROS 2 is not sourced')
 
 from launch import LaunchDescription
 from launch_tools import controllable_node, description
+from panoptic_depth_core.io.messages.types import CAMERA_INFO
 from panoptic_depth_core.structures import ScaleSource
-from panoptic_depth_ros.endpoints import ROS_MESSAGES
+from panoptic_depth_ros.endpoints import ROS_MESSAGES, message_class
 from ros_peer import CAMERA, FRAME_ID, Camera, NodeCase, eventually, heard_at, stamps
 from ros_peer import EndsWell as EndsWell
 
@@ -68,6 +70,10 @@ class TestRequire(CameraInfoCase):
     def test_images_are_skipped_until_it_comes(self) -> None:
         self.skipped('none has arrived')
         self.assertEqual(self.heard, [])
+        other = self.peer.node.create_publisher(
+            message_class(CAMERA_INFO), f'{self.peer.name}/input/image/camera_info', 10)
+        self.peer.wait_health('camera_info', 2, f'{other.topic_name} is that of the images')
+        self.peer.node.destroy_publisher(other)
         self.camera.until_heard(self.heard, self.infos)
         # From now on the latest one counts, also for images without one.
         heard_at(self.heard, self.without())
@@ -81,7 +87,7 @@ class TestZero(CameraInfoCase):
 
     def test_one_that_is_not_calibrated_counts_as_missing(self) -> None:
         info = ROS_MESSAGES.camera_info(ROS_MESSAGES.header(time.time_ns(), FRAME_ID), CAMERA)
-        info.k = np.zeros(9)
+        info.k, info.p = np.zeros(9), np.zeros(12)
 
         def send() -> None:
             self.camera.infos.publish(info)
@@ -89,8 +95,30 @@ class TestZero(CameraInfoCase):
 
         # Again and again: the node may not have found the publisher when it is found itself.
         timer = self.peer.node.create_timer(0.1, send)
-        self.skipped('k[0] = 0')
+        self.skipped('not calibrated: K is zero, P is zero')
         self.peer.node.destroy_timer(timer)
+        self.camera.until_heard(self.heard)
+        # What the latest one says counts: no old meters.
+        self.camera.infos.publish(info)
+        self.skipped('not calibrated: K is zero, P is zero')
+        self.camera.until_heard(self.heard)
+
+    def test_one_of_another_shape_counts_as_missing(self) -> None:
+        self.camera.until_heard(self.heard)
+        turned = replace(CAMERA, width=CAMERA.height, height=CAMERA.width)
+        self.camera.send_info(time.time_ns(), turned)
+        self.skipped('the image is turned by 90 degrees')
+        self.camera.until_heard(self.heard)
+
+    def test_p_in_place_of_a_useless_k_and_another_frame_are_said(self) -> None:
+        info = ROS_MESSAGES.camera_info(ROS_MESSAGES.header(0, 'depth_optical'), CAMERA)
+        info.k = np.eye(3).ravel()
+        self.camera.until_heard(self.heard)
+        self.camera.infos.publish(info)
+        found = self.peer.wait_health('camera_info', 1, 'K is the identity, so P is used')
+        self.assertIn('belongs to the frame depth_optical', found.message)
+        heard_at(self.heard, self.without())
+        self.assertEqual(self.depths(), [5, 10, 20])
         self.camera.until_heard(self.heard)
 
 

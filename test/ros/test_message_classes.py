@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from encoded_images import pixel_rows, random_image
 from message_cases import CASES, IMAGE, RESULT, assert_same
+from panoptic_depth_core.io.cameras.camera_info import camera_of_info
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES, MessageMaker
 from panoptic_depth_core.io.messages.point_clouds import point_cloud, points_of
 from panoptic_depth_core.io.messages.reading import ENCODINGS, MAPS, pixels_of, stamp_of, values_of
 from panoptic_depth_core.io.messages.types import typestore
-from panoptic_depth_core.io.sources.camera import intrinsics_from_camera_info
 
 serialization = pytest.importorskip('rclpy.serialization', reason='ROS 2 is not sourced')
 for _package in ('sensor_msgs', 'vision_msgs', 'visualization_msgs', 'diagnostic_msgs',
@@ -128,7 +128,8 @@ def test_a_camera_comes_back() -> None:
     message = _through_cdr(ROS_MESSAGES.camera_info(ROS_MESSAGES.header(1, ''),
                                                     RESULT.intrinsics))
     camera = RESULT.intrinsics
-    assert intrinsics_from_camera_info(message, camera.width, camera.height) == (camera, None)
+    found = camera_of_info(message, camera.width, camera.height)
+    assert (found.camera, found.notes) == (camera, ())
 
 
 def test_the_tools_of_ros_read_the_point_cloud() -> None:

@@ -24,7 +24,7 @@ from ...errors import BackendError, ConfigError
 from ...files import make_folder, plain
 from ...inference.pipeline import Pipeline
 from ...inference.video import Video
-from ...io.sources.camera import CameraOptions
+from ...io.cameras.camera_options import CameraOptions
 from ...io.sources.frame_source import count_reason
 from ...io.sources.mounting import MountingSettings
 from ...io.viewers.foxglove import FoxgloveFile

@@ -15,11 +15,11 @@ from ...errors import ConfigError
 from ...labels import CITYSCAPES, VOID_ID
 from ...rotations import quaternion
 from ...structures import Frame, Sample
+from ..cameras.camera_info import camera_of_info
 from ..messages.maker import ROSBAGS_MESSAGES as make
 from ..messages.reading import pixels_of, stamp_of
 from ..messages.truth_images import depth_of, ground_truth, labels_of
 from ..messages.types import CAMERA_INFO, IMAGE, TF_MESSAGE
-from ..sources.camera import intrinsics_from_camera_info
 from ..sources.mounting import USUAL_GROUND
 from .storage import BagReader, deserialize
 from .transforms import TF
@@ -83,8 +83,10 @@ def _sample(group: dict[str, Any], index: int) -> Sample:
                           'write the drive again')
     image, info = group[IMAGE_TOPIC], group[CAMERA_INFO_TOPIC]
     pixels = pixels_of(image)
-    camera, _ = intrinsics_from_camera_info(info, pixels.shape[1], pixels.shape[0])
-    frame = Frame(pixels, camera, stamp_of(image), image.header.frame_id, f'{index:06d}',
+    found = camera_of_info(info, pixels.shape[1], pixels.shape[0])
+    if found.camera is None:
+        raise ConfigError(f'frame {index:06d} of the bag: {found.reason}; write the drive again')
+    frame = Frame(pixels, found.camera, stamp_of(image), image.header.frame_id, f'{index:06d}',
                   'camera_info')
     labels = labels_of(group[PANOPTIC_TOPIC]) if PANOPTIC_TOPIC in group else None
     depth = depth_of(group[DEPTH_TOPIC]) if DEPTH_TOPIC in group else None

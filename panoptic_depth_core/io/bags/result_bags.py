@@ -30,12 +30,12 @@ from ...structures import (
     ScaleSource,
     Segment,
 )
+from ..cameras.shapes import scaled_to
 from ..messages.maker import ROSBAGS_MESSAGES as make
 from ..messages.outputs import FrameMessages, outputs_of
 from ..messages.reading import values_of
 from ..messages.truth_images import pixel_counts
 from ..messages.types import CAMERA_INFO, IMAGE, LABEL_INFO
-from ..sources.camera import scaled_to
 from .writing import BagWriter, Outgoing
 
 NODE = '/panoptic_depth'

@@ -15,10 +15,19 @@ from ...errors import ConfigError
 from ...structures import Frame
 from ..bags.storage import BagReader, Message, Topic, deserialize
 from ..bags.transforms import MAX_DELAY_S, RecordedMotion
+from ..cameras.camera_info import InfoCamera, camera_of_info, is_calibrated
+from ..cameras.camera_options import CameraOptions
+from ..cameras.topics import (
+    ASKED_FOR,
+    OF_THE_FRAME,
+    InfoTopic,
+    find_info_topic,
+    says_rectified,
+    without_transport,
+)
 from ..messages.outputs import NODE_TOPICS
 from ..messages.reading import ENCODINGS, pixels_of, stamp_of
 from ..messages.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
-from .camera import CameraOptions, camera_info_problem, intrinsics_from_camera_info, is_rectified
 from .frame_source import FrameSource, Skip, count_reason
 from .mounting import TransformedMounting
 
@@ -28,7 +37,7 @@ NO_STAMP = 'has no stamps; the time of recording is taken for them'
 MOST_WAITING = 64
 """Images that wait for tf at most, which bounds the memory."""
 
-_COMPRESSED = '/compressed'
+_RESULTS = tuple(f'/{topic}' for topic in NODE_TOPICS)
 
 
 def _readable(bag: BagReader, topic: str) -> Iterator[Any]:
@@ -52,18 +61,36 @@ def _list(topics: list[Topic]) -> str:
                      for t in sorted(topics, key=lambda t: t.name)) or 'none'
 
 
-def choose_image_topic(bag: BagReader, wanted: str | None,
-                       other: Collection[str] = ()) -> Topic:
+def picture_topics(bag: BagReader, other: Collection[str] = ()) -> list[Topic]:
     """
-    The wanted topic, else the only one with pictures.
+    Topics with pictures.
 
     Results of this program do not count; the raw topic wins over its own ``/compressed``.
 
     :param other: topics known to hold no pictures.
+    """
+    images = _image_topics(bag, other)
+    found = [t for t in images if not without_transport(t.name).endswith(_RESULTS)] or images
+    if len(found) > 1:
+        found = [topic for topic in found if _is_picture(bag, topic)]
+        names = {topic.name for topic in found}
+        found = [t for t in found if without_transport(t.name) not in names - {t.name}]
+    return found
+
+
+def _image_topics(bag: BagReader, other: Collection[str]) -> list[Topic]:
+    return [t for t in bag.topics.values()
+            if t.type in IMAGE_TYPES and t.count and t.name not in other]
+
+
+def choose_image_topic(bag: BagReader, wanted: str | None,
+                       other: Collection[str] = ()) -> Topic:
+    """
+    The wanted topic, else the only one with pictures, see picture_topics.
+
     :raises ConfigError: missing, of another type, none or several.
     """
-    images = [t for t in bag.topics.values()
-              if t.type in IMAGE_TYPES and t.count and t.name not in other]
+    images = _image_topics(bag, other)
     if wanted is not None:
         topic = bag.topics.get(wanted)
         if topic is None or topic not in images:
@@ -71,13 +98,7 @@ def choose_image_topic(bag: BagReader, wanted: str | None,
             raise ConfigError(f'{bag.path}: image topic {wanted} {state}; image topics are: '
                               f'{_list(images)}')
         return topic
-    results = tuple(f'/{topic}' for topic in NODE_TOPICS)
-    found = [t for t in images
-             if not t.name.removesuffix(_COMPRESSED).endswith(results)] or images
-    if len(found) > 1:
-        found = [topic for topic in found if _is_picture(bag, topic)]
-        names = {topic.name for topic in found}
-        found = [t for t in found if t.name.removesuffix(_COMPRESSED) not in names - {t.name}]
+    found = picture_topics(bag, other)
     if len(found) == 1:
         return found[0]
     if not images:
@@ -88,19 +109,26 @@ def choose_image_topic(bag: BagReader, wanted: str | None,
                       f'--image-topic: {_list(images)}')
 
 
-def choose_camera_info_topic(bag: BagReader, image_topic: str, wanted: str | None) -> str | None:
-    """The wanted topic, else the one beside the images, else the only one; None without any."""
+def choose_camera_info_topic(bag: BagReader, image_topic: str, wanted: str | None) -> InfoTopic:
+    """The wanted topic, else the one that belongs to the images, see io.cameras.topics."""
     infos = [t for t in bag.topics.values() if t.type == CAMERA_INFO and t.count]
-    names = [topic.name for topic in infos]
     if wanted is not None:
-        if wanted not in names:
+        if wanted not in {topic.name for topic in infos}:
             raise ConfigError(f'{bag.path}: camera info topic {wanted} is not there; '
                               f'camera info topics are: {_list(infos)}')
-        return wanted
-    beside = image_topic.removesuffix(_COMPRESSED).rpartition('/')[0] + '/camera_info'
-    if beside in names:
-        return beside
-    return names[0] if len(names) == 1 else None
+        return InfoTopic(wanted, ASKED_FOR, tuple(sorted(topic.name for topic in infos)))
+    names = [t.name for t in infos if not t.name.endswith(_RESULTS)]
+
+    def of_the_frame() -> Iterator[str]:
+        frame_id = _frame_id(bag, image_topic)
+        return (name for name in names if frame_id and _frame_id(bag, name) == frame_id)
+
+    return find_info_topic(image_topic, names, of_the_frame)
+
+
+def _frame_id(bag: BagReader, topic: str) -> str:
+    """Of the first readable message; empty where there is none."""
+    return next((str(message.header.frame_id) for message in _readable(bag, topic)), '')
 
 
 class BagImages(NamedTuple):
@@ -118,10 +146,9 @@ def describe_images(path: Path | str, image_topic: str | None = None,
     """Find the images of a bag and their camera info, as BagSource does."""
     with closing(BagReader(Path(path))) as bag:
         topic = choose_image_topic(bag, image_topic)
-        info_topic = choose_camera_info_topic(bag, topic.name, camera_info_topic)
-        frame_id = next((i.header.frame_id for i in _readable(bag, topic.name)), '')
-        return BagImages(topic.name, info_topic, topic.type == COMPRESSED_IMAGE, frame_id,
-                         tuple(bag.topics))
+        info = choose_camera_info_topic(bag, topic.name, camera_info_topic)
+        return BagImages(topic.name, info.topic, topic.type == COMPRESSED_IMAGE,
+                         _frame_id(bag, topic.name), tuple(bag.topics))
 
 
 class PairedImage(NamedTuple):
@@ -140,21 +167,26 @@ class ImagePairing:
 
     It takes messages as they come, so other topics can be read in the same pass.
 
-    :param bag: for the first CameraInfo, which earlier images need too.
+    :param bag: for the first CameraInfo that tells a camera, which images before it need too.
     :param skip: see FrameSource; images are named by their place in the bag.
     :param skipped, notes: see FrameSource.
+    :ivar info, camera: the CameraInfo of the latest frame, and what it told.
     """
 
-    def __init__(self, bag: BagReader, image_topic: str, camera_info_topic: str | None,
+    def __init__(self, bag: BagReader, image_topic: str, info_topic: InfoTopic,
                  skip: Skip, skipped: Counter[str], notes: Counter[str]) -> None:
         self._image_topic = image_topic
-        self._info_topic = camera_info_topic
-        self._rectified = is_rectified(image_topic)
+        self._info_topic, self._rule, self._others = info_topic
+        self.rectified = says_rectified(image_topic, info_topic.topic)
         self._skip, self._skipped, self._notes = skip, skipped, notes
-        self._info = None if camera_info_topic is None else next(
-            (info for info in _readable(bag, camera_info_topic)
-             if camera_info_problem(info) is None), None)
+        self.info: Any = None
+        self.camera: InfoCamera | None = None
+        self._info = None if info_topic.topic is None else next(
+            (info for info in _readable(bag, info_topic.topic)
+             if is_calibrated(info)), None)
         self._info_stamp_ns = -1
+        # Until the first one that tells a camera has come, none of them counts.
+        self._begun = self._info is None
         self._index = 0
         # An image waits for the CameraInfo of its stamp, which may be recorded right after it.
         self._waiting: PairedImage | None = None
@@ -169,14 +201,14 @@ class ImagePairing:
         if message.topic == self._info_topic:
             try:
                 info = deserialize(message)
-                problem = camera_info_problem(info)
             except ConfigError as error:
-                problem = str(error)
-            if problem is None:
-                self._info, self._info_stamp_ns = info, stamp_of(info)
-            else:
-                self._notes[f'{self._info_topic}: {problem}; it counts as missing'] += 1
-            if self._waiting is not None and self._info_stamp_ns >= self._waiting.stamp_ns:
+                count_reason(self._notes, f'{self._info_topic}: {error}; it counts as missing')
+                return
+            stamp_ns = stamp_of(info)
+            if self._waiting is not None and stamp_ns > self._waiting.stamp_ns:
+                yield from self.finish()
+            self._remember(info, stamp_ns)
+            if self._waiting is not None and stamp_ns == self._waiting.stamp_ns:
                 yield from self.finish()
             return
         name = f'{self._index:06d}'
@@ -197,6 +229,16 @@ class ImagePairing:
         if self._info is None or self._info_stamp_ns >= stamp_ns:
             yield from self.finish()
 
+    def _remember(self, info: Any, stamp_ns: int) -> None:
+        """What the latest one says counts, once the first one that tells a camera has come."""
+        self._info_stamp_ns = stamp_ns
+        self._begun = self._begun or is_calibrated(info)
+        if self._begun:
+            self._info = info
+        else:
+            self._notes[f'{self._info_topic}: is not calibrated at its begin; the first '
+                        'calibrated one is used'] += 1
+
     def finish(self) -> Iterator[PairedImage]:
         """Give the image that is still waiting, if any."""
         waiting, self._waiting = self._waiting, None
@@ -207,14 +249,27 @@ class ImagePairing:
         """Decode an image; the user's camera wins over the bag's. Raises ConfigError."""
         pixels = pixels_of(paired.image)
         height, width = pixels.shape[:2]
-        known = None
-        if paired.info is not None:
-            known, note = intrinsics_from_camera_info(paired.info, width, height, self._rectified)
-            if note is not None:
-                self._notes[f'{self._info_topic}: {note}'] += 1
-        intrinsics, origin = camera.resolve(width, height, known, 'camera_info')
+        frame_id = paired.image.header.frame_id
+        known, self.info = None, paired.info
+        self.camera = None if paired.info is None else camera_of_info(
+            paired.info, width, height, rectified=self.rectified, use=camera.use,
+            frame_id=frame_id)
+        if self.camera is not None:
+            known = self.camera.camera
+            for note in (self.camera.notes if known is not None else
+                         [f'{self.camera.reason}; it counts as missing']):
+                count_reason(self._notes, f'{self._info_topic}: {note}')
+        intrinsics, origin = camera.resolve(width, height, known, 'camera_info', self.rectified)
+        if origin == 'camera_info' and self._rule == OF_THE_FRAME:
+            self._notes[f'{self._image_topic}: {self._info_topic} is used, since {OF_THE_FRAME}; '
+                        'choose another one with --camera-info-topic if it is of another '
+                        'camera'] += 1
+        if origin == 'default' and self._info_topic is None and self._others:
+            self._notes[f'{self._image_topic}: no CameraInfo belongs to it by name or frame_id; '
+                        'choose with --camera-info-topic if one does: '
+                        f'{", ".join(self._others)}'] += 1
         return Frame(pixels, intrinsics, paired.stamp_ns,
-                     paired.image.header.frame_id or 'camera', paired.name, origin)
+                     frame_id or 'camera', paired.name, origin)
 
 
 class BagSource(FrameSource):
@@ -225,6 +280,7 @@ class BagSource(FrameSource):
 
     :param path: bag folder or storage file.
     :param image_topic, camera_info_topic: None: found automatically.
+    :ivar pairing: what is known of the latest frame's camera, once one was given.
     :raises ConfigError: no bag, nothing readable in it, or several topics to choose from.
     """
 
@@ -236,20 +292,21 @@ class BagSource(FrameSource):
         self._bag = BagReader(path)
         try:
             topic = choose_image_topic(self._bag, image_topic)
-            self.camera_info_topic = choose_camera_info_topic(self._bag, topic.name,
-                                                              camera_info_topic)
+            self.info_topic = choose_camera_info_topic(self._bag, topic.name, camera_info_topic)
         except BaseException:
             self._bag.close()
             raise
         self.image_topic = topic.name
+        self.pairing: ImagePairing | None = None
         self.len_hint = topic.count
 
     def __iter__(self) -> Iterator[Frame]:
         """Decode the images one by one."""
-        pairing = ImagePairing(self._bag, self.image_topic, self.camera_info_topic, self.skip,
+        pairing = ImagePairing(self._bag, self.image_topic, self.info_topic, self.skip,
                                self.skipped, self.notes)
         motion = None if self.mounting.fixed else RecordedMotion(self._bag)
         mounting = TransformedMounting(self.mounting, motion, self.notes.add)
+        self.pairing = pairing
         for paired in self._complete(pairing, motion):
             try:
                 frame = pairing.frame(paired, self.camera)

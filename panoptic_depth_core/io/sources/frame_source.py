@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...structures import Frame
-from .camera import SIDECAR_NAME, CameraOptions, read_camera_file
+from ..cameras.camera_files import read_camera_file, sidecar
+from ..cameras.camera_options import CameraOptions
 from .mounting import MountingSettings
 
 Skip = Callable[[str], bool]
@@ -59,11 +60,12 @@ class FrameSource(AbstractContextManager['FrameSource']):
 
     :ivar skipped: reason -> frames passed over because of it.
     :ivar notes: what the user should know of the source -> how often it was seen.
+    :ivar sidecar: the camera file beside it, if there is one.
     :ivar len_hint: number of frames to expect, None where that cannot be known.
     :ivar mounting: given by the user; it wins over the source's.
     :param camera: the user's camera; it wins over the source's.
     :param skip: name -> True for frames that are done: they are not decoded.
-    :param folder: where a camera.json may be.
+    :param folder: where a camera file may be, see camera_files.SIDECAR_NAMES.
     """
 
     kind: ClassVar[Literal['pictures', 'video', 'camera', 'bag']]
@@ -71,8 +73,11 @@ class FrameSource(AbstractContextManager['FrameSource']):
     def __init__(self, camera: CameraOptions, skip: Skip | None = None,
                  folder: Path | None = None) -> None:
         self.camera = camera
-        sidecar = None if folder is None else folder / SIDECAR_NAME
-        self._sidecar = read_camera_file(sidecar) if sidecar and sidecar.is_file() else None
+        # A file that cannot be read is an error before the first frame.
+        _ = camera.calibration
+        self.sidecar = None if folder is None else sidecar(folder)
+        self._beside = None if self.sidecar is None else read_camera_file(self.sidecar,
+                                                                          use=camera.use)
         self.skip: Skip = skip or skip_none
         self.skipped: Counter[str] = Counter()
         self.notes = Notes()
@@ -84,7 +89,8 @@ class FrameSource(AbstractContextManager['FrameSource']):
         """Give the frames that are not skipped."""
 
     def _frame(self, image: NDArray[np.uint8], stamp_ns: int, name: str) -> Frame:
-        intrinsics, origin = self.camera.resolve(image.shape[1], image.shape[0], self._sidecar)
+        """The frame of an image; raises ConfigError where the camera is not that of the image."""
+        intrinsics, origin = self.camera.resolve(image.shape[1], image.shape[0], self._beside)
         return Frame(image, intrinsics, stamp_ns, name=name, intrinsics_source=origin,
                      mounting=self.mounting.fixed)
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from ...errors import ConfigError
 from ..bags.storage import is_bag
+from ..cameras.camera_info import Use
+from ..cameras.camera_options import CameraOptions
 from . import opencv_sources as opencv
 from .bag_source import BagSource
-from .camera import CameraOptions
 from .frame_source import FrameSource, Skip
 from .mounting import MountingSettings
 
@@ -43,18 +44,20 @@ class SourceOptions:
 
 def open_source(source: str | Path, *, fx: float | None = None, fov_deg: float | None = None,
                 image_topic: str | None = None, camera_info_topic: str | None = None,
-                intrinsics_file: str | Path | None = None,
+                intrinsics_file: str | Path | None = None, camera_info_use: Use = 'auto',
                 mounting: MountingSettings | None = None,
                 skip: Skip | None = None) -> FrameSource:
     """
     Open a picture, a folder of pictures, a video, a bag or a camera.
 
-    :param fx, fov_deg, intrinsics_file: the camera, see CameraOptions; they overrule the source.
+    :param fx, fov_deg, intrinsics_file, camera_info_use: the camera, see CameraOptions; they
+        overrule the source.
     :param image_topic, camera_info_topic, mounting, skip: see SourceOptions.
     :raises ConfigError: a path that is missing or holds nothing that can be read, options that
         contradict each other.
     """
-    camera = CameraOptions(fx, fov_deg, Path(intrinsics_file) if intrinsics_file else None)
+    camera = CameraOptions(fx, fov_deg, Path(intrinsics_file) if intrinsics_file else None,
+                           use=camera_info_use)
     return open_with(source, SourceOptions(
         camera, image_topic, camera_info_topic, skip, mounting or MountingSettings()))
 

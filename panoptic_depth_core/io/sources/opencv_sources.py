@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from ...errors import ConfigError
 from ...structures import Frame
+from ..cameras.camera_options import CameraOptions
 from ..messages.reading import decode_compressed
-from .camera import CameraOptions
 from .frame_source import FrameSource, Skip, count_reason
 
 PICTURE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
@@ -49,7 +49,7 @@ def frame_names(paths: Sequence[Path]) -> list[str]:
 
 
 class PictureSource(FrameSource):
-    """Picture files, stamped with their time of modification; camera.json is beside the first."""
+    """Picture files, stamped with their time of modification; a camera file may be beside them."""
 
     kind = 'pictures'
 
@@ -65,11 +65,11 @@ class PictureSource(FrameSource):
             if self.skip(name):
                 continue
             try:
-                image, stamp_ns = read_picture(path), path.stat().st_mtime_ns
+                frame = self._frame(read_picture(path), path.stat().st_mtime_ns, name)
             except (ConfigError, OSError) as error:
                 count_reason(self.skipped, str(error))
                 continue
-            yield self._frame(image, stamp_ns, name)
+            yield frame
 
 
 class _CaptureSource(FrameSource):
@@ -101,7 +101,12 @@ class _CaptureSource(FrameSource):
             good, bgr = self._capture.retrieve()
             if good and bgr is not None:
                 image = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
-                yield self._frame(image, stamp_ns, name)
+                try:
+                    frame = self._frame(image, stamp_ns, name)
+                except ConfigError as error:
+                    count_reason(self.skipped, str(error))
+                    continue
+                yield frame
             else:
                 count_reason(self.skipped, f'a frame of the {self.kind} cannot be decoded')
         if note := self._end(index):
@@ -113,7 +118,7 @@ class _CaptureSource(FrameSource):
 
 
 class VideoSource(_CaptureSource):
-    """A video file; stamps are the time since its start. A camera.json may be beside it."""
+    """A video file; stamps are the time since its start. A camera file may be beside it."""
 
     kind = 'video'
 

@@ -29,7 +29,7 @@ from torch.nn.functional import softplus
 
 from ...config import Settings
 from ...contract import Task
-from ...io.sources.camera import CITYSCAPES_FOCAL_TIMES_BASELINE
+from ...io.cameras.camera_options import CITYSCAPES_FOCAL_TIMES_BASELINE
 from ...structures import Sample
 from ..backbones import BackboneSettings, create_backbone, merge_batch_norm
 from ..base import AssemblyRules, NetworkSettings

@@ -253,7 +253,7 @@ def test_wrong_arrays(model: pd.Model, array, words: str) -> None:
     (np.zeros((4, 4, 3), np.uint8), {'ground_frame': 'base_link'}, 'ndarray: is no bag, so it'),
     (np.zeros((4, 4, 3), np.uint8), {'ground_offset_m': 0.2}, 'ground_frame is not given'),
     (np.zeros((4, 4, 3), np.uint8), {'camera': np.eye(3)},
-     r'camera is of type ndarray; give Intrinsics\(fx, fy.*or the path of a camera.json'),
+     r'camera is of type ndarray; give Intrinsics\(fx, fy.*or the path of a camera f'),
 ])
 def test_wrong_sources(model: pd.Model, source, about: dict, words: str) -> None:
     """Said at the call, not when the first result is asked for."""

@@ -55,11 +55,11 @@ def compressed(index: int, topic: str = '/camera/image_raw/compressed',
 
 def info(index: int, camera: Intrinsics = CAMERA, topic: str = '/camera/camera_info',
          delay_ns: int = 0, **changes: Any) -> Entry:
-    """Return the camera info of second index + 1; changes go into k."""
+    """Return the camera info of second index + 1; changes go into k and p: k0=0.0."""
     stamp = (index + 1) * SECOND_NS
     message = make.camera_info(make.header(stamp, 'optical'), camera)
     for position, value in changes.items():
-        message.k[int(position[1:])] = value
+        getattr(message, position[0])[int(position[1:])] = value
     return Entry(topic, CAMERA_INFO, message, stamp + delay_ns)
 
 

@@ -20,7 +20,6 @@ from bag_makers import (
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.io.messages.types import typestore
 from panoptic_depth_core.io.sources.bag_source import BagImages, describe_images
-from panoptic_depth_core.io.sources.camera import is_rectified
 
 
 def damaged(entry: Entry) -> Entry:
@@ -50,7 +49,7 @@ def test_topics_that_were_asked_for(tmp_path: Path) -> None:
         info(0, topic='/left/camera_info'), info(0, topic='/right/camera_info'),
         map_image(0, '/left/depth', '32FC1', 'f4')])
     found = describe_images(bag, '/left/image_rect')
-    assert found[:2] == ('/left/image_rect', '/left/camera_info') and is_rectified(found[0])
+    assert found[:2] == ('/left/image_rect', '/left/camera_info')
     assert describe_images(bag, '/left/image_rect', '/right/camera_info')[1] == (
         '/right/camera_info')
     with pytest.raises(ConfigError, match='3 image topics; choose one with --image-topic'):
@@ -76,11 +75,3 @@ def test_no_images(tmp_path: Path) -> None:
         describe_images(bag)
     with pytest.raises(ConfigError, match='no_bag'):
         describe_images(tmp_path / 'no_bag')
-
-
-@pytest.mark.parametrize(('topic', 'rectified'), [
-    ('/camera/image_rect', True), ('/camera/image_rect_color/compressed', True),
-    ('/camera/image_raw', False), ('/rect/image', False), ('/image_direct', False), ('', False),
-])
-def test_rectified_by_name(topic: str, rectified: bool) -> None:
-    assert is_rectified(topic) == rectified

@@ -109,7 +109,9 @@ def test_images_before_the_first_camera_info_get_it_too(storage: str, tmp_path: 
 
 
 @pytest.mark.parametrize(('changes', 'words'), [
-    ({'k0': 0.0}, r'k[0] = 0'), ({'k2': math.nan}, 'not finite'),
+    ({'k0': 0.0, 'p0': 0.0}, 'a focal length that is not positive'),
+    ({'k2': math.nan, 'p2': math.nan}, 'K is not finite, P is not finite'),
+    ({'k0': 1e308, 'p0': 1e308}, 'focal lengths that no camera of 40x24 px has'),
 ])
 def test_useless_camera_infos_count_as_missing(changes: dict, words: str, storage: str,
                                                tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ import pytest
 from panoptic_depth_core.config import InferenceSettings
 from panoptic_depth_core.contract import Arrays, GraphOutput
 from panoptic_depth_core.inference.pipeline import Pipeline
+from panoptic_depth_core.io.cameras.camera_info import camera_of_info
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.io.messages.maker import UP_BODY
 from panoptic_depth_core.io.messages.outputs import NODE_TOPICS, OUTPUTS, FrameMessages
 from panoptic_depth_core.io.messages.reading import pixels_of, stamp_of, values_of
 from panoptic_depth_core.io.messages.types import typestore
-from panoptic_depth_core.io.sources.camera import intrinsics_from_camera_info
 from panoptic_depth_core.io.visualization import overlay, picture_of
 from panoptic_depth_core.labels import CLASS_ID, VOID_CLASS, VOID_ID
 from panoptic_depth_core.model_directory import ModelDirectory
@@ -119,8 +119,8 @@ def test_all_images_have_the_size_of_the_result(
         'depth_color': 'bgr8'}
     instances = sent['instances']
     assert (instances.image_height, instances.image_width) == shape
-    camera, note = intrinsics_from_camera_info(sent['camera_info'], shape[1], shape[0])
-    assert camera == result.intrinsics and note is None
+    found = camera_of_info(sent['camera_info'], shape[1], shape[0])
+    assert found.camera == result.intrinsics and not found.notes
 
 
 def test_what_is_in_them(outcome) -> None:

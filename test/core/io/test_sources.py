@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pytest
 from panoptic_depth_core.errors import ConfigError
+from panoptic_depth_core.io.cameras.camera_options import CameraOptions
 from panoptic_depth_core.io.sources import opencv_sources
-from panoptic_depth_core.io.sources.camera import CameraOptions
 from panoptic_depth_core.io.sources.frame_source import OTHER_REASONS, FrameSource, count_reason
 from panoptic_depth_core.io.sources.open_source import open_source
 from panoptic_depth_core.io.sources.opencv_sources import frame_names
@@ -79,7 +79,7 @@ def test_sidecar_camera(tmp_path: Path) -> None:
     (frame,) = open_source(tmp_path, fov_deg=90.0)
     assert frame.intrinsics_source == 'user' and frame.intrinsics.fx == pytest.approx(4.0)
     (tmp_path / 'camera.json').write_text('{}')
-    with pytest.raises(ConfigError, match='give exactly fx, fy'):
+    with pytest.raises(ConfigError, match=r'give camera\.json \(fx, fy'):
         open_source(tmp_path)
 
 

@@ -15,7 +15,7 @@ torch = pytest.importorskip('torch', reason='the network needs the extra [train]
 import yaml  # noqa: E402
 from miniature import make_sample  # noqa: E402
 from panoptic_depth_core.contract import COLUMN, NO_SEGMENT  # noqa: E402
-from panoptic_depth_core.io.sources.camera import (  # noqa: E402
+from panoptic_depth_core.io.cameras.camera_options import (  # noqa: E402
     CITYSCAPES_FOCAL_TIMES_BASELINE,
 )
 from panoptic_depth_core.labels import CLASS_ID, VOID_CLASS  # noqa: E402

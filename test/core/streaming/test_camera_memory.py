@@ -32,10 +32,11 @@ def info(stamp_ns: int = STAMP_NS, camera: Intrinsics = CAMERA, **changes: Any) 
     return message
 
 
-UNCALIBRATED = info(k=[0.0] * 9)
+UNCALIBRATED = info(k=[0.0] * 9, p=[0.0] * 12)
+NOT_CALIBRATED = 'camera_info is not calibrated: K is zero, P is zero'
 CAME_IN = {
     'none': ([], 'none has arrived'),
-    'uncalibrated': ([UNCALIBRATED], 'camera_info has k[0] = 0: not calibrated'),
+    'uncalibrated': ([UNCALIBRATED], NOT_CALIBRATED),
     'too old': ([info(STAMP_NS - 3 * SECOND_NS)],
                 'the latest is 3 s older than the image, and camera_info.max_age_s is 1'),
     'too new': ([info(STAMP_NS + 3 * SECOND_NS)],
@@ -43,7 +44,11 @@ CAME_IN = {
     'of its stamp': ([info()], ''),
     'of about its time': ([info(STAMP_NS - SECOND_NS // 10)], ''),
     'without a stamp': ([info(0)], ''),
-    'calibrated, then not': ([info(), UNCALIBRATED], ''),
+    'calibrated, then not': ([info(), UNCALIBRATED], NOT_CALIBRATED),
+    'of another shape': ([info(camera=replace(CAMERA, width=24, height=40))], (
+        'camera_info is of 24x40 px, the image of 40x24 px: the image is turned by 90 degrees; '
+        'turn it back, or give the camera as turned')),
+    'not calibrated, then so': ([UNCALIBRATED, info()], ''),
 }
 
 

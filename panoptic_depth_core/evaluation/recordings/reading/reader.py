@@ -21,8 +21,8 @@ from pathlib import Path
 from ....errors import ConfigError
 from ....io.bags.storage import BagReader, Message
 from ....io.bags.transforms import RecordedMotion
+from ....io.cameras.camera_options import DEFAULT_CAMERA_WARNING, CameraOptions
 from ....io.sources.bag_source import ImagePairing, PairedImage
-from ....io.sources.camera import DEFAULT_CAMERA_WARNING, CameraOptions
 from ....io.sources.frame_source import Notes, count_reason, skip_none
 from ....io.sources.mounting import MountingSettings, TransformedMounting
 from ....labels import CITYSCAPES, ClassInfo

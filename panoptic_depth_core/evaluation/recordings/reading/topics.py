@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ....errors import ConfigError
 from ....io.bags.result_bags import TASKS_OF_TOPIC
 from ....io.bags.storage import BagReader, Topic
+from ....io.cameras.topics import InfoTopic
 from ....io.messages.outputs import NODE_TOPICS, OUTPUTS
 from ....io.messages.types import (
     DETECTION_3D_ARRAY,
@@ -42,7 +43,7 @@ class BagTopics:
     """
 
     image: str
-    camera_info: str | None = None
+    camera_info: InfoTopic = InfoTopic()
     truth: dict[str, str] = field(default_factory=dict)
     node: str | None = None
 

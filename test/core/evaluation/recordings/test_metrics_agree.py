@@ -39,8 +39,8 @@ from panoptic_depth_core.evaluation.recordings.scoring import BagScore
 from panoptic_depth_core.evaluation.report.dataset_report import to_dict
 from panoptic_depth_core.evaluation.settings import RecordingSettings
 from panoptic_depth_core.io.bags.drive_bags import read_drive_bag
+from panoptic_depth_core.io.cameras.camera_options import CameraOptions
 from panoptic_depth_core.io.messages.truth_images import LabelImage, ground_truth
-from panoptic_depth_core.io.sources.camera import CameraOptions
 from panoptic_depth_core.labels import CITYSCAPES, VOID_ID
 from panoptic_depth_core.structures import PanopticDepth
 from simulated_drive import write_simulated_drive

@@ -13,9 +13,9 @@ from panoptic_depth_core.config import InferenceSettings
 from panoptic_depth_core.evaluation.recordings.reading.reader import RecordingReader
 from panoptic_depth_core.evaluation.settings import RecordingSettings
 from panoptic_depth_core.inference.pipeline import Pipeline
+from panoptic_depth_core.io.cameras.camera_options import CameraOptions
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.io.messages.outputs import OUTPUTS, FrameMessages
-from panoptic_depth_core.io.sources.camera import CameraOptions
 from panoptic_depth_core.structures import Frame, Intrinsics, PanopticDepth
 from replay_bags import NODE, Item, header, write_items
 

@@ -18,6 +18,7 @@ from panoptic_depth_core.evaluation.recordings.reading.topics import (
 )
 from panoptic_depth_core.evaluation.settings import TopicSettings
 from panoptic_depth_core.io.bags.storage import BagReader
+from panoptic_depth_core.io.cameras.topics import SIBLINGS, InfoTopic
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.io.messages.types import DETECTION_3D_ARRAY, POINT_CLOUD
 from replay_bags import (
@@ -43,6 +44,7 @@ from replay_bags import (
 from simulated_drive import cloud_message
 
 BOXES = '/truth/boxes'
+INFO = InfoTopic(INFO_TOPIC, SIBLINGS[1].where, (INFO_TOPIC,))
 EVERY_RESULT = ('panoptic', 'semantic', 'depth', 'camera_info', 'instances', 'detections_3d',
                 'points', 'overlay', 'depth_color')
 
@@ -75,7 +77,7 @@ def test_everything_has_its_usual_place(tmp_path: Path) -> None:
     items = [*drive(2, labels, depth), cloud('/velodyne_points'), boxes(),
              *results(0, names=EVERY_RESULT)]
     truth = {'labels': LABELS, 'depth': DEPTH, 'lidar': '/velodyne_points', 'boxes': BOXES}
-    assert find(tmp_path, items) == (BagTopics(IMAGE_TOPIC, INFO_TOPIC, truth, NODE), [])
+    assert find(tmp_path, items) == (BagTopics(IMAGE_TOPIC, INFO, truth, NODE), [])
 
 
 def test_only_images(tmp_path: Path) -> None:
@@ -84,7 +86,7 @@ def test_only_images(tmp_path: Path) -> None:
 
 def test_results_are_no_truth(tmp_path: Path) -> None:
     found, _ = find(tmp_path, [*drive(1), *results(0, names=EVERY_RESULT)])
-    assert found == BagTopics(IMAGE_TOPIC, INFO_TOPIC, node=NODE)
+    assert found == BagTopics(IMAGE_TOPIC, INFO, node=NODE)
 
 
 def test_what_is_asked_for_is_taken(tmp_path: Path) -> None:
@@ -94,7 +96,7 @@ def test_what_is_asked_for_is_taken(tmp_path: Path) -> None:
     # Classes as mono8 look like a picture.
     found, _ = find(tmp_path, items, labels='/gt/semantic', lidar='/low', boxes='/tracks',
                     depth=f'{NODE}/output/depth', node='panoptic_depth')
-    assert found == BagTopics(IMAGE_TOPIC, INFO_TOPIC, {
+    assert found == BagTopics(IMAGE_TOPIC, INFO, {
         'labels': '/gt/semantic', 'depth': f'{NODE}/output/depth', 'lidar': '/low',
         'boxes': '/tracks'}, NODE)
 
