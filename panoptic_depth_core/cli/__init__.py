@@ -22,6 +22,7 @@ import typer
 from ..errors import BackendError, ConfigError
 from .benchmark import benchmark
 from .build_engine import build_engine
+from .calibrate_mounting import calibrate_mounting
 from .camera import camera
 from .console import log_to_console
 from .demo import demo
@@ -45,7 +46,7 @@ app = typer.Typer(
     name=NAME, add_completion=False, pretty_exceptions_enable=False,
     help='Panoptic labels, metric depth and a distance per instance from one camera image.')
 for _command in (predict, camera, demo, evaluate, evaluate_bag, evaluate_tracking, benchmark,
-                 train, pack, export, calibrate, convert, build_engine):
+                 train, pack, export, calibrate, calibrate_mounting, convert, build_engine):
     app.command()(_command)
 
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from ...config import Settings, parse_settings, read_yaml
 from ...errors import ConfigError
+from ...files import write_atomic
 from ...structures import Mounting
 from ..bags.transforms import RecordedMotion
 
@@ -90,6 +91,14 @@ def read_mounting(path: Path) -> MountingSettings:
     if settings == MountingSettings():
         raise ConfigError(f'{path}: gives neither height_m nor ground_frame; give one of them')
     return settings
+
+
+def write_mounting(path: Path, mounting: Mounting, comments: Sequence[str] = ()) -> None:
+    """Write what read_mounting and the node read."""
+    values = ''.join(f'      {name}: {value:.4f}\n' for name, value in vars(mounting).items())
+    write_atomic(path, ''.join([
+        *(f'# {line}\n' for line in comments),
+        '/**:\n  ros__parameters:\n    mounting:\n', values]).encode())
 
 
 class TransformedMounting:
