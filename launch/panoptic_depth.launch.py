@@ -32,6 +32,11 @@ ARGUMENTS = {
     'image_transport': ('', 'raw or compressed, overrides the parameter'),
     'target_frame': ('', 'overrides the parameter target_frame'),
     'camera_info_policy': ('', 'overrides the parameter camera_info.policy'),
+    'ground_frame': ('', 'overrides the parameter mounting.ground_frame'),
+    'ground_offset': ('', 'overrides the parameter mounting.ground_offset_m'),
+    'camera_height': ('', 'overrides the parameter mounting.height_m'),
+    'camera_pitch': ('', 'overrides the parameter mounting.pitch_deg'),
+    'camera_roll': ('', 'overrides the parameter mounting.roll_deg'),
     'use_sim_time': ('false', 'true: use the time of /clock, as when a bag is played'),
     'autostart': ('true', 'false: wait for lifecycle transitions'),
     'namespace': ('', 'of the node'),
@@ -72,9 +77,15 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     for argument, parameter in (
             ('backend', 'backend'), ('model', 'model.path'), ('target_frame', 'target_frame'),
             ('image_transport', 'image_transport'),
-            ('camera_info_policy', 'camera_info.policy')):
+            ('camera_info_policy', 'camera_info.policy'),
+            ('ground_frame', 'mounting.ground_frame')):
         if given[argument]:
             overrides[parameter] = given[argument]
+    for argument, parameter in (
+            ('ground_offset', 'ground_offset_m'), ('camera_height', 'height_m'),
+            ('camera_pitch', 'pitch_deg'), ('camera_roll', 'roll_deg')):
+        if given[argument]:
+            overrides[f'mounting.{parameter}'] = float(given[argument])
     if given['lossless'] == 'true':
         namespace = given['namespace'].strip('/')
         overrides |= lossless(f'/{namespace}/panoptic_depth' if namespace else '/panoptic_depth')

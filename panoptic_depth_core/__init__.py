@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .structures import Frame as Frame
     from .structures import InstanceDistance as InstanceDistance
     from .structures import Intrinsics as Intrinsics
+    from .structures import Mounting as Mounting
     from .structures import PanopticDepth as PanopticDepth
 
     __version__: str
@@ -37,7 +38,7 @@ _HOMES = {
     'config': ('InferenceSettings', 'Thresholds'),
     'errors': ('BackendError', 'ConfigError'),
     'inference.pipeline': ('Pipeline',),
-    'structures': ('Frame', 'InstanceDistance', 'Intrinsics', 'PanopticDepth'),
+    'structures': ('Frame', 'InstanceDistance', 'Intrinsics', 'Mounting', 'PanopticDepth'),
 }
 """Module -> exported names; the same as for type checkers above."""
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from .structures import ScaleSource
+
 _UNKNOWN3 = (math.nan, math.nan, math.nan)
 
 Watch = Callable[[float, str], bool]
@@ -48,6 +50,8 @@ class StreamStatus:
     :param inference_ms: the same of the network alone.
     :param overhead_ms: the same of latency less inference; in the diagnostics only.
     :param gpu_memory_bytes: 0 without a GPU.
+    :param scale_source: of the latest result.
+    :param ground_scale: its factor, and the bounds of the 68 % range; NaN where unknown.
     """
 
     state: StreamState
@@ -69,6 +73,8 @@ class StreamStatus:
     inference_ms: tuple[float, float, float] = _UNKNOWN3
     overhead_ms: tuple[float, float, float] = _UNKNOWN3
     gpu_memory_bytes: int = 0
+    scale_source: ScaleSource = ScaleSource.RELATIVE
+    ground_scale: tuple[float, float, float] = _UNKNOWN3
 
 
 class HealthLevel(IntEnum):

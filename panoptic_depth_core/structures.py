@@ -144,6 +144,14 @@ class Mounting:
                          math.sin(pitch)])
 
     @property
+    def to_ground(self) -> NDArray[np.float64]:
+        """(3, 3) from the camera frame to one with z up that looks ahead with the camera."""
+        up = -self.normal
+        ahead = np.array([0.0, 0.0, 1.0]) - up[2] * up
+        ahead /= np.linalg.norm(ahead)
+        return np.stack([ahead, np.cross(up, ahead), up])
+
+    @property
     def plane(self) -> NDArray[np.float64]:
         """(3,) m in 1/m: the ground is where m . P = 1; its inverse depth is m . (x, y, 1)."""
         return self.normal / self.height_m

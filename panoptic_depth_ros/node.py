@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import Any
 
 import rclpy
+from numpy.typing import NDArray
 from panoptic_depth_core.config import InferenceSettings
 from panoptic_depth_core.contract import Task
 from panoptic_depth_core.errors import ConfigError
@@ -31,11 +32,13 @@ from panoptic_depth_core.model_directory import open_model
 from panoptic_depth_core.status import StreamState, StreamStatus, Watch
 from panoptic_depth_core.streaming import monitoring
 from panoptic_depth_core.streaming.cameras import CameraMemory
+from panoptic_depth_core.streaming.mountings import MountingMemory
 from panoptic_depth_core.streaming.stream import Job, Stream
 from panoptic_depth_core.structures import Frame, PanopticDepth
 from panoptic_depth_ros.endpoints import ROS_MESSAGES, Endpoints, profile
 from panoptic_depth_ros.outputs import Outputs
 from panoptic_depth_ros.parameters import parameters, settings_from
+from panoptic_depth_ros.transforms import Transforms
 from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -84,7 +87,10 @@ class PanopticDepthNode(LifecycleNode):
         self._force_build = False
         self.exit_code: int | None = None
         self._endpoints = Endpoints(self, self._count_lost)
-        self._outputs = Outputs(self, self._endpoints, self._settings)
+        self._tf = Transforms(self)
+        self._mountings = MountingMemory(self._settings.mounting, self._locate)
+        self._outputs = Outputs(self, self._endpoints, self._settings, self._tf)
+        self._follow_ground()
         self._status = self._endpoints.publisher(
             '~/output/status', types.INFERENCE_STATUS, profile(1, latched=True))
         self._diagnostics = self._endpoints.publisher(
@@ -179,6 +185,15 @@ class PanopticDepthNode(LifecycleNode):
         """Publish the results of a frame, in the sending thread."""
         self._outputs.send(frame, result, self._classes)
 
+    def _follow_ground(self) -> None:
+        """Listen to tf if the mounting of the camera comes from there."""
+        if self._settings.mounting.ground_frame:
+            self._tf.listen()
+
+    def _locate(self, target: str, source: str, stamp_ns: int) -> NDArray[Any]:
+        """Where a frame is, in the worker thread."""
+        return self._tf.matrix(target, source, stamp_ns, self._settings.tf_timeout_ms)
+
     def _parameter_values(self) -> dict[str, Any]:
         return {name: self.get_parameter(name).value for name in _PARAMETERS}
 
@@ -191,8 +206,12 @@ class PanopticDepthNode(LifecycleNode):
             settings = settings_from({**self._parameter_values(), **new})
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=str(error))
+        if settings.mounting != self._settings.mounting:
+            self._stream.scale.reset()
         self._settings = settings
         self._outputs.configure(settings)
+        self._follow_ground()
+        self._mountings.settings = settings.mounting
         if self._cameras is not None:
             self._cameras.settings = settings.camera_info
         self._stream.configure(settings.stream(), settings.inference(), settings.diagnostics)
@@ -222,12 +241,14 @@ class PanopticDepthNode(LifecycleNode):
     def _report(self, status: StreamStatus) -> None:
         """Publish ~/output/status and /diagnostics."""
         self._reported, self._reported_s = (status.state, status.message), time.monotonic()
+        stream = self._stream
         healths = monitoring.diagnostics(
             status, self._settings.diagnostics,
-            bad_frame=self._stream.statistics.bad_frame_reason(),
+            bad_frame=stream.statistics.bad_frame_reason(),
             age_s=self._age_s if self._cameras else math.nan,
             camera=self._camera_problem(self._cameras) if self._cameras else ('', False),
-            qos=self._endpoints.problems())
+            qos=self._endpoints.problems(),
+            scale=stream.scale.health(self._settings.diagnostics, self._mountings.problem))
         head = ROS_MESSAGES.header(self.get_clock().now().nanoseconds, '')
         name = self.get_fully_qualified_name().lstrip('/')
         self._status.publish(ROS_MESSAGES.inference_status(head, status))
@@ -269,10 +290,10 @@ class PanopticDepthNode(LifecycleNode):
 
         def decode() -> Frame:
             image = pixels_of(message)
-            camera, source = cameras.resolve(image.shape[1], image.shape[0], stamp_ns,
-                                             message.header.frame_id)
-            return Frame(image, camera, stamp_ns, message.header.frame_id,
-                         intrinsics_source=source)
+            frame_id = message.header.frame_id
+            camera, source = cameras.resolve(image.shape[1], image.shape[0], stamp_ns, frame_id)
+            return Frame(image, camera, stamp_ns, frame_id, intrinsics_source=source,
+                         mounting=self._mountings.resolve(frame_id, stamp_ns))
 
         stream.put(Job(stamp_ns, decode))
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from panoptic_depth_core.contract import SEGMENTATION, Ability, Task, abilities
-from panoptic_depth_core.inference.distances import not_transformed, rotation_matrix, transformed
+from panoptic_depth_core.inference.distances import not_transformed, transformed
+from panoptic_depth_core.io.bags.transforms import TransformError
 from panoptic_depth_core.io.messages.maker import UP_BODY, UP_OPTICAL
 from panoptic_depth_core.io.messages.outputs import OUTPUTS, FrameMessages, outputs_of
 from panoptic_depth_core.io.messages.types import LABEL_INFO
@@ -20,14 +20,12 @@ from panoptic_depth_core.labels import ClassInfo
 from panoptic_depth_core.structures import Frame, PanopticDepth
 from panoptic_depth_ros.endpoints import ROS_MESSAGES, Endpoints, profile
 from panoptic_depth_ros.parameters import NodeSettings
+from panoptic_depth_ros.transforms import Transforms
 from rclpy.node import Node
-from rclpy.time import Time
-from tf2_ros import Buffer, TransformException, TransformListener
 
 _QUEUE_DEPTH = {'instances': 10, 'detections_3d': 10}
 _FOR_VIEWERS = {'points', 'overlay', 'depth_color'}
 _POSITIONS = {'instances', 'detections_3d', 'markers'}
-_TF_POLL_S = 0.002
 
 
 class Outputs:
@@ -37,13 +35,14 @@ class Outputs:
     The topics depend on the tasks of the model: see advertise.
     """
 
-    def __init__(self, node: Node, endpoints: Endpoints, settings: NodeSettings) -> None:
+    def __init__(self, node: Node, endpoints: Endpoints, settings: NodeSettings,
+                 tf: Transforms) -> None:
         self._node = node
         self._endpoints = endpoints
         self._able: frozenset[Ability] = frozenset()
         self._publishers: dict[str, Any] = {}
         self._label_info: Any = None
-        self._tf: Buffer | None = None
+        self._tf = tf
         self._labels_sent_s = -math.inf
         self.configure(settings)
 
@@ -71,9 +70,8 @@ class Outputs:
 
     def configure(self, settings: NodeSettings) -> None:
         """Change the settings."""
-        if settings.target_frame and self._tf is None:
-            self._tf = Buffer(node=self._node)
-            self._listener = TransformListener(self._tf, self._node)
+        if settings.target_frame:
+            self._tf.listen()
         # Last, as the sending thread reads it.
         self.settings = settings
 
@@ -96,8 +94,7 @@ class Outputs:
         of_frame = FrameMessages(
             ROS_MESSAGES, frame, result, classes, position_frame_id,
             UP_BODY if moved else UP_OPTICAL,
-            self._node.get_clock().now().nanoseconds - frame.stamp_ns,
-            settings.scale_source(frame.intrinsics_source), settings.points.stride)
+            self._node.get_clock().now().nanoseconds - frame.stamp_ns, settings.points.stride)
         messages: list[tuple[Any, Any]] = [
             (self._publishers[name], OUTPUTS[name].make(of_frame)) for name in names]
         for publisher, message in messages:
@@ -121,21 +118,13 @@ class Outputs:
         :returns: the result, and the frame of its positions: without a transform within the
             timeout, that of the camera, with all instances flagged.
         """
-        assert self._tf is not None
-        source, stamp = result.frame_id, Time(nanoseconds=result.stamp_ns)
-        end_s = time.monotonic() + timeout_ms / 1e3
+        source = result.frame_id
         try:
-            # The waiting of tf2 uses the clock of the node, which stands still in a paused replay.
-            while not self._tf.can_transform(target, source, stamp) and time.monotonic() < end_s:
-                time.sleep(_TF_POLL_S)
-            found = self._tf.lookup_transform(target, source, stamp).transform
-        except TransformException as error:
+            matrix = self._tf.matrix(target, source, result.stamp_ns, timeout_ms)
+        except TransformError as error:
             self._node.get_logger().warning(
                 f'positions stay in {source!r}: {error}', throttle_duration_sec=5.0)
             distances = not_transformed(result.distances)
             return replace(result, distances=distances), source
-        q, t = found.rotation, found.translation
-        distances = transformed(
-            result.distances, rotation_matrix(q.x, q.y, q.z, q.w),
-            np.array([t.x, t.y, t.z]))
+        distances = transformed(result.distances, matrix[:3, :3], matrix[:3, 3])
         return replace(result, distances=distances), target

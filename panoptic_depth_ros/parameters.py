@@ -22,12 +22,12 @@ from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.inference import backends
 from panoptic_depth_core.inference.tracking import assignment_solver
 from panoptic_depth_core.io.generated_text import row, with_part
+from panoptic_depth_core.io.sources.mounting import MountingSettings
 from panoptic_depth_core.streaming.settings import (
     CameraInfoSettings,
     DiagnosticsSettings,
     StreamSettings,
 )
-from panoptic_depth_core.structures import ScaleSource
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -94,6 +94,7 @@ class NodeSettings(Settings):
     max_rate_hz: float = _of(StreamSettings, 'max_rate_hz')
     watchdog_timeout_s: float = _of(StreamSettings, 'watchdog_timeout_s')
     camera_info: CameraInfoSettings = CameraInfoSettings()
+    mounting: MountingSettings = MountingSettings()
     score_threshold: float = Field(-1.0, ge=-1, le=1, description='minimum score of a thing '
                                    'instance; below 0: the value of the model')
     overlap_threshold: float = Field(-1.0, ge=-1, le=1, description='share of a thing that may be '
@@ -105,9 +106,10 @@ class NodeSettings(Settings):
     depth: config.DepthSettings = config.DepthSettings()
     distance: config.DistanceSettings = config.DistanceSettings()
     tracking: config.TrackingSettings = config.TrackingSettings()
+    ground: config.GroundSettings = config.GroundSettings()
     target_frame: str = Field('', description='frame of the positions; empty: that of the camera')
     tf_timeout_ms: float = Field(20.0, ge=0, le=10_000, description='how long to wait for a '
-                                 'transform to target_frame')
+                                 'transform to target_frame, and from mounting.ground_frame')
     output: OutputParameters = OutputParameters()
     publish: PublishParameters = PublishParameters()
     publish_only_if_subscribed: bool = Field(
@@ -159,13 +161,6 @@ class NodeSettings(Settings):
     def builds_engine(self) -> bool:
         """Whether the backend builds an engine."""
         return 'build_policy' in backends.backend_options(self.backend.partition(':')[0])
-
-    def scale_source(self, intrinsics_source: str) -> ScaleSource:
-        """Origin of the metric scale, given the origin of the camera, Frame.intrinsics_source."""
-        if self.depth.scale != 1.0:
-            return ScaleSource.EXTERNAL
-        known = intrinsics_source != 'default'
-        return ScaleSource.METRIC_MODEL if known else ScaleSource.RELATIVE
 
 
 FIXED = frozenset({

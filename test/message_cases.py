@@ -61,7 +61,8 @@ def make_result() -> PanopticDepth:
     depth = np.linspace(2.0, 20.0, HEIGHT * WIDTH, dtype=np.float32).reshape(HEIGHT, WIDTH)
     depth[1, :3] = np.nan, np.inf, -np.inf
     return PanopticDepth(panoptic, depth, (car.segment, person.segment), (car, person), CAMERA,
-                         1000, STAMP_NS, 'camera_optical', '000000', 'modèle', {'graph': 30.0})
+                         1000, STAMP_NS, 'camera_optical', '000000', 'modèle', {'graph': 30.0},
+                         scale_source=ScaleSource.CAMERA_HEIGHT)
 
 
 RESULT = make_result()
@@ -70,7 +71,8 @@ STATUS = StreamStatus(
     StreamState.RUNNING, 'läuft', np.float32(0.5), 'onnxruntime', 'fast',
     ('depth', 'semantic'), 'key', np.int64(11),
     np.int64(6), 2, 1, 2, 3, np.float64(15.5), 14, (np.float32(40.0), 55.5, 70),
-    (20.0, 25.0, 30.0), 1 << 33)
+    (20.0, 25.0, 30.0), (5.0, 6.0, 7.0), 1 << 33, ScaleSource.CAMERA_HEIGHT,
+    (np.float64(0.9), 0.8, 1))
 HEALTHS = (
     Health('panoptic_depth: engine', HealthLevel.OK, 'ready', {'key': 'abc', 'built': '0'}),
     Health('panoptic_depth: input', HealthLevel.STALE, 'no image; start the camera'))
@@ -93,13 +95,15 @@ CASES: dict[str, Callable[[MessageMaker], Any]] = {
     'time before the epoch': lambda make: make.time(np.int64(-1), 'Duration'),
     'header': _head,
     'vector': lambda make: make.vector('Quaternion', np.arange(4, dtype=np.float32)),
+    'tf_message': lambda make: make.tf_message(
+        _head(make), 'camera', (0, 0, 1.5), np.array([-0.5, 0.5, -0.5, 0.5])),
     'pose': lambda make: make.pose((1, 2.5, math.nan)),
     **{f'image {encoding}': partial(_map, encoding) for encoding in MAPS},
     'camera_info': lambda make: make.camera_info(_head(make), CAMERA),
     'instance_distance': lambda make: make.instance_distance(RESULT.distances[0]),
     'instance_distance unknown': lambda make: make.instance_distance(RESULT.distances[1]),
     'instance_distance_array': lambda make: make.instance_distance_array(
-        _head(make), RESULT, 32_000_000, ScaleSource.CAMERA_HEIGHT),
+        _head(make), RESULT, 32_000_000),
     'instance_distance_array empty': lambda make: make.instance_distance_array(
         _head(make), EMPTY, np.int64(-5)),
     'detection_3d_array': lambda make: make.detection_3d_array(_head(make), RESULT),

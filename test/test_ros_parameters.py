@@ -15,6 +15,7 @@ import yaml
 from panoptic_depth_core.config import (
     DepthSettings,
     DistanceSettings,
+    GroundSettings,
     InferenceSettings,
     Thresholds,
     TrackingSettings,
@@ -28,7 +29,7 @@ from panoptic_depth_core.streaming.settings import (
     DiagnosticsSettings,
     StreamSettings,
 )
-from panoptic_depth_core.structures import ScaleSource
+from panoptic_depth_core.structures import Mounting
 from panoptic_depth_ros import parameters as ros_parameters
 from panoptic_depth_ros.parameters import (
     FIXED,
@@ -67,7 +68,8 @@ def test_defaults_lead_back_to_the_settings() -> None:
 
 CORE = [('', StreamSettings), ('', InferenceSettings), ('camera_info.', CameraInfoSettings),
         ('depth.', DepthSettings), ('distance.', DistanceSettings),
-        ('tracking.', TrackingSettings), ('diagnostics.', DiagnosticsSettings)]
+        ('tracking.', TrackingSettings), ('ground.', GroundSettings),
+        ('diagnostics.', DiagnosticsSettings)]
 
 
 @pytest.mark.parametrize(('prefix', 'model'), CORE, ids=lambda v: getattr(v, '__name__', v))
@@ -78,6 +80,12 @@ def test_every_setting_of_the_core_is_a_parameter(prefix: str, model: type) -> N
         found = BY_NAME[prefix + name]
         assert found.default == (list(field.default) if field.default == () else field.default)
         assert found.description == field.description
+
+
+NEEDED = {'mounting.pitch_deg': {'mounting.height_m': 1.2},
+          'mounting.roll_deg': {'mounting.height_m': 1.2},
+          'mounting.ground_offset_m': {'mounting.ground_frame': 'base_link'}}
+"""What gives a parameter its meaning."""
 
 
 def other_values(name: str) -> list[Any]:
@@ -107,11 +115,12 @@ def test_each_parameter_changes_one_setting(name: str, monkeypatch: pytest.Monke
     # Here only the way of the value matters, not whether a backend or scipy is there for it.
     monkeypatch.setattr(NodeSettings, 'backend_options', lambda self: {})
     monkeypatch.setattr(ros_parameters, 'assignment_solver', lambda: None)
-    before = flat(NodeSettings().model_dump(mode='json'))
+    needed = NEEDED.get(name, {})
+    before = flat(settings_from(needed).model_dump(mode='json'))
     allowed = []
     for value in other_values(name):
         with suppress(ConfigError):
-            allowed.append((value, settings_from({name: value})))
+            allowed.append((value, settings_from({**needed, name: value})))
     value, settings = allowed[0]
     after = flat(settings.model_dump(mode='json'))
     assert {key for key in after if after[key] != before[key]} == {name}
@@ -233,13 +242,17 @@ def test_thresholds_below_0_are_those_of_the_model() -> None:
     assert used(overlap_threshold=0.9) == of_model.model_copy(update={'overlap': 0.9})
 
 
-@pytest.mark.parametrize(('source', 'scale', 'wanted'), [
-    ('camera_info', 1.0, ScaleSource.METRIC_MODEL), ('fallback', 1.0, ScaleSource.METRIC_MODEL),
-    ('default', 1.0, ScaleSource.RELATIVE), ('camera_info', 1.1, ScaleSource.EXTERNAL),
-    ('default', 1.1, ScaleSource.EXTERNAL),
+@pytest.mark.parametrize(('values', 'message'), [
+    ({'mounting.pitch_deg': 2.0}, 'mounting is .*pitch and roll are given without a height'),
+    ({'mounting.height_m': -1.0}, 'mounting.height_m is -1.0'),
+    ({'mounting.height_m': 1.0, 'mounting.ground_frame': 'base_link'}, 'give one of them'),
+    ({'mounting.ground_offset_m': 0.1}, 'ground_frame is not given'),
+    ({'mounting.height_m': 1.0, 'mounting.pitch_deg': 95.0}, 'mounting.pitch_deg is 95.0'),
 ])
-def test_where_metres_come_from(source: str, scale: float, wanted: ScaleSource) -> None:
-    assert settings_from({'depth.scale': scale}).scale_source(source) == wanted
+def test_mountings_are_checked(values: dict[str, object], message: str) -> None:
+    assert settings_from({'mounting.height_m': 1.2}).mounting.fixed == Mounting(1.2)
+    with pytest.raises(ConfigError, match=message):
+        settings_from(values)
 
 
 def test_the_shipped_file_has_known_values(repository: Path) -> None:

@@ -19,11 +19,12 @@ from ..inference.pipeline import Pipeline
 from ..inference.video import Video
 from ..io.cameras.camera_info import Use
 from ..io.cameras.camera_options import DEFAULT_CAMERA_WARNING, CameraOptions
+from ..io.sources.mounting import MountingSettings, read_mounting
 from ..io.sources.open_source import SourceOptions
 from ..labels import ClassInfo
 from ..model_directory import ModelDirectory
 from ..status import Watch
-from ..structures import Frame, Intrinsics, PanopticDepth
+from ..structures import Frame, Intrinsics, Mounting, PanopticDepth
 from .result import Result, Results
 from .sources import frames_of, is_one_picture
 
@@ -44,6 +45,9 @@ class _StreamOptions(TypedDict, total=False):
     image_topic: str | None
     camera_info_topic: str | None
     camera_info_use: Use
+    mounting: Mounting | str | os.PathLike[str] | None
+    ground_frame: str | None
+    ground_offset_m: float
 
 
 def load(model: ModelDirectory | str | os.PathLike[str] | None = None,
@@ -116,7 +120,7 @@ class Model:
             or a stream: a folder of pictures, a video, a bag, 'camera:0', an (N, H, W, 3) array,
             a list or a generator of any of these.
         :param options: see ``stream``: fx, fov, camera, image_topic, camera_info_topic,
-            camera_info_use.
+            camera_info_use, mounting, ground_frame, ground_offset_m.
         :returns: a Result for a picture, an iterator of Results for a stream. A type checker
             cannot tell them apart by a path: call ``stream`` where it matters.
         :raises ConfigError, BackendError: see ``stream``.
@@ -128,7 +132,9 @@ class Model:
                camera: Intrinsics | str | os.PathLike[str] | None = None,
                image_topic: str | None = None,
                camera_info_topic: str | None = None,
-               camera_info_use: Use = 'auto') -> Results:
+               camera_info_use: Use = 'auto',
+               mounting: Mounting | str | os.PathLike[str] | None = None,
+               ground_frame: str | None = None, ground_offset_m: float = 0.0) -> Results:
         """
         Results of all pictures of a source, each computed on demand.
 
@@ -144,6 +150,10 @@ class Model:
         :param image_topic, camera_info_topic: for bags with more than one.
         :param camera_info_use: 'k' or 'p', where the names of topics do not tell right whether
             images are rectified.
+        :param mounting: of the camera above the ground, or a YAML file of calibrate-mounting. By
+            default it is that of base_footprint in the tf of a bag, else it is not known.
+        :param ground_frame, ground_offset_m: frame of the tf of a bag, z up, and the height of its
+            origin above the ground, such as base_link and the radius of the wheels.
         :raises ConfigError: a source cannot be read, options contradict each other.
         :raises BackendError: the runtime fails.
         """
@@ -152,8 +162,9 @@ class Model:
             'file')
         given = CameraOptions(fx, fov, file, camera if isinstance(camera, Intrinsics) else None,
                               camera_info_use)
-        frames: Iterable[Frame] = frames_of(source, SourceOptions(given, image_topic,
-                                                                  camera_info_topic))
+        frames: Iterable[Frame] = frames_of(source, SourceOptions(
+            given, image_topic, camera_info_topic,
+            mounting=_mounting(mounting, ground_frame, ground_offset_m)))
         run: Callable[[Frame], PanopticDepth] = self.pipeline
         if not is_one_picture(source):
             frames = (frame if frame.name else replace(frame, name=f'{index:06d}')
@@ -183,6 +194,21 @@ class Model:
 
     def __repr__(self) -> str:
         return f'<Model {self.pipeline.model.info.model_id} on {self.pipeline.backend.name}>'
+
+
+def _mounting(mounting: Mounting | str | os.PathLike[str] | None, ground_frame: str | None,
+              ground_offset_m: float) -> MountingSettings:
+    """Settings of the sources."""
+    ground = {'ground_frame': ground_frame or '', 'ground_offset_m': ground_offset_m}
+    if mounting is None:
+        return parse_settings(MountingSettings, ground, 'mounting')
+    if isinstance(mounting, Mounting):
+        return parse_settings(MountingSettings, {**vars(mounting), **ground}, 'mounting')
+    if ground_frame or ground_offset_m:
+        raise ConfigError(f'mounting is {mounting} and ground_frame is {ground_frame!r}; give one '
+                          'of them')
+    return read_mounting(_path('mounting', mounting, 'Mounting(height_m, pitch_deg, roll_deg), '
+                               'or the path of a YAML file'))
 
 
 def _path(name: str, value: object, accepted: str) -> Path:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..errors import ConfigError
 from ..io.cameras.camera_options import CameraOptions
 from ..io.sources.frame_source import FrameSource
-from ..io.sources.open_source import ACCEPTED, NO_TOPICS, SourceOptions, open_with
+from ..io.sources.open_source import ACCEPTED, NO_TF, NO_TOPICS, SourceOptions, open_with
 from ..io.sources.opencv_sources import PICTURE_SUFFIXES
 from ..structures import Frame
 
@@ -51,6 +51,8 @@ def frames_of(source: Any, options: SourceOptions) -> Iterator[Frame]:
     if is_one_picture(source):
         if options.image_topic or options.camera_info_topic:
             raise ConfigError(f'{kind}: {NO_TOPICS}')
+        if options.mounting.ground_frame:
+            raise ConfigError(f'{kind}: {NO_TF}')
         return iter([_frame(source, options)])
     if isinstance(source, (bytes, Mapping)) or not isinstance(source, Iterable):
         raise ConfigError(f'{kind} is no source; give {ACCEPTED}, an (H, W, 3) uint8 RGB array, a '
@@ -105,11 +107,14 @@ def _frame(source: Any, options: SourceOptions) -> Frame:
         if options.camera != CameraOptions():
             raise ConfigError(f'frame {source.name!r} has intrinsics; leave fx, fov and camera '
                               'out')
+        if options.mounting.fixed is not None:
+            raise ConfigError(f'frame {source.name!r} says itself how its camera is mounted; '
+                              'give Frame(..., mounting=...)')
         return source
     image = rgb_image(source)
     camera, origin = options.camera.resolve(image.shape[1], image.shape[0])
     return Frame(image, camera, name=Path(getattr(source, 'filename', '')).stem,
-                 intrinsics_source=origin)
+                 intrinsics_source=origin, mounting=options.mounting.fixed)
 
 
 def _upright(image: NDArray[Any], orientation: int) -> NDArray[Any]:

@@ -20,6 +20,7 @@ from .predict import predict_source
 
 if TYPE_CHECKING:
     from ..evaluation.dataset.evaluate import EvaluationResult
+    from ..io.sources.mounting import MountingSettings
     from ..structures import Frame, PanopticDepth
     from .comparison import DistancePair
 
@@ -45,19 +46,25 @@ def demo(
         backend: options.Backend = 'auto',
         fx: options.Fx = None,
         fov: options.Fov = None,
-        camera: options.Camera = None) -> None:
+        camera: options.Camera = None,
+        camera_height: options.CameraHeight = None,
+        camera_pitch: options.CameraPitch = None,
+        camera_roll: options.CameraRoll = None,
+        mounting: options.Mounting = None) -> None:
     """Show results on a synthetic drive beside its ground truth, or on your own source."""
+    mounted = options.mounting_settings(camera_height, camera_pitch, camera_roll, mounting)
     if source is not None:
         folder = out_dir / (re.sub(r'[^\w.-]+', '_', Path(source).stem) or 'source')
         predict_source(source, folder, model=model, backend=backend, threads=None, also=ALSO,
-                       limit=frames, fx=fx, fov_deg=fov, intrinsics_file=camera)
+                       limit=frames, fx=fx, fov_deg=fov, intrinsics_file=camera,
+                       mounting=mounted)
         _report(folder / 'bag', folder / 'report')
     else:
-        _synthetic_demo(out_dir / 'synthetic', frames or FRAMES, seed, model, backend)
+        _synthetic_demo(out_dir / 'synthetic', frames or FRAMES, seed, model, backend, mounted)
 
 
 def _synthetic_demo(folder: Path, frames: int, seed: int, model: Path | None,
-                    backend: str) -> None:
+                    backend: str, mounting: MountingSettings | None) -> None:
     from ..datasets.synthetic import SyntheticDrive, SyntheticSettings
     from ..io.bags.drive_bags import read_drive_bag, write_drive_bag
     from ..labels import CITYSCAPES
@@ -84,13 +91,14 @@ def _synthetic_demo(folder: Path, frames: int, seed: int, model: Path | None,
         comparison.add(sample, result)
 
     predict_source(str(bag), folder / 'results', model=model, backend=backend, threads=None,
-                   also=ALSO, overwrite=True, on_result=compare, image_topic='/camera/image_raw')
+                   also=ALSO, overwrite=True, on_result=compare, image_topic='/camera/image_raw',
+                   mounting=mounting)
     _show(comparison.pairs, comparison.finish(), folder)
-    _report(bag, folder / 'report', model, backend)
+    _report(bag, folder / 'report', model, backend, mounting)
 
 
 def _report(bag: Path, folder: Path, model: Path | None = None,
-            backend: str | None = None) -> None:
+            backend: str | None = None, mounting: MountingSettings | None = None) -> None:
     """
     Write the report of evaluate-bag.
 
@@ -100,10 +108,13 @@ def _report(bag: Path, folder: Path, model: Path | None = None,
     from ..evaluation.recordings.evaluate_bag import BagJob, ModelChoice, close_models
     from ..evaluation.recordings.evaluate_bags import evaluate_bags
     from ..evaluation.settings import RecordingSettings
+    from ..io.sources.mounting import MountingSettings
 
     choice = None if backend is None else ModelChoice(model, backend, InferenceSettings())
     with frame_progress('report', None) as progress:
-        evaluate_bags([BagJob(bag.name, bag, RecordingSettings(), choice)], folder, overwrite=True,
+        job = BagJob(bag.name, bag, RecordingSettings(), choice,
+                     mounting=mounting or MountingSettings())
+        evaluate_bags([job], folder, overwrite=True,
                       progress=lambda _, done, expected: progress.update(
                           progress.task_ids[0], completed=done, total=expected))
     close_models()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from ..evaluation.dataset.parallel import Predictor
     from ..evaluation.metrics.tracking import TrackingScores
     from ..evaluation.settings import EvaluationSettings
+    from ..io.sources.mounting import MountingSettings
+    from ..structures import Mounting
 
 _FEW_FRAMES = 30
 
@@ -52,6 +54,13 @@ def evaluate(
             '--jobs', min=1, show_default='one per core up to 4; with a model 1',
             help='Processes; each loads the model.')] = None,
         limit: options.Limit = None,
+        camera_height: options.CameraHeight = None,
+        camera_pitch: options.CameraPitch = None,
+        camera_roll: options.CameraRoll = None,
+        mounting: Annotated[str, typer.Option(
+            '--mounting', help='none: the model does not know how the camera is mounted; data: as '
+            'the data set knows it; or a YAML with height, pitch and roll, as calibrate-mounting '
+            'writes it.')] = 'none',
         backend: options.Backend = 'auto',
         threads: options.Threads = None,
         config: options.Settings = None) -> None:
@@ -60,16 +69,36 @@ def evaluate(
 
     if predictions is not None and (model is not None or config is not None):
         raise ConfigError('--predictions is in place of a model; leave --model and --config out')
+    mounted = _mounting_of(mounting, options.mounting_settings(
+        camera_height, camera_pitch, camera_roll))
+    if predictions is not None and mounted is not None:
+        raise ConfigError('--predictions is in place of a model; leave the mounting out')
     settings = settings_of(convention, windows=parse_windows(windows), protocol=protocol)
     with lock_folder(out_dir):
         name, result = run_evaluation(
             dataset, root, split, settings, predictions=predictions, jobs=jobs, limit=limit,
-            model=model, backend=backend, threads=threads, config=config)
+            mounting=mounted, model=model, backend=backend, threads=threads, config=config)
         # Before the output, so that a closed pipe does not lose the report.
         written = write_all(result, out_dir, f'{name} on {dataset}, {split}')
     show_result(result)
     for path in written:
         say(f'Report: {path}')
+
+
+def _mounting_of(text: str, given: MountingSettings | None) -> Mounting | Literal['data'] | None:
+    """What datasets.open_dataset takes."""
+    from ..io.sources.mounting import read_mounting
+
+    if given is not None and text != 'none':
+        raise ConfigError(f'--mounting is {text}, but --camera-height is given too; give one of '
+                          'them')
+    if text == 'data':
+        return 'data'
+    if text != 'none':
+        given = read_mounting(Path(text))
+        if given.fixed is None:
+            raise ConfigError(f'{text}: gives no height_m; a data set has no tf')
+    return None if given is None else given.fixed
 
 
 def parse_windows(text: str) -> tuple[int, ...]:
@@ -87,8 +116,8 @@ def parse_windows(text: str) -> tuple[int, ...]:
 
 def run_evaluation(dataset: str, root: str, split: str, settings: EvaluationSettings, *,
                    predictions: Path | None = None, jobs: int | None = None,
-                   limit: int | None = None, model: Path | None = None, backend: str = 'auto',
-                   threads: int | None = None,
+                   limit: int | None = None, mounting: Mounting | Literal['data'] | None = None,
+                   model: Path | None = None, backend: str = 'auto', threads: int | None = None,
                    config: Path | None = None) -> tuple[str, EvaluationResult]:
     """Evaluate stored results or else a model; return its name and the metrics."""
     from ..datasets import open_dataset
@@ -101,7 +130,7 @@ def run_evaluation(dataset: str, root: str, split: str, settings: EvaluationSett
     predictor: Callable[[], AbstractContextManager[Predictor]]
     info = open_model(model).info if predictions is None else None
     open_samples = partial(open_dataset, dataset, root, split,
-                           None if info is None else info.class_infos())
+                           None if info is None else info.class_infos(), mounting)
     samples = open_samples()
     count = min(len(samples), limit or len(samples))
     if predictions is not None:

@@ -64,6 +64,12 @@ def evaluate_bag(
         fx: options.Fx = None,
         fov: options.Fov = None,
         camera: options.Camera = None,
+        camera_height: options.CameraHeight = None,
+        camera_pitch: options.CameraPitch = None,
+        camera_roll: options.CameraRoll = None,
+        mounting: options.Mounting = None,
+        ground_frame: options.GroundFrame = None,
+        ground_offset: options.GroundOffset = None,
         evaluation: Annotated[Path | None, typer.Option(
             '--evaluation', help='YAML with settings, see config/replay/evaluate_bag.yaml.',
         )] = None,
@@ -96,6 +102,7 @@ def evaluate_bag(
     from ..evaluation.recordings.jobs import bag_names, beside, find_bags
     from ..evaluation.settings import RecordingSettings
     from ..io.cameras.camera_options import CameraOptions
+    from ..io.sources.mounting import MountingSettings
     from ..machine import cores
 
     settings = RecordingSettings() if evaluation is None else load_settings(
@@ -104,20 +111,22 @@ def evaluate_bag(
               'depth': depth_topic, 'lidar': lidar_topic, 'boxes': boxes_topic, 'node': node}
     settings = settings.model_copy(update={'topics': settings.topics.model_copy(
         update={name: topic for name, topic in topics.items() if topic is not None})})
+    mounted = options.mounting_settings(
+        camera_height, camera_pitch, camera_roll, mounting, ground_frame, ground_offset)
     choice = None
     if results == 'model':
         if threads is None and (workers > 1 or ray is not None):
             threads = 1 if ray is not None else max(1, cores() // workers)
         choice = ModelChoice(model, backend, _inference_settings(config, track), threads)
-    elif model is not None or config is not None:
-        raise ConfigError(f'--results is {results!r}, in place of a model; leave --model and '
-                          '--config out')
+    elif model is not None or config is not None or mounted is not None:
+        raise ConfigError(f'--results is {results!r}, in place of a model; leave --model, '
+                          '--config and the mounting out')
     paths = find_bags(bags, out_dir)
     alone = len(paths) == 1
     names = bag_names(paths)
     jobs = [BagJob(
         name, path, settings, choice, CameraOptions(fx, fov, camera, use=camera_info_use),
-        calibration,
+        calibration, mounting=mounted or MountingSettings(),
         results=None if results in ('model', _RECORDED) else beside(Path(results), path, alone),
         reference=path if reference == _RECORDED else beside(
             None if reference is None else Path(reference), path, alone),

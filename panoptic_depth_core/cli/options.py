@@ -18,6 +18,7 @@ from .console import build_progress, out
 
 if TYPE_CHECKING:
     from ..inference.pipeline import Pipeline
+    from ..io.sources.mounting import MountingSettings
     from ..model_directory import ModelDirectory
     from ..model_info import ModelInfo
 
@@ -38,6 +39,21 @@ Camera = Annotated[Path | None, typer.Option(
 CameraInfoUse = Annotated[Literal['auto', 'k', 'p'], typer.Option(
     '--camera-info-use', help='Matrix of CameraInfo: auto takes P for topics that are called '
     'rectified, else K with the lens.')]
+CameraHeight = Annotated[float | None, typer.Option(
+    '--camera-height', help='Height of the camera above the ground in meters.')]
+CameraPitch = Annotated[float | None, typer.Option(
+    '--camera-pitch', help='Degrees by which the camera looks down.')]
+CameraRoll = Annotated[float | None, typer.Option(
+    '--camera-roll', help='Degrees by which the right side of the camera is low.')]
+Mounting = Annotated[Path | None, typer.Option(
+    '--mounting', help='YAML with height, pitch and roll of the camera, as calibrate-mounting '
+    'writes it, instead of --camera-height.')]
+GroundFrame = Annotated[str | None, typer.Option(
+    '--ground-frame', show_default='base_footprint, where tf has it', help='Frame of the tf of a '
+    'bag that stands on the ground, z up.')]
+GroundOffset = Annotated[float | None, typer.Option(
+    '--ground-offset', help='Height of the origin of --ground-frame above the ground in meters, '
+    'such as the radius of the wheels for base_link.')]
 ImageTopic = Annotated[str | None, typer.Option(
     '--image-topic', help='Image topic, for bags with several.')]
 CameraInfoTopic = Annotated[str | None, typer.Option(
@@ -68,6 +84,36 @@ def evaluation_settings(config: Path | None) -> InferenceSettings:
         raise ConfigError(f'{config}: output_size is {settings.output_size!r}, but the truth has '
                           "the size of the images; set it to 'input'")
     return settings
+
+
+def mounting_settings(height_m: float | None, pitch_deg: float | None, roll_deg: float | None,
+                      file: Path | None = None, ground_frame: str | None = None,
+                      ground_offset_m: float | None = None) -> MountingSettings | None:
+    """
+    Mounting of the camera from the options; None where none is given.
+
+    :raises ConfigError: options that contradict each other, a value that is out of range.
+    """
+    from ..config import parse_settings
+    from ..io.sources.mounting import MountingSettings, read_mounting
+
+    given = {name: value for name, value in (
+        ('height_m', height_m), ('pitch_deg', pitch_deg), ('roll_deg', roll_deg),
+        ('ground_frame', ground_frame), ('ground_offset_m', ground_offset_m))
+        if value is not None}
+    if file is not None:
+        if given:
+            raise ConfigError(f'--mounting is {file}, but {", ".join(given)} is given too; give '
+                              'one of them')
+        return read_mounting(file)
+    if not given:
+        return None
+    if height_m is None and ground_frame is None:
+        raise ConfigError(f'{" and ".join(given)} is given without the height of the camera; '
+                          'give --camera-height')
+    if height_m is not None and not height_m > 0:
+        raise ConfigError(f'--camera-height is {height_m}; give meters above the ground, > 0')
+    return parse_settings(MountingSettings, given, 'mounting')
 
 
 def with_tracking(settings: InferenceSettings, enabled: bool) -> InferenceSettings:

@@ -59,6 +59,12 @@ def predict(
         fx: options.Fx = None,
         fov: options.Fov = None,
         camera: options.Camera = None,
+        camera_height: options.CameraHeight = None,
+        camera_pitch: options.CameraPitch = None,
+        camera_roll: options.CameraRoll = None,
+        mounting: options.Mounting = None,
+        ground_frame: options.GroundFrame = None,
+        ground_offset: options.GroundOffset = None,
         image_topic: options.ImageTopic = None,
         camera_info_topic: options.CameraInfoTopic = None,
         camera_info_use: options.CameraInfoUse = 'auto',
@@ -85,7 +91,9 @@ def predict(
         formats=None if formats is None else options.parse_list(formats),
         also=('bag',) if bag else (), track=track, config=config, limit=limit, overwrite=overwrite,
         fx=fx, fov_deg=fov, intrinsics_file=camera, image_topic=image_topic,
-        camera_info_topic=camera_info_topic, camera_info_use=camera_info_use)
+        camera_info_topic=camera_info_topic, camera_info_use=camera_info_use,
+        mounting=options.mounting_settings(
+            camera_height, camera_pitch, camera_roll, mounting, ground_frame, ground_offset))
 
 
 def predict_source(

@@ -9,12 +9,13 @@ Nothing here needs torch, so that evaluation reads the same files as training.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import import_module
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from ..errors import ConfigError
 from ..labels import ClassInfo
-from ..structures import Sample
+from ..structures import Mounting, Sample
 
 
 class Dataset(Protocol):
@@ -82,18 +83,37 @@ DATASETS: dict[str, Callable[[str, str], Dataset]] = {
 }
 
 
-def open_dataset(name: str, root: str, split: str,
-                 classes: Sequence[ClassInfo] | None = None) -> Dataset:
+class Mounted:
+    """The samples of a data set, with another mounting of the camera in all of their frames."""
+
+    def __init__(self, dataset: Dataset, mounting: Mounting | None) -> None:
+        self.dataset, self.mounting = dataset, mounting
+
+    @property
+    def classes(self) -> tuple[ClassInfo, ...]:
+        return self.dataset.classes
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = self.dataset[index]
+        return replace(sample, frame=replace(sample.frame, mounting=self.mounting))
+
+
+def open_dataset(name: str, root: str, split: str, classes: Sequence[ClassInfo] | None = None,
+                 mounting: Mounting | Literal['data'] | None = None) -> Dataset:
     """
     Open a data set by its name in DATASETS.
 
     :param classes: table to label the samples with, where the data set is of NamedClasses; others
         keep their own.
+    :param mounting: of the camera of all frames; data: as the data set knows it.
     :raises ConfigError: for an unknown name, root or split.
     """
     if name not in DATASETS:
         raise ConfigError(f'data set: unknown name {name!r}; known: {", ".join(DATASETS)}')
     opened = DATASETS[name](root, split)
     if classes and isinstance(opened, NamedClasses):
-        return opened.as_classes(classes)
-    return opened
+        opened = opened.as_classes(classes)
+    return opened if mounting == 'data' else Mounted(opened, mounting)

@@ -9,10 +9,11 @@ The files of each are in the docstring of its class.
 from __future__ import annotations
 
 import json
+import math
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +21,23 @@ from numpy.typing import NDArray
 from ..errors import ConfigError
 from ..io.cameras.shapes import scaled_to
 from ..labels import LABEL_DIVISOR, VOID_CLASS
-from ..structures import Intrinsics, Sample
+from ..structures import Intrinsics, Mounting, Sample
 from . import label_files as files
 
 DEFAULT_CAMERA = Intrinsics(2262.52, 2265.3017905988554, 1096.98, 513.137, 2048, 1024)
 """The calibration of Aachen, which is widely taken for all; other cities have slightly others."""
+
+
+
+class Stereo(NamedTuple):
+    """The left camera of 2048x1024 px, how far the right one is from it, where it is mounted."""
+
+    camera: Intrinsics
+    baseline_m: float = math.nan
+    mounting: Mounting | None = None
+
+
+DEFAULT_STEREO = Stereo(DEFAULT_CAMERA)
 
 _EXPECTED = 'the folder that holds leftImg8bit and gtFine'
 _IMAGE = '_leftImg8bit.png'
@@ -74,13 +87,14 @@ class Cityscapes(files.FrameReader):
         size = image.shape[:2]
         camera_file = self._file('camera', name, '_camera.json')
         disparity_file = self._file('disparity', name, '_disparity.png')
-        camera, depth = DEFAULT_CAMERA, None
+        stereo, depth = DEFAULT_STEREO, None
         if camera_file.is_file():
-            camera, baseline_m = read_camera(camera_file)
+            stereo = read_camera(camera_file)
             if disparity_file.is_file():
-                depth = self._depth(disparity_file, size, camera.fx * baseline_m)
-        return files.make_sample(image, scaled_to(camera, size[1], size[0]), name,
-                                 panoptic=self._panoptic(name, size), depth=depth)
+                depth = self._depth(disparity_file, size, stereo.camera.fx * stereo.baseline_m)
+        return files.make_sample(image, scaled_to(stereo.camera, size[1], size[0]), name,
+                                 panoptic=self._panoptic(name, size), depth=depth,
+                                 mounting=stereo.mounting)
 
     def _depth(self, path: Path, size: tuple[int, int], fx_baseline: float,
                ) -> NDArray[np.float32]:
@@ -168,29 +182,41 @@ class CityscapesDvps(files.VideoReader):
         image = files.read_image(self.folder / f'{name}{self.image}')
         size = image.shape[:2]
         labels = self.folder / f'{name}_gtFine_instanceTrainIds.png'
+        stereo = self._stereo(name)
         return files.make_sample(
-            image, scaled_to(self._camera(name), size[1], size[0]), name,
+            image, scaled_to(stereo.camera, size[1], size[0]), name, mounting=stereo.mounting,
             panoptic=files.read_panoptic(labels, size, np.uint16, _DVPS_IDS),
             depth=files.read_depth(self.folder / f'{name}_depth.png', size),
             sequence=name.partition('_')[0])
 
-    def _camera(self, name: str) -> Intrinsics:
+    def _stereo(self, name: str) -> Stereo:
         """Of the nearest frame of the recording: only every thirtieth has a camera file."""
         _, _, city, recording, number = name.split('_')
         cameras = [path for path in self._cameras.get(city, ())
                    if path.name.split('_')[1] == recording]
         if not cameras:
-            return DEFAULT_CAMERA
+            return DEFAULT_STEREO
         nearest = min(cameras, key=lambda p: abs(int(p.name.split('_')[2]) - int(number)))
-        return read_camera(nearest)[0]
+        return read_camera(nearest)
 
 
-def read_camera(path: Path) -> tuple[Intrinsics, float]:
-    """The camera of 2048x1024 px in a file, and the baseline of its stereo pair in meters."""
+def read_camera(path: Path) -> Stereo:
+    """
+    Read a camera file.
+
+    Its extrinsic is the pose of the camera in the frame of the vehicle of ISO 8855 (x forward, y
+    left, z up), whose origin is on the ground: z in meters, pitch and roll in radians about y and
+    x, so that it looks down where pitch > 0 (docs/csCalibration.pdf of cityscapesScripts).
+    """
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
         fx, fy, cx, cy = (float(content['intrinsic'][key]) for key in ('fx', 'fy', 'u0', 'v0'))
-        return Intrinsics(fx, fy, cx, cy, 2048, 1024), float(content['extrinsic']['baseline'])
+        extrinsic = content['extrinsic']
+        mounting = Mounting(float(extrinsic['z']), *(
+            math.degrees(float(extrinsic[key])) for key in ('pitch', 'roll'))
+            ) if 'z' in extrinsic else None
+        return Stereo(Intrinsics(fx, fy, cx, cy, 2048, 1024), float(extrinsic['baseline']),
+                      mounting)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f'{path}: no camera file of Cityscapes: {error!r}; '
                           'copy it again, or remove it') from None

@@ -36,7 +36,7 @@ from ..labels import (
     thing_classes,
     train_id_lut,
 )
-from ..structures import Frame, GroundTruth, Intrinsics, Sample
+from ..structures import Frame, GroundTruth, Intrinsics, Mounting, Sample
 
 SPLITS = ('train', 'val')
 
@@ -66,9 +66,9 @@ def make_sample(image: NDArray[np.uint8], camera: Intrinsics, name: str, *,
                 depth: NDArray[np.float32] | None = None,
                 instance_classes: tuple[int, ...] = THING_CLASSES,
                 ignore: NDArray[np.bool_] | None = None, sequence: str = '',
-                source: str = 'data set') -> Sample:
+                source: str = 'data set', mounting: Mounting | None = None) -> Sample:
     """A sample: with semantics, if it has labels; ``source`` is Frame.intrinsics_source."""
-    frame = Frame(image, camera, name=name, intrinsics_source=source)
+    frame = Frame(image, camera, name=name, intrinsics_source=source, mounting=mounting)
     if panoptic is None:
         return Sample(frame, GroundTruth(depth=depth), sequence)
     return Sample(frame, GroundTruth(

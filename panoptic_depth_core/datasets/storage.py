@@ -3,9 +3,9 @@
 """
 Stored samples: named parts of bytes, in caches (one file per sample) and packs (one file of all).
 
-Labels, cameras, extra inputs, instance depths and where a depth is known, or infinite, come back
-exactly. The image may lose quality, and depth is rounded to steps of its logarithm, so that the
-relative error is the same near and far. Parts:
+Labels, cameras, mountings, extra inputs, instance depths and where a depth is known, or infinite,
+come back exactly. The image may lose quality, and depth is rounded to steps of its logarithm, so
+that the relative error is the same near and far. Parts:
 
 - ``image``, ``ignore``: a file of OpenCV's; lossless ones are PNG, lossy ones WebP
 - ``panoptic``: rows of ``meta.ids``, low and high byte as channels of a lossless WebP
@@ -51,7 +51,7 @@ from ..config import Settings, parse_settings
 from ..errors import ConfigError
 from ..files import write_atomic
 from ..labels import CLASS_TABLES, ClassInfo
-from ..structures import Frame, GroundTruth, Intrinsics, Sample
+from ..structures import Frame, GroundTruth, Intrinsics, Mounting, Sample
 from . import Dataset
 
 Parts = dict[str, bytes]
@@ -97,7 +97,8 @@ def encode(sample: Sample, fidelity: Fidelity) -> Parts:
         'frame_id': frame.frame_id, 'intrinsics_source': frame.intrinsics_source,
         'sequence': sample.sequence, 'has_semantics': truth.has_semantics,
         'instance_classes': list(truth.instance_classes),
-        'instance_depth_m': truth.instance_depth_m}
+        'instance_depth_m': truth.instance_depth_m,
+        **({} if frame.mounting is None else {'mounting': asdict(frame.mounting)})}
     bgr = np.ascontiguousarray(frame.image[..., ::-1])
     parts = {'image': _file('.png', bgr, cv2.IMWRITE_PNG_COMPRESSION, 1)
              if fidelity.quality is None else
@@ -129,7 +130,9 @@ def decode(parts: Mapping[str, bytes]) -> Sample:
         meta.get('stamp_ns', 0), meta.get('frame_id', 'camera'), meta['name'],
         meta.get('intrinsics_source', 'data set'),
         {name.removeprefix(_INPUT): np.load(BytesIO(data), allow_pickle=False)
-         for name, data in parts.items() if name.startswith(_INPUT)})
+         for name, data in parts.items() if name.startswith(_INPUT)},
+        # Caches of earlier versions have none.
+        Mounting(**meta['mounting']) if 'mounting' in meta else None)
     return Sample(frame, GroundTruth(
         panoptic=_decode_ids(parts['panoptic'], meta.get('ids')) if 'panoptic' in parts else None,
         has_semantics=meta['has_semantics'], instance_classes=tuple(meta['instance_classes']),

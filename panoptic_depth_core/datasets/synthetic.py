@@ -87,12 +87,12 @@ def _draw_intrinsics(rng: Rng, settings: SyntheticSettings) -> Intrinsics:
                       (height - 1) / 2 + float(shift[1]), width, height)
 
 
-def _sample(picture: Render, intrinsics: Intrinsics, ids: InstanceIds, name: str,
+def _sample(picture: Render, camera: Camera, ids: InstanceIds, name: str,
             stamp_ns: int = 0, sequence: str = '') -> Sample:
     """Everything is known of a synthetic picture."""
     panoptic = ids.panoptic(picture)
-    frame = Frame(picture.image, intrinsics, stamp_ns=stamp_ns, name=name,
-                  intrinsics_source='camera_info')
+    frame = Frame(picture.image, camera.intrinsics, stamp_ns=stamp_ns, name=name,
+                  intrinsics_source='camera_info', mounting=camera.mounting)
     return Sample(frame, GroundTruth(
         panoptic=panoptic, has_semantics=True, instance_classes=THING_CLASSES,
         depth=picture.depth, instance_depth_m=instance_depths(panoptic, picture.depth)), sequence)
@@ -167,7 +167,7 @@ class SyntheticScenes:
             world.furnish(builder, number, keep_clear=False)
         world.traffic(builder, s_eye, float(rng.uniform(0, 100)), 8.0)
         picture = render([builder.build()], camera, _draw_light(rng), _draw_lens(rng), rng)
-        return _sample(picture, camera.intrinsics, InstanceIds(),
+        return _sample(picture, camera, InstanceIds(),
                        f'synthetic_{self._seed}_{index:06d}')
 
 
@@ -229,5 +229,5 @@ class SyntheticDrive:
             world.traffic(builder, s_eye, time_s, self._speed)
             picture = render([still, builder.build()], camera, self._light, self._lens,
                              np.random.default_rng([self._seed, 78, index]))
-            yield _sample(picture, camera.intrinsics, ids, f'drive_{self._seed}_{index:06d}',
+            yield _sample(picture, camera, ids, f'drive_{self._seed}_{index:06d}',
                           round(1e9 + index * 1e9 / self._rate_hz), f'drive_{self._seed}')

@@ -224,19 +224,6 @@ def _summarised(unknown: InstanceDistance, points: NDArray[np.float64], near_per
         nearest_point_m=nearest.astype(np.float32), size_m=size.astype(np.float32))
 
 
-def rotation_matrix(x: float, y: float, z: float, w: float) -> NDArray[np.float64]:
-    """
-    (3, 3) rotation of a quaternion of any length but 0.
-
-    Shoemake 1985, "Animating rotation with quaternion curves", with the length divided out.
-    """
-    scale = 2.0 / (x * x + y * y + z * z + w * w)
-    return np.array([
-        [1 - scale * (y * y + z * z), scale * (x * y - z * w), scale * (x * z + y * w)],
-        [scale * (x * y + z * w), 1 - scale * (x * x + z * z), scale * (y * z - x * w)],
-        [scale * (x * z - y * w), scale * (y * z + x * w), 1 - scale * (x * x + y * y)]])
-
-
 def transformed(distances: Sequence[InstanceDistance], rotation: NDArray[np.float64],
                 translation: NDArray[np.float64]) -> tuple[InstanceDistance, ...]:
     """

@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 
 from ..config import InferenceSettings, Thresholds
+from ..contract import MOUNTING
 from ..errors import ConfigError
 from ..labels import VOID_ID
 from ..model_directory import ModelDirectory, open_model
 from ..status import Watch
-from ..structures import Frame, PanopticDepth
+from ..structures import Frame, GroundScale, PanopticDepth, ScaleSource
 from .backends import Backend, check_output, create_backend
 from .distances import far_as_set, mark_depth, measure_distances
 from .ground_scale import ScaleFilter
@@ -129,10 +130,29 @@ class Pipeline:
                 depth = grid.restore_depth(depth, panoptic)
                 panoptic = grid.restore_labels(panoptic, VOID_ID)
 
+        ground: GroundScale | None = None
         return PanopticDepth(
             panoptic, depth, segments, distances, frame.intrinsics if at_input else map_camera,
             settings.label_divisor, frame.stamp_ns, frame.frame_id, frame.name, info.model_id,
-            step_ms, info.tasks, settings.distance.include_stuff, frame.mounting)
+            step_ms, info.tasks, settings.distance.include_stuff, frame.mounting, ground,
+            self._scale_source(frame, ground))
+
+    def _scale_source(self, frame: Frame, ground: GroundScale | None) -> ScaleSource:
+        """
+        Where the meters of a result come from.
+
+        :param ground: scale by the ground, None where it was not asked for.
+        """
+        told = frame.mounting is not None and any(
+            extra.name == MOUNTING for extra in self._info.extra_inputs)
+        if ground is not None and not ground.problem:
+            return ScaleSource.CAMERA_HEIGHT
+        if self.settings.depth.scale != 1.0:
+            return ScaleSource.EXTERNAL
+        if told:
+            return ScaleSource.CAMERA_HEIGHT
+        return (ScaleSource.RELATIVE if frame.intrinsics_source == 'default'
+                else ScaleSource.METRIC_MODEL)
 
     def close(self) -> None:
         """Give back what the backend holds."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..status import Health, HealthLevel, StreamState, StreamStatus
+from .scale import NO_RESULTS
 from .settings import DiagnosticsSettings
 
 RATE_WINDOW_S = 10.0
@@ -119,14 +120,16 @@ def percentiles(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, f
 
 def diagnostics(status: StreamStatus, limits: DiagnosticsSettings, *, bad_frame: str = '',
                 age_s: float = math.nan, camera: tuple[str, bool] = ('', False),
-                qos: Sequence[str] = ()) -> list[Health]:
+                qos: Sequence[str] = (),
+                scale: Health = NO_RESULTS) -> list[Health]:
     """
-    Diagnostics of the node: engine, input, camera_info, latency, gpu and qos.
+    Diagnostics of the node: engine, input, camera_info, scale, latency, gpu and qos.
 
     :param bad_frame: why an image was skipped recently; empty if none was.
     :param age_s: age of the latest image on arrival, by its stamp; NaN without one.
     :param camera: see CameraMemory.problem.
     :param qos: one message per topic with incompatible QoS.
+    :param scale: see ScaleMonitor.health.
     """
     problem, skipped = camera
     gpu_mib = status.gpu_memory_bytes / 2**20
@@ -142,6 +145,7 @@ def diagnostics(status: StreamStatus, limits: DiagnosticsSettings, *, bad_frame:
             'dropped_error': str(status.frames_dropped_error)}),
         Health('camera_info', (ERROR if skipped else WARN) if problem else OK,
                problem or 'the camera is known'),
+        scale,
         Health('latency', *_latency(status, limits), {
             'output_rate_hz': _text(status.output_rate_hz),
             **{f'{name}_p{percent}_ms': _text(value)

@@ -66,3 +66,11 @@ class DiagnosticsSettings(Settings):
                                   'time from stamp to publication is above; 0: never')
     min_output_rate_hz: float = Field(0.0, ge=0, description='warn when fewer results per second '
                                       'are published; 0: never')
+    scale_drift: float = Field(0.15, gt=0, allow_inf_nan=False, description='warn when the scale '
+                               'by the ground has changed by this share since the start')
+    scale_low: float = Field(0.7, gt=0, le=1, description='warn when the scale by the ground is '
+                             'below')
+    scale_high: float = Field(1.4, ge=1, allow_inf_nan=False, description='warn when the scale by '
+                              'the ground is above')
+    scale_refused_s: float = Field(10.0, gt=0, description='warn when the ground gives no scale '
+                                   'for this long, though the mounting is known')

@@ -27,6 +27,7 @@ from ..inference.video import Video
 from ..status import StreamState, StreamStatus, Watch
 from ..structures import Frame, PanopticDepth
 from .monitoring import StreamStatistics
+from .scale import ScaleMonitor
 from .settings import DiagnosticsSettings, StreamSettings
 
 MOST_ABANDONED = 3
@@ -106,6 +107,7 @@ class Stream:
                  diagnostics: DiagnosticsSettings | None = None,
                  now_ns: Callable[[], int] = time.time_ns, input_name: str = 'the input') -> None:
         self.statistics = StreamStatistics()
+        self.scale = ScaleMonitor()
         self.settings = stream or StreamSettings()
         self.inference = inference or InferenceSettings()
         self._diagnostics = diagnostics or DiagnosticsSettings()
@@ -239,7 +241,7 @@ class Stream:
         """State and counters."""
         worker = self._worker
         state, message = self.state
-        fields = self.statistics.fields()
+        fields = {**self.statistics.fields(), **self.scale.fields()}
         if worker is not None:
             fields |= {**worker.model, 'build_progress': worker.build_progress}
         return StreamStatus(state=state, message=message, **fields)
@@ -271,6 +273,7 @@ class Stream:
                 if self.statistics.bad_frame(f'results cannot be sent: {error}'):
                     _log.exception('results cannot be sent')
                 continue
+            self.scale.add(result)
             self.statistics.processed(latency_ms, result.step_ms.get('graph', 0.0))
 
 

@@ -4,7 +4,8 @@
 Augmentation: image, labels, depth and camera move together; then colors, sharpness and noise.
 
 Depth stays in meters through every change: the intrinsics change, and with them the canonical
-depth D * f_c / f. A rotation about the optical axis leaves Z and the intrinsics alone.
+depth D * f_c / f. A rotation about the optical axis leaves Z and the intrinsics alone, and turns
+the mounting.
 
 Colors are changed by OpenCV and not by torchvision: one table of 256 values for all changes of a
 single channel and one 3x3 matrix for those across channels take a tenth of the time

@@ -70,7 +70,7 @@ class MixedSamples(Dataset[Sample]):
 
 def _open(data: DataSettings, classes: tuple[ClassInfo, ...]) -> SampleSet:
     """:param classes: those that the network learns, if any."""
-    opened = open_dataset(data.name, expand(data.root), data.split, classes)
+    opened = open_dataset(data.name, expand(data.root), data.split, classes, mounting='data')
     if classes_differ(opened.classes, classes):
         own = table_name(opened.classes)
         are = (f'{class_names(opened.classes)}; write them into a file and name it in classes'

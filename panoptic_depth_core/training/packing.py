@@ -169,7 +169,8 @@ def _sources(settings: TrainSettings) -> tuple[list[_Source], dict[str, Any]]:
     if settings.validation is not None:
         for row, held in zip(recipe['validation']['data'], settings.validation.data, strict=True):
             row['split'] = held.split
-            opened = open_dataset(held.name, expand(held.root), held.split, mixed.classes)
+            opened = open_dataset(held.name, expand(held.root), held.split, mixed.classes,
+                                  mounting='data')
             add(row, (held.name, held.root, held.split, 'validation', held.limit), opened,
                 spread(len(opened), held.limit), None)
     return sources, recipe

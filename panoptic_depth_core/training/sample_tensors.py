@@ -31,7 +31,7 @@ from torchvision.transforms.v2 import functional as F
 from ..contract import PADDING_RGB
 from ..errors import ConfigError
 from ..labels import VOID_ID
-from ..structures import Intrinsics, Sample
+from ..structures import Intrinsics, Mounting, Sample
 
 # Each kind of tensor knows the value of pixels beyond the picture.
 
@@ -66,22 +66,36 @@ class Camera(tv_tensors.TVTensor):
         return Intrinsics(fx, fy, cx, cy, int(width), int(height))
 
 
+class Stand(tv_tensors.TVTensor):
+    """(3,) float64: height in meters, pitch and roll in degrees, the fields of Mounting."""
+
+    @classmethod
+    def of(cls, mounting: Mounting) -> Stand:
+        return torch.tensor(astuple(mounting), dtype=torch.float64).as_subclass(cls)
+
+    def mounting(self) -> Mounting:
+        return Mounting(*self.tolist())
+
+
 def to_tensors(sample: Sample) -> dict[str, Any]:
-    """Image, camera, and of panoptic, ignore, depth those that are there; memory is shared."""
+    """Image, camera, and of mounting and labels those that are there; memory is shared."""
     labels = {name: _tensor(array).as_subclass(kind) for name, kind in (
         ('panoptic', Panoptic), ('ignore', Ignore), ('depth', Depth))
         if (array := getattr(sample.truth, name)) is not None}
-    return {'image': _tensor(sample.frame.image).permute(2, 0, 1).as_subclass(Picture),
-            'camera': Camera.of(sample.frame.intrinsics), **labels}
+    frame = sample.frame
+    stand = {} if frame.mounting is None else {'mounting': Stand.of(frame.mounting)}
+    return {'image': _tensor(frame.image).permute(2, 0, 1).as_subclass(Picture),
+            'camera': Camera.of(frame.intrinsics), **stand, **labels}
 
 
 def to_sample(tensors: dict[str, Any], sample: Sample) -> Sample:
     """Put moved tensors in place of those of the sample that they came from."""
     labels = {name: tensor.as_subclass(Tensor).numpy() for name, tensor in tensors.items()
-              if name not in ('image', 'camera')}
+              if name not in ('image', 'camera', 'mounting')}
     image = tensors['image'].as_subclass(Tensor).numpy().transpose(1, 2, 0)
     return replace(sample, truth=replace(sample.truth, **labels), frame=replace(
-        sample.frame, image=image, intrinsics=tensors['camera'].intrinsics()))
+        sample.frame, image=image, intrinsics=tensors['camera'].intrinsics(),
+        mounting=tensors['mounting'].mounting() if 'mounting' in tensors else None))
 
 
 def move(sample: Sample, functional: Callable[..., Any], *args: Any, **kwargs: Any) -> Sample:
@@ -169,6 +183,19 @@ def _rotate_camera(camera: Camera, angle: float, center: Sequence[float] | None 
     return Camera.of(replace(k, cx=float(cx), cy=float(cy)))
 
 
+def _same_stand(stand: Stand, *_: Any, **__: Any) -> Stand:
+    return stand
+
+
+def _flip_stand(stand: Stand) -> Stand:
+    return Stand.of(replace(stand.mounting(), roll_deg=-stand.mounting().roll_deg))
+
+
+def _rotate_stand(stand: Stand, angle: float, **_: Any) -> Stand:
+    # A picture turns counter-clockwise when its camera turns clockwise, right side down.
+    return Stand.of(replace(stand.mounting(), roll_deg=stand.mounting().roll_deg + angle))
+
+
 def _refuse(camera: Camera, *_: Any, **__: Any) -> Camera:
     raise TypeError('this change of an image has no rule for its camera; use resize, crop, '
                     'horizontal_flip or rotate of torchvision.transforms.v2.functional')
@@ -179,9 +206,11 @@ for _kind in (Picture, Panoptic, Ignore, Depth):
     F.register_kernel(F.rotate, _kind)(_rotate)
     if _kind is not Picture:
         F.register_kernel(F.resize, _kind)(_resize_labels)
-for _functional, _kernel in (
-        (F.resize, _resize_camera), (F.crop, _crop_camera), (F.horizontal_flip, _flip_camera),
-        (F.rotate, _rotate_camera), *((change, _refuse) for change in (
+for _functional, _of_camera, _of_stand in (
+        (F.resize, _resize_camera, _same_stand), (F.crop, _crop_camera, _same_stand),
+        (F.horizontal_flip, _flip_camera, _flip_stand), (F.rotate, _rotate_camera, _rotate_stand),
+        *((change, _refuse, _refuse) for change in (
             F.affine, F.center_crop, F.elastic, F.pad, F.perspective, F.resized_crop,
             F.vertical_flip))):
-    F.register_kernel(_functional, Camera)(_kernel)
+    F.register_kernel(_functional, Camera)(_of_camera)
+    F.register_kernel(_functional, Stand)(_of_stand)

@@ -99,6 +99,40 @@ def test_predict_does_not_mix_runs(predict: Callable[..., int], tmp_path: Path,
     assert all(i['pixel_count'] >= 400 for r in records for i in r['instances'])
 
 
+def test_predict_is_told_the_mounting(predict: Callable[..., int], tmp_path: Path,
+                                      capsys: pytest.CaptureFixture[str]) -> None:
+    """By options or by a file, which is another run than without."""
+    assert predict('--camera-height', 1.22, '--camera-pitch', 2.6, '--limit', 1) == 0
+    (record,) = lines(tmp_path / 'out/instances.jsonl')
+    assert record['mounting'] == {'height_m': 1.22, 'pitch_deg': 2.6, 'roll_deg': 0.0}
+    assert record['scale_source'] in ('metric_model', 'camera_height')
+    assert predict() == 2
+    assert 'options.mounting' in capsys.readouterr().err
+    path = tmp_path / 'mounting.yaml'
+    path.write_text('mounting: {height_m: 0.5}')
+    assert predict('--mounting', path, '--overwrite') == 0
+    assert {r['mounting']['height_m'] for r in lines(tmp_path / 'out/instances.jsonl')} == {0.5}
+    assert predict('--overwrite') == 0
+    assert 'mounting' not in lines(tmp_path / 'out/instances.jsonl')[0]
+
+
+@pytest.mark.parametrize(('arguments', 'words'), [
+    (('--camera-pitch', '2.6'), 'pitch_deg is given without the height of the camera; give --cam'),
+    (('--camera-height', '0'), '--camera-height is 0.0; give meters above the ground, > 0'),
+    (('--camera-height', '1.2', '--camera-roll', '95'), 'roll_deg is 95.0'),
+    (('--camera-height', '1.2', '--mounting', 'a.yaml'), '--mounting is a.yaml, but height_m is'),
+    (('--camera-height', '1.2', '--ground-frame', 'base_link'), 'give one of them'),
+    (('--ground-offset', '0.3'), 'give --camera-height'),
+    (('--ground-frame', 'base_link'), 'is no bag, so it has no tf'),
+    (('--mounting', 'nowhere.yaml'), 'nowhere.yaml: cannot be read'),
+])
+def test_wrong_mountings(arguments: tuple[str, ...], words: str, predict: Callable[..., int],
+                         capsys: pytest.CaptureFixture[str]) -> None:
+    """One line that says what to do."""
+    assert predict(*arguments) == 2
+    assert words in capsys.readouterr().err
+
+
 def test_predict_refuses_a_folder_in_use(predict: Callable[..., int], tmp_path: Path,
                                          capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever another program writes stays whole."""
@@ -290,6 +324,9 @@ def test_demo_sets_distances_beside_the_truth(model: Path, tmp_path: Path,
         '000000.png', '000001.png', 'distances.csv'}
     rows = list(csv.DictReader((folder / 'comparison/distances.csv').open()))
     assert all(float(row['truth_m']) > 0 for row in rows)
+    # From the tf of the drive.
+    assert all(1.2 <= record['mounting']['height_m'] <= 1.8
+               for record in lines(folder / 'results/instances.jsonl'))
     shown = capsys.readouterr().out
     assert 'All 2 frames' in shown
     assert '(absRel)' in shown and '(PQ)' in shown

@@ -172,6 +172,10 @@ def test_a_model_of_other_classes(data: Path, make_info: Callable[..., ModelInfo
     (['--protocol', 'kitti'], 'no protocol has this name; known: eigen_kitti, '),
     (['--predictions', 'nowhere'], 'panoptic: no such folder'),
     (['--predictions', 'nowhere', '-m', 'model'], 'in place of a model'),
+    (['--predictions', 'nowhere', '--mounting', 'data'], 'leave the mounting out'),
+    (['--mounting', 'data', '--camera-height', '1.2'], '--mounting is data, but --camera-height'),
+    (['--mounting', 'nowhere.yaml'], 'nowhere.yaml: cannot be read'),
+    (['--camera-pitch', '1'], 'give --camera-height'),
 ])
 def test_mistakes_are_one_line(options: list[str], words: str, data: Path, tmp_path: Path,
                                monkeypatch: pytest.MonkeyPatch,

@@ -170,26 +170,25 @@ class Peer:
             and words in self.statuses[-1].message and self.statuses[-1],
             f'{self.name} is {state.name} {words}')
 
+    def health(self, name: str) -> Any:
+        """Return the latest diagnostics of a name, None before the first."""
+        for array in reversed(self._diagnostics[-100:]):
+            for health in array.status:
+                if health.name == f'{self.name[1:]}: {name}':
+                    return health
+        return None
+
     def wait_health(self, name: str, level: int, words: str = '') -> Any:
         """Wait for the latest diagnostics of a name to have that level and these words."""
-        full = f'{self.name[1:]}: {name}'
-
-        def latest() -> Any:
-            for array in reversed(self._diagnostics[-100:]):
-                for health in array.status:
-                    if health.name == full:
-                        return health
-            return None
-
         def fits() -> Any:
-            health = latest()
+            health = self.health(name)
             return (health is not None and health.level == bytes([level])
                     and words in health.message and health)
 
         try:
-            return eventually(fits, f'{full} has level {level} {words!r}')
+            return eventually(fits, f'{name} has level {level} {words!r}')
         except AssertionError as error:
-            raise AssertionError(f'{error}; it is {latest()}') from None
+            raise AssertionError(f'{error}; it is {self.health(name)}') from None
 
 
 def _named(name: str, value: Any) -> Any:

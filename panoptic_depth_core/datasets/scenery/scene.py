@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import ConfigError
-from ...structures import Intrinsics
+from ...structures import Intrinsics, Mounting
 from .meshes import Array, Look, Mesh, Shape, cross, dot
 from .textures import atlas
 
@@ -111,6 +111,11 @@ class Camera:
         cr, sr = np.cos(roll), np.sin(roll)
         axes = np.stack([cr * right + sr * down, cr * down - sr * right, forward], 1)
         return cls(intrinsics, np.asarray(position, np.float64), axes)
+
+    @property
+    def mounting(self) -> Mounting:
+        """Place above the road, which is at z = 0."""
+        return Mounting.from_normal(-self.rotation[2], float(self.position[2]))
 
     def sees(self, x: float, y: float, radius_m: float) -> bool:
         """Whether something about x, y may be in the picture or throw its shadow into it."""

@@ -18,7 +18,7 @@ compared.
 - instances: one that is followed should be seen again: by an instance of its class with
   IoU > 0.5. Survival is the share that is; a switch is another track id; distance jitter is that
   of their distances, followed by masks and not by track ids.
-- ground: see ground_plane.py.
+- ground: see inference/ground_plane.py.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ from ...contract import (
     SEGMENTATION,
 )
 from ...inference.distances import MAD_TO_SIGMA
+from ...inference.ground_plane import fit_ground
 from ...inference.tracking import UNSTAMPED_PERIOD_NS
 from ...io.visualization import picture_of
 from ...labels import VOID_CLASS, VOID_ID, class_of
 from ...structures import Frame, InstanceDistance, Intrinsics, PanopticDepth
 from .base import Metric
 from .frame import JudgedFrame, Rules
-from .ground_plane import fit_ground
 from .optical_flow import Path, path_between, reduced_gray, reduced_shape
 from .segment_overlaps import segment_overlaps
 from .shown import MetricKind, Record

@@ -26,6 +26,7 @@ from ...inference.pipeline import Pipeline
 from ...inference.video import Video
 from ...io.cameras.camera_options import CameraOptions
 from ...io.sources.frame_source import count_reason
+from ...io.sources.mounting import MountingSettings
 from ...io.viewers.foxglove import FoxgloveFile
 from ...io.viewers.rerun import RerunFile
 from ...labels import CITYSCAPES, ClassInfo
@@ -64,6 +65,7 @@ class BagJob:
 
     :param name: of the recording in the report, unique there.
     :param model: None: the results are recorded.
+    :param mounting: of the camera, for the model.
     :param results: recording whose results are taken instead of those of the bag.
     :param reference: recording to compare the results with.
     :param viewers: files to write for viewers, .rrd of Rerun and .mcap of Foxglove.
@@ -75,6 +77,7 @@ class BagJob:
     model: ModelChoice | None = None
     camera: CameraOptions = CameraOptions()
     calibration: Path | None = None
+    mounting: MountingSettings = MountingSettings()
     results: Path | None = None
     reference: Path | None = None
     limit: int | None = None
@@ -151,6 +154,7 @@ def evaluate_bag(job: BagJob, tell: Tell = lambda done, expected: None) -> BagPa
     predictor = None if job.model is None else _predictor(job.model)
     with RecordingReader(
             job.path, job.settings, camera=job.camera, calibration=job.calibration,
+            mounting=None if predictor is None else job.mounting,
             recorded=predictor is None and job.results is None, results=job.results,
             reference=job.reference,
             classes=CITYSCAPES if predictor is None else predictor.classes) as reader:

@@ -13,13 +13,16 @@ import numpy as np
 
 from ...errors import ConfigError
 from ...labels import CITYSCAPES, VOID_ID
+from ...rotations import quaternion
 from ...structures import Frame, Sample
 from ..cameras.camera_info import camera_of_info
 from ..messages.maker import ROSBAGS_MESSAGES as make
 from ..messages.reading import pixels_of, stamp_of
 from ..messages.truth_images import depth_of, ground_truth, labels_of
-from ..messages.types import CAMERA_INFO, IMAGE
+from ..messages.types import CAMERA_INFO, IMAGE, TF_MESSAGE
+from ..sources.mounting import USUAL_GROUND
 from .storage import BagReader, deserialize
+from .transforms import TF
 from .writing import BagWriter, Outgoing
 
 IMAGE_TOPIC = '/camera/image_raw'
@@ -36,6 +39,10 @@ def _outgoing(sample: Sample) -> list[Outgoing]:
         Outgoing(IMAGE_TOPIC, IMAGE, make.image(head, frame.image, 'rgb8')),
         Outgoing(CAMERA_INFO_TOPIC, CAMERA_INFO, make.camera_info(head, frame.intrinsics)),
     ]
+    if frame.mounting is not None:
+        out.append(Outgoing(TF, TF_MESSAGE, make.tf_message(
+            make.header(frame.stamp_ns, USUAL_GROUND), frame.frame_id,
+            (0.0, 0.0, frame.mounting.height_m), quaternion(frame.mounting.to_ground))))
     if truth.panoptic is not None:
         if truth.panoptic.min() < 0 or truth.panoptic.max() > VOID_ID:
             raise ConfigError(f'frame {frame.name!r}: panoptic ids do not fit uint16; '
@@ -53,8 +60,8 @@ def write_drive_bag(samples: Iterable[Sample], path: Path | str, storage: str = 
     Write frames with their truth; the bag is complete or absent.
 
     Topics: /camera/image_raw (rgb8), /camera/camera_info, and as far as the sample has them
-    /truth/panoptic (16UC1, class id * 1000 + instance id, 65535 void) and /truth/depth (32FC1,
-    meters along Z).
+    /truth/panoptic (16UC1, class id * 1000 + instance id, 65535 void), /truth/depth (32FC1,
+    meters along Z) and /tf from base_footprint to the camera.
 
     :param storage: mcap or sqlite3.
     :returns: number of frames.

@@ -22,7 +22,14 @@ from numpy.typing import NDArray
 from ...contract import SEGMENTATION, Task
 from ...errors import ConfigError
 from ...labels import CITYSCAPES, CLASS_TABLES, LABEL_DIVISOR, VOID_ID, ClassInfo
-from ...structures import DistanceFlag, Frame, InstanceDistance, PanopticDepth, Segment
+from ...structures import (
+    DistanceFlag,
+    Frame,
+    InstanceDistance,
+    PanopticDepth,
+    ScaleSource,
+    Segment,
+)
 from ..cameras.shapes import scaled_to
 from ..messages.maker import ROSBAGS_MESSAGES as make
 from ..messages.outputs import FrameMessages, outputs_of
@@ -112,6 +119,14 @@ def _vector(message: Any) -> NDArray[np.float32]:
     return np.array([message.x, message.y, message.z], np.float32)
 
 
+def _scale_source(number: int) -> ScaleSource:
+    try:
+        return ScaleSource(number)
+    except ValueError:
+        raise ConfigError(f'recorded instances have scale_source {number}; they are no result of '
+                          'this program') from None
+
+
 def _instance(message: Any, in_camera_frame: bool) -> InstanceDistance:
     """One panoptic_depth/InstanceDistance; a position in another frame is unknown."""
     segment = Segment(message.panoptic_id, message.class_id, message.instance_id,
@@ -196,6 +211,7 @@ def read_result(messages: Mapping[str, Any], frame: Frame,
             result, distances=tuple(_instance(i, in_camera_frame) for i in array.instances),
             label_divisor=int(array.label_divisor),
             frame_id=array.camera_frame_id or frame.frame_id, model_id=array.model_id,
+            scale_source=_scale_source(array.scale_source),
             step_ms={LATENCY: 1e3 * array.latency.sec + 1e-6 * array.latency.nanosec})
     divisor = result.label_divisor
     for number in counts:

@@ -23,7 +23,7 @@ from ...contract import TASKS, Task
 from ...errors import ConfigError
 from ...labels import CITYSCAPES, ClassInfo
 from ...status import Health, StreamStatus
-from ...structures import InstanceDistance, Intrinsics, PanopticDepth, ScaleSource
+from ...structures import InstanceDistance, Intrinsics, PanopticDepth
 from ..visualization import label_text
 from . import types as msg
 from .reading import MAPS
@@ -110,6 +110,15 @@ class MessageMaker:
                     d=self.sequence(np.zeros(5)), k=k, r=np.eye(3).ravel(), p=p, binning_x=0,
                     binning_y=0, roi=self._roi())
 
+    def tf_message(self, head: Any, child_frame_id: str, translation: Iterable[float],
+                   rotation: Iterable[float]) -> Any:
+        """tf2_msgs/TFMessage of one frame; rotation is a quaternion x, y, z, w."""
+        transform = self('geometry_msgs/msg/Transform', translation=self.vector(
+            'Vector3', translation), rotation=self.vector('Quaternion', rotation))
+        return self(msg.TF_MESSAGE, transforms=[self(
+            'geometry_msgs/msg/TransformStamped', header=head, child_frame_id=child_frame_id,
+            transform=transform)])
+
     def instance_distance(self, instance: InstanceDistance) -> Any:
         """panoptic_depth/InstanceDistance."""
         segment = instance.segment
@@ -130,14 +139,13 @@ class MessageMaker:
             size=self.vector('Vector3', instance.size_m),
             depth_mean=float(instance.depth_mean_m))
 
-    def instance_distance_array(self, head: Any, result: PanopticDepth, latency_ns: int,
-                                scale_source: ScaleSource = ScaleSource.METRIC_MODEL) -> Any:
+    def instance_distance_array(self, head: Any, result: PanopticDepth, latency_ns: int) -> Any:
         """panoptic_depth/InstanceDistanceArray; latency as in FrameMessages."""
         height, width = result.panoptic.shape
         return self(
             msg.INSTANCE_DISTANCE_ARRAY, header=head, camera_frame_id=result.frame_id,
             image_width=width, image_height=height, label_divisor=int(result.label_divisor),
-            scale_source=int(scale_source), model_id=result.model_id,
+            scale_source=int(result.scale_source), model_id=result.model_id,
             latency=self.time(latency_ns, 'Duration'),
             instances=[self.instance_distance(instance) for instance in result.distances])
 
@@ -183,7 +191,10 @@ class MessageMaker:
             output_rate_hz=float(status.output_rate_hz),
             latency_ms=np.array(status.latency_ms, np.float32),
             inference_ms=np.array(status.inference_ms, np.float32),
-            gpu_memory_bytes=int(status.gpu_memory_bytes))
+            gpu_memory_bytes=int(status.gpu_memory_bytes),
+            scale_source=int(status.scale_source),
+            **dict(zip(('ground_scale', 'ground_scale_low', 'ground_scale_high'),
+                       map(float, status.ground_scale), strict=True)))
 
     def diagnostic_array(self, head: Any, healths: Sequence[Health], hardware_id: str) -> Any:
         """diagnostic_msgs/DiagnosticArray; hardware_id names the device or the node."""

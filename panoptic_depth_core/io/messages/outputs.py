@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ... import contract
 from ...labels import CITYSCAPES, ClassInfo, class_of
-from ...structures import Frame, PanopticDepth, ScaleSource
+from ...structures import Frame, PanopticDepth
 from ..visualization import depth_color, overlay, picture_of
 from . import types as msg
 from .maker import UP_OPTICAL, MessageMaker, marker_array
@@ -43,7 +43,6 @@ class FrameMessages:
     position_frame_id: str = ''
     up: Sequence[float] = UP_OPTICAL
     latency_ns: int = 0
-    scale_source: ScaleSource = ScaleSource.METRIC_MODEL
     point_stride: int = 2
 
     @cached_property
@@ -103,7 +102,7 @@ OUTPUTS = {topic.name.rpartition('/')[2]: topic for topic in (
         of.head, of.result.intrinsics)),
     OutputTopic('output/instances', msg.INSTANCE_DISTANCE_ARRAY,
                 lambda of: of.make.instance_distance_array(
-                    of.position_head, of.result, of.latency_ns, of.scale_source),
+                    of.position_head, of.result, of.latency_ns),
                 contract.NEEDS_LIST),
     OutputTopic('output/detections_3d', msg.DETECTION_3D_ARRAY,
                 lambda of: of.make.detection_3d_array(of.position_head, of.result),

@@ -106,6 +106,12 @@ def _instance_record(instance: InstanceDistance) -> dict[str, Any]:
     }
 
 
+def _known(name: str, values: object, fields: Sequence[str]) -> dict[str, Any]:
+    """Numbers of an object under its name; nothing where there is none."""
+    return {} if values is None else {name: {
+        field: _number(getattr(values, field)) for field in fields}}
+
+
 def frame_record(frame: Frame, result: PanopticDepth) -> dict[str, Any]:
     """A line of instances.jsonl: nearest first; no list of what is not measured."""
     camera = frame.intrinsics
@@ -115,6 +121,9 @@ def frame_record(frame: Frame, result: PanopticDepth) -> dict[str, Any]:
         'intrinsics': {**{name: float(getattr(camera, name)) for name in ('fx', 'fy', 'cx', 'cy')},
                        'source': frame.intrinsics_source},
         'label_divisor': result.label_divisor, 'model_id': result.model_id,
+        'scale_source': result.scale_source.name.lower(),
+        **_known('ground', result.ground, ('factor', 'low', 'high', 'applied')),
+        **_known('mounting', result.mounting, ('height_m', 'pitch_deg', 'roll_deg')),
         **({'instances': [_instance_record(instance) for instance in result.distances]}
            if not lacking(NEEDS_LIST, result.abilities) else {}),
     }

@@ -4,16 +4,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Iterator
 from contextlib import closing, suppress
-from itertools import chain
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import ConfigError
 from ...structures import Frame
 from ..bags.storage import BagReader, Message, Topic, deserialize
+from ..bags.transforms import MAX_DELAY_S, RecordedMotion
 from ..cameras.camera_info import InfoCamera, camera_of_info, is_calibrated
 from ..cameras.camera_options import CameraOptions
 from ..cameras.topics import (
@@ -28,9 +29,13 @@ from ..messages.outputs import NODE_TOPICS
 from ..messages.reading import ENCODINGS, pixels_of, stamp_of
 from ..messages.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
 from .frame_source import FrameSource, Skip, count_reason
+from .mounting import TransformedMounting
 
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
 NO_STAMP = 'has no stamps; the time of recording is taken for them'
+
+MOST_WAITING = 64
+"""Images that wait for tf at most, which bounds the memory."""
 
 _RESULTS = tuple(f'/{topic}' for topic in NODE_TOPICS)
 
@@ -271,6 +276,8 @@ class BagSource(FrameSource):
     """
     Images of one topic of a bag, each with the CameraInfo of its stamp, else the latest one.
 
+    Where neither the user nor tf says how the camera is mounted, frames have no mounting.
+
     :param path: bag folder or storage file.
     :param image_topic, camera_info_topic: None: found automatically.
     :ivar pairing: what is known of the latest frame's camera, once one was given.
@@ -298,18 +305,38 @@ class BagSource(FrameSource):
         pairing = ImagePairing(self._bag, self.image_topic, self.info_topic, self.skip,
                                self.skipped, self.notes)
         self.pairing = pairing
-        complete = (image for message in self._bag.messages(pairing.topics)
-                    for image in pairing.take(message))
-        # finish() looks for what is left when the others are through.
-        for paired in chain(complete, pairing.finish()):
+        motion = None if self.mounting.fixed else RecordedMotion(self._bag)
+        mounting = TransformedMounting(self.mounting, motion, self.notes.add)
+        for paired in self._complete(pairing, motion):
             try:
                 frame = pairing.frame(paired, self.camera)
             except ConfigError as error:
                 count_reason(self.skipped, str(error))
                 continue
-            yield frame
+            known = mounting.of(frame.frame_id, frame.stamp_ns)
+            yield frame if known is None else replace(frame, mounting=known)
         self.notes.update(self._bag.problems)
         self._bag.problems.clear()
+        if motion is not None:
+            self.notes.update(motion.tree.problems)
+
+    def _complete(self, pairing: ImagePairing, motion: RecordedMotion | None,
+                  ) -> Iterator[PairedImage]:
+        """Give the images; as long as tf goes on, each when its motion is known."""
+        waiting: deque[PairedImage] = deque()
+        topics = () if motion is None else motion.topics
+        for message in self._bag.messages({*pairing.topics, *topics}):
+            if motion is not None and message.topic in topics:
+                motion.take(message)
+            else:
+                waiting.extend(pairing.take(message))
+            while waiting and (motion is None or motion.settled(waiting[0].stamp_ns)
+                               or len(waiting) > MOST_WAITING or message.stamp_ns
+                               - waiting[0].recorded_ns > MAX_DELAY_S * 1e9):
+                yield waiting.popleft()
+        yield from waiting
+        # It looks for what is left when the others are through.
+        yield from pairing.finish()
 
     def close(self) -> None:
         """Close the bag."""

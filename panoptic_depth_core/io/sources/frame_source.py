@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,10 +18,12 @@ from numpy.typing import NDArray
 from ...structures import Frame
 from ..cameras.camera_files import read_camera_file, sidecar
 from ..cameras.camera_options import CameraOptions
+from .mounting import MountingSettings
 
 Skip = Callable[[str], bool]
 
 _MOST_REASONS = 20
+_MEASURED = re.compile(r'-?\d+\.\d+')
 OTHER_REASONS = 'other reasons'
 
 
@@ -36,6 +39,18 @@ def count_reason(counter: Counter[str], reason: str) -> None:
     counter[reason] += 1
 
 
+class Notes(Counter[str]):
+    """What the user should know -> how often; texts that differ in measured numbers are one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._first: dict[str, str] = {}
+
+    def add(self, text: str) -> None:
+        """Count a note."""
+        count_reason(self, self._first.setdefault(_MEASURED.sub('#', text), text))
+
+
 class FrameSource(AbstractContextManager['FrameSource']):
     """
     Frames in order, read one at a time.
@@ -47,6 +62,7 @@ class FrameSource(AbstractContextManager['FrameSource']):
     :ivar notes: what the user should know of the source -> how often it was seen.
     :ivar sidecar: the camera file beside it, if there is one.
     :ivar len_hint: number of frames to expect, None where that cannot be known.
+    :ivar mounting: given by the user; it wins over the source's.
     :param camera: the user's camera; it wins over the source's.
     :param skip: name -> True for frames that are done: they are not decoded.
     :param folder: where a camera file may be, see camera_files.SIDECAR_NAMES.
@@ -64,7 +80,8 @@ class FrameSource(AbstractContextManager['FrameSource']):
                                                                           use=camera.use)
         self.skip: Skip = skip or skip_none
         self.skipped: Counter[str] = Counter()
-        self.notes: Counter[str] = Counter()
+        self.notes = Notes()
+        self.mounting = MountingSettings()
         self.len_hint: int | None = None
 
     @abstractmethod
@@ -74,7 +91,8 @@ class FrameSource(AbstractContextManager['FrameSource']):
     def _frame(self, image: NDArray[np.uint8], stamp_ns: int, name: str) -> Frame:
         """The frame of an image; raises ConfigError where the camera is not that of the image."""
         intrinsics, origin = self.camera.resolve(image.shape[1], image.shape[0], self._beside)
-        return Frame(image, intrinsics, stamp_ns, name=name, intrinsics_source=origin)
+        return Frame(image, intrinsics, stamp_ns, name=name, intrinsics_source=origin,
+                     mounting=self.mounting.fixed)
 
     def close(self) -> None:
         """Release files and devices."""

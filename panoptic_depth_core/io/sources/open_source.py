@@ -15,10 +15,12 @@ from ..cameras.camera_options import CameraOptions
 from . import opencv_sources as opencv
 from .bag_source import BagSource
 from .frame_source import FrameSource, Skip
+from .mounting import MountingSettings
 
 ACCEPTED = ('a picture, a folder of pictures, a video, a rosbag2 folder, a .db3 or .mcap file, '
             "or 'camera:0'")
 NO_TOPICS = ('is no bag, so it has no topics; leave the image topic and the camera info topic out')
+NO_TF = 'is no bag, so it has no tf; leave the ground frame out and give the height of the camera'
 
 _CAMERA = re.compile(r'camera:(\d+)|/dev/video\d+')
 
@@ -30,34 +32,47 @@ class SourceOptions:
 
     :param image_topic, camera_info_topic: for bags; None: found automatically.
     :param skip: name of a frame -> True when it is done already.
+    :param mounting: of the camera; bags look for it in tf where it has no height.
     """
 
     camera: CameraOptions = CameraOptions()
     image_topic: str | None = None
     camera_info_topic: str | None = None
     skip: Skip | None = None
+    mounting: MountingSettings = MountingSettings()
 
 
 def open_source(source: str | Path, *, fx: float | None = None, fov_deg: float | None = None,
                 image_topic: str | None = None, camera_info_topic: str | None = None,
                 intrinsics_file: str | Path | None = None, camera_info_use: Use = 'auto',
+                mounting: MountingSettings | None = None,
                 skip: Skip | None = None) -> FrameSource:
     """
     Open a picture, a folder of pictures, a video, a bag or a camera.
 
     :param fx, fov_deg, intrinsics_file, camera_info_use: the camera, see CameraOptions; they
         overrule the source.
-    :param image_topic, camera_info_topic, skip: see SourceOptions.
+    :param image_topic, camera_info_topic, mounting, skip: see SourceOptions.
     :raises ConfigError: a path that is missing or holds nothing that can be read, options that
         contradict each other.
     """
     camera = CameraOptions(fx, fov_deg, Path(intrinsics_file) if intrinsics_file else None,
                            use=camera_info_use)
-    return open_with(source, SourceOptions(camera, image_topic, camera_info_topic, skip))
+    return open_with(source, SourceOptions(
+        camera, image_topic, camera_info_topic, skip, mounting or MountingSettings()))
 
 
 def open_with(source: str | Path, options: SourceOptions) -> FrameSource:
     """Open a source as open_source does, with options that several share."""
+    frames = _open(source, options)
+    if options.mounting.ground_frame and frames.kind != 'bag':
+        frames.close()
+        raise ConfigError(f'{source}: {NO_TF}')
+    frames.mounting = options.mounting
+    return frames
+
+
+def _open(source: str | Path, options: SourceOptions) -> FrameSource:
     text, path = str(source), Path(source)
     camera, skip = options.camera, options.skip
     device = _CAMERA.fullmatch(text)

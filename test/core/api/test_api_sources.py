@@ -185,6 +185,24 @@ class TestStream:
         assert results[0].frame.intrinsics_source == 'camera_info'
         assert_same(results[0], reference(image, camera))
 
+    def test_mounting(self, model, image, pictures, tmp_path) -> None:
+        given = pd.Mounting(1.3, 2.0)
+        assert model(image, fov=70, mounting=given).mounting == given
+        assert [r.mounting for r in model.stream(pictures, fov=70, mounting=given)] == 3 * [given]
+        assert model(image, fov=70).mounting is None
+        (tmp_path / 'mounting.yaml').write_text('{height_m: 1.3, pitch_deg: 2.0}')
+        assert model(image, fov=70, mounting=tmp_path / 'mounting.yaml').mounting == given
+        camera = pd.Intrinsics(60.0, 61.0, 40.0, 20.0, 96, 48)
+        frame = pd.Frame(image, camera, 10 ** 9, mounting=given)
+        assert model(frame).mounting == given
+        with pytest.raises(pd.ConfigError, match=r'give Frame\(..., mounting=...\)'):
+            model(frame, mounting=given)
+        write_drive_bag([Sample(frame, GroundTruth())], tmp_path / 'bag')
+        (result,) = model(tmp_path / 'bag')
+        assert vars(result.mounting) == pytest.approx(vars(given))
+        (result,) = model(tmp_path / 'bag', ground_frame='base_footprint', ground_offset_m=0.2)
+        assert result.mounting.height_m == pytest.approx(1.5)
+
     def test_one_picture_as_a_stream(self, model, pictures) -> None:
         assert [r.name for r in model.stream(pictures / 'a.png', fov=70)] == ['a']
 
@@ -230,6 +248,10 @@ def test_wrong_arrays(model: pd.Model, array, words: str) -> None:
     (np.zeros((4, 4, 3), np.uint8), {'camera': 'no.json'}, 'no.json: cannot be read'),
     (np.zeros((4, 4, 3), np.uint8), {'fov': '70'}, "fov is '70', a text; give a number"),
     (np.zeros((4, 4, 3), np.uint8), {'fx': '300'}, "fx is '300', a text; give a number"),
+    (np.zeros((4, 4, 3), np.uint8), {'mounting': 'no.yaml'}, 'no.yaml: cannot be read'),
+    (np.zeros((4, 4, 3), np.uint8), {'mounting': 1.2}, 'mounting is of type float; give Mounting'),
+    (np.zeros((4, 4, 3), np.uint8), {'ground_frame': 'base_link'}, 'ndarray: is no bag, so it'),
+    (np.zeros((4, 4, 3), np.uint8), {'ground_offset_m': 0.2}, 'ground_frame is not given'),
     (np.zeros((4, 4, 3), np.uint8), {'camera': np.eye(3)},
      r'camera is of type ndarray; give Intrinsics\(fx, fy.*or the path of a camera f'),
 ])

@@ -47,9 +47,18 @@ def test_the_camera_belongs_to_2048_x_1024(tmp_path):
     write_cityscapes(tmp_path)
     camera = Cityscapes(tmp_path)[0].frame.intrinsics
     assert (camera.fx, camera.fy) == (2048.0 * SIZE[1] / 2048, 2050.0 * SIZE[0] / 1024)
-    full, baseline_m = read_camera(tmp_path / CAMERA_FILE)
+    full, baseline_m, _ = read_camera(tmp_path / CAMERA_FILE)
     assert (full.cx, full.cy, full.width, full.height, baseline_m) == (
         1000.0, 500.0, 2048, 1024, 0.25)
+
+
+def test_the_camera_file_says_how_the_camera_is_mounted(tmp_path):
+    write_cityscapes(tmp_path)
+    mounting = Cityscapes(tmp_path)[0].frame.mounting
+    # 0.04 radians about the y axis of a vehicle, to the left: forward turns down.
+    assert mounting.height_m == 1.2 and mounting.pitch_deg == pytest.approx(2.29183)
+    (tmp_path / CAMERA_FILE).unlink()
+    assert [sample.frame.mounting is None for sample in Cityscapes(tmp_path)].count(True) == 1
 
 
 @pytest.mark.parametrize(('disparity', 'camera', 'fx'), [

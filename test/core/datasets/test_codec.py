@@ -26,7 +26,7 @@ from panoptic_depth_core.datasets.storage import (
 )
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.labels import VOID_ID
-from panoptic_depth_core.structures import Frame, GroundTruth, Intrinsics, Sample
+from panoptic_depth_core.structures import Frame, GroundTruth, Intrinsics, Mounting, Sample
 
 FINITE = st.floats(2.0 ** -7, 2.0 ** 13, width=32)
 SIZES = st.tuples(st.integers(1, 12), st.integers(1, 12))
@@ -53,11 +53,14 @@ def samples(draw):
     extra = draw(st.dictionaries(st.sampled_from(('height', 'weather')), hnp.arrays(
         st.sampled_from((np.float32, np.uint8)), SIZES), max_size=2))
     return Sample(Frame(image, camera, draw(st.integers(0, 1 << 62)), 'front', draw(st.text()),
-                        'user', extra), truth, draw(st.text()))
+                        'user', extra, draw(st.none() | st.builds(
+                            Mounting, st.floats(0.1, 9.0), st.floats(-89, 89), st.floats(-9, 9)))),
+                  truth, draw(st.text()))
 
 
 def assert_kept(before: Sample, after: Sample, depth_step: float) -> None:
     np.testing.assert_equal(after.frame.extra_inputs, before.frame.extra_inputs)
+    assert after.frame.mounting == before.frame.mounting
     for name in ('panoptic', 'ignore'):
         old, new = getattr(before.truth, name), getattr(after.truth, name)
         assert (old is None) == (new is None)

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from panoptic_depth_core.inference.distances import not_transformed, rotation_matrix, transformed
+from panoptic_depth_core.inference.distances import not_transformed, transformed
 from panoptic_depth_core.labels import CLASS_ID
+from panoptic_depth_core.rotations import rotation_matrix
 from panoptic_depth_core.structures import DistanceFlag, InstanceDistance, Segment
 
 HALF = math.sqrt(0.5)

@@ -4,16 +4,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from panoptic_depth_core.config import DepthSettings, InferenceSettings, Thresholds, parse_settings
-from panoptic_depth_core.contract import THRESHOLDS
+from panoptic_depth_core.config import (
+    DepthSettings,
+    GroundSettings,
+    InferenceSettings,
+    Thresholds,
+    parse_settings,
+)
+from panoptic_depth_core.contract import MOUNTING, THRESHOLDS
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.inference.pipeline import STEPS, Pipeline
 from panoptic_depth_core.labels import CLASS_ID
 from panoptic_depth_core.model_directory import ModelDirectory
+from panoptic_depth_core.structures import Mounting, ScaleSource
 from rendered_scene import GROUND_M, Renderer, by_id, frame_at
 
 
@@ -132,3 +140,24 @@ def test_what_is_no_frame(info, table):
     pipeline = Pipeline(ModelDirectory(Path('x'), info), Renderer(info, table))
     with pytest.raises(ConfigError, match='takes a Frame, not ndarray; give Frame.*load'):
         pipeline(frame_at().image)
+
+
+@pytest.mark.parametrize(('source', 'scale', 'wanted'), [
+    ('camera_info', 1.0, ScaleSource.METRIC_MODEL), ('fallback', 1.0, ScaleSource.METRIC_MODEL),
+    ('default', 1.0, ScaleSource.RELATIVE), ('camera_info', 1.1, ScaleSource.EXTERNAL),
+    ('default', 1.1, ScaleSource.EXTERNAL),
+])
+def test_where_metres_come_from(source, scale, wanted, info, table):
+    pipeline = Pipeline(ModelDirectory(Path('x'), info), Renderer(info, table), InferenceSettings(
+        depth=DepthSettings(scale=scale)))
+    assert pipeline(replace(frame_at(), intrinsics_source=source)).scale_source == wanted
+
+
+def test_metres_of_a_model_that_is_told_the_mounting(make_info, table):
+    info = make_info(input_height=256, input_width=512, extra_inputs=[
+        {'name': MOUNTING, 'dtype': 'float32', 'shape': [3]}])
+    pipeline = Pipeline(ModelDirectory(Path('x'), info), Renderer(info, table), InferenceSettings(
+        ground=GroundSettings(anchor='never')))
+    assert pipeline(frame_at()).scale_source == ScaleSource.METRIC_MODEL
+    mounted = replace(frame_at(), mounting=Mounting(1.2))
+    assert pipeline(mounted).scale_source == ScaleSource.CAMERA_HEIGHT

@@ -79,10 +79,11 @@ def test_time_of_all_signs() -> None:
 
 
 def test_latency_and_scale_are_those_given() -> None:
-    message = make.instance_distance_array(HEAD, RESULT, 1_500_000_000, ScaleSource.EXTERNAL)
+    external = dataclasses.replace(RESULT, scale_source=ScaleSource.EXTERNAL)
+    message = make.instance_distance_array(HEAD, external, 1_500_000_000)
     assert (message.latency.sec, message.latency.nanosec) == (1, 500_000_000)
     assert message.scale_source == message.SCALE_EXTERNAL
-    assert make.instance_distance_array(HEAD, RESULT, 0).scale_source == 1
+    assert make.instance_distance_array(HEAD, RESULT, 0).scale_source == 2
     assert (message.image_width, message.image_height) == (9, 7)
     assert message.header.frame_id == 'map' and message.camera_frame_id == 'camera_optical'
     car, person = message.instances
@@ -103,8 +104,11 @@ def test_status_field_by_field() -> None:
     message = make.inference_status(HEAD, STATUS)
     assert message.state == message.STATE_RUNNING
     # The overhead is latency less inference, and only in the diagnostics.
-    for name in {field.name for field in dataclasses.fields(STATUS)} - {'overhead_ms'}:
+    for name in {field.name for field in dataclasses.fields(STATUS)} - {
+            'overhead_ms', 'ground_scale'}:
         np.testing.assert_array_equal(getattr(message, name), getattr(STATUS, name), name)
+    assert (message.ground_scale, message.ground_scale_low, message.ground_scale_high
+            ) == STATUS.ground_scale
 
 
 def test_diagnostics_field_by_field() -> None:

@@ -127,8 +127,8 @@ def test_what_is_in_them(outcome) -> None:
     frame, result = outcome()
     result = replace(result, panoptic=result.panoptic.copy(), depth=result.depth.copy())
     result.panoptic[:2], result.depth[:2] = VOID_ID, np.nan
-    sent = messages_of(frame, result, latency_ns=1_500_000_000,
-                       scale_source=ScaleSource.RELATIVE)
+    result = replace(result, scale_source=ScaleSource.RELATIVE)
+    sent = messages_of(frame, result, latency_ns=1_500_000_000)
     np.testing.assert_array_equal(values_of(sent['panoptic']), result.panoptic)
     np.testing.assert_array_equal(values_of(sent['depth']), result.depth)
     semantic = values_of(sent['semantic'])

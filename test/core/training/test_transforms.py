@@ -16,10 +16,11 @@ from miniature import make_sample
 from numpy.typing import NDArray
 from panoptic_depth_core.contract import PADDING_RGB
 from panoptic_depth_core.errors import ConfigError
+from panoptic_depth_core.inference.ground_plane import fit_ground
 from panoptic_depth_core.labels import CLASS_ID, LABEL_DIVISOR, VOID_ID
 from panoptic_depth_core.network.dynamic_kernels.targets import collate
 from panoptic_depth_core.network.layers import metric_factor
-from panoptic_depth_core.structures import Frame, GroundTruth, Intrinsics, Sample
+from panoptic_depth_core.structures import Frame, GroundTruth, Intrinsics, Mounting, Sample
 from panoptic_depth_core.training.augmentation import (
     AugmentSettings,
     augment,
@@ -261,6 +262,28 @@ def test_transforms_of_torchvision_move_the_camera_too(sample):
     assert moved.frame.intrinsics == expected.frame.intrinsics
     assert np.array_equal(moved.frame.image, expected.frame.image)
     assert np.array_equal(moved.truth.panoptic, expected.truth.panoptic)
+
+
+@pytest.mark.parametrize('seed', range(6))
+def test_the_mounting_goes_with_the_picture(seed):
+    """The ground that is seen after the changes is where the mounting then says."""
+    mounting = Mounting(1.3, 4.0, 3.0)
+    camera = Intrinsics(130.0, 130.0, 81.0, 47.0, WIDTH, HEIGHT)
+    v, u = np.mgrid[:HEIGHT, :WIDTH]
+    rays = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones_like(u)])
+    inverse = np.einsum('i,ihw->hw', mounting.plane, rays)
+    depth = np.where(inverse > 0.02, 1 / np.maximum(inverse, 0.02), np.nan).astype(np.float32)
+    before = Sample(Frame(np.zeros((HEIGHT, WIDTH, 3), np.uint8), camera, mounting=mounting),
+                    GroundTruth(depth=depth))
+    after = augment(before, AugmentSettings(height=80, width=140, rotation=12.0, flip=0.5),
+                    np.random.default_rng(seed))
+    found = fit_ground(1 / after.truth.depth, np.isfinite(after.truth.depth),
+                       after.frame.intrinsics)
+    moved = after.frame.mounting
+    assert found.height_m == pytest.approx(1.3, rel=0.03) and moved.height_m == 1.3
+    assert found.pitch_deg == pytest.approx(moved.pitch_deg, abs=0.5)
+    assert found.roll_deg == pytest.approx(moved.roll_deg, abs=0.5)
+    assert moved.pitch_deg == 4.0 and abs(moved.roll_deg - 3.0) > 0.6
 
 
 @pytest.mark.parametrize('change', [

@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import cv2
@@ -15,18 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import ConfigError
-from ....inference.distances import rotation_matrix
 from ....io.bags.storage import BagReader, Message
+from ....io.bags.transforms import RecordedMotion
 from ....io.messages.point_clouds import xyz_of
 from ....io.messages.reading import stamp_of
 from ....io.messages.truth_images import depth_of, ground_truth, labels_of
 from ....labels import ClassInfo
+from ....rotations import rotation_matrix
 from ....structures import Frame, GroundTruth, Intrinsics
 from ...metrics.frame import TrueBox, plain_name
 from ...settings import BoxSettings, LidarSettings, RecordingSettings
 from .stamp_window import StampWindow
 from .topics import BagTopics, Note
-from .transforms import RecordedMotion
 
 Roi = tuple[float, float, float, float]
 Locate = Callable[[str, int], NDArray[np.float64]]
@@ -34,6 +33,9 @@ Found = TypeVar('Found')
 
 TITLES = {'labels': 'true labels', 'depth': 'true depth', 'lidar': 'lidar depth',
           'boxes': 'true boxes'}
+
+POSITIONS = frozenset(('lidar', 'boxes'))
+"""Kinds that need transforms."""
 
 NEAR_M = 0.1
 """A box is cut off where its points are nearer than this in front of the camera."""
@@ -49,13 +51,12 @@ class FrameTruth:
     """
     Messages of truth, until the image comes that they belong to.
 
-    :param calibration: YAML of transforms that win over those of the bag.
+    :param motion: what positions need; see POSITIONS.
     :param note: counts what the user should know.
-    :raises ConfigError: a calibration that cannot be read.
     """
 
     def __init__(self, bag: BagReader, topics: BagTopics, settings: RecordingSettings,
-                 calibration: Path | None, note: Note) -> None:
+                 motion: RecordedMotion | None, note: Note) -> None:
         sync = settings.sync
         self._topics = topics.truth
         self._settings = settings
@@ -66,34 +67,22 @@ class FrameTruth:
             kind: StampWindow({topic: bag.topics[topic].count}, tolerances[kind],
                               sync.max_waiting)
             for kind, topic in topics.truth.items()}
-        # Only positions need transforms, and looking for these may cost a pass.
-        self._motion = RecordedMotion(bag, sync, calibration) if (
-            {'lidar', 'boxes'} & set(self._windows)) else None
-        if calibration is not None and self._motion is None:
-            note(f'{calibration} is not used: neither point clouds nor boxes are read')
+        self._motion = motion
 
     def takers(self) -> Iterator[tuple[str, Callable[[Message], None]]]:
         """Topics and what takes their messages."""
         for kind, window in self._windows.items():
             topic = self._topics[kind]
             yield topic, partial(window.take, topic, note=self._note)
-        if self._motion is not None:
-            for topic in self._motion.topics:
-                yield topic, self._motion.take
 
     def settled(self, stamp_ns: int) -> bool:
         """Whether all that belongs to an image is there, or not to be expected any more."""
-        return (all(window.settled(stamp_ns) for window in self._windows.values())
-                and (self._motion is None or self._motion.settled(stamp_ns)))
+        return all(window.settled(stamp_ns) for window in self._windows.values())
 
     def forget_before(self, stamp_ns: int) -> None:
         """Drop what cannot belong to an image of this stamp or a later one."""
         for window in self._windows.values():
             window.forget_before(stamp_ns)
-
-    def problems(self) -> dict[str, int]:
-        """Problem of the transforms -> how often."""
-        return {} if self._motion is None else dict(self._motion.tree.problems)
 
     def maps(self, frame: Frame, classes: tuple[ClassInfo, ...]) -> GroundTruth:
         """Labels and depth of the pixels of a frame."""

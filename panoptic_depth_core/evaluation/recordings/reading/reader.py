@@ -12,22 +12,24 @@ frame depend on the recording alone, not on clocks.
 from __future__ import annotations
 
 import heapq
-import re
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 from ....errors import ConfigError
 from ....io.bags.storage import BagReader, Message
+from ....io.bags.transforms import RecordedMotion
 from ....io.cameras.camera_options import DEFAULT_CAMERA_WARNING, CameraOptions
 from ....io.sources.bag_source import ImagePairing, PairedImage
-from ....io.sources.frame_source import count_reason, skip_none
+from ....io.sources.frame_source import Notes, count_reason, skip_none
+from ....io.sources.mounting import MountingSettings, TransformedMounting
 from ....labels import CITYSCAPES, ClassInfo
 from ....structures import Frame, PanopticDepth
 from ...metrics.frame import RecordedFrame
 from ...settings import RecordingSettings
-from .frame_truth import FrameTruth
+from .frame_truth import POSITIONS, FrameTruth
 from .recorded_results import RecordedResults
 from .stamp_window import LATER
 from .topics import find_node, find_topics
@@ -38,7 +40,6 @@ LATE = ('came after images of later stamps: the clock ran backwards, or the driv
         'than once')
 
 _REMEMBERED_STAMPS = 256
-_MEASURED = re.compile(r'-?\d+\.\d+')
 _NO_CAMERA = CameraOptions()
 
 
@@ -48,6 +49,8 @@ class RecordingReader:
 
     :param path: bag folder or storage file.
     :param camera: given by the user; it wins over the bag.
+    :param mounting: given by the user; where it has no height, tf is looked at. None: no frame
+        has a mounting.
     :param calibration: YAML of transforms that win over those of the bag, see add_calibration.
     :param recorded: give the results that this bag holds, and only frames that have one.
     :param results: the same, of another bag.
@@ -63,18 +66,18 @@ class RecordingReader:
     """
 
     def __init__(self, path: Path, settings: RecordingSettings, *,
-                 camera: CameraOptions = _NO_CAMERA, calibration: Path | None = None,
-                 recorded: bool = False, reference: Path | None = None,
-                 results: Path | None = None, classes: Sequence[ClassInfo] = CITYSCAPES) -> None:
+                 camera: CameraOptions = _NO_CAMERA, mounting: MountingSettings | None = None,
+                 calibration: Path | None = None, recorded: bool = False,
+                 reference: Path | None = None, results: Path | None = None,
+                 classes: Sequence[ClassInfo] = CITYSCAPES) -> None:
         if recorded and results is not None:
             raise ConfigError(f'{path}: results of the bag itself and of {results} are both asked '
                               'for; give one of them')
         self.settings = settings
         self.skipped: Counter[str] = Counter()
-        self.notes: Counter[str] = Counter()
+        self.notes = Notes()
         self._path = path
         self._camera = camera
-        self._note_of: dict[str, str] = {}
         self._others: list[BagReader] = []
         self._own: RecordedResults | None = None
         self._waiting: list[tuple[int, PairedImage]] = []
@@ -82,19 +85,35 @@ class RecordingReader:
         self._stack = ExitStack()
         try:
             self._bag = self._stack.enter_context(closing(BagReader(path)))
-            self.topics = find_topics(self._bag, settings.topics, self._note)
+            self.topics = find_topics(self._bag, settings.topics, self.notes.add)
             self.len_hint = self._bag.topics[self.topics.image].count
             given = path if recorded else results
             self._results = None if given is None else self._open_results(given, classes)
             self.classes = tuple(classes) if self._results is None else self._results.classes
             self._reference = None if reference is None else self._open_results(reference,
                                                                                 self.classes)
-            self._truth = FrameTruth(self._bag, self.topics, settings, calibration, self._note)
+            self._motion = self._open_motion(mounting, calibration)
+            self._truth = FrameTruth(self._bag, self.topics, settings, self._motion,
+                                     self.notes.add)
+            self._mounting = None if mounting is None else TransformedMounting(
+                mounting, self._motion, self.notes.add)
             self._pairing = ImagePairing(self._bag, self.topics.image, self.topics.camera_info,
                                          skip_none, self.skipped, self.notes)
         except BaseException:
             self.close()
             raise
+
+    def _open_motion(self, mounting: MountingSettings | None,
+                     calibration: Path | None) -> RecordedMotion | None:
+        """Transforms, if they are needed: looking for them may cost a pass."""
+        sync = self.settings.sync
+        if not (mounting and not mounting.fixed) and not POSITIONS & set(self.topics.truth):
+            if calibration is not None:
+                self.notes.add(f'{calibration} is not used: neither point clouds nor boxes are '
+                               'read')
+            return None
+        return RecordedMotion(self._bag, sync.max_delay_s, max(
+            sync.lidar_tolerance_s, sync.box_tolerance_s), calibration)
 
     def _open_results(self, path: Path, classes: Sequence[ClassInfo]) -> RecordedResults:
         """Results of this bag, read in the same pass, or of another one."""
@@ -102,10 +121,10 @@ class RecordingReader:
         if path.resolve() != self._path.resolve():
             bag = self._stack.enter_context(closing(BagReader(path)))
             self._others.append(bag)
-            node = find_node(bag, self.settings.topics.node, self._note)
-            return RecordedResults(bag, node, sync, classes, self._note, reads_bag=True)
+            node = find_node(bag, self.settings.topics.node, self.notes.add)
+            return RecordedResults(bag, node, sync, classes, self.notes.add, reads_bag=True)
         if self._own is None:
-            self._own = RecordedResults(self._bag, self.topics.node, sync, classes, self._note,
+            self._own = RecordedResults(self._bag, self.topics.node, sync, classes, self.notes.add,
                                         reads_bag=False)
         return self._own
 
@@ -113,10 +132,6 @@ class RecordingReader:
     def model_id(self) -> str:
         """Of the recorded results; empty where there are none, or as long as none was read."""
         return '' if self._results is None else self._results.model_id
-
-    def _note(self, text: str) -> None:
-        """Count what the user should know; texts that differ in measured numbers are one."""
-        count_reason(self.notes, self._note_of.setdefault(_MEASURED.sub('#', text), text))
 
     def __iter__(self) -> Iterator[RecordedFrame]:
         """Give the frames; what belongs to one is decoded when it is given out."""
@@ -132,13 +147,15 @@ class RecordingReader:
             self._wait(paired)
         while self._waiting:
             yield from self._give(heapq.heappop(self._waiting)[1])
-        for problems in (self._bag.problems, self._truth.problems(),
+        for problems in (self._bag.problems, self._motion.tree.problems if self._motion else {},
                          *(bag.problems for bag in self._others)):
             self.notes.update(problems)
 
     def _takers(self) -> Iterator[tuple[str, Callable[[Message], None]]]:
         """Topics and what takes their messages, images last."""
         yield from self._truth.takers()
+        if self._motion is not None:
+            yield from ((topic, self._motion.take) for topic in self._motion.topics)
         if self._own is not None:
             yield from ((topic, self._own.take) for topic in self._own.topics)
         yield from ((topic, self._take_image) for topic in self._pairing.topics)
@@ -166,6 +183,7 @@ class RecordingReader:
             return True
         # Later ones have come before it: it is not out of order itself.
         return (len(self._waiting) > LATER and self._truth.settled(stamp_ns)
+                and (self._motion is None or self._motion.settled(stamp_ns))
                 and (self._own is None or self._own.settled(stamp_ns)))
 
     def _give(self, paired: PairedImage) -> Iterator[RecordedFrame]:
@@ -174,12 +192,14 @@ class RecordingReader:
         self._truth.forget_before(paired.stamp_ns)
         try:
             frame = self._pairing.frame(paired, self._camera)
+            if self._mounting is not None:
+                frame = replace(frame, mounting=self._mounting.of(frame.frame_id, frame.stamp_ns))
             recorded = None if self._results is None else self._results.of(frame)
         except ConfigError as error:
             count_reason(self.skipped, str(error))
             return
         if frame.intrinsics_source == 'default':
-            self._note(DEFAULT_CAMERA_WARNING)
+            self.notes.add(DEFAULT_CAMERA_WARNING)
         if self._results is not None and recorded is None:
             count_reason(self.skipped, NO_RESULT)
             return
@@ -194,10 +214,10 @@ class RecordingReader:
         try:
             found = self._reference.of(frame)
         except ConfigError as error:
-            self._note(f'{error}; no reference for this frame')
+            self.notes.add(f'{error}; no reference for this frame')
             return None
         if found is None:
-            self._note('the reference has no result of this stamp; the frame is not compared')
+            self.notes.add('the reference has no result of this stamp; the frame is not compared')
         return found
 
     def close(self) -> None:

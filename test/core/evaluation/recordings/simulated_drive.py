@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from panoptic_depth_core.config import DistanceSettings
-from panoptic_depth_core.inference.distances import measure_distances, rotation_matrix
+from panoptic_depth_core.inference.distances import measure_distances
 from panoptic_depth_core.io.bags.writing import BagWriter, Outgoing
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.io.messages.outputs import OUTPUTS, FrameMessages
@@ -31,6 +31,7 @@ from panoptic_depth_core.io.messages.types import (
     POINT_FIELD,
 )
 from panoptic_depth_core.labels import CITYSCAPES, LABEL_DIVISOR
+from panoptic_depth_core.rotations import rotation_matrix
 from panoptic_depth_core.structures import Frame, Intrinsics, PanopticDepth, Segment
 from simulated_scene import STREET, Solid, cast, pixel_rays, render
 

@@ -181,6 +181,8 @@ def test_files_for_viewers(drive: Path, tmp_path: Path) -> None:
     (('--lidar-topic', '/no/lidar'), '/no/lidar'),
     (('--evaluation', 'wrong.yaml'), "unknown key 'lidars'"),
     (('--fx', '100', '--fov', '50'), 'fx and fov_deg both describe the camera'),
+    (('--camera-pitch', '2'), 'give --camera-height'),
+    (('--results', 'recorded', '--camera-height', '1'), '--config and the mounting out'),
 ])
 def test_what_the_user_can_put_right(arguments: tuple[str, ...], words: str, drive: Path,
                                      tmp_path: Path, monkeypatch: pytest.MonkeyPatch,

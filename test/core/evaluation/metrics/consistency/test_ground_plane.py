@@ -12,7 +12,7 @@ import pytest
 from consistency_scenes import CAMERA, ROAD, SKY, all_of, compared, frame, metric, result
 from hypothesis import given
 from hypothesis import strategies as st
-from panoptic_depth_core.evaluation.metrics.ground_plane import (
+from panoptic_depth_core.inference.ground_plane import (
     LEAST_PIXELS,
     fit_ground,
 )

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from panoptic_depth_core.evaluation.metrics.distance import match_boxes
 from panoptic_depth_core.evaluation.metrics.frame import TrueBox
 from panoptic_depth_core.evaluation.recordings.reading.frame_truth import plain_name, true_boxes
-from panoptic_depth_core.evaluation.recordings.reading.transforms import (
+from panoptic_depth_core.evaluation.settings import BoxSettings
+from panoptic_depth_core.io.bags.transforms import (
     TransformError,
     TransformTree,
 )
-from panoptic_depth_core.evaluation.settings import BoxSettings
-from panoptic_depth_core.inference.distances import rotation_matrix
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.io.messages.types import DETECTION_3D_ARRAY
 from panoptic_depth_core.labels import LABEL_DIVISOR
+from panoptic_depth_core.rotations import rotation_matrix
 from panoptic_depth_core.structures import DistanceFlag, InstanceDistance, Intrinsics, Segment
 from simulated_drive import BASE_OPTICAL, OPTICAL, SimulatedDrive, boxes_message
 from simulated_scene import Solid

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from panoptic_depth_core.evaluation.recordings.reading import transforms
-from panoptic_depth_core.evaluation.recordings.reading.transforms import (
+from panoptic_depth_core.io.bags import transforms
+from panoptic_depth_core.io.bags.transforms import (
     TransformError,
     TransformTree,
     add_calibration,
     interpolated,
 )
-from panoptic_depth_core.inference.distances import rotation_matrix
+from panoptic_depth_core.rotations import rotation_matrix
 from simulated_drive import (
     BASE,
     BASE_LIDAR,

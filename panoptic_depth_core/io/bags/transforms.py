@@ -16,15 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat, model_validator
 
-from ....config import Settings, load_settings
-from ....errors import ConfigError
-from ....inference.distances import rotation_matrix
-from ....io.bags.storage import BagReader, Message, deserialize
-from ....io.messages.reading import stamp_of
-from ...settings import SyncSettings
+from ...config import Settings, load_settings
+from ...errors import ConfigError
+from ...rotations import rotation_matrix
+from ..messages.reading import stamp_of
+from ..messages.types import TF_MESSAGE
+from .storage import BagReader, Message, deserialize
 
 TF, TF_STATIC = '/tf', '/tf_static'
-TF_MESSAGE = 'tf2_msgs/msg/TFMessage'
 
 NEAREST_NS = 200_000_000
 """So far before the first and after the last pose, that pose is used as it is."""
@@ -41,6 +40,8 @@ CONTINUOUS = 'odom'
 """REP-105: the frame in which a vehicle moves without jumps; those above it are corrected."""
 
 MIN_NORM = 1e-6
+
+MAX_DELAY_S = 5.0
 
 Pose = NDArray[np.float64]
 """(7,) translation in meters, then quaternion x, y, z, w."""
@@ -139,6 +140,10 @@ class TransformTree:
         self._static: dict[str, Matrix] = {}
         self._tracks: dict[str, PoseTrack] = {}
         self._given: set[str] = set()
+
+    def __contains__(self, frame: str) -> bool:
+        """Whether a frame is in the tree."""
+        return frame in self._parents or frame in self._parents.values()
 
     @property
     def newest_ns(self) -> int | None:
@@ -344,14 +349,17 @@ class RecordedMotion:
     """
     Fixed transforms of the whole bag, moving ones as they come.
 
+    :param max_delay_s: an image waits for its transforms so long at most, in time of recording.
+    :param reach_s: farthest stamp of what belongs to an image.
     :param calibration: YAML of transforms that win over those of the bag.
     :raises ConfigError: a calibration that cannot be read.
     """
 
-    def __init__(self, bag: BagReader, sync: SyncSettings, calibration: Path | None) -> None:
-        # An image waits for max_delay_s at most, and what belongs to it is older than that.
-        self.tree = TransformTree(window_s=2.0 * sync.max_delay_s)
-        self._reach_ns = round(1e9 * max(sync.lidar_tolerance_s, sync.box_tolerance_s))
+    def __init__(self, bag: BagReader, max_delay_s: float = MAX_DELAY_S, reach_s: float = 0.0,
+                 calibration: Path | None = None) -> None:
+        # What belongs to an image that still waits is older than the delay.
+        self.tree = TransformTree(window_s=2.0 * max_delay_s)
+        self._reach_ns = round(1e9 * reach_s)
         if calibration is not None:
             add_calibration(self.tree, calibration)
         counts = {name: topic.count for name, topic in bag.topics.items()

@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...inference.distances import MAD_TO_SIGMA
-from ...structures import Intrinsics
+from ..structures import Intrinsics
+from .distances import MAD_TO_SIGMA
 
 LEAST_PIXELS = 200
 """Fewer say little of a plane."""
