@@ -170,6 +170,8 @@ def _lens_of(info: Any) -> tuple[Lens | None, str]:
     if model is None:
         return None, (f'camera_info has the distortion model {name!r}, which is not known: the '
                       'distortion is not corrected; give rectified images')
+    note = '' if any(d) else (f'camera_info has the distortion model {name} with coefficients of '
+                              '0: the ideal fisheye is assumed')
     while d and d[-1] == 0.0:
         d.pop()
     # What is left out at the end is 0; coefficients beyond those of plumb_bob are of
@@ -177,7 +179,7 @@ def _lens_of(info: Any) -> tuple[Lens | None, str]:
     for kind in (model, *(['rational_polynomial'] if model == 'plumb_bob' else [])):
         for count in COEFFICIENTS[kind]:  # type: ignore[index]
             if len(d) <= count:
-                return Lens(kind, (*d, *[0.0] * (count - len(d)))), ''  # type: ignore[arg-type]
+                return Lens(kind, (*d, *[0.0] * (count - len(d)))), note  # type: ignore[arg-type]
     return None, (f'camera_info has more coefficients than the distortion model {name} has: the '
                   'distortion is not corrected')
 
