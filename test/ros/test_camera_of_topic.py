@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -43,7 +42,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """The command in its own process."""
     return subprocess.run([sys.executable, '-m', 'panoptic_depth_ros.camera', *arguments],
                           capture_output=True, text=True, check=False, timeout=60,
-                          cwd=HERE, env={**os.environ})
+                          cwd=HERE)
 
 
 @pytest.mark.ros
