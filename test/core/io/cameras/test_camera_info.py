@@ -156,6 +156,9 @@ def test_a_region_of_interest_that_was_not_cut_is_said() -> None:
     assert found.camera == CAMERA
     assert found.notes == ('the image is the whole one, though camera_info has a region of '
                            'interest',)
+    # Cut before the calibration: the size and K are of the part already.
+    within = camera_of_info(info(roi=roi(100, 40, 640, 480)), 640, 480)
+    assert (within.camera, within.notes) == (found.camera, found.notes)
     outside = camera_of_info(info(roi=roi(400, 40, 400, 300)), 400, 300)
     assert outside.reason == 'camera_info has a region of interest outside of its image'
 
