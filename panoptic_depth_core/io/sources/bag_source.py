@@ -255,7 +255,7 @@ class ImagePairing:
             paired.info, width, height, rectified=self.rectified, use=camera.use,
             frame_id=frame_id)
         intrinsics, origin = camera.resolve(
-            width, height, found and found.camera, 'camera_info', self.rectified)
+            width, height, None if found is None else found.camera, 'camera_info', self.rectified)
         if found is not None and origin != 'user':
             for note in (found.notes if found.camera is not None else
                          [f'{found.reason}; it counts as missing']):
