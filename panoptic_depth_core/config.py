@@ -137,6 +137,9 @@ class InferenceSettings(Settings):
     output_size: Literal['input', 'network'] = Field('input', description='input: results have '
                                                      'the size of the image; network: that of '
                                                      'the maps of the graph, which is faster')
+    rectified: bool = Field(False, description='for a lens with distortion; true: results of '
+                            'output_size input are those of a pinhole camera of the same size; '
+                            'false: of the pixels of the image')
     depth: DepthSettings = DepthSettings()
     distance: DistanceSettings = DistanceSettings()
     tracking: TrackingSettings = TrackingSettings()

@@ -53,6 +53,7 @@ class EngineParameters(Settings):
 
 class OutputParameters(Settings):
     size: Literal['input', 'network'] = _of(InferenceSettings, 'output_size')
+    rectified: bool = _of(InferenceSettings, 'rectified')
 
 
 class PublishParameters(Settings):
@@ -130,7 +131,8 @@ class NodeSettings(Settings):
         given = {'score': self.score_threshold, 'overlap': self.overlap_threshold}
         thresholds = config.Thresholds(**{k: v for k, v in given.items() if v >= 0})
         return InferenceSettings.model_validate(self, from_attributes=True).model_copy(
-            update={'thresholds': thresholds, 'output_size': self.output.size})
+            update={'thresholds': thresholds, 'output_size': self.output.size,
+                    'rectified': self.output.rectified})
 
     def backend_options(self) -> dict[str, Any]:
         """
@@ -165,7 +167,7 @@ class NodeSettings(Settings):
 
 FIXED = frozenset({
     'autostart', 'backend', 'model.path', 'device_id', 'threads', 'image_transport',
-    'queue_policy', 'max_instances', 'label_divisor', 'output.size',
+    'queue_policy', 'max_instances', 'label_divisor', 'output.size', 'output.rectified',
     *(f'engine.{name}' for name in EngineParameters.model_fields)})
 """Parameters that cannot be changed while the node runs."""
 

@@ -48,7 +48,7 @@ NOT_OF_THE_NODE = {
     # A crop has no result at the border, which is nothing for a robot.
     'fit',
     # By other names.
-    'output_size'}
+    'output_size', 'rectified'}
 
 
 def test_without_anything_it_is_as_the_core_would_have_it() -> None:

@@ -21,6 +21,7 @@ from ..io.cameras.camera_info import Use
 from ..io.cameras.camera_options import DEFAULT_CAMERA_WARNING, CameraOptions
 from ..io.sources.mounting import MountingSettings, read_mounting
 from ..io.sources.open_source import SourceOptions
+from ..io.visualization import frame_of
 from ..labels import ClassInfo
 from ..model_directory import ModelDirectory
 from ..status import Watch
@@ -44,10 +45,10 @@ class _StreamOptions(TypedDict, total=False):
     camera: Intrinsics | str | os.PathLike[str] | None
     image_topic: str | None
     camera_info_topic: str | None
-    camera_info_use: Use
     mounting: Mounting | str | os.PathLike[str] | None
     ground_frame: str | None
     ground_offset_m: float
+    camera_info_use: Use
 
 
 def load(model: ModelDirectory | str | os.PathLike[str] | None = None,
@@ -119,8 +120,8 @@ class Model:
         :param source: one picture: a path, an (H, W, 3) uint8 RGB array, a PIL image or a Frame;
             or a stream: a folder of pictures, a video, a bag, 'camera:0', an (N, H, W, 3) array,
             a list or a generator of any of these.
-        :param options: see ``stream``: fx, fov, camera, image_topic, camera_info_topic,
-            camera_info_use, mounting, ground_frame, ground_offset_m.
+        :param options: see ``stream``: fx, fov, camera, image_topic, camera_info_topic, mounting,
+            ground_frame, ground_offset_m, camera_info_use.
         :returns: a Result for a picture, an iterator of Results for a stream. A type checker
             cannot tell them apart by a path: call ``stream`` where it matters.
         :raises ConfigError, BackendError: see ``stream``.
@@ -132,9 +133,9 @@ class Model:
                camera: Intrinsics | str | os.PathLike[str] | None = None,
                image_topic: str | None = None,
                camera_info_topic: str | None = None,
-               camera_info_use: Use = 'auto',
                mounting: Mounting | str | os.PathLike[str] | None = None,
-               ground_frame: str | None = None, ground_offset_m: float = 0.0) -> Results:
+               ground_frame: str | None = None, ground_offset_m: float = 0.0,
+               camera_info_use: Use = 'auto') -> Results:
         """
         Results of all pictures of a source, each computed on demand.
 
@@ -148,12 +149,12 @@ class Model:
         :param camera: Intrinsics, or a camera file (camera.json, the YAML of camera_calibration,
             Kalibr's camchain.yaml#cam0); scaled to the size of the picture.
         :param image_topic, camera_info_topic: for bags with more than one.
-        :param camera_info_use: 'k' or 'p', where the names of topics do not tell right whether
-            images are rectified.
         :param mounting: of the camera above the ground, or a YAML file of calibrate-mounting. By
             default it is that of base_footprint in the tf of a bag, else it is not known.
         :param ground_frame, ground_offset_m: frame of the tf of a bag, z up, and the height of its
             origin above the ground, such as base_link and the radius of the wheels.
+        :param camera_info_use: 'k' or 'p', where the names of topics do not tell right whether
+            images are rectified.
         :raises ConfigError: a source cannot be read, options contradict each other.
         :raises BackendError: the runtime fails.
         """
@@ -178,9 +179,11 @@ class Model:
             _log.warning(DEFAULT_CAMERA_WARNING)
         info = self.pipeline.model.info
         with self._lock:
-            return Result(**vars(run(frame)), frame=frame, classes=self.classes, run={
-                'source': 'Python', 'model': info.model_id, 'model_sha256': info.onnx_sha256,
-                'settings': self.pipeline.settings.model_dump(mode='json')})
+            result = run(frame)
+            return Result(
+                **vars(result), frame=frame_of(frame, result), classes=self.classes, run={
+                    'source': 'Python', 'model': info.model_id, 'model_sha256': info.onnx_sha256,
+                    'settings': self.pipeline.settings.model_dump(mode='json')})
 
     def close(self) -> None:
         """Release the backend."""

@@ -39,7 +39,8 @@ class Result(PanopticDepth):
     ``panoptic`` (H, W) uint16, ``depth`` (H, W) float32 meters, ``segments``, ``tasks``, ... are
     those of PanopticDepth; those of tasks that the model does not have are empty.
 
-    :param frame: the picture with its camera, name and stamp.
+    :param frame: the picture with its camera, name and stamp; a rectified one where the result is
+        of the rectified grid.
     :param classes: of the model by class id: name, color, thing or stuff.
     :param run: model and settings, for run.json.
     """

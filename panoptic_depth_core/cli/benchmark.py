@@ -17,20 +17,22 @@ from . import options
 if TYPE_CHECKING:
     from ..benchmark.report import Report
 
-WHAT = ('pipeline', 'runtimes', 'replay', 'scoring', 'training', 'models')
+WHAT = ('pipeline', 'runtimes', 'replay', 'scoring', 'training', 'models', 'lenses')
 
 _PIPELINE, _EVALUATION, _TRAINING = (
-    'pipeline and runtimes', 'replay and scoring', 'training and models')
+    'pipeline and runtimes', 'replay, scoring and lenses', 'training and models')
 
 
 _ONLY_FOR = {
-    **dict.fromkeys(('model', 'source', 'minutes'), ('pipeline', 'runtimes')),
+    'model': ('pipeline', 'runtimes', 'lenses'),
+    **dict.fromkeys(('source', 'minutes'), ('pipeline', 'runtimes')),
     **dict.fromkeys(('backends', 'warmup', 'config'), ('pipeline',)),
     **dict.fromkeys(('device', 'precisions'), ('runtimes',)),
-    **dict.fromkeys(('frames', 'jobs'), ('replay', 'scoring')),
+    'frames': ('replay', 'scoring', 'lenses'),
+    'jobs': ('replay', 'scoring'),
     **dict.fromkeys(('recipes', 'changes'), ('training', 'models')),
     'workers': ('training',),
-    'threads': ('pipeline', 'models'),
+    'threads': ('pipeline', 'models', 'lenses'),
     'repeats': ('pipeline', 'runtimes', 'training', 'models'),
     'size': ('pipeline', 'runtimes', 'replay', 'scoring', 'models'),
 }
@@ -44,7 +46,8 @@ def benchmark(
             'runtimes: latency of every runtime, precision and mode of this machine, and parity '
             'with float32 PyTorch. replay, scoring: evaluation of recordings and of data sets. '
             'training: data loader against training step. models: size, latency and validation '
-            'metrics of the models of recipes or runs.',
+            'metrics of the models of recipes or runs. lenses: distances through lenses with '
+            'distortion, on synthetic scenes.',
             )] = 'pipeline',
         out: Annotated[Path | None, typer.Option(
             '--out', '-o', help='FILE.json, or a folder for benchmark.json, benchmark.md and the '
@@ -75,7 +78,7 @@ def benchmark(
             help='pipeline: frames before the measured ones.')] = 3,
         threads: Annotated[int | None, typer.Option(
             '--threads', rich_help_panel=_PIPELINE, show_default='set by the runtime',
-            help='pipeline, models: CPU threads of the runtime.')] = None,
+            help='pipeline, models, lenses: CPU threads of the runtime.')] = None,
         config: Annotated[Path | None, typer.Option(
             '--config', '-c', rich_help_panel=_PIPELINE,
             help='pipeline: YAML file with inference settings; see config/.')] = None,
@@ -85,9 +88,10 @@ def benchmark(
         precisions: Annotated[str, typer.Option(
             '--precisions', rich_help_panel=_PIPELINE, show_default='all',
             help='runtimes: precisions, separated by commas.')] = 'float32,bfloat16,float16,int8',
-        frames: Annotated[int, typer.Option(
-            '--frames', min=1, rich_help_panel=_EVALUATION,
-            help='Generated frames; replay needs 50 for each process.')] = 300,
+        frames: Annotated[int | None, typer.Option(
+            '--frames', min=1, rich_help_panel=_EVALUATION, show_default='300; lenses: 10',
+            help='Generated frames; replay needs 50 for each process; lenses: of each lens.',
+            )] = None,
         jobs: Annotated[int | None, typer.Option(
             '--jobs', min=1, rich_help_panel=_EVALUATION, show_default='one per core, at most 4',
             help='Worker processes.')] = None,
@@ -145,8 +149,13 @@ def benchmark(
             report = _models(recipes, changes or [], shape, repeats or 30, threads)
         else:
             report = _training(recipes, changes or [], workers, repeats or 30)
+    elif what == 'lenses':
+        from ..benchmark.lenses import measure_lenses
+
+        report = measure_lenses(model, frames or 10, threads, note=lambda text: typer.echo(
+            f'benchmark: {text} ...', err=True))
     else:
-        report = _evaluation(what, frames, shape, jobs)
+        report = _evaluation(what, frames or 300, shape, jobs)
     if out is not None:
         report.write(out)
     typer.echo(report.to_markdown(), nl=False)

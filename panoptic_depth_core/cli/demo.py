@@ -46,11 +46,11 @@ def demo(
         backend: options.Backend = 'auto',
         fx: options.Fx = None,
         fov: options.Fov = None,
-        camera: options.Camera = None,
         camera_height: options.CameraHeight = None,
         camera_pitch: options.CameraPitch = None,
         camera_roll: options.CameraRoll = None,
-        mounting: options.Mounting = None) -> None:
+        mounting: options.Mounting = None,
+        camera: options.Camera = None) -> None:
     """Show results on a synthetic drive beside its ground truth, or on your own source."""
     mounted = options.mounting_settings(camera_height, camera_pitch, camera_roll, mounting)
     if source is not None:

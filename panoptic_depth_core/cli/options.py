@@ -36,9 +36,6 @@ Fov = Annotated[float | None, typer.Option(
 Camera = Annotated[Path | None, typer.Option(
     '--camera', help='Camera file instead of --fx: camera.json, YAML of camera_calibration, or '
     'camchain.yaml#cam0 of Kalibr.')]
-CameraInfoUse = Annotated[Literal['auto', 'k', 'p'], typer.Option(
-    '--camera-info-use', help='Matrix of CameraInfo: auto takes P for topics that are called '
-    'rectified, else K with the lens.')]
 CameraHeight = Annotated[float | None, typer.Option(
     '--camera-height', help='Height of the camera above the ground in meters.')]
 CameraPitch = Annotated[float | None, typer.Option(
@@ -54,6 +51,9 @@ GroundFrame = Annotated[str | None, typer.Option(
 GroundOffset = Annotated[float | None, typer.Option(
     '--ground-offset', help='Height of the origin of --ground-frame above the ground in meters, '
     'such as the radius of the wheels for base_link.')]
+CameraInfoUse = Annotated[Literal['auto', 'k', 'p'], typer.Option(
+    '--camera-info-use', help='Matrix of CameraInfo: auto takes P for topics that are called '
+    'rectified, else K with the lens.')]
 ImageTopic = Annotated[str | None, typer.Option(
     '--image-topic', help='Image topic, for bags with several.')]
 CameraInfoTopic = Annotated[str | None, typer.Option(
@@ -83,6 +83,9 @@ def evaluation_settings(config: Path | None) -> InferenceSettings:
     if settings.output_size != 'input':
         raise ConfigError(f'{config}: output_size is {settings.output_size!r}, but the truth has '
                           "the size of the images; set it to 'input'")
+    if settings.rectified:
+        raise ConfigError(f'{config}: rectified is true, but the truth has the pixels of the '
+                          'images; set it to false')
     return settings
 
 

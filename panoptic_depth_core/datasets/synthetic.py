@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ..config import Settings
-from ..labels import CITYSCAPES, LABEL_DIVISOR, THING_CLASSES
+from ..labels import CITYSCAPES, LABEL_DIVISOR, THING_CLASSES, VOID_ID
 from ..structures import Frame, GroundTruth, Intrinsics, Sample
 from .label_files import instance_depths
 from .scenery.meshes import Rng
@@ -40,6 +40,8 @@ class SyntheticSettings(Settings):
     pitch_deg: Range = Field((-6.0, 6.0), description='positive looks down')
     roll_deg: Range = Field((-2.0, 2.0), description='positive is clockwise')
     densities: Densities = Densities()
+    intrinsics: Intrinsics | None = Field(None, description='one camera, with its lens, in place '
+                                          'of one drawn of these sizes and focal lengths')
 
 
 _DEFAULTS = SyntheticSettings()
@@ -79,18 +81,24 @@ def _draw_lens(rng: Rng) -> Lens:
 
 
 def _draw_intrinsics(rng: Rng, settings: SyntheticSettings) -> Intrinsics:
-    """A pinhole camera by chance, square pixels."""
+    """
+    A pinhole camera by chance, square pixels.
+
+    The draws are the same for a given camera, so that it sees the same scenes.
+    """
     width, height = settings.width, settings.height
     focal = float(np.exp(rng.uniform(*np.log(settings.focal_per_width)))) * width
     shift = 0.03 * rng.uniform(-1, 1, 2) * (width, height)
-    return Intrinsics(focal, focal, (width - 1) / 2 + float(shift[0]),
-                      (height - 1) / 2 + float(shift[1]), width, height)
+    return settings.intrinsics or Intrinsics(
+        focal, focal, (width - 1) / 2 + float(shift[0]), (height - 1) / 2 + float(shift[1]),
+        width, height)
 
 
 def _sample(picture: Render, camera: Camera, ids: InstanceIds, name: str,
             stamp_ns: int = 0, sequence: str = '') -> Sample:
     """Everything is known of a synthetic picture."""
     panoptic = ids.panoptic(picture)
+    panoptic[picture.blank] = VOID_ID
     frame = Frame(picture.image, camera.intrinsics, stamp_ns=stamp_ns, name=name,
                   intrinsics_source='camera_info', mounting=camera.mounting)
     return Sample(frame, GroundTruth(
@@ -181,6 +189,11 @@ def camera_scenes(length: int, focal_px: float) -> SyntheticScenes:
     share = focal_px / 1024
     return SyntheticScenes(length, _CAMERA_SEED, SyntheticSettings(
         width=1024, height=512, focal_per_width=(share, share)))
+
+
+def scenes_of(length: int, camera: Intrinsics) -> SyntheticScenes:
+    """The places of camera_scenes, seen by a camera, which may have a lens."""
+    return SyntheticScenes(length, _CAMERA_SEED, SyntheticSettings(intrinsics=camera))
 
 
 class SyntheticDrive:

@@ -70,7 +70,7 @@ REJECT_ROUNDS = 3
 def measure_distances(
         panoptic: NDArray[np.uint16], depth: NDArray[np.float32], segments: Sequence[Segment],
         intrinsics: Intrinsics, class_names: Sequence[str], settings: DistanceSettings,
-        ) -> tuple[InstanceDistance, ...]:
+        border: NDArray[np.bool_] | None = None) -> tuple[InstanceDistance, ...]:
     """
     Measure every thing instance, and with include_stuff every other segment too.
 
@@ -78,6 +78,7 @@ def measure_distances(
     :param depth: (H, W) float32 meters along Z; NaN unknown, +Inf far, -Inf too near.
     :param intrinsics: camera of these pixels.
     :param class_names: by class id.
+    :param border: (H, W) bool, where what the camera sees ends, if not at the border of the maps.
     :returns: nearest first, those of unknown distance last; roi in px of these arrays.
     """
     wanted = [s for s in segments if s.instance_id > 0 or settings.include_stuff]
@@ -88,7 +89,8 @@ def measure_distances(
     pixels = _pixels_by_id(panoptic, [s.panoptic_id for s in wanted])
     found = [
         _measure(segment, class_names[segment.class_id], pixels[segment.panoptic_id],
-                 flat_depth, core, intrinsics, settings)
+                 flat_depth, core, intrinsics, settings,
+                 None if border is None else border.ravel())
         for segment in wanted if segment.panoptic_id in pixels]
     return tuple(sorted(found, key=lambda d: (math.isnan(d.distance_m), d.distance_m)))
 
@@ -116,8 +118,8 @@ def _pixels_by_id(panoptic: NDArray[np.uint16], ids: Sequence[int],
 
 def _measure(segment: Segment, class_name: str, pixels: NDArray[np.intp],
              depth: NDArray[np.float32], core: NDArray[np.bool_], intrinsics: Intrinsics,
-             settings: DistanceSettings) -> InstanceDistance:
-    """:param pixels: (n,) flat indices of the segment's pixels; depth, core: flat."""
+             settings: DistanceSettings, border: NDArray[np.bool_] | None) -> InstanceDistance:
+    """:param pixels: (n,) flat indices of the segment's pixels; depth, core, border: flat."""
     width = intrinsics.width
     columns = pixels % width
     left, right = int(columns.min()), int(columns.max())
@@ -130,7 +132,8 @@ def _measure(segment: Segment, class_name: str, pixels: NDArray[np.intp],
     known = valid + too_near + far
 
     flags = DistanceFlag(0)
-    if left == 0 or top == 0 or right == width - 1 or bottom == intrinsics.height - 1:
+    if (left == 0 or top == 0 or right == width - 1 or bottom == intrinsics.height - 1
+            if border is None else border[pixels].any()):
         flags |= DistanceFlag.TRUNCATED
     if 2 * far > known:
         flags |= DistanceFlag.BEYOND_RANGE
@@ -163,8 +166,8 @@ def _points(pixels: NDArray[np.intp], depth: NDArray[np.float32], intrinsics: In
     """(3, n) points in the camera frame, meters."""
     v, u = np.divmod(pixels, intrinsics.width)
     z = depth[pixels].astype(np.float64)
-    return np.stack([(u - intrinsics.cx) / intrinsics.fx * z,
-                     (v - intrinsics.cy) / intrinsics.fy * z, z])
+    x, y = intrinsics.rays(np.stack([u, v], axis=1)).T
+    return np.stack([x * z, y * z, z])
 
 
 def _inlier_range(z: NDArray[np.float64]) -> tuple[float, float]:

@@ -14,14 +14,13 @@ import math
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..config import InferenceSettings, Thresholds
-from ..contract import MOUNTING
+from ..contract import MOUNTING, NO_SEGMENT
 from ..errors import ConfigError
 from ..labels import VOID_ID
 from ..model_directory import ModelDirectory, open_model
@@ -97,7 +96,8 @@ class Pipeline:
         info, settings, step_ms = self._info, self.settings, dict.fromkeys(STEPS, 0.0)
 
         with _timed(step_ms, 'preprocess'):
-            inputs, geometry = graph_inputs(frame, info, self._thresholds, settings.fit)
+            inputs, geometry = graph_inputs(frame, info, self._thresholds, settings.fit,
+                                            settings.rectified)
             grid = geometry.grid(info.output_stride)
             map_camera = grid.intrinsics(frame.intrinsics)
             at_input = settings.output_size == 'input'
@@ -109,7 +109,7 @@ class Pipeline:
 
         with _timed(step_ms, 'segments'):
             panoptic, segments = assemble_segments(
-                grid.crop(output.segment_index), output.segments, self._classes,
+                grid.crop(output.segment_index, NO_SEGMENT), output.segments, self._classes,
                 label_divisor=settings.label_divisor,
                 min_instance_pixels=settings.min_instance_pixels,
                 max_instances=settings.max_instances,
@@ -118,21 +118,22 @@ class Pipeline:
 
         with _timed(step_ms, 'distances'):
             sky = np.isin(panoptic, self._sky_ids)
-            depth = mark_depth(grid.crop(output.depth), sky, settings.depth)
+            depth = mark_depth(grid.crop(output.depth, math.nan), sky, settings.depth)
             distances = measure_distances(
                 panoptic, depth, segments, map_camera,
-                [c.name for c in self._classes], settings.distance)
+                [c.name for c in self._classes], settings.distance, grid.border)
             depth = far_as_set(depth, settings.depth)
 
         if at_input:
             with _timed(step_ms, 'restore'):
-                distances = tuple(replace(d, roi=grid.image_roi(d.roi)) for d in distances)
+                distances = grid.restore_rois(distances, panoptic)
                 depth = grid.restore_depth(depth, panoptic)
                 panoptic = grid.restore_labels(panoptic, VOID_ID)
 
         ground: GroundScale | None = None
         return PanopticDepth(
-            panoptic, depth, segments, distances, frame.intrinsics if at_input else map_camera,
+            panoptic, depth, segments, distances,
+            geometry.result_camera(frame.intrinsics) if at_input else map_camera,
             settings.label_divisor, frame.stamp_ns, frame.frame_id, frame.name, info.model_id,
             step_ms, info.tasks, settings.distance.include_stuff, frame.mounting, ground,
             self._scale_source(frame, ground))

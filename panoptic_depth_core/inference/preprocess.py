@@ -9,7 +9,8 @@ exactly), so an object keeps its shape and the focal length its meaning.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, TypeVar
 
@@ -20,7 +21,9 @@ from numpy.typing import NDArray
 from ..contract import PADDING_RGB, Arrays
 from ..errors import ConfigError
 from ..model_info import ModelInfo
-from ..structures import Frame, Intrinsics
+from ..structures import Frame, InstanceDistance, Intrinsics
+from .lens_view import LensView
+from .seams import seams
 
 Item = TypeVar('Item', bound=np.generic)
 
@@ -71,6 +74,10 @@ class Geometry:
         """Network px per image px."""
         return self.resized_height / self.height
 
+    def result_camera(self, intrinsics: Intrinsics) -> Intrinsics:
+        """Camera of results at image size."""
+        return intrinsics
+
     def network_intrinsics(self, intrinsics: Intrinsics) -> Intrinsics:
         """Camera of the network input."""
         return intrinsics.transformed(self.scale_x, self.scale_y, self.offset_x, self.offset_y,
@@ -83,14 +90,19 @@ class Geometry:
 
 def prepare(frame: Frame, network_width: int, network_height: int,
             fit: Literal['letterbox', 'crop'] = 'letterbox',
-            padding_rgb: tuple[int, int, int] = PADDING_RGB) -> tuple[NDArray[np.uint8], Geometry]:
+            padding_rgb: tuple[int, int, int] = PADDING_RGB, rectified: bool = False,
+            ) -> tuple[NDArray[np.uint8], Geometry | LensView]:
     """
     Bring an image to the size of the network.
 
-    :param padding_rgb: 0..255, where a letterbox has no image.
+    :param padding_rgb: 0..255, where there is no image.
+    :param rectified: results will be on the rectified grid, where the camera has a lens.
     :returns: (network_height, network_width, 3) uint8 RGB, contiguous, and its geometry.
     """
     image = frame.image
+    if frame.intrinsics.lens is not None:
+        view = LensView.of(frame.intrinsics, network_width, network_height, fit, rectified)
+        return view.picture(image, padding_rgb), view
     height, width = image.shape[:2]
     geometry = Geometry.fit(width, height, network_width, network_height, fit)
     size = geometry.resized_width, geometry.resized_height
@@ -113,14 +125,17 @@ def prepare(frame: Frame, network_width: int, network_height: int,
 
 
 def graph_inputs(frame: Frame, info: ModelInfo, thresholds: NDArray[np.float32],
-                 fit: Literal['letterbox', 'crop'] = 'letterbox') -> tuple[Arrays, Geometry]:
+                 fit: Literal['letterbox', 'crop'] = 'letterbox', rectified: bool = False,
+                 ) -> tuple[Arrays, Geometry | LensView]:
     """
     All inputs of a model's graph for a frame; missing extra inputs have their unknown value.
 
     :param thresholds: (T,) float32 in the order of contract.THRESHOLDS.
+    :param rectified: as in prepare.
     :returns: inputs by name, without the batch axis, and the geometry of the image.
     """
-    image, geometry = prepare(frame, info.input_width, info.input_height, fit, info.padding_rgb)
+    image, geometry = prepare(frame, info.input_width, info.input_height, fit, info.padding_rgb,
+                              rectified)
     camera = geometry.network_intrinsics(frame.intrinsics)
     given = frame.given_inputs
     return {'image': image, 'intrinsics': camera.as_vector(), 'thresholds': thresholds,
@@ -154,8 +169,16 @@ class MapGrid:
     shift: tuple[float, float]
     pixel_counts: NDArray[np.float64]
 
-    def crop(self, array: NDArray[Item]) -> NDArray[Item]:
-        """(h, w) contiguous region of a map of the whole network input."""
+    @property
+    def border(self) -> None:
+        """Where the image ends within the region: nowhere."""
+
+    def crop(self, array: NDArray[Item], outside: float) -> NDArray[Item]:
+        """
+        (h, w) contiguous region of a map of the whole network input.
+
+        :param outside: of pixels that show nothing of the image, of which there are none here.
+        """
         top, bottom, left, right = self.region
         return np.ascontiguousarray(array[top:bottom, left:right])
 
@@ -172,6 +195,11 @@ class MapGrid:
         top, bottom = np.searchsorted(self.rows, (y, y + height))
         return (self.first_column + int(left), self.first_row + int(top),
                 int(right - left), int(bottom - top))
+
+    def restore_rois(self, distances: Iterable[InstanceDistance], labels: NDArray[np.uint16],
+                     ) -> tuple[InstanceDistance, ...]:
+        """Boxes in the image in place of those in the region, whose labels are (h, w)."""
+        return tuple(replace(d, roi=self.image_roi(d.roi)) for d in distances)
 
     def restore_labels(self, labels: NDArray[np.uint16], fill: int) -> NDArray[np.uint16]:
         """(h, w) labels of the region -> (H, W) nearest labels, fill where it was cut off."""
@@ -195,7 +223,7 @@ class MapGrid:
             return depth.copy()
         rows, row_weights = self._pairs(1)
         columns, column_weights = self._pairs(0)
-        seam = _seams(labels, depth).take(columns, 1)
+        seam = seams(labels, depth).take(columns, 1)
         nearest = depth.take(self.columns, 1)
         fine = np.empty((rows.size, columns.size), np.float32)
         with np.errstate(divide='ignore', invalid='ignore'):
@@ -275,26 +303,3 @@ def _between(array: NDArray[np.float32], axis: int, first: NDArray[np.intp],
     step *= weight
     result += step
     return result
-
-
-def _seams(labels: NDArray[np.uint16], depth: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """
-    Cells of 2x2 pixels that must not be interpolated.
-
-    :returns: (h, w) bool; cell (y, x) is the one from pixel (y, x) to (y + 1, x + 1).
-    """
-    # Interpolation keeps +Inf and NaN, but not their borders, and not -Inf: 1 / -Inf is a zero
-    # that loses its sign.
-    state = np.isnan(depth).astype(np.uint8) + 2 * np.isposinf(depth)
-    seam = np.zeros(labels.shape, np.bool_)
-    for array in (labels, state):
-        across = array[:, :-1] != array[:, 1:]
-        down = array[:-1] != array[1:]
-        seam[:, :-1] |= across
-        seam[:-1, :-1] |= across[1:]
-        seam[:-1] |= down
-        seam[:-1, :-1] |= down[:, 1:]
-    near = np.isneginf(depth)
-    if near.any():
-        seam |= np.asarray(cv2.dilate(near.astype(np.uint8), np.ones((3, 3), np.uint8)), np.bool_)
-    return seam

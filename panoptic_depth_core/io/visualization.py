@@ -6,15 +6,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..contract import SEGMENTATION, TASKS, Task
+from ..contract import PADDING_RGB, SEGMENTATION, TASKS, Task
 from ..labels import CITYSCAPES, LABEL_DIVISOR, VOID_ID, ClassInfo
 from ..structures import Frame, InstanceDistance, Intrinsics, PanopticDepth
+from ..views import rectified, seen_by
 
 Picture = NDArray[np.uint8]
 
@@ -148,8 +150,23 @@ def placement(image: Intrinsics, part: Intrinsics) -> tuple[float, float, float,
             image.cy + 0.5 - (part.cy + 0.5) * scale_y)
 
 
+def frame_of(frame: Frame, result: PanopticDepth) -> Frame:
+    """
+    The frame with the picture that belongs to the pixels of a result.
+
+    It is the frame itself, but for a camera with a lens whose result is of a pinhole camera: then
+    its picture is rectified, and the result covers it or has its size.
+    """
+    if frame.intrinsics.lens == result.intrinsics.lens:
+        return frame
+    camera = rectified(frame.intrinsics)
+    return replace(frame, intrinsics=camera, image=seen_by(
+        camera, frame.image, frame.intrinsics, PADDING_RGB))
+
+
 def picture_of(frame: Frame, result: PanopticDepth) -> Picture:
     """(H, W, 3) uint8 RGB part of the image that a result covers, at the size of the result."""
+    frame = frame_of(frame, result)
     height, width = result.panoptic.shape
     if frame.image.shape[:2] == (height, width):
         return frame.image

@@ -22,6 +22,7 @@ from .meshes import Array, dot
 from .scene import Camera, Scene
 from .textures import cloud_tile, sample
 
+_UP = np.array((0.0, 0.0, 1.0))
 _EDGE_OFFSETS = np.array(((-0.28, -0.11), (0.11, -0.28)))
 """Where in a pixel at an edge the color is sampled besides its center, in px."""
 
@@ -97,7 +98,8 @@ class Render:
     image: NDArray[np.uint8]
     class_id: NDArray[np.int32]
     number: NDArray[np.int64]  # Thing of the world, 0 for stuff.
-    depth: Array  # Meters, +Inf for sky.
+    depth: Array  # Meters, +Inf for sky, NaN where blank.
+    blank: NDArray[np.bool_]  # No ray of the lens; black, and the class means nothing.
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,9 @@ class _Stage:
         self._eye = camera.position - np.append(self.scene.origin, 0.0)
 
     def look(self, rays: NDArray[np.float64]) -> _Hits:
-        """First hits of rays (N, 3) from the camera."""
+        """First hits of rays (N, 3) from the camera; those that are NaN go up and hit nothing."""
+        blank = np.isnan(rays[:, 0])
+        rays = np.where(blank[:, None], _UP, rays)
         directions = rays.astype(np.float32)
         points = np.broadcast_to(self._eye.astype(np.float32), rays.shape).copy()
         triangle, u, v, far = self._casters[0].hits(points, directions)
@@ -134,7 +138,7 @@ class _Stage:
             triangle[nearer] = other[0][nearer] + first
             for mine, its in zip((u, v, far), other[1:], strict=True):
                 mine[nearer] = its[nearer]
-        seen = np.flatnonzero(triangle >= 0)
+        seen = np.flatnonzero((triangle >= 0) & ~blank)
         triangle, u, v = triangle[seen], u[seen], v[seen]
         normal, offset = self._planes[triangle, :3], self._planes[triangle, 3]
         slope = dot(normal, rays[seen])
@@ -215,7 +219,8 @@ def render(scenes: Sequence[Scene], camera: Camera, light: Light, lens: Lens,
     """Take a picture of scenes of one origin, with its truth; ``rng``: noise and soft shadows."""
     k, stage = camera.intrinsics, _Stage(scenes, camera, light)
     shape = k.height, k.width
-    hits = stage.look(camera.rays())
+    rays = camera.rays()
+    hits = stage.look(rays)
 
     def picture(beyond: float, values: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
         """(H, W) of the values at hits."""
@@ -235,9 +240,11 @@ def render(scenes: Sequence[Scene], camera: Camera, light: Light, lens: Lens,
         more = stage.look(camera.rays(pixels + offset))
         radiance[at] += stage.radiance(more, free[at][more.seen])
     radiance[at] /= len(_EDGE_OFFSETS) + 1
-    return Render(lens.develop(radiance.reshape(*shape, 3), rng),
-                  picture(SKY, stage.scene.parts['class_id'][part], np.int32),
-                  picture(0, stage.scene.parts['number'][part], np.int64), depth)
+    image = lens.develop(radiance.reshape(*shape, 3), rng)
+    blank = np.isnan(rays[:, 0]).reshape(shape)
+    image[blank], depth[blank] = 0, np.nan
+    return Render(image, picture(SKY, stage.scene.parts['class_id'][part], np.int32),
+                  picture(0, stage.scene.parts['number'][part], np.int64), depth, blank)
 
 
 def _edges(look: NDArray[np.int32], depth: Array) -> NDArray[np.bool_]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...errors import ConfigError
 from ...structures import Intrinsics, Mounting
+from ...views import rays_of
 from .meshes import Array, Look, Mesh, Shape, cross, dot
 from .textures import atlas
 
@@ -119,29 +120,39 @@ class Camera:
 
     def sees(self, x: float, y: float, radius_m: float) -> bool:
         """Whether something about x, y may be in the picture or throw its shadow into it."""
-        k = self.intrinsics
         dx, dy = x - self.position[0], y - self.position[1]
         forward = self.rotation[:2, 2]
         norm = math.hypot(*forward)
         ahead = (dx * forward[0] + dy * forward[1]) / norm
         right = (dx * forward[1] - dy * forward[0]) / norm
         reach = radius_m + _SHADOW_M
-        # Roll and pitch widen what the columns see on the ground; 1.15 covers both.
-        left_slope = 1.15 * (k.cx + 1) / k.fx
-        right_slope = 1.15 * (k.width - k.cx) / k.fx
+        left_slope, right_slope = _slopes(self.intrinsics)
         return bool(ahead > -reach
                     and right < right_slope * ahead + reach * math.hypot(1.0, right_slope)
                     and -right < left_slope * ahead + reach * math.hypot(1.0, left_slope))
 
     def rays(self, pixels: NDArray[Any] | None = None) -> NDArray[np.float64]:
-        """(N, 3) directions in the world of pixels (N, 2) u, v, or of all, with Z = 1."""
+        """
+        (N, 3) directions in the world of pixels (N, 2) u, v, or of all, with Z = 1.
+
+        NaN where the lens has none.
+        """
         k = self.intrinsics
         if pixels is None:
             v, u = np.mgrid[:k.height, :k.width]
             pixels = np.stack([u.ravel(), v.ravel()], 1)
-        local = np.stack([(pixels[:, 0] - k.cx) / k.fx, (pixels[:, 1] - k.cy) / k.fy,
-                          np.ones(len(pixels))], 1)
-        return local @ self.rotation.T
+        return np.column_stack([k.rays(pixels), np.ones(len(pixels))]) @ self.rotation.T
+
+
+@lru_cache(maxsize=16)
+def _slopes(camera: Intrinsics) -> tuple[float, float]:
+    """How far to the left and right the picture reaches at z = 1."""
+    # Roll and pitch widen what the columns see on the ground; 1.15 covers both.
+    if camera.lens is None:
+        return (1.15 * (camera.cx + 1) / camera.fx,
+                1.15 * (camera.width - camera.cx) / camera.fx)
+    x = rays_of(camera, 8)[..., 0]
+    return 1.15 * max(-float(np.nanmin(x)), 0.0) + 0.1, 1.15 * max(float(np.nanmax(x)), 0.0) + 0.1
 
 
 class SceneBuilder:

@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 from ...contract import TASKS, Task
 from ...errors import ConfigError
 from ...labels import CITYSCAPES, ClassInfo
+from ...lens import Lens
 from ...status import Health, StreamStatus
 from ...structures import InstanceDistance, Intrinsics, PanopticDepth
+from ...views import rectified
 from ..visualization import label_text
 from . import types as msg
 from .reading import MAPS
@@ -39,6 +41,11 @@ LIFETIME_NS = 1_000_000_000  # after which viewers drop a box without another me
 def located(result: PanopticDepth) -> list[InstanceDistance]:
     """Instances with a known position: viewers and planners reject NaN in a pose."""
     return [d for d in result.distances if np.isfinite(d.position_m).all()]
+
+
+def _matrix(camera: Intrinsics) -> NDArray[np.float64]:
+    """(9,) row by row: projection of a pinhole camera."""
+    return np.array([camera.fx, 0, camera.cx, 0, camera.fy, camera.cy, 0, 0, 1], np.float64)
 
 
 @dataclass(frozen=True)
@@ -102,12 +109,15 @@ class MessageMaker:
                     height=int(height), width=int(width), do_rectify=False)
 
     def camera_info(self, head: Any, camera: Intrinsics) -> Any:
-        """sensor_msgs/CameraInfo of a camera without distortion."""
-        k = np.array([camera.fx, 0, camera.cx, 0, camera.fy, camera.cy, 0, 0, 1], np.float64)
-        p = np.insert(k, (3, 6, 9), 0.0)
+        """sensor_msgs/CameraInfo; P is the camera of the rectified grid (output.rectified)."""
+        lens = camera.lens or Lens('plumb_bob', (0.0,) * 5)
+        # ROS's plumb_bob has k3, too.
+        d = np.array(lens.coefficients + (0.0,) * (len(lens.coefficients) == 4 and
+                                                   lens.model == 'plumb_bob'))
+        p = np.insert(_matrix(rectified(camera)), (3, 6, 9), 0.0)
         return self(msg.CAMERA_INFO, header=head, height=int(camera.height),
-                    width=int(camera.width), distortion_model='plumb_bob',
-                    d=self.sequence(np.zeros(5)), k=k, r=np.eye(3).ravel(), p=p, binning_x=0,
+                    width=int(camera.width), distortion_model=lens.model,
+                    d=self.sequence(d), k=_matrix(camera), r=np.eye(3).ravel(), p=p, binning_x=0,
                     binning_y=0, roi=self._roi())
 
     def tf_message(self, head: Any, child_frame_id: str, translation: Iterable[float],

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ...errors import ConfigError
 from ...labels import VOID_ID, class_of
 from ...structures import PanopticDepth
+from ...views import rays_of
 from .maker import MessageMaker
 from .types import POINT_CLOUD, POINT_FIELD
 
@@ -47,8 +48,13 @@ def points_of(image: NDArray[np.uint8], result: PanopticDepth, stride: int = 1
     ids = result.panoptic[::stride, ::stride][v, u]
     rgb = image[::stride, ::stride][v, u].astype(np.uint32)
     points = np.empty(z.size, POINT)
-    points['x'] = ((np.arange(depth.shape[1]) * stride - camera.cx) / camera.fx)[u] * z
-    points['y'] = ((np.arange(depth.shape[0]) * stride - camera.cy) / camera.fy)[v] * z
+    if camera.lens is None:
+        x = ((np.arange(depth.shape[1]) * stride - camera.cx) / camera.fx)[u]
+        y = ((np.arange(depth.shape[0]) * stride - camera.cy) / camera.fy)[v]
+    else:
+        x, y = rays_of(camera, stride)[v, u].T
+    points['x'] = x * z
+    points['y'] = y * z
     points['z'] = z
     points['rgb'] = rgb[:, 0] << 16 | rgb[:, 1] << 8 | rgb[:, 2]
     points['label'] = class_of(ids, result.label_divisor)

@@ -15,7 +15,7 @@ import math
 import shutil
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -40,7 +40,7 @@ from ...structures import Frame, InstanceDistance, PanopticDepth
 from ..bags.result_bags import DEFAULT_IMAGE_TOPIC, ResultBagWriter
 from ..viewers.foxglove import PART_BYTES, FoxgloveWriter
 from ..viewers.rerun import RerunFolder
-from ..visualization import encode_png, picture_of_result
+from ..visualization import encode_png, frame_of, picture_of_result
 from . import coco_panoptic
 
 INSTANCES_FILE = 'instances.jsonl'
@@ -119,7 +119,8 @@ def frame_record(frame: Frame, result: PanopticDepth) -> dict[str, Any]:
         'name': frame.name, 'stamp_ns': frame.stamp_ns, 'frame_id': frame.frame_id,
         'width': camera.width, 'height': camera.height,
         'intrinsics': {**{name: float(getattr(camera, name)) for name in ('fx', 'fy', 'cx', 'cy')},
-                       'source': frame.intrinsics_source},
+                       'source': frame.intrinsics_source,
+                       **({'lens': asdict(camera.lens)} if camera.lens else {})},
         'label_divisor': result.label_divisor, 'model_id': result.model_id,
         'scale_source': result.scale_source.name.lower(),
         **_known('ground', result.ground, ('factor', 'low', 'high', 'applied')),
@@ -364,6 +365,7 @@ class ResultWriter(AbstractContextManager['ResultWriter']):
         """Write one frame in every format that lacks it; a full disk loses nothing older."""
         if not frame.name or '/' in frame.name or frame.name.startswith('.'):
             raise ConfigError(f'frame name {frame.name!r} cannot name files; give a plain name')
+        frame = frame_of(frame, result)
         for sink in self._sinks:
             if not sink.done(frame.name):
                 with disk_errors(self.out_dir):

@@ -304,9 +304,9 @@ class BagSource(FrameSource):
         """Decode the images one by one."""
         pairing = ImagePairing(self._bag, self.image_topic, self.info_topic, self.skip,
                                self.skipped, self.notes)
-        self.pairing = pairing
         motion = None if self.mounting.fixed else RecordedMotion(self._bag)
         mounting = TransformedMounting(self.mounting, motion, self.notes.add)
+        self.pairing = pairing
         for paired in self._complete(pairing, motion):
             try:
                 frame = pairing.frame(paired, self.camera)

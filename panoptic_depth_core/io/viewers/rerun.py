@@ -41,6 +41,9 @@ FLUSH_TIMEOUT_S = 60.0  # rerun's own thread may die with the disk, and never an
 CHUNK_BYTES = 4 << 20  # of one entity; rerun keeps some KB per chunk in memory to the end
 _FULL_BYTES = 1 << 20
 
+LENS_STRIDE = 2
+"""Of rows and columns, of the points of a camera with a lens."""
+
 LIDAR_COLOR = (255, 160, 0)
 LIDAR_RADIUS_PX = 1.5
 IMAGE_PLANE_M = 3.0
@@ -57,6 +60,11 @@ def rerun() -> Any:
         raise ConfigError(f'{error.name or error} is not installed; '
                           "install the extra: pip install 'panoptic-depth[viz]'") from None
     return package
+
+
+def _xyz(points: NDArray[np.void]) -> NDArray[np.float32]:
+    """(N, 3) of points of points_of."""
+    return np.stack([points[axis] for axis in 'xyz'], axis=1)
 
 
 @contextmanager
@@ -162,13 +170,18 @@ class RerunFile(AbstractContextManager['RerunFile']):
         stream.set_time('frame', sequence=self._number)
         if frame.stamp_ns > 0:
             stream.set_time('stamp', timestamp=np.datetime64(frame.stamp_ns, 'ns'))
-        if camera != self._camera:
+        # Its cameras have no lenses: depth would be put at wrong rays, so points are logged.
+        if camera != self._camera and camera.lens is None:
             self._camera = camera
             stream.log('scene/camera', rr.Pinhole(
                 focal_length=[camera.fx, camera.fy], principal_point=[camera.cx, camera.cy],
                 resolution=[camera.width, camera.height], camera_xyz=rr.ViewCoordinates.RDF,
                 image_plane_distance=IMAGE_PLANE_M), strict=True)
         picture = picture_of(frame, result)
+        if camera.lens is not None and 'depth' in result.tasks:
+            seen = points_of(picture, result, LENS_STRIDE)
+            stream.log('scene/points', rr.Points3D(
+                _xyz(seen), colors=seen['rgb'] << 8 | 0xff), strict=True)
         things = [d for d in result.distances if d.segment.is_thing]
         solid = located(result)
         fills = outputs_of(result.abilities)
@@ -198,8 +211,7 @@ class RerunFile(AbstractContextManager['RerunFile']):
         if self._has_lidar:
             points = np.empty((0, 3), np.float32)
             if lidar_depth is not None:
-                measured = points_of(picture, replace(result, depth=lidar_depth))
-                points = np.stack([measured[axis] for axis in 'xyz'], axis=1)
+                points = _xyz(points_of(picture, replace(result, depth=lidar_depth)))
             stream.log('scene/lidar', rr.Points3D(
                 points, colors=LIDAR_COLOR, radii=rr.Radius.ui_points(LIDAR_RADIUS_PX)),
                 strict=True)

@@ -99,7 +99,8 @@ def test_instance_ids_wrap() -> None:
     image, depth = np.zeros((1, 2, 3), np.uint8), np.ones((1, 2), np.float32)
     before = np.zeros((1, 2), np.int32)
     for i in range(1, 1200):
-        panoptic = ids.panoptic(Render(image, class_id, np.array([[i, i + 1]]), depth))
+        panoptic = ids.panoptic(Render(image, class_id, np.array([[i, i + 1]]), depth,
+                                       np.zeros((1, 2), np.bool_)))
         assert panoptic[0, 0] != panoptic[0, 1]
         assert panoptic[0, 0] == before[0, 1] or i == 1
         before = panoptic

@@ -84,7 +84,7 @@ def test_labels_come_back_from_the_nearest_pixel(width, height, fit, stride):
     g = Geometry.fit(width, height, 64, 32, fit)
     grid = g.grid(stride)
     whole = np.arange(64 * 32 // stride**2, dtype=np.uint16).reshape(32 // stride, -1)
-    restored = grid.restore_labels(grid.crop(whole), VOID_ID)
+    restored = grid.restore_labels(grid.crop(whole, VOID_ID), VOID_ID)
     u = (np.arange(width) + 0.5) * g.resized_width / width + g.offset_x
     v = (np.arange(height) + 0.5) * g.resized_height / height + g.offset_y
     # Exactly on an edge either neighbor is right: a hair to the same side as the integers.
@@ -95,7 +95,7 @@ def test_labels_come_back_from_the_nearest_pixel(width, height, fit, stride):
     assert restored.shape == (height, width)
     assert (restored == np.where(seen, expected, VOID_ID)).all()
     counts = np.bincount(restored[restored != VOID_ID], minlength=whole.size)
-    assert (grid.pixel_counts == grid.crop(counts.reshape(whole.shape))).all()
+    assert (grid.pixel_counts == grid.crop(counts.reshape(whole.shape), 0)).all()
 
 
 @given(SIZES, SIZES, FITS, STRIDES)

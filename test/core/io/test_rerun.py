@@ -19,9 +19,11 @@ import numpy as np
 import pytest
 from io_scenes import SECOND_NS, make_frame, make_result
 from panoptic_depth_core.errors import ConfigError
+from panoptic_depth_core.io.messages.point_clouds import points_of
 from panoptic_depth_core.io.viewers import rerun as rerun_io
-from panoptic_depth_core.io.viewers.rerun import RerunFile, RerunFolder
+from panoptic_depth_core.io.viewers.rerun import LENS_STRIDE, RerunFile, RerunFolder
 from panoptic_depth_core.labels import CITYSCAPES, SEMKITTI, VOID_CLASS, class_of
+from panoptic_depth_core.lens import Lens
 
 pytest.importorskip('rerun', reason='rerun is not installed (extra viz)')
 
@@ -334,3 +336,20 @@ def test_frames_of_a_file_that_failed_are_not_done(tmp_path: Path,
     assert {path.name for path in folder.iterdir()} == {'000.rrd', '001.rrd', 'frames.jsonl'}
     assert [row['stamp'] // SECOND_NS - 1_700_000_000
             for row in _rows(folder / '001.rrd')['/scene/boxes']] == [1, 2]
+
+
+def test_a_lens_has_points_and_no_pinhole(tmp_path: Path) -> None:
+    """The viewer knows no lenses: it would put the pixels of the depth at wrong rays."""
+    frame = make_frame()
+    frame = replace(frame, intrinsics=replace(
+        frame.intrinsics, lens=Lens('plumb_bob', (-0.3, 0.1, 0.0, 0.0))))
+    result = make_result(frame)
+    with RerunFile(tmp_path / 'lens.rrd') as file:
+        file.write(frame, result)
+    rows = _rows(tmp_path / 'lens.rrd')
+    assert '/scene/camera' not in rows
+    points = points_of(frame.image, result, LENS_STRIDE)
+    found = np.array(rows['/scene/points'][0]['positions'])
+    np.testing.assert_allclose(found, np.stack([points[axis] for axis in 'xyz'], 1))
+    colors = np.array(rows['/scene/points'][0]['colors'], np.uint32)
+    np.testing.assert_array_equal(colors >> 8, points['rgb'])

@@ -38,6 +38,7 @@ POSITIONS = frozenset(('lidar', 'boxes'))
 """Kinds that need transforms."""
 
 NEAR_M = 0.1
+_EDGE_POINTS = 17
 """A box is cut off where its points are nearer than this in front of the camera."""
 
 HIDDEN_M = 0.5
@@ -180,9 +181,13 @@ def _nearest(points: NDArray[np.float32], to_camera: NDArray[np.float64], camera
     z = points @ turn[2] + move[2]
     kept = np.flatnonzero((z >= max(min_m, 1e-3)) & (z <= max_m))
     z, points = z[kept], points[kept]
+    x, y = ((points @ turn[axis] + move[axis]) / z for axis in (0, 1))
     # Half a pixel more, so that cutting off the fraction rounds.
-    u = (points @ turn[0] + move[0]) / z * np.float32(camera.fx) + np.float32(camera.cx + 0.5)
-    v = (points @ turn[1] + move[1]) / z * np.float32(camera.fy) + np.float32(camera.cy + 0.5)
+    if camera.lens is None:
+        u = x * np.float32(camera.fx) + np.float32(camera.cx + 0.5)
+        v = y * np.float32(camera.fy) + np.float32(camera.cy + 0.5)
+    else:
+        u, v = camera.pixels(np.stack([x, y], axis=1)).T + 0.5
     inside = np.flatnonzero((u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height))
     pixels = v[inside].astype(np.int64) * camera.width + u[inside].astype(np.int64)
     depth = np.full(camera.height * camera.width, np.inf, np.float32)
@@ -301,7 +306,7 @@ def _is_shown(cuboid: _Cuboid, camera: Intrinsics) -> bool:
     x, y, z = cuboid.center
     if z <= 0 or z * cuboid.entry() < NEAR_M:
         return False
-    u, v = camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy
+    u, v = camera.pixels(np.array([[x / z, y / z]]))[0]
     return bool(-0.5 <= u < camera.width - 0.5 and -0.5 <= v < camera.height - 0.5)
 
 
@@ -334,8 +339,14 @@ def _outline(cuboid: _Cuboid, camera: Intrinsics) -> Roi:
     begin, end = begin[cut], end[cut]
     share = (NEAR_M - begin[:, 2:]) / (end[:, 2:] - begin[:, 2:])
     points = np.vstack([corners[corners[:, 2] >= NEAR_M], begin + share * (end - begin)])
-    u = camera.fx * points[:, 0] / points[:, 2] + camera.cx
-    v = camera.fy * points[:, 1] / points[:, 2] + camera.cy
+    if camera.lens is not None:
+        # Edges are bent; of a box that reaches out of what the lens shows, the rest counts.
+        share = np.linspace(0.0, 1.0, _EDGE_POINTS)[:, None, None]
+        begin, end = corners[_EDGES.T]
+        points = np.vstack([(begin + share * (end - begin)).reshape(-1, 3), cuboid.center])
+        points = points[points[:, 2] >= NEAR_M]
+    pixels = camera.pixels(points[:, :2] / points[:, 2:])
+    u, v = pixels[np.isfinite(pixels).all(axis=1)].T
     # Pixels are counted from their corner in a rectangle, and from their center in u and v.
     return (float(u.min()) + 0.5, float(v.min()) + 0.5, float(np.ptp(u)), float(np.ptp(v)))
 

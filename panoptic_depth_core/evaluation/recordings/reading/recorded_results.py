@@ -9,6 +9,7 @@ that a score does not depend on which of the two was recorded.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import ConfigError
+from ....inference.lens_view import LensGrid, lens_grid
 from ....inference.preprocess import MapGrid
 from ....io.bags.result_bags import LABEL_INFO_TOPIC, READ, read_classes, read_result
 from ....io.bags.storage import BagReader, Message, deserialize
@@ -139,12 +141,18 @@ class RecordedResults:
         result = read_result(group.messages, frame, self.classes)
         self.model_id = result.model_id or self.model_id
         (height, width), camera = result.panoptic.shape, frame.intrinsics
-        if (width, height) == (camera.width, camera.height):
+        cameras = list(self._recorded_camera(frame, width, height))
+        is_rectified = camera.lens is not None and any(c.lens is None for c in cameras[:1])
+        if (width, height) == (camera.width, camera.height) and not is_rectified:
             return result
-        cameras = [*self._recorded_camera(frame, width, height), result.intrinsics]
+        if camera.lens is None:
+            cameras.append(result.intrinsics)
+        elif not cameras:
+            raise ConfigError(f'recorded results are of {width}x{height} px, and the image of a '
+                              'camera with a lens: record output/camera_info with them')
         result = at_image_size(result, frame, cameras)
-        self._note(f'recorded results are of {width}x{height} px: they are brought to the '
-                   f'{grid_size(camera)} of the image')
+        self._note(f'recorded results are of {width}x{height} px{" and rectified" * is_rectified}'
+                   f': they are brought to the {grid_size(camera)} of the image')
         return result
 
     def _recorded_camera(self, frame: Frame, width: int, height: int) -> Iterator[Intrinsics]:
@@ -170,9 +178,9 @@ def at_image_size(result: PanopticDepth, frame: Frame,
     if grid is None:
         raise ConfigError(f'recorded results are of {width}x{height} px and show another part '
                           f'than the image of {grid_size(frame.intrinsics)}')
-    region = grid.crop(result.panoptic)
+    region = grid.crop(result.panoptic, VOID_ID)
     panoptic = grid.restore_labels(region, VOID_ID)
-    depth = grid.restore_depth(grid.crop(result.depth), region)
+    depth = grid.restore_depth(grid.crop(result.depth, math.nan), region)
     counts = pixel_counts(panoptic)
 
     def counted(segment: Segment) -> Segment:
@@ -181,8 +189,8 @@ def at_image_size(result: PanopticDepth, frame: Frame,
     return replace(
         result, panoptic=panoptic, depth=depth, intrinsics=frame.intrinsics,
         segments=tuple(map(counted, result.segments)),
-        distances=tuple(replace(d, segment=counted(d.segment), roi=grid.image_roi(d.roi))
-                        for d in result.distances))
+        distances=tuple(replace(d, segment=counted(d.segment))
+                        for d in grid.restore_rois(result.distances, region)))
 
 
 def grid_size(camera: Intrinsics) -> str:
@@ -191,8 +199,10 @@ def grid_size(camera: Intrinsics) -> str:
 
 
 @lru_cache(maxsize=8)
-def _grid(image: Intrinsics, camera: Intrinsics) -> MapGrid | None:
+def _grid(image: Intrinsics, camera: Intrinsics) -> MapGrid | LensGrid | None:
     """How maps of a camera lie in the image; None where they are not of it."""
+    if image.lens is not None and camera.lens is None:
+        return lens_grid(image, image, camera)
     scale = camera.fx / image.fx, camera.fy / image.fy
     # Sides are rounded to whole pixels, the shorter one by the greater share.
     if abs(scale[0] - scale[1]) * min(image.width, image.height) > _ROUNDING:

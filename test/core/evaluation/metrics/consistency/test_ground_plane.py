@@ -16,6 +16,8 @@ from panoptic_depth_core.inference.ground_plane import (
     LEAST_PIXELS,
     fit_ground,
 )
+from panoptic_depth_core.lens import Lens
+from panoptic_depth_core.views import rays_of
 
 SHAPE = CAMERA.height, CAMERA.width
 
@@ -142,3 +144,16 @@ def test_the_camera_is_that_of_the_reduced_image() -> None:
     wrong = replace(CAMERA, fy=2 * CAMERA.fy)
     assert compared(found, given, result(labels, depth, camera=wrong))[
         'ground_height_m'] == pytest.approx(1.65 / 2, rel=0.05)
+
+
+def test_the_plane_through_a_lens():
+    """The rays are those of the lens."""
+    camera = replace(CAMERA, lens=Lens('plumb_bob', (-0.3, 0.1, 0.0, 0.0)))
+    rays = rays_of(camera)
+    inverse = ((np.cos(0.05) * rays[..., 1] + np.sin(0.05)) / 1.3).astype(np.float32)
+    ground = inverse > 0.02
+    found = fit_ground(np.where(ground, inverse, np.nan), ground, camera)
+    assert found.height_m == pytest.approx(1.3, rel=1e-4)
+    assert found.pitch_deg == pytest.approx(np.degrees(0.05), abs=1e-2)
+    straight = fit_ground(np.where(ground, inverse, np.nan), ground, CAMERA)
+    assert straight is None or abs(straight.height_m / 1.3 - 1) > 0.005
