@@ -121,6 +121,22 @@ class GroundSettings(Settings):
                                'factor is smoothed in a video; 0: each frame by itself')
 
 
+class MeasuredDepthSettings(Settings):
+    """How measured points are blended with the depth of the network."""
+
+    max_m: float = Field(120.0, gt=0, allow_inf_nan=False, description='farther points are left '
+                         'out')
+    stddev_share: float = Field(0.03, gt=0, le=1, description='standard deviation of a point, as '
+                                'a share of its depth')
+    reject_mads: float = Field(5.0, ge=1, description='points that are so many standard '
+                               'deviations (by the MAD) off from what their neighbours say are '
+                               'left out; less rejects more')
+    min_points: int = Field(5, ge=1, description='accepted points with which an instance counts '
+                            'as measured')
+    exact: bool = Field(False, description='the depth of a pixel with an accepted point is that '
+                        'of the point, with its noise')
+
+
 class InferenceSettings(Settings):
     """Settings of everything between a frame and its result."""
 
@@ -144,6 +160,7 @@ class InferenceSettings(Settings):
     distance: DistanceSettings = DistanceSettings()
     tracking: TrackingSettings = TrackingSettings()
     ground: GroundSettings = GroundSettings()
+    measured_depth: MeasuredDepthSettings = MeasuredDepthSettings()
 
 
 def parse_settings(kind: type[AnySettings], values: dict[str, Any], source: str) -> AnySettings:

@@ -65,7 +65,14 @@ class Intrinsics:
         return cls(fx, fx, (width - 1) / 2.0, (height - 1) / 2.0, width, height)
 
     def as_vector(self) -> NDArray[np.float32]:
-        """(4,) float32: fx, fy, cx, cy in px; the order of the graph's input."""
+        """
+        (4,) float32: fx, fy, cx, cy in px; the order of the graph's input.
+
+        :raises ConfigError: the camera has a lens, of which these numbers say nothing.
+        """
+        if self.lens is not None:
+            raise ConfigError('intrinsics: the camera has a lens, which a network cannot take; '
+                              'rectify the picture first')
         return np.array([self.fx, self.fy, self.cx, self.cy], np.float32)
 
     def transformed(self, scale_x: float, scale_y: float, offset_x: float, offset_y: float,
@@ -228,12 +235,13 @@ class Segment:
 
 
 class DistanceFlag(IntFlag):
-    """Why a distance may be wrong; the values of msg/InstanceDistance.msg."""
+    """Why a distance may be wrong, or where it is from; those of msg/InstanceDistance.msg."""
 
     TRUNCATED = 1
     LOW_DEPTH_SUPPORT = 2
     BEYOND_RANGE = 4
     NOT_TRANSFORMED = 8
+    MEASURED = 16
 
     @property
     def names(self) -> list[str]:

@@ -36,6 +36,7 @@ from panoptic_depth_core.streaming.mountings import MountingMemory
 from panoptic_depth_core.streaming.stream import Job, Stream
 from panoptic_depth_core.structures import Frame, PanopticDepth
 from panoptic_depth_ros.endpoints import ROS_MESSAGES, Endpoints, profile
+from panoptic_depth_ros.measured import MeasuredInput
 from panoptic_depth_ros.outputs import Outputs
 from panoptic_depth_ros.parameters import parameters, settings_from
 from panoptic_depth_ros.transforms import Transforms
@@ -91,6 +92,8 @@ class PanopticDepthNode(LifecycleNode):
         self._mountings = MountingMemory(self._settings.mounting, self._locate)
         self._outputs = Outputs(self, self._endpoints, self._settings, self._tf)
         self._follow_ground()
+        self._measured = MeasuredInput(self, self._endpoints, self._tf,
+                                       self._settings.measured_depth)
         self._status = self._endpoints.publisher(
             '~/output/status', types.INFERENCE_STATUS, profile(1, latched=True))
         self._diagnostics = self._endpoints.publisher(
@@ -212,6 +215,7 @@ class PanopticDepthNode(LifecycleNode):
         self._outputs.configure(settings)
         self._follow_ground()
         self._mountings.settings = settings.mounting
+        self._measured.configure(settings.measured_depth)
         if self._cameras is not None:
             self._cameras.settings = settings.camera_info
         self._stream.configure(settings.stream(), settings.inference(), settings.diagnostics)
@@ -220,6 +224,7 @@ class PanopticDepthNode(LifecycleNode):
     def _tick(self) -> None:
         only_build = self._settings.engine.build_policy == 'only'
         self._stream.watch()
+        self._measured.look()
         if self._starting:
             if self._state()[0] == StreamState.UNCONFIGURED:
                 self.trigger_configure()
@@ -248,6 +253,7 @@ class PanopticDepthNode(LifecycleNode):
             age_s=self._age_s if self._cameras else math.nan,
             camera=self._camera_problem(self._cameras) if self._cameras else ('', False),
             qos=self._endpoints.problems(),
+            measured=self._measured.health(),
             scale=stream.scale.health(self._settings.diagnostics, self._mountings.problem))
         head = ROS_MESSAGES.header(self.get_clock().now().nanoseconds, '')
         name = self.get_fully_qualified_name().lstrip('/')
@@ -292,8 +298,9 @@ class PanopticDepthNode(LifecycleNode):
             image = pixels_of(message)
             frame_id = message.header.frame_id
             camera, source = cameras.resolve(image.shape[1], image.shape[0], stamp_ns, frame_id)
-            return Frame(image, camera, stamp_ns, frame_id, intrinsics_source=source,
-                         mounting=self._mountings.resolve(frame_id, stamp_ns))
+            return self._measured.add(Frame(
+                image, camera, stamp_ns, frame_id, intrinsics_source=source,
+                mounting=self._mountings.resolve(frame_id, stamp_ns)))
 
         stream.put(Job(stamp_ns, decode))
 

@@ -22,6 +22,7 @@ from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.inference import backends
 from panoptic_depth_core.inference.tracking import assignment_solver
 from panoptic_depth_core.io.generated_text import row, with_part
+from panoptic_depth_core.io.sources.measured_depth import MAX_AGE_S
 from panoptic_depth_core.io.sources.mounting import MountingSettings
 from panoptic_depth_core.streaming.settings import (
     CameraInfoSettings,
@@ -69,6 +70,19 @@ class PublishParameters(Settings):
     markers: bool = Field(True, description='~/debug/markers')
 
 
+class MeasuredDepthParameters(config.MeasuredDepthSettings):
+    topic: str = Field('', description='topic of measured points to blend with the depth of the '
+                       'network: PointCloud2, or depth as Image or compressedDepth with its '
+                       'camera_info beside it; empty: none')
+    max_age_s: float = Field(MAX_AGE_S, ge=0, allow_inf_nan=False, description='farthest stamp of '
+                             'measured points from that of the image')
+
+    def blending(self) -> config.MeasuredDepthSettings:
+        """Return the settings of the pipeline."""
+        return config.MeasuredDepthSettings(**{
+            name: getattr(self, name) for name in config.MeasuredDepthSettings.model_fields})
+
+
 class PointsParameters(Settings):
     stride: int = Field(2, ge=1, le=64, description='step between rows and columns in '
                         '~/output/points')
@@ -108,6 +122,7 @@ class NodeSettings(Settings):
     distance: config.DistanceSettings = config.DistanceSettings()
     tracking: config.TrackingSettings = config.TrackingSettings()
     ground: config.GroundSettings = config.GroundSettings()
+    measured_depth: MeasuredDepthParameters = MeasuredDepthParameters()
     target_frame: str = Field('', description='frame of the positions; empty: that of the camera')
     tf_timeout_ms: float = Field(20.0, ge=0, le=10_000, description='how long to wait for a '
                                  'transform to target_frame, and from mounting.ground_frame')
@@ -132,7 +147,8 @@ class NodeSettings(Settings):
         thresholds = config.Thresholds(**{k: v for k, v in given.items() if v >= 0})
         return InferenceSettings.model_validate(self, from_attributes=True).model_copy(
             update={'thresholds': thresholds, 'output_size': self.output.size,
-                    'rectified': self.output.rectified})
+                    'rectified': self.output.rectified,
+                    'measured_depth': self.measured_depth.blending()})
 
     def backend_options(self) -> dict[str, Any]:
         """
@@ -167,7 +183,8 @@ class NodeSettings(Settings):
 
 FIXED = frozenset({
     'autostart', 'backend', 'model.path', 'device_id', 'threads', 'image_transport',
-    'queue_policy', 'max_instances', 'label_divisor', 'output.size', 'output.rectified',
+    'queue_policy', 'measured_depth.topic', 'max_instances', 'label_divisor', 'output.size',
+    'output.rectified',
     *(f'engine.{name}' for name in EngineParameters.model_fields)})
 """Parameters that cannot be changed while the node runs."""
 

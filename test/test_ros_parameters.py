@@ -17,6 +17,7 @@ from panoptic_depth_core.config import (
     DistanceSettings,
     GroundSettings,
     InferenceSettings,
+    MeasuredDepthSettings,
     Thresholds,
     TrackingSettings,
 )
@@ -69,7 +70,7 @@ def test_defaults_lead_back_to_the_settings() -> None:
 CORE = [('', StreamSettings), ('', InferenceSettings), ('camera_info.', CameraInfoSettings),
         ('depth.', DepthSettings), ('distance.', DistanceSettings),
         ('tracking.', TrackingSettings), ('ground.', GroundSettings),
-        ('diagnostics.', DiagnosticsSettings)]
+        ('measured_depth.', MeasuredDepthSettings), ('diagnostics.', DiagnosticsSettings)]
 
 
 @pytest.mark.parametrize(('prefix', 'model'), CORE, ids=lambda v: getattr(v, '__name__', v))

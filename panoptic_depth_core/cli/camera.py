@@ -43,8 +43,8 @@ def camera(
     from ..io.sources.open_source import SourceOptions
 
     if source.startswith('/') and not Path(source).exists():
-        raise ConfigError(f'{source}: does not exist; for a topic, record it for a second: '
-                          f'ros2 bag record -o camera {source} CAMERA_INFO_TOPIC')
+        raise ConfigError(f'{source}: does not exist; for a topic that is published now: '
+                          f'ros2 run panoptic_depth camera {source}')
     reports = list(camera_reports(source, SourceOptions(
         CameraOptions(fx, fov, camera_file, use=camera_info_use), image_topic,
         camera_info_topic)))

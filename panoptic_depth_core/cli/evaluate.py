@@ -50,6 +50,12 @@ def evaluate(
         protocol: Annotated[str, typer.Option(
             '--protocol', help='Named evaluation of depth, such as eigen_kitti, lapdepth_kitti '
             'or nyu: its crop, limits and means over images (doc/evaluation.md).')] = '',
+        measured_depth: Annotated[str | None, typer.Option(
+            '--measured-depth', metavar='FOLDER|sample:SHARE', help='Measured depth to blend with '
+            'that of the model; the other pixels are scored, with and without it. A folder of '
+            'depth pictures with the names of the frames; or sample:0.01,noise=0.03,outliers=0.05 '
+            'to simulate a sensor by drawing 1 % of the true pixels.')] = None,
+        measured_depth_scale: options.MeasuredScale = 1000.0,
         jobs: Annotated[int | None, typer.Option(
             '--jobs', min=1, show_default='one per core up to 4; with a model 1',
             help='Processes; each loads the model.')] = None,
@@ -69,18 +75,32 @@ def evaluate(
 
     if predictions is not None and (model is not None or config is not None):
         raise ConfigError('--predictions is in place of a model; leave --model and --config out')
+    if predictions is not None and measured_depth is not None:
+        raise ConfigError('--measured-depth is blended with the depth of a model; leave '
+                          '--predictions out')
     mounted = _mounting_of(mounting, options.mounting_settings(
         camera_height, camera_pitch, camera_roll))
     if predictions is not None and mounted is not None:
         raise ConfigError('--predictions is in place of a model; leave the mounting out')
     settings = settings_of(convention, windows=parse_windows(windows), protocol=protocol)
+    run = partial(
+        run_evaluation, dataset, root, split, settings, predictions=predictions, jobs=jobs,
+        limit=limit, mounting=mounted, model=model, backend=backend, threads=threads,
+        config=config)
+    measured = None if measured_depth is None else (measured_depth, measured_depth_scale)
     with lock_folder(out_dir):
-        name, result = run_evaluation(
-            dataset, root, split, settings, predictions=predictions, jobs=jobs, limit=limit,
-            mounting=mounted, model=model, backend=backend, threads=threads, config=config)
+        name, result = run(measured=measured)
+        title = f'{name} on {dataset}, {split}'
         # Before the output, so that a closed pipe does not lose the report.
-        written = write_all(result, out_dir, f'{name} on {dataset}, {split}')
+        if measured is None:
+            written = write_all(result, out_dir, title)
+        else:
+            alone = run(measured=measured, blended=False)[1]
+            written = [*write_all(result, out_dir, f'{title}, with measured depth'),
+                       *write_all(alone, out_dir / 'network_alone', f'{title}, network alone')]
     show_result(result)
+    if measured is not None:
+        _show_measured(alone, result, measured[0])
     for path in written:
         say(f'Report: {path}')
 
@@ -118,11 +138,17 @@ def run_evaluation(dataset: str, root: str, split: str, settings: EvaluationSett
                    predictions: Path | None = None, jobs: int | None = None,
                    limit: int | None = None, mounting: Mounting | Literal['data'] | None = None,
                    model: Path | None = None, backend: str = 'auto', threads: int | None = None,
-                   config: Path | None = None) -> tuple[str, EvaluationResult]:
-    """Evaluate stored results or else a model; return its name and the metrics."""
+                   config: Path | None = None, measured: tuple[str, float] | None = None,
+                   blended: bool = True) -> tuple[str, EvaluationResult]:
+    """
+    Evaluate stored results or else a model; return its name and the metrics.
+
+    :param measured, blended: see MeasuredSamples.
+    """
     from ..datasets import open_dataset
     from ..evaluation.dataset.evaluate import require_same_classes
-    from ..evaluation.dataset.parallel import MOST_JOBS, Work, evaluate_parts
+    from ..evaluation.dataset.measured_samples import open_measured
+    from ..evaluation.dataset.parallel import MOST_JOBS, Samples, Work, evaluate_parts
     from ..evaluation.dataset.stored_predictions import StoredPredictions
     from ..machine import cores
     from ..model_directory import open_model
@@ -149,7 +175,11 @@ def run_evaluation(dataset: str, root: str, split: str, settings: EvaluationSett
         name = info.model_id
         predictor = partial(options.open_pipeline, model, backend,
                             options.evaluation_settings(config), threads)
-    work = Work(open_samples, predictor, settings, tuple(
+    opened: Callable[[], Samples] = open_samples if measured is None else partial(
+        open_measured, open_samples, *measured, blended)
+    # What is wrong with it is said before the work begins.
+    opened()
+    work = Work(opened, predictor, settings, tuple(
         samples.classes or (info.class_infos() if info else ())))
     with _counted('evaluate', count) as done:
         return name, evaluate_parts(work, count, jobs, done)
@@ -170,6 +200,24 @@ def show_result(result: EvaluationResult) -> None:
         print_table(table)
     for line in conventions(result):
         say(line)
+
+
+_MEASURED_ROWS = ('depth.', 'distance.', 'calibration.')
+
+
+def _show_measured(alone: EvaluationResult, result: EvaluationResult, given: str) -> None:
+    """Print what the measured depth changes."""
+    from ..evaluation.dataset.measured_samples import SimulatedPoints, is_simulated
+    from ..evaluation.metrics.table import metric_kinds
+    from ..evaluation.report.format import metric_text
+
+    kinds = metric_kinds()
+    print_table(Table('Measured depth', ('metric', 'network alone', 'with measured depth'), [
+        (kinds[name].title, *(metric_text(values[name], kinds[name].unit)
+                              for values in (alone.values, result.values)))
+        for name in result.values if name.startswith(_MEASURED_ROWS) and name in alone.values]))
+    what = SimulatedPoints.parse(given) if is_simulated(given) else given
+    say(f'Measured depth: {what}; the pixels of its points are not scored.')
 
 
 def write_all(result: EvaluationResult, folder: Path, title: str) -> list[Path]:

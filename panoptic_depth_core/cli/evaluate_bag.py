@@ -55,6 +55,10 @@ def evaluate_bag(
             '--lidar-topic', help='Topic of the point clouds, for bags with several.')] = None,
         boxes_topic: Annotated[str | None, typer.Option(
             '--boxes-topic', help='Topic of the true boxes, if not /truth/boxes.')] = None,
+        measured_depth: Annotated[str | None, typer.Option(
+            '--measured-depth', metavar='TOPIC', help='Topic of measured depth to blend with that '
+            'of the model. Where it is the truth too, half of it is held out and scored.',
+        )] = None,
         node: Annotated[str | None, typer.Option(
             '--node', help='Node whose recorded results are used, for bags with several.',
         )] = None,
@@ -108,7 +112,8 @@ def evaluate_bag(
     settings = RecordingSettings() if evaluation is None else load_settings(
         RecordingSettings, evaluation)
     topics = {'image': image_topic, 'camera_info': camera_info_topic, 'labels': labels_topic,
-              'depth': depth_topic, 'lidar': lidar_topic, 'boxes': boxes_topic, 'node': node}
+              'depth': depth_topic, 'lidar': lidar_topic, 'boxes': boxes_topic, 'node': node,
+              'measured_depth': measured_depth}
     settings = settings.model_copy(update={'topics': settings.topics.model_copy(
         update={name: topic for name, topic in topics.items() if topic is not None})})
     mounted = options.mounting_settings(

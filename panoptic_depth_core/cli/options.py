@@ -58,6 +58,9 @@ ImageTopic = Annotated[str | None, typer.Option(
     '--image-topic', help='Image topic, for bags with several.')]
 CameraInfoTopic = Annotated[str | None, typer.Option(
     '--camera-info-topic', help='CameraInfo topic, if it is not found by the image topic.')]
+MeasuredScale = Annotated[float, typer.Option(
+    '--measured-depth-scale', min=1e-6, help='Whole numbers per meter in depth pictures: 1000 for '
+    'millimeters, 256 for KITTI.')]
 Settings = Annotated[Path | None, typer.Option(
     '--config', '-c', help='YAML with inference settings; see config/.')]
 Changes = Annotated[list[str] | None, typer.Option(

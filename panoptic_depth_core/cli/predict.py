@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -68,6 +69,11 @@ def predict(
         image_topic: options.ImageTopic = None,
         camera_info_topic: options.CameraInfoTopic = None,
         camera_info_use: options.CameraInfoUse = 'auto',
+        measured_depth: Annotated[str | None, typer.Option(
+            '--measured-depth', metavar='FOLDER|TOPIC', help='Measured depth to blend with that '
+            'of the model: a folder of depth pictures with the names of the frames, or a topic '
+            'of the bag (PointCloud2, Image, compressedDepth).')] = None,
+        measured_depth_scale: options.MeasuredScale = 1000.0,
         formats: Annotated[str | None, typer.Option(
             '--formats', show_default='those of panoptic, depth, instances, overlay that the '
             'model supports', help='List of panoptic, depth, depth_npy, instances, overlay, '
@@ -90,7 +96,8 @@ def predict(
         source, out_dir, model=model, backend=backend, threads=threads,
         formats=None if formats is None else options.parse_list(formats),
         also=('bag',) if bag else (), track=track, config=config, limit=limit, overwrite=overwrite,
-        fx=fx, fov_deg=fov, intrinsics_file=camera, image_topic=image_topic,
+        measured_depth=measured_depth, measured_depth_scale=measured_depth_scale, fx=fx,
+        fov_deg=fov, intrinsics_file=camera, image_topic=image_topic,
         camera_info_topic=camera_info_topic, camera_info_use=camera_info_use,
         mounting=options.mounting_settings(
             camera_height, camera_pitch, camera_roll, mounting, ground_frame, ground_offset))
@@ -101,6 +108,7 @@ def predict_source(
         formats: tuple[str, ...] | None = None, also: tuple[str, ...] = (),
         track: bool = False, config: Path | None = None,
         limit: int | None = None, overwrite: bool = False,
+        measured_depth: str | None = None, measured_depth_scale: float = 1000.0,
         on_result: Callable[[Frame, PanopticDepth], None] | None = None,
         **source_options: Any) -> None:
     """
@@ -108,6 +116,7 @@ def predict_source(
 
     :param formats: see io.results.result_folder.formats_for; also: more formats.
     :param track: overrides the settings.
+    :param measured_depth, measured_depth_scale: see open_measured_depth.
     :param on_result: called with every new result.
     :param source_options: of io.sources.open_source.open_source.
     :raises ConfigError: an option is wrong, or no frame was usable.
@@ -123,6 +132,7 @@ def predict_source(
         prepare_run_folder,
     )
     from ..io.sources.bag_source import BagSource
+    from ..io.sources.measured_depth import open_measured_depth
     from ..io.sources.open_source import open_source
     from ..model_directory import open_model
 
@@ -148,10 +158,14 @@ def predict_source(
 
     with open_source(source, skip=is_done, **source_options) as frames, \
             options.open_pipeline(opened, backend, settings, threads) as pipeline, \
-            lock_folder(out_dir):
+            lock_folder(out_dir), ExitStack() as stack:
+        measured = None if measured_depth is None else stack.enter_context(
+            open_measured_depth(measured_depth, source, measured_depth_scale))
         prepare_run_folder(out_dir, {
             'source': source if frames.kind == 'camera' else str(Path(source).resolve()),
             'options': {k: None if v is None else str(v) for k, v in source_options.items()},
+            **({} if measured_depth is None else {
+                'measured_depth': [measured_depth, measured_depth_scale]}),
             'model': info.model_id, 'model_sha256': info.onnx_sha256,
             'settings': settings.model_dump(mode='json')}, overwrite=overwrite)
         result_options = ResultOptions(info.class_infos(), able)
@@ -159,7 +173,11 @@ def predict_source(
             result_options = replace(result_options, image_topic=frames.image_topic)
         with ResultWriter(out_dir, names, result_options) as writer:
             first_id = greatest_track_id(out_dir) + 1 if settings.tracking.enabled else 0
-            _run(frames, Video(pipeline, first_id), writer, summary, limit, on_result)
+            video = Video(pipeline, first_id)
+            _run(frames, video if measured is None else lambda f: video(measured.add(f)), writer,
+                 summary, limit, on_result)
+            if measured is not None:
+                _warn_of(measured.notes)
     _report(summary, out_dir)
     if summary.exit_code:
         raise typer.Exit(summary.exit_code)
@@ -210,7 +228,11 @@ def _run(frames: FrameSource, predict_frame: Callable[[Frame], PanopticDepth],
         summary.exit_code = stopped.exit_code
     summary.seconds = time.perf_counter() - started
     summary.skipped.update(frames.skipped)
-    for text, count in frames.notes.items():
+    _warn_of(frames.notes)
+
+
+def _warn_of(notes: Counter[str]) -> None:
+    for text, count in notes.items():
         warn(f'{text} ({count} times)' if count > 1 else text)
 
 

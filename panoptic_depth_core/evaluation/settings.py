@@ -133,6 +133,9 @@ class TopicSettings(Settings):
                        'a result of this program')
     boxes: str = Field('', description='vision_msgs/Detection3DArray or '
                        'panoptic_depth/InstanceDistanceArray; empty: /truth/boxes')
+    measured_depth: str = Field('', description='depth that is blended with that of the model: '
+                                'sensor_msgs/PointCloud2, or depth as Image or compressedDepth; '
+                                'empty: none')
     node: str = Field('', description='name of the node whose recorded results are read, such as '
                       '/panoptic_depth; empty: the only one')
 
@@ -166,6 +169,17 @@ class LidarSettings(Settings):
                                     'the image, where tf has odometry')
     min_instance_points: int = Field(5, ge=1, description='points that an instance must have for '
                                      'its distance to be judged')
+
+
+class MeasuredTopicSettings(Settings):
+    """What of topics.measured_depth is blended with the depth of the model."""
+
+    max_age_s: float = Field(0.1, ge=0, allow_inf_nan=False, description='farthest stamp from '
+                             'that of the image')
+    hold_out: float = Field(0.5, ge=0, lt=1, description='share that is not blended but scored, '
+                            'where the topic is that of the truth too: of the rings of a cloud '
+                            'with the field ring, else of the points or pixels, at random')
+    seed: int = Field(0, ge=0, description='of the choice of what is held out')
 
 
 class BoxSettings(Settings):
@@ -211,6 +225,7 @@ class RecordingSettings(Settings):
     topics: TopicSettings = TopicSettings()
     sync: SyncSettings = SyncSettings()
     lidar: LidarSettings = LidarSettings()
+    measured_depth: MeasuredTopicSettings = MeasuredTopicSettings()
     boxes: BoxSettings = BoxSettings()
     consistency: ConsistencySettings = ConsistencySettings()
     worst: WorstSettings = WorstSettings()

@@ -29,6 +29,7 @@ from ..structures import Frame, GroundScale, PanopticDepth, ScaleSource
 from .backends import Backend, check_output, create_backend
 from .distances import far_as_set, mark_depth, measure_distances
 from .ground_scale import ScaleFilter
+from .measured_depth import flagged, with_measured
 from .preprocess import graph_inputs
 from .segments import assemble_segments
 
@@ -118,10 +119,14 @@ class Pipeline:
 
         with _timed(step_ms, 'distances'):
             sky = np.isin(panoptic, self._sky_ids)
-            depth = mark_depth(grid.crop(output.depth, math.nan), sky, settings.depth)
+            depth, segments, measured = with_measured(
+                grid.crop(output.depth, math.nan), segments, frame.measured_points_m, map_camera,
+                panoptic, sky, settings.measured_depth, settings.depth.scale)
+            depth = mark_depth(depth, sky, settings.depth)
             distances = measure_distances(
                 panoptic, depth, segments, map_camera,
                 [c.name for c in self._classes], settings.distance, grid.border)
+            distances = flagged(distances, measured)
             depth = far_as_set(depth, settings.depth)
 
         if at_input:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..status import Health, HealthLevel, StreamState, StreamStatus
+from .measured import NOT_MEASURED
 from .scale import NO_RESULTS
 from .settings import DiagnosticsSettings
 
@@ -120,16 +121,16 @@ def percentiles(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, f
 
 def diagnostics(status: StreamStatus, limits: DiagnosticsSettings, *, bad_frame: str = '',
                 age_s: float = math.nan, camera: tuple[str, bool] = ('', False),
-                qos: Sequence[str] = (),
-                scale: Health = NO_RESULTS) -> list[Health]:
+                qos: Sequence[str] = (), scale: Health = NO_RESULTS,
+                measured: Health = NOT_MEASURED) -> list[Health]:
     """
-    Diagnostics of the node: engine, input, camera_info, scale, latency, gpu and qos.
+    Diagnostics of the node, one for each of its concerns.
 
     :param bad_frame: why an image was skipped recently; empty if none was.
     :param age_s: age of the latest image on arrival, by its stamp; NaN without one.
     :param camera: see CameraMemory.problem.
     :param qos: one message per topic with incompatible QoS.
-    :param scale: see ScaleMonitor.health.
+    :param scale: see ScaleMonitor.health; measured: see MeasuredMemory.health.
     """
     problem, skipped = camera
     gpu_mib = status.gpu_memory_bytes / 2**20
@@ -146,6 +147,7 @@ def diagnostics(status: StreamStatus, limits: DiagnosticsSettings, *, bad_frame:
         Health('camera_info', (ERROR if skipped else WARN) if problem else OK,
                problem or 'the camera is known'),
         scale,
+        measured,
         Health('latency', *_latency(status, limits), {
             'output_rate_hz': _text(status.output_rate_hz),
             **{f'{name}_p{percent}_ms': _text(value)

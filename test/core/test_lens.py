@@ -107,6 +107,13 @@ def test_a_fisheye_ends_at_90_degrees():
     assert lens.undistorted(np.zeros((0, 2))).shape == lens.distorted(np.zeros((0, 2))).shape
 
 
+def test_no_network_takes_distorted_pixels():
+    camera = Intrinsics(300, 310, 320, 240, 640, 480, LENSES['five'])
+    assert camera.pinhole.as_vector().tolist() == [300, 310, 320, 240]
+    with pytest.raises(ConfigError, match='rectify the picture'):
+        camera.as_vector()
+
+
 @pytest.mark.parametrize(('model', 'coefficients', 'match'), [
     ('ftheta', (0,) * 4, "'ftheta' is not known; the models are plumb_bob, rational"),
     ('plumb_bob', (0,) * 8, 'has 8 coefficients; give 4 or 5'),

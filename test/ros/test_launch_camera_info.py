@@ -115,9 +115,9 @@ class TestZero(CameraInfoCase):
         info.k = np.eye(3).ravel()
         self.camera.until_heard(self.heard)
         self.camera.infos.publish(info)
+        heard_at(self.heard, self.without())
         found = self.peer.wait_health('camera_info', 1, 'K is the identity, so P is used')
         self.assertIn('belongs to the frame depth_optical', found.message)
-        heard_at(self.heard, self.without())
         self.assertEqual(self.depths(), [5, 10, 20])
         self.camera.until_heard(self.heard)
 

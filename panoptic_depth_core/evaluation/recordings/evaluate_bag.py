@@ -26,6 +26,7 @@ from ...inference.pipeline import Pipeline
 from ...inference.video import Video
 from ...io.cameras.camera_options import CameraOptions
 from ...io.sources.frame_source import count_reason
+from ...io.sources.measured_depth import MeasuredTopic
 from ...io.sources.mounting import MountingSettings
 from ...io.viewers.foxglove import FoxgloveFile
 from ...io.viewers.rerun import RerunFile
@@ -36,6 +37,7 @@ from ..metrics.frame import RecordedFrame
 from ..metrics.shown import Record
 from ..report.files import frame_line
 from ..settings import RecordingSettings
+from .reading.frame_truth import hold_out_of
 from .reading.reader import RecordingReader
 from .reading.topics import TRUTH_TYPES
 from .scoring import BagScore, StepTimes
@@ -157,15 +159,34 @@ def evaluate_bag(job: BagJob, tell: Tell = lambda done, expected: None) -> BagPa
             mounting=None if predictor is None else job.mounting,
             recorded=predictor is None and job.results is None, results=job.results,
             reference=job.reference,
-            classes=CITYSCAPES if predictor is None else predictor.classes) as reader:
-        return _Run(job, reader, predictor).part(tell)
+            classes=CITYSCAPES if predictor is None else predictor.classes) as reader, \
+            ExitStack() as stack:
+        measured = _measured(job, reader)
+        if measured is not None:
+            stack.enter_context(measured)
+        return _Run(job, reader, predictor, measured).part(tell)
+
+
+def _measured(job: BagJob, reader: RecordingReader) -> MeasuredTopic | None:
+    """What is blended with the depth of the model, without what is truth."""
+    topic, settings = job.settings.topics.measured_depth, job.settings
+    if not topic:
+        return None
+    if job.model is None:
+        raise ConfigError(f'topics.measured_depth is {topic}, but the results are recorded; it is '
+                          'blended with those of a model alone; leave it out')
+    return MeasuredTopic(
+        job.path, topic, max_age_s=settings.measured_depth.max_age_s, calibration=job.calibration,
+        hold_out=hold_out_of(topic, settings) if topic in reader.topics.truth.values() else None)
 
 
 class _Run:
     """One recording on its way through the model and the scores."""
 
-    def __init__(self, job: BagJob, reader: RecordingReader, predictor: _Predictor | None) -> None:
+    def __init__(self, job: BagJob, reader: RecordingReader, predictor: _Predictor | None,
+                 measured: MeasuredTopic | None = None) -> None:
         self._job = job
+        self._measured = measured
         self._reader = reader
         self._predictor = predictor
         self._classes = reader.classes if predictor is None else predictor.classes
@@ -230,7 +251,8 @@ class _Run:
 
     def _result(self, item: RecordedFrame) -> PanopticDepth:
         if self._predictor is not None:
-            return self._predictor(item.frame)
+            return self._predictor(item.frame if self._measured is None
+                                   else self._measured.add(item.frame))
         assert item.recorded is not None, 'a reader of results gives frames that have one'
         return item.recorded
 
@@ -252,7 +274,19 @@ class _Run:
             'duration_s': (self._last_ns - self._first_ns) / 1e9,
             'truth': [kind for kind in TRUTH_TYPES if kind in self._truth],
             'skipped': dict(sorted((self._skipped + self._reader.skipped).items())),
-            'notes': dict(sorted(self._reader.notes.items())), 'error': None}
+            'notes': dict(sorted((self._reader.notes + self._measured_notes()).items())),
+            'error': None}
+
+    def _measured_notes(self) -> Counter[str]:
+        """What was blended, and what was not as it is truth."""
+        measured = self._measured
+        if measured is None:
+            return Counter()
+        topic = self._job.settings.topics.measured_depth
+        what = f'{topic}: {measured.blended} points were blended with the depth of the model'
+        if measured.hold_out is not None:
+            what += f', {measured.held_out} held out {measured.way} and scored'
+        return measured.notes + Counter([what])
 
 
 def _open_viewer(path: Path, classes: Sequence[ClassInfo],

@@ -103,7 +103,7 @@ def read_calibration(path: Path) -> Calibration:
         name, _, wanted = path.name.rpartition('#')
         file = path.with_name(name)
     try:
-        text = file.read_text(encoding='utf-8')
+        text = file.read_text(encoding='utf-8-sig')
     except OSError as error:
         raise ConfigError(f'{file}: cannot be read: {error.strerror}; check the path') from None
     except UnicodeDecodeError as error:

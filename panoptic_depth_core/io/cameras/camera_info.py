@@ -170,14 +170,18 @@ def _lens_of(info: Any) -> tuple[Lens | None, str]:
     if model is None:
         return None, (f'camera_info has the distortion model {name!r}, which is not known: the '
                       'distortion is not corrected; give rectified images')
+    note = '' if any(d) else (f'camera_info has the distortion model {name} with coefficients of '
+                              '0: the ideal fisheye is assumed')
     while d and d[-1] == 0.0:
         d.pop()
     # What is left out at the end is 0; coefficients beyond those of plumb_bob are of
     # rational_polynomial, which begins alike.
-    for kind in (model, *(['rational_polynomial'] if model == 'plumb_bob' else [])):
-        for count in COEFFICIENTS[kind]:  # type: ignore[index]
+    kinds: tuple[LensModel, ...] = (
+        (model, 'rational_polynomial') if model == 'plumb_bob' else (model,))
+    for kind in kinds:
+        for count in COEFFICIENTS[kind]:
             if len(d) <= count:
-                return Lens(kind, (*d, *[0.0] * (count - len(d)))), ''  # type: ignore[arg-type]
+                return Lens(kind, (*d, *[0.0] * (count - len(d)))), note
     return None, (f'camera_info has more coefficients than the distortion model {name} has: the '
                   'distortion is not corrected')
 
@@ -190,28 +194,27 @@ def _of_size(full: Intrinsics, info: Any, width: int, height: int) -> tuple[Intr
     """
     cut, roi = full, info.roi
     if roi.width and roi.height:
-        if roi.x_offset + roi.width > full.width or roi.y_offset + roi.height > full.height:
-            raise ConfigError('camera_info has a region of interest outside of its image')
         cut = full.transformed(1.0, 1.0, -float(roi.x_offset), -float(roi.y_offset),
                                int(roi.width), int(roi.height))
     bins = max(int(info.binning_x), 1), max(int(info.binning_y), 1)
     camera, whole = _binned(cut, *bins), _binned(full, *bins)
-    size = width or camera.width, height or camera.height
-    if size == (camera.width, camera.height):
-        return camera, ''
-    if size == (whole.width, whole.height) or size == (full.width, full.height):
-        note = ('the image is the whole one, though camera_info has a region of interest'
-                if cut is not full else '')
-        camera = whole
-    else:
-        note = ''
+    size, notes = (width or camera.width, height or camera.height), []
+    is_inside = (cut is full or (roi.x_offset + roi.width <= full.width
+                                 and roi.y_offset + roi.height <= full.height))
+    # Some drivers leave the region in although they did not cut, or cut before the calibration.
+    if cut is not full and not (size == (camera.width, camera.height) and is_inside) and (
+            size in ((whole.width, whole.height), (full.width, full.height))):
+        notes.append('the image is the whole one, though camera_info has a region of interest')
+        camera, is_inside = whole, True
+    if not is_inside:
+        raise ConfigError('camera_info has a region of interest outside of its image')
     if not has_shape(camera, *size):
         raise ConfigError(f'camera_info is of {camera.width}x{camera.height} px, the image of '
                           f'{size[0]}x{size[1]} px: {other_shape(camera, *size)}')
     if size != (camera.width, camera.height):
-        note += (f'{note and "; "}camera_info is of {camera.width}x{camera.height} px, the image '
-                 f'of {size[0]}x{size[1]} px: the intrinsics are scaled')
-    return scaled_to(camera, *size), note
+        notes.append(f'camera_info is of {camera.width}x{camera.height} px, the image of '
+                     f'{size[0]}x{size[1]} px: the intrinsics are scaled')
+    return scaled_to(camera, *size), '; '.join(notes)
 
 
 def _binned(camera: Intrinsics, x: int, y: int) -> Intrinsics:

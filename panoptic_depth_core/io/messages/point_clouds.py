@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...errors import ConfigError
 from ...labels import VOID_ID, class_of
 from ...structures import PanopticDepth
-from ...views import rays_of
+from ...views import kept_rays
 from .maker import MessageMaker
 from .types import POINT_CLOUD, POINT_FIELD
 
@@ -22,6 +22,7 @@ POINT = np.dtype([('x', 'f4'), ('y', 'f4'), ('z', 'f4'), ('rgb', 'u4'), ('label'
 """A point in memory; rgb is 0x00RRGGBB, whose bits RViz and PCL expect as a FLOAT32."""
 
 COORDINATES = {7: 'f4', 8: 'f8'}  # sensor_msgs/PointField.FLOAT32 and FLOAT64
+RINGS = {2: 'u1', 4: 'u2', 6: 'u4'}  # UINT8, UINT16, UINT32
 
 
 def points_of(image: NDArray[np.uint8], result: PanopticDepth, stride: int = 1
@@ -52,7 +53,7 @@ def points_of(image: NDArray[np.uint8], result: PanopticDepth, stride: int = 1
         x = ((np.arange(depth.shape[1]) * stride - camera.cx) / camera.fx)[u]
         y = ((np.arange(depth.shape[0]) * stride - camera.cy) / camera.fy)[v]
     else:
-        x, y = rays_of(camera, stride)[v, u].T
+        x, y = kept_rays(camera, stride)[v, u].T
     points['x'] = x * z
     points['y'] = y * z
     points['z'] = z
@@ -84,11 +85,44 @@ def xyz_of(message: Any) -> NDArray[np.float32]:
     :returns: (N, 3) float32 meters in the message's frame and order, axis by axis in memory.
     :raises ConfigError: no x, y, z as FLOAT32 or FLOAT64, or less data than it says.
     """
+    flat = _coordinates(message)
+    finite = np.isfinite(flat).all(axis=0)
+    return (flat if finite.all() else flat[:, finite]).T
+
+
+def ring_of(message: Any) -> NDArray[np.intp] | None:
+    """(N,) number of the ring of the points of xyz_of; None where the cloud has none."""
+    field = next((f for f in message.fields if f.name == 'ring' and f.datatype in RINGS), None)
+    if field is None:
+        return None
+    rings = _values(message, field, RINGS[field.datatype]).ravel()
+    return rings[np.isfinite(_coordinates(message)).all(axis=0)].astype(np.intp)
+
+
+def _coordinates(message: Any) -> NDArray[np.float32]:
+    """(3, N) float32, also of the points that are not finite."""
     fields = {field.name: field for field in message.fields}
     missing = [axis for axis in 'xyz' if axis not in fields]
     if missing:
         raise ConfigError(f'point cloud: has no field {", ".join(missing)}, but '
                           f'{", ".join(fields) or "none"}; give a cloud of x, y, z')
+    axes = []
+    for axis in 'xyz':
+        field = fields[axis]
+        if field.datatype not in COORDINATES:
+            raise ConfigError(f'point cloud: {axis} has datatype {field.datatype}; give FLOAT32 '
+                              '(7) or FLOAT64 (8)')
+        axes.append(_values(message, field, COORDINATES[field.datatype]))
+    # Not before the size is checked, which a damaged message may have grown.
+    points = np.empty((3, *axes[0].shape), np.float32)
+    with np.errstate(over='ignore'):
+        for values, axis_values in zip(points, axes, strict=True):
+            values[:] = axis_values
+    return points.reshape(3, -1)
+
+
+def _values(message: Any, field: Any, kind: str) -> NDArray[Any]:
+    """(rows, columns) values of a field; a view on the message."""
     rows, columns, step = int(message.height), int(message.width), int(message.point_step)
     # A single row needs no pitch, and drivers are careless with it.
     pitch = int(message.row_step) if rows > 1 else columns * step
@@ -97,21 +131,10 @@ def xyz_of(message: Any) -> NDArray[np.float32]:
         raise ConfigError(f'point cloud: {columns}x{rows} points of {step} bytes, row_step '
                           f'{message.row_step}, do not fit its {len(message.data)} bytes of data; '
                           'the message is damaged')
-    order = '>' if message.is_bigendian else '<'
-    points = np.empty((3, rows, columns), np.float32)
-    for values, axis in zip(points, 'xyz', strict=True):
-        field = fields[axis]
-        if field.datatype not in COORDINATES:
-            raise ConfigError(f'point cloud: {axis} has datatype {field.datatype}; give FLOAT32 '
-                              '(7) or FLOAT64 (8)')
-        kind = np.dtype(order + COORDINATES[field.datatype])
-        if field.offset + kind.itemsize > step:
-            raise ConfigError(f'point cloud: {axis} at offset {field.offset} does not fit '
-                              f'point_step {step}; the message is damaged')
-        if need:
-            with np.errstate(over='ignore'):
-                values[:] = np.ndarray((rows, columns), kind, message.data, field.offset,
-                                       (pitch, step))
-    flat = points.reshape(3, -1)
-    finite = np.isfinite(flat).all(axis=0)
-    return (flat if finite.all() else flat[:, finite]).T
+    dtype = np.dtype(('>' if message.is_bigendian else '<') + kind)
+    if field.offset + dtype.itemsize > step:
+        raise ConfigError(f'point cloud: {field.name} at offset {field.offset} does not fit '
+                          f'point_step {step}; the message is damaged')
+    if not need:
+        return np.empty((rows, columns), dtype)
+    return np.ndarray((rows, columns), dtype, message.data, field.offset, (pitch, step))

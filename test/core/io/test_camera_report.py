@@ -101,4 +101,4 @@ def test_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_topic_is_no_source(capsys: pytest.CaptureFixture[str]) -> None:
     code, _, said = show(capsys, '/camera/image_raw')
-    assert code == 2 and 'ros2 bag record -o camera /camera/image_raw' in said
+    assert code == 2 and 'ros2 run panoptic_depth camera /camera/image_raw' in said

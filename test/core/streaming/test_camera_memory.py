@@ -153,6 +153,30 @@ def test_rectified_images_have_the_camera_of_p() -> None:
         assert cameras.resolve(40, 24, STAMP_NS)[0].fx == fx
 
 
+def test_the_setting_overrules_the_names() -> None:
+    p = [70.0, 0, 20.0, 0, 0, 71.0, 12.0, 0, 0, 0, 1, 0]
+    for rectified, use, fx in ((True, 'k', 50.0), (False, 'p', 70.0)):
+        cameras = CameraMemory(CameraInfoSettings(use=use), rectified)
+        cameras.remember(info(p=p))
+        assert cameras.resolve(40, 24, STAMP_NS)[0].fx == fx
+
+
+def test_problems_are_known_before_the_first_image() -> None:
+    cameras = CameraMemory(CameraInfoSettings(), topic='/info')
+    assert cameras.is_empty
+    cameras.remember(UNCALIBRATED)
+    assert not cameras.is_empty
+    assert cameras.problem(STAMP_NS) == (f'/info: {NOT_CALIBRATED}; images are skipped', True)
+
+
+def test_the_frame_of_another_camera_is_said() -> None:
+    cameras = CameraMemory(CameraInfoSettings(), topic='/info')
+    cameras.remember(info())
+    assert cameras.resolve(40, 24, STAMP_NS, 'rear')[0] == CAMERA
+    assert cameras.problem(STAMP_NS) == (
+        '/info: camera_info belongs to the frame optical, the image to rear', False)
+
+
 def test_settings_may_change() -> None:
     cameras = memory('require', True, [])
     with pytest.raises(ConfigError, match='none has arrived'):

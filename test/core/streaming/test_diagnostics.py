@@ -135,5 +135,5 @@ def test_names_and_values() -> None:
     """The values are text, as diagnostic_msgs/KeyValue wants it."""
     found = diagnostics(RUNNING, DiagnosticsSettings())
     assert [health.name for health in found] == [
-        'engine', 'input', 'camera_info', 'scale', 'latency', 'gpu', 'qos']
+        'engine', 'input', 'camera_info', 'scale', 'measured_depth', 'latency', 'gpu', 'qos']
     assert all(isinstance(value, str) for health in found for value in health.values.values())

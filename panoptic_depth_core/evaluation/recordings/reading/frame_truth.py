@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ....errors import ConfigError
 from ....io.bags.storage import BagReader, Message
 from ....io.bags.transforms import RecordedMotion
+from ....io.messages.measured_points import HoldOut
 from ....io.messages.point_clouds import xyz_of
 from ....io.messages.reading import stamp_of
 from ....io.messages.truth_images import depth_of, ground_truth, labels_of
@@ -62,6 +63,9 @@ class FrameTruth:
         self._topics = topics.truth
         self._settings = settings
         self._note = note
+        # Of truth that is blended too, only what is held out is truth.
+        self._held_out = {kind: hold_out_of(topic, settings)
+                          for kind, topic in topics.truth.items()}
         tolerances = {'labels': sync.map_tolerance_s, 'depth': sync.map_tolerance_s,
                       'lidar': sync.lidar_tolerance_s, 'boxes': sync.box_tolerance_s}
         self._windows = {
@@ -88,12 +92,17 @@ class FrameTruth:
     def maps(self, frame: Frame, classes: tuple[ClassInfo, ...]) -> GroundTruth:
         """Labels and depth of the pixels of a frame."""
         labels = self._read('labels', frame, partial(_map_of, frame, labels_of))
-        depth = self._read('depth', frame, partial(_map_of, frame, depth_of))
+        depth = self._read('depth', frame, partial(_map_of, frame, self._depth_of))
         try:
             return ground_truth(labels, depth, classes)
         except ConfigError as error:
             self._left_out('labels', error)
             return ground_truth(None, depth, classes)
+
+    def _depth_of(self, message: Any) -> NDArray[np.float32]:
+        depth, hold_out = depth_of(message), self._held_out['depth']
+        return depth if hold_out is None else np.where(
+            hold_out.of_image(message, depth.shape), depth, np.float32(np.nan))
 
     def lidar(self, frame: Frame) -> NDArray[np.float32] | None:
         """Depth where a point falls on a pixel, see RecordedFrame."""
@@ -102,7 +111,14 @@ class FrameTruth:
         def project(cloud: Any, stamp_ns: int) -> NDArray[np.float32]:
             to_camera = self._locate(frame, cloud.header.frame_id, stamp_ns
                                      if settings.compensate_motion else frame.stamp_ns)
-            return lidar_depth(xyz_of(cloud), to_camera, frame.intrinsics, settings)
+            points, hold_out = xyz_of(cloud), self._held_out['lidar']
+            depth = lidar_depth(points, to_camera, frame.intrinsics, settings)
+            if hold_out is None:
+                return depth
+            # All points hide what is behind them, also those that are no truth.
+            truth = points[hold_out.of_cloud(cloud)[0]]
+            held_out = lidar_depth(truth, to_camera, frame.intrinsics, settings)
+            return np.where(held_out == depth, depth, np.float32(np.nan))
 
         return self._read('lidar', frame, project)
 
@@ -140,6 +156,22 @@ class FrameTruth:
 
     def _left_out(self, kind: str, reason: object) -> None:
         self._note(f'{self._topics[kind]}: {reason}; no {TITLES[kind]} for this frame')
+
+
+def hold_out_of(topic: str, settings: RecordingSettings) -> HoldOut | None:
+    """
+    What of a topic of truth is held out from the blend; None where it is not blended.
+
+    :raises ConfigError: it is blended whole.
+    """
+    if topic != settings.topics.measured_depth:
+        return None
+    measured = settings.measured_depth
+    if not measured.hold_out:
+        raise ConfigError(f'{topic} is both truth and measured_depth, and measured_depth.hold_out '
+                          'is 0: the result would be scored by what was blended into it; give a '
+                          'share above 0')
+    return HoldOut(measured.hold_out, measured.seed)
 
 
 def _map_of(frame: Frame, decode: Callable[[Any], Found], message: Any, _: int) -> Found:

@@ -105,12 +105,17 @@ def test_k_in_place_of_a_useless_p() -> None:
     ('rational_polynomial', [0.1] * 14, Lens('rational_polynomial', (0.1,) * 14)),
     ('equidistant', [0.1, 0.2, 0.3, 0.4], Lens('equidistant', (0.1, 0.2, 0.3, 0.4))),
     ('fisheye', [0.1, 0.2, 0.0, 0.0, 0.0], Lens('equidistant', (0.1, 0.2, 0.0, 0.0))),
-    # The ideal fisheye, which is no pinhole camera.
-    ('kannala_brandt4', [0.0] * 4, Lens('equidistant', (0.0,) * 4)),
 ])
 def test_lenses(model: str, d: list[float], lens: Lens | None) -> None:
     found = camera_of_info(info(distortion_model=model, d=d), 640, 480)
     assert found.camera == replace(CAMERA, lens=lens) and found.notes == ()
+
+
+def test_the_ideal_fisheye_is_no_pinhole_camera() -> None:
+    found = camera_of_info(info(distortion_model='kannala_brandt4', d=[0.0] * 4), 640, 480)
+    assert found.camera == replace(CAMERA, lens=Lens('equidistant', (0.0,) * 4))
+    assert found.notes == ('camera_info has the distortion model kannala_brandt4 with '
+                           'coefficients of 0: the ideal fisheye is assumed',)
 
 
 @pytest.mark.parametrize(('model', 'd', 'words'), [
@@ -151,6 +156,9 @@ def test_a_region_of_interest_that_was_not_cut_is_said() -> None:
     assert found.camera == CAMERA
     assert found.notes == ('the image is the whole one, though camera_info has a region of '
                            'interest',)
+    # Cut before the calibration: the size and K are of the part already.
+    within = camera_of_info(info(roi=roi(100, 40, 640, 480)), 640, 480)
+    assert (within.camera, within.notes) == (found.camera, found.notes)
     outside = camera_of_info(info(roi=roi(400, 40, 400, 300)), 400, 300)
     assert outside.reason == 'camera_info has a region of interest outside of its image'
 
