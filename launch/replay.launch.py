@@ -69,6 +69,10 @@ def replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         'use_sim_time': 'true', 'rviz': str(shows).lower(), 'namespace': given['namespace']}
     if images.camera_info_topic is None:
         included['camera_info_policy'] = 'fallback'
+    # Arguments of the user go to the other launch file by themselves.
+    asked = {name for name, value in context.launch_configurations.items() if value}
+    if images.ground_frame and not {'ground_frame', 'camera_height'} & asked:
+        included['ground_frame'] = images.ground_frame
     found: list[LaunchDescriptionEntity] = []
     prefix = f'/{given["namespace"].strip("/")}'.rstrip('/') + '/panoptic_depth'
     if shows and not {'/tf', '/tf_static'} & {*images.topics}:
@@ -77,6 +81,8 @@ def replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             package='tf2_ros', executable='static_transform_publisher', output='log',
             arguments=['--roll', '-1.5707963', '--yaw', '-1.5707963', '--frame-id', VIEW_FRAME,
                        '--child-frame-id', images.frame_id or 'camera']))
+    elif shows and 'fixed_frame' not in asked:
+        included['fixed_frame'] = images.root_frame
     player = ExecuteProcess(
         cmd=['ros2', 'bag', 'play', given['bag'], '--clock', '100', '--rate', given['rate'],
              '--delay', '1.0', '--disable-keyboard-controls', '--topics',

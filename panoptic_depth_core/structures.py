@@ -276,6 +276,12 @@ class GroundScale:
     applied: float = 1.0
     problem: str = ''
 
+    @property
+    def note(self) -> str:
+        """What the user of a recording should know; empty if nothing."""
+        return self.problem and ('the mounting of the camera is known, but the ground gives no '
+                                 f'scale: {self.problem}')
+
 
 def _nan3() -> NDArray[np.float32]:
     return np.full(3, np.nan, np.float32)

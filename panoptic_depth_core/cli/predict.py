@@ -210,6 +210,8 @@ def _run(frames: FrameSource, predict_frame: Callable[[Frame], PanopticDepth],
                 summary.skipped[str(error)] += 1
                 continue
             failures = 0
+            if result.ground is not None and result.ground.note:
+                frames.notes.add(result.ground.note)
             start = time.perf_counter()
             writer.write(frame, result)
             write_ms = 1e3 * (time.perf_counter() - start)

@@ -24,7 +24,7 @@ LEAST_FLOW_PX = 2.0
 LEAST_POINTS = 60
 """Points that must agree on a motion."""
 
-_CORNERS = {'maxCorners': 800, 'qualityLevel': 0.005, 'minDistance': 9}
+_CORNERS = {'maxCorners': 1500, 'qualityLevel': 0.005, 'minDistance': 7}
 _FLOW = {'winSize': (21, 21), 'maxLevel': 4}
 _BACK_PX = 0.5
 _TOLERANCE_PX = 0.5

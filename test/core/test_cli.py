@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -26,6 +27,7 @@ from panoptic_depth_core.files import lock_folder
 from panoptic_depth_core.inference.pipeline import Pipeline
 from panoptic_depth_core.io.results.result_folder import RESULTS, RUN_FILE
 from panoptic_depth_core.model_directory import ModelInfo, save_model_directory
+from panoptic_depth_core.structures import Frame, GroundScale, PanopticDepth
 
 Paint = Callable[[int, int], NDArray[np.uint8]]
 
@@ -114,6 +116,26 @@ def test_predict_is_told_the_mounting(predict: Callable[..., int], tmp_path: Pat
     assert {r['mounting']['height_m'] for r in lines(tmp_path / 'out/instances.jsonl')} == {0.5}
     assert predict('--overwrite') == 0
     assert 'mounting' not in lines(tmp_path / 'out/instances.jsonl')[0]
+
+
+def test_predict_says_where_the_ground_gives_no_scale(
+        predict: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    """Once for all frames, whatever numbers are in it; each frame has its own in its line."""
+    call = Pipeline.__call__
+
+    def refuse(self: Pipeline, frame: Frame, *others: object) -> PanopticDepth:
+        ground = GroundScale(3.0, 2.5, 3.5, 1.0, f'a factor of {3 + len(frame.name) / 7:.3f}')
+        return replace(call(self, frame, *others), ground=ground)
+
+    monkeypatch.setattr(Pipeline, '__call__', refuse)
+    assert predict('--camera-height', 1.22) == 0
+    error = capsys.readouterr().err
+    assert error.count('but the ground gives no scale: a factor of 3.143') == 1
+    assert '(3 times)' in error
+    assert {r['ground']['low'] for r in lines(tmp_path / 'out/instances.jsonl')} == {2.5}
+    assert {r['ground']['problem'] for r in lines(tmp_path / 'out/instances.jsonl')} == {
+        'a factor of 3.143'}
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [

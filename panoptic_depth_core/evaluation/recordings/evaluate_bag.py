@@ -251,8 +251,11 @@ class _Run:
 
     def _result(self, item: RecordedFrame) -> PanopticDepth:
         if self._predictor is not None:
-            return self._predictor(item.frame if self._measured is None
-                                   else self._measured.add(item.frame))
+            result = self._predictor(item.frame if self._measured is None
+                                     else self._measured.add(item.frame))
+            if result.ground is not None and result.ground.note:
+                self._reader.notes.add(result.ground.note)
+            return result
         assert item.recorded is not None, 'a reader of results gives frames that have one'
         return item.recorded
 

@@ -236,6 +236,10 @@ class TransformTree:
             chain.append(self._parents[chain[-1]])
         return chain
 
+    def root(self, frame: str) -> str:
+        """The frame at the top of the tree of a frame, which may be that frame itself."""
+        return self._chain(frame.lstrip('/'))[-1]
+
     def between(self, target: str, target_ns: int, source: str, source_ns: int) -> Matrix:
         """
         Motion from a frame at one time to another frame at another time.

@@ -36,7 +36,7 @@ from ...contract import (
 from ...errors import ConfigError
 from ...files import JsonLines, disk_errors, make_folder, write_atomic
 from ...labels import CITYSCAPES, ClassInfo
-from ...structures import Frame, InstanceDistance, PanopticDepth
+from ...structures import Frame, GroundScale, InstanceDistance, Mounting, PanopticDepth
 from ..bags.result_bags import DEFAULT_IMAGE_TOPIC, ResultBagWriter
 from ..viewers.foxglove import PART_BYTES, FoxgloveWriter
 from ..viewers.rerun import RerunFolder
@@ -106,10 +106,11 @@ def _instance_record(instance: InstanceDistance) -> dict[str, Any]:
     }
 
 
-def _known(name: str, values: object, fields: Sequence[str]) -> dict[str, Any]:
-    """Numbers of an object under its name; nothing where there is none."""
-    return {} if values is None else {name: {
-        field: _number(getattr(values, field)) for field in fields}}
+def _known(name: str, record: GroundScale | Mounting | None) -> dict[str, Any]:
+    """The fields of a record under its name; nothing where there is none."""
+    return {} if record is None else {name: {
+        field: value if isinstance(value, str) else _number(value)
+        for field, value in vars(record).items()}}
 
 
 def frame_record(frame: Frame, result: PanopticDepth) -> dict[str, Any]:
@@ -123,8 +124,7 @@ def frame_record(frame: Frame, result: PanopticDepth) -> dict[str, Any]:
                        **({'lens': asdict(camera.lens)} if camera.lens else {})},
         'label_divisor': result.label_divisor, 'model_id': result.model_id,
         'scale_source': result.scale_source.name.lower(),
-        **_known('ground', result.ground, ('factor', 'low', 'high', 'applied')),
-        **_known('mounting', result.mounting, ('height_m', 'pitch_deg', 'roll_deg')),
+        **_known('ground', result.ground), **_known('mounting', result.mounting),
         **({'instances': [_instance_record(instance) for instance in result.distances]}
            if not lacking(NEEDS_LIST, result.abilities) else {}),
     }

@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Collection, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,10 +30,13 @@ from ..messages.outputs import NODE_TOPICS
 from ..messages.reading import ENCODINGS, pixels_of, stamp_of
 from ..messages.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
 from .frame_source import FrameSource, Skip, count_reason
-from .mounting import TransformedMounting
+from .mounting import USUAL_GROUND, TransformedMounting
 
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
 NO_STAMP = 'has no stamps; the time of recording is taken for them'
+
+_FIRST_TRANSFORMS = 1000
+"""Messages of tf by whose end all frames have been named."""
 
 MOST_WAITING = 64
 """Images that wait for tf at most, which bounds the memory."""
@@ -132,13 +136,22 @@ def _frame_id(bag: BagReader, topic: str) -> str:
 
 
 class BagImages(NamedTuple):
-    """The images of a bag; frame_id is of the first readable one, topics are all of the bag."""
+    """
+    The images of a bag.
+
+    :param frame_id: of the first readable one.
+    :param topics: all of the bag.
+    :param root_frame: at the top of tf, above frame_id; that itself where it is not in tf.
+    :param ground_frame: USUAL_GROUND where tf has it, else empty.
+    """
 
     image_topic: str
     camera_info_topic: str | None
     is_compressed: bool
     frame_id: str
     topics: tuple[str, ...]
+    root_frame: str
+    ground_frame: str
 
 
 def describe_images(path: Path | str, image_topic: str | None = None,
@@ -147,8 +160,14 @@ def describe_images(path: Path | str, image_topic: str | None = None,
     with closing(BagReader(Path(path))) as bag:
         topic = choose_image_topic(bag, image_topic)
         info = choose_camera_info_topic(bag, topic.name, camera_info_topic)
-        return BagImages(topic.name, info.topic, topic.type == COMPRESSED_IMAGE,
-                         _frame_id(bag, topic.name), tuple(bag.topics))
+        frame_id = _frame_id(bag, topic.name)
+        motion = RecordedMotion(bag)
+        if motion.topics:
+            for message in islice(bag.messages(motion.topics), _FIRST_TRANSFORMS):
+                motion.take(message)
+        return BagImages(topic.name, info.topic, topic.type == COMPRESSED_IMAGE, frame_id,
+                         tuple(bag.topics), motion.tree.root(frame_id),
+                         USUAL_GROUND if USUAL_GROUND in motion.tree else '')
 
 
 class PairedImage(NamedTuple):

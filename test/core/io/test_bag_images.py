@@ -31,7 +31,8 @@ def damaged(entry: Entry) -> Entry:
 def test_the_only_images(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / 'bag', [info(0), image(0), text(0)])
     wanted = BagImages('/camera/image_raw', '/camera/camera_info', False, 'optical',
-                       ('/camera/camera_info', '/camera/image_raw', '/chatter'))
+                       ('/camera/camera_info', '/camera/image_raw', '/chatter'), 'optical',
+                       '')
     for path in (bag, str(storage_file(bag))):
         found = describe_images(path)
         assert found._replace(topics=tuple(sorted(found.topics))) == wanted
@@ -66,7 +67,7 @@ def test_a_damaged_message_is_not_the_one_that_tells(tmp_path: Path) -> None:
     # Where none is readable there is still a topic.
     bag = write_bag(tmp_path / 'worse', [damaged(image(0))])
     assert describe_images(bag) == BagImages('/camera/image_raw', None, False, '',
-                                             ('/camera/image_raw',))
+                                             ('/camera/image_raw',), '', '')
 
 
 def test_no_images(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from panoptic_depth_core.evaluation.recordings.reading.reader import RecordingRe
 from panoptic_depth_core.evaluation.settings import RecordingSettings
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.io.messages.types import TF_MESSAGE
+from panoptic_depth_core.io.sources.bag_source import describe_images
 from panoptic_depth_core.io.sources.frame_source import FrameSource
 from panoptic_depth_core.io.sources.mounting import MountingSettings, read_mounting
 from panoptic_depth_core.io.sources.open_source import SourceOptions, open_source, open_with
@@ -75,6 +76,14 @@ def test_base_footprint_is_used_where_a_bag_has_it(tmp_path: Path) -> None:
     assert len(frames) == 2 and not source.notes
     for frame in frames:
         assert_close(frame.mounting, 1.2, 0.0)
+
+
+def test_a_replay_learns_the_frames_above_the_camera(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / 'bag', [
+        image(0), tf('base_link', 'optical', (1.0, 0.2, 0.9), OPTICAL, 1.0, '/tf'),
+        tf('base_footprint', 'base_link', (0, 0, 0.3), LEVEL)])
+    found = describe_images(bag)
+    assert (found.root_frame, found.ground_frame) == ('base_footprint', 'base_footprint')
 
 
 def test_another_frame_has_to_be_asked_for(tmp_path: Path) -> None:
