@@ -151,6 +151,9 @@ class ModelInfo(Settings):
         1.0, description='factor on log_depth_scale that calibrates it')
     log_depth_calibration: LogDepthCalibration | None = Field(
         None, description='how it was fitted; none where it was not')
+    unknown_mounting_log_error: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description='standard deviation of log depth that is '
+        'added where the mounting is not known: the model has learned few heights of cameras')
     thresholds: Thresholds = Thresholds()
     onnx_file: _FileName = 'model.onnx'
     onnx_sha256: str = Field('', pattern='^([0-9a-f]{64})?$')

@@ -31,7 +31,7 @@ from .distances import far_as_set, mark_depth, measure_distances
 from .ground_scale import ScaleFilter, anchor
 from .measured_depth import flagged, with_measured
 from .preprocess import graph_inputs
-from .segments import assemble_segments
+from .segments import assemble_segments, less_certain
 
 STEPS = ('preprocess', 'graph', 'segments', 'distances', 'restore')
 """Keys of PanopticDepth.step_ms."""
@@ -121,6 +121,8 @@ class Pipeline:
             sky = np.isin(panoptic, self._sky_ids)
             depth = grid.crop(output.depth, math.nan) * np.float32(settings.depth.scale)
             ground = None
+            if frame.mounting is None and info.unknown_mounting_log_error:
+                segments = less_certain(segments, info.unknown_mounting_log_error)
             if frame.mounting is not None and settings.ground.anchor and 'depth' in info.tasks:
                 depth, segments, ground = anchor(
                     depth, panoptic, segments, map_camera, frame.mounting, self._classes,

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -61,3 +62,15 @@ def assemble_segments(
             float(np.clip(values[COLUMN['score']], 0, 1)), count,
             float(values[COLUMN['log_depth_scale']]) * log_depth_temperature)
     return ids.take(index), tuple(segments.values())
+
+
+def less_certain(segments: Sequence[Segment], log_error: float) -> tuple[Segment, ...]:
+    """
+    Segments whose log depth has another, independent error.
+
+    :param log_error: its standard deviation; that of a Laplace distribution of scale b is
+        sqrt(2) * b.
+    """
+    return tuple(replace(s, log_depth_scale=math.hypot(s.log_depth_scale,
+                                                       log_error / math.sqrt(2.0)))
+                 for s in segments)

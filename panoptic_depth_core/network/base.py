@@ -300,6 +300,7 @@ class ModelDescription(Settings):
     trained_focal_range_px: Range = (250.0, 1200.0)
     depth_range_m: Range = (0.5, 120.0)
     log_depth_temperature: Positive = 1.0
+    unknown_mounting_log_error: float = Field(0.0, ge=0, allow_inf_nan=False)
     padding_rgb: tuple[Byte, Byte, Byte] = Field(
         PADDING_RGB, description='colour where no image is')
     thresholds: Thresholds = Thresholds()
@@ -331,6 +332,7 @@ def describe(model: Model, description: ModelDescription) -> ModelInfo:
         normalisation_mean=model.input_mean, normalisation_std=model.input_std,
         padding_rgb=description.padding_rgb, depth_of=model.depth_of,
         log_depth_temperature=description.log_depth_temperature,
+        unknown_mounting_log_error=description.unknown_mounting_log_error,
         thresholds=description.thresholds, opset=model.onnx_opset,
         weights_licence=description.weights_licence,
         weights_data=description.weights_data)

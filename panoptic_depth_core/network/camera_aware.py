@@ -142,7 +142,8 @@ class CameraAwareNetwork(DynamicKernelModel):
     """
 
     settings: CameraAwareSettings
-    class_parameters = ('position_head.2', 'class_kernels', 'class_depth_kernels')
+    class_parameters = ('position_head.2', 'class_kernels', 'class_depth_kernels',
+                        'ground.classes')
 
     def __init__(self, settings: CameraAwareSettings, backbone: Backbone) -> None:
         super().__init__(settings)

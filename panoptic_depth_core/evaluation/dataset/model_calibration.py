@@ -43,7 +43,8 @@ def calibrate(pipeline: Callable[[Frame], PanopticDepth], samples: Iterable[Samp
 
 def uncalibrated(model: ModelDirectory) -> ModelDirectory:
     """A model with a temperature of 1, in memory: a new fit does not build on an old one."""
-    return replace(model, info=model.info.model_copy(update={'log_depth_temperature': 1.0}))
+    return replace(model, info=model.info.model_copy(update={
+        'log_depth_temperature': 1.0, 'unknown_mounting_log_error': 0.0}))
 
 
 def require_writable(model: ModelDirectory) -> None:

@@ -265,3 +265,15 @@ def test_models_without_depth_have_no_scale(info, table):
     with Pipeline(ModelDirectory(Path('unused'), info), Renderer(info, table)) as pipeline:
         result = pipeline(replace(frame_at(1.7), mounting=Mounting(GROUND_M)))
     assert result.ground is None
+
+
+def test_an_unknown_mounting_makes_less_certain(info, table):
+    """As much as the model says; a known one does not."""
+    info = info.model_copy(update={'unknown_mounting_log_error': 0.3})
+    frame = frame_at(1.7)
+    with Pipeline(ModelDirectory(Path('unused'), info), Renderer(info, table)) as pipeline:
+        unknown = by_id(pipeline(frame))[13001]
+        known = by_id(pipeline(replace(frame, mounting=Mounting(GROUND_M))))[13001]
+    assert unknown.distance_m == pytest.approx(known.distance_m, rel=0.05)
+    assert unknown.segment.log_depth_scale > 0.3 / 2 ** 0.5 > known.segment.log_depth_scale
+    assert unknown.distance_stddev_m > 2 * known.distance_stddev_m

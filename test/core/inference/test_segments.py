@@ -5,14 +5,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from panoptic_depth_core.contract import NO_SEGMENT
-from panoptic_depth_core.inference.segments import assemble_segments
+from panoptic_depth_core.inference.segments import assemble_segments, less_certain
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, VOID_ID
+from panoptic_depth_core.structures import Segment
 
 CAR, PERSON, ROAD, SKY = (CLASS_ID[n] for n in ('car', 'person', 'road', 'sky'))
 
@@ -120,3 +122,12 @@ def test_most_instances(table):
 def test_what_is_too_small_takes_no_place_of_the_most(table):
     ids, _ = assemble([[3, 2, 2, 4, 4]], table, min_instance_pixels=2, max_instances=2)
     assert ids.tolist() == [[VOID_ID, 13001, 13001, 11001, 11001]]
+
+
+def test_an_error_that_is_added():
+    """In variances: of a Laplace distribution it is 2 b^2."""
+    segments = (Segment(13001, 13, 1, True, 0.9, 10, 0.1), Segment(0, 0, 0, False, 0.9, 10))
+    more = less_certain(segments, 0.15)
+    assert 2 * more[0].log_depth_scale ** 2 == pytest.approx(2 * 0.1 ** 2 + 0.15 ** 2)
+    assert math.isnan(more[1].log_depth_scale)
+    assert replace(more[0], log_depth_scale=0.1) == segments[0]
