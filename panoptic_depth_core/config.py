@@ -115,10 +115,13 @@ class TrackingSettings(Settings):
 class GroundSettings(Settings):
     """How depth is scaled by the ground, where the mounting of the camera is known."""
 
-    anchor: Literal['auto', 'always', 'never'] = Field(
-        'auto', description='auto: unless the model itself takes the mounting')
+    anchor: bool = Field(True, description='tie the depth to the ground')
+    height_error: float = Field(0.02, gt=0, lt=1, description='standard deviation of the height '
+                                'of the camera, as a share of it')
+    pitch_error_deg: float = Field(0.5, gt=0, le=10, description='standard deviation of the '
+                                   'pitch, with the motion of the vehicle')
     smoothing_s: float = Field(1.0, ge=0, allow_inf_nan=False, description='time over which the '
-                               'factor is smoothed in a video; 0: each frame by itself')
+                               'correction is smoothed in a video; 0: each frame by itself')
 
 
 class MeasuredDepthSettings(Settings):

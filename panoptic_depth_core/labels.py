@@ -104,6 +104,9 @@ SEMKITTI = _table(
     ('traffic-sign', (255, 0, 0), False),
 )
 
+GROUND_CLASSES = ('road', 'sidewalk', 'terrain', 'parking')
+"""Names of the classes that are on the ground."""
+
 CLASS_TABLES = {'cityscapes': CITYSCAPES, 'semkitti': SEMKITTI}
 """Name -> table of classes that a network can learn."""
 

@@ -17,22 +17,24 @@ from . import options
 if TYPE_CHECKING:
     from ..benchmark.report import Report
 
-WHAT = ('pipeline', 'runtimes', 'replay', 'scoring', 'training', 'models', 'lenses')
+WHAT = ('pipeline', 'runtimes', 'replay', 'scoring', 'training', 'models', 'lenses',
+        'mounting')
 
 _PIPELINE, _EVALUATION, _TRAINING = (
-    'pipeline and runtimes', 'replay, scoring and lenses', 'training and models')
+    'pipeline and runtimes', 'replay, scoring, lenses and mounting', 'training and models')
 
 
 _ONLY_FOR = {
-    'model': ('pipeline', 'runtimes', 'lenses'),
-    **dict.fromkeys(('source', 'minutes'), ('pipeline', 'runtimes')),
+    'model': ('pipeline', 'runtimes', 'lenses', 'mounting'),
+    'source': ('pipeline', 'runtimes', 'mounting'),
+    'minutes': ('pipeline', 'runtimes'),
     **dict.fromkeys(('backends', 'warmup', 'config'), ('pipeline',)),
     **dict.fromkeys(('device', 'precisions'), ('runtimes',)),
-    'frames': ('replay', 'scoring', 'lenses'),
+    'frames': ('replay', 'scoring', 'lenses', 'mounting'),
     'jobs': ('replay', 'scoring'),
     **dict.fromkeys(('recipes', 'changes'), ('training', 'models')),
     'workers': ('training',),
-    'threads': ('pipeline', 'models', 'lenses'),
+    'threads': ('pipeline', 'models', 'lenses', 'mounting'),
     'repeats': ('pipeline', 'runtimes', 'training', 'models'),
     'size': ('pipeline', 'runtimes', 'replay', 'scoring', 'models'),
 }
@@ -47,7 +49,8 @@ def benchmark(
             'with float32 PyTorch. replay, scoring: evaluation of recordings and of data sets. '
             'training: data loader against training step. models: size, latency and validation '
             'metrics of the models of recipes or runs. lenses: distances through lenses with '
-            'distortion, on synthetic scenes.',
+            'distortion, on synthetic scenes. mounting: depth with the mounting of the camera, '
+            'right and wrong, at several heights.',
             )] = 'pipeline',
         out: Annotated[Path | None, typer.Option(
             '--out', '-o', help='FILE.json, or a folder for benchmark.json, benchmark.md and the '
@@ -65,7 +68,7 @@ def benchmark(
             help='Model directory, or name of a shipped model.')] = None,
         source: Annotated[str | None, typer.Option(
             '--source', rich_help_panel=_PIPELINE, show_default='generated images',
-            help='Image, folder, video or bag.')] = None,
+            help='Image, folder, video or bag; mounting: a data set, NAME:ROOT:SPLIT.')] = None,
         minutes: Annotated[float | None, typer.Option(
             '--minutes', rich_help_panel=_PIPELINE, show_default='runtimes: 6; pipeline: none',
             help='Time limit of the whole benchmark.')] = None,
@@ -78,7 +81,7 @@ def benchmark(
             help='pipeline: frames before the measured ones.')] = 3,
         threads: Annotated[int | None, typer.Option(
             '--threads', rich_help_panel=_PIPELINE, show_default='set by the runtime',
-            help='pipeline, models, lenses: CPU threads of the runtime.')] = None,
+            help='pipeline, models, lenses, mounting: CPU threads of the runtime.')] = None,
         config: Annotated[Path | None, typer.Option(
             '--config', '-c', rich_help_panel=_PIPELINE,
             help='pipeline: YAML file with inference settings; see config/.')] = None,
@@ -89,8 +92,10 @@ def benchmark(
             '--precisions', rich_help_panel=_PIPELINE, show_default='all',
             help='runtimes: precisions, separated by commas.')] = 'float32,bfloat16,float16,int8',
         frames: Annotated[int | None, typer.Option(
-            '--frames', min=1, rich_help_panel=_EVALUATION, show_default='300; lenses: 10',
-            help='Generated frames; replay needs 50 for each process; lenses: of each lens.',
+            '--frames', min=1, rich_help_panel=_EVALUATION,
+            show_default='300; lenses: 10; mounting: 24',
+            help='Generated frames; replay needs 50 for each process; lenses, mounting: of each '
+            'lens or height.',
             )] = None,
         jobs: Annotated[int | None, typer.Option(
             '--jobs', min=1, rich_help_panel=_EVALUATION, show_default='one per core, at most 4',
@@ -140,7 +145,7 @@ def benchmark(
             report = measure_runtimes(
                 RuntimeSettings(folder, model, sizes, options.parse_list(precisions), device,
                                 repeats or 200, source, 6.0 if minutes is None else minutes),
-                note=lambda text: typer.echo(f'benchmark: {text} ...', err=True),
+                note=_note,
                 save=lambda report: None if out is None else report.write(out))
     elif what in ('training', 'models'):
         if not recipes:
@@ -149,16 +154,23 @@ def benchmark(
             report = _models(recipes, changes or [], shape, repeats or 30, threads)
         else:
             report = _training(recipes, changes or [], workers, repeats or 30)
+    elif what == 'mounting':
+        from ..benchmark.mounting import measure_mountings
+
+        report = measure_mountings(model, frames or 24, source or '', threads, _note)
     elif what == 'lenses':
         from ..benchmark.lenses import measure_lenses
 
-        report = measure_lenses(model, frames or 10, threads, note=lambda text: typer.echo(
-            f'benchmark: {text} ...', err=True))
+        report = measure_lenses(model, frames or 10, threads, _note)
     else:
         report = _evaluation(what, frames or 300, shape, jobs)
     if out is not None:
         report.write(out)
     typer.echo(report.to_markdown(), nl=False)
+
+
+def _note(text: str) -> None:
+    typer.echo(f'benchmark: {text} ...', err=True)
 
 
 def _models(recipes: list[Path], changes: list[str], size: tuple[int, int] | None, repeats: int,

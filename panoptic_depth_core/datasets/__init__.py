@@ -53,17 +53,21 @@ def _reader(module: str, name: str) -> Callable[[str, str], Dataset]:
 
 
 def _synthetic(root: str, split: str) -> Dataset:
-    """Scenes: the root is their number, the split their seed or the camera that sees them."""
-    from .synthetic import SyntheticScenes, camera_scenes
+    """Scenes: the root is their number, the split their seed or their camera."""
+    from .synthetic import SyntheticScenes, camera_scenes, height_scenes, low_and_high_scenes
     if not root.isdigit() or not int(root):
         raise ConfigError(f'synthetic: root is {root!r}; give the number of scenes')
-    kind, _, focal = split.partition('_')
-    if kind == 'focal' and focal.isdigit() and int(focal):
-        return camera_scenes(int(root), int(focal))
+    kind, _, number = split.partition('_')
+    if kind == 'focal' and number.isdigit() and int(number):
+        return camera_scenes(int(root), int(number))
+    if kind == 'height' and number.isdigit() and int(number):
+        return height_scenes(int(root), int(number) / 100.0)
+    if split == 'train_heights':
+        return low_and_high_scenes(int(root))
     seeds = {'train': 1, 'val': 2}
     if split not in seeds and not split.isdigit():
-        raise ConfigError(f'synthetic: split is {split!r}; give train, val, a seed, or focal_300 '
-                          'for a camera of 300 px')
+        raise ConfigError(f'synthetic: split is {split!r}; give train, train_heights, val, a '
+                          'seed, focal_300 for a camera of 300 px, or height_120 for one at 1.2 m')
     return SyntheticScenes(int(root), seeds[split] if split in seeds else int(split))
 
 

@@ -25,6 +25,8 @@ from .scenery.street import AHEAD, BEHIND, SECTION_M, Densities, World
 
 _THING = np.array([c.is_thing for c in CITYSCAPES])
 Range = tuple[float, float]
+_HEIGHT_SEED = 7_411_002
+_LEARNED_HEIGHTS_SEED = 5_000_011
 _CAMERA_SEED = 3
 
 
@@ -189,6 +191,24 @@ def camera_scenes(length: int, focal_px: float) -> SyntheticScenes:
     share = focal_px / 1024
     return SyntheticScenes(length, _CAMERA_SEED, SyntheticSettings(
         width=1024, height=512, focal_per_width=(share, share)))
+
+
+def height_scenes(length: int, height_m: float) -> SyntheticScenes:
+    """
+    The scenes that show how a model takes other heights of the camera: 640x320, one height.
+
+    Each index is the same place, lens and light at every height. No training recipe has them.
+    """
+    height = height_m, height_m * 1.0001
+    return SyntheticScenes(length, _HEIGHT_SEED, SyntheticSettings(
+        width=640, height=320, focal_per_width=(0.8, 1.2), camera_height_m=height,
+        usual_height_m=height))
+
+
+def low_and_high_scenes(length: int) -> SyntheticScenes:
+    """Scenes of cameras at 0.3 to 2.5 m, to learn what the height of the camera means."""
+    return SyntheticScenes(length, _LEARNED_HEIGHTS_SEED, SyntheticSettings(
+        camera_height_m=(0.3, 2.5), usual_height_m=(0.6, 2.0)))
 
 
 def scenes_of(length: int, camera: Intrinsics) -> SyntheticScenes:

@@ -26,7 +26,7 @@ from ..structures import DistanceFlag, InstanceDistance, Intrinsics, Segment
 def mark_depth(depth: NDArray[np.float32], sky: NDArray[np.bool_], settings: DepthSettings,
                ) -> NDArray[np.float32]:
     """
-    Scale depths, and mark those outside of the range (REP-117).
+    Mark depths outside of the range (REP-117).
 
     Far is +Inf here whatever far_value says, as distances distinguish far from unknown; see
     far_as_set.
@@ -35,7 +35,7 @@ def mark_depth(depth: NDArray[np.float32], sky: NDArray[np.bool_], settings: Dep
     :param sky: (h, w) bool.
     :returns: (h, w) float32 meters; +Inf far, -Inf too near, NaN sky without sky_is_far.
     """
-    marked = depth * np.float32(settings.scale)
+    marked = depth.copy()
     near = (marked < settings.min_m) | (marked <= 0)
     marked[marked > settings.max_m] = np.inf
     marked[near] = -np.inf

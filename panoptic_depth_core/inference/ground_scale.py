@@ -1,9 +1,273 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The scale of the depth from the ground, where the mounting of the camera is known."""
+"""
+Depth tied to the ground, where the mounting of the camera is known.
+
+A network learns the heights of the cameras it saw; a camera at another height gets wrong meters.
+The mounting tells the true depth of the ground, Z = 1 / (m . (x, y, 1)), and with it:
+
+1. Pixels of the ground get that depth, as far as the mounting is more certain than the network.
+2. Things get it where they stand: the depth of the ground at the lowest pixels of an instance is
+   compared with the depth of the instance there.
+3. The rest, such as buildings, is corrected by half of what pixels of the ground with the same
+   predicted depth are corrected by. That is no geometry: half measured best (doc/cameras.md).
+
+Depths are fused as normal errors of log depth. The error of the ground's depth grows with
+distance: an error of the pitch moves the horizon, d(ln Z) = Z / h * d(pitch).
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import GroundSettings
+from ..labels import GROUND_CLASSES, ClassInfo
+from ..structures import GroundScale, Intrinsics, Mounting, Segment
+from .ground_plane import fit_ground
+
+LEAST_GROUND = 0.01
+"""Share of the map that has to be ground."""
+
+NETWORK_ERROR = 0.15
+"""Standard deviation of the log depth that networks predict for the ground."""
+
+THING_ERROR = 0.25
+"""The same for things of a network that does not know the height of the camera."""
+
+REST_SHARE = 0.5
+"""Share of the correction of the ground that everything else but things gets."""
+
+GREATEST_FACTOR = 4.0
+"""A factor beyond it, or below its inverse, is a wrong mounting or no ground."""
+
+PLANE_RESIDUAL = 0.15
+"""Median relative distance of the seen ground from a plane that still is one."""
+
+PITCH_ERROR_DEG = 1.75
+"""
+A greater difference between the pitch of the mounting and that of the ground that is seen is an
+error of the mounting, for a camera of 1.2 m or higher. Lower ones see the ground less as the
+network has learned it: the limit grows with the square of 1.2 m / height.
+"""
+_KNOWN_HEIGHT_M = 1.2
+
+_GREATEST_DEPTH_M = 80.0
+_OUTLIER = math.log(2.0)
+"""A greater difference from the rest of the ground is no ground."""
+
+_BINS = np.linspace(math.log(1.5), math.log(60.0), 12)
+"""Of predicted log depth, for the curve of corrections."""
+_WIDTHS = (4.0, 2.0, 1.0, 0.5)
+"""Standard deviations of the smoothing in bins, from coarse to fine."""
+_BIN_PIXELS = 0.001
+"""Share of the map at which a bin counts fully."""
+
+_FOOT_SHARE = 0.08
+"""Part of the height of an instance, at its bottom, that stands on the ground; above it, as
+between the wheels of a car, one sees the ground behind."""
+_FOOT_COLUMNS = 3
+_FOOT_HEIGHT_ERROR = 0.03
+_FOOT_OUTLIER = 0.6
+
+
+class Anchored(NamedTuple):
+    """
+    What anchoring makes of a frame.
+
+    :param depth: (h, w) float32 meters.
+    :param segments: those of things with the smaller uncertainty.
+    """
+
+    depth: NDArray[np.float32]
+    segments: tuple[Segment, ...]
+    ground: GroundScale
+
 
 class ScaleFilter:
-    """Smooths the scale over the frames of a camera."""
+    """
+    Smooths the correction over the frames of a camera, by the clock of their stamps.
+
+    It forgets after a jump of the clock, and for another mounting.
+    """
+
+    def __init__(self) -> None:
+        self._sums: NDArray[np.float64] | None = None
+        self._stamp_ns = 0
+
+    def smoothed(self, sums: NDArray[np.float64], stamp_ns: int, smoothing_s: float,
+                 ) -> NDArray[np.float64]:
+        """
+        Add the sums of a frame to those of the frames before, which fade.
+
+        :param sums: (2, bins) weights, and weighted corrections.
+        """
+        passed_s = (stamp_ns - self._stamp_ns) / 1e9
+        if self._sums is None or not 0 < passed_s < 5 * smoothing_s:
+            self._sums = sums
+        else:
+            kept = math.exp(-passed_s / smoothing_s)
+            self._sums = kept * self._sums + (1 - kept) * sums
+        self._stamp_ns = stamp_ns
+        return self._sums
+
+
+def anchor(depth: NDArray[np.float32], panoptic: NDArray[np.uint16],
+           segments: Sequence[Segment], camera: Intrinsics, mounting: Mounting,
+           classes: Sequence[ClassInfo], divisor: int, settings: GroundSettings,
+           scale: ScaleFilter | None = None, stamp_ns: int = 0) -> Anchored:
+    """
+    Tie the depth of a frame to the ground.
+
+    :param depth: (h, w) float32 meters, finite.
+    :param panoptic: (h, w) uint16 panoptic ids with this label divisor.
+    :param camera: pinhole camera of these pixels.
+    """
+    ground_ids = [i for i, c in enumerate(classes) if c.name in GROUND_CLASSES]
+    is_ground = np.isin(panoptic // divisor, ground_ids)
+    inverse = _ground_inverse(camera, mounting)
+    with np.errstate(divide='ignore'):
+        log_ground = -np.log(np.maximum(inverse, 1.0 / (2 * _GREATEST_DEPTH_M)))
+    log_depth = np.log(depth)
+    seen = is_ground & (inverse > 1.0 / _GREATEST_DEPTH_M)
+    correction = np.where(seen, log_ground - log_depth, np.float32(0))
+
+    def untouched(ground: GroundScale, problem: str) -> Anchored:
+        return Anchored(depth, tuple(segments), replace(ground, problem=problem))
+
+    if seen.sum() < LEAST_GROUND * seen.size:
+        return untouched(GroundScale(), 'too little of the ground is seen')
+    error = _ground_error(np.exp(log_ground), mounting, settings)
+    trust = np.where(seen, 1.0 / (1.0 + (error / NETWORK_ERROR) ** 2), 0.0)
+    middle = _weighted_median(correction[seen], trust[seen])
+    near = np.abs(correction - middle) < _OUTLIER
+    trust = trust * near
+    factor = math.exp(middle)
+    # All pixels share an error of the mounting: it does not shrink with their number.
+    total = trust.sum()
+    sigma = math.sqrt(float((trust * error ** 2).sum() / max(total, 1e-9)))
+    ground = GroundScale(factor, factor * math.exp(-sigma), factor * math.exp(sigma))
+    if not 1.0 / GREATEST_FACTOR < factor < GREATEST_FACTOR:
+        return untouched(ground, 'the ground is at another scale than that of the mounting')
+    problem = _plane_problem(depth, is_ground, camera, mounting)
+    if problem:
+        return untouched(ground, problem)
+
+    curve = _curve(log_depth, correction, trust, middle, scale, stamp_ns, settings.smoothing_s)
+    everywhere = np.interp(log_depth, _BINS, curve).astype(np.float32)
+    things = np.isin(panoptic, [s.panoptic_id for s in segments if s.instance_id > 0])
+    share = np.where(things, np.float32(0), np.float32(REST_SHARE))
+    share[is_ground] = 1
+    change = share * everywhere
+    rest = correction - change
+    change += np.where(seen & (np.abs(rest) < _OUTLIER), trust * rest, 0).astype(np.float32)
+    standing = {s.panoptic_id: _standing(s, depth, panoptic, is_ground, inverse, camera, mounting,
+                                         settings) for s in segments if s.instance_id > 0}
+    changed = []
+    for segment in segments:
+        step, weight = standing.get(segment.panoptic_id) or (0.0, 0.0)
+        if weight:
+            change[panoptic == segment.panoptic_id] = weight * step
+            segment = replace(segment, log_depth_scale=segment.log_depth_scale
+                              * math.sqrt(1.0 - weight))
+        changed.append(segment)
+    return Anchored(depth * np.exp(change), tuple(changed),
+                    replace(ground, applied=factor))
+
+
+def _ground_inverse(camera: Intrinsics, mounting: Mounting) -> NDArray[np.float32]:
+    """(h, w) inverse depth of the ground in 1/m, negative above the horizon."""
+    x = (np.arange(camera.width) - camera.cx) / camera.fx
+    y = (np.arange(camera.height) - camera.cy) / camera.fy
+    m = mounting.plane
+    inverse = m[0] * x[None, :] + m[1] * y[:, None] + m[2]
+    return np.asarray(inverse, np.float32)
+
+
+def _ground_error(z: NDArray[np.float32], mounting: Mounting, settings: GroundSettings,
+                  ) -> NDArray[np.float32]:
+    """Standard deviation of the log depth of the ground at depths z in meters."""
+    tilt = np.float32(math.radians(settings.pitch_error_deg) / mounting.height_m)
+    return np.asarray(np.hypot(np.float32(settings.height_error), tilt * z), np.float32)
+
+
+def _plane_problem(depth: NDArray[np.float32], is_ground: NDArray[np.bool_], camera: Intrinsics,
+                   mounting: Mounting) -> str:
+    """Why the ground that is seen cannot be that of the mounting; empty where it can."""
+    plane = fit_ground(1.0 / depth, is_ground, camera)
+    if plane is None or plane.residual > PLANE_RESIDUAL:
+        return 'the ground that is seen is no plane'
+    limit = PITCH_ERROR_DEG * max(1.0, _KNOWN_HEIGHT_M / mounting.height_m) ** 2
+    if abs(plane.pitch_deg - mounting.pitch_deg) > limit:
+        return ('the ground that is seen has another pitch than the mounting; check the pitch of '
+                'the camera')
+    return ''
+
+
+def _curve(log_depth: NDArray[np.float32], correction: NDArray[np.float32],
+           trust: NDArray[np.float32], middle: float, scale: ScaleFilter | None, stamp_ns: int,
+           smoothing_s: float) -> NDArray[np.float64]:
+    """(bins,) correction of log depth by predicted log depth."""
+    used = trust > 0
+    place = np.clip((log_depth[used] - _BINS[0]) / (_BINS[1] - _BINS[0]), 0, len(_BINS) - 1)
+    below = np.minimum(place.astype(np.intp), len(_BINS) - 2)
+    above, weight, value = place - below, trust[used], correction[used]
+    sums = np.array([
+        np.bincount(below, (1 - above) * part, len(_BINS))
+        + np.bincount(below + 1, above * part, len(_BINS))
+        for part in (weight, weight * value)]) / (_BIN_PIXELS * trust.size)
+    if scale is not None and smoothing_s > 0:
+        sums = scale.smoothed(sums, stamp_ns, smoothing_s)
+    steps = np.subtract.outer(np.arange(len(_BINS)), np.arange(len(_BINS)))
+    curve = np.full(len(_BINS), middle)
+    for width in _WIDTHS:
+        weights, values = np.einsum('ij,kj->ki', np.exp(-0.5 * (steps / width) ** 2), sums)
+        full = np.minimum(weights, 1.0)
+        curve = full * values / np.maximum(weights, 1e-9) + (1.0 - full) * curve
+    return curve
+
+
+def _standing(thing: Segment, depth: NDArray[np.float32], panoptic: NDArray[np.uint16],
+              is_ground: NDArray[np.bool_], inverse: NDArray[np.float32], camera: Intrinsics,
+              mounting: Mounting, settings: GroundSettings) -> tuple[float, float] | None:
+    """
+    Compare a thing with the ground that it stands on.
+
+    :returns: correction of its log depth, and the weight of this against the network's depth;
+        None where it is not seen to stand on the ground.
+    """
+    rows, columns = np.nonzero(panoptic == thing.panoptic_id)
+    bottom = np.full(panoptic.shape[1], -1, np.intp)
+    np.maximum.at(bottom, columns, rows)
+    last = panoptic.shape[0] - 1
+    foot = np.flatnonzero(bottom >= 0)
+    reach = max(1.0, _FOOT_SHARE * (rows.max() - rows.min() + 1))
+    foot = foot[bottom[foot] >= bottom.max() - reach]
+    # At the border of the image it is cut off, and below it may be something that hides its foot.
+    foot = foot[bottom[foot] < last - 1]
+    foot = foot[is_ground[bottom[foot] + 2, foot]]
+    at = inverse[bottom[foot] + 1, foot]
+    foot = foot[at > 1.0 / _GREATEST_DEPTH_M]
+    if len(foot) < _FOOT_COLUMNS:
+        return None
+    log_ground = -np.log(inverse[bottom[foot] + 1, foot])
+    own = np.array([np.median(depth[rows[columns == c], c]) for c in foot])
+    step = float(np.median(log_ground - np.log(own)))
+    if abs(step) > _FOOT_OUTLIER:
+        return None
+    z = float(np.exp(np.median(log_ground)))
+    row_error = z * mounting.normal[1] / (mounting.height_m * camera.fy)
+    tilt = z / mounting.height_m * math.radians(settings.pitch_error_deg)
+    variance = (_FOOT_HEIGHT_ERROR ** 2 + settings.height_error ** 2 + row_error ** 2 + tilt ** 2)
+    return step, THING_ERROR ** 2 / (THING_ERROR ** 2 + variance)
+
+
+def _weighted_median(values: NDArray[np.float32], weights: NDArray[np.float32]) -> float:
+    order = np.argsort(values)
+    sums = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(sums, sums[-1] / 2)])

@@ -102,16 +102,15 @@ def projected(points_m: NDArray[np.float32], camera: Intrinsics, max_m: float,
 
 
 def blend(depth: Floats, points_m: NDArray[np.float32], camera: Intrinsics,
-          sky: NDArray[np.bool_], settings: MeasuredDepthSettings, scale: float = 1.0,
+          sky: NDArray[np.bool_], settings: MeasuredDepthSettings,
           ) -> BlendedDepth | None:
     """
     Blend measured points into a depth map.
 
-    :param depth: (h, w) float32 along Z; where it is not finite or not above 0 it stays as it is.
+    :param depth: (h, w) float32 meters along Z; what is not finite or not above 0 stays.
     :param points_m: (N, 3) float32 meters in the camera frame.
     :param camera: of the map.
     :param sky: (h, w) bool; it stays as it is.
-    :param scale: meters per unit of ``depth``; the result is in the same unit.
     :returns: None where no point can be used.
     """
     with np.errstate(invalid='ignore'):
@@ -123,7 +122,7 @@ def blend(depth: Floats, points_m: NDArray[np.float32], camera: Intrinsics,
         return None
     log_p = np.log(depth, where=known, out=np.zeros_like(depth))
     guide = _Guide.of(log_p, known)
-    r = np.log(z) - log_p.ravel()[pixels] - np.float32(np.log(scale))
+    r = np.log(z) - log_p.ravel()[pixels]
     found = r.size
     for _ in range(REJECTION_ROUNDS):
         left = _Field(guide, pixels, r, settings.stddev_share).left
@@ -279,14 +278,13 @@ def less_uncertain(segments: Sequence[Segment], panoptic: NDArray[np.uint16],
 def with_measured(
         depth: Floats, segments: tuple[Segment, ...], points_m: NDArray[np.float32] | None,
         camera: Intrinsics, panoptic: NDArray[np.uint16], sky: NDArray[np.bool_],
-        settings: MeasuredDepthSettings, scale: float = 1.0,
-        ) -> tuple[Floats, tuple[Segment, ...], frozenset[int]]:
+        settings: MeasuredDepthSettings) -> tuple[Floats, tuple[Segment, ...], frozenset[int]]:
     """
     Depth and segments with measured points, see blend and less_uncertain, and the measured ids.
 
     :param points_m: None: nothing measures. Without any point the arguments are returned.
     """
-    blended = None if points_m is None else blend(depth, points_m, camera, sky, settings, scale)
+    blended = None if points_m is None else blend(depth, points_m, camera, sky, settings)
     if blended is None:
         return depth, segments, frozenset()
     return blended.depth, *less_uncertain(segments, panoptic, blended, settings)

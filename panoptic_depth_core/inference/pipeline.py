@@ -28,7 +28,7 @@ from ..status import Watch
 from ..structures import Frame, GroundScale, PanopticDepth, ScaleSource
 from .backends import Backend, check_output, create_backend
 from .distances import far_as_set, mark_depth, measure_distances
-from .ground_scale import ScaleFilter
+from .ground_scale import ScaleFilter, anchor
 from .measured_depth import flagged, with_measured
 from .preprocess import graph_inputs
 from .segments import assemble_segments
@@ -119,9 +119,15 @@ class Pipeline:
 
         with _timed(step_ms, 'distances'):
             sky = np.isin(panoptic, self._sky_ids)
+            depth = grid.crop(output.depth, math.nan) * np.float32(settings.depth.scale)
+            ground = None
+            if frame.mounting is not None and settings.ground.anchor and 'depth' in info.tasks:
+                depth, segments, ground = anchor(
+                    depth, panoptic, segments, map_camera, frame.mounting, self._classes,
+                    settings.label_divisor, settings.ground, scale, frame.stamp_ns)
             depth, segments, measured = with_measured(
-                grid.crop(output.depth, math.nan), segments, frame.measured_points_m, map_camera,
-                panoptic, sky, settings.measured_depth, settings.depth.scale)
+                depth, segments, frame.measured_points_m, map_camera, panoptic, sky,
+                settings.measured_depth)
             depth = mark_depth(depth, sky, settings.depth)
             distances = measure_distances(
                 panoptic, depth, segments, map_camera,
@@ -135,7 +141,6 @@ class Pipeline:
                 depth = grid.restore_depth(depth, panoptic)
                 panoptic = grid.restore_labels(panoptic, VOID_ID)
 
-        ground: GroundScale | None = None
         return PanopticDepth(
             panoptic, depth, segments, distances,
             geometry.result_camera(frame.intrinsics) if at_input else map_camera,

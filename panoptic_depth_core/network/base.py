@@ -146,7 +146,7 @@ class Model(nn.Module):
     """In network.MODELS, recipes and model.json."""
 
     tasks: frozenset[Task] = TASKS
-    extra_inputs: ClassVar[tuple[ExtraInput, ...]] = ()
+    extra_inputs: tuple[ExtraInput, ...] = ()
     """Inputs beside the image and its camera."""
 
     settings_type: ClassVar[type[Settings]]

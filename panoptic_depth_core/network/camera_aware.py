@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from ..contract import MOUNTING
+from ..labels import GROUND_CLASSES
+from ..model_info import ExtraInput
 from .backbones import (
     Backbone,
     MobileNetV2Backbone,
@@ -19,9 +23,18 @@ from .backbones import (
     merge_batch_norm,
 )
 from .base import NetworkSettings
-from .dynamic_kernels.kernels import DEPTH_SHAPE, KernelOutput, locate_kernels
+from .dynamic_kernels.kernels import DEPTH_SHAPE, GROUND_SHAPE, KernelOutput, locate_kernels
 from .dynamic_kernels.model import DynamicKernelModel
-from .layers import RAY_CHANNELS, FeaturePyramid, camera_rays, conv_block, metric_factor
+from .layers import (
+    GROUND_CHANNELS,
+    RAY_CHANNELS,
+    FeaturePyramid,
+    camera_rays,
+    conv_block,
+    ground_features,
+    ground_plane,
+    metric_factor,
+)
 
 _STRIDES = (8, 16, 32, 64)
 
@@ -37,6 +50,88 @@ class CameraAwareSettings(NetworkSettings):
     camera: Literal['canonical', 'rays', 'unknown'] = Field(
         'canonical', description='canonical: viewing rays in, canonical metres out; rays: metres '
         'out; unknown: metres without any camera, for comparison')
+    mounting: bool = Field(False, description='the network takes the mounting of the camera as '
+                           'an extra input')
+
+
+class DepthKernels(NamedTuple):
+    """What depth is made of; see KernelOutput."""
+
+    cells: list[Tensor]
+    classes: Tensor
+    fallback: Tensor
+    embedding: Tensor
+    ground: Tensor | None = None
+
+
+class GroundBranch(nn.Module):
+    """
+    What a network that takes the mounting has more than one that does not.
+
+    It adds to the depth kernels and to the depth embedding, and gives the kernels GROUND_SHAPE + D
+    numbers for the ground. Where the mounting is not known it adds zeros: so it can be learned
+    beside a trained network that rests, and labels never depend on the mounting.
+    """
+
+    def __init__(self, settings: CameraAwareSettings, is_ground: Sequence[bool]) -> None:
+        super().__init__()
+        s = settings
+        self._focal_px = s.canonical_focal_px
+        self._added = DEPTH_SHAPE + s.depth_channels
+        numbers = self._added + GROUND_SHAPE + s.depth_channels
+        self.head = _head(s.pyramid_width + RAY_CHANNELS + GROUND_CHANNELS, s.head_width, numbers)
+        self.embedding = nn.Sequential(
+            conv_block(s.encoder_width + GROUND_CHANNELS, s.head_width),
+            nn.Conv2d(s.head_width, 2 * s.depth_channels, 1))
+        self.classes = nn.Parameter(torch.zeros(len(is_ground), numbers))
+        self.fallback = nn.Parameter(torch.zeros(numbers))
+        with torch.no_grad():
+            for last in (self.head[-1], self.embedding[-1]):
+                assert isinstance(last, nn.Conv2d) and last.bias is not None
+                last.weight.zero_()
+                last.bias.zero_()
+            # At first only the classes of the ground attend to it.
+            bias = self.head[-1].bias
+            assert isinstance(bias, Tensor)
+            bias[self._added] = self.fallback[self._added] = -4.0
+            self.classes[torch.tensor(is_ground), self._added] = 7.0
+
+    def forward(self, without: DepthKernels, levels: list[Tensor], encoded: Tensor,
+                intrinsics: Tensor, mounting: Tensor) -> DepthKernels:
+        """
+        Add the ground.
+
+        :param without: of the network without the mounting.
+        :param levels: of the pyramid with rays, (B, C, h, w) each. :param encoded: at stride 4.
+        """
+        known = (mounting.abs().sum(1) > 0).float()
+
+        def joined(kernels: Tensor, more: Tensor) -> Tensor:
+            """Kernels (B, N, ...) and what the branch has for them."""
+            gate = known.reshape(-1, *(1,) * (more.ndim - 1))
+            kernels = kernels + gate * more[:, :self._added]
+            return torch.cat([kernels[:, :DEPTH_SHAPE], more[:, self._added:],
+                              kernels[:, DEPTH_SHAPE:]], dim=1)
+
+        cells = [joined(kernels.float(), self.head(self._with_ground(
+            level, intrinsics, mounting, stride)).float())
+            for kernels, level, stride in zip(without.cells, levels, _STRIDES, strict=True)]
+        batch = len(mounting)
+        classes = joined(without.classes.t()[None], self.classes.t().expand(batch, -1, -1))
+        added, look = self.embedding(
+            self._with_ground(encoded, intrinsics, mounting, 4)).float().chunk(2, dim=1)
+        height, width = encoded.shape[-2:]
+        plane = ground_plane(mounting, intrinsics, height, width, 4, self._focal_px)[1]
+        return DepthKernels(
+            cells, classes.transpose(1, 2),
+            joined(without.fallback.float(), self.fallback.expand(batch, -1)),
+            without.embedding + known[:, None, None, None] * added, torch.cat([plane, look], 1))
+
+    def _with_ground(self, features: Tensor, intrinsics: Tensor, mounting: Tensor, stride: int,
+                     ) -> Tensor:
+        height, width = features.shape[-2:]
+        seen = ground_features(mounting, intrinsics, height, width, stride, self._focal_px)
+        return torch.cat([features, seen.to(features.dtype)], dim=1)
 
 
 class CameraAwareNetwork(DynamicKernelModel):
@@ -57,6 +152,9 @@ class CameraAwareNetwork(DynamicKernelModel):
         self.pyramid = FeaturePyramid(backbone.channels, s.pyramid_width)
         classes = len(self.classes)
         depth_numbers = DEPTH_SHAPE + s.depth_channels
+        if s.mounting:
+            self.extra_inputs = (ExtraInput(name=MOUNTING, shape=(3,), unknown=0.0),)
+            self.ground = GroundBranch(s, [c.name in GROUND_CLASSES for c in self.classes])
         self.position_head = _head(s.pyramid_width, s.head_width,
                                    len(self.thing_classes) + classes)
         rays_in = s.pyramid_width + RAY_CHANNELS
@@ -71,26 +169,33 @@ class CameraAwareNetwork(DynamicKernelModel):
         self.fallback = nn.Linear(s.pyramid_width, depth_numbers)
         self._initialise()
 
-    def forward(self, image: Tensor, intrinsics: Tensor) -> KernelOutput:
+    def forward(self, image: Tensor, intrinsics: Tensor, mounting: Tensor | None = None,
+                ) -> KernelOutput:
         finest, levels, context = self.pyramid(self.backbone(self.normalised(image)))
         positions = [self.position_head(level) for level in levels]
         located = [self._with_rays(level, intrinsics, stride)
                    for level, stride in zip(levels, _STRIDES, strict=True)]
         things = len(self.thing_classes)
         encoded = self.encoder(self._with_rays(finest, intrinsics, 4))
+        depth = DepthKernels([self.depth_head(level) for level in located],
+                             self.class_depth_kernels, self.fallback(context),
+                             self.depth_embedding(encoded))
+        if mounting is not None:
+            depth = self.ground(depth, located, encoded, intrinsics, mounting)
         return KernelOutput(
             centers=[p[:, :things] for p in positions],
             regions=[p[:, things:] for p in positions],
             kernels=[locate_kernels(self.kernel_head(level), stride)
                      for level, stride in zip(located, _STRIDES, strict=True)],
-            depth_kernels=[self.depth_head(level) for level in located],
+            depth_kernels=depth.cells,
             mask_embedding=self.mask_embedding(encoded),
-            depth_embedding=self.depth_embedding(encoded),
+            depth_embedding=depth.embedding,
             class_kernels=self.class_kernels,
-            class_depth_kernels=self.class_depth_kernels,
-            fallback_depth_kernel=self.fallback(context),
+            class_depth_kernels=depth.classes,
+            fallback_depth_kernel=depth.fallback,
             metric=self._metric(intrinsics),
-            thing_classes=self.thing_classes)
+            thing_classes=self.thing_classes,
+            ground=depth.ground)
 
     def _with_rays(self, features: Tensor, intrinsics: Tensor, stride: int) -> Tensor:
         height, width = features.shape[-2:]

@@ -52,6 +52,48 @@ def metric_factor(intrinsics: Tensor, canonical_focal_px: float) -> Tensor:
     return intrinsics[:, 1] / canonical_focal_px
 
 
+GROUND_CHANNELS = 3
+GROUND_LIMITS_M = (0.2, 150.0)
+"""Canonical depths of the ground that say something; farther it is too close to the horizon."""
+
+
+def ground_plane(mounting: Tensor, intrinsics: Tensor, height: int, width: int, stride: int,
+                 canonical_focal_px: float) -> tuple[Tensor, Tensor]:
+    """
+    Canonical depth of the ground along the viewing rays of the cells of a feature map.
+
+    :param mounting: (B, 3) Mounting.plane, zeros where it is not known.
+    :returns: signed inverse depth (B, height, width) float32 in 1/m, negative above the horizon,
+        0 where the mounting is not known; and its logarithmic depth (B, 2, height, width): log of
+        meters, 0 where there is no ground, and 1 where there is, else 0.
+    """
+    u = pixel_centers(width, stride, intrinsics.device)[None] - intrinsics[:, 2, None]
+    v = pixel_centers(height, stride, intrinsics.device)[None] - intrinsics[:, 3, None]
+    x, y = u / intrinsics[:, 0, None], v / intrinsics[:, 1, None]
+    inverse = (mounting[:, 0, None, None] * x[:, None, :] + mounting[:, 1, None, None]
+               * y[:, :, None] + mounting[:, 2, None, None])
+    inverse = inverse * metric_factor(intrinsics, canonical_focal_px)[:, None, None]
+    near, far = GROUND_LIMITS_M
+    there = (inverse > 1.0 / far).float()
+    log_depth = -inverse.clamp(1.0 / far, 1.0 / near).log() * there
+    return inverse, torch.stack([log_depth, there], dim=1)
+
+
+def ground_features(mounting: Tensor, intrinsics: Tensor, height: int, width: int, stride: int,
+                    canonical_focal_px: float) -> Tensor:
+    """
+    The ground as features: (B, GROUND_CHANNELS, height, width) of about unit size.
+
+    Ten times the signed inverse depth, the log depth about 12 m, and whether the mounting is
+    known.
+    """
+    inverse, log_depth = ground_plane(mounting, intrinsics, height, width, stride,
+                                      canonical_focal_px)
+    known = (mounting.abs().sum(1) > 0).float()[:, None, None].expand_as(inverse)
+    return torch.stack([(10 * inverse).clamp(-3, 3), log_depth[:, 0] - 2.5 * log_depth[:, 1],
+                        known], dim=1)
+
+
 GROUPS = 8
 
 

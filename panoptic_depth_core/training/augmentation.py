@@ -28,6 +28,7 @@ from torchvision.transforms.v2 import functional as F
 from ..config import Settings
 from ..labels import LABEL_DIVISOR, VOID_ID
 from ..structures import GroundTruth, Sample
+from .mountings import MountingErrors, with_errors
 from .sample_tensors import move
 
 _SQUARE = 0.01
@@ -45,6 +46,8 @@ class AugmentSettings(Settings):
     rotation: float = Field(0.0, ge=0, le=15, description='+- degrees about the optical axis')
     keep_share: float = Field(0.1, ge=0, le=1, description='share of its pixels that a crop has '
                               'to keep of an instance; with less it becomes a crowd')
+    mounting: MountingErrors = Field(MountingErrors(), description='errors of the mounting, for '
+                                     'networks that take it')
     colors: float = Field(1.0, ge=0, le=1, description='probability of each of the changes of '
                           'brightness, contrast, tint, gamma, saturation and hue')
     brightness: float = Field(0.3, ge=0, description='+- share')
@@ -79,6 +82,7 @@ def augment(sample: Sample, settings: AugmentSettings, rng: Generator) -> Sample
     seen = crop(seen, -above, -before, settings.height, settings.width)
     if rng.random() < settings.flip:
         seen = flip(seen)
+    seen = with_errors(seen, settings.mounting, rng)
     image = change_colors(seen.frame.image, settings, rng)
     # Copies: a view of a whole picture would keep it as long as its crop.
     own = {name: array.copy() for name in ('panoptic', 'ignore', 'depth')

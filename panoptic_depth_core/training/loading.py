@@ -22,7 +22,11 @@ from ..network import settings_of
 from ..network.base import Batch
 from ..structures import Sample
 from .augmentation import augment
+from .mountings import enlarged, from_road
 from .recipe import DataSettings, TrainSettings, expand
+
+_ENLARGED = 0.5
+"""Share of the frames that DataSettings.enlarge changes."""
 
 PREFETCHED = 4
 """Parts that each worker loads in advance."""
@@ -65,7 +69,18 @@ class MixedSamples(Dataset[Sample]):
             changes['height'], changes['width'] = settings.crop_sizes[number]
         if (scale := settings.data[which].scale) is not None:
             changes['scale'] = scale
+        sample = _mounted(sample, settings.data[which], self.sets[which].classes, rng)
         return augment(sample, settings.augment.model_copy(update=changes), rng)
+
+
+def _mounted(sample: Sample, data: DataSettings, classes: Sequence[ClassInfo],
+             rng: np.random.Generator) -> Sample:
+    """Change the mounting as its data set asks for it; by default nothing is drawn."""
+    if data.mounting == 'road':
+        sample = from_road(sample, classes)
+    if data.enlarge is not None and rng.random() < _ENLARGED:
+        sample = enlarged(sample, float(np.exp(rng.uniform(*np.log(data.enlarge)))))
+    return sample
 
 
 def _open(data: DataSettings, classes: tuple[ClassInfo, ...]) -> SampleSet:

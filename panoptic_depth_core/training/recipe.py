@@ -20,6 +20,7 @@ from ..config import Settings, load_settings, parse_settings, set_value
 from ..datasets.storage import PACKED_NAME, is_pack, read_index
 from ..errors import ConfigError
 from ..labels import CLASS_TABLES
+from ..model_info import Positive
 from ..network import model_type, settings_of
 from ..network.base import ModelDescription
 from .augmentation import AugmentSettings
@@ -35,6 +36,12 @@ class DataSettings(Settings):
     scale: tuple[float, float] | None = Field(None, description='resize range in place of the '
                                               'general one')
     cache: str | None = Field(None, description='folder that keeps rendered samples')
+    mounting: Literal['data', 'road'] = Field(
+        'data', description='of the camera. data: as the data set knows it; road: of each frame, '
+        'from its depth and its labels of the road')
+    enlarge: tuple[Positive, Positive] | None = Field(
+        None, description='range of a factor on all meters of half of the frames, also on the '
+        'height of the camera')
 
 
 class ValidationData(Settings):

@@ -119,8 +119,12 @@ def _depth(owner: Tensor, depth_kernels: Tensor, output: KernelOutput,
     last = torch.zeros_like(depth_kernels[:, :1]) if fallback is None else fallback[:, None]
     kernels = torch.cat([depth_kernels, last.float()], dim=1)
     embedding = resize(output.depth_embedding, list(owner.shape[1:]))
+    ground = output.ground
+    if ground is not None:
+        ground = resize(ground, list(owner.shape[1:])).flatten(2).transpose(1, 2)
     depth = metric_depth(take_rows(kernels, owner.flatten(1)),
-                         embedding.flatten(2).transpose(1, 2), output.metric, output.depth_form)
+                         embedding.flatten(2).transpose(1, 2), output.metric, output.depth_form,
+                         ground)
     if settings.max_depth_m is not None:
         depth = torch.minimum(depth, settings.max_depth_m * output.metric[:, None])
     depth = depth.unflatten(1, owner.shape[1:])

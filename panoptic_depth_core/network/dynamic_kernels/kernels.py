@@ -20,6 +20,9 @@ LOCATION = 5
 DEPTH_SHAPE = 3
 """Numbers of a depth kernel before its weights: center, range, log of the uncertainty."""
 
+GROUND_SHAPE = 2
+"""Numbers of a depth kernel for the ground besides the weights: bias of the attention, offset."""
+
 _LINEAR_RANGE_M = 88.0
 _LEAST_LINEAR_M = 1e-6
 
@@ -49,6 +52,10 @@ class KernelOutput(NamedTuple):
         applied before they are compared or used; None for none.
     :param region_projection: the same for those of regions.
     :param thing_classes: class ids of the T center maps.
+    :param ground: (B, 2 + D, H/4, W/4) log of the ground's canonical meters and whether it is
+        there, as layers.ground_plane gives them, and an embedding for the attention to it; None
+        for a network that does not take the mounting. Depth kernels then have GROUND_SHAPE + D
+        numbers more after the S.
     """
 
     centers: list[Tensor]
@@ -65,6 +72,7 @@ class KernelOutput(NamedTuple):
     region_projection: tuple[Tensor, Tensor] | None = None
     depth_form: DepthForm = 'log'
     thing_classes: tuple[int, ...] = THING_CLASSES
+    ground: Tensor | None = None
 
     def is_thing(self) -> Tensor:
         """(C,) bool per class."""
@@ -150,7 +158,7 @@ def class_logits(kernels: Tensor, embedding: Tensor) -> Tensor:
 
 
 def metric_depth(kernels: Tensor, embedding: Tensor, metric: Tensor,
-                 form: DepthForm = 'log') -> Tensor:
+                 form: DepthForm = 'log', ground: Tensor | None = None) -> Tensor:
     """
     Depth of pixels from the depth kernels of their segments.
 
@@ -160,9 +168,14 @@ def metric_depth(kernels: Tensor, embedding: Tensor, metric: Tensor,
     Its logarithmic form, in which depth is positive, has no upper limit, and an error counts in
     proportion to the distance (log): log(D f_c / f) = center + softplus(range) * position.
 
+    Where the ground is known, a share of log depth is that of the ground plus an offset; the share
+    is the attention of the segment, a sigmoid of a dot product (GEDepth, Yang et al., ICCV 2023,
+    has one for the whole image).
+
     :param kernels: (B, P, S + D) one kernel per pixel.
     :param embedding: (B, P, D).
     :param metric: (B,).
+    :param ground: (B, P, 2 + D) as in KernelOutput, and so are the kernels then.
     :returns: (B, P) float32 meters, > 0; a micrometre where the linear form gives nothing.
     """
     kernels, embedding = kernels.float(), embedding.float()
@@ -173,6 +186,12 @@ def metric_depth(kernels: Tensor, embedding: Tensor, metric: Tensor,
         depth = linear_depth_center(kernels) + _LINEAR_RANGE_M * spread.sigmoid() * position
         return depth.clamp(min=_LEAST_LINEAR_M) * metric[:, None]
     log_depth = center + softplus(spread) * position
+    if ground is not None:
+        plane, there, look = ground[..., 0], ground[..., 1], ground[..., 2:].float()
+        shape = kernels[..., DEPTH_SHAPE:kernels.shape[-1] - embedding.shape[-1]]
+        attention = (shape[..., GROUND_SHAPE:] * look).sum(-1) + shape[..., 0]
+        log_depth = log_depth + there * torch.sigmoid(attention) * (
+            plane + shape[..., 1] - log_depth)
     return log_depth.clamp(*LOG_DEPTH_LIMITS).exp() * metric[:, None]
 
 

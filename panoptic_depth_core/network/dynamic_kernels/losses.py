@@ -367,6 +367,8 @@ def depth_losses(output: KernelOutput, batch: Batch, kernels: list[ThingKernels]
     guess = interpolate(logits.argmax(1, keepdim=True).float(), size=size, mode='nearest')
     embedding = interpolate(output.depth_embedding.float(), size=size, mode='bilinear',
                             align_corners=False)
+    ground = None if output.ground is None else interpolate(
+        output.ground, size=size, mode='bilinear', align_corners=False)
     cells = flatten_levels(output.depth_kernels)
     images = things_seen = 0
     for image, chosen in enumerate(kernels):
@@ -384,7 +386,8 @@ def depth_losses(output: KernelOutput, batch: Batch, kernels: list[ThingKernels]
         own = table[torch.where(thing > 0, thing - 1, region + len(thing_kernels))][None]
         pixels = embedding[image, :, known].t()[None]
         metric = output.metric[image:image + 1]
-        predicted = metric_depth(own, pixels, metric, output.depth_form)[0]
+        plane = None if ground is None else ground[image, :, known].t()[None]
+        predicted = metric_depth(own, pixels, metric, output.depth_form, plane)[0]
         error = (predicted.log() - truth).abs()
         sums['depth'] = sums['depth'] + (
             error.mean() if settings.depth_error == 'log' else
@@ -396,7 +399,7 @@ def depth_losses(output: KernelOutput, batch: Batch, kernels: list[ThingKernels]
         if output.fallback_depth_kernel is not None:
             fallback = output.fallback_depth_kernel[image].expand(1, len(truth), -1)
             sums['fallback_depth'] = sums['fallback_depth'] + (
-                metric_depth(fallback, pixels, metric, output.depth_form)[0].log() - truth
+                metric_depth(fallback, pixels, metric, output.depth_form, plane)[0].log() - truth
             ).abs().mean()
         medians, seen = _medians(truth, thing, len(thing_kernels))
         center = _log_center(thing_kernels[seen].float(), output) + metric.log()

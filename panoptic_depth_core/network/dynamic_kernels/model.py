@@ -38,7 +38,8 @@ class DynamicKernelModel(BalancedModel):
         return {name: made[name] for name in output_names(self.tasks)}
 
     def targets(self) -> Callable[[Sequence[Sample]], Batch]:
-        return partial(collate, settings=self.loss.targets, classes=self.classes)
+        return partial(collate, settings=self.loss.targets, classes=self.classes,
+                       extra=self.extra_inputs)
 
     def losses(self, output: KernelOutput, batch: Batch, seeds: Sequence[int] | None = None,
                ) -> dict[str, Tensor]:

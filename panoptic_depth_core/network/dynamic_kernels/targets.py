@@ -19,6 +19,7 @@ from torch.utils.data import default_collate
 
 from ...config import Settings
 from ...labels import CITYSCAPES, LABEL_DIVISOR, VOID_CLASS, ClassInfo, class_of, thing_classes
+from ...model_info import ExtraInput
 from ...structures import Sample
 from .. import base
 from ..base import stack_inputs
@@ -79,12 +80,12 @@ class Batch(base.Batch):
 
 
 def collate(samples: Sequence[Sample], settings: TargetSettings | None = None,
-            classes: Sequence[ClassInfo] = CITYSCAPES) -> Batch:
+            classes: Sequence[ClassInfo] = CITYSCAPES, extra: Sequence[ExtraInput] = ()) -> Batch:
     """Stack samples of one size, whose class ids are rows of ``classes``."""
     things = thing_classes(classes)
     rows = [_targets(sample, settings or TargetSettings(), things) for sample in samples]
     columns: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
-    return Batch(**stack_inputs(samples), **{
+    return Batch(**stack_inputs(samples, extra), **{
         name: values if name in _LISTED else default_collate(values)
         for name, values in columns.items()})
 

@@ -14,9 +14,9 @@ SKY = np.array([[False, False, False, False, True]])
 
 
 def test_marks():
-    marked = mark_depth(DEPTH, SKY, DepthSettings(min_m=1.0, max_m=120.0, scale=2.0))
+    marked = mark_depth(DEPTH, SKY, DepthSettings(min_m=1.0, max_m=60.0))
     assert marked.dtype == np.float32
-    np.testing.assert_array_equal(marked, [[-inf, 1.0, 120.0, inf, inf]])
+    np.testing.assert_array_equal(marked, [[-inf, -inf, 60.0, inf, inf]])
     assert DEPTH[0, 0] == 0.0, 'the graph output was written to'
 
 

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,33 +150,6 @@ def test_sky_and_unknown_depth_stay_as_they_are():
     kept = sky | ~(predicted > 0)
     assert found.depth[kept].tobytes() == predicted[kept].tobytes()
     assert not kept.ravel()[found.pixels].any()
-
-
-def test_scale_is_that_of_the_depth_and_stays_to_be_applied():
-    true, predicted = scene()
-    _, points = drawn(true, 300)
-    meters = blend(predicted, points, CAMERA, NO_SKY, SETTINGS)
-    halves = blend(predicted * np.float32(2), points, CAMERA, NO_SKY, SETTINGS, 0.5)
-    np.testing.assert_allclose(halves.depth / 2, meters.depth, rtol=1e-4)
-
-
-def test_time_of_a_usual_map():
-    rng = np.random.default_rng(0)
-    true = np.full((128, 256), 10.0, np.float32) + rng.random((128, 256), np.float32)
-    camera = Intrinsics.from_focal(200.0, 256, 128)
-    pixels = rng.choice(true.size, 2000, replace=False)
-    v, u = np.divmod(pixels, 256)
-    z = true.ravel()[pixels].astype(np.float64)
-    points = np.concatenate(
-        [camera.rays(np.stack([u, v], 1)) * z[:, None], z[:, None]], 1).astype(np.float32)
-    sky = np.zeros(true.shape, np.bool_)
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        blend(true, points, camera, sky, SETTINGS)
-        seconds.append(time.perf_counter() - start)
-    # 4 ms on a core of 2023; a busy machine takes longer.
-    assert min(seconds) < 0.06
 
 
 def test_uncertainty_is_learned_from_the_points():

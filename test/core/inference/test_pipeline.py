@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from panoptic_depth_core.config import (
     DepthSettings,
     DistanceSettings,
+    GroundSettings,
     InferenceSettings,
     Thresholds,
 )
@@ -24,7 +25,7 @@ from panoptic_depth_core.errors import BackendError, ConfigError
 from panoptic_depth_core.inference.pipeline import STEPS, Pipeline, merged_thresholds
 from panoptic_depth_core.labels import CLASS_ID, SEMKITTI, VOID_ID, class_of
 from panoptic_depth_core.model_directory import ModelDirectory
-from panoptic_depth_core.structures import DistanceFlag, Frame, Intrinsics
+from panoptic_depth_core.structures import DistanceFlag, Frame, Intrinsics, Mounting, ScaleSource
 from rendered_scene import GROUND_M, PLATES, Renderer, by_id, frame_at
 
 
@@ -234,3 +235,33 @@ def test_from_a_path_with_onnxruntime(painted_model, painted_image):
         result = pipeline(Frame(painted_image(32, 64), Intrinsics.from_focal(50.0, 64, 32)))
     assert [d.depth_m for d in result.distances] == [5.0, 10.0, 20.0]
     assert [d.segment.panoptic_id for d in result.distances] == [11001, 13001, 13002]
+
+
+@pytest.mark.parametrize('error', [0.75, 1.3])
+def test_a_known_mounting_ties_depth_to_the_ground(info, table, error):
+    """depth.scale stands for a network whose meters are wrong."""
+    wrong = InferenceSettings(depth=DepthSettings(scale=error))
+    frame = frame_at(1.7)
+    mounted = replace(frame, mounting=Mounting(GROUND_M))
+    with Pipeline(ModelDirectory(Path('unused'), info), Renderer(info, table), wrong) as pipeline:
+        alone, tied = pipeline(frame), pipeline(mounted)
+        pipeline.configure(wrong.model_copy(update={'ground': GroundSettings(anchor=False)}))
+        off = pipeline(mounted)
+    assert alone.ground is None and alone.scale_source == ScaleSource.EXTERNAL
+    assert off.ground is None and off.depth.tobytes() == alone.depth.tobytes()
+    assert tied.scale_source == ScaleSource.CAMERA_HEIGHT
+    assert tied.ground.factor == pytest.approx(1 / error, rel=0.02)
+    assert tied.mounting == mounted.mounting
+    v, u = np.nonzero(tied.panoptic == 0)
+    true = GROUND_M / ((v - frame.intrinsics.cy) / frame.intrinsics.fy)
+    near = true < 15
+    assert np.median(tied.depth[v, u][near] / true[near]) == pytest.approx(1.0, abs=0.02)
+    assert np.median(alone.depth[v, u][near] / true[near]) == pytest.approx(error, rel=0.02)
+    assert np.array_equal(tied.panoptic, alone.panoptic)
+
+
+def test_models_without_depth_have_no_scale(info, table):
+    info = info.model_copy(update={'tasks': frozenset(('semantic', 'instances'))})
+    with Pipeline(ModelDirectory(Path('unused'), info), Renderer(info, table)) as pipeline:
+        result = pipeline(replace(frame_at(1.7), mounting=Mounting(GROUND_M)))
+    assert result.ground is None

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from panoptic_depth_core.inference.pipeline import Pipeline
 from panoptic_depth_core.io.cameras.camera_options import CameraOptions
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.io.messages.outputs import OUTPUTS, FrameMessages
+from panoptic_depth_core.lens import Lens
 from panoptic_depth_core.structures import Frame, Intrinsics, PanopticDepth
 from replay_bags import NODE, Item, header, write_items
 
@@ -38,7 +40,7 @@ def read_back(frame: Frame, result: PanopticDepth, path: Path, names: tuple[str,
     of_frame = FrameMessages(make, frame, result)
     head = of_frame.head
     items = [Item('/camera/camera_info', OUTPUTS['camera_info'].type,
-                  make.camera_info(head, CAMERA), frame.stamp_ns),
+                  make.camera_info(head, frame.intrinsics), frame.stamp_ns),
              Item('/camera/image_raw', OUTPUTS['panoptic'].type,
                   make.image(head, frame.image, 'rgb8'), frame.stamp_ns)]
     items += [Item(f'{NODE}/{OUTPUTS[n].name}', OUTPUTS[n].type, OUTPUTS[n].make(of_frame),
@@ -65,6 +67,32 @@ def test_they_are_what_the_pipeline_gives(fit: str, frame: Frame, tmp_path: Path
     assert [(d.roi, d.segment.pixel_count) for d in found.distances] == [
         (d.roi, d.segment.pixel_count) for d in expected.distances]
     assert any('are brought to the 517x151 px of the image' in note for note in reader.notes)
+
+
+@pytest.mark.parametrize('settings', [{'output_size': 'network'}, {'rectified': True}],
+                         ids=['network', 'rectified'])
+def test_pinhole_results_of_a_lens(settings: dict[str, object], frame: Frame, tmp_path: Path,
+                                   ) -> None:
+    """They are not of the pixels of the image, even where they are of its size."""
+    bent = replace(frame, intrinsics=replace(CAMERA, lens=Lens('plumb_bob', (-0.2, 0.05, 0, 0))))
+    with Pipeline(None, 'onnxruntime', InferenceSettings.model_validate(settings)) as pipeline:
+        recorded = pipeline(bent)
+        pipeline.configure(InferenceSettings())
+        expected = pipeline(bent)
+    names = ('panoptic', 'depth', 'instances', 'camera_info')
+    (found,), reader = read_back(bent, recorded, tmp_path / 'bag', names)
+    assert found.intrinsics == bent.intrinsics and found.depth.shape == (151, 517)
+    assert np.mean(found.panoptic == expected.panoptic) > 0.97
+    # Where the nearest pixel of the maps counts, it may be another one the second time.
+    both = np.isfinite(found.depth) & np.isfinite(expected.depth)
+    assert np.mean(np.isfinite(expected.depth) == both) > 0.97
+    assert np.mean(np.abs(found.depth[both] / expected.depth[both] - 1) < 0.01) > 0.9
+    assert any('rectified: they are brought to' in note for note in reader.notes)
+    if 'output_size' in settings:
+        np.testing.assert_array_equal(found.panoptic, expected.panoptic)
+        assert [d.roi for d in found.distances] == [d.roi for d in expected.distances]
+        found, reader = read_back(bent, recorded, tmp_path / 'without', names[:3])
+        assert not found and 'record output/camera_info' in next(iter(reader.skipped))
 
 
 @pytest.mark.parametrize('names', [('panoptic', 'depth'), ('camera_info', 'panoptic', 'depth')])
