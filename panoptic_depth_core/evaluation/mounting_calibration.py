@@ -23,12 +23,9 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError
 from ..inference.ground_plane import GroundPlane, fit_ground
-from ..labels import ClassInfo, class_of
+from ..labels import GROUND_CLASSES, ClassInfo, class_of
 from ..structures import Frame, Intrinsics, Mounting, PanopticDepth
 from .ego_motion import EgoMotion
-
-GROUND = ('road', 'sidewalk', 'terrain')
-"""Classes whose pixels are on the plane, as far as they fit."""
 
 RANGE_M = (3.0, 30.0)
 """Predicted depth of ground that counts: nearer is the vehicle itself, farther is no plane."""
@@ -141,10 +138,10 @@ class MountingCalibration:
     _motion: EgoMotion = field(default_factory=EgoMotion)
 
     def __post_init__(self) -> None:
-        self._ground_ids = [c.class_id for c in self.classes if c.name in GROUND]
+        self._ground_ids = [c.class_id for c in self.classes if c.name in GROUND_CLASSES]
         if not self._ground_ids:
-            raise ConfigError(f'the model has none of the classes {", ".join(GROUND)}; choose '
-                              'another model')
+            raise ConfigError(f'the model has none of the classes {", ".join(GROUND_CLASSES)}; '
+                              'choose another model')
         names = {c.name for c in self.classes if c.is_thing}
         for distance in self.distances:
             if distance.thing not in names and not distance.thing.isdecimal():
@@ -217,7 +214,7 @@ class MountingCalibration:
             return pitch, roll, _doubts(pitch)
         if not self._planes:
             raise ConfigError(f'no ground was seen in {self.frames} frames; give some in which '
-                              f'{", ".join(GROUND)} are seen between {RANGE_M[0]:g} and '
+                              f'{", ".join(GROUND_CLASSES)} are seen between {RANGE_M[0]:g} and '
                               f'{RANGE_M[1]:g} m')
         pitch = Measured.of([p.pitch_deg for p in self._planes], 'predicted depth')
         return pitch, roll, [

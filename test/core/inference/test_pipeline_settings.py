@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from panoptic_depth_core.config import (
     DepthSettings,
-    GroundSettings,
     InferenceSettings,
     Thresholds,
     parse_settings,
@@ -156,8 +155,7 @@ def test_where_metres_come_from(source, scale, wanted, info, table):
 def test_metres_of_a_model_that_is_told_the_mounting(make_info, table):
     info = make_info(input_height=256, input_width=512, extra_inputs=[
         {'name': MOUNTING, 'dtype': 'float32', 'shape': [3]}])
-    pipeline = Pipeline(ModelDirectory(Path('x'), info), Renderer(info, table), InferenceSettings(
-        ground=GroundSettings(anchor='never')))
+    pipeline = Pipeline(ModelDirectory(Path('x'), info), Renderer(info, table))
     assert pipeline(frame_at()).scale_source == ScaleSource.METRIC_MODEL
     mounted = replace(frame_at(), mounting=Mounting(1.2))
     assert pipeline(mounted).scale_source == ScaleSource.CAMERA_HEIGHT

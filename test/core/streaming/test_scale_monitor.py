@@ -117,10 +117,10 @@ def test_a_bump_is_no_knock() -> None:
 def test_a_wrong_height_is_outside_of_the_range_from_the_start() -> None:
     clock = Clock()
     monitor = ScaleMonitor(clock)
-    drive(monitor, clock, 5.0, STATED, depth_scale=1.6)
+    drive(monitor, clock, 5.0, STATED, depth_scale=4.0)
     health = monitor.health(LIMITS)
-    assert health.level == WARN and 'between diagnostics.scale_low, 0.7, and' in health.message
-    assert monitor.health(DiagnosticsSettings(scale_low=0.5)).level == OK
+    assert health.level == WARN and 'between diagnostics.scale_low, 0.3, and' in health.message
+    assert monitor.health(DiagnosticsSettings(scale_low=0.2)).level == OK
 
 
 def test_a_ground_that_gives_no_scale_is_a_warning_after_a_while() -> None:
