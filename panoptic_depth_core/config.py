@@ -122,6 +122,9 @@ class GroundSettings(Settings):
                                    'pitch, with the motion of the vehicle')
     smoothing_s: float = Field(1.0, ge=0, allow_inf_nan=False, description='time over which the '
                                'correction is smoothed in a video; 0: each frame by itself')
+    check_s: float = Field(2.0, ge=0, allow_inf_nan=False, description='how often a model that '
+                           'takes the mounting is also asked without it, in a video: only so it '
+                           'shows whether the mounting is right; 0: for every frame')
 
 
 class MeasuredDepthSettings(Settings):

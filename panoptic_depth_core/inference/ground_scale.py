@@ -21,7 +21,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,29 +75,19 @@ _FOOT_HEIGHT_ERROR = 0.03
 _FOOT_OUTLIER = 0.6
 
 
-class Anchored(NamedTuple):
-    """
-    What anchoring makes of a frame.
-
-    :param depth: (h, w) float32 meters.
-    :param segments: those of things with the smaller uncertainty.
-    """
-
-    depth: NDArray[np.float32]
-    segments: tuple[Segment, ...]
-    ground: GroundScale
-
-
 class ScaleFilter:
     """
-    Smooths the correction over the frames of a camera, by the clock of their stamps.
+    What lasts over the frames of a camera, by the clock of their stamps.
 
-    It forgets after a jump of the clock, and for another mounting.
+    It smooths the correction, and remembers what the ground looked like to a network that is told
+    the mounting, which has to be asked without it. It forgets after a jump of the clock.
     """
 
     def __init__(self) -> None:
         self._sums: NDArray[np.float64] | None = None
-        self._stamp_ns = 0
+        self._sums_ns = 0
+        self._look: GroundScale | None = None
+        self._look_ns = 0
 
     def smoothed(self, sums: NDArray[np.float64], stamp_ns: int, smoothing_s: float,
                  ) -> NDArray[np.float64]:
@@ -107,77 +96,94 @@ class ScaleFilter:
 
         :param sums: (2, bins) weights, and weighted corrections.
         """
-        passed_s = (stamp_ns - self._stamp_ns) / 1e9
+        passed_s = (stamp_ns - self._sums_ns) / 1e9
         if self._sums is None or not 0 < passed_s < 5 * smoothing_s:
             self._sums = sums
         else:
             kept = math.exp(-passed_s / smoothing_s)
             self._sums = kept * self._sums + (1 - kept) * sums
-        self._stamp_ns = stamp_ns
+        self._sums_ns = stamp_ns
         return self._sums
 
+    def look(self, stamp_ns: int, check_s: float) -> GroundScale | None:
+        """The last look, if it was good and not longer ago."""
+        look = self._look
+        passed_s = (stamp_ns - self._look_ns) / 1e9
+        return look if look and not look.problem and 0 <= passed_s < check_s else None
 
-def anchor(depth: NDArray[np.float32], panoptic: NDArray[np.uint16],
-           segments: Sequence[Segment], camera: Intrinsics, mounting: Mounting,
-           classes: Sequence[ClassInfo], divisor: int, settings: GroundSettings,
-           scale: ScaleFilter | None = None, stamp_ns: int = 0) -> Anchored:
+    def remember(self, look: GroundScale, stamp_ns: int) -> None:
+        """Keep a look at the ground."""
+        self._look, self._look_ns = look, stamp_ns
+
+
+class GroundView:
     """
-    Tie the depth of a frame to the ground.
+    The ground of a frame, as the mounting has it and as a network sees it.
 
-    :param depth: (h, w) float32 meters, finite.
+    :param depth: (h, w) float32 meters.
     :param panoptic: (h, w) uint16 panoptic ids with this label divisor.
     :param camera: pinhole camera of these pixels.
     """
-    ground_ids = [i for i, c in enumerate(classes) if c.name in GROUND_CLASSES]
-    is_ground = np.isin(panoptic // divisor, ground_ids)
-    inverse = _ground_inverse(camera, mounting)
-    with np.errstate(divide='ignore'):
-        log_ground = -np.log(np.maximum(inverse, 1.0 / (2 * _GREATEST_DEPTH_M)))
-    log_depth = np.log(depth)
-    seen = is_ground & (inverse > 1.0 / _GREATEST_DEPTH_M)
-    correction = np.where(seen, log_ground - log_depth, np.float32(0))
 
-    def untouched(ground: GroundScale, problem: str) -> Anchored:
-        return Anchored(depth, tuple(segments), replace(ground, problem=problem))
+    def __init__(self, depth: NDArray[np.float32], panoptic: NDArray[np.uint16],
+                 camera: Intrinsics, mounting: Mounting, classes: Sequence[ClassInfo],
+                 divisor: int, settings: GroundSettings) -> None:
+        self.depth, self.panoptic, self.camera, self.mounting = depth, panoptic, camera, mounting
+        self.settings = settings
+        ground_ids = [i for i, c in enumerate(classes) if c.name in GROUND_CLASSES]
+        self.is_ground = np.isin(panoptic // divisor, ground_ids)
+        self.inverse = _ground_inverse(camera, mounting)
+        log_ground = -np.log(np.maximum(self.inverse, 1.0 / (2 * _GREATEST_DEPTH_M)))
+        self.log_depth = np.log(depth)
+        self.seen = self.is_ground & (self.inverse > 1.0 / _GREATEST_DEPTH_M)
+        self.correction = np.where(self.seen, log_ground - self.log_depth, np.float32(0))
+        self.error = _ground_error(np.exp(log_ground), mounting, settings)
+        self.trust = np.where(self.seen, 1.0 / (1.0 + (self.error / NETWORK_ERROR) ** 2), 0.0)
+        self.enough = bool(self.seen.sum() >= LEAST_GROUND * self.seen.size)
+        self.middle = math.nan
+        if self.enough:
+            self.middle = _weighted_median(self.correction[self.seen], self.trust[self.seen])
+            self.trust *= np.abs(self.correction - self.middle) < _OUTLIER
 
-    if seen.sum() < LEAST_GROUND * seen.size:
-        return untouched(GroundScale(), 'too little of the ground is seen')
-    error = _ground_error(np.exp(log_ground), mounting, settings)
-    trust = np.where(seen, 1.0 / (1.0 + (error / NETWORK_ERROR) ** 2), 0.0)
-    middle = _weighted_median(correction[seen], trust[seen])
-    near = np.abs(correction - middle) < _OUTLIER
-    trust = trust * near
-    factor = math.exp(middle)
-    # All pixels share an error of the mounting: it does not shrink with their number.
-    total = trust.sum()
-    sigma = math.sqrt(float((trust * error ** 2).sum() / max(total, 1e-9)))
-    ground = GroundScale(factor, factor * math.exp(-sigma), factor * math.exp(sigma))
-    if not 1.0 / GREATEST_FACTOR < factor < GREATEST_FACTOR:
-        return untouched(ground, 'the ground is at another scale than that of the mounting')
-    problem = _plane_problem(depth, is_ground, camera, mounting)
-    if problem:
-        return untouched(ground, problem)
+    def scale(self) -> GroundScale:
+        """Compare the two, and say whether the mounting can be right."""
+        if not self.enough:
+            return GroundScale(problem='too little of the ground is seen')
+        factor, total = math.exp(self.middle), self.trust.sum()
+        # All pixels share an error of the mounting: it does not shrink with their number.
+        sigma = math.sqrt(float((self.trust * self.error ** 2).sum() / max(total, 1e-9)))
+        if not 1.0 / GREATEST_FACTOR < factor < GREATEST_FACTOR:
+            problem = 'the ground is at another scale than that of the mounting'
+        else:
+            problem = _plane_problem(self.depth, self.is_ground, self.camera, self.mounting)
+        return GroundScale(factor, factor * math.exp(-sigma), factor * math.exp(sigma),
+                           1.0 if problem else factor, problem)
 
-    curve = _curve(log_depth, correction, trust, middle, scale, stamp_ns, settings.smoothing_s)
-    everywhere = np.interp(log_depth, _BINS, curve).astype(np.float32)
-    things = np.isin(panoptic, [s.panoptic_id for s in segments if s.instance_id > 0])
-    share = np.where(things, np.float32(0), np.float32(REST_SHARE))
-    share[is_ground] = 1
-    change = share * everywhere
-    rest = correction - change
-    change += np.where(seen & (np.abs(rest) < _OUTLIER), trust * rest, 0).astype(np.float32)
-    standing = {s.panoptic_id: _standing(s, depth, panoptic, is_ground, inverse, camera, mounting,
-                                         settings) for s in segments if s.instance_id > 0}
-    changed = []
-    for segment in segments:
-        step, weight = standing.get(segment.panoptic_id) or (0.0, 0.0)
-        if weight:
-            change[panoptic == segment.panoptic_id] = weight * step
-            segment = replace(segment, log_depth_scale=segment.log_depth_scale
-                              * math.sqrt(1.0 - weight))
-        changed.append(segment)
-    return Anchored(depth * np.exp(change), tuple(changed),
-                    replace(ground, applied=factor))
+    def anchor(self, segments: Sequence[Segment], scale: ScaleFilter | None = None,
+               stamp_ns: int = 0) -> tuple[NDArray[np.float32], tuple[Segment, ...]]:
+        """
+        Tie the depth to the ground.
+
+        :returns: (h, w) float32 meters, and the segments, more certain where they stand on it.
+        """
+        curve = _curve(self, scale, stamp_ns)
+        share = np.full(self.depth.shape, REST_SHARE, np.float32)
+        things = [s.panoptic_id for s in segments if s.instance_id > 0]
+        share[np.isin(self.panoptic, things)] = 0
+        share[self.is_ground] = 1
+        change = share * np.interp(self.log_depth, _BINS, curve).astype(np.float32)
+        rest = self.correction - change
+        change += np.where(self.seen & (np.abs(rest) < _OUTLIER), self.trust * rest, 0
+                           ).astype(np.float32)
+        changed = []
+        for segment in segments:
+            step, weight = _standing(self, segment) if segment.instance_id > 0 else (0.0, 0.0)
+            if weight:
+                change[self.panoptic == segment.panoptic_id] = weight * step
+                segment = replace(segment, log_depth_scale=segment.log_depth_scale
+                                  * math.sqrt(1.0 - weight))
+            changed.append(segment)
+        return self.depth * np.exp(change), tuple(changed)
 
 
 def _ground_inverse(camera: Intrinsics, mounting: Mounting) -> NDArray[np.float32]:
@@ -209,22 +215,21 @@ def _plane_problem(depth: NDArray[np.float32], is_ground: NDArray[np.bool_], cam
     return ''
 
 
-def _curve(log_depth: NDArray[np.float32], correction: NDArray[np.float32],
-           trust: NDArray[np.float32], middle: float, scale: ScaleFilter | None, stamp_ns: int,
-           smoothing_s: float) -> NDArray[np.float64]:
+def _curve(view: GroundView, scale: ScaleFilter | None, stamp_ns: int) -> NDArray[np.float64]:
     """(bins,) correction of log depth by predicted log depth."""
-    used = trust > 0
-    place = np.clip((log_depth[used] - _BINS[0]) / (_BINS[1] - _BINS[0]), 0, len(_BINS) - 1)
+    used = view.trust > 0
+    place = np.clip((view.log_depth[used] - _BINS[0]) / (_BINS[1] - _BINS[0]), 0, len(_BINS) - 1)
     below = np.minimum(place.astype(np.intp), len(_BINS) - 2)
-    above, weight, value = place - below, trust[used], correction[used]
+    above, weight = place - below, view.trust[used]
     sums = np.array([
         np.bincount(below, (1 - above) * part, len(_BINS))
         + np.bincount(below + 1, above * part, len(_BINS))
-        for part in (weight, weight * value)]) / (_BIN_PIXELS * trust.size)
+        for part in (weight, weight * view.correction[used])]) / (_BIN_PIXELS * used.size)
+    smoothing_s = view.settings.smoothing_s
     if scale is not None and smoothing_s > 0:
         sums = scale.smoothed(sums, stamp_ns, smoothing_s)
     steps = np.subtract.outer(np.arange(len(_BINS)), np.arange(len(_BINS)))
-    curve = np.full(len(_BINS), middle)
+    curve = np.full(len(_BINS), view.middle)
     for width in _WIDTHS:
         weights, values = np.einsum('ij,kj->ki', np.exp(-0.5 * (steps / width) ** 2), sums)
         full = np.minimum(weights, 1.0)
@@ -232,36 +237,34 @@ def _curve(log_depth: NDArray[np.float32], correction: NDArray[np.float32],
     return curve
 
 
-def _standing(thing: Segment, depth: NDArray[np.float32], panoptic: NDArray[np.uint16],
-              is_ground: NDArray[np.bool_], inverse: NDArray[np.float32], camera: Intrinsics,
-              mounting: Mounting, settings: GroundSettings) -> tuple[float, float] | None:
+def _standing(view: GroundView, thing: Segment) -> tuple[float, float]:
     """
     Compare a thing with the ground that it stands on.
 
-    :returns: correction of its log depth, and the weight of this against the network's depth;
-        None where it is not seen to stand on the ground.
+    :returns: correction of its log depth, and the weight of this against the network's depth; 0
+        where it is not seen to stand on the ground.
     """
+    panoptic, mounting, settings = view.panoptic, view.mounting, view.settings
     rows, columns = np.nonzero(panoptic == thing.panoptic_id)
     bottom = np.full(panoptic.shape[1], -1, np.intp)
     np.maximum.at(bottom, columns, rows)
-    last = panoptic.shape[0] - 1
     foot = np.flatnonzero(bottom >= 0)
     reach = max(1.0, _FOOT_SHARE * (rows.max() - rows.min() + 1))
     foot = foot[bottom[foot] >= bottom.max() - reach]
     # At the border of the image it is cut off, and below it may be something that hides its foot.
-    foot = foot[bottom[foot] < last - 1]
-    foot = foot[is_ground[bottom[foot] + 2, foot]]
-    at = inverse[bottom[foot] + 1, foot]
-    foot = foot[at > 1.0 / _GREATEST_DEPTH_M]
+    foot = foot[bottom[foot] < panoptic.shape[0] - 2]
+    foot = foot[view.is_ground[bottom[foot] + 2, foot]]
+    foot = foot[view.inverse[bottom[foot] + 1, foot] > 1.0 / _GREATEST_DEPTH_M]
     if len(foot) < _FOOT_COLUMNS:
-        return None
-    log_ground = -np.log(inverse[bottom[foot] + 1, foot])
-    own = np.array([np.median(depth[rows[columns == c], c]) for c in foot])
+        return 0.0, 0.0
+    log_ground = -np.log(view.inverse[bottom[foot] + 1, foot])
+    own = np.array([np.median(view.depth[rows[columns == c], c]) for c in foot])
     step = float(np.median(log_ground - np.log(own)))
-    if abs(step) > _FOOT_OUTLIER:
-        return None
+    # Either the network is right about things, or it errs as it does about the ground.
+    if not min(abs(step), abs(step - view.middle)) < _FOOT_OUTLIER:
+        return 0.0, 0.0
     z = float(np.exp(np.median(log_ground)))
-    row_error = z * mounting.normal[1] / (mounting.height_m * camera.fy)
+    row_error = z * mounting.normal[1] / (mounting.height_m * view.camera.fy)
     tilt = z / mounting.height_m * math.radians(settings.pitch_error_deg)
     variance = (_FOOT_HEIGHT_ERROR ** 2 + settings.height_error ** 2 + row_error ** 2 + tilt ** 2)
     return step, THING_ERROR ** 2 / (THING_ERROR ** 2 + variance)

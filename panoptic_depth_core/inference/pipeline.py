@@ -18,19 +18,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..config import InferenceSettings, Thresholds
-from ..contract import MOUNTING, NO_SEGMENT
+from ..contract import MOUNTING, NO_SEGMENT, Arrays, GraphOutput
 from ..errors import ConfigError
 from ..labels import VOID_ID
 from ..model_directory import ModelDirectory, open_model
 from ..status import Watch
-from ..structures import Frame, GroundScale, PanopticDepth, ScaleSource
+from ..structures import Frame, GroundScale, Intrinsics, PanopticDepth, ScaleSource, Segment
 from .backends import Backend, check_output, create_backend
 from .distances import far_as_set, mark_depth, measure_distances
-from .ground_scale import ScaleFilter, anchor
+from .ground_scale import GroundView, ScaleFilter
+from .lens_view import LensGrid
 from .measured_depth import flagged, with_measured
-from .preprocess import graph_inputs
+from .preprocess import MapGrid, graph_inputs
 from .segments import assemble_segments, less_certain
 
 STEPS = ('preprocess', 'graph', 'segments', 'distances', 'restore')
@@ -104,29 +106,34 @@ class Pipeline:
             at_input = settings.output_size == 'input'
         self._check_focal(float(inputs['intrinsics'][0]))
 
+        ground: GroundScale | None = None
+        output: GraphOutput | None = None
         with _timed(step_ms, 'graph'):
-            output = self.backend.run(inputs)
-            check_output(output, info, self.backend.name)
+            if self._is_told(frame) and settings.ground.anchor:
+                ground = None if scale is None else scale.look(
+                    frame.stamp_ns, settings.ground.check_s)
+                if ground is None:
+                    output = self._graph({**inputs, **info.unknown_inputs()})
+                    view = self._ground_view(output, grid, map_camera, frame)
+                    ground = view.scale()
+                    if scale is not None:
+                        scale.remember(ground, frame.stamp_ns)
+            if output is None or (ground is not None and not ground.problem):
+                output = self._graph(inputs)
 
         with _timed(step_ms, 'segments'):
-            panoptic, segments = assemble_segments(
-                grid.crop(output.segment_index, NO_SEGMENT), output.segments, self._classes,
-                label_divisor=settings.label_divisor,
-                min_instance_pixels=settings.min_instance_pixels,
-                max_instances=settings.max_instances,
-                pixel_counts=grid.pixel_counts if at_input else None,
-                log_depth_temperature=info.log_depth_temperature)
+            panoptic, segments = self._assembled(output, grid)
 
         with _timed(step_ms, 'distances'):
             sky = np.isin(panoptic, self._sky_ids)
-            depth = grid.crop(output.depth, math.nan) * np.float32(settings.depth.scale)
-            ground = None
-            if frame.mounting is None and info.unknown_mounting_log_error:
-                segments = less_certain(segments, info.unknown_mounting_log_error)
+            depth = self._meters(output, grid)
             if frame.mounting is not None and settings.ground.anchor and 'depth' in info.tasks:
-                depth, segments, ground = anchor(
-                    depth, panoptic, segments, map_camera, frame.mounting, self._classes,
-                    settings.label_divisor, settings.ground, scale, frame.stamp_ns)
+                view = self._ground_view(output, grid, map_camera, frame, panoptic)
+                ground = ground or view.scale()
+                if not ground.problem and view.enough:
+                    depth, segments = view.anchor(segments, scale, frame.stamp_ns)
+            if frame.mounting is None or (ground is not None and ground.problem):
+                segments = less_certain(segments, info.unknown_mounting_log_error)
             depth, segments, measured = with_measured(
                 depth, segments, frame.measured_points_m, map_camera, panoptic, sky,
                 settings.measured_depth)
@@ -150,19 +157,50 @@ class Pipeline:
             step_ms, info.tasks, settings.distance.include_stuff, frame.mounting, ground,
             self._scale_source(frame, ground))
 
+    def _is_told(self, frame: Frame) -> bool:
+        """Whether the network is told the mounting of the frame."""
+        return (frame.mounting is not None and MOUNTING not in frame.extra_inputs
+                and any(extra.name == MOUNTING for extra in self._info.extra_inputs))
+
+    def _graph(self, inputs: Arrays) -> GraphOutput:
+        output = self.backend.run(inputs)
+        check_output(output, self._info, self.backend.name)
+        return output
+
+    def _assembled(self, output: GraphOutput, grid: MapGrid | LensGrid,
+                   ) -> tuple[NDArray[np.uint16], tuple[Segment, ...]]:
+        settings = self.settings
+        return assemble_segments(
+            grid.crop(output.segment_index, NO_SEGMENT), output.segments, self._classes,
+            label_divisor=settings.label_divisor,
+            min_instance_pixels=settings.min_instance_pixels,
+            max_instances=settings.max_instances,
+            pixel_counts=grid.pixel_counts if settings.output_size == 'input' else None,
+            log_depth_temperature=self._info.log_depth_temperature)
+
+    def _meters(self, output: GraphOutput, grid: MapGrid | LensGrid) -> NDArray[np.float32]:
+        """(h, w) depth of the region."""
+        return grid.crop(output.depth, math.nan) * np.float32(self.settings.depth.scale)
+
+    def _ground_view(self, output: GraphOutput, grid: MapGrid | LensGrid, camera: Intrinsics,
+                     frame: Frame, panoptic: NDArray[np.uint16] | None = None) -> GroundView:
+        assert frame.mounting is not None
+        return GroundView(
+            self._meters(output, grid),
+            self._assembled(output, grid)[0] if panoptic is None else panoptic, camera,
+            frame.mounting, self._classes, self.settings.label_divisor, self.settings.ground)
+
     def _scale_source(self, frame: Frame, ground: GroundScale | None) -> ScaleSource:
         """
         Where the meters of a result come from.
 
         :param ground: scale by the ground, None where it was not asked for.
         """
-        told = frame.mounting is not None and any(
-            extra.name == MOUNTING for extra in self._info.extra_inputs)
         if ground is not None and not ground.problem:
             return ScaleSource.CAMERA_HEIGHT
         if self.settings.depth.scale != 1.0:
             return ScaleSource.EXTERNAL
-        if told:
+        if ground is None and self._is_told(frame):
             return ScaleSource.CAMERA_HEIGHT
         return (ScaleSource.RELATIVE if frame.intrinsics_source == 'default'
                 else ScaleSource.METRIC_MODEL)

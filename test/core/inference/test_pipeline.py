@@ -20,11 +20,13 @@ from panoptic_depth_core.config import (
     InferenceSettings,
     Thresholds,
 )
-from panoptic_depth_core.contract import SEGMENT_COLUMNS, THRESHOLDS
+from panoptic_depth_core.contract import MOUNTING, SEGMENT_COLUMNS, THRESHOLDS
 from panoptic_depth_core.errors import BackendError, ConfigError
 from panoptic_depth_core.inference.pipeline import STEPS, Pipeline, merged_thresholds
+from panoptic_depth_core.inference.video import Video
 from panoptic_depth_core.labels import CLASS_ID, SEMKITTI, VOID_ID, class_of
 from panoptic_depth_core.model_directory import ModelDirectory
+from panoptic_depth_core.model_info import ExtraInput
 from panoptic_depth_core.structures import DistanceFlag, Frame, Intrinsics, Mounting, ScaleSource
 from rendered_scene import GROUND_M, PLATES, Renderer, by_id, frame_at
 
@@ -277,3 +279,78 @@ def test_an_unknown_mounting_makes_less_certain(info, table):
     assert unknown.distance_m == pytest.approx(known.distance_m, rel=0.05)
     assert unknown.segment.log_depth_scale > 0.3 / 2 ** 0.5 > known.segment.log_depth_scale
     assert unknown.distance_stddev_m > 2 * known.distance_stddev_m
+
+
+class ToldRenderer(Renderer):
+    """Right where it is told a mounting, else as if the world were twice as large."""
+
+    def run(self, inputs):
+        plane, others = inputs[MOUNTING], {k: v for k, v in inputs.items() if k != MOUNTING}
+        made = super().run(others)
+        self.calls[-1] = plane
+        return made if plane.any() else replace(made, depth=2 * made.depth)
+
+
+@pytest.fixture
+def told(info, table):
+    """A model that takes the mounting."""
+    info = info.model_copy(update={
+        'extra_inputs': (ExtraInput(name=MOUNTING, shape=(3,), unknown=0.0),),
+        'unknown_mounting_log_error': 0.3})
+    return Pipeline(ModelDirectory(Path('unused'), info), ToldRenderer(info, table))
+
+
+def test_a_network_that_is_told_the_mounting_is_checked_without_it(told):
+    """Else it would find the ground wherever a wrong mounting puts it."""
+    result = told(replace(frame_at(1.7), mounting=Mounting(GROUND_M)))
+    assert [plane.any() for plane in told.backend.calls] == [False, True]
+    assert result.ground.problem == '' and result.ground.factor == pytest.approx(0.5, rel=0.02)
+    assert result.scale_source == ScaleSource.CAMERA_HEIGHT
+    assert by_id(result)[13001].depth_m == pytest.approx(10.0, rel=0.06)
+    unknown = told(frame_at(1.7))
+    assert by_id(unknown)[13001].depth_m == pytest.approx(20.0, abs=0.1)
+    assert len(told.backend.calls) == 3
+
+
+def test_a_mounting_that_is_refused_counts_as_unknown(told):
+    result = told(replace(frame_at(1.7), mounting=Mounting(GROUND_M, pitch_deg=5.0)))
+    assert 'pitch' in result.ground.problem
+    assert result.scale_source == ScaleSource.METRIC_MODEL
+    assert len(told.backend.calls) == 1
+    unknown = told(frame_at(1.7))
+    assert result.depth.tobytes() == unknown.depth.tobytes()
+    assert repr(result.segments) == repr(unknown.segments)
+
+
+def test_a_video_is_checked_now_and_then(told):
+    """A good look lasts for check_s; after a bad one every frame is looked at."""
+    video = Video(told)
+
+    def runs(time_s, **mounting):
+        before = len(told.backend.calls)
+        video(replace(frame_at(stamp_ns=int(1e9 * time_s)), mounting=Mounting(**mounting)))
+        return [plane.any() for plane in told.backend.calls[before:]]
+
+    good = {'height_m': GROUND_M}
+    assert runs(1.0, **good) == [False, True]
+    assert runs(1.1, **good) == runs(2.9, **good) == [True]
+    assert runs(3.1, **good) == [False, True]
+    assert runs(5.2, height_m=GROUND_M, pitch_deg=5.0) == [False]
+    assert runs(5.3, **good) == [False, True]
+
+
+def test_without_anchoring_it_is_believed(told):
+    told.configure(told.settings.model_copy(update={'ground': GroundSettings(anchor=False)}))
+    result = told(replace(frame_at(1.7), mounting=Mounting(GROUND_M, pitch_deg=5.0)))
+    assert [plane.any() for plane in told.backend.calls] == [True]
+    assert result.ground is None and result.scale_source == ScaleSource.CAMERA_HEIGHT
+
+
+def test_an_input_of_the_frame_comes_first(told):
+    """Zeros tell the network nothing; the depth is anchored all the same."""
+    frame = replace(frame_at(1.7), mounting=Mounting(GROUND_M),
+                    extra_inputs={MOUNTING: np.zeros(3, np.float32)})
+    result = told(frame)
+    assert [plane.any() for plane in told.backend.calls] == [False]
+    assert result.ground.factor == pytest.approx(0.5, rel=0.02)
+    assert by_id(result)[13001].depth_m == pytest.approx(10.0, rel=0.2)
