@@ -277,6 +277,11 @@ class GroundScale:
     problem: str = ''
 
     @property
+    def refuses(self) -> bool:
+        """Whether the ground that is seen contradicts the mounting."""
+        return bool(self.problem) and not math.isnan(self.factor)
+
+    @property
     def note(self) -> str:
         """What the user of a recording should know; empty if nothing."""
         return self.problem and ('the mounting of the camera is known, but the ground gives no '

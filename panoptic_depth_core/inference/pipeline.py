@@ -113,12 +113,12 @@ class Pipeline:
                 ground = None if scale is None else scale.look(
                     frame.stamp_ns, settings.ground.check_s)
                 if ground is None:
-                    output = self._graph({**inputs, **info.unknown_inputs()})
+                    output = self._graph({**inputs, MOUNTING: info.unknown_inputs()[MOUNTING]})
                     view = self._ground_view(output, grid, map_camera, frame)
                     ground = view.scale()
                     if scale is not None:
-                        scale.remember(ground, frame.stamp_ns)
-            if output is None or (ground is not None and not ground.problem):
+                        ground = scale.remember(ground, frame.stamp_ns)
+            if output is None or (ground is not None and not ground.refuses):
                 output = self._graph(inputs)
 
         with _timed(step_ms, 'segments'):
@@ -130,9 +130,10 @@ class Pipeline:
             if frame.mounting is not None and settings.ground.anchor and 'depth' in info.tasks:
                 view = self._ground_view(output, grid, map_camera, frame, panoptic)
                 ground = ground or view.scale()
-                if not ground.problem and view.enough:
+                if not ground.refuses and view.enough:
                     depth, segments = view.anchor(segments, scale, frame.stamp_ns)
-            if frame.mounting is None or (ground is not None and ground.problem):
+            if frame.mounting is None or (ground is not None and (
+                    ground.refuses if self._is_told(frame) else ground.problem)):
                 segments = less_certain(segments, info.unknown_mounting_log_error)
             depth, segments, measured = with_measured(
                 depth, segments, frame.measured_points_m, map_camera, panoptic, sky,
@@ -200,7 +201,7 @@ class Pipeline:
             return ScaleSource.CAMERA_HEIGHT
         if self.settings.depth.scale != 1.0:
             return ScaleSource.EXTERNAL
-        if ground is None and self._is_told(frame):
+        if self._is_told(frame) and not (ground is not None and ground.refuses):
             return ScaleSource.CAMERA_HEIGHT
         return (ScaleSource.RELATIVE if frame.intrinsics_source == 'default'
                 else ScaleSource.METRIC_MODEL)

@@ -99,6 +99,13 @@ def test_what_is_refused_says_why():
         assert words in made.ground.problem and made.ground.applied == 1.0
 
 
+def test_what_a_low_camera_sees_is_not_judged_by_its_plane():
+    """No training picture is from there."""
+    low = Mounting(0.5, 2.0, 0.5)
+    _, predicted, panoptic, segments = street(mounting=low)
+    assert not run(predicted, panoptic, segments, Mounting(0.5, 5.0, 0.5)).ground.problem
+
+
 def test_models_without_ground_are_refused():
     _, predicted, panoptic, segments = street()
     classes = [c for c in CITYSCAPES if c.name not in ('road', 'sidewalk', 'terrain')]
@@ -137,15 +144,27 @@ def test_the_correction_is_smoothed_by_the_clock():
 
 
 def test_a_good_look_is_kept_for_a_while():
-    good, bad = GroundScale(1.1), GroundScale(1.1, problem='no plane')
-    kept = ScaleFilter()
+    good, kept = GroundScale(1.1), ScaleFilter()
     assert kept.look(0, 2.0) is None
     kept.remember(good, 10 ** 9)
     assert kept.look(int(2.9e9), 2.0) is good and kept.look(int(3e9), 2.0) is None
     assert kept.look(int(0.9e9), 2.0) is None, 'the clock has jumped back'
     assert kept.look(10 ** 9, 0.0) is None
-    kept.remember(bad, 10 ** 9)
-    assert kept.look(10 ** 9, 2.0) is None
+
+
+def test_a_mounting_that_was_believed_needs_several_contradictions():
+    good, bad = GroundScale(1.1), GroundScale(1.1, problem='no plane')
+    assert bad.refuses and not good.refuses
+    assert not GroundScale(problem='too little of the ground is seen').refuses
+    kept = ScaleFilter()
+    assert kept.remember(bad, 0) is bad, 'the first look counts'
+    assert kept.look(0, 2.0) is None
+    assert kept.remember(good, 1) is good
+    for stamp in range(2, 1 + ground_scale.DOUBTS):
+        assert kept.remember(bad, stamp) is good
+    assert kept.look(stamp, 2.0) is good
+    assert kept.remember(bad, stamp + 1) is bad
+    assert kept.look(stamp + 1, 2.0) is None
 
 
 def test_the_error_grows_with_distance():

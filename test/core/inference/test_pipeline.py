@@ -335,8 +335,12 @@ def test_a_video_is_checked_now_and_then(told):
     assert runs(1.0, **good) == [False, True]
     assert runs(1.1, **good) == runs(2.9, **good) == [True]
     assert runs(3.1, **good) == [False, True]
-    assert runs(5.2, height_m=GROUND_M, pitch_deg=5.0) == [False]
-    assert runs(5.3, **good) == [False, True]
+    # It takes several contradictions, and every frame is asked until then.
+    wrong = {'height_m': GROUND_M, 'pitch_deg': 5.0}
+    assert runs(5.2, **wrong) == runs(5.3, **wrong) == [False, True]
+    assert runs(5.4, **wrong) == [False]
+    assert runs(5.5, **good) == [False, True]
+    assert runs(5.6, **good) == [True]
 
 
 def test_without_anchoring_it_is_believed(told):
