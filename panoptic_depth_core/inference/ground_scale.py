@@ -54,8 +54,8 @@ PLANE_RESIDUAL = 0.15
 PITCH_ERROR_DEG = 1.75
 """
 A greater difference between the pitch of the mounting and that of the ground that is seen is an
-error of the mounting. 17 to 87 % of frames show one of 2 degrees, 71 to 100 % one of 3 degrees, and
-0 to 8 % are refused by mistake (scenes of benchmark/mounting.py from 1.2 m up, and kitti_half).
+error of the mounting. 17 to 87 % of frames show one of 2 degrees, 71 to 100 % one of 3 degrees;
+0 to 8 % are refused by mistake (benchmark/mounting.py from 1.2 m on, and kitti_half).
 """
 LEAST_INLIERS = 0.7
 """Share of the ground that has to be on the plane whose pitch is compared."""
