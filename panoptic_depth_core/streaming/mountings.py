@@ -31,15 +31,18 @@ class MountingMemory:
 
     def resolve(self, frame_id: str, stamp_ns: int) -> Mounting | None:
         """Mounting of an image; None where it is not known."""
-        settings, self._problem = self.settings, ''
+        settings = self.settings
         if not settings.ground_frame:
             return settings.fixed
+        found, problem = None, ''
         try:
-            return settings.from_ground(self._locate(frame_id, settings.ground_frame, stamp_ns))
+            found = settings.from_ground(self._locate(frame_id, settings.ground_frame, stamp_ns))
         except ConfigError as error:
-            self._problem = (f'mounting.ground_frame is {settings.ground_frame!r}, but images are '
-                             f'processed without a mounting: {error}')
-            return None
+            problem = (f'mounting.ground_frame is {settings.ground_frame!r}, but images are '
+                       f'processed without a mounting: {error}')
+        # Only now: while an image waits for tf, that of the image before it is told.
+        self._problem = problem
+        return found
 
     @property
     def problem(self) -> str:

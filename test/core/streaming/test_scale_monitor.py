@@ -207,3 +207,15 @@ class TestMountingMemory:
         assert (health.level, health.message) == (WARN, memory.problem)
         memory.settings = MountingSettings()
         assert memory.problem == ''
+
+    def test_a_problem_stays_while_the_next_image_waits_for_tf(self) -> None:
+        told = []
+
+        def locate(*_: object) -> np.ndarray:
+            told.append(memory.problem)
+            raise TransformError('not there')
+
+        memory = MountingMemory(MountingSettings(ground_frame='base_link'), locate)
+        memory.resolve('camera', 1)
+        memory.resolve('camera', 2)
+        assert told == ['', memory.problem] and memory.problem
