@@ -92,6 +92,8 @@ def _decode_rvl(body: NDArray[np.uint8], what: str) -> NDArray[np.uint16]:
     if body.size < _RVL_SIZE.size:
         raise ConfigError(f'{what}: RVL without a size, truncated')
     columns, rows = _RVL_SIZE.unpack(body[:_RVL_SIZE.size].tobytes())
+    if columns <= 0 or rows <= 0:
+        raise ConfigError(f'{what}: RVL of {columns}x{rows} px is damaged')
     words = body[_RVL_SIZE.size:]
     words = words[:words.size // 4 * 4].view('<u4')
     # A word holds 8 nibbles, the first in its highest bits; the high bit says that more follow.
@@ -115,7 +117,7 @@ def _decode_rvl(body: NDArray[np.uint8], what: str) -> NDArray[np.uint16]:
         filled.append(np.arange(at, at + count))
         found.append(numbers[taken:taken + count])
         at, taken = at + count, taken + count
-    values = np.zeros(max(size, 0), np.uint16)
+    values = np.zeros(size, np.uint16)
     if filled:
         codes = np.concatenate(found)
         # Zigzag: 0, -1, 1, -2 ...
@@ -157,8 +159,8 @@ class HoldOut:
         if rings is None:
             return self._at_random(message, (len(xyz_of(message)),)), 'at random'
         # Evenly: with 0.5 every other one.
-        count = np.floor((np.arange(rings.max(initial=0) + 2) + self.seed) * self.share)
-        return np.diff(count)[rings] > 0, 'by rings'
+        before = (rings + self.seed) * self.share
+        return np.floor(before + self.share) > np.floor(before), 'by rings'
 
     def of_image(self, message: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         """(H, W) bool of the pixels of a depth image: held out."""

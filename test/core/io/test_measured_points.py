@@ -108,6 +108,8 @@ def test_rvl_of_an_image(holes):
     ('16UC1; compressedDepth rvl', b'x' * 14, 'truncated'),
     ('16UC1; compressedDepth rvl', rvl(np.arange(1, 101, dtype=np.uint16).reshape(4, 25))[:40],
      'truncated or damaged'),
+    ('16UC1; compressedDepth rvl', struct.pack('<iffii', 1, 0, 0, -2, -3) + b'\x22' * 40, '-2x-3'),
+    ('16UC1; compressedDepth rvl', struct.pack('<iffii', 1, 0, 0, -2, 3) + b'\x22' * 40, '-2x3'),
     ('16UC1; compressedDepth rvl', struct.pack('<iffii', 1, 0, 0, 1 << 30, 1 << 30) + b'\x22' * 40,
      'truncated or damaged'),
 ])
@@ -164,6 +166,21 @@ def test_held_out_rings_are_every_other_one_and_whole():
     blended = measured_points(cloud(points, rings), None, HoldOut(0.5))
     assert len(blended) == 80
     assert not set(map(tuple, blended)) & set(map(tuple, points[held_out]))
+
+
+@pytest.mark.parametrize(('share', 'seed', 'wanted'), [
+    (0.5, 0, [1, 3, 5, 7]), (0.25, 0, [3, 7]), (0.75, 1, [0, 1, 2, 4, 5, 6])])
+def test_the_number_of_a_ring_alone_says_whether_it_is_held_out(share, seed, wanted):
+    rings = np.array([0, 1, 2, 3, 4, 5, 6, 7], np.uint32)
+    message = cloud(np.ones((8, 3), np.float32), rings)
+    held_out, _ = HoldOut(share, seed).of_cloud(message)
+    assert np.flatnonzero(held_out).tolist() == wanted
+    # Damaged numbers of rings are as large as 4e9.
+    message.fields[3].datatype = 6
+    message.data = message.data.copy()
+    message.data.view('<u4')[3::4] = 2 ** 32 - 8 + np.arange(8)
+    held_out, _ = HoldOut(share, seed).of_cloud(message)
+    assert held_out.mean() == pytest.approx(share)
 
 
 @pytest.mark.parametrize('share', [0.1, 0.5, 0.9])
