@@ -23,6 +23,9 @@ USUAL_GROUND = 'base_footprint'
 HIGHEST_PITCH_DEG = -45.0
 """A camera that looks up more than this is none: the frame is one whose x points forward."""
 
+MOST_OUTER_KEYS = 6
+"""Around a mounting: namespaces, the node, ros__parameters, mounting."""
+
 
 class MountingSettings(Settings):
     """Height and direction of the camera, or the frame of tf that stands on the ground."""
@@ -81,9 +84,11 @@ def read_mounting(path: Path) -> MountingSettings:
     the outer keys may be missing.
     """
     values: Any = read_yaml(path)
-    while isinstance(values, dict) and len(values) == 1 and isinstance(
-            inner := next(iter(values.values())), dict):
-        values = inner
+    # An alias of YAML may hold itself.
+    for _ in range(MOST_OUTER_KEYS):
+        if isinstance(values, dict) and len(values) == 1 and isinstance(
+                inner := next(iter(values.values())), dict):
+            values = inner
     if not isinstance(values, dict):
         raise ConfigError(f'{path}: holds no mounting; give mounting: {{height_m: 1.2, pitch_deg: '
                           '2.6}')
