@@ -77,8 +77,7 @@ def calibrate_mounting(
     from ..io.sources.mounting import write_mounting
     from ..model_directory import open_model
 
-    if camera_height is not None and not camera_height > 0:
-        raise ConfigError(f'--camera-height is {camera_height}; give meters above the ground, > 0')
+    options.check_height(camera_height)
     if not source.exists():
         raise ConfigError(f'{source}: no such file or folder; give a bag, a video or a folder of '
                           'pictures')

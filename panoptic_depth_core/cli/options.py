@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -103,23 +104,40 @@ def mounting_settings(height_m: float | None, pitch_deg: float | None, roll_deg:
     from ..config import parse_settings
     from ..io.sources.mounting import MountingSettings, read_mounting
 
-    given = {name: value for name, value in (
-        ('height_m', height_m), ('pitch_deg', pitch_deg), ('roll_deg', roll_deg),
-        ('ground_frame', ground_frame), ('ground_offset_m', ground_offset_m))
-        if value is not None}
+    given, names = {}, []
+    for option, name, value in (
+            ('--camera-height', 'height_m', height_m), ('--camera-pitch', 'pitch_deg', pitch_deg),
+            ('--camera-roll', 'roll_deg', roll_deg), ('--ground-frame', 'ground_frame',
+                                                      ground_frame),
+            ('--ground-offset', 'ground_offset_m', ground_offset_m)):
+        if value is not None:
+            given[name] = value
+            names.append(option)
+    title = ', '.join(names)
     if file is not None:
         if given:
-            raise ConfigError(f'--mounting is {file}, but {", ".join(given)} is given too; give '
-                              'one of them')
+            raise ConfigError(f'--mounting is {file}, but {title} is given too; give one of them')
         return read_mounting(file)
     if not given:
         return None
+    if ground_offset_m is not None and ground_frame is None:
+        raise ConfigError(f'--ground-offset is {ground_offset_m}, but of which frame is not said; '
+                          'give --ground-frame')
     if height_m is None and ground_frame is None:
-        raise ConfigError(f'{" and ".join(given)} is given without the height of the camera; '
-                          'give --camera-height')
-    if height_m is not None and not height_m > 0:
+        raise ConfigError(f'{title} is given without the height of the camera; give '
+                          '--camera-height')
+    check_height(height_m)
+    return parse_settings(MountingSettings, given, title)
+
+
+def check_height(height_m: float | None) -> None:
+    """
+    Check --camera-height.
+
+    :raises ConfigError: it is no height.
+    """
+    if height_m is not None and not 0 < height_m < math.inf:
         raise ConfigError(f'--camera-height is {height_m}; give meters above the ground, > 0')
-    return parse_settings(MountingSettings, given, 'mounting')
 
 
 def with_tracking(settings: InferenceSettings, enabled: bool) -> InferenceSettings:

@@ -139,12 +139,15 @@ def test_predict_says_where_the_ground_gives_no_scale(
 
 
 @pytest.mark.parametrize(('arguments', 'words'), [
-    (('--camera-pitch', '2.6'), 'pitch_deg is given without the height of the camera; give --cam'),
+    (('--camera-pitch', '2.6'), '--camera-pitch is given without the height of the camera; give '
+     '--camera-height'),
+    (('--camera-height', 'inf'), '--camera-height is inf; give meters above the ground, > 0'),
     (('--camera-height', '0'), '--camera-height is 0.0; give meters above the ground, > 0'),
     (('--camera-height', '1.2', '--camera-roll', '95'), 'roll_deg is 95.0'),
-    (('--camera-height', '1.2', '--mounting', 'a.yaml'), '--mounting is a.yaml, but height_m is'),
+    (('--camera-height', '1.2', '--mounting', 'a.yaml'),
+     '--mounting is a.yaml, but --camera-height is given too'),
     (('--camera-height', '1.2', '--ground-frame', 'base_link'), 'give one of them'),
-    (('--ground-offset', '0.3'), 'give --camera-height'),
+    (('--ground-offset', '0.3'), 'give --ground-frame'),
     (('--ground-frame', 'base_link'), 'is no bag, so it has no tf'),
     (('--mounting', 'nowhere.yaml'), 'nowhere.yaml: cannot be read'),
 ])
