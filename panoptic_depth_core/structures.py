@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, IntFlag
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -121,6 +122,10 @@ class Mounting:
     roll_deg: float = 0.0
 
     def __post_init__(self) -> None:
+        for value in (self.height_m, self.pitch_deg, self.roll_deg):
+            if not isinstance(value, Real):
+                raise ConfigError(f'mounting: {value!r} is no number; give height_m, pitch_deg '
+                                  'and roll_deg')
         if not 0.0 < self.height_m < math.inf:
             raise ConfigError(f'mounting: height is {self.height_m} m; give the height of the '
                               'camera above the ground in meters, > 0')
@@ -202,6 +207,17 @@ class Frame:
                 f'frame {self.name!r}: image is {image.shape[1]}x{image.shape[0]} px, but its '
                 f'intrinsics are of {self.intrinsics.width}x{self.intrinsics.height} px; '
                 'give those of this image, or scale them with Intrinsics.transformed')
+        if not isinstance(self.mounting, Mounting | None):
+            raise ConfigError(f'frame {self.name!r}: mounting is {self.mounting!r}; give '
+                              'Mounting(height_m, pitch_deg, roll_deg)')
+        points = self.measured_points_m
+        if points is not None and not (
+                isinstance(points, np.ndarray) and points.dtype.kind == 'f'
+                and points.ndim == 2 and points.shape[1] == 3):
+            found = (f'{points.dtype} {points.shape}' if isinstance(points, np.ndarray)
+                     else type(points).__name__)
+            raise ConfigError(f'frame {self.name!r}: measured_points_m is {found}; give an (N, 3) '
+                              'float32 array of x, y, z in the camera frame')
 
     @property
     def given_inputs(self) -> Arrays:
