@@ -16,6 +16,7 @@ from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction
 from launch.events import Shutdown
 from launch.events.process import ProcessExited
 from launch_ros.actions import LifecycleNode, Node
+from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.io.cameras.topics import usual_camera_info_topic, without_transport
 from panoptic_depth_core.io.messages.outputs import OUTPUTS
 from panoptic_depth_ros.environment import environment
@@ -59,6 +60,18 @@ def lossless(prefix: str) -> dict[str, object]:
     return {'queue_policy': 'fifo', **qos}
 
 
+def number(argument: str, value: str) -> float:
+    """
+    Read the number of an argument.
+
+    :raises ConfigError: it is none.
+    """
+    try:
+        return float(value)
+    except ValueError:
+        raise ConfigError(f'{argument}:={value} is no number') from None
+
+
 def end_all(_: ProcessExited, context: LaunchContext) -> EmitEvent | None:
     """Shut down when the node ends."""
     if context.is_shutdown:
@@ -69,6 +82,9 @@ def end_all(_: ProcessExited, context: LaunchContext) -> EmitEvent | None:
 def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Return the node and, with rviz:=true, RViz."""
     given = {name: context.launch_configurations[name] for name in ARGUMENTS}
+    # Without this, the node would start with the defaults.
+    if not Path(given['params_file']).is_file():
+        raise ConfigError(f'params_file:={given["params_file"]} is no file')
     image = without_transport(given['image_topic'])
     info = given['camera_info_topic'] or usual_camera_info_topic(image)
     overrides: dict[str, object] = {
@@ -85,7 +101,7 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             ('ground_offset', 'ground_offset_m'), ('camera_height', 'height_m'),
             ('camera_pitch', 'pitch_deg'), ('camera_roll', 'roll_deg')):
         if given[argument]:
-            overrides[f'mounting.{parameter}'] = float(given[argument])
+            overrides[f'mounting.{parameter}'] = number(argument, given[argument])
     if given['lossless'] == 'true':
         namespace = given['namespace'].strip('/')
         overrides |= lossless(f'/{namespace}/panoptic_depth' if namespace else '/panoptic_depth')

@@ -135,7 +135,7 @@ class MeasuredDepthSettings(Settings):
     stddev_share: float = Field(0.03, gt=0, le=1, description='standard deviation of a point, as '
                                 'a share of its depth')
     reject_mads: float = Field(5.0, ge=1, description='points that are so many standard '
-                               'deviations (by the MAD) off from what their neighbours say are '
+                               'deviations (by the MAD) off from what their neighbors say are '
                                'left out; less rejects more')
     min_points: int = Field(5, ge=1, description='accepted points with which an instance counts '
                             'as measured')

@@ -78,6 +78,9 @@ def calibrate_mounting(
     from ..model_directory import open_model
 
     options.check_height(camera_height)
+    if camera_height is not None and distance:
+        raise ConfigError(f'--camera-height is {camera_height}, and --distance is given too; give '
+                          'one of them')
     if not source.exists():
         raise ConfigError(f'{source}: no such file or folder; give a bag, a video or a folder of '
                           'pictures')

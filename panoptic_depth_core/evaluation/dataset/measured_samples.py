@@ -54,7 +54,7 @@ class SimulatedPoints:
             found = cls(float(share), **given)  # type: ignore[arg-type]
         except (ValueError, TypeError):
             found = cls(0.0)
-        if not (found.share > 0 and 0 <= found.noise < 1 and 0 <= found.outliers <= 1):
+        if not (0 < found.share < math.inf and 0 <= found.noise < 1 and 0 <= found.outliers <= 1):
             raise ConfigError(f'measured depth is {text!r}; give sample:SHARE of the pixels, or a '
                               'number of points, as in sample:0.01,noise=0.03,outliers=0.05')
         return found

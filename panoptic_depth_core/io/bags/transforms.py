@@ -302,7 +302,7 @@ class _Mount(Settings):
     def _check(self) -> _Mount:
         given = [part is not None for part in (self.translation, self.rotation, self.matrix)]
         if given not in ([True, True, False], [False, False, True]):
-            raise ValueError('give translation: [x, y, z] in metres and rotation: [qx, qy, qz, '
+            raise ValueError('give translation: [x, y, z] in meters and rotation: [qx, qy, qz, '
                              'qw], or matrix: 16 numbers row by row')
         if self.rotation is not None and np.linalg.norm(self.rotation) < MIN_NORM:
             raise ValueError('rotation is a quaternion of length 0; give [qx, qy, qz, qw], '
@@ -312,7 +312,7 @@ class _Mount(Settings):
         if (np.abs(turn @ turn.T - np.eye(3)).max() > 1e-3 or np.linalg.det(turn) < 0
                 or np.abs(matrix[3] - (0, 0, 0, 1)).max() > 1e-6):
             raise ValueError('matrix is no rigid motion: give a rotation and a translation '
-                             'in metres row by row, the last row 0, 0, 0, 1')
+                             'in meters row by row, the last row 0, 0, 0, 1')
         return self
 
     def to_parent(self) -> Matrix:

@@ -46,7 +46,7 @@ def depth_of(message: Any) -> NDArray[np.float32]:
     """
     values = values_of(message)
     if values.ndim != 2 or values.dtype.itemsize == 1:
-        raise ConfigError(f'depth is {message.encoding!r}; give 32FC1 metres or 16UC1 millimetres')
+        raise ConfigError(f'depth is {message.encoding!r}; give 32FC1 meters or 16UC1 millimeters')
     unknown = values == 0
     if values.dtype == np.uint16:
         values = values * np.float32(0.001)

@@ -333,11 +333,15 @@ class BagSource(FrameSource):
                 count_reason(self.skipped, str(error))
                 continue
             known = mounting.of(frame.frame_id, frame.stamp_ns)
+            self._note_problems(motion)
             yield frame if known is None else replace(frame, mounting=known)
-        self.notes.update(self._bag.problems)
-        self._bag.problems.clear()
-        if motion is not None:
-            self.notes.update(motion.tree.problems)
+        self._note_problems(motion)
+
+    def _note_problems(self, motion: RecordedMotion | None) -> None:
+        """Before every frame, as not every user reads on to the last one."""
+        for problems in (self._bag.problems, {} if motion is None else motion.tree.problems):
+            self.notes.update(problems)
+            problems.clear()
 
     def _complete(self, pairing: ImagePairing, motion: RecordedMotion | None,
                   ) -> Iterator[PairedImage]:

@@ -116,7 +116,10 @@ class MeasuredFolder(MeasuredDepth):
             self.notes.add(f'{self._folder}: has no measured depth of some frames')
             return None
         depth = read_depth(path, self._per_meter)
-        return points_of_depth(depth, _same_view(frame.intrinsics, depth.shape, str(path)))
+        points = points_of_depth(depth, _same_view(frame.intrinsics, depth.shape, str(path)))
+        if not len(points):
+            self.notes.add(f'{self._folder}: nothing is measured in some frames')
+        return points
 
 
 def read_depth(path: Path, per_meter: float = PER_METER) -> NDArray[np.float32]:
@@ -124,7 +127,7 @@ def read_depth(path: Path, per_meter: float = PER_METER) -> NDArray[np.float32]:
     Read a depth picture.
 
     :returns: (H, W) float32 meters, NaN or not above 0 where there are none.
-    :raises ConfigError: not (H, W), 8 bits, or no picture.
+    :raises ConfigError: not (H, W), empty, 8 bits, or no picture.
     """
     try:
         if path.suffix.lower() == '.npy':
@@ -133,8 +136,8 @@ def read_depth(path: Path, per_meter: float = PER_METER) -> NDArray[np.float32]:
             values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     except (OSError, ValueError, cv2.error) as error:
         raise ConfigError(f'{path}: cannot be read as depth: {error}') from None
-    if values is None or values.ndim != 2 or values.dtype.kind not in 'uif' or (
-            values.dtype.itemsize == 1):
+    if values is None or values.ndim != 2 or not values.size or (
+            values.dtype.kind not in 'uif' or values.dtype.itemsize == 1):
         found = 'no picture' if values is None else f'{values.dtype} {values.shape}'
         raise ConfigError(f'{path}: is {found}; give depth as (H, W) of 16 bits or floats')
     if values.dtype.kind == 'f':
@@ -196,7 +199,8 @@ class MeasuredMessages:
         """
         (N, 3) float32 points in the camera frame, their stamp and their message.
 
-        :raises ConfigError: there are none that belong to the image, with the reason.
+        :raises ConfigError: there are none that belong to the image and lie in front of the
+            camera, with the reason.
         """
         stamp_ns, message = min(self._kept, key=lambda item: abs(item[0] - frame.stamp_ns),
                                 default=(0, None))
@@ -206,10 +210,13 @@ class MeasuredMessages:
             motion = self._locate(frame, message.header.frame_id, stamp_ns)
             camera = None if is_cloud(message) else depth_camera(
                 message, self.info, self.rectified, frame)
-            points = measured_points(message, camera, self._hold_out)
+            points = moved(measured_points(message, camera, self._hold_out), motion)
         except ConfigError as error:
             raise ConfigError(f'{self._topic}: {error}') from None
-        return moved(points, motion), stamp_ns, message
+        if not (points[:, 2] > 0).any():
+            raise ConfigError(f'{self._topic}: no point lies in front of the camera; check the '
+                              'sensor, and the tf between it and the camera')
+        return points, stamp_ns, message
 
 
 class MeasuredTopic(MeasuredDepth):

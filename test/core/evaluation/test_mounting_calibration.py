@@ -203,6 +203,7 @@ class TestCommand:
     @pytest.mark.parametrize(('arguments', 'words'), [
         (('nowhere',), 'nowhere: no such file or folder; give a bag'),
         (('.', '--camera-height', '0'), '--camera-height is 0.0'),
+        (('.', '--camera-height', '1.2', '--distance', 'car=5@0'), 'give one of them'),
         (('.', '--distance', 'car'), 'give CLASS=METERS@FRAME'),
         (('.', '--depth', 'nowhere'), '--depth is nowhere, which is no folder'),
         (('.', '--lidar-topic', '/points'), 'is no bag, so it has no topics'),

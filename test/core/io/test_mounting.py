@@ -141,6 +141,15 @@ def test_what_is_missing_is_said_once(tmp_path: Path, entries: list[Entry], sett
         raise ConfigError(text)
 
 
+def test_wrong_transforms_are_said_before_the_last_frame(tmp_path: Path) -> None:
+    """Whoever asks for a few frames has to know why they are without a mounting."""
+    source = open_source(write_bag(tmp_path / 'bag', [
+        tf('base_footprint', 'optical', (0, 0, np.nan), OPTICAL), image(0), image(1)]))
+    frame = next(iter(source))
+    assert frame.mounting is None
+    assert source.notes == {'tf base_footprint -> optical: left out, it is not finite': 1}
+
+
 def test_pictures_have_the_mounting_of_the_user(tmp_path: Path) -> None:
     assert cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((6, 8, 3), np.uint8))
     settings = MountingSettings(height_m=1.2, pitch_deg=2.6)

@@ -43,8 +43,8 @@ def test_labels() -> None:
 @pytest.mark.parametrize(('read', 'values', 'encoding', 'words'), [
     (labels_of, np.zeros((2, 2), np.float32), '32FC1', "'32FC1'; give 16UC1 panoptic ids or 8UC1"),
     (labels_of, np.zeros((2, 2, 3), np.uint8), 'rgb8', "'rgb8'; give 16UC1"),
-    (depth_of, np.zeros((2, 2), np.uint8), 'mono8', "'mono8'; give 32FC1 metres or 16UC1"),
-    (depth_of, np.zeros((2, 2, 3), np.uint8), 'bgr8', "'bgr8'; give 32FC1 metres"),
+    (depth_of, np.zeros((2, 2), np.uint8), 'mono8', "'mono8'; give 32FC1 meters or 16UC1"),
+    (depth_of, np.zeros((2, 2, 3), np.uint8), 'bgr8', "'bgr8'; give 32FC1 meters"),
 ])
 def test_other_encodings(read: Any, values: np.ndarray, encoding: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):

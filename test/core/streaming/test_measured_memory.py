@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.io.sources.measured_depth import MOST_WAITING
@@ -74,6 +75,27 @@ def test_points_are_moved_and_transforms_may_be_missing():
     found.remember(depth_at(1000, 2.0))
     assert found.add(frame_at(1000)).measured_points_m is None
     assert found.health().message.startswith('/tof/depth: no transform; the depth is that of')
+
+
+@pytest.mark.parametrize('value', [np.nan, 0.0, -2.0])
+def test_a_sensor_that_sees_nothing_is_told(value):
+    found = memory()
+    found.remember(depth_at(1000, value))
+    frame = frame_at(1000)
+    assert found.add(frame) is frame
+    assert (found.health().level, found.health().message) == (
+        HealthLevel.WARN, '/tof/depth: no point lies in front of the camera; check the sensor, '
+        'and the tf between it and the camera; the depth is that of the network alone')
+
+
+def test_points_behind_the_camera_are_told():
+    turned = np.diag((-1.0, 1.0, -1.0, 1.0))
+    found = memory(lambda *_: turned)
+    found.remember(depth_at(1000, 3.0, 'back'))
+    found.remember_info(make.camera_info(make.header(0, 'back'), CAMERA))
+    frame = frame_at(1000)
+    assert found.add(frame) is frame
+    assert 'no point lies in front of the camera' in found.health().message
 
 
 def test_depth_of_another_frame_waits_for_its_camera():

@@ -74,7 +74,8 @@ def test_left_half_and_a_number_of_points(samples):
 
 
 @pytest.mark.parametrize('text', ['sample:', 'sample:0', 'sample:x', 'sample:0.1,noise=2',
-                                  'sample:0.1,color=1', 'sample:0.1,noise', 'sample:-1'])
+                                  'sample:0.1,color=1', 'sample:0.1,noise', 'sample:-1',
+                                  'sample:inf', 'sample:nan'])
 def test_what_cannot_be_drawn_is_refused(text):
     with pytest.raises(ConfigError, match='sample:SHARE'):
         SimulatedPoints.parse(text)
@@ -117,6 +118,18 @@ def test_wrong_folders_and_files_are_refused(samples, tmp_path):
         cv2.imwrite(str(tmp_path / f'{name}.png'), values)
         with pytest.raises(ConfigError, match=words):
             MeasuredFolder(tmp_path).points(samples[0].frame)
+    np.save(tmp_path / 'a.npy', np.empty((0, 60), np.float32))
+    (tmp_path / 'a.png').unlink()
+    with pytest.raises(ConfigError, match=r'float32 \(0, 60\); give depth as'):
+        MeasuredFolder(tmp_path).points(samples[0].frame)
+
+
+@pytest.mark.parametrize('value', [0.0, -1.0, np.nan])
+def test_a_picture_without_depth_is_said(samples, tmp_path, value):
+    np.save(tmp_path / 'a.npy', np.full((80, 120), value, np.float32))
+    folder = MeasuredFolder(tmp_path)
+    assert len(folder.points(samples[0].frame)) == 0
+    assert folder.notes == {f'{tmp_path}: nothing is measured in some frames': 1}
 
 
 def test_evaluate_shows_both_figures(tmp_path, capsys):

@@ -266,7 +266,7 @@ GOOD = 'translation: [0, 0, 0], rotation: [0, 0, 0, 1]'
     (f'mounts: [{{parent: a, child: b, {GOOD}}}]', "unknown key 'mounts'; known keys: transforms"),
     (f'transforms: [{{parent: a, {GOOD}}}]', r'transforms\.0\.child: Field required'),
     ('transforms: [{parent: a, child: b}]', r'transforms\.0 .*give translation: \[x, y, z\] in '
-     r'metres and rotation: \[qx, qy, qz, qw\], or matrix: 16 numbers'),
+     r'meters and rotation: \[qx, qy, qz, qw\], or matrix: 16 numbers'),
     ('transforms: [{parent: a, child: b, translation: [0, 0, 0]}]', 'give translation: '),
     ('transforms: [{parent: a, child: b, translation: [0, 0], rotation: [0, 0, 0, 1]}]',
      r'transforms\.0\.translation is \[0, 0\]: .*at least 3 items'),
@@ -275,7 +275,7 @@ GOOD = 'translation: [0, 0, 0], rotation: [0, 0, 0, 1]'
     ('transforms: [{parent: a, child: b, translation: [0, 0, 0], rotation: [0, 0, 0, 0]}]',
      r'quaternion of length 0; give \[qx, qy, qz, qw\]'),
     ('transforms: [{parent: a, child: b, matrix: [2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, '
-     '1]}]', 'matrix is no rigid motion: give a rotation and a translation in metres'),
+     '1]}]', 'matrix is no rigid motion: give a rotation and a translation in meters'),
     (f'transforms: [{{parent: a, child: b, {GOOD}}}, {{parent: c, child: b, {GOOD}}}]',
      r'transforms\.1: transform c -> b: b has the parent a already; give one of them'),
     (f'transforms: [{{parent: a, child: b, {GOOD}}}, {{parent: b, child: a, {GOOD}}}]',
