@@ -212,10 +212,13 @@ def _show_measured(alone: EvaluationResult, result: EvaluationResult, given: str
     from ..evaluation.report.format import metric_text
 
     kinds = metric_kinds()
-    print_table(Table('Measured depth', ('metric', 'network alone', 'with measured depth'), [
-        (kinds[name].title, *(metric_text(values[name], kinds[name].unit)
-                              for values in (alone.values, result.values)))
-        for name in result.values if name.startswith(_MEASURED_ROWS) and name in alone.values]))
+    rows = [(kinds[name].title, *(metric_text(values[name], kinds[name].unit)
+                                  for values in (alone.values, result.values)))
+            for name in result.values if name.startswith(_MEASURED_ROWS) and name in alone.values]
+    print_table(Table('Measured depth', ('metric', 'network alone', 'with measured depth'), rows))
+    if repr(alone.values) == repr(result.values):
+        warn(f'--measured-depth is {given}, which changed nothing: it has points of no frame; '
+             'files are named as the frames')
     what = SimulatedPoints.parse(given) if is_simulated(given) else given
     say(f'Measured depth: {what}; the pixels of its points are not scored.')
 

@@ -144,6 +144,16 @@ def test_evaluate_shows_both_figures(tmp_path, capsys):
     assert blended['abs_rel'] < 0.7 * alone['abs_rel']
 
 
+def test_evaluate_says_where_no_frame_has_points(tmp_path, capsys):
+    np.save(tmp_path / 'another.npy', np.ones((80, 120), np.float32))
+    arguments = ['evaluate', '1', '-d', 'synthetic', '-o', str(tmp_path / 'out'), '--threads', '1',
+                 '--measured-depth']
+    assert main([*arguments, str(tmp_path)]) == 0
+    assert 'which changed nothing: it has points of no frame' in capsys.readouterr().err
+    assert main([*arguments, 'sample:0.01']) == 0
+    assert 'changed nothing' not in capsys.readouterr().err
+
+
 ACCEPTED = {'sample:0.01,noise=0.03,outliers=0.05': 0.065, 'sample:5': 0.130,
             'sample:0.01,left': 0.127}
 """absRel of the shipped model on the 7 frames; 0.127 without points."""
