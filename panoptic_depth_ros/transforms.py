@@ -47,6 +47,6 @@ class Transforms:
                 time.sleep(_POLL_S)
             found = self._buffer.lookup_transform(target, source, stamp).transform
         except TransformException as error:
-            raise TransformError(str(error)) from None
+            raise TransformError(str(error).rstrip('. ')) from None
         q, t = found.rotation, found.translation
         return pose_matrix(np.array([t.x, t.y, t.z, q.x, q.y, q.z, q.w]))

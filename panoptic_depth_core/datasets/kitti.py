@@ -240,7 +240,7 @@ class KittiSemantics(files.FrameReader):
     KITTI 2015: 200 pictures with semantics and instances, and depth from the stereo benchmark.
 
     Splits are ``train`` (180 of the pictures with labels) and ``val``: every tenth, from the first
-    on. Neighbours can be of one recording, so val is easier than new streets. Files below the
+    on. Neighbors can be of one recording, so val is easier than new streets. Files below the
     root, N = 000000..000199, of data_semantics and data_scene_flow with its calibration:
 
     - ``training/image_2/N_10.png``; those of ``testing`` have no labels

@@ -71,6 +71,11 @@ class Distance:
                               'car=12.4@000012')
         return cls(thing.strip(), meters, frame.strip())
 
+    def is_in(self, name: str, number: int) -> bool:
+        """Whether it is of a frame; '1' is not the second one of 1.png, 2.png and so on."""
+        return self.frame == name or (self.frame == str(number) and (
+            not name.isdecimal() or int(name) == number))
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -175,7 +180,7 @@ class MountingCalibration:
                 rows, columns = np.nonzero(known)
                 self._points.append(depth[known, None] * _rays(camera, columns, rows))
         for distance in self.distances:
-            if distance.frame == frame.name or distance.frame == str(number):
+            if distance.is_in(frame.name, number):
                 self._found.add(distance)
                 self._feet.append(_foot(result, distance, ground, camera))
 
@@ -220,8 +225,8 @@ class MountingCalibration:
         return pitch, roll, [
             *_doubts(pitch), 'the pitch is that of the predicted depth, which is only right for '
             'cameras like those of the training, and may be off by many degrees for one at '
-            'another height: give a recording in which the robot drives straight ahead, or LiDAR, '
-            'or measure the pitch']
+            'another height: give a recording in which the robot drives straight ahead for some '
+            f'{2 * FEWEST_STEPS} frames, or LiDAR, or measure the pitch']
 
     def _height(self, normal: NDArray[np.float64]) -> Measured:
         """Height, given the normal of the ground."""

@@ -114,7 +114,7 @@ class LensGrid:
     :param spans: (4, h, w) int32 least and greatest column, least and greatest row of these
         result pixels; greatest < least where there are none.
     :param nearest: map of cv2.remap from the region to the result.
-    :param between: maps of cv2.remap that interpolate; the first is of the upper left neighbours.
+    :param between: maps of cv2.remap that interpolate; the first is of the upper left neighbors.
     """
 
     map_camera: Intrinsics

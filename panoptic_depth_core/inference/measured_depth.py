@@ -68,7 +68,7 @@ class BlendedDepth:
     :param pixels: (n,) flat indices of the pixels of the accepted points, each once.
     :param left: (n,) float32 what the correction without the point itself misses at it, in log
         depth.
-    :param rejected: points that contradict their neighbours: moving, seen past an edge, or wrong.
+    :param rejected: points that contradict their neighbors: moving, seen past an edge, or wrong.
     """
 
     depth: Floats

@@ -239,7 +239,7 @@ class MapGrid:
 
     def _pairs(self, axis: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """
-        Neighbours in bilinear interpolation, per image column (axis 0) or row (axis 1).
+        Neighbors in bilinear interpolation, per image column (axis 0) or row (axis 1).
 
         :returns: the first of the two, and the weight of the second.
         """

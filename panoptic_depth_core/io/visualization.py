@@ -50,7 +50,7 @@ def encode_png(picture: NDArray[np.generic]) -> bytes:
 
 def _shades(color: tuple[int, int, int], count: int) -> NDArray[np.float32]:
     """(count, 3) float32 RGB shades of a color, 0..255; row 0, no instance, is the color."""
-    # Steps of the golden ratio keep neighbouring numbers apart, whatever their count.
+    # Steps of the golden ratio keep neighboring numbers apart, whatever their count.
     phase = (np.arange(count, dtype=np.float32) * 0.6180339887498949) % 1.0
     base = np.array(color, np.float32)
     # Turning the channels a little changes the hue, mixing with white the brightness.

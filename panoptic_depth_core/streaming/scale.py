@@ -24,7 +24,7 @@ FEWEST_SAMPLES = 10
 """Of the factor, for its median to be judged by itself."""
 
 SAMPLE_S = 0.33
-"""So far apart at least: a median is of ten seconds or more, which outlasts a bump or a kerb."""
+"""So far apart at least: a median is of ten seconds or more, which outlasts a bump or a curb."""
 
 NO_RESULTS = Health('scale', HealthLevel.OK, 'no results')
 

@@ -128,6 +128,14 @@ def test_motion_of_pictures_that_do_not_follow_each_other(drive: list[Sample]) -
     assert motion.step(replace(drive[0].frame, image=np.zeros_like(noise))) is None
 
 
+@pytest.mark.parametrize(('frame', 'name', 'number', 'wanted'), [
+    ('000012', '000012', 12, True), ('12', '000012', 12, True), ('12', 'drive_12', 12, True),
+    ('12', 'drive_12', 13, False), ('1', '1', 0, True), ('1', '2', 1, False),
+    ('5', '0010', 5, False)])
+def test_a_number_means_one_frame(frame: str, name: str, number: int, wanted: bool) -> None:
+    assert Distance('car', 5.0, frame).is_in(name, number) is wanted
+
+
 @pytest.mark.parametrize(('distance', 'words'), [
     ('train=5@0', 'no train is found in frame .*; it shows car'),
     ('car=5@nowhere', "there is no frame 'nowhere'; give the name of a frame, or its number, 0"),

@@ -110,7 +110,7 @@ def test_flying_pixels_at_the_border_are_eroded():
     assert kept.size_m[2] == pytest.approx(0.2, abs=1e-3)
 
 
-def test_neighbours_erode_each_other():
+def test_neighbors_erode_each_other():
     ids, z = wall((50, 30, 20, 20), depth=8.0)
     ids[30:50, 70:90] = 13002
     z[30:50, 70:90] = 9.0
