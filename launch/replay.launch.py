@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from ament_index_python.packages import (
     PackageNotFoundError,
@@ -30,6 +31,7 @@ from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch_ros.actions import Node
 from launch_ros.event_handlers import OnStateTransition
+from panoptic_depth_core.config import read_yaml
 from panoptic_depth_core.io.messages.outputs import NODE_TOPICS
 from panoptic_depth_core.io.sources.bag_source import describe_images
 
@@ -71,7 +73,9 @@ def replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         included['camera_info_policy'] = 'fallback'
     # Arguments of the user go to the other launch file by themselves.
     asked = {name for name, value in context.launch_configurations.items() if value}
-    if images.ground_frame and not {'ground_frame', 'camera_height'} & asked:
+    if images.ground_frame and not {'ground_frame', 'camera_height'} & asked and not (
+            'params_file' in asked
+            and gives_mounting(read_yaml(context.launch_configurations['params_file']))):
         included['ground_frame'] = images.ground_frame
     found: list[LaunchDescriptionEntity] = []
     prefix = f'/{given["namespace"].strip("/")}'.rstrip('/') + '/panoptic_depth'
@@ -107,6 +111,13 @@ def replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         RegisterEventHandler(OnProcessExit(target_action=player, on_exit=[
             TimerAction(period=DRAIN_S, actions=[
                 EmitEvent(event=Shutdown(reason='the bag is at its end'))])]))]
+
+
+def gives_mounting(parameters: Any) -> bool:
+    """Whether a file of parameters has a height or a ground frame, in nested or dotted names."""
+    return isinstance(parameters, dict) and any(
+        gives_mounting(value) or (value and str(name).rpartition('.')[2] in (
+            'height_m', 'ground_frame')) for name, value in parameters.items())
 
 
 def rviz_can_be_shown() -> bool:
