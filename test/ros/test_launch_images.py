@@ -20,6 +20,7 @@ from launch_tools import controllable_node, description
 from panoptic_depth_core.io.messages.reading import ENCODINGS, values_of
 from panoptic_depth_core.io.messages.types import COMPRESSED_IMAGE
 from panoptic_depth_core.labels import CLASS_ID
+from panoptic_depth_core.structures import Intrinsics
 from panoptic_depth_ros.endpoints import ROS_MESSAGES, message_class
 from ros_peer import FRAME_ID, HEIGHT, WIDTH, Camera, NodeCase, eventually, heard_at
 from ros_peer import EndsWell as EndsWell
@@ -115,6 +116,7 @@ class TestImages(NodeCase):
     def test_sizes_may_change_from_image_to_image(self) -> None:
         for height, width in ((3, 5), (96, 31), (HEIGHT, WIDTH)):
             image = np.full((height, width, 3), CAR_RGB, np.uint8)
+            self.camera.camera = Intrinsics.from_fov(70.0, width, height)
             stamp_ns = self.camera.send(image)
             found = heard_at(self.heard['depth'], stamp_ns)
             self.assertEqual((found.height, found.width), (height, width))
