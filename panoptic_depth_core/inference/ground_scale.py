@@ -42,26 +42,28 @@ THING_ERROR = 0.25
 REST_SHARE = 0.5
 """Share of the correction of the ground that everything else but things gets."""
 
-GREATEST_FACTOR = 4.0
+CHECKED_HEIGHT_M = 1.0
 """
-A factor beyond it, or below its inverse, is a wrong mounting or no ground. From 0.4 m the shipped
-model sees the ground up to 3 times too far, and is mended.
+Lower cameras see the ground as no training picture shows it: its plane says nothing of them, and
+from 0.4 m the shipped model sees it up to 3 times too far.
 """
+
+GREATEST_FACTOR = 2.0
+GREATEST_FACTOR_OF_LOW = 4.0
+"""Beyond it, or below its inverse, the mounting is wrong or that is no ground."""
 
 PLANE_RESIDUAL = 0.15
 """Median relative distance of the seen ground from a plane that still is one."""
 
-PITCH_ERROR_DEG = 1.75
+PITCH_ERROR_DEG, ROLL_ERROR_DEG = 1.75, 6.0
 """
-A greater difference between the pitch of the mounting and that of the ground that is seen is an
-error of the mounting. 17 to 87 % of frames show one of 2 degrees, 71 to 100 % one of 3 degrees;
-0 to 8 % are refused by mistake (benchmark/mounting.py from 1.2 m on, and kitti_half).
+A greater difference between the angles of the mounting and those of the ground that is seen is an
+error of the mounting. 25 to 96 % of frames show a pitch that is 2 degrees wrong, 88 to 100 % one
+of 3 degrees; 0 to 8 % are refused by mistake (benchmark/mounting.py from 1.2 m on, kitti_half).
+Roads are cambered, and a network sees their roll less exactly.
 """
-LEAST_INLIERS = 0.7
-"""Share of the ground that has to be on the plane whose pitch is compared."""
-
-CHECKED_HEIGHT_M = 1.0
-"""Lower cameras see the ground as no training picture shows it: its plane says nothing of them."""
+LEAST_INLIERS = 0.5
+"""Share of the ground that has to be on the plane whose angles are compared."""
 
 DOUBTS = 3
 """Looks in a row that have to contradict a mounting that was believed."""
@@ -152,10 +154,12 @@ class GroundView:
         self.inverse = _ground_inverse(camera, mounting)
         log_ground = -np.log(np.maximum(self.inverse, 1.0 / (2 * _GREATEST_DEPTH_M)))
         self.log_depth = np.log(depth)
-        self.seen = self.is_ground & (self.inverse > 1.0 / _GREATEST_DEPTH_M)
+        self.seen = (self.is_ground & np.isfinite(depth)
+                     & (self.inverse > 1.0 / _GREATEST_DEPTH_M))
         self.correction = np.where(self.seen, log_ground - self.log_depth, np.float32(0))
         self.error = _ground_error(np.exp(log_ground), mounting, settings)
         self.trust = np.where(self.seen, 1.0 / (1.0 + (self.error / NETWORK_ERROR) ** 2), 0.0)
+        self.has_ground = bool(ground_ids)
         self.enough = bool(self.seen.sum() >= LEAST_GROUND * self.seen.size)
         self.middle = math.nan
         if self.enough:
@@ -165,11 +169,14 @@ class GroundView:
     def scale(self) -> GroundScale:
         """Compare the two, and say whether the mounting can be right."""
         if not self.enough:
-            return GroundScale(problem='too little of the ground is seen')
+            return GroundScale(problem='too little of the ground is seen' if self.has_ground else
+                               'the model has no class of the ground')
         factor, total = math.exp(self.middle), self.trust.sum()
         # All pixels share an error of the mounting: it does not shrink with their number.
         sigma = math.sqrt(float((self.trust * self.error ** 2).sum() / max(total, 1e-9)))
-        if not 1.0 / GREATEST_FACTOR < factor < GREATEST_FACTOR:
+        limit = (GREATEST_FACTOR if self.mounting.height_m >= CHECKED_HEIGHT_M
+                 else GREATEST_FACTOR_OF_LOW)
+        if not 1.0 / limit < factor < limit:
             problem = 'the ground is at another scale than that of the mounting'
         else:
             problem = _plane_problem(self)
@@ -226,10 +233,12 @@ def _plane_problem(view: GroundView) -> str:
     plane = fit_ground(1.0 / view.depth, view.is_ground, view.camera)
     if plane is None or plane.residual > PLANE_RESIDUAL:
         return 'the ground that is seen is no plane'
-    off = abs(plane.pitch_deg - view.mounting.pitch_deg)
-    if off > PITCH_ERROR_DEG and plane.inlier_share >= LEAST_INLIERS:
-        return ('the ground that is seen has another pitch than the mounting; check the pitch of '
-                'the camera')
+    if plane.inlier_share >= LEAST_INLIERS:
+        for name, limit in (('pitch', PITCH_ERROR_DEG), ('roll', ROLL_ERROR_DEG)):
+            off = getattr(plane, f'{name}_deg') - getattr(view.mounting, f'{name}_deg')
+            if abs(off) > limit:
+                return (f'the ground that is seen has another {name} than the mounting; check the '
+                        f'{name} of the camera')
     return ''
 
 

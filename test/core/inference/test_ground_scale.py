@@ -94,7 +94,9 @@ def test_what_is_refused_says_why():
     for depth, labels, mounting, words in (
             (predicted, no_road.astype(np.uint16), TRUE, 'too little'),
             (predicted * 9, panoptic, TRUE, 'another scale'), (rough, panoptic, TRUE, 'no plane'),
-            (predicted, panoptic, Mounting(1.3, -1.5, 0.5), 'another pitch')):
+            (predicted, panoptic, Mounting(1.3, -1.5, 0.5), 'another pitch'),
+            (predicted, panoptic, Mounting(1.3, 2.0, 15.0), 'another roll'),
+            (predicted, panoptic, Mounting(3.0, 2.0, 0.5), 'another scale')):
         made = run(np.asarray(depth, np.float32), labels, segments, mounting)
         assert words in made.ground.problem and made.ground.applied == 1.0
 
@@ -110,7 +112,7 @@ def test_models_without_ground_are_refused():
     _, predicted, panoptic, segments = street()
     classes = [c for c in CITYSCAPES if c.name not in ('road', 'sidewalk', 'terrain')]
     made = run(predicted, panoptic, segments, classes=classes)
-    assert 'too little' in made.ground.problem
+    assert 'no class of the ground' in made.ground.problem
 
 
 def test_unknown_depth_stays_unknown():
@@ -121,6 +123,13 @@ def test_unknown_depth_stays_unknown():
     made = run(predicted, panoptic, segments)
     assert np.isnan(made.depth[wall]).all() and np.isfinite(made.depth[~wall]).all()
     assert made.ground.problem == ''
+
+
+def test_depth_that_is_not_known_on_the_ground_does_not_count():
+    """Half of the road without depth: the factor is that of the other half."""
+    _, predicted, panoptic, segments = street(lambda z: z * 1.3)
+    predicted[:, ::2] = np.nan
+    assert run(predicted, panoptic, segments).ground.factor == pytest.approx(1 / 1.3, rel=0.01)
 
 
 def test_the_correction_is_smoothed_by_the_clock():
