@@ -18,6 +18,7 @@ import json
 import logging
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,9 +29,9 @@ import yaml
 from ...errors import ConfigError, warn_once
 from ...lens import Lens
 from ...structures import Intrinsics
-from .camera_info import Use, camera_of_info
+from .camera_info import Use, camera_of_info, camera_problem
 
-SIDECAR_NAMES = ('camera.json', 'camera.yaml', 'ost.yaml')
+SIDECAR_NAMES = ('camera.json', 'camera.yaml', 'ost.yaml', 'camera_info.yaml', 'camchain.yaml')
 """Files beside pictures and videos; the first that is there counts."""
 
 _JSON_KEYS = ('fx', 'fy', 'cx', 'cy', 'width', 'height')
@@ -93,6 +94,12 @@ def sidecar(folder: Path) -> Path | None:
     if found[1:]:
         warn_once(_log, f'{found[0]} counts, not {" or ".join(path.name for path in found[1:])} '
                   'beside it')
+    for path in () if found else (*folder.glob('*.yaml'), *folder.glob('*.yml')):
+        with suppress(ConfigError):
+            read_calibration(path)
+            warn_once(_log, f'{path} has a camera, but not one of the names '
+                      f'{", ".join(SIDECAR_NAMES)}; give it with --camera if it is of these '
+                      'pictures')
     return found[0] if found else None
 
 
@@ -178,7 +185,10 @@ def _of_json(values: Any) -> Intrinsics:
         if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
             raise ConfigError(f'{key} is {value!r}; give a {"whole " if whole else ""}number of '
                               'px')
-    return Intrinsics(**values, lens=_lens(lens))
+    camera = Intrinsics(**values, lens=_lens(lens))
+    if problem := camera_problem(camera):
+        raise ConfigError(f'it {problem}; calibrate the camera')
+    return camera
 
 
 def _lens(values: Any) -> Lens | None:

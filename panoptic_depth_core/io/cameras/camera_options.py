@@ -13,7 +13,7 @@ from typing import get_args
 from ...errors import ConfigError
 from ...structures import Intrinsics
 from .camera_files import Calibration, camera_of_calibration, read_calibration
-from .camera_info import Use
+from .camera_info import Use, camera_problem
 from .shapes import stated_for
 
 DEFAULT_FOV_DEG = 70.0
@@ -79,7 +79,11 @@ class CameraOptions:
         :raises ConfigError: the camera is of an image of another shape.
         """
         if self.fx is not None:
-            return Intrinsics.from_focal(self.fx, width, height), 'user'
+            camera = Intrinsics.from_focal(self.fx, width, height)
+            if problem := camera_problem(camera):
+                raise ConfigError(f'fx is {self.fx:g}: it {problem}; give a focal length in px of '
+                                  'these images')
+            return camera, 'user'
         if self.fov_deg is not None:
             return Intrinsics.from_fov(self.fov_deg, width, height), 'user'
         if self.calibration is not None:

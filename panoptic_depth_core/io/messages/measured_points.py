@@ -51,7 +51,7 @@ def compressed_depth(image_format: str, data: Any) -> NDArray[np.float32]:
     """
     Decode compressedDepth.
 
-    32FC1 is stored as quantised inverse depth: z = a / (value - b), with a and b of the header.
+    32FC1 is stored as quantized inverse depth: z = a / (value - b), with a and b of the header.
 
     :param image_format: such as '16UC1; compressedDepth png'.
     :param data: bytes or uint8.

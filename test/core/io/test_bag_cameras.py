@@ -106,6 +106,17 @@ def test_an_info_of_another_frame_is_said(tmp_path: Path) -> None:
                                   'depth_optical, the image to optical']
 
 
+def test_the_info_of_its_frame_where_cameras_share_a_topic(tmp_path: Path) -> None:
+    """As Gazebo has them: the infos of all cameras of a robot on one topic."""
+    rear = [of_frame(info(i, OTHER, '/camera_info', delay), 'rear')
+            for i, delay in ((0, -5), (0, 5), (1, -5), (1, 5))]
+    own = [of_frame(info(i, topic='/camera_info'), 'front') for i in (0, 1)]
+    source, frames = read(tmp_path, sorted(
+        [*rear, *own, *(of_frame(image(i, '/camera_front'), 'front') for i in (0, 1))],
+        key=lambda entry: entry.time_ns))
+    assert [frame.intrinsics for frame in frames] == [CAMERA, CAMERA] and not source.notes
+
+
 @pytest.mark.parametrize('k', [[1.0, 0, 0, 0, 1, 0, 0, 0, 1], [0.0] * 9, [1e308] * 9])
 def test_p_where_k_is_useless(k: list[float], tmp_path: Path) -> None:
     source, (frame,) = read(tmp_path, [changed(info(0), k=np.array(k)), image(0)])

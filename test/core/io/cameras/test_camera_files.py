@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -214,3 +215,20 @@ def test_the_file_beside_pictures(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     both = write(tmp_path, 'camera.json', JSON)
     assert sidecar(tmp_path) == both
     assert 'camera.json counts, not ost.yaml beside it' in caplog.text
+
+
+def test_a_camera_of_another_name_beside_pictures_is_said(
+        tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path, 'dataset.yaml', 'names: [a, b]')
+    other = write(tmp_path, 'left.yaml', OST)
+    assert sidecar(tmp_path) is None
+    (record,) = caplog.records
+    assert f'{other} has a camera' in record.getMessage() and '--camera' in record.getMessage()
+
+
+def test_a_camera_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    for changes, words in (({'fx': 1e308}, 'has focal lengths that no camera'),
+                           ({'fx': 1.0, 'fy': 1.0, 'cx': 0, 'cy': 0}, 'is the identity')):
+        path = write(tmp_path, 'camera.json', json.dumps({**json.loads(JSON), **changes}))
+        with pytest.raises(ConfigError, match=words):
+            read_camera_file(path)
