@@ -26,6 +26,10 @@ from .truth_images import depth_of
 MOST_POINTS = 20_000
 """Of a depth image; every n-th row and column is taken, so that time stays bounded."""
 
+FARTHEST_M = 1000.0
+"""What is farther is not in meters."""
+
+_LOOKED_AT = 500
 _HEADER = struct.Struct('<iff')
 _RVL_SIZE = struct.Struct('<ii')
 
@@ -185,6 +189,23 @@ def measured_points(message: Any, camera: Intrinsics | None, hold_out: HoldOut |
     if hold_out is not None:
         depth = np.where(hold_out.of_image(message, depth.shape), np.float32(np.nan), depth)
     return points_of_depth(depth, camera)
+
+
+def are_seen(points: NDArray[np.float32], camera: Intrinsics) -> bool:
+    """
+    Whether any of (N, 3) points in the camera frame can be one that the image shows.
+
+    Of many, a few are looked at first.
+    """
+    for step in (max(1, len(points) // _LOOKED_AT), 1):
+        some = points[::step].astype(np.float64)
+        with np.errstate(invalid='ignore'):
+            some = some[(some[:, 2] > 0) & (some[:, 2] < FARTHEST_M)]
+            pixels = camera.pixels(some[:, :2] / some[:, 2:])
+            if ((pixels > -0.5) & (pixels < (camera.width - 0.5, camera.height - 0.5))
+                    ).all(axis=1).any():
+                return True
+    return False
 
 
 def moved(points: NDArray[np.float32], motion: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -23,7 +23,9 @@ from ..cameras.camera_info import camera_of_info, is_calibrated
 from ..cameras.shapes import has_shape, scaled_to
 from ..cameras.topics import find_info_topic, says_rectified
 from ..messages.measured_points import (
+    FARTHEST_M,
     HoldOut,
+    are_seen,
     depth_image_of,
     is_cloud,
     measured_points,
@@ -45,6 +47,9 @@ KEPT_NS = 1_000_000_000
 
 MOST_WAITING = 32
 """Messages that are kept at most, which bounds the memory."""
+
+_NOT_SEEN = (f'no measured point is on the image and nearer than {FARTHEST_M:g} m; check tf, the '
+             'units, and that z of the frame_id of the image is ahead')
 
 Locate = Callable[[Frame, str, int], NDArray[np.float64]]
 
@@ -116,7 +121,10 @@ class MeasuredFolder(MeasuredDepth):
             self.notes.add(f'{self._folder}: has no measured depth of some frames')
             return None
         depth = read_depth(path, self._per_meter)
-        return points_of_depth(depth, _same_view(frame.intrinsics, depth.shape, str(path)))
+        points = points_of_depth(depth, _same_view(frame.intrinsics, depth.shape, str(path)))
+        if not are_seen(points, frame.intrinsics):
+            self.notes.add(f'{self._folder}: {_NOT_SEEN}')
+        return points
 
 
 def read_depth(path: Path, per_meter: float = PER_METER) -> NDArray[np.float32]:
@@ -209,7 +217,10 @@ class MeasuredMessages:
             points = measured_points(message, camera, self._hold_out)
         except ConfigError as error:
             raise ConfigError(f'{self._topic}: {error}') from None
-        return moved(points, motion), stamp_ns, message
+        points = moved(points, motion)
+        if not are_seen(points, frame.intrinsics):
+            raise ConfigError(f'{self._topic}: {_NOT_SEEN}')
+        return points, stamp_ns, message
 
 
 class MeasuredTopic(MeasuredDepth):

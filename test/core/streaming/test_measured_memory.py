@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
@@ -50,6 +52,20 @@ def test_the_nearest_stamp_within_the_age():
     assert '/tof/depth: nothing within 0.1 s of the image' in health.message
     found.configure(0.5)
     assert found.add(late).measured_points_m is not None
+
+
+def test_points_beside_the_image_are_said():
+    """As of a LiDAR whose images name a frame with x ahead."""
+    turned = np.eye(4)[[2, 0, 1, 3]]
+    for locate, value in ((lambda *_: turned, 5.0), (here, 5000.0), (here, np.nan)):
+        found = memory(locate)
+        found.remember(depth_at(1000, value))
+        frame = frame_at(1000)
+        narrow = replace(frame, intrinsics=Intrinsics.from_focal(200.0, 32, 16))
+        assert found.add(narrow) is narrow
+        health = found.health()
+        assert health.level == HealthLevel.WARN
+        assert 'no measured point is on the image' in health.message
 
 
 def test_points_are_moved_and_transforms_may_be_missing():
