@@ -31,6 +31,7 @@ FARTHEST_M = 1000.0
 
 _LOOKED_AT = 500
 _HEADER = struct.Struct('<iff')
+_MOST_SIDE_PX = 1 << 14
 _RVL_SIZE = struct.Struct('<ii')
 
 
@@ -96,13 +97,15 @@ def _decode_rvl(body: NDArray[np.uint8], what: str) -> NDArray[np.uint16]:
     if body.size < _RVL_SIZE.size:
         raise ConfigError(f'{what}: RVL without a size, truncated')
     columns, rows = _RVL_SIZE.unpack(body[:_RVL_SIZE.size].tobytes())
+    if not (0 < columns <= _MOST_SIDE_PX and 0 < rows <= _MOST_SIDE_PX):
+        raise ConfigError(f'{what}: RVL of {columns}x{rows} px is truncated or damaged')
     words = body[_RVL_SIZE.size:]
     words = words[:words.size // 4 * 4].view('<u4')
     # A word holds 8 nibbles, the first in its highest bits; the high bit says that more follow.
     shifts = np.arange(28, -1, -4).astype(np.uint32)
     nibbles = ((words[:, None] >> shifts) & np.uint32(0xf)).ravel().astype(np.int64)
     ends = np.flatnonzero(nibbles < 8)
-    starts = np.concatenate(([0], ends[:-1] + 1))
+    starts = np.concatenate(([0], ends + 1))[:ends.size]
     place = np.arange(ends[-1] + 1 if ends.size else 0) - np.repeat(starts, ends - starts + 1)
     numbers = (np.add.reduceat((nibbles[:place.size] & 7) << np.minimum(3 * place, 60), starts)
                if ends.size else np.empty(0, np.int64))
@@ -119,7 +122,7 @@ def _decode_rvl(body: NDArray[np.uint8], what: str) -> NDArray[np.uint16]:
         filled.append(np.arange(at, at + count))
         found.append(numbers[taken:taken + count])
         at, taken = at + count, taken + count
-    values = np.zeros(max(size, 0), np.uint16)
+    values = np.zeros(size, np.uint16)
     if filled:
         codes = np.concatenate(found)
         # Zigzag: 0, -1, 1, -2 ...
