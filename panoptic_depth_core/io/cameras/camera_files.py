@@ -218,7 +218,7 @@ def _of_ros(values: dict[str, Any]) -> StatedInfo:
 
 
 def _of_message(values: dict[str, Any]) -> StatedInfo:
-    fields = {key.lower(): value for key, value in values.items()}
+    fields = {str(key).lower(): value for key, value in values.items()}
     roi = fields.get('roi') or {}
     if not isinstance(roi, dict):
         raise ConfigError(f'roi is {roi!r}; give x_offset, y_offset, width and height')

@@ -150,9 +150,9 @@ def _matrix_problems(info: Any, width: int, height: int) -> dict[Matrix, str]:
 
 def _row_problem(info: Any, name: Matrix) -> str:
     """Whether the last row says that it is transposed, or times a factor."""
-    x, y, z, *rest = info.k[6:] if name == 'K' else info.p[8:]
+    x, y, z = info.k[6:9] if name == 'K' else info.p[8:11]
     # Some drivers leave it out.
-    return '' if z in (0.0, 1.0) and not any((x, y, *rest)) else 'has another last row than 0 0 1'
+    return '' if z in (0.0, 1.0) and not (x or y) else 'has another last row than 0 0 1'
 
 
 def _matrix_problem(fx: float, fy: float, cx: float, cy: float, width: int, height: int) -> str:

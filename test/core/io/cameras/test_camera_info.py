@@ -192,6 +192,9 @@ def test_another_shape_is_refused(size: tuple[int, int], words: str) -> None:
 def test_what_was_left_out_of_a_matrix() -> None:
     found = camera_of_info(info(k=[*K[:8], 0]), 640, 480)
     assert (found.camera, found.notes) == (CAMERA, ()), 'some drivers leave the last row out'
+    # As in KITTI, whose cameras are not exactly beside each other.
+    found = camera_of_info(info(p=[*P[:11], 0.0027]), 640, 480, rectified=True)
+    assert (found.camera, found.notes) == (OF_P, ())
     found = camera_of_info(info(k=[500.0, 0, 0, 0, 510.0, 0, 0, 0, 1]), 640, 480)
     assert found.camera == replace(CAMERA, cx=0.0, cy=0.0)
     assert 'principal point at the corner of the image' in found.notes[0]
