@@ -33,6 +33,7 @@ _LEAST_FOCAL, _GREATEST_FOCAL = 0.02, 60.0
 _GREATEST_STRETCH = 4.0
 _GREATEST_OFFSET = 10.0
 _ANY_SIZE = 1000
+_ROUNDING = 1e-6
 _GREATEST_COEFFICIENT = 1e4
 _IMPOSSIBLE_LENS = ('camera_info has distortion coefficients that no lens has: the distortion is '
                     'not corrected')
@@ -152,7 +153,8 @@ def _row_problem(info: Any, name: Matrix) -> str:
     """Whether the last row says that it is transposed, or times a factor."""
     x, y, z = info.k[6:9] if name == 'K' else info.p[8:11]
     # Some drivers leave it out.
-    return '' if z in (0.0, 1.0) and not (x or y) else 'has another last row than 0 0 1'
+    is_last = math.hypot(x, y) < _ROUNDING and (z == 0.0 or abs(z - 1.0) < _ROUNDING)
+    return '' if is_last else 'has another last row than 0 0 1'
 
 
 def _matrix_problem(fx: float, fy: float, cx: float, cy: float, width: int, height: int) -> str:
