@@ -76,7 +76,7 @@ class FrameSource(AbstractContextManager['FrameSource']):
         self.camera = camera
         # A file that cannot be read is an error before the first frame.
         _ = camera.calibration
-        self.sidecar = None if folder is None else sidecar(folder)
+        self.sidecar = None if folder is None or camera.is_given else sidecar(folder)
         self._beside = None if self.sidecar is None else read_camera_file(self.sidecar,
                                                                           use=camera.use)
         self.stated = self._beside if camera.calibration is None else camera.calibration

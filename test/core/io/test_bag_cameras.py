@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from bag_makers import CAMERA, Entry, image, info, pixels, write_bag
+from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.io.sources.frame_source import FrameSource
 from panoptic_depth_core.io.sources.open_source import open_source
@@ -169,6 +170,15 @@ def test_pictures_of_another_shape_than_the_camera_are_skipped(sidecar: bool,
     assert sorted(source.skipped.values()) == [1, 2]
     assert any('the image of 24x40 px: the image is turned by 90 degrees' in reason
                for reason in source.skipped)
+
+
+def test_the_file_beside_is_not_asked_where_the_user_says_it(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / 'a.png'), pixels(0))
+    (tmp_path / 'ost.yaml').write_text('not a camera')
+    (frame,) = open_source(tmp_path, fx=60.0)
+    assert (frame.intrinsics.fx, frame.intrinsics_source) == (60.0, 'user')
+    with pytest.raises(ConfigError, match=r'ost\.yaml: holds no object'):
+        open_source(tmp_path)
 
 
 def test_a_video_of_another_shape_than_the_camera(tmp_path: Path) -> None:
