@@ -119,14 +119,15 @@ def _errors(pipeline: Pipeline, camera: Intrinsics, frames: int) -> dict[str, An
     found = []
     for index in range(frames):
         sample = plain[index]
-        frame = through[index].frame
+        # A mounting would mend what a wrong lens does to the scale.
+        frame = replace(through[index].frame, mounting=None)
         true_ids, true_depth = sample.truth.panoptic, sample.truth.depth
         assert true_ids is not None and true_depth is not None
         ignored = pipeline(replace(frame, intrinsics=camera.pinhole))
         ignored = replace(ignored, panoptic=np.asarray(cv2.remap(
             ignored.panoptic, nearest, _NO_WEIGHTS, cv2.INTER_NEAREST,
             borderMode=cv2.BORDER_CONSTANT, borderValue=VOID_ID), np.uint16))
-        results = pipeline(frame), pipeline(sample.frame), ignored
+        results = pipeline(frame), pipeline(replace(sample.frame, mounting=None)), ignored
         ranges = true_depth * np.sqrt(1 + (rays_of(pinhole) ** 2).sum(axis=-1))
         for number in sample.truth.instance_depth_m:
             mask = true_ids == number

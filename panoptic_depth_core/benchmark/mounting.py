@@ -9,7 +9,7 @@ mounting.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from ..datasets import open_dataset
 from ..datasets.synthetic import height_scenes
 from ..errors import ConfigError
 from ..evaluation.dataset.evaluate import EvaluationResult, evaluate
+from ..evaluation.dataset.measured_samples import MeasuredSamples, SimulatedPoints
 from ..inference.pipeline import Pipeline
 from ..structures import Frame, Mounting, Sample
 from .report import Report
@@ -32,15 +33,24 @@ _LONG = InferenceSettings(depth=DepthSettings(max_m=1000.0))
 
 
 class _Way(NamedTuple):
-    """A way to use the mounting: the network is told it, depth is anchored to the ground."""
+    """
+    A way to use the mounting.
+
+    :param told: the network is. :param anchored: depth is, to the ground.
+    :param points: measured points are blended in, too; their pixels are not scored.
+    """
 
     name: str
     told: bool
     anchored: bool
+    points: bool = False
 
+
+POINTS = 'sample:0.01,noise=0.03,outliers=0.05'
 
 WAYS = (_Way('none', False, False), _Way('network', True, False),
         _Way('anchoring', False, True), _Way('both', True, True))
+POINTS_WAY = _Way('both, points', True, True, points=True)
 
 ERRORS: tuple[tuple[str, float, float], ...] = (
     *((f'height {100 * share - 100:+.0f} %', share, 0.0)
@@ -76,7 +86,7 @@ def measure_mountings(model: Path | None, frames: int, data: str = '',
         for name, samples in sets.items():
             note(name)
             rows += [{'camera at': name, 'mounting': 'true', 'used by': way.name,
-                      **_measured(pipeline, samples, way)} for way in ways]
+                      **_measured(pipeline, samples, way)} for way in (*ways, POINTS_WAY)]
         best = ways[-1]
         for error, factor, degrees in ERRORS:
             note(error)
@@ -91,9 +101,10 @@ def measure_mountings(model: Path | None, frames: int, data: str = '',
          'error': '.3f', 'in68': '.2f'},
         rows,
         ['used by: the network, which is told the mounting; anchoring, which ties depth to the '
-         'ground after it; or both. absrel: of pixels up to 80 m; bias, error: median relative '
-         'error of the distances of instances, with its sign and without; in68: share of pixels '
-         'within their 68 % range.'],
+         'ground after it; or both. points: '
+         f'{SimulatedPoints.parse(POINTS)}. absrel: of pixels up to 80 m; bias, error: median '
+         'relative error of the distances of instances, with its sign and without; in68: share of '
+         'pixels within their 68 % range.'],
         {'frames': frames, 'threads': threads, 'data': data})
 
 
@@ -115,7 +126,7 @@ def _with_depth(data: str) -> Iterator[Sample]:
             yield sample
 
 
-def _measured(pipeline: Pipeline, samples: Iterable[Sample], way: _Way) -> dict[str, float]:
+def _measured(pipeline: Pipeline, samples: Sequence[Sample], way: _Way) -> dict[str, float]:
     pipeline.configure(_LONG.model_copy(update={
         'ground': GroundSettings(anchor=way.anchored)}))
 
@@ -126,6 +137,9 @@ def _measured(pipeline: Pipeline, samples: Iterable[Sample], way: _Way) -> dict[
             frame = replace(frame, extra_inputs={MOUNTING: np.zeros(3, np.float32)})
         return pipeline(frame)
 
+    if way.points:
+        measured = MeasuredSamples(samples, POINTS, 1.0)
+        samples = [measured[index] for index in range(len(measured))]
     result: EvaluationResult = evaluate(run, samples)
     return {key: result.values.get(name, float('nan')) for key, name in _METRICS.items()}
 

@@ -22,7 +22,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert '| 0.4 m | true | none |' in capsys.readouterr().out
     rows = {(row['mounting'], row['used by']): row for row in json.loads(out.read_text())['rows']}
     ways = [way for key, way in rows if key == 'true']
-    assert ways == ['none', 'network', 'anchoring', 'both']
+    assert ways == ['none', 'network', 'anchoring', 'both', 'both, points']
     for way in ways[1:]:
         assert rows['true', way]['absrel'] < 0.6 * rows['true', 'none']['absrel']
     assert rows['height +20 %', 'both']['absrel'] > 1.2 * rows['true', 'both']['absrel']
