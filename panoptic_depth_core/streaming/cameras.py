@@ -87,7 +87,7 @@ class CameraMemory:
     def _find(self, settings: CameraInfoSettings, stamp_ns: int) -> InfoCamera:
         """What there is for a stamp; the reason is empty for policy ignore."""
         width, height, frame_id = self._image
-        infos = tuple(i for i in self._infos if is_of_frame(i[1], frame_id)) or self._infos
+        infos = _of_its_camera(self._infos, frame_id)
         if settings.policy == 'ignore':
             return InfoCamera(None, None, '')
         if not infos:
@@ -101,3 +101,12 @@ class CameraMemory:
                 f'image, and camera_info.max_age_s is {settings.max_age_s:g}'))
         return camera_of_info(info, width, height, rectified=self._rectified, use=settings.use,
                               frame_id=frame_id)
+
+
+def _of_its_camera(infos: tuple[tuple[int, Any], ...], frame_id: str,
+                   ) -> tuple[tuple[int, Any], ...]:
+    """Those of a frame where cameras share the topic: their messages alternate."""
+    own = [is_of_frame(info, frame_id) for _, info in infos]
+    # A camera that has another frame from now on is still the latest.
+    shared = any(own) and False in own[:len(own) - own[::-1].index(True)]
+    return tuple(info for info, is_own in zip(infos, own, strict=True) if is_own or not shared)

@@ -185,6 +185,11 @@ def test_the_info_of_its_frame_where_cameras_share_a_topic() -> None:
     assert cameras.resolve(40, 24, STAMP_NS, 'optical')[0] == CAMERA
     assert cameras.problem(STAMP_NS) == ('', False)
     assert cameras.resolve(40, 24, STAMP_NS, '/rear')[0] == FALLBACK
+    # What the latest says counts, where one camera has another frame from then on.
+    renamed = CameraMemory(CameraInfoSettings(), topic='/info')
+    renamed.remember(info())
+    renamed.remember(info(camera=FALLBACK, header=make.header(STAMP_NS, 'rear')))
+    assert renamed.resolve(40, 24, STAMP_NS, 'optical')[0] == FALLBACK
 
 
 def test_settings_may_change() -> None:
