@@ -43,6 +43,8 @@ _RADIAL = {'plumb_bob': (0, 1, 4), 'rational_polynomial': (0, 1, 4, 5, 6, 7),
 _WIDEST = math.radians(89.9)
 """Greatest angle to the optical axis; at 90 degrees x / z has no end."""
 _ANGLES = 8192
+_DIRECTIONS = 64
+_MARGIN = 1.002
 _OPENCV_STEPS = 20
 _NEWTON_STEPS = 60
 _EXACT = 1e-9
@@ -97,9 +99,11 @@ class Lens:
         NaN where there is none.
         """
         points = np.asarray(points, np.float64).reshape(-1, 2)
-        rays = self._by_opencv(points)
-        open_ = np.flatnonzero(~(self._error(rays, points) <= _EXACT)
-                               & np.isfinite(points).all(axis=1))
+        rays = np.full(points.shape, np.nan)
+        # All others have no ray, which the iterations would find out the slow way.
+        near = np.flatnonzero(np.hypot(points[:, 0], points[:, 1]) <= self._reach)
+        rays[near] = self._by_opencv(points[near])
+        open_ = near[~(self._error(rays[near], points[near]) <= _EXACT)]
         for start in range(0, len(open_), _BLOCK):
             block = open_[start:start + _BLOCK]
             rays[block] = self._by_newton(points[block])
@@ -135,6 +139,16 @@ class Lens:
                               'radius falls from the center on; calibrate the lens again')
         return radius[:end], bent[:end]
 
+    @cached_property
+    def _reach(self) -> float:
+        """A little more than the greatest radius of a point of the image that has a ray."""
+        angle = np.linspace(0.0, 2.0 * math.pi, _DIRECTIONS, endpoint=False)
+        radius = self._radii[0][:, None]
+        radius = np.concatenate([radius[::_DIRECTIONS], radius[-1:]])
+        bent = self._bent(np.stack([radius * np.cos(angle), radius * np.sin(angle)],
+                                   axis=2).reshape(-1, 2), self.coefficients)
+        return float(_MARGIN * np.hypot(bent[:, 0], bent[:, 1]).max())
+
     def _by_opencv(self, points: Points) -> Points:
         if not len(points):
             return np.zeros((0, 2))
@@ -156,17 +170,20 @@ class Lens:
         radius, bent = self._radii
         length = np.hypot(points[:, 0], points[:, 1])
         rays = points * (np.interp(length, bent, radius) / np.maximum(length, _EXACT))[:, None]
+        moving = np.arange(len(points))
         for _ in range(_NEWTON_STEPS):
-            missing = points - self._bent(rays, self.coefficients)
-            (a, b), (c, d) = self._jacobian(rays)
+            missing = points[moving] - self._bent(rays[moving], self.coefficients)
+            (a, b), (c, d) = self._jacobian(rays[moving])
             with np.errstate(divide='ignore', invalid='ignore'):
                 step = np.stack([d * missing[:, 0] - b * missing[:, 1],
                                  a * missing[:, 1] - c * missing[:, 0]], 1)
                 step /= (a * d - b * c)[:, None]
-            rays = rays + np.where(np.isfinite(step), step, 0.0)
+            near = rays[moving] + np.where(np.isfinite(step), step, 0.0)
             # A step that leaves the limit ends there: the ray may be just within.
-            rays *= np.minimum(1.0, self.limit / np.maximum(np.hypot(*rays.T), _EXACT))[:, None]
-            if np.abs(step).max(initial=0.0) < 0.1 * _EXACT:
+            near *= np.minimum(1.0, self.limit / np.maximum(np.hypot(*near.T), _EXACT))[:, None]
+            rays[moving] = near
+            moving = moving[np.abs(step).max(axis=1) >= 0.1 * _EXACT]
+            if not len(moving):
                 break
         rays[~(self._error(rays, points) <= _EXACT)] = np.nan
         return rays

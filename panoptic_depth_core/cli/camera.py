@@ -115,7 +115,8 @@ def _show(report: CameraReport) -> None:
     rows += [('CameraInfo topics', ' '.join(report.info_topics) or 'none')] * (
         report.info is not None or bool(report.info_topics) or not report.known)
     rows += [('distances', 'in meters by this camera' if report.known else
-              'relative: off by the factor that the focal length is off')]
+              'relative: off by the factor that the focal length is off; give --camera, --fov '
+              'or --fx')]
     print_table(Table(f'{report.images} ({report.frames} images)', ('', ''), rows), text=True)
     for note in report.notes:
         warn(note)

@@ -164,6 +164,7 @@ def predict_source(
         prepare_run_folder(out_dir, {
             'source': source if frames.kind == 'camera' else str(Path(source).resolve()),
             'options': {k: None if v is None else str(v) for k, v in source_options.items()},
+            **({} if frames.stated is None else {'camera': str(frames.stated)}),
             **({} if measured_depth is None else {
                 'measured_depth': [measured_depth, measured_depth_scale]}),
             'model': info.model_id, 'model_sha256': info.onnx_sha256,

@@ -246,6 +246,8 @@ class MountingCalibration:
 
 def _doubts(pitch: Measured) -> list[str]:
     """Why a pitch cannot be trusted."""
+    if pitch.count == 1:
+        return ['the pitch is from one frame; give more frames on level ground']
     if not pitch.error <= MOST_PITCH_ERROR_DEG:
         return [f'the pitch varies by {pitch.spread:.1f} degrees over {pitch.count} frames, so '
                 f'that its median may be off by more than {MOST_PITCH_ERROR_DEG:g}; give more '

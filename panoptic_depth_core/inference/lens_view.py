@@ -22,16 +22,7 @@ from numpy.typing import NDArray
 
 from ..errors import warn_once
 from ..structures import InstanceDistance, Intrinsics
-from ..views import (
-    MOST_FOV_DEG,
-    Remap,
-    fixed_point,
-    rays_of,
-    rectified,
-    seen_by,
-    shown_by,
-    view_of,
-)
+from ..views import Remap, fixed_point, rays_of, rectified, seen_by, shown_by, view_of
 from .seams import seams
 
 Item = TypeVar('Item', bound=np.generic)
@@ -90,12 +81,8 @@ class LensView:
 def _lens_view(camera: Intrinsics, width: int, height: int, fit: Literal['letterbox', 'crop'],
                is_rectified: bool) -> LensView:
     view = view_of(camera)
-    if view.cut:
-        warn_once(_log, f'the lens shows more than a pinhole view of {MOST_FOV_DEG:g} degrees '
-                  'across or down: outside of it labels are void and depth is unknown')
-    elif view.blank:
-        warn_once(_log, 'some pixels of the image have no ray in front of the camera by the '
-                  'coefficients of its lens: there labels are void and depth is unknown')
+    if view.left_out:
+        warn_once(_log, view.left_out)
     return LensView(camera, view.camera(width, height, fit, centered=fit == 'crop'),
                     rectified(camera) if is_rectified else camera)
 

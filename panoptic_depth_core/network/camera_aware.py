@@ -79,10 +79,12 @@ class GroundBranch(nn.Module):
         self._focal_px = s.canonical_focal_px
         self._added = DEPTH_SHAPE + s.depth_channels
         numbers = self._added + GROUND_SHAPE + s.depth_channels
-        self.head = _head(s.pyramid_width + RAY_CHANNELS + GROUND_CHANNELS, s.head_width, numbers)
+        width = s.head_width // 2
+        self.head = nn.Sequential(conv_block(s.head_width + GROUND_CHANNELS, width),
+                                  nn.Conv2d(width, numbers, 3, padding=1))
         self.embedding = nn.Sequential(
-            conv_block(s.encoder_width + GROUND_CHANNELS, s.head_width),
-            nn.Conv2d(s.head_width, 2 * s.depth_channels, 1))
+            conv_block(s.encoder_width + GROUND_CHANNELS, width, 1),
+            nn.Conv2d(width, 2 * s.depth_channels, 1))
         self.classes = nn.Parameter(torch.zeros(len(is_ground), numbers))
         self.fallback = nn.Parameter(torch.zeros(numbers))
         with torch.no_grad():
@@ -96,13 +98,13 @@ class GroundBranch(nn.Module):
             bias[self._added] = self.fallback[self._added] = -4.0
             self.classes[torch.tensor(is_ground), self._added] = 7.0
 
-    def forward(self, without: DepthKernels, levels: list[Tensor], encoded: Tensor,
+    def forward(self, without: DepthKernels, hidden: list[Tensor], encoded: Tensor,
                 intrinsics: Tensor, mounting: Tensor) -> DepthKernels:
         """
         Add the ground.
 
         :param without: of the network without the mounting.
-        :param levels: of the pyramid with rays, (B, C, h, w) each. :param encoded: at stride 4.
+        :param hidden: of the depth head, (B, C, h, w) each. :param encoded: at stride 4.
         """
         known = (mounting.abs().sum(1) > 0).float()
 
@@ -115,7 +117,7 @@ class GroundBranch(nn.Module):
 
         cells = [joined(kernels.float(), self.head(self._with_ground(
             level, intrinsics, mounting, stride)).float())
-            for kernels, level, stride in zip(without.cells, levels, _STRIDES, strict=True)]
+            for kernels, level, stride in zip(without.cells, hidden, _STRIDES, strict=True)]
         batch = len(mounting)
         classes = joined(without.classes.t()[None], self.classes.t().expand(batch, -1, -1))
         added, look = self.embedding(
@@ -178,11 +180,12 @@ class CameraAwareNetwork(DynamicKernelModel):
                    for level, stride in zip(levels, _STRIDES, strict=True)]
         things = len(self.thing_classes)
         encoded = self.encoder(self._with_rays(finest, intrinsics, 4))
-        depth = DepthKernels([self.depth_head(level) for level in located],
+        hidden = [self.depth_head[:-1](level) for level in located]
+        depth = DepthKernels([self.depth_head[-1](level) for level in hidden],
                              self.class_depth_kernels, self.fallback(context),
                              self.depth_embedding(encoded))
         if mounting is not None:
-            depth = self.ground(depth, located, encoded, intrinsics, mounting)
+            depth = self.ground(depth, hidden, encoded, intrinsics, mounting)
         return KernelOutput(
             centers=[p[:, :things] for p in positions],
             regions=[p[:, things:] for p in positions],

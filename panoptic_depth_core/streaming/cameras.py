@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import ConfigError
-from ..io.cameras.camera_info import InfoCamera, camera_of_info
+from ..io.cameras.camera_info import InfoCamera, camera_of_info, is_of_frame
 from ..io.cameras.camera_options import DEFAULT_FOV_DEG, CameraOptions
 from ..io.messages.reading import stamp_of
 from ..structures import Intrinsics
@@ -86,7 +86,8 @@ class CameraMemory:
 
     def _find(self, settings: CameraInfoSettings, stamp_ns: int) -> InfoCamera:
         """What there is for a stamp; the reason is empty for policy ignore."""
-        infos = self._infos
+        width, height, frame_id = self._image
+        infos = _of_its_camera(self._infos, frame_id)
         if settings.policy == 'ignore':
             return InfoCamera(None, None, '')
         if not infos:
@@ -98,6 +99,14 @@ class CameraMemory:
             return InfoCamera(None, None, (
                 f'the latest is {abs(age_s):.3g} s {"older" if age_s > 0 else "newer"} than the '
                 f'image, and camera_info.max_age_s is {settings.max_age_s:g}'))
-        width, height, frame_id = self._image
         return camera_of_info(info, width, height, rectified=self._rectified, use=settings.use,
                               frame_id=frame_id)
+
+
+def _of_its_camera(infos: tuple[tuple[int, Any], ...], frame_id: str,
+                   ) -> tuple[tuple[int, Any], ...]:
+    """Those of a frame where cameras share the topic: their messages alternate."""
+    own = [is_of_frame(info, frame_id) for _, info in infos]
+    # A camera that has another frame from now on is still the latest.
+    shared = any(own) and False in own[:len(own) - own[::-1].index(True)]
+    return tuple(info for info, is_own in zip(infos, own, strict=True) if is_own or not shared)

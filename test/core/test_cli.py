@@ -101,6 +101,23 @@ def test_predict_does_not_mix_runs(predict: Callable[..., int], tmp_path: Path,
     assert all(i['pixel_count'] >= 400 for r in records for i in r['instances'])
 
 
+def test_predict_does_not_mix_calibrations(model: Path, pictures: Path, tmp_path: Path,
+                                           capsys: pytest.CaptureFixture[str]) -> None:
+    """A camera file that has changed is another camera, beside the pictures too."""
+    def run(*camera: object) -> int:
+        return main(['predict', str(pictures), '-o', str(tmp_path / 'out'), '-m', str(model),
+                     *map(str, camera)])
+
+    stated = {'fx': 80.0, 'fy': 80.0, 'cx': 47.5, 'cy': 23.5, 'width': 96, 'height': 48}
+    for path, given in ((tmp_path / 'camera.json', ('--camera', tmp_path / 'camera.json')),
+                        (pictures / 'camera.json', ('--overwrite',))):
+        path.write_text(json.dumps(stated))
+        assert run(*given) == 0 == run(*(g for g in given if g != '--overwrite'))
+        path.write_text(json.dumps({**stated, 'fx': 90.0}))
+        assert run(*(g for g in given if g != '--overwrite')) == 2
+        assert 'fx=80.0' in capsys.readouterr().err
+
+
 def test_predict_is_told_the_mounting(predict: Callable[..., int], tmp_path: Path,
                                       capsys: pytest.CaptureFixture[str]) -> None:
     """By options or by a file, which is another run than without."""

@@ -97,6 +97,18 @@ def test_exactly_the_pixels_without_a_ray_have_none():
     assert known[radius < reach - 1e-4].all() and not known[radius > reach + 1e-6].any()
 
 
+def test_points_without_a_ray_cost_nothing(monkeypatch):
+    """Else a lens that shows a third of its picture takes a minute for one of 2 MP."""
+    lens, solved = Lens('plumb_bob', (-2.0, 0.0, 0.0, 0.0)), []
+    project = cv2.projectPoints
+    monkeypatch.setattr(cv2, 'projectPoints',
+                        lambda p, *rest: solved.append(len(p)) or project(p, *rest))
+    points = grid()
+    known = np.isfinite(lens.undistorted(points)).all(axis=1)
+    assert 0.05 < known.mean() < 0.2
+    assert sum(solved) < 2 * len(points) + 2 * 8192
+
+
 def test_a_fisheye_ends_at_90_degrees():
     lens = Lens('equidistant', (0.0, 0.0, 0.0, 0.0))
     angles = np.radians([10.0, 80.0, 89.0, 91.0, 120.0])

@@ -18,21 +18,25 @@ import json
 import logging
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
 from ...errors import ConfigError, warn_once
-from ...lens import Lens
+from ...lens import Lens, LensModel
 from ...structures import Intrinsics
-from .camera_info import Use, camera_of_info
+from .camera_info import Use, camera_of_info, camera_problem
 
-SIDECAR_NAMES = ('camera.json', 'camera.yaml', 'ost.yaml')
+SIDECAR_NAMES = ('camera.json', 'camera.yaml', 'ost.yaml', 'camera_info.yaml', 'camchain.yaml')
 """Files beside pictures and videos; the first that is there counts."""
 
+_MOST_PX = 1 << 20
+_GREATEST = 1e300
+"""Whole numbers of JSON have no end."""
 _JSON_KEYS = ('fx', 'fy', 'cx', 'cy', 'width', 'height')
 _KNOWN = ('camera.json (fx, fy, cx, cy, width, height), the YAML of camera_calibration '
           '(camera_matrix, image_width ...), or a camchain.yaml of Kalibr (cam0 ...)')
@@ -93,6 +97,12 @@ def sidecar(folder: Path) -> Path | None:
     if found[1:]:
         warn_once(_log, f'{found[0]} counts, not {" or ".join(path.name for path in found[1:])} '
                   'beside it')
+    for path in () if found else (*folder.glob('*.yaml'), *folder.glob('*.yml')):
+        with suppress(ConfigError):
+            read_calibration(path)
+            warn_once(_log, f'{path} has a camera, but not one of the names '
+                      f'{", ".join(SIDECAR_NAMES)}; give it with --camera if it is of these '
+                      'pictures')
     return found[0] if found else None
 
 
@@ -116,7 +126,7 @@ def read_calibration(path: Path) -> Calibration:
                                 (_of_message, {'K', 'width'})):
                 if marks <= set(values):
                     return read(values)
-            chain = {name: value for name, value in values.items()
+            chain = {str(name): value for name, value in values.items()
                      if isinstance(value, dict) and 'intrinsics' in value}
             if chain:
                 return _of_kalibr(chain, wanted)
@@ -142,10 +152,11 @@ def _yaml(text: str, path: Path) -> Any:
         raise ConfigError(f'{path}: not valid YAML: {" ".join(str(error).split())}') from None
 
 
-def _number(values: dict[str, Any], key: str) -> int:
-    value = values.get(key)
+def _number(values: dict[str, Any], key: str, missing: int | None = None) -> int:
+    """A whole number above 0; missing: what counts where there is none, and may be there too."""
+    value = values.get(key, missing)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not (
-            value > 0 and value == int(value)):
+            (value == missing or 0 < value < _MOST_PX) and value == int(value)):
         raise ConfigError(f'{key} is {value!r}; give that of the calibrated pictures in px')
     return int(value)
 
@@ -159,7 +170,7 @@ def _numbers(value: Any, key: str, *counts: int) -> tuple[float, ...]:
     try:
         # PyYAML takes 1e-3 for a text.
         found = tuple(float(cell) for cell in flat)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ConfigError(f'{key} is {value!r}; give numbers') from None
     if counts and len(found) not in counts:
         raise ConfigError(f'{key} has {len(found)} numbers; give '
@@ -175,19 +186,24 @@ def _of_json(values: Any) -> Intrinsics:
         raise ConfigError(f'holds {found}; give {_KNOWN}')
     for key, value in values.items():
         whole = key in ('width', 'height')
-        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or (
+                abs(value) > _GREATEST):
             raise ConfigError(f'{key} is {value!r}; give a {"whole " if whole else ""}number of '
                               'px')
-    return Intrinsics(**values, lens=_lens(lens))
+    camera = Intrinsics(**values, lens=_lens(lens))
+    if problem := camera_problem(camera):
+        raise ConfigError(f'it {problem}; calibrate the camera')
+    return camera
 
 
 def _lens(values: Any) -> Lens | None:
     """The key lens of a camera.json: null, or model and coefficients."""
     if values is None:
         return None
-    if not isinstance(values, dict) or set(values) != {'model', 'coefficients'}:
+    if not isinstance(values, dict) or set(values) != {'model', 'coefficients'} or (
+            not isinstance(values['model'], str)):
         raise ConfigError(f'lens is {values!r}; give its model and coefficients, or null')
-    return Lens(values['model'], _numbers(values['coefficients'], 'coefficients'))
+    return Lens(cast(LensModel, values['model']), _numbers(values['coefficients'], 'coefficients'))
 
 
 def _of_ros(values: dict[str, Any]) -> StatedInfo:
@@ -202,14 +218,16 @@ def _of_ros(values: dict[str, Any]) -> StatedInfo:
 
 
 def _of_message(values: dict[str, Any]) -> StatedInfo:
-    fields = {key.lower(): value for key, value in values.items()}
+    fields = {str(key).lower(): value for key, value in values.items()}
     roi = fields.get('roi') or {}
+    if not isinstance(roi, dict):
+        raise ConfigError(f'roi is {roi!r}; give x_offset, y_offset, width and height')
     return StatedInfo(
         _number(fields, 'width'), _number(fields, 'height'),
         str(fields.get('distortion_model', '')), _numbers(fields.get('d') or [], 'd'),
         _numbers(fields['k'], 'k', 9), _numbers(fields.get('p') or [0.0] * 12, 'p', 12),
-        int(fields.get('binning_x', 0)), int(fields.get('binning_y', 0)),
-        SimpleNamespace(**{key: int(roi.get(key, 0))
+        _number(fields, 'binning_x', 0), _number(fields, 'binning_y', 0),
+        SimpleNamespace(**{key: _number(roi, key, 0)
                            for key in ('x_offset', 'y_offset', 'width', 'height')}))
 
 
@@ -226,7 +244,9 @@ def _of_kalibr(chain: dict[str, Any], wanted: str) -> StatedInfo:
         raise ConfigError(f'camera_model {kind!r} cannot be used; calibrate as pinhole with '
                           'radtan, or equidistant for a fisheye')
     fx, fy, cx, cy = _numbers(values['intrinsics'], 'intrinsics', 4)
-    width, height = _numbers(values.get('resolution') or [], 'resolution', 2)
+    size = dict(zip(('resolution', 'height'),
+                    _numbers(values.get('resolution') or [], 'resolution', 2), strict=True))
     d = _numbers(values.get('distortion_coeffs') or [], 'distortion_coeffs')
-    return StatedInfo(int(width), int(height), str(values.get('distortion_model', '')), d,
+    return StatedInfo(_number(size, 'resolution'), _number(size, 'height'),
+                      str(values.get('distortion_model', '')), d,
                       (fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0))

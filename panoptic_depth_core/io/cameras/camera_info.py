@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from ...errors import ConfigError
 from ...lens import COEFFICIENTS, Lens, LensModel
 from ...structures import Intrinsics
+from ...views import view_of
 from .shapes import has_shape, other_shape, scaled_to
 
 Matrix = Literal['K', 'P']
@@ -32,7 +33,10 @@ _LEAST_FOCAL, _GREATEST_FOCAL = 0.02, 60.0
 _GREATEST_STRETCH = 4.0
 _GREATEST_OFFSET = 10.0
 _ANY_SIZE = 1000
+_ROUNDING = 1e-6
 _GREATEST_COEFFICIENT = 1e4
+_IMPOSSIBLE_LENS = ('camera_info has distortion coefficients that no lens has: the distortion is '
+                    'not corrected')
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,11 @@ def is_calibrated(info: Any) -> bool:
     return not all(_matrix_problems(info, *size).values())
 
 
+def camera_problem(camera: Intrinsics) -> str:
+    """Why there is no such camera; empty where there can be one."""
+    return _matrix_problem(camera.fx, camera.fy, camera.cx, camera.cy, camera.width, camera.height)
+
+
 def _camera_of(info: Any, width: int, height: int, rectified: bool, use: Use,
                frame_id: str) -> InfoCamera:
     notes: list[str] = []
@@ -95,7 +104,13 @@ def _camera_of(info: Any, width: int, height: int, rectified: bool, use: Use,
         full = replace(full, lens=lens)
         notes += filter(None, [lens_note])
     camera, size_note = _of_size(full, info, width, height)
-    notes += filter(None, [size_note, _frame_note(info, frame_id)])
+    notes += filter(None, [size_note, _corner_note(full), _frame_note(info, frame_id)])
+    if camera.lens is not None:
+        try:
+            view_of(camera)
+        except ConfigError:
+            camera = camera.pinhole
+            notes.append(_IMPOSSIBLE_LENS)
     return InfoCamera(camera, matrix, reason, tuple(notes))
 
 
@@ -130,8 +145,16 @@ def _values(info: Any, name: Matrix) -> tuple[float, float, float, float]:
 
 
 def _matrix_problems(info: Any, width: int, height: int) -> dict[Matrix, str]:
-    return {name: _matrix_problem(*_values(info, name), width, height)
+    return {name: _matrix_problem(*_values(info, name), width, height) or _row_problem(info, name)
             for name in get_args(Matrix)}
+
+
+def _row_problem(info: Any, name: Matrix) -> str:
+    """Whether the last row says that it is transposed, or times a factor."""
+    x, y, z = info.k[6:9] if name == 'K' else info.p[8:11]
+    # Some drivers leave it out.
+    is_last = math.hypot(x, y) < _ROUNDING and (z == 0.0 or abs(z - 1.0) < _ROUNDING)
+    return '' if is_last else 'has another last row than 0 0 1'
 
 
 def _matrix_problem(fx: float, fy: float, cx: float, cy: float, width: int, height: int) -> str:
@@ -163,8 +186,7 @@ def _lens_of(info: Any) -> tuple[Lens | None, str]:
         return None, (f'camera_info has the distortion model {name} without coefficients: the '
                       'lens is not known, and distances off the center are wrong; calibrate it')
     if not all(map(math.isfinite, d)) or any(abs(v) > _GREATEST_COEFFICIENT for v in d):
-        return None, ('camera_info has distortion coefficients that no lens has: the distortion '
-                      'is not corrected')
+        return None, _IMPOSSIBLE_LENS
     if not any(d) and model != 'equidistant':
         return None, ''
     if model is None:
@@ -222,8 +244,19 @@ def _binned(camera: Intrinsics, x: int, y: int) -> Intrinsics:
         1.0 / x, 1.0 / y, 0.0, 0.0, max(camera.width // x, 1), max(camera.height // y, 1))
 
 
+def _corner_note(full: Intrinsics) -> str:
+    return '' if full.cx or full.cy else (
+        'camera_info has its principal point at the corner of the image, as if it were not set: '
+        'directions are wrong; calibrate the camera')
+
+
+def is_of_frame(info: Any, frame_id: str) -> bool:
+    """Whether a CameraInfo is of a frame; several cameras may share a topic."""
+    return bool(info.header.frame_id.lstrip('/') == frame_id.lstrip('/'))
+
+
 def _frame_note(info: Any, frame_id: str) -> str:
     theirs = info.header.frame_id
-    if frame_id and theirs and theirs.lstrip('/') != frame_id.lstrip('/'):
+    if frame_id and theirs and not is_of_frame(info, frame_id):
         return f'camera_info belongs to the frame {theirs}, the image to {frame_id}'
     return ''

@@ -13,7 +13,7 @@ from typing import get_args
 from ...errors import ConfigError
 from ...structures import Intrinsics
 from .camera_files import Calibration, camera_of_calibration, read_calibration
-from .camera_info import Use
+from .camera_info import Use, camera_problem
 from .shapes import stated_for
 
 DEFAULT_FOV_DEG = 70.0
@@ -21,6 +21,8 @@ DEFAULT_CAMERA_WARNING = (
     f'the camera is not known: a horizontal field of view of {DEFAULT_FOV_DEG:g} degrees is '
     'assumed, and every distance is off by the factor that this is off; give fx, fov or a '
     'camera file; panoptic-depth camera shows what is there')
+
+_CAMERAS = 'fx', 'fov_deg', 'file', 'camera'
 
 CITYSCAPES_FOCAL_TIMES_BASELINE = 2262.52 * 0.209313
 """
@@ -50,8 +52,7 @@ class CameraOptions:
     use: Use = 'auto'
 
     def __post_init__(self) -> None:
-        given = [name for name in ('fx', 'fov_deg', 'file', 'camera')
-                 if getattr(self, name) is not None]
+        given = [name for name in _CAMERAS if getattr(self, name) is not None]
         if self.use not in get_args(Use):
             raise ConfigError(f'camera_info.use is {self.use!r}; give {", ".join(get_args(Use))}')
         if len(given) > 1:
@@ -63,6 +64,11 @@ class CameraOptions:
             raise ConfigError(f'fx is {self.fx}; give a focal length in px, > 0')
         if self.fov_deg is not None:
             Intrinsics.from_fov(self.fov_deg, 2, 2)
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the user says something, so that the source is not asked."""
+        return any(getattr(self, name) is not None for name in _CAMERAS)
 
     @cached_property
     def calibration(self) -> Calibration | None:
@@ -79,7 +85,11 @@ class CameraOptions:
         :raises ConfigError: the camera is of an image of another shape.
         """
         if self.fx is not None:
-            return Intrinsics.from_focal(self.fx, width, height), 'user'
+            camera = Intrinsics.from_focal(self.fx, width, height)
+            if problem := camera_problem(camera):
+                raise ConfigError(f'fx is {self.fx:g}: it {problem}; give a focal length in px of '
+                                  'these images')
+            return camera, 'user'
         if self.fov_deg is not None:
             return Intrinsics.from_fov(self.fov_deg, width, height), 'user'
         if self.calibration is not None:

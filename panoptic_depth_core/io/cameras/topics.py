@@ -15,10 +15,11 @@ TRANSPORTS = ('compressed', 'compressedDepth', 'theora', 'zstd', 'ffmpeg', 'foxg
 """Last parts of topics that image_transport and its plugins add to the name of an image topic."""
 
 _RECTIFIED = frozenset(('rect', 'rectified', 'rectify', 'undistort', 'undistorted', 'undist'))
+_NOT = frozenset(('not', 'non', 'un'))
 _PICTURE = _RECTIFIED | {
     'image', 'images', 'img', 'picture', 'raw', 'color', 'colour', 'rgb', 'bgr', 'rgba', 'bgra',
     'mono', 'gray', 'grey', 'bayer', 'compressed', 'camera', 'cam'}
-_INFO = frozenset(('info', 'infos', 'calib', 'calibration', 'intrinsics'))
+_INFO = frozenset(('info', 'infos', 'camerainfo', 'calib', 'calibration', 'intrinsics'))
 _SIDES = (
     {'left', 'right'}, {'front', 'rear', 'back'},
     {'color', 'colour', 'rgb', 'depth', 'infra', 'ir', 'thermal'})
@@ -51,7 +52,9 @@ class _Name:
 
     @property
     def rectified(self) -> bool:
-        return bool(self.words & _RECTIFIED)
+        words = _words(self.topic)
+        return any(word in _RECTIFIED and before not in _NOT
+                   for before, word in zip(('', *words), words, strict=False))
 
 
 def without_transport(topic: str) -> str:

@@ -26,7 +26,12 @@ from .truth_images import depth_of
 MOST_POINTS = 20_000
 """Of a depth image; every n-th row and column is taken, so that time stays bounded."""
 
+FARTHEST_M = 1000.0
+"""What is farther is not in meters."""
+
+_LOOKED_AT = 500
 _HEADER = struct.Struct('<iff')
+_MOST_SIDE_PX = 1 << 14
 _RVL_SIZE = struct.Struct('<ii')
 
 
@@ -92,15 +97,15 @@ def _decode_rvl(body: NDArray[np.uint8], what: str) -> NDArray[np.uint16]:
     if body.size < _RVL_SIZE.size:
         raise ConfigError(f'{what}: RVL without a size, truncated')
     columns, rows = _RVL_SIZE.unpack(body[:_RVL_SIZE.size].tobytes())
-    if columns <= 0 or rows <= 0:
-        raise ConfigError(f'{what}: RVL of {columns}x{rows} px is damaged')
+    if not (0 < columns <= _MOST_SIDE_PX and 0 < rows <= _MOST_SIDE_PX):
+        raise ConfigError(f'{what}: RVL of {columns}x{rows} px is truncated or damaged')
     words = body[_RVL_SIZE.size:]
     words = words[:words.size // 4 * 4].view('<u4')
     # A word holds 8 nibbles, the first in its highest bits; the high bit says that more follow.
     shifts = np.arange(28, -1, -4).astype(np.uint32)
     nibbles = ((words[:, None] >> shifts) & np.uint32(0xf)).ravel().astype(np.int64)
     ends = np.flatnonzero(nibbles < 8)
-    starts = np.concatenate(([0], ends[:-1] + 1))
+    starts = np.concatenate(([0], ends + 1))[:ends.size]
     place = np.arange(ends[-1] + 1 if ends.size else 0) - np.repeat(starts, ends - starts + 1)
     numbers = (np.add.reduceat((nibbles[:place.size] & 7) << np.minimum(3 * place, 60), starts)
                if ends.size else np.empty(0, np.int64))
@@ -187,6 +192,23 @@ def measured_points(message: Any, camera: Intrinsics | None, hold_out: HoldOut |
     if hold_out is not None:
         depth = np.where(hold_out.of_image(message, depth.shape), np.float32(np.nan), depth)
     return points_of_depth(depth, camera)
+
+
+def are_seen(points: NDArray[np.float32], camera: Intrinsics) -> bool:
+    """
+    Whether any of (N, 3) points in the camera frame can be one that the image shows.
+
+    Of many, a few are looked at first.
+    """
+    for step in (max(1, len(points) // _LOOKED_AT), 1):
+        some = points[::step].astype(np.float64)
+        with np.errstate(invalid='ignore'):
+            some = some[(some[:, 2] > 0) & (some[:, 2] < FARTHEST_M)]
+            pixels = camera.pixels(some[:, :2] / some[:, 2:])
+            if ((pixels > -0.5) & (pixels < (camera.width - 0.5, camera.height - 0.5))
+                    ).all(axis=1).any():
+                return True
+    return False
 
 
 def moved(points: NDArray[np.float32], motion: NDArray[np.float64]) -> NDArray[np.float32]:

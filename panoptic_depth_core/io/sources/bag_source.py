@@ -16,7 +16,12 @@ from ...errors import ConfigError
 from ...structures import Frame
 from ..bags.storage import BagReader, Message, Topic, deserialize
 from ..bags.transforms import MAX_DELAY_S, RecordedMotion
-from ..cameras.camera_info import InfoCamera, camera_of_info, is_calibrated
+from ..cameras.camera_info import (
+    InfoCamera,
+    camera_of_info,
+    is_calibrated,
+    is_of_frame,
+)
 from ..cameras.camera_options import CameraOptions
 from ..cameras.topics import (
     ASKED_FOR,
@@ -37,6 +42,9 @@ NO_STAMP = 'has no stamps; the time of recording is taken for them'
 
 _FIRST_TRANSFORMS = 1000
 """Messages of tf by whose end all frames have been named."""
+
+_FIRST_INFOS = 20
+"""CameraInfo messages by whose end all cameras of a topic have come."""
 
 MOST_WAITING = 64
 """Images that wait for tf at most, which bounds the memory."""
@@ -135,6 +143,15 @@ def _frame_id(bag: BagReader, topic: str) -> str:
     return next((str(message.header.frame_id) for message in _readable(bag, topic)), '')
 
 
+def _shared_by(bag: BagReader, image_topic: str, info_topic: str | None) -> str:
+    """The frame_id of the images, where the CameraInfo topic has that and others; else empty."""
+    infos = [] if info_topic is None else list(islice(_readable(bag, info_topic), _FIRST_INFOS))
+    if len({info.header.frame_id for info in infos}) < 2:
+        return ''
+    frame_id = _frame_id(bag, image_topic)
+    return frame_id if any(is_of_frame(info, frame_id) for info in infos) else ''
+
+
 class BagImages(NamedTuple):
     """
     The images of a bag.
@@ -200,9 +217,11 @@ class ImagePairing:
         self._skip, self._skipped, self._notes = skip, skipped, notes
         self.info: Any = None
         self.camera: InfoCamera | None = None
+        # Where several cameras share the topic, only that of the images counts.
+        self._frame_id = _shared_by(bag, image_topic, info_topic.topic)
         self._info = None if info_topic.topic is None else next(
             (info for info in _readable(bag, info_topic.topic)
-             if is_calibrated(info)), None)
+             if is_calibrated(info) and self._counts(info)), None)
         self._info_stamp_ns = -1
         # Until the first one that tells a camera has come, none of them counts.
         self._begun = self._info is None
@@ -222,6 +241,8 @@ class ImagePairing:
                 info = deserialize(message)
             except ConfigError as error:
                 count_reason(self._notes, f'{self._info_topic}: {error}; it counts as missing')
+                return
+            if not self._counts(info):
                 return
             stamp_ns = stamp_of(info)
             if self._waiting is not None and stamp_ns > self._waiting.stamp_ns:
@@ -247,6 +268,9 @@ class ImagePairing:
         self._waiting = PairedImage(name, stamp_ns, message.stamp_ns, image, None)
         if self._info is None or self._info_stamp_ns >= stamp_ns:
             yield from self.finish()
+
+    def _counts(self, info: Any) -> bool:
+        return not self._frame_id or is_of_frame(info, self._frame_id)
 
     def _remember(self, info: Any, stamp_ns: int) -> None:
         """What the latest one says counts, once the first one that tells a camera has come."""

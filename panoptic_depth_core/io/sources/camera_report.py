@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ...errors import ConfigError
 from ...structures import Intrinsics
+from ...views import view_of
 from ..bags.storage import BagReader, is_bag
 from ..cameras.camera_options import DEFAULT_FOV_DEG
 from ..cameras.shapes import field_of_view_deg
@@ -79,12 +81,25 @@ def camera_reports(source: str, options: SourceOptions) -> Iterator[CameraReport
             yield _report(source, frames, options)
 
 
+def _left_out(cameras: Iterable[Intrinsics]) -> list[str]:
+    """What lenses keep from the network."""
+    found = set()
+    for camera in cameras:
+        if camera.lens is not None:
+            try:
+                found.add(view_of(camera).left_out)
+            except ConfigError as error:
+                found.add(str(error))
+    return sorted(found - {''})
+
+
 def _report(source: str, source_frames: FrameSource, options: SourceOptions) -> CameraReport:
     frames = list(islice(source_frames, _FRAMES))
     notes = [*source_frames.skipped, *source_frames.notes]
     cameras = {frame.intrinsics: None for frame in frames}
     if len(cameras) > 1:
         notes.append('the camera is not the same for all images')
+    notes += _left_out(cameras)
     first = frames[0] if frames else None
     origin = '' if first is None else first.intrinsics_source
     given = options.camera

@@ -61,6 +61,7 @@ class FrameSource(AbstractContextManager['FrameSource']):
     :ivar skipped: reason -> frames passed over because of it.
     :ivar notes: what the user should know of the source -> how often it was seen.
     :ivar sidecar: the camera file beside it, if there is one.
+    :ivar stated: the camera that a file tells; None without one.
     :ivar len_hint: number of frames to expect, None where that cannot be known.
     :ivar mounting: given by the user; it wins over the source's.
     :param camera: the user's camera; it wins over the source's.
@@ -75,9 +76,10 @@ class FrameSource(AbstractContextManager['FrameSource']):
         self.camera = camera
         # A file that cannot be read is an error before the first frame.
         _ = camera.calibration
-        self.sidecar = None if folder is None else sidecar(folder)
+        self.sidecar = None if folder is None or camera.is_given else sidecar(folder)
         self._beside = None if self.sidecar is None else read_camera_file(self.sidecar,
                                                                           use=camera.use)
+        self.stated = self._beside if camera.calibration is None else camera.calibration
         self.skip: Skip = skip or skip_none
         self.skipped: Counter[str] = Counter()
         self.notes = Notes()

@@ -23,7 +23,9 @@ from ..cameras.camera_info import camera_of_info, is_calibrated
 from ..cameras.shapes import has_shape, scaled_to
 from ..cameras.topics import find_info_topic, says_rectified
 from ..messages.measured_points import (
+    FARTHEST_M,
     HoldOut,
+    are_seen,
     depth_image_of,
     is_cloud,
     measured_points,
@@ -45,6 +47,9 @@ KEPT_NS = 1_000_000_000
 
 MOST_WAITING = 32
 """Messages that are kept at most, which bounds the memory."""
+
+_NOT_SEEN = (f'no measured point is on the image and nearer than {FARTHEST_M:g} m; check tf, the '
+             'units, and that z of the frame_id of the image is ahead')
 
 Locate = Callable[[Frame, str, int], NDArray[np.float64]]
 
@@ -117,8 +122,8 @@ class MeasuredFolder(MeasuredDepth):
             return None
         depth = read_depth(path, self._per_meter)
         points = points_of_depth(depth, _same_view(frame.intrinsics, depth.shape, str(path)))
-        if not len(points):
-            self.notes.add(f'{self._folder}: nothing is measured in some frames')
+        if not are_seen(points, frame.intrinsics):
+            self.notes.add(f'{self._folder}: {_NOT_SEEN}')
         return points
 
 
@@ -210,12 +215,12 @@ class MeasuredMessages:
             motion = self._locate(frame, message.header.frame_id, stamp_ns)
             camera = None if is_cloud(message) else depth_camera(
                 message, self.info, self.rectified, frame)
-            points = moved(measured_points(message, camera, self._hold_out), motion)
+            points = measured_points(message, camera, self._hold_out)
         except ConfigError as error:
             raise ConfigError(f'{self._topic}: {error}') from None
-        if not (points[:, 2] > 0).any():
-            raise ConfigError(f'{self._topic}: no point lies in front of the camera; check the '
-                              'sensor, and the tf between it and the camera')
+        points = moved(points, motion)
+        if not are_seen(points, frame.intrinsics):
+            raise ConfigError(f'{self._topic}: {_NOT_SEEN}')
         return points, stamp_ns, message
 
 

@@ -117,6 +117,8 @@ def test_a_camera_that_stands_still(drive: list[Sample]) -> None:
     assert result.pitch_deg.source == 'predicted depth'
     assert any('drives straight ahead' in text for text in result.warnings)
     assert (result.height_m.value, result.height_m.source) == (0.9, 'given')
+    one = calibrated(drive[:1], height_m=0.9).finish()
+    assert one.warnings[0] == 'the pitch is from one frame; give more frames on level ground'
 
 
 def test_motion_of_pictures_that_do_not_follow_each_other(drive: list[Sample]) -> None:

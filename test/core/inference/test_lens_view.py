@@ -265,9 +265,26 @@ def test_a_pinhole_camera_goes_its_own_way(info, table, run):
 
 def test_a_camera_that_sees_nothing_ahead():
     camera = Intrinsics(300.0, 300.0, 5000.0, 120.0, 320, 240, BARREL)
-    with pytest.raises(ConfigError, match='no pixel of .* looks ahead'):
+    with pytest.raises(ConfigError, match='hardly a pixel of .* looks ahead'):
         view_of(camera)
     assert np.isnan(shown_by(CAMERAS['barrel'], Intrinsics(50, 50, 2000, 0, 20, 20))).all()
+
+
+@pytest.mark.parametrize('camera', [
+    *CAMERAS.values(), Intrinsics(80.0, 90.0, 60.0, 31.0, 131, 66, FISHEYE),
+    Intrinsics(640.0, 640.0, 331.5, 240.0, 643, 481, Lens('plumb_bob', (-0.35, 0.05, 0.0, 0.0))),
+    Intrinsics(200.0, 200.0, 320.0, 240.0, 641, 482, Lens('equidistant', (0.0,) * 4))])
+def test_rays_of_a_picture_are_those_of_its_pixels(camera, monkeypatch):
+    """Also where the radius turns, and where a fisheye ends."""
+    v, u = np.mgrid[:camera.height, :camera.width]
+    exact = camera.rays(np.stack([u.ravel(), v.ravel()], 1)).reshape(*v.shape, 2)
+    solved = []
+    undistorted = Lens.undistorted
+    monkeypatch.setattr(Lens, 'undistorted', lambda lens, points: (
+        solved.append(len(points)) or undistorted(lens, points)))
+    rays = rays_of(camera)
+    np.testing.assert_allclose(rays, exact, atol=1e-3 / camera.fx, equal_nan=True)
+    assert sum(solved) < 0.7 * v.size
 
 
 def test_the_view_covers_the_picture():

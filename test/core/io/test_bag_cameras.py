@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from bag_makers import CAMERA, Entry, image, info, pixels, write_bag
+from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.io.sources.frame_source import FrameSource
 from panoptic_depth_core.io.sources.open_source import open_source
@@ -106,6 +107,17 @@ def test_an_info_of_another_frame_is_said(tmp_path: Path) -> None:
                                   'depth_optical, the image to optical']
 
 
+def test_the_info_of_its_frame_where_cameras_share_a_topic(tmp_path: Path) -> None:
+    """As Gazebo has them: the infos of all cameras of a robot on one topic."""
+    rear = [of_frame(info(i, OTHER, '/camera_info', delay), 'rear')
+            for i, delay in ((0, -5), (0, 5), (1, -5), (1, 5))]
+    own = [of_frame(info(i, topic='/camera_info'), 'front') for i in (0, 1)]
+    source, frames = read(tmp_path, sorted(
+        [*rear, *own, *(of_frame(image(i, '/camera_front'), 'front') for i in (0, 1))],
+        key=lambda entry: entry.time_ns))
+    assert [frame.intrinsics for frame in frames] == [CAMERA, CAMERA] and not source.notes
+
+
 @pytest.mark.parametrize('k', [[1.0, 0, 0, 0, 1, 0, 0, 0, 1], [0.0] * 9, [1e308] * 9])
 def test_p_where_k_is_useless(k: list[float], tmp_path: Path) -> None:
     source, (frame,) = read(tmp_path, [changed(info(0), k=np.array(k)), image(0)])
@@ -158,6 +170,15 @@ def test_pictures_of_another_shape_than_the_camera_are_skipped(sidecar: bool,
     assert sorted(source.skipped.values()) == [1, 2]
     assert any('the image of 24x40 px: the image is turned by 90 degrees' in reason
                for reason in source.skipped)
+
+
+def test_the_file_beside_is_not_asked_where_the_user_says_it(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / 'a.png'), pixels(0))
+    (tmp_path / 'ost.yaml').write_text('not a camera')
+    (frame,) = open_source(tmp_path, fx=60.0)
+    assert (frame.intrinsics.fx, frame.intrinsics_source) == (60.0, 'user')
+    with pytest.raises(ConfigError, match=r'ost\.yaml: holds no object'):
+        open_source(tmp_path)
 
 
 def test_a_video_of_another_shape_than_the_camera(tmp_path: Path) -> None:

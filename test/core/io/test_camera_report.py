@@ -13,6 +13,7 @@ import pytest
 from bag_makers import CAMERA, image, info, map_image, pixels, write_bag
 from panoptic_depth_core.cli import main
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
+from panoptic_depth_core.structures import Intrinsics
 
 
 def show(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -70,7 +71,7 @@ def test_every_image_topic_is_shown(tmp_path: Path, capsys: pytest.CaptureFixtur
         ('/left/image_raw', True), ('/thermal/image', False)]
     code, out, warned = show(capsys, bag, '--image-topic', '/thermal/image')
     assert code == 2 and 'a horizontal field of view of 70 degrees is assumed' in out
-    assert 'relative: off by the factor' in out
+    assert 'relative: off by the factor' in out and 'give --camera, --fov or --fx' in out
     assert 'no CameraInfo belongs to it by name or frame_id' in warned
     assert show(capsys, bag, '--image-topic', '/left/image_raw')[0] == 0
     assert show(capsys, bag, '--fov', '60')[0] == 0
@@ -81,6 +82,18 @@ def test_problems_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     code, out, warned = show(capsys, bag)
     assert code == 2 and '/camera/camera_info' in out
     assert 'not calibrated: K has a focal length that is not positive' in warned
+
+
+def test_what_a_lens_leaves_out_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]
+                                         ) -> None:
+    wide = info(0, Intrinsics(14.0, 14.0, 19.5, 11.5, 40, 24))
+    wide.message.distortion_model, wide.message.d = 'equidistant', make.sequence([0.0, 0, 0, 0.01])
+    code, _, warned = show(capsys, write_bag(tmp_path / 'wide', [wide, image(0)]))
+    assert code == 0 and 'more than a pinhole view of 110 degrees' in warned
+    bent = info(0)
+    bent.message.d = make.sequence([-8.0, 0, 0, 0, 0])
+    code, _, warned = show(capsys, write_bag(tmp_path / 'bent', [bent, image(0)]))
+    assert code == 0 and 'some pixels of the image have no ray' in warned
 
 
 def test_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

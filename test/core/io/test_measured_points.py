@@ -70,8 +70,8 @@ def test_png_of_millimeters():
     np.testing.assert_allclose(depth, [[np.nan, 1.0], [2.5, 65.535]])
 
 
-def test_png_of_quantised_meters():
-    """The encoder: a = quantisation * (quantisation + 1), b = 1 - a / z_max; value = a / z + b."""
+def test_png_of_quantized_meters():
+    """The encoder: a = quantization * (quantization + 1), b = 1 - a / z_max; value = a / z + b."""
     a, z_max = 100.0 * 101.0, 10.0
     b = 1.0 - a / z_max
     z = np.array([[0.5, 2.0, 9.9]])
@@ -108,8 +108,13 @@ def test_rvl_of_an_image(holes):
     ('16UC1; compressedDepth rvl', b'x' * 14, 'truncated'),
     ('16UC1; compressedDepth rvl', rvl(np.arange(1, 101, dtype=np.uint16).reshape(4, 25))[:40],
      'truncated or damaged'),
-    ('16UC1; compressedDepth rvl', struct.pack('<iffii', 1, 0, 0, -2, -3) + b'\x22' * 40, '-2x-3'),
-    ('16UC1; compressedDepth rvl', struct.pack('<iffii', 1, 0, 0, -2, 3) + b'\x22' * 40, '-2x3'),
+    ('16UC1; compressedDepth rvl', struct.pack('<iffii', 1, 0, 0, 0, 5) + b'\x22' * 40,
+     'truncated or damaged'),
+    ('16UC1; compressedDepth rvl', struct.pack('<iffii', 1, 0, 0, -2, -3) + b'\x22' * 40,
+     'truncated or damaged'),
+    # All of it is one number that does not end.
+    ('16UC1; compressedDepth rvl', struct.pack('<iffii', 1, 0, 0, 5, 4) + b'\xff' * 40,
+     'truncated or damaged'),
     ('16UC1; compressedDepth rvl', struct.pack('<iffii', 1, 0, 0, 1 << 30, 1 << 30) + b'\x22' * 40,
      'truncated or damaged'),
 ])

@@ -177,6 +177,21 @@ def test_the_frame_of_another_camera_is_said() -> None:
         '/info: camera_info belongs to the frame optical, the image to rear', False)
 
 
+def test_the_info_of_its_frame_where_cameras_share_a_topic() -> None:
+    cameras = CameraMemory(CameraInfoSettings(), topic='/info')
+    for _ in range(3):
+        cameras.remember(info())
+        cameras.remember(info(camera=FALLBACK, header=make.header(STAMP_NS, 'rear')))
+    assert cameras.resolve(40, 24, STAMP_NS, 'optical')[0] == CAMERA
+    assert cameras.problem(STAMP_NS) == ('', False)
+    assert cameras.resolve(40, 24, STAMP_NS, '/rear')[0] == FALLBACK
+    # What the latest says counts, where one camera has another frame from then on.
+    renamed = CameraMemory(CameraInfoSettings(), topic='/info')
+    renamed.remember(info())
+    renamed.remember(info(camera=FALLBACK, header=make.header(STAMP_NS, 'rear')))
+    assert renamed.resolve(40, 24, STAMP_NS, 'optical')[0] == FALLBACK
+
+
 def test_settings_may_change() -> None:
     cameras = memory('require', True, [])
     with pytest.raises(ConfigError, match='none has arrived'):

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from panoptic_depth_core.errors import ConfigError
@@ -53,6 +55,20 @@ def test_the_nearest_stamp_within_the_age():
     assert found.add(late).measured_points_m is not None
 
 
+def test_points_beside_the_image_are_said():
+    """As of a LiDAR whose images name a frame with x ahead."""
+    turned = np.eye(4)[[2, 0, 1, 3]]
+    for locate, value in ((lambda *_: turned, 5.0), (here, 5000.0), (here, np.nan)):
+        found = memory(locate)
+        found.remember(depth_at(1000, value))
+        frame = frame_at(1000)
+        narrow = replace(frame, intrinsics=Intrinsics.from_focal(200.0, 32, 16))
+        assert found.add(narrow) is narrow
+        health = found.health()
+        assert health.level == HealthLevel.WARN
+        assert 'no measured point is on the image' in health.message
+
+
 def test_points_are_moved_and_transforms_may_be_missing():
     asked = []
 
@@ -83,9 +99,8 @@ def test_a_sensor_that_sees_nothing_is_told(value):
     found.remember(depth_at(1000, value))
     frame = frame_at(1000)
     assert found.add(frame) is frame
-    assert (found.health().level, found.health().message) == (
-        HealthLevel.WARN, '/tof/depth: no point lies in front of the camera; check the sensor, '
-        'and the tf between it and the camera; the depth is that of the network alone')
+    assert found.health().level == HealthLevel.WARN
+    assert found.health().message.startswith('/tof/depth: no measured point is on the image')
 
 
 def test_points_behind_the_camera_are_told():
@@ -95,7 +110,7 @@ def test_points_behind_the_camera_are_told():
     found.remember_info(make.camera_info(make.header(0, 'back'), CAMERA))
     frame = frame_at(1000)
     assert found.add(frame) is frame
-    assert 'no point lies in front of the camera' in found.health().message
+    assert 'no measured point is on the image' in found.health().message
 
 
 def test_depth_of_another_frame_waits_for_its_camera():

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,7 @@ cam3:
 JSON = """{"fx": 691.2, "fy": 690.5, "cx": 387.8, "cy": 192.1, "width": 768, "height": 384,
 "lens": {"model": "plumb_bob", "coefficients": [-0.3, 0.1, 0.0001, 0.0]}}"""
 
+SHORT = MESSAGE[:MESSAGE.index('binning_x')]
 LENS = Lens('plumb_bob', (-0.3, 0.1, 0.0001, 0.0))
 CAMERA = Intrinsics(691.2, 690.5, 387.8, 192.1, 768, 384, LENS)
 OF_P = Intrinsics(480.0, 481.0, 383.5, 191.5, 768, 384)
@@ -174,6 +176,16 @@ def test_kalibr(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
      'intrinsics: fx is nan, no'),
     ('c.json', JSON.replace('plumb_bob', 'odd'), "lens: model 'odd' is not known; the models are"),
     ('c.json', JSON.replace('[-0.3,', '["x",'), 'coefficients is .*; give numbers'),
+    ('c.json', JSON.replace('"plumb_bob"', '["plumb_bob"]'), 'lens is .*; give its model and'),
+    ('c.json', '{"fx": 1' + '0' * 400 + ', "fy": 1, "cx": 1, "cy": 1, "width": 2, "height": 2}',
+     'fx is 10*; give a number'),
+    ('c.yaml', SHORT + 'roi: 3', 'roi is 3; give x_offset'),
+    ('c.yaml', SHORT + 'roi: {x_offset: [1]}', r'x_offset is \[1\]; give that'),
+    ('c.yaml', SHORT + 'binning_x: 1e-3', "binning_x is '1e-3'; give that"),
+    ('c.yaml', SHORT + 'binning_y: .nan', 'binning_y is nan; give that'),
+    ('c.yaml', KALIBR[:KALIBR.index('cam1')].replace('[768, 384]', '[768, .inf]'),
+     'height is inf; give that'),
+    ('c.yaml', '0: {intrinsics: [1]}\n1: {intrinsics: [1]}', 'has the cameras 0, 1; choose one'),
     ('c.yaml', 'a: [', 'not valid YAML'), ('c.yaml', '', 'holds no object'),
     ('c.yaml', OST.replace('691.2, ', ''), 'camera_matrix has 8 numbers; give 9'),
     ('c.yaml', OST.replace('691.2', 'x'), 'camera_matrix is .*; give numbers'),
@@ -214,3 +226,20 @@ def test_the_file_beside_pictures(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     both = write(tmp_path, 'camera.json', JSON)
     assert sidecar(tmp_path) == both
     assert 'camera.json counts, not ost.yaml beside it' in caplog.text
+
+
+def test_a_camera_of_another_name_beside_pictures_is_said(
+        tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path, 'dataset.yaml', 'names: [a, b]')
+    other = write(tmp_path, 'left.yaml', OST)
+    assert sidecar(tmp_path) is None
+    (record,) = caplog.records
+    assert f'{other} has a camera' in record.getMessage() and '--camera' in record.getMessage()
+
+
+def test_a_camera_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    for changes, words in (({'fx': 1e200}, 'has focal lengths that no camera'),
+                           ({'fx': 1.0, 'fy': 1.0, 'cx': 0, 'cy': 0}, 'is the identity')):
+        path = write(tmp_path, 'camera.json', json.dumps({**json.loads(JSON), **changes}))
+        with pytest.raises(ConfigError, match=words):
+            read_camera_file(path)

@@ -60,6 +60,8 @@ USELESS = {
     'has focal lengths that no camera of 640x480 px has': [1e308, 0, 319, 0, 1e308, 241, 0, 0, 1],
     'has focal lengths that no camera of 640x480 px has ': [1.0, 0, 319, 0, 1.0, 241, 0, 0, 1],
     'has focal lengths that no camera of 640x480 px has  ': [500.0, 0, 319, 0, 20.0, 241, 0, 0, 1],
+    'has another last row than 0 0 1': [500.0, 0, 0, 0, 510.0, 0, 319.0, 241.0, 1],
+    'has another last row than 0 0 1 ': [1000.0, 0, 638.0, 0, 1020.0, 482.0, 0, 0, 2],
     'has its principal point far outside of the image': [*K[:2], 1e300, *K[3:]],
 }
 
@@ -125,6 +127,7 @@ def test_the_ideal_fisheye_is_no_pinhole_camera() -> None:
     ('equidistant', [0.1] * 6, 'more coefficients than the distortion model equidistant has'),
     ('plumb_bob', [math.nan] * 5, 'coefficients that no lens has'),
     ('plumb_bob', [1e308] * 5, 'coefficients that no lens has'),
+    ('plumb_bob', [-9000.0, 9000.0, 10.0, 10.0, 0.0], 'coefficients that no lens has'),
 ])
 def test_what_is_not_known_of_a_lens_is_said(model: str, d: list[float], words: str) -> None:
     found = camera_of_info(info(distortion_model=model, d=d), 640, 480)
@@ -184,6 +187,17 @@ def test_another_shape_is_refused(size: tuple[int, int], words: str) -> None:
     assert found.camera is None and words in found.reason
     assert found.reason.startswith('camera_info is of 640x480 px, the image of '
                                    f'{size[0]}x{size[1]} px: ')
+
+
+def test_what_was_left_out_of_a_matrix() -> None:
+    found = camera_of_info(info(k=[*K[:6], 1e-17, 0, 0]), 640, 480)
+    assert (found.camera, found.notes) == (CAMERA, ()), 'some drivers leave the last row out'
+    # As in KITTI, whose cameras are not exactly beside each other.
+    found = camera_of_info(info(p=[*P[:11], 0.0027]), 640, 480, rectified=True)
+    assert (found.camera, found.notes) == (OF_P, ())
+    found = camera_of_info(info(k=[500.0, 0, 0, 0, 510.0, 0, 0, 0, 1]), 640, 480)
+    assert found.camera == replace(CAMERA, cx=0.0, cy=0.0)
+    assert 'principal point at the corner of the image' in found.notes[0]
 
 
 def test_another_frame_is_said() -> None:

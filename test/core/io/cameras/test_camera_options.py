@@ -57,6 +57,12 @@ def test_the_image_may_be_resized_and_rounded() -> None:
             assert options.resolve(*size, known)[0] == scaled_to(CAMERA, *size)
 
 
+@pytest.mark.parametrize('fx', [0.5, 1e300])
+def test_a_focal_length_that_no_camera_has_is_refused(fx: float) -> None:
+    with pytest.raises(ConfigError, match='has focal lengths that no camera of 640x480 px has'):
+        CameraOptions(fx=fx).resolve(640, 480)
+
+
 @pytest.mark.parametrize(('options', 'words'), [
     ({'fx': 0.0}, 'fx is 0.0; give a focal length in px'),
     ({'fx': math.nan}, 'fx is nan'),

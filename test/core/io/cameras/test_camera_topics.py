@@ -32,6 +32,8 @@ DRIVERS = {
     'Isaac Hawk': ('/front_stereo_camera/left/image_rect_color',
                    '/front_stereo_camera/left/camera_info_rect'),
     'Isaac Sim': ('/rgb_left', '/camera_info_left'),
+    'Isaac Sim in one word': ('/front_stereo_camera/left_rgb/image_raw',
+                              '/front_stereo_camera/left_rgb/camerainfo'),
     'depthai': ('/oak/rgb/image_raw', '/oak/rgb/camera_info'),
     'depthai rectified': ('/oak/rgb/image_rect', '/oak/rgb/camera_info'),
     'depthai example': ('/color/image', '/color/camera_info'),
@@ -114,7 +116,8 @@ def test_one_of_the_frame_only_where_no_name_speaks_against_it(image: str, infos
     ('/camera/image_rectified', True), ('/camera/rectified/image', True), ('/rect/image', True),
     ('/left/camera_info_rect', True), ('/cam/imageRect', True), ('/cam/undistorted', True),
     ('/camera/image_raw', False), ('/image_direct', False), ('/rectangle/image', False),
-    ('/unrectified/image', False), ('', False),
+    ('/unrectified/image', False), ('/camera/image_not_rectified', False), ('', False),
+    ('/camera/image_raw_not_rect/image_rect', True),
 ])
 def test_rectified_by_any_word(topic: str, rectified: bool) -> None:
     assert says_rectified(topic) == rectified
