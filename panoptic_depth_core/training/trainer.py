@@ -324,7 +324,9 @@ def train_step(settings: TrainSettings, fabric: Fabric, state: TrainState, draws
         with fabric.no_backward_sync(state.network):  # type: ignore[arg-type]
             losses = state.model.losses(state.network(**batch.inputs()), batch, seeds)
             losses['total'] = total_of(losses, settings.phases, phase)
-            fabric.backward(losses['total'] / settings.accumulate)
+            # Nothing that learns may be in it, as where no frame has a depth or a mounting.
+            if losses['total'].requires_grad:
+                fabric.backward(losses['total'] / settings.accumulate)
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + value.detach() / settings.accumulate
     average_gradients(state.network.parameters())

@@ -129,9 +129,7 @@ def test_model_json_that_is_none(saved, text, words):
 
 
 def test_directories_from_before_there_were_tasks(saved):
-    """The shipped model.json is of that form; models without depth said so in depth_of."""
-    shipped = json.loads((ModelDirectory.default().path / 'model.json').read_text())
-    assert 'tasks' not in shipped and ModelDirectory.default().info.tasks == TASKS
+    """Models without depth said so in depth_of."""
     edit(saved, tasks=..., extra_inputs=..., precision='int8', depth_of='pixels')
     info = ModelDirectory.load(saved.path).info
     assert (info.tasks, info.precision, info.extra_inputs) == (TASKS, 'int8', ())

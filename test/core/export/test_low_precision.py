@@ -149,7 +149,7 @@ def test_the_shipped_model():
     low = find_low_precision_nodes(model.graph)
     operators = {node.name: node.op_type for node in model.graph.node}
     assert len(operators) == len(model.graph.node), 'every node has a name of its own'
-    assert len(low.convolutions) == 86
+    assert len(low.convolutions) == 91
     assert {operators[name] for name in low.pointwise} <= set(POINTWISE)
     cast_nodes(model.graph, low.nodes, 'float16')
     onnx.checker.check_model(model, full_check=True)
@@ -163,7 +163,7 @@ def test_the_shipped_model():
         'network.pyramid.context.weight.float32.float16', *(
             f'network.{name}.weight.float32' for name in (
                 'mask_embedding', 'depth_embedding', 'position_head.2', 'kernel_head.2',
-                'depth_head.2'))}
+                'depth_head.2', 'ground.head.1', 'ground.embedding.1'))}
 
 
 def convolutions_behind_outputs(graph):

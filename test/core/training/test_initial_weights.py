@@ -99,7 +99,7 @@ def test_the_shipped_model_is_a_start():
     pytest.importorskip('onnx', reason='needs the extra [export]')
     from panoptic_depth_core.model_directory import ModelDirectory
     from panoptic_depth_core.network.torch_backend import load_graph
-    network = create_model('fast')
+    network = create_model('fast', {'mounting': True})
     load_initial_weights(network, Path('default'))
     shipped = load_graph(ModelDirectory.default()).network.state_dict()
     for name, value in network.state_dict().items():
