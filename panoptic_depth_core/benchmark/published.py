@@ -125,7 +125,7 @@ def published_result(output: KernelOutput, stuff_area: int) -> tuple[Tensor, Ten
     :param output: of the published network, one image, with depth.
     :param stuff_area: least px of stuff.
     :returns: ids (H, W) int64, FIRST_THING and up for things, best first, class + 1 for stuff;
-        depth (H, W) float32 metres; 0 where there is neither.
+        depth (H, W) float32 meters; 0 where there is neither.
     """
     size = [side * EMBEDDING_STRIDE for side in output.mask_embedding.shape[-2:]]
     things = merge_duplicates(find_peaks(output, RULES), RULES, located=False)
@@ -164,9 +164,9 @@ def published_result(output: KernelOutput, stuff_area: int) -> tuple[Tensor, Ten
         embedding = _resized(output.depth_embedding[0].float(), size).flatten(1).t()[None]
         most_m = RULES.max_depth_m * float(output.metric)
         for row, (panoptic_id, _, kernel) in enumerate(kept):
-            metres = metric_depth(kernel[None, None], embedding, output.metric, output.depth_form)
+            meters = metric_depth(kernel[None, None], embedding, output.metric, output.depth_form)
             ids[owner == row] = panoptic_id
-            depth[owner == row] = metres.view(size).clamp(max=most_m)[owner == row]
+            depth[owner == row] = meters.view(size).clamp(max=most_m)[owner == row]
     return ids, depth
 
 

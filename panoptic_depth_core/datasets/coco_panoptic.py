@@ -55,7 +55,7 @@ class DatasetFile(Settings):
     """What the files do not say themselves."""
 
     depth_scale: float | None = Field(None, gt=0, allow_inf_nan=False, description='value of '
-                                      'depth PNGs per metre, such as 1000 for millimetres')
+                                      'depth PNGs per meter, such as 1000 for millimeters')
 
 
 class CocoPanoptic:

@@ -4,7 +4,7 @@
 KITTI: KittiDepth, KittiEigen, KittiSemantics, KittiHalf and SemKittiDvps, each with its files.
 
 Formats are those of the development kits of https://www.cvlibs.net/datasets/kitti; depth is uint16
-metres * 256, 0 where unknown. What is missing or wrong raises ConfigError.
+meters * 256, 0 where unknown. What is missing or wrong raises ConfigError.
 """
 
 from __future__ import annotations
@@ -333,7 +333,7 @@ class KittiHalf(files.FrameReader):
         if not self.names:
             raise ConfigError(f'kitti_half: no frames with {label!r} in split {split!r}; '
                               'labels are depth, panoptic, semantic')
-        # Frame -> Cityscapes panoptic id -> metres.
+        # Frame -> Cityscapes panoptic id -> meters.
         self._depths: dict[str, dict[int, float]] = {}
         with (self.root / 'kitti15_instance_depth.csv').open(newline='', encoding='utf-8') as file:
             for row in csv.DictReader(file):
@@ -367,8 +367,8 @@ class KittiHalf(files.FrameReader):
         return Sample(frame, GroundTruth(
             files.read_panoptic(path, size, np.uint16, _PANOPTIC_IDS), has_semantics=True,
             instance_classes=INSTANCE_CLASSES, depth=depth, instance_depth_m={
-                int(_PANOPTIC_IDS[label]): metres
-                for label, metres in self._depths.get(name, {}).items()}))
+                int(_PANOPTIC_IDS[label]): meters
+                for label, meters in self._depths.get(name, {}).items()}))
 
 
 class SemKittiDvps(files.VideoReader):

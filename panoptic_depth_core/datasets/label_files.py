@@ -223,7 +223,7 @@ def read_depth_array(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
         raise ConfigError(
             f'{path}: no array of numbers: {error}; save it with numpy.save') from None
     if stored.dtype.kind != 'f':
-        raise ConfigError(f'{path}: holds {stored.dtype}; give metres as floats')
+        raise ConfigError(f'{path}: holds {stored.dtype}; give meters as floats')
     if stored.ndim != 2:
         raise ConfigError(f'{path}: has the shape {stored.shape}; give (H, W)')
     _require_size(path, stored, size)

@@ -181,7 +181,7 @@ def _encode_depth(depth: NDArray[np.float32], step: float, name: str) -> tuple[b
     known, far = np.isfinite(depth), np.isposinf(depth)
     wrong = depth[depth <= 0]
     if len(wrong):
-        raise ConfigError(f'sample {name!r}: a depth is {wrong[0]} m; give metres > 0, NaN where '
+        raise ConfigError(f'sample {name!r}: a depth is {wrong[0]} m; give meters > 0, NaN where '
                           'it is not known, or +Inf')
     values = depth[known].astype(np.float64)
     steps = np.rint(np.log(values) / step).astype(np.int64)
@@ -200,8 +200,8 @@ def _decode_depth(data: bytes, how: dict[str, Any] | None,
                   shape: tuple[int, ...]) -> NDArray[np.float32]:
     if how is None:
         # Caches of earlier versions have a picture of 1/256 m, 0 where not known.
-        metres = _read(data).astype(np.float32) * np.float32(1 / 256)
-        return np.where(metres > 0, metres, np.float32(np.nan))
+        meters = _read(data).astype(np.float32) * np.float32(1 / 256)
+        return np.where(meters > 0, meters, np.float32(np.nan))
     raw = np.frombuffer(lzma.decompress(data, lzma.FORMAT_RAW, filters=_FILTERS), np.uint8)
     pixels = math.prod(shape)
     number = -(-pixels // 8)

@@ -127,8 +127,8 @@ class TopicSettings(Settings):
     labels: str = Field('', description='true panoptic ids (16UC1, class * label_divisor + '
                         'instance, 65535 void) or classes (8UC1, 255 void); empty: '
                         '/truth/panoptic')
-    depth: str = Field('', description='true depth of the pixels of the image, 32FC1 metres or '
-                       '16UC1 millimetres; empty: /truth/depth')
+    depth: str = Field('', description='true depth of the pixels of the image, 32FC1 meters or '
+                       '16UC1 millimeters; empty: /truth/depth')
     lidar: str = Field('', description='sensor_msgs/PointCloud2; empty: the only one that is not '
                        'a result of this program')
     boxes: str = Field('', description='vision_msgs/Detection3DArray or '

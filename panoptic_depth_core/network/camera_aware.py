@@ -48,8 +48,8 @@ class CameraAwareSettings(NetworkSettings):
     mask_channels: int = Field(64, description='channels of the mask embedding')
     depth_channels: int = Field(16, description='channels of the depth embedding')
     camera: Literal['canonical', 'rays', 'unknown'] = Field(
-        'canonical', description='canonical: viewing rays in, canonical metres out; rays: metres '
-        'out; unknown: metres without any camera, for comparison')
+        'canonical', description='canonical: viewing rays in, canonical meters out; rays: meters '
+        'out; unknown: meters without any camera, for comparison')
     mounting: bool = Field(False, description='the network takes the mounting of the camera as '
                            'an extra input')
 

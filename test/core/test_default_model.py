@@ -68,7 +68,7 @@ def _resized(frame: Frame, scale: float) -> Frame:
 
 
 @pytest.mark.parametrize('scale', [0.5, 0.71, 1.41, 2.0])
-def test_a_resized_picture_gives_the_same_metres(pipeline, scale):
+def test_a_resized_picture_gives_the_same_meters(pipeline, scale):
     for seed in range(4):
         frame = replace(_scene(seed).frame, mounting=None)
         first = pipeline(frame).depth

@@ -21,7 +21,7 @@ from panoptic_depth_ros.parameters import FIXED, parameters
 from ros_peer import Camera, NodeCase, heard_at
 
 REFUSED_AT_START = {
-    'misspelt': ({'depth__max_metres': 50.0}, "parameter 'depth.max_metres' is not known"),
+    'misspelt': ({'depth__max_meters': 50.0}, "parameter 'depth.max_meters' is not known"),
     'wrong': ({'depth__max_m': -1.0}, 'depth.max_m is -1.0'),
     'word': ({'camera_info__policy': 'perhaps'}, "camera_info.policy is 'perhaps'"),
     'kind': ({'score_threshold': 'high'}, 'score_threshold'),
@@ -76,7 +76,7 @@ class TestChanges(NodeCase):
                     self.assertIn('read-only', reason)
 
     def test_unknown_ones_are_refused(self) -> None:
-        taken, reason = self.peer.set('depth.max_metres', 5.0)
+        taken, reason = self.peer.set('depth.max_meters', 5.0)
         self.assertFalse(taken)
         self.assertIn('declared', reason)
 

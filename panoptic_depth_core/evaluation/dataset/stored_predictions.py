@@ -178,7 +178,7 @@ def _read_instances(path: Path) -> dict[str, _Instances]:
                 record: dict[str, Any] = json.loads(line)
                 found[record['name']] = (record['label_divisor'], {
                     # Results of earlier versions have no mean.
-                    i['panoptic_id']: (_metres(i['depth']), _metres(i.get('depth_mean')))
+                    i['panoptic_id']: (_meters(i['depth']), _meters(i.get('depth_mean')))
                     for i in record['instances']})
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f'{path}: is not what predict writes ({type(error).__name__}: {error}); '
@@ -186,7 +186,7 @@ def _read_instances(path: Path) -> dict[str, _Instances]:
     return found
 
 
-def _metres(number: float | None) -> float:
+def _meters(number: float | None) -> float:
     return math.nan if number is None else number
 
 

@@ -142,7 +142,7 @@ class CalibrationMetric(Metric[CalibrationResult]):
         """
         Count one frame.
 
-        :param predicted, truth: (H, W) metres along Z, not known where NaN, Inf or not above 0.
+        :param predicted, truth: (H, W) meters along Z, not known where NaN, Inf or not above 0.
         :param panoptic: (H, W) uint16 predicted ids of the segments.
         :param sequence: see Sample.sequence; matters to ``fit`` alone.
         :raises ValueError: when shapes differ.
@@ -320,7 +320,7 @@ class LidarCalibration(CalibrationMetric):
 
     def update(self, frame: JudgedFrame) -> None:
         points = frame.points
-        self.count(points.predicted, points.metres, points.ids, frame.result.segments)
+        self.count(points.predicted, points.meters, points.ids, frame.result.segments)
 
     @classmethod
     def conventions(cls, settings: Mapping[str, Any]) -> list[str]:

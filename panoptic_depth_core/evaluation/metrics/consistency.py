@@ -315,7 +315,7 @@ class ConsistencyMetric(Metric[Record]):
         'ground_height_m': MetricKind(
             'height of the camera above the predicted ground', 'm', None,
             'Above the plane through the pixels of the ground, median.',
-            over_time=('Height above the ground', 'metres')),
+            over_time=('Height above the ground', 'meters')),
         'ground_height_spread': MetricKind(
             'variation of that height between frames', 'share', 'lower',
             'Relative standard deviation of the height over frames.'),

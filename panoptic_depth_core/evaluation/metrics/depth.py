@@ -5,7 +5,7 @@ Errors of dense depth, by depth images and by LiDAR.
 
 They are the usual ones of Eigen et al. (NIPS 2014) and of the KITTI benchmark.
 
-With p predicted, g true, in metres, and e = ln p - ln g, means over pixels: absRel = |p - g| / g,
+With p predicted, g true, in meters, and e = ln p - ln g, means over pixels: absRel = |p - g| / g,
 sqRel = (p - g)^2 / g, RMSE, RMSElog = sqrt(mean e^2), delta_i = share with max(p/g, g/p) < 1.25^i,
 SILog = 100 sqrt(mean e^2 - (mean e)^2), and with a protocol |p - g| and |log10 p - log10 g|.
 Nothing is scaled, shifted or, without a protocol, clipped to fit the truth.
@@ -80,7 +80,7 @@ class DepthResult:
     :param pooled: over all pixels of all images.
     :param per_image: mean over images, each with its own errors.
     :param images: those with at least one pixel of truth.
-    :param by_range: pooled, by (near, far] in metres of true depth.
+    :param by_range: pooled, by (near, far] in meters of true depth.
     :param by_class: pooled, by class id of the truth; only classes with pixels.
     :param more: further values of a protocol, means over images.
     """
@@ -155,8 +155,8 @@ class DepthMetric(Metric[DepthResult]):
         """
         Count one image; without a protocol, pixels with 0 < truth <= cap count.
 
-        :param predicted: (H, W) metres along Z; missing where NaN, Inf or not above 0.
-        :param truth: (H, W) metres along Z, NaN, Inf or 0 where not known.
+        :param predicted: (H, W) meters along Z; missing where NaN, Inf or not above 0.
+        :param truth: (H, W) meters along Z, NaN, Inf or 0 where not known.
         :param truth_class: (H, W) integer class ids; those not in the table count as not known.
         :raises ValueError: when shapes differ.
         :raises ConfigError: when the protocol is for other sizes.
@@ -286,7 +286,7 @@ class LidarDepth(DepthMetric):
 
     def update(self, frame: JudgedFrame) -> None:
         points = frame.points
-        self.count(points.predicted, points.metres, points.classes)
+        self.count(points.predicted, points.meters, points.classes)
 
     @classmethod
     def conventions(cls, settings: Mapping[str, Any]) -> list[str]:
@@ -366,6 +366,6 @@ def _known_mean(values: Sequence[float]) -> float:
 
 
 def by_limits(groups: Mapping[tuple[float, float], Any]) -> list[Record]:
-    """Groups by range of metres, as values for ``plain``."""
+    """Groups by range of meters, as values for ``plain``."""
     return [{'near_m': near, 'far_m': far, **asdict(errors)}
             for (near, far), errors in groups.items()]

@@ -36,7 +36,7 @@ class InstanceRecord(NamedTuple):
     """
     One instance of the truth whose depth is known.
 
-    :param truth_m: median depth (Z) of its visible surface, metres.
+    :param truth_m: median depth (Z) of its visible surface, meters.
     :param predicted_m: the same of the predicted instance that matches it; NaN where not known.
     :param log_depth_scale: Laplace scale of log depth of the predicted instance; NaN where not
         known.
@@ -90,7 +90,7 @@ class DistanceResult:
     """
     Distance errors of a set of frames.
 
-    :param by_range: by (near, far] in metres of the true depth.
+    :param by_range: by (near, far] in meters of the true depth.
     :param by_class: by class id; only classes with instances.
     :param by_class_and_range: by both; only groups with instances.
     """
@@ -243,11 +243,11 @@ class DistanceMetric(BaseDistanceMetric):
         """
         Count one frame.
 
-        :param truth_depth_m: panoptic id of the truth -> metres; instances that are not in it, or
+        :param truth_depth_m: panoptic id of the truth -> meters; instances that are not in it, or
             whose depth is not a positive number, are left out.
-        :param predicted_depth_m: panoptic id of the prediction -> metres, NaN where not known.
+        :param predicted_depth_m: panoptic id of the prediction -> meters, NaN where not known.
         :param log_depth_scale: panoptic id of the prediction -> expected error of log depth.
-        :param predicted_mean_m: panoptic id of the prediction -> mean depth in metres.
+        :param predicted_mean_m: panoptic id of the prediction -> mean depth in meters.
         """
         rows, columns, _ = overlaps.matches()
         match = dict(zip(rows.tolist(), columns.tolist(), strict=True))
@@ -302,7 +302,7 @@ class LidarDistance(BaseDistanceMetric):
                     'among them, and the points on a wrong mask are no better than the mask.'}
 
     def update(self, frame: JudgedFrame) -> None:
-        found = medians(frame.points.ids, frame.points.metres)
+        found = medians(frame.points.ids, frame.points.meters)
         points = {number: (count, value) for number, count, value in zip(
             found.groups.tolist(), found.counts.tolist(), found.values.tolist(), strict=True)}
         least_points = self.rules.recording.lidar.min_instance_points

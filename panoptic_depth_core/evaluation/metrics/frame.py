@@ -56,7 +56,7 @@ class RecordedFrame:
     One image of a recording with all that the recording knows of it.
 
     :param truth: from images of labels and depth; empty where there are none.
-    :param lidar_depth: (H, W) float32 metres along Z at the pixels that a point falls on, NaN
+    :param lidar_depth: (H, W) float32 meters along Z at the pixels that a point falls on, NaN
         elsewhere; None where no cloud belongs to the image.
     :param boxes: None where no message of boxes belongs to the image.
     :param recorded: results in the recording.
@@ -101,12 +101,12 @@ class Points(NamedTuple):
     """
     Pixels that a LiDAR point falls on.
 
-    :param metres, predicted: (N,) float32 true and predicted depth.
+    :param meters, predicted: (N,) float32 true and predicted depth.
     :param ids: (N,) uint16 predicted ids.
     :param classes: (N,) uint8 true classes; None where there are no labels.
     """
 
-    metres: NDArray[np.float32]
+    meters: NDArray[np.float32]
     predicted: NDArray[np.float32]
     ids: NDArray[np.uint16]
     classes: NDArray[np.uint8] | None

@@ -149,11 +149,11 @@ def _labelled(image: Picture, panoptic: NDArray[np.int32],
 def _points(image: Picture, depth: NDArray[np.float32]) -> Picture:
     """Points on the darkened image, the nearest of those that share a pixel."""
     rows, columns = np.nonzero(np.isfinite(depth))
-    metres = depth[rows, columns]
+    meters = depth[rows, columns]
     height, width = image.shape[:2]
     near = np.full((height, width), np.inf, np.float32)
     np.minimum.at(near, (rows * height // depth.shape[0], columns * width // depth.shape[1]),
-                  metres)
+                  meters)
     # Erosion spreads the least value, which makes points large enough to be seen.
     near = np.asarray(cv2.erode(near, np.ones((_POINT_PX, _POINT_PX), np.uint8)), np.float32)
     shown = np.isfinite(near)

@@ -56,7 +56,7 @@ def tables(result: EvaluationResult) -> list[Table]:
               for start, end in zip(near, [*near[1:], None], strict=True)}
     found = [(metric.place, table) for metric in metrics for table in metric.tables()]
     found += [(DepthMetric.place, _by_group('By class', 'class', known, classes)),
-              (DepthMetric.place, _by_group('By true depth', 'metres', limits, ranges))]
+              (DepthMetric.place, _by_group('By true depth', 'meters', limits, ranges))]
     return [summary, *(table for _, table in sorted(found, key=lambda entry: entry[0]))]
 
 

@@ -148,8 +148,8 @@ def _instance(message: Any, in_camera_frame: bool) -> InstanceDistance:
 def _require_possible(distances: Sequence[InstanceDistance], label_divisor: int,
                       shape: tuple[int, int], classes: Sequence[ClassInfo]) -> None:
     """Refuse instances that no result can have: the code after this relies on it."""
-    def is_length(metres: float) -> bool:
-        return math.isnan(metres) or 0 < metres < math.inf
+    def is_length(meters: float) -> bool:
+        return math.isnan(meters) or 0 < meters < math.inf
 
     height, width = shape
     ids = [d.segment.panoptic_id for d in distances]

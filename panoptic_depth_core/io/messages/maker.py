@@ -248,12 +248,12 @@ def tracked_text(instance: InstanceDistance, tasks: frozenset[Task] = TASKS) -> 
 
 
 def box_size(instance: InstanceDistance) -> NDArray[np.float64]:
-    """(3,) metres: the visible extent, or LEAST_SIZE_M where that is unknown or less."""
+    """(3,) meters: the visible extent, or LEAST_SIZE_M where that is unknown or less."""
     return np.fmax(instance.size_m.astype(np.float64), LEAST_SIZE_M)
 
 
 def text_place(instance: InstanceDistance, up: Sequence[float]) -> NDArray[np.float64]:
-    """(3,) metres: where a text stands clear of the box."""
+    """(3,) meters: where a text stands clear of the box."""
     upward = np.asarray(up, np.float64)
     above = 0.5 * float(np.abs(upward) @ box_size(instance)) + TEXT_HEIGHT_M
     return instance.position_m.astype(np.float64) + above * upward

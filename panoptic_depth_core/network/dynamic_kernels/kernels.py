@@ -176,7 +176,7 @@ def metric_depth(kernels: Tensor, embedding: Tensor, metric: Tensor,
     :param embedding: (B, P, D).
     :param metric: (B,).
     :param ground: (B, P, 2 + D) as in KernelOutput, and so are the kernels then.
-    :returns: (B, P) float32 meters, > 0; a micrometre where the linear form gives nothing.
+    :returns: (B, P) float32 meters, > 0; a micrometer where the linear form gives nothing.
     """
     kernels, embedding = kernels.float(), embedding.float()
     center, spread = kernels[..., 0], kernels[..., 1]

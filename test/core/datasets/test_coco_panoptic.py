@@ -131,7 +131,7 @@ def test_depth_as_arrays(root):
     np.testing.assert_array_equal(data[1].truth.depth[0, :6], np.array(
         [np.nan, np.nan, np.nan, np.inf, 0.5, 5.0], np.float32))
     np.save(root / 'depth/val/val_001.npy', np.ones(SIZE, int))
-    with pytest.raises(ConfigError, match='val_001.npy: holds int64; give metres as floats'):
+    with pytest.raises(ConfigError, match='val_001.npy: holds int64; give meters as floats'):
         data[1]
     np.save(root / 'depth/val/val_001.npy', depth[:4])
     with pytest.raises(ConfigError, match='val_001.npy: 48x4 px, but its picture has 48x24'):

@@ -116,7 +116,7 @@ def test_a_lossy_picture_is_near_and_small():
 def test_depths_that_cannot_be(wrong):
     depth = np.full((64, 128), 5.0, np.float32)
     depth[3, 4] = wrong
-    with pytest.raises(ConfigError, match=f'a depth is {wrong} m; give metres > 0'):
+    with pytest.raises(ConfigError, match=f'a depth is {wrong} m; give meters > 0'):
         encode(make_sample(depth=depth), PACKED)
 
 

@@ -83,7 +83,7 @@ def test_drive_camera_moves_as_told(drive: list[Sample]) -> None:
 
 
 def test_long_drive_keeps_little() -> None:
-    """After kilometres there are as many sections as at the start, and ids stay small."""
+    """After kilometers there are as many sections as at the start, and ids stay small."""
     world = SyntheticDrive(1, seed=2, settings=SMALL).world()
     sizes = []
     for here in range(0, 60):

@@ -146,13 +146,13 @@ def test_what_is_no_frame(info, table):
     ('default', 1.0, ScaleSource.RELATIVE), ('camera_info', 1.1, ScaleSource.EXTERNAL),
     ('default', 1.1, ScaleSource.EXTERNAL),
 ])
-def test_where_metres_come_from(source, scale, wanted, info, table):
+def test_where_meters_come_from(source, scale, wanted, info, table):
     pipeline = Pipeline(ModelDirectory(Path('x'), info), Renderer(info, table), InferenceSettings(
         depth=DepthSettings(scale=scale)))
     assert pipeline(replace(frame_at(), intrinsics_source=source)).scale_source == wanted
 
 
-def test_metres_of_a_model_that_is_told_the_mounting(make_info, table):
+def test_meters_of_a_model_that_is_told_the_mounting(make_info, table):
     info = make_info(input_height=256, input_width=512, extra_inputs=[
         {'name': MOUNTING, 'dtype': 'float32', 'shape': [3]}])
     pipeline = Pipeline(ModelDirectory(Path('x'), info), Renderer(info, table))

@@ -52,10 +52,10 @@ def test_other_encodings(read: Any, values: np.ndarray, encoding: str, words: st
 
 
 def test_depth() -> None:
-    metres = np.array([[1.5, np.inf], [np.nan, -np.inf]], np.float32)
-    message = image(metres, '32FC1')
+    meters = np.array([[1.5, np.inf], [np.nan, -np.inf]], np.float32)
+    message = image(meters, '32FC1')
     found = depth_of(message)
-    np.testing.assert_array_equal(found, metres)
+    np.testing.assert_array_equal(found, meters)
     assert np.shares_memory(found, message.data)
     holed = np.array([[0, 2.5]], np.float32)
     np.testing.assert_array_equal(depth_of(image(holed, '32FC1')), [[np.nan, 2.5]])

@@ -142,7 +142,7 @@ def test_segmentation_checkpoint_gives_a_network_without_depth(weights):
     assert output.depth_embedding is None and output.depth_kernels == []
 
 
-def test_metres_follow_the_focal_length(weights):
+def test_meters_follow_the_focal_length(weights):
     network = PublishedNetwork.from_published(weights, 'test').eval()
     with torch.inference_mode():
         output = network(torch.zeros(1, 64, 64, 3, dtype=torch.uint8), CAMERA / 2)

@@ -91,7 +91,7 @@ def test_where_nothing_is_found_all_is_void_and_has_no_depth():
     assert (table[..., COLUMN['valid']] == 0).all()
 
 
-def test_network_without_depth_has_labels_and_no_metres():
+def test_network_without_depth_has_labels_and_no_meters():
     output = scene()
     output.regions[0][0, CLASS_ID['road']] = 3.0
     without = output._replace(depth_kernels=[], depth_embedding=None)

@@ -63,16 +63,16 @@ class _DepthAlone(Miniature):
 
 def test_a_set_of_depth_alone_has_no_classes_and_fits_any_network(recipe, monkeypatch, tmp_path):
     from panoptic_depth_core import datasets
-    monkeypatch.setitem(datasets.DATASETS, 'metres', _DepthAlone)
-    recipe['data'] = [{'name': name, 'root': '-'} for name in ('metres', 'miniature')]
+    monkeypatch.setitem(datasets.DATASETS, 'meters', _DepthAlone)
+    recipe['data'] = [{'name': name, 'root': '-'} for name in ('meters', 'miniature')]
     recipe |= {'iterations': 1, 'validation': {'data': recipe['data'][:1], 'model': MODEL}}
     write_pack(_settings(recipe), tmp_path / 'a.pack')
-    assert open_dataset('packed', str(tmp_path / 'a.pack'), 'metres:train').classes == ()
+    assert open_dataset('packed', str(tmp_path / 'a.pack'), 'meters:train').classes == ()
     trainer.train(load_recipe(tmp_path / 'a.pack'), tmp_path / 'run')
     rows = map(json.loads, (tmp_path / 'run/train.jsonl').read_text().splitlines())
     assert [set(row['validation']) for row in rows if 'validation' in row] == [
         {'abs_rel', 'delta1', 'score'}]
-    assert main(['evaluate', '-', '-d', 'metres', '-o', str(tmp_path / 'report'),
+    assert main(['evaluate', '-', '-d', 'meters', '-o', str(tmp_path / 'report'),
                  '--limit', '1']) == 0
     report = json.loads((tmp_path / 'report/evaluation.json').read_text())
     assert report['frames']['depth'] == 1 and not report['frames']['semantics']

@@ -33,11 +33,11 @@ def result(ids: list[list[int]], depth: float | np.ndarray = 10.0,
     """Return a result of ids, a depth and distances by id."""
     panoptic = np.array(ids, np.uint16)
     height, width = panoptic.shape
-    metres = np.full(panoptic.shape, depth, np.float32)
+    meters = np.full(panoptic.shape, depth, np.float32)
     found = tuple(InstanceDistance(
         Segment(i, i // divisor, i % divisor, True, 0.9, 1), 'car', (0, 0, 1, 1), 1,
-        DistanceFlag(0), metre) for i, metre in (distances or {}).items())
-    return PanopticDepth(panoptic, metres, tuple(d.segment for d in found), found,
+        DistanceFlag(0), meter) for i, meter in (distances or {}).items())
+    return PanopticDepth(panoptic, meters, tuple(d.segment for d in found), found,
                          Intrinsics(50, 50, 1, 1, width, height), divisor)
 
 

@@ -43,7 +43,7 @@ def test_golden(path):
     golden = np.load(path)
     used = {'seed', 'names', 'names_nyu'}
 
-    def metres(name: str) -> NDArray:
+    def meters(name: str) -> NDArray:
         used.add(name)
         return golden[name].astype(np.float32) / 256
 
@@ -53,14 +53,14 @@ def test_golden(path):
         np.testing.assert_allclose([getattr(found, FIELDS[n]) for n in golden[names]],
                                    golden[name], rtol=1e-6)
 
-    kitti = metres('kitti_prediction_u16'), metres('kitti_gt_u16')
+    kitti = meters('kitti_prediction_u16'), meters('kitti_gt_u16')
     for (cap, crop), protocol in LAPDEPTH.items():
         compare(f'result/kitti/cap{cap}/crop{crop}', 'names', protocol, *kitti)
     # The same in the whole picture: its 352x1216 px at the bottom center.
     whole = [np.pad(part, ((23, 0), (13, 13)), constant_values=np.nan) for part in kitti]
     compare('result/kitti/cap80/crop1', 'names', 'lapdepth_kitti', *whole)
-    truth = metres('nyu_gt_u16')
-    pasted = PROTOCOLS['nyu'].pasted(metres('nyu_prediction_u16'), truth.shape, np.nan)
+    truth = meters('nyu_gt_u16')
+    pasted = PROTOCOLS['nyu'].pasted(meters('nyu_prediction_u16'), truth.shape, np.nan)
     compare('result/nyu', 'names_nyu', 'nyu', pasted, truth)
     assert used == set(golden.files)
 
@@ -107,13 +107,13 @@ def test_values_are_means_over_images():
 
 
 def test_a_protocol_may_prepare_predictions_and_have_more_values(monkeypatch):
-    """Whole metres, and a value that only images with two pixels have; two parts."""
+    """Whole meters, and a value that only images with two pixels have; two parts."""
     def spread(predicted, truth):
         return {'spread': np.ptp(predicted) if len(predicted) > 1 else np.nan,
                 'sum': truth.sum()}
 
     monkeypatch.setitem(PROTOCOLS, 'made_up', DepthProtocol(
-        'whole metres', 80.0, lambda size: (slice(0, 1), slice(0, size[1])), (1, 2), (2, 9),
+        'whole meters', 80.0, lambda size: (slice(0, 1), slice(0, size[1])), (1, 2), (2, 9),
         prepare=np.floor, more=spread))
     images = [([[1.9, 3.2, np.nan]], [[2.0, 3.0, 4.0]]), ([[5.5, 8.0]], [[5.0, np.nan]]),
               ([[7.1, 1.0]], [[7.0, 1.0]])]
@@ -127,7 +127,7 @@ def test_a_protocol_may_prepare_predictions_and_have_more_values(monkeypatch):
     assert found.detail()['more'] == found.found.more
     assert ('spread, mean of images', '4.0000') in [row[:2] for row in found.rows()]
     assert DepthMetric.conventions({'protocol': 'made_up'})[0].startswith(
-        'Depth protocol made_up: whole metres; 0.001 m < truth < 80 m; values are means over im')
+        'Depth protocol made_up: whole meters; 0.001 m < truth < 80 m; values are means over im')
 
 
 def test_parts_are_merged():

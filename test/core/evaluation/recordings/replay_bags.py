@@ -108,8 +108,8 @@ def frame_at(ms: float, name: str = '') -> Frame:
 
 def result_at(ms: float, factor: float = 1.0) -> PanopticDepth:
     """Return a result with every kind of value in it; the factor is of its finite depths."""
-    panoptic, metres = true_ids(), true_depth() * np.float32(factor)
-    metres[5, 5], metres[18, 0] = np.nan, -np.inf
+    panoptic, meters = true_ids(), true_depth() * np.float32(factor)
+    meters[5, 5], meters[18, 0] = np.nan, -np.inf
     one, two = (Segment(CAR + i, CLASS_ID['car'], i, True, 0.5 + i / 8, int(
         (panoptic == CAR + i).sum())) for i in (1, 2))
     road = Segment(0, 0, 0, False, float('nan'), int((panoptic == 0).sum()))
@@ -118,7 +118,7 @@ def result_at(ms: float, factor: float = 1.0) -> PanopticDepth:
         np.array([-1.5, 0.25, 7.25], np.float32), np.diag([0.5, 0.25, 1]).astype(np.float32),
         np.array([-1.25, 0.5, 6.75], np.float32), np.array([1.5, 1.25, 0.5], np.float32), 7)
     far = InstanceDistance(two, 'car', (20, 6, 10, 8), 0, DistanceFlag.LOW_DEPTH_SUPPORT)
-    return PanopticDepth(panoptic, metres, (one, two, road), (near, far), CAMERA, 1000,
+    return PanopticDepth(panoptic, meters, (one, two, road), (near, far), CAMERA, 1000,
                          START_NS + round(ms * MS), 'optical', '', 'some-model',
                          {'recorded latency': 62.5})
 

@@ -58,7 +58,7 @@ class NearMetric(Metric[dict[str, float]]):
     name, title = 'near', 'Nearness'
     needs = NEEDS_DEPTH
     kinds = {'near_share': MetricKind(
-        'pixels nearer than ten metres', 'share', 'lower', 'Share of the pixels with a depth.',
+        'pixels nearer than ten meters', 'share', 'lower', 'Share of the pixels with a depth.',
         is_key=True, worst=9, over_time=('Nearness', 'near pixels in %'))}
     meanings = {'': 'Nearness: what the robot has before its feet.'}
     pixels = near = 0
@@ -283,14 +283,14 @@ def test_one_more_metric_of_a_data_set(near: None, tmp_path: Path,
     share = result.values['near.near_share']
     assert 0 < share < 1 and result.near['near_pixels'] > 0
     show_result(result)
-    row = f'pixels nearer than ten metres | {100 * share:.1f} % | {FRAMES} frames'
+    row = f'pixels nearer than ten meters | {100 * share:.1f} % | {FRAMES} frames'
     assert all(cell in capsys.readouterr().out for cell in row.split(' | ')[:1])
     write_all(result, tmp_path, 'Near')
     assert f'| {row} |' in (tmp_path / 'evaluation.md').read_text()
     assert json.loads((tmp_path / 'evaluation.json').read_text())['near']['near_share'] == share
     without = evaluated(PARTIAL[3])
     assert 'near.near_share' not in without.values
-    assert ('pixels nearer than ten metres', '-', '-') in tables(without)[0].rows
+    assert ('pixels nearer than ten meters', '-', '-') in tables(without)[0].rows
 
 
 def test_one_more_metric_of_a_recording(near: None, wrong_bag: Path, tmp_path: Path) -> None:
@@ -317,7 +317,7 @@ def test_one_more_metric_of_a_recording(near: None, wrong_bag: Path, tmp_path: P
     assert 0 < json.loads(lines[0])['near']['near_share'] < 1
     for name in ('report.md', 'report.html'):
         page = (tmp_path / 'new' / name).read_text().replace('\\_', '_')
-        for words in ('pixels nearer than ten metres', 'Nearness: what the robot has',
+        for words in ('pixels nearer than ten meters', 'Nearness: what the robot has',
                       'near.near_share', 'Nearness: beside the metrics'):
             assert words in page, (name, words)
     assert 'Nearness over time' in (tmp_path / 'new/report.html').read_text()

@@ -198,7 +198,7 @@ def check_distances(report: dict[str, Any], source: str,
     """
     Compare all groups of errors.
 
-    :param found: class, true and predicted metres: NaN where not known, None: not found.
+    :param found: class, true and predicted meters: NaN where not known, None: not found.
     :param means: mean depth of the predicted instances, likewise; empty: not measured.
     """
     def errors(group: list[tuple[str, float, float | None]]) -> dict[str, Any]:

@@ -79,11 +79,11 @@ def test_frames_with_their_truth(storage: str, tmp_path: Path) -> None:
 
 
 def test_truth_in_other_encodings(tmp_path: Path) -> None:
-    millimetres = np.where(np.isfinite(true_depth()), true_depth() * 1000, 0).astype(np.uint16)
+    millimeters = np.where(np.isfinite(true_depth()), true_depth() * 1000, 0).astype(np.uint16)
     classes = np.where(true_ids() == 65535, 255, true_ids() // 1000).astype(np.uint8)
     bag = write_items(tmp_path / 'bag', drive(
         1, lambda ms: values_item(LABELS, classes, 'mono8', ms),
-        lambda ms: values_item(DEPTH, millimetres, '16UC1', ms)))
+        lambda ms: values_item(DEPTH, millimeters, '16UC1', ms)))
     (item,), reader = read(bag)
     assert not reader.notes
     truth = item.truth
