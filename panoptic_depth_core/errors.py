@@ -24,6 +24,11 @@ def warn_once(log: logging.Logger, text: str) -> None:
     log.warning('%s', text)
 
 
+def with_count(text: str, count: int) -> str:
+    """The text, and how many times if that is more than once."""
+    return f'{text} ({count} times)' if count > 1 else text
+
+
 def in_words(error: BaseException) -> str:
     """One line: the message of an error of this package, ``Type: message`` of any other."""
     text = ' '.join(str(error).split())

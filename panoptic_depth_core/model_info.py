@@ -23,6 +23,7 @@ from .class_tables import Byte, ModelClass, class_infos
 from .config import Settings, Thresholds
 from .contract import (
     INPUTS,
+    MOUNTING,
     NO_SEGMENT,
     OUTPUTS,
     PADDING_RGB,
@@ -200,6 +201,11 @@ class ModelInfo(Settings):
             if name in info.data and info.data[name] % stride:
                 raise ValueError(f'{name} {info.data[name]} is no multiple of it')
         return stride
+
+    @property
+    def takes_mounting(self) -> bool:
+        """Whether the mounting of the camera is an input."""
+        return any(extra.name == MOUNTING for extra in self.extra_inputs)
 
     def class_infos(self) -> tuple[ClassInfo, ...]:
         """Class table as labels.py has it."""

@@ -99,6 +99,15 @@ class Intrinsics:
         points = (np.asarray(pixels, np.float64) - (self.cx, self.cy)) / (self.fx, self.fy)
         return points if self.lens is None else self.lens.undistorted(points)
 
+    def directions(self, pixels: NDArray[Any]) -> NDArray[np.float64]:
+        """(N, 2) pixels u, v -> (N, 3) x, y, 1 of their rays; NaN where there is none."""
+        return np.column_stack([self.rays(pixels), np.ones(len(pixels))])
+
+    def points(self, pixels: NDArray[Any], z: NDArray[Any]) -> NDArray[np.float32]:
+        """(N, 2) pixels u, v and (N,) meters along Z -> (N, 3) float32 points, in meters."""
+        rays = self.rays(pixels)
+        return np.concatenate([rays * z[:, None], z[:, None]], axis=1).astype(np.float32)
+
     def pixels(self, rays: NDArray[Any]) -> NDArray[np.float64]:
         """(N, 2) x / z and y / z -> (N, 2) pixels u, v, which may lie outside of the image."""
         rays = np.asarray(rays, np.float64)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError
+from ..errors import ConfigError, with_count
 from ..io.cameras.camera_options import CameraOptions
 from ..io.sources.frame_source import FrameSource
 from ..io.sources.open_source import ACCEPTED, NO_TF, NO_TOPICS, SourceOptions, open_with
@@ -133,7 +133,7 @@ def _read(frames: FrameSource, path: str) -> Iterator[Frame]:
         for frame in frames:
             used = True
             yield frame
-    reasons = [f'{reason} ({count} times)' if count > 1 else reason
+    reasons = [with_count(reason, count)
                for reason, count in (frames.skipped + frames.notes).items()]
     if not used:
         raise ConfigError(f'{path}: no frame could be used: '

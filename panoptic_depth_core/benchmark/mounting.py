@@ -81,8 +81,7 @@ def measure_mountings(model: Path | None, frames: int, data: str = '',
     rows: list[dict[str, Any]] = []
     with Pipeline(model, settings=_LONG, **options) as pipeline:
         info = pipeline.model.info
-        takes = any(extra.name == MOUNTING for extra in info.extra_inputs)
-        ways = [way for way in WAYS if takes or not way.told]
+        ways = [way for way in WAYS if info.takes_mounting or not way.told]
         for name, samples in sets.items():
             note(name)
             rows += [{'camera at': name, 'mounting': 'true', 'used by': way.name,
@@ -139,7 +138,7 @@ def _measured(pipeline: Pipeline, samples: Sequence[Sample], way: _Way) -> dict[
 
     if way.points:
         measured = MeasuredSamples(samples, POINTS, 1.0)
-        samples = [measured[index] for index in range(len(measured))]
+        samples = list(_all(measured))
     result: EvaluationResult = evaluate(run, samples)
     return {key: result.values.get(name, float('nan')) for key, name in _METRICS.items()}
 

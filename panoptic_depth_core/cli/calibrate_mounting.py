@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import ConfigError
+from ..errors import ConfigError, with_count
 from ..tables import Table
 from . import options
 from .console import frame_progress, number, print_table, warn
@@ -169,4 +169,4 @@ def _pictures(path: Path, camera: CameraOptions, topics: dict[str, str | None],
 
 def _report(skipped: dict[str, int], notes: dict[str, int]) -> None:
     for text, count in {**skipped, **notes}.items():
-        warn(f'{text} ({count} times)' if count > 1 else text)
+        warn(with_count(text, count))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..contract import abilities
-from ..errors import BackendError, ConfigError
+from ..errors import BackendError, ConfigError, with_count
 from ..tables import Table
 from . import options
 from .console import frame_progress, instance_table, nearest, number, print_table, warn
@@ -236,7 +236,7 @@ def _run(frames: FrameSource, predict_frame: Callable[[Frame], PanopticDepth],
 
 def _warn_of(notes: Counter[str]) -> None:
     for text, count in notes.items():
-        warn(f'{text} ({count} times)' if count > 1 else text)
+        warn(with_count(text, count))
 
 
 def _report(summary: Summary, out_dir: Path) -> None:

@@ -87,11 +87,11 @@ DATASETS: dict[str, Callable[[str, str], Dataset]] = {
 }
 
 
-class Mounted:
-    """The samples of a data set, with another mounting of the camera in all of their frames."""
+class Wrapped:
+    """Base of a data set that is made of another one, with its classes and its length."""
 
-    def __init__(self, dataset: Dataset, mounting: Mounting | None) -> None:
-        self.dataset, self.mounting = dataset, mounting
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
 
     @property
     def classes(self) -> tuple[ClassInfo, ...]:
@@ -99,6 +99,14 @@ class Mounted:
 
     def __len__(self) -> int:
         return len(self.dataset)
+
+
+class Mounted(Wrapped):
+    """The samples of a data set, with another mounting of the camera in all of their frames."""
+
+    def __init__(self, dataset: Dataset, mounting: Mounting | None) -> None:
+        super().__init__(dataset)
+        self.mounting = mounting
 
     def __getitem__(self, index: int) -> Sample:
         sample = self.dataset[index]

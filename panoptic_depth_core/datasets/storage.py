@@ -52,7 +52,7 @@ from ..errors import ConfigError
 from ..files import write_atomic
 from ..labels import CLASS_TABLES, ClassInfo
 from ..structures import Frame, GroundTruth, Intrinsics, Mounting, Sample
-from . import Dataset
+from . import Dataset, Wrapped
 
 Parts = dict[str, bytes]
 
@@ -220,7 +220,7 @@ def _decode_depth(data: bytes, how: dict[str, Any] | None,
     return depth
 
 
-class CachedDataset:
+class CachedDataset(Wrapped):
     """
     A data set that stores each sample when it is first asked for.
 
@@ -230,16 +230,9 @@ class CachedDataset:
     """
 
     def __init__(self, dataset: Dataset, folder: Path | str) -> None:
-        self.dataset = dataset
+        super().__init__(dataset)
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-
-    @property
-    def classes(self) -> tuple[ClassInfo, ...]:
-        return self.dataset.classes
-
-    def __len__(self) -> int:
-        return len(self.dataset)
 
     def __getitem__(self, index: int) -> Sample:
         if not self.is_stored(index):

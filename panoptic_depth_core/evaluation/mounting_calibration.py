@@ -178,7 +178,8 @@ class MountingCalibration:
                 self._measured.append(found)
             elif np.count_nonzero(known) >= LEAST_POINTS:
                 rows, columns = np.nonzero(known)
-                self._points.append(depth[known, None] * _rays(camera, columns, rows))
+                self._points.append(depth[known, None] * camera.directions(
+                    np.stack([columns, rows], axis=1)))
         for distance in self.distances:
             if distance.is_in(frame.name, number):
                 self._found.add(distance)
@@ -263,13 +264,6 @@ def _fitted(depth: NDArray[np.float32], ground: NDArray[np.bool_], camera: Intri
     return fit_ground(inverse, ground, camera)
 
 
-def _rays(camera: Intrinsics, columns: NDArray[np.intp], rows: NDArray[np.intp],
-          ) -> NDArray[np.float64]:
-    """(N, 3) rays of pixels with z = 1."""
-    rays = camera.rays(np.stack([columns, rows], axis=1))
-    return np.column_stack([rays, np.ones(len(rays))])
-
-
 def _foot(result: PanopticDepth, distance: Distance, ground: NDArray[np.bool_],
           camera: Intrinsics) -> NDArray[np.float64]:
     """(1, 3) meters, where what a person measured stands on the ground."""
@@ -288,5 +282,5 @@ def _foot(result: PanopticDepth, distance: Distance, ground: NDArray[np.bool_],
         raise ConfigError(f'--distance: where {distance.thing} stands is not seen in frame '
                           f'{result.name!r}: below it there is no ground; measure another thing '
                           'or frame')
-    ray = _rays(camera, np.array([column]), np.array([bottom]))
+    ray = camera.directions(np.array([[column, bottom]]))
     return np.asarray(distance.meters * ray / np.linalg.norm(ray))

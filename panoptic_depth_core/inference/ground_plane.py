@@ -79,7 +79,7 @@ def fit_ground(inverse_depth: NDArray[np.float32], is_ground: NDArray[np.bool_],
     # In raster order, so that the chosen ones are spread as all pixels are.
     chosen = np.arange(min(len(rows), _MOST_PIXELS)) * len(rows) // min(len(rows), _MOST_PIXELS)
     rows, columns = rows[chosen], columns[chosen]
-    rays = np.column_stack([camera.rays(np.stack([columns, rows], axis=1)), np.ones(len(rows))])
+    rays = camera.directions(np.stack([columns, rows], axis=1))
     inverse = inverse_depth[rows, columns].astype(np.float64)
     plane = _refined(_best_of_three(rays, inverse), rays, inverse)
     if plane is None:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from numpy.typing import NDArray
 from ..config import GroundSettings
 from ..labels import GROUND_CLASSES, ClassInfo
 from ..structures import GroundScale, Intrinsics, Mounting, Segment
+from .bins import between_bins
 from .ground_plane import fit_ground
 
 LEAST_GROUND = 0.01
@@ -219,11 +221,10 @@ def _ground_inverse(camera: Intrinsics, mounting: Mounting) -> NDArray[np.float3
     return np.asarray(inverse, np.float32)
 
 
-def _ground_error(z: NDArray[np.float32], mounting: Mounting, settings: GroundSettings,
-                  ) -> NDArray[np.float32]:
-    """Standard deviation of the log depth of the ground at depths z in meters."""
-    tilt = np.float32(math.radians(settings.pitch_error_deg) / mounting.height_m)
-    return np.asarray(np.hypot(np.float32(settings.height_error), tilt * z), np.float32)
+def _ground_error(z: Any, mounting: Mounting, settings: GroundSettings) -> Any:
+    """Standard deviation of the log depth of the ground at depths z in meters; of z's type."""
+    return np.hypot(settings.height_error,
+                    math.radians(settings.pitch_error_deg) / mounting.height_m * z)
 
 
 def _plane_problem(view: GroundView) -> str:
@@ -249,8 +250,7 @@ def _curve(view: GroundView, scale: ScaleFilter | None, stamp_ns: int) -> NDArra
     below = np.minimum(place.astype(np.intp), len(_BINS) - 2)
     above, weight = place - below, view.trust[used]
     sums = np.array([
-        np.bincount(below, (1 - above) * part, len(_BINS))
-        + np.bincount(below + 1, above * part, len(_BINS))
+        between_bins(below, above, part, len(_BINS))
         for part in (weight, weight * view.correction[used])]) / (_BIN_PIXELS * used.size)
     smoothing_s = view.settings.smoothing_s
     if scale is not None and smoothing_s > 0:
@@ -292,8 +292,8 @@ def _standing(view: GroundView, thing: Segment) -> tuple[float, float]:
         return 0.0, 0.0
     z = float(np.exp(np.median(log_ground)))
     row_error = z * mounting.normal[1] / (mounting.height_m * view.camera.fy)
-    tilt = z / mounting.height_m * math.radians(settings.pitch_error_deg)
-    variance = (_FOOT_HEIGHT_ERROR ** 2 + settings.height_error ** 2 + row_error ** 2 + tilt ** 2)
+    variance = (_FOOT_HEIGHT_ERROR ** 2 + row_error ** 2
+                + float(_ground_error(z, mounting, settings)) ** 2)
     return step, THING_ERROR ** 2 / (THING_ERROR ** 2 + variance)
 
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from ..config import MeasuredDepthSettings
 from ..structures import DistanceFlag, InstanceDistance, Intrinsics, Segment
+from .bins import between_bins
 from .distances import MAD_TO_SIGMA
 
 Floats = NDArray[np.float32]
@@ -223,9 +224,7 @@ def _common(r: Floats) -> float:
 def _splat(at: NDArray[np.intp], share: Floats, values: Floats, shape: tuple[int, int, int],
            ) -> Floats:
     """(rows, columns, BINS) sums of values in their cell and two bins."""
-    size = shape[0] * shape[1] * shape[2]
-    summed = (np.bincount(at, (1 - share) * values, size)
-              + np.bincount(at + 1, share * values, size))
+    summed = between_bins(at, share, values, shape[0] * shape[1] * shape[2])
     return summed.astype(np.float32).reshape(shape)
 
 

@@ -127,7 +127,8 @@ class Pipeline:
         with _timed(step_ms, 'distances'):
             sky = np.isin(panoptic, self._sky_ids)
             depth = self._meters(output, grid)
-            if frame.mounting is not None and settings.ground.anchor and 'depth' in info.tasks:
+            if (frame.mounting is not None and settings.ground.anchor and 'depth' in info.tasks
+                    and not (ground is not None and ground.refuses)):
                 view = self._ground_view(output, grid, map_camera, frame, panoptic)
                 ground = ground or view.scale()
                 if not ground.refuses and view.enough:
@@ -161,7 +162,7 @@ class Pipeline:
     def _is_told(self, frame: Frame) -> bool:
         """Whether the network is told the mounting of the frame."""
         return (frame.mounting is not None and MOUNTING not in frame.extra_inputs
-                and any(extra.name == MOUNTING for extra in self._info.extra_inputs))
+                and self._info.takes_mounting)
 
     def _graph(self, inputs: Arrays) -> GraphOutput:
         output = self.backend.run(inputs)

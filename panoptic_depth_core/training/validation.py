@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..contract import MOUNTING
 from ..datasets import Dataset, open_dataset
 from ..errors import BackendError, ConfigError
 from ..evaluation.dataset.evaluate import EvaluationResult, evaluate, require_same_classes
@@ -89,10 +88,9 @@ class Validator:
         self.every = validation.every
         self._data: dict[str, tuple[Dataset, list[int]]] = {}
         # Of other networks the depth itself is measured, not one that the ground has scaled.
-        takes_mounting = any(e.name == MOUNTING for e in model.info.extra_inputs)
         for data in validation.data:
             samples = open_dataset(data.name, expand(data.root), data.split, network.classes,
-                                   mounting='data' if takes_mounting else None)
+                                   mounting='data' if model.info.takes_mounting else None)
             label = f'{data.name}:{data.split}'
             if label in self._data:
                 raise ConfigError(f'recipe: validation: {label} is there twice; leave one out')

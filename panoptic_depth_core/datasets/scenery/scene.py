@@ -141,7 +141,7 @@ class Camera:
         if pixels is None:
             v, u = np.mgrid[:k.height, :k.width]
             pixels = np.stack([u.ravel(), v.ravel()], 1)
-        return np.column_stack([k.rays(pixels), np.ones(len(pixels))]) @ self.rotation.T
+        return k.directions(pixels) @ self.rotation.T
 
 
 @lru_cache(maxsize=16)

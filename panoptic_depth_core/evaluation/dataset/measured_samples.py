@@ -83,8 +83,7 @@ class SimulatedPoints:
         least, most = map(math.log, OUTLIER_FACTORS)
         factors = np.exp(random.uniform(least, most, drawn.size))
         z[wrong] *= np.where(random.random(drawn.size) < 0.5, factors, 1 / factors)[wrong]
-        rays = sample.frame.intrinsics.rays(np.stack([u, v], axis=1))
-        return np.concatenate([rays * z[:, None], z[:, None]], axis=1).astype(np.float32)
+        return sample.frame.intrinsics.points(np.stack([u, v], axis=1), z)
 
 
 class MeasuredSamples:

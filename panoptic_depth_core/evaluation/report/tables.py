@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ...errors import with_count
 from ...tables import Table
 from ..metrics.base import Metric
 from ..metrics.shown import Breakdown, Record
@@ -75,8 +76,7 @@ def remarks(bag: Record) -> list[str]:
     return [*([f'not scored: {bag["error"]}'] if bag['error'] else []),
             *(f'{count} frame{"" if count == 1 else "s"} skipped: {reason}'
               for reason, count in bag['skipped'].items()),
-            *(f'{note} ({count} times)' if count > 1 else note
-              for note, count in bag['notes'].items())]
+            *(with_count(note, count) for note, count in bag['notes'].items())]
 
 
 def gates_table(gates: Sequence[Gate]) -> Table:

@@ -143,8 +143,7 @@ def points_of_depth(depth: NDArray[np.float32], camera: Intrinsics) -> NDArray[n
     with np.errstate(invalid='ignore'):
         v, u = np.nonzero(np.isfinite(z) & (z > 0))
     z = z[v, u]
-    rays = camera.rays(np.stack([u, v], axis=1) * step + step // 2)
-    return np.concatenate([rays * z[:, None], z[:, None]], axis=1).astype(np.float32)
+    return camera.points(np.stack([u, v], axis=1) * step + step // 2, z)
 
 
 class HoldOut:
