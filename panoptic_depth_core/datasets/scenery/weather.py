@@ -3,10 +3,9 @@
 """
 Night, fog and rain on finished pictures, from their true depth and labels, which stay as they are.
 
-All of it happens in linear light, value = (byte / 255) ** 2.2. Photometric units are real (candela,
-lux, meters), exposure is that of an automatic camera. A frame without a mounting counts as one of
-a level camera 1.5 m above the ground. Simplifications: light of lamps has no shadows, reflections
-on a wet road are those of what is far away.
+All of it happens in linear light, (byte / 255) ** 2.2, with real units (candela, lux, meters) and
+the exposure of an automatic camera. A frame without a mounting counts as one of a level camera
+1.5 m above the ground. Simplified: lamps throw no shadows, wet ground mirrors what is far away.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import cv2
 import numpy as np
@@ -147,7 +145,7 @@ class _View:
 
     def picture(self, light: Array) -> Image:
         """Bytes of light; what has no ray stays."""
-        out = np.rint(np.clip(light, 0, 1) ** (1 / _GAMMA) * 255).astype(np.uint8)
+        out = np.asarray(np.rint(np.clip(light, 0, 1) ** (1 / _GAMMA) * 255), np.uint8)
         blank = np.isnan(self.rays[..., 0])
         out[blank] = self.sample.frame.image[blank]
         return out
@@ -160,7 +158,7 @@ class _View:
 
 
 def fog(sample: Sample, rng: Rng) -> Image:
-    """Fog that is the same everywhere, of a visibility drawn from VISIBILITY_M in its logarithm."""
+    """Even fog of a visibility that is drawn from VISIBILITY_M, in its logarithm."""
     view = _View(sample)
     visibility = float(np.exp(rng.uniform(*np.log(VISIBILITY_M))))
     return view.picture(through_air(view.light, view.overcast(rng), np.nan_to_num(
@@ -252,12 +250,8 @@ def _streaks(view: _View, light: Array, air: NDArray[np.float64], millimeters: f
     width = camera.fx * size * 1e-3 / z
     hidden = size * 1e-3 / np.maximum(np.linalg.norm(motion, axis=1), 1e-3)
     opacity = np.clip(6 * hidden * np.minimum(width, 1.0), 0.02, 0.6)
-    middle = np.rint(ends.mean(1)).astype(int)
-    inside = ((middle >= 0) & (middle < (columns, rows))).all(1) & np.isfinite(ends).all((1, 2))
-    behind = np.full(count, np.inf)
-    behind[inside] = np.nan_to_num(view.depth[middle[inside, 1], middle[inside, 0]],
-                                   nan=np.inf, posinf=np.inf)
-    visible = np.isfinite(ends).all((1, 2)) & (behind > z)
+    u, v = np.clip(np.rint(np.nan_to_num(ends.mean(1))), 0, (columns - 1, rows - 1)).astype(int).T
+    visible = np.isfinite(ends).all((1, 2)) & ~(view.depth[v, u] <= z)
     veil = np.zeros((rows, columns), np.float32)
     fixed, levels = 4, 6
     level = np.clip(opacity / 0.6 * levels, 0, levels - 1).astype(int)
@@ -296,8 +290,8 @@ def night(sample: Sample, rng: Rng) -> Image:
     A clear night: sky glow, lamps on high poles, headlights of the camera's own car, others'.
 
     What the day shows counts as reflectance, so its shadows stay. Lamps have 1500 to 4000 cd
-    downwards; low beams 10000 cd along their cut-off and 3 % above it. The sensor has photon noise,
-    whose variance is proportional to the light, and read-out noise.
+    downwards; low beams 10000 cd below their cut-off, and 3 % of it above. The sensor has photon
+    noise, whose variance is proportional to the light, and read-out noise.
     """
     view = _View(sample)
     reflectance = np.minimum(view.light / max(float(np.percentile(
