@@ -18,6 +18,7 @@ from ..config import Settings
 from ..labels import CITYSCAPES, LABEL_DIVISOR, THING_CLASSES, VOID_ID
 from ..structures import Frame, GroundTruth, Intrinsics, Sample
 from .label_files import instance_depths
+from .scenery.city import City, city_lens, city_light
 from .scenery.meshes import Rng
 from .scenery.render import Lens, Light, Render, render
 from .scenery.scene import Camera, Scene, SceneBuilder
@@ -28,6 +29,16 @@ Range = tuple[float, float]
 _HEIGHT_SEED = 7_411_002
 _LEARNED_HEIGHTS_SEED = 5_000_011
 _CAMERA_SEED = 3
+_CITY_SEED = 6_200_017
+
+
+class View(Settings):
+    """A kind of camera: the size of its pictures and its range of focal lengths."""
+
+    share: float = Field(gt=0, description='of the scenes, relative to the other views')
+    height: int = Field(ge=8)
+    width: int = Field(ge=8)
+    focal_per_width: Range
 
 
 class SyntheticSettings(Settings):
@@ -42,6 +53,9 @@ class SyntheticSettings(Settings):
     pitch_deg: Range = Field((-6.0, 6.0), description='positive looks down')
     roll_deg: Range = Field((-2.0, 2.0), description='positive is clockwise')
     densities: Densities = Densities()
+    city: bool = Field(False, description='streets of scenery/city.py in place of street.py')
+    views: tuple[View, ...] = Field((), description='kinds of cameras to draw from, in place of '
+                                    'one height, width and focal_per_width')
     intrinsics: Intrinsics | None = Field(None, description='one camera, with its lens, in place '
                                           'of one drawn of these sizes and focal lengths')
 
@@ -156,6 +170,8 @@ class SyntheticScenes:
             raise IndexError(f'scene {index} of {self._length}; give 0..{self._length - 1}')
         settings = self._settings
         rng = np.random.default_rng([self._seed, index])
+        if settings.city:
+            return self._city(index, rng)
         world = World((self._seed, index), settings.densities)
         s_eye = float(rng.uniform(0, SECTION_M))
         t_eye = world.layout.own_lane() + float(rng.normal(0, 0.4))
@@ -179,6 +195,34 @@ class SyntheticScenes:
         picture = render([builder.build()], camera, _draw_light(rng), _draw_lens(rng), rng)
         return _sample(picture, camera, InstanceIds(),
                        f'synthetic_{self._seed}_{index:06d}')
+
+
+    def _city(self, index: int, rng: Rng) -> Sample:
+        """A scene of a city."""
+        settings = self._settings
+        if settings.views:
+            shares = np.array([view.share for view in settings.views])
+            view = settings.views[int(rng.choice(len(shares), p=shares / shares.sum()))]
+            settings = settings.model_copy(update=view.model_dump(exclude={'share'}))
+        usual = rng.random() < 0.6
+        height = float(rng.uniform(*(settings.usual_height_m if usual
+                                     else settings.camera_height_m)))
+        world = City((self._seed, index), settings.densities)
+        s_eye, t_eye, yaw = world.viewpoint(rng, height)
+        x, y, heading = world.pose(s_eye, t_eye)
+        camera = Camera.looking(
+            _draw_intrinsics(rng, settings), (x, y, height), heading + yaw,
+            float(np.radians(rng.uniform(*settings.pitch_deg))),
+            float(np.radians(rng.uniform(*settings.roll_deg))))
+        builder = SceneBuilder((x, y), camera)
+        world.ground(builder, x, y)
+        for number in range(-BEHIND + 1, AHEAD):
+            world.furnish(builder, number, keep_clear=False)
+        world.traffic(builder, s_eye, float(rng.uniform(0, 100)), 8.0)
+        world.near(builder, camera, rng)
+        picture = render([builder.build()], camera, city_light(_draw_light(rng), rng),
+                         city_lens(_draw_lens(rng), rng), rng)
+        return _sample(picture, camera, InstanceIds(), f'synthetic_{self._seed}_{index:06d}')
 
 
 def camera_scenes(length: int, focal_px: float) -> SyntheticScenes:
@@ -209,6 +253,19 @@ def low_and_high_scenes(length: int) -> SyntheticScenes:
     """Scenes of cameras at 0.3 to 2.5 m, to learn what the height of the camera means."""
     return SyntheticScenes(length, _LEARNED_HEIGHTS_SEED, SyntheticSettings(
         camera_height_m=(0.3, 2.5), usual_height_m=(0.6, 2.0)))
+
+
+def city_scenes(length: int) -> SyntheticScenes:
+    """
+    Streets as in real recordings, seen from 0.3 to 2.5 m, to learn from.
+
+    A third of the cameras are wide ones like those of KITTI, a quarter are of 4:3.
+    """
+    return SyntheticScenes(length, _CITY_SEED, SyntheticSettings(
+        city=True, camera_height_m=(0.3, 2.5), usual_height_m=(1.1, 1.9), roll_deg=(-3.0, 3.0),
+        views=(View(share=0.35, height=208, width=640, focal_per_width=(0.53, 0.64)),
+               View(share=0.25, height=312, width=416, focal_per_width=(0.75, 1.3)),
+               View(share=0.4, height=256, width=512, focal_per_width=(0.49, 1.6)))))
 
 
 def scenes_of(length: int, camera: Intrinsics) -> SyntheticScenes:
