@@ -219,7 +219,7 @@ class SyntheticScenes:
         for number in range(-BEHIND + 1, AHEAD):
             world.furnish(builder, number, keep_clear=False)
         world.traffic(builder, s_eye, float(rng.uniform(0, 100)), 8.0)
-        world.near(builder, camera, rng)
+        world.near(builder, camera, t_eye, rng)
         picture = render([builder.build()], camera, city_light(_draw_light(rng), rng),
                          city_lens(_draw_lens(rng), rng), rng)
         return _sample(picture, camera, InstanceIds(), f'synthetic_{self._seed}_{index:06d}')

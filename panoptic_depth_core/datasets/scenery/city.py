@@ -182,7 +182,27 @@ class City(World):
         return _CityFurnisher
 
     def vehicle(self, rng: Rng, kind: str) -> tuple[Shape, list[Look]]:
-        return objects.pick(rng, kind), city_objects.vehicle_looks(rng, kind)
+        return city_objects.vehicle(rng, kind)
+
+    def ground(self, builder: SceneBuilder, x: float, y: float) -> None:
+        """The terrain, and what closes the horizon: woods and towers far away."""
+        super().ground(builder, x, y)
+        rng = self.rng(25)
+        for turn in np.arange(0, 2 * np.pi, np.pi / 24):
+            away, turn = rng.uniform(140, 400), turn + rng.normal(0, 0.04)
+            place = x + away * float(np.cos(turn)), y + away * float(np.sin(turn)), -1.0
+            own = np.random.default_rng(int(rng.integers(2 ** 31)))
+            size = float(rng.uniform(1.5, 4.0))
+            # Nothing on the street itself.
+            if rng.random() > 0.85 or abs(np.sin(turn)) < 0.12:
+                continue
+            if rng.random() < 0.85:
+                mesh, looks = city_objects.plant(own, 'wood')
+                builder.put(mesh, place, float(turn) + np.pi / 2, CLASS_ID['vegetation'], looks,
+                            scale=(2 * size, size, size))
+            elif builder.sees(place[0], place[1], 20.0):
+                mesh, looks = city_objects.house(own, 8 * size, int(rng.integers(2, 9)))
+                builder.put(mesh, place, float(turn) - np.pi / 2, CLASS_ID['building'], looks)
 
     def viewpoint(self, rng: Rng, height_m: float) -> tuple[float, float, float]:
         """
@@ -202,14 +222,15 @@ class City(World):
             yaw = float(rng.uniform(-np.pi, np.pi))
         return s, t + float(rng.normal(0, 0.35)), yaw
 
-    def near(self, builder: SceneBuilder, camera: Camera, rng: Rng) -> None:
-        """Put people, riders and a vehicle near the camera, where it looks."""
+    def near(self, builder: SceneBuilder, camera: Camera, t_eye: float, rng: Rng) -> None:
+        """Put people, riders and vehicles near the camera at t_eye, where it looks."""
         k, forward = camera.intrinsics, camera.rotation[:2, 2]
         heading = float(np.arctan2(forward[1], forward[0]))
         slope = 0.5 * k.width / k.fx
         taken: list[Places] = []
+        street = self.pose(0.0, 0.0)[2]
 
-        def place(near: float, far: float, room: float) -> tuple[float, float] | None:
+        def place(near: float, far: float, room: float) -> tuple[float, float, float] | None:
             ahead = float(np.exp(rng.uniform(np.log(near), np.log(far))))
             left = float(rng.uniform(-1, 1)) * slope * ahead
             if abs(left) < 1.0 and rng.random() < 0.7:  # Mostly not in the way.
@@ -219,19 +240,27 @@ class City(World):
             if any(np.hypot(*(spot - other)) < room for other in taken):
                 return None
             taken.append(spot)
-            return float(spot[0]), float(spot[1])
+            off = spot - camera.position[:2]
+            t = t_eye + off[1] * np.cos(street) - off[0] * np.sin(street)
+            side = 1 if t > 0 else -1
+            raised = self.layout.sides[side < 0].curbed and abs(t) > self.layout.road_edge(side)
+            return float(spot[0]), float(spot[1]), self.layout.curb_m if raised else 0.0
 
         if rng.random() < 0.2:
             kind = str(rng.choice(('truck', 'bus', 'car'), p=(0.45, 0.2, 0.35)))
             spot = place(8.0, 25.0, 6.0)
             if spot:
-                put_vehicle(self, builder, rng, *spot, 0.0, heading + float(rng.choice(
+                put_vehicle(self, builder, rng, *spot, heading + float(rng.choice(
                     (0.0, np.pi, np.pi / 2))) + float(rng.normal(0, 0.1)), 9 * 10 ** 10, kind)
+        if self.layout.rails and rng.random() < 0.6:
+            s, t = float(rng.uniform(5, 45)), self.layout.lane(0) * (1 if rng.random() < 0.5 else -1)
+            x, y, turn = self.pose(s, t)
+            put_vehicle(self, builder, rng, x, y, 0.0, turn, 9 * 10 ** 10 + 2, 'train')
         riders = int(rng.poisson(0.35 * self.densities.people))
         for number in range(riders):
             spot = place(3.5, 16.0, 1.8)
             if spot:
-                put_vehicle(self, builder, rng, *spot, 0.0, heading + float(rng.choice(
+                put_vehicle(self, builder, rng, *spot, heading + float(rng.choice(
                     (0.0, np.pi, np.pi / 2))) + float(rng.normal(0, 0.3)),
                     9 * 10 ** 10 + 10 + 2 * number,
                     'bicycle' if rng.random() < 0.75 else 'motorcycle')
@@ -239,7 +268,7 @@ class City(World):
         for number in range(people if rng.random() < 0.65 else 0):
             spot = place(2.2, 15.0, 0.6)
             if spot:
-                put_person(builder, rng, *spot, 0.0, float(rng.uniform(0, 6.3)),
+                put_person(builder, rng, *spot, float(rng.uniform(0, 6.3)),
                            9 * 10 ** 10 + 100 + number,
                            'walk' if rng.random() < 0.6 else 'stand')
 
@@ -695,7 +724,7 @@ class _CityFurnisher(Furnisher):
 
 def city_light(light: Light, rng: Rng) -> Light:
     """Deeper shadows and a brighter sky in part of the pictures."""
-    if rng.random() < 0.7:
+    if rng.random() < 0.85:
         light = replace(light, haze_per_m=0.25 * light.haze_per_m)
     if not light.diffuse and rng.random() < 0.6:
         deep = float(rng.uniform(0.35, 0.9))

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 
@@ -12,7 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import objects
-from .meshes import Look, Mesh, Rng, Shape, box, ellipsoid, flat, join, limb, loft, quads, shapes
+from .meshes import (
+    Look,
+    Mesh,
+    Rng,
+    Shape,
+    box,
+    cross,
+    disc,
+    ellipsoid,
+    flat,
+    join,
+    limb,
+    loft,
+    quads,
+    shapes,
+    wheel,
+)
 from .objects import BARK, LEAVES, LEAVES_DARK, Prop
 from .textures import CITY_FRONTS, CITY_HALLS, CITY_SHOPS, POSTERS
 
@@ -148,10 +164,11 @@ def _wood(rng: Rng, coarse: bool) -> Mesh:
 
 @lru_cache(maxsize=1)
 def _stock() -> dict[str, tuple[Shape, ...]]:
-    """Plants by their kind."""
+    """Plants and vehicles by their kind."""
     rows: tuple[tuple[str, Callable[[Rng, bool], Mesh], int, float], ...] = (
         ('crown', _crown, 14, 55.0), ('column', _column, 6, 45.0), ('pine', _pine, 6, 50.0),
-        ('bare', _bare, 6, 40.0), ('shrub', _shrub, 8, 40.0), ('wood', _wood, 8, 110.0))
+        ('bare', _bare, 6, 40.0), ('shrub', _shrub, 8, 40.0), ('wood', _wood, 8, 110.0),
+        ('car', _car, 36, 26.0), ('semi', _semi, 8, 30.0))
     return {name: shapes(maker, count, coarse_px, 11, number)
             for number, (name, maker, count, coarse_px) in enumerate(rows)}
 
@@ -343,8 +360,145 @@ def board(rng: Rng) -> Prop:
 
 # Vehicles.
 
+# Length, height, half of the width, height of the belt; from the rear to the foot and to the top of
+# the rear window, from the front to the windscreen's top and foot; heights of trunk and hood, and
+# half width of the roof as a share of the body's; meters.
+_BODIES = (
+    (4.6, 1.45, 0.9, 0.92, 0.75, 1.55, 1.7, 1.05, 1.04, 0.98, 0.66),  # Saloon.
+    (4.0, 1.5, 0.87, 0.93, 0.12, 0.7, 1.5, 0.9, 1.0, 1.0, 0.68),  # Hatchback.
+    (4.65, 1.49, 0.9, 0.92, 0.12, 0.55, 1.75, 1.05, 1.0, 0.98, 0.68),  # Estate.
+    (4.5, 1.7, 0.93, 1.05, 0.14, 0.55, 1.6, 1.0, 1.15, 1.12, 0.7),  # Sport utility vehicle.
+    (4.4, 1.64, 0.9, 0.99, 0.1, 0.45, 1.35, 0.65, 1.05, 1.05, 0.68),  # People carrier.
+    (5.0, 1.97, 0.97, 1.15, 0.06, 0.22, 1.15, 0.5, 1.15, 1.2, 0.8))  # Van.
 
-def vehicle_looks(rng: Rng, kind: str) -> Sequence[Look]:
+
+def _car(rng: Rng, coarse: bool) -> Mesh:
+    """A car with a rounded body."""
+    kind = int(rng.choice(6, p=(0.2, 0.28, 0.18, 0.15, 0.09, 0.1)))
+    (length, height, half, belt, foot, brow, roof, cowl, trunk, hood, narrow) = np.array(
+        _BODIES[kind]) * rng.uniform(0.96, 1.04, 11)
+    radius = rng.uniform(0.3, 0.34) + 0.04 * (kind in (3, 5))
+    low, top = 0.2 + 0.05 * (kind == 3), height
+    roof, cowl = length - roof, length - cowl
+    blind = kind == 5 and bool(rng.random() < 0.5)
+    door = brow + 0.55 * (roof - brow)
+    # Stations: x from the rear, bottom, belt, top, factor of the width, half width at the top.
+    nose, wide, slim = min(hood, belt) - 0.12, 0.86, float(narrow)
+    rows = [(0.0, low + 0.16, belt - 0.22, trunk - 0.16, 0.84, wide), (
+        0.06, low + 0.02, belt - 0.05, trunk - 0.04, 0.93, wide),
+        (foot, low, belt, trunk, 0.98, wide), (brow, low, belt, top - 0.05, 1.0, slim),
+        (brow + 0.12, low, belt, top - 0.02, 1.0, slim), (door - 0.06, low, belt, top, 1.0, slim),
+        (door + 0.06, low, belt, top, 1.0, slim),
+        (roof - 0.08, low, belt, top - 0.03, 1.0, slim), (roof, low, belt, top - 0.06, 1.0, slim),
+        (cowl, low, belt - 0.03, hood + 0.02, 1.0, wide),
+        (length - 0.4, low, nose, hood - 0.06, 0.97, wide),
+        (length - 0.1, low + 0.02, nose - 0.12, hood - 0.2, 0.9, wide),
+        (length, low + 0.12, nose - 0.25, hood - 0.36, 0.76, wide)]
+    glazed = {3: False, 4: not blind, 5: False, 6: True, 7: False}
+    keep = (0, 2, 3, 8, 9, 10, 12) if coarse else range(len(rows))
+    grid = []
+    for x, bottom, mid, up, factor, thin in (rows[i] for i in keep):
+        w = half * factor
+        up = max(up, mid + 0.03)
+        side = [(w * 0.86, bottom), (w * 0.98, bottom + 0.1), (w, bottom + 0.6 * (mid - bottom)),
+                (w * 0.96, mid), (half * thin * factor, up - 0.03), (half * thin * 0.6, up),
+                (0.0, up + 0.02)]
+        if coarse:
+            side = [side[i] for i in (0, 2, 3, 4, 6)]
+        grid.append([(x - length / 2, -y, z) for y, z in side]
+                    + [(x - length / 2, y, z) for y, z in side[-2::-1]])
+    points = np.array(grid)
+    ring = points.shape[1]
+    rail = 2 if coarse else 3  # The belt in the ring.
+    slot = np.zeros((len(points) - 1, ring - 1), np.uint8)
+    for row, (a, b) in enumerate(zip(keep[:-1], keep[1:], strict=True)):
+        if a == 2 and not blind or a == 8:
+            slot[row, rail + 1:ring - rail - 2] = objects.GLASS
+        if glazed.get(a, False) or coarse and a == 3:
+            slot[row, [rail, ring - rail - 2]] = objects.GLASS
+    rear, front, middle = -length / 2, length / 2, half * 0.7
+    parts = [_skin(points, slot)]
+    parts += [flat([(end[0], end[i], end[i + 1]) for i in range(1, ring - 1)])
+              for end in (points[0], points[-1][::-1])]
+    for x in (rear + rng.uniform(0.65, 0.9), front - rng.uniform(0.7, 0.9)):
+        for side in (-1.0, 1.0):
+            parts += [disc(radius * share, (x, side * (half + off), radius), 1, side, which, 7)
+                      for share, off, which in ((1.05, 0.005, objects.TYRE),
+                                                (0.6, 0.012, objects.HUB))] if coarse else [
+                disc(radius * 1.16, (x, side * (half + 0.003), radius * 1.02), 1, side,
+                     objects.TRIM),
+                wheel(radius, 0.2, (x, side * (half - 0.085), radius), objects.TYRE, objects.HUB)]
+    for side in (-1.0, 1.0):
+        parts += [ellipsoid((0.22, 0.2, 0.1), (front - 0.18, side * middle, hood - 0.3),
+                            objects.LAMP, 6, 4),
+                  box((0.12, 0.18, 0.16 + 0.25 * (kind > 1)),
+                      (rear + 0.04, side * middle * 1.05, trunk - 0.28), objects.TAIL),
+                  ellipsoid((0.07, 0.11, 0.08), (cowl - length / 2 - 0.25,
+                                                 side * (half + 0.06), belt + 0.06),
+                            objects.PAINT, 5, 4)][:2 if coarse else 3]
+    return join([*parts, *[
+        box((0.05, half, 0.14), (front - 0.01, 0, low + 0.3), objects.TRIM),
+        box((0.05, 0.5, 0.11), (front + 0.02, 0, low + 0.15), objects.PLATE),
+        box((0.05, 0.5, 0.11), (rear - 0.01, 0, low + rng.uniform(0.25, 0.6)), objects.PLATE),
+        box((0.2, half * 1.6, 0.14), (rear + 0.1, 0, low + 0.08), objects.TRIM),
+        box((length * 0.86, half * 1.7, 0.1), (0, 0, low), objects.TRIM)][:3 if coarse else 5]])
+
+
+def _skin(points: NDArray[np.float64], slot: NDArray[np.uint8]) -> Mesh:
+    """A smooth surface through a grid (S, K, 3), with the slots (S - 1, K - 1) of its pieces."""
+    normal = cross(np.gradient(points, axis=1), np.gradient(points, axis=0))
+    normal /= np.linalg.norm(normal, axis=2, keepdims=True) + 1e-9
+
+    def pieces(grid: NDArray[np.float64]) -> NDArray[np.float64]:
+        around = (grid[:-1, :-1], grid[:-1, 1:], grid[1:, 1:], grid[1:, :-1])
+        return np.stack(around, 2).reshape(-1, 4, 3)
+
+    mesh = quads(pieces(points), slot.ravel())
+    split = pieces(normal)[:, ((0, 1, 2), (0, 2, 3))].reshape(-1, 3, 3)
+    return replace(mesh, normals=split.astype(np.float32))
+
+
+def _semi(rng: Rng, coarse: bool) -> Mesh:
+    """A tractor with a trailer; or the trailer alone, on its legs."""
+    length, half, height = rng.uniform(9, 13.5), 1.25, rng.uniform(3.5, 4.0)
+    rear = -length / 2 - 1.5
+    parts = [box((length, 2 * half, height - 1.1), (rear + length / 2, 0, (height + 1.1) / 2), 8),
+             box((length, 1.2, 0.2), (rear + length / 2, 0, 1.0), objects.TRIM)]
+    axles = [rear + 1.2, rear + 2.4]
+    if rng.random() < 0.8:
+        cab, front = rng.uniform(2.2, 3.2), rear + length + 3.0
+        tall = rng.uniform(2.7, 3.6)
+        parts += [box((cab, 2 * half * 0.98, tall - 0.6), (front - cab / 2, 0, (tall + 0.6) / 2)),
+                  box((0.06, 1.9 * half, 0.75), (front, 0, tall * 0.62), objects.GLASS),
+                  box((cab * 0.4, 1.98 * half, 0.65), (front - cab * 0.35, 0, tall * 0.62),
+                      objects.GLASS),
+                  box((0.08, 1.4 * half, 0.7), (front, 0, 1.0), objects.TRIM),
+                  box((cab + 1.5, 1.2, 0.3), (front - 1.8, 0, 0.75), objects.TRIM)]
+        parts += [box((0.08, 0.35, 0.2), (front + 0.02, side * 0.9, 0.75), objects.LAMP)
+                  for side in (-1.0, 1.0)]
+        axles += [front - 1.2, front - cab - 0.8]
+    else:
+        parts += [box((0.15, 0.15, 1.0), (-rear - 4.0, side * 0.8, 0.5), objects.TRIM)
+                  for side in (-1.0, 1.0)]
+    parts += [wheel(0.5, 0.4, (x, side * (half - 0.22), 0.5), objects.TYRE, objects.HUB,
+                    7 if coarse else 14) for x in axles for side in (-1.0, 1.0)]
+    parts += [box((0.05, 0.3, 0.15), (rear - 0.01, side * 1.0, 0.95), objects.TAIL)
+              for side in (-1.0, 1.0)]
+    return join([*parts, box((0.04, 0.04, height - 1.3), (rear - 0.01, 0, (height + 1.1) / 2),
+                             objects.TRIM)])
+
+
+def vehicle(rng: Rng, kind: str) -> tuple[Shape, list[Look]]:
+    """A vehicle of a class by chance, and its looks by slot."""
+    looks = vehicle_looks(rng, kind)
+    own = {'car': ('car', 0.85), 'truck': ('semi', 0.4)}.get(kind, ('', 0.0))
+    if rng.random() < own[1]:
+        stock = _stock()[own[0]]
+        return stock[int(rng.integers(len(stock)))], looks
+    return objects.pick(rng, kind), looks
+
+
+def vehicle_looks(rng: Rng, kind: str) -> list[Look]:
     """As objects.vehicle_looks, with glossier paint and prints on trucks and buses."""
     looks = objects.vehicle_looks(rng, kind)
     looks[0] = looks[0]._replace(gloss=rng.uniform(0.03, 0.14))
