@@ -75,7 +75,8 @@ def _synthetic(root: str, split: str) -> Dataset:
     seeds = {'train': 1, 'val': 2}
     if split not in seeds and not split.isdigit():
         raise ConfigError(f'synthetic: split is {split!r}; give train, train_city, train_heights, '
-                          'val, a seed, focal_300 for a camera of 300 px, or height_120 for one at 1.2 m')
+                          'val, a seed, focal_300 for a camera of 300 px, or height_120 for one '
+                          'at 1.2 m')
     return SyntheticScenes(int(root), seeds[split] if split in seeds else int(split))
 
 

@@ -96,6 +96,15 @@ def _draw_lens(rng: Rng) -> Lens:
         contrast=float(rng.uniform(0.95, 1.6)))
 
 
+def _viewed(rng: Rng, settings: SyntheticSettings) -> SyntheticSettings:
+    """The settings with one of their views in place of size and focal lengths."""
+    if not settings.views:
+        return settings
+    shares = np.array([view.share for view in settings.views])
+    view = settings.views[int(rng.choice(len(shares), p=shares / shares.sum()))]
+    return settings.model_copy(update=view.model_dump(exclude={'share'}))
+
+
 def _draw_intrinsics(rng: Rng, settings: SyntheticSettings) -> Intrinsics:
     """
     A pinhole camera by chance, square pixels.
@@ -168,10 +177,10 @@ class SyntheticScenes:
         """
         if not 0 <= index < self._length:
             raise IndexError(f'scene {index} of {self._length}; give 0..{self._length - 1}')
-        settings = self._settings
         rng = np.random.default_rng([self._seed, index])
-        if settings.city:
+        if self._settings.city:
             return self._city(index, rng)
+        settings = _viewed(rng, self._settings)
         world = World((self._seed, index), settings.densities)
         s_eye = float(rng.uniform(0, SECTION_M))
         t_eye = world.layout.own_lane() + float(rng.normal(0, 0.4))
@@ -199,11 +208,7 @@ class SyntheticScenes:
 
     def _city(self, index: int, rng: Rng) -> Sample:
         """A scene of a city."""
-        settings = self._settings
-        if settings.views:
-            shares = np.array([view.share for view in settings.views])
-            view = settings.views[int(rng.choice(len(shares), p=shares / shares.sum()))]
-            settings = settings.model_copy(update=view.model_dump(exclude={'share'}))
+        settings = _viewed(rng, self._settings)
         usual = rng.random() < 0.6
         height = float(rng.uniform(*(settings.usual_height_m if usual
                                      else settings.camera_height_m)))
@@ -219,6 +224,7 @@ class SyntheticScenes:
         for number in range(-BEHIND + 1, AHEAD):
             world.furnish(builder, number, keep_clear=False)
         world.traffic(builder, s_eye, float(rng.uniform(0, 100)), 8.0)
+        world.horizon(builder, x, y)
         world.near(builder, camera, t_eye, rng)
         picture = render([builder.build()], camera, city_light(_draw_light(rng), rng),
                          city_lens(_draw_lens(rng), rng), rng)
@@ -284,7 +290,9 @@ class SyntheticDrive:
         self._settings, self._speed = settings, speed_mps
         rng = np.random.default_rng([seed, 77])
         self._light, self._lens = _draw_light(rng), _draw_lens(rng)
-        self._intrinsics = _draw_intrinsics(rng, settings)
+        if settings.city:
+            self._light, self._lens = city_light(self._light, rng), city_lens(self._lens, rng)
+        self._intrinsics = _draw_intrinsics(rng, _viewed(rng, settings))
         self._height = float(rng.uniform(*settings.usual_height_m))
         self._pitch = float(np.radians(rng.uniform(*settings.pitch_deg)) / 3)
 
@@ -293,7 +301,8 @@ class SyntheticDrive:
 
     def world(self) -> World:
         """A new copy of the street that is driven along."""
-        return World((self._seed, 2 ** 31), self._settings.densities)
+        kind = City if self._settings.city else World
+        return kind((self._seed, 2 ** 31), self._settings.densities)
 
     def camera(self, world: World, index: int) -> Camera:
         """Pose of the camera in a frame; ask for frames in order."""

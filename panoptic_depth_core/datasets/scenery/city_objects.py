@@ -348,11 +348,10 @@ def board(rng: Rng) -> Prop:
     color = ((0.6, 0.6, 0.58), (0.02, 0.06, 0.3), (0.55, 0.38, 0.02), (0.02, 0.15, 0.07))[
         rng.integers(4)]
     ink = _DARK if max(color) > 0.35 else _WHITE
-    parts = [quads([[(0, w, -h), (0, -w, -h), (0, -w, h), (0, w, h)],
-                    [(0.03, w, -h), (0.03, -w, -h), (0.03, -w, h), (0.03, w, h)]], [0, 2])]
+    plates = np.array([[(x, w, -h), (x, -w, -h), (x, -w, h), (x, w, h)] for x in (0.0, 0.03)])
+    parts = [quads(plates, np.array((0, 2)))]
     for z in np.arange(-h + 0.2, h - 0.1, 0.3):
-        left = rng.uniform(-0.2, 0.6) * w
-        right = rng.uniform(-0.85, -0.3) * w
+        left, right = rng.uniform(-0.2, 0.6) * w, rng.uniform(-0.85, -0.3) * w
         parts.append(quads([[(-0.01, left, z - 0.06), (-0.01, right, z - 0.06),
                              (-0.01, right, z + 0.06), (-0.01, left, z + 0.06)]], 1))
     return join(parts), [Look('plain', color), ink, Look('plain', (0.3, 0.3, 0.31), 0.03)]
@@ -360,9 +359,9 @@ def board(rng: Rng) -> Prop:
 
 # Vehicles.
 
-# Length, height, half of the width, height of the belt; from the rear to the foot and to the top of
-# the rear window, from the front to the windscreen's top and foot; heights of trunk and hood, and
-# half width of the roof as a share of the body's; meters.
+# Length, height, half of the width, height of the belt; from the rear to the foot and to the top
+# of the rear window, from the front to the windscreen's top and foot; heights of trunk and hood,
+# and half width of the roof as a share of the body's; meters.
 _BODIES = (
     (4.6, 1.45, 0.9, 0.92, 0.75, 1.55, 1.7, 1.05, 1.04, 0.98, 0.66),  # Saloon.
     (4.0, 1.5, 0.87, 0.93, 0.12, 0.7, 1.5, 0.9, 1.0, 1.0, 0.68),  # Hatchback.
@@ -400,26 +399,26 @@ def _car(rng: Rng, coarse: bool) -> Mesh:
     for x, bottom, mid, up, factor, thin in (rows[i] for i in keep):
         w = half * factor
         up = max(up, mid + 0.03)
-        side = [(w * 0.86, bottom), (w * 0.98, bottom + 0.1), (w, bottom + 0.6 * (mid - bottom)),
+        edge = [(w * 0.86, bottom), (w * 0.98, bottom + 0.1), (w, bottom + 0.6 * (mid - bottom)),
                 (w * 0.96, mid), (half * thin * factor, up - 0.03), (half * thin * 0.6, up),
                 (0.0, up + 0.02)]
         if coarse:
-            side = [side[i] for i in (0, 2, 3, 4, 6)]
-        grid.append([(x - length / 2, -y, z) for y, z in side]
-                    + [(x - length / 2, y, z) for y, z in side[-2::-1]])
+            edge = [edge[i] for i in (0, 2, 3, 4, 6)]
+        grid.append([(x - length / 2, -y, z) for y, z in edge]
+                    + [(x - length / 2, y, z) for y, z in edge[-2::-1]])
     points = np.array(grid)
     ring = points.shape[1]
     rail = 2 if coarse else 3  # The belt in the ring.
     slot = np.zeros((len(points) - 1, ring - 1), np.uint8)
-    for row, (a, b) in enumerate(zip(keep[:-1], keep[1:], strict=True)):
+    for row, a in enumerate(keep[:-1]):
         if a == 2 and not blind or a == 8:
             slot[row, rail + 1:ring - rail - 2] = objects.GLASS
         if glazed.get(a, False) or coarse and a == 3:
             slot[row, [rail, ring - rail - 2]] = objects.GLASS
     rear, front, middle = -length / 2, length / 2, half * 0.7
     parts = [_skin(points, slot)]
-    parts += [flat([(end[0], end[i], end[i + 1]) for i in range(1, ring - 1)])
-              for end in (points[0], points[-1][::-1])]
+    for end in (points[0], points[-1][::-1]):
+        parts.append(flat([(end[0], end[i], end[i + 1]) for i in range(1, ring - 1)]))
     for x in (rear + rng.uniform(0.65, 0.9), front - rng.uniform(0.7, 0.9)):
         for side in (-1.0, 1.0):
             parts += [disc(radius * share, (x, side * (half + off), radius), 1, side, which, 7)

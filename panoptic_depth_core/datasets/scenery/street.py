@@ -239,8 +239,8 @@ class World:
             for k, s, rng in self._row(30 + row, 9.0, velocity * time_s, span,
                                        (0.04 + 0.2 * layout.town) * density.people):
                 x, y, heading = self.pose(s, side * layout.walker(side, rng))
-                put_person(builder, rng, x, y, layout.curb_m, heading + (0 if velocity > 0 else np.pi),
-                           (row + 20) * 10 ** 8 + k)
+                put_person(builder, rng, x, y, layout.curb_m,
+                           heading + (0 if velocity > 0 else np.pi), (row + 20) * 10 ** 8 + k)
         for row, side in enumerate((1, -1)):
             along = (side < 0) == (layout.hand > 0)
             for k, s, rng in self._row(40 + row, 17.0, (4.5 if along else -4.5) * time_s, span,
@@ -469,7 +469,8 @@ class Furnisher:
             self._put(objects.sign(rng), 'traffic sign', s + before, t, z + height,
                       facing + float(rng.normal(0, 0.12)))
         if self._crossing and self._chance((0.3 + 0.5 * town) * share):
-            for s, facing, before in ((CROSS_S[0] - 1.2, 0.0, -0.2), (CROSS_S[1] + 1.2, np.pi, 0.2)):
+            for s, facing, before in ((CROSS_S[0] - 1.2, 0.0, -0.2),
+                                      (CROSS_S[1] + 1.2, np.pi, 0.2)):
                 self._put(objects.pole(rng, 3.4), 'pole', s, t, z)
                 self._put(objects.traffic_light(rng), 'traffic light', s + before, t, z + 2.9,
                           facing)
@@ -527,8 +528,8 @@ class Furnisher:
                        + float(rng.normal(0, 0.9)), self._number(), pose)
 
 
-def put_vehicle(world: World, builder: SceneBuilder, rng: Rng, x: float, y: float, z: float, yaw: float,
-                 number: int, kind: str = '', ridden: bool = True) -> None:
+def put_vehicle(world: World, builder: SceneBuilder, rng: Rng, x: float, y: float, z: float,
+                yaw: float, number: int, kind: str = '', ridden: bool = True) -> None:
     """Put a vehicle of a kind, '' any; where it has a rider, that one has the next number."""
     rng = np.random.default_rng(int(rng.integers(2 ** 62)))
     kind = kind or str(rng.choice(('car', 'truck', 'bus', 'bicycle', 'motorcycle', 'train'),
@@ -536,7 +537,8 @@ def put_vehicle(world: World, builder: SceneBuilder, rng: Rng, x: float, y: floa
     if not builder.sees(x, y, _REACH_M.get(kind, 3.0)):
         return
     shape, looks = world.vehicle(rng, kind)
-    builder.put(shape, (x, y, z), yaw, CLASS_ID[kind], looks, number, rng.uniform(0.96, 1.04, 3).tolist())
+    builder.put(shape, (x, y, z), yaw, CLASS_ID[kind], looks, number,
+                rng.uniform(0.96, 1.04, 3).tolist())
     if ridden and kind in ('bicycle', 'motorcycle'):
         saddle = (x - 0.2 * math.cos(yaw), y - 0.2 * math.sin(yaw),
                   z - (0.1 if kind == 'motorcycle' else 0.0))
