@@ -112,15 +112,14 @@ def draw_layout(rng: Rng) -> CityLayout:
                     for _ in range(2))
     yellow = rng.random() < 0.12
     white = rng.uniform(0.3, 0.72)
-    curb = tuple(c * float(rng.uniform(0.85, 1.25)) for c in
-                 (grey(rng, 0.18, 0.42) if rng.random() < 0.75 else grey(rng, 0.1, 0.2)))
+    curb = grey(rng, 0.15, 0.45) if rng.random() < 0.75 else grey(rng, 0.08, 0.22)
     return CityLayout(
         lane_m=lane_m, lanes=lanes, hand=1 if rng.random() < 0.8 else -1,
         parking=(parking[0], parking[1]), town=town, bends=bool(rng.random() < 0.55),
         marking=('none', 'none'), asphalt=asphalt, terrain=Look('grass', tuple(green.tolist())),
         paving=paving, traffic=float(rng.uniform(0.1, 0.9)),
         parking_turned=bool(rng.random() < 0.1), curb_m=float(rng.uniform(0.03, 0.15)),
-        curb=Look('concrete', (curb[0], curb[1], curb[2])), median_m=median_m,
+        curb=Look('concrete', curb), median_m=median_m,
         sides=(_draw_side(rng, town), _draw_side(rng, town)),
         curb_wide_m=float(rng.uniform(0.1, 0.3)),
         gutter=toned(Look('setts' if rng.random() < 0.4 else 'concrete', asphalt.tint),

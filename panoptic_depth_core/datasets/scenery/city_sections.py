@@ -11,7 +11,7 @@ import numpy as np
 from ...labels import CLASS_ID
 from . import city_objects, objects
 from .city_layout import CityLayout, Side, grey, toned
-from .meshes import Look, Rng, disc
+from .meshes import Look, Mesh, Rng, disc, quads
 from .street import CROSS_S, SECTION_M, Furnisher, Places, Span, put_vehicle
 
 _LAYER_M = 0.0002
@@ -173,9 +173,8 @@ class CityFurnisher(Furnisher):
                       float(rng.uniform(0, 6.3)), rng.uniform(0.5, 1.0))
         style = self._world.rng(21)
         if style.random() < 0.25:
-            length = s[1] - s[0]
-            prop = city_objects.fence(style, length)
-            self._put(prop, 'fence', (s[0] + s[1]) / 2, 0.0, layout.curb_m)
+            self._fence(city_objects.fence(style, s[1] - s[0]), (s[0] + s[1]) / 2, 0.0,
+                        layout.curb_m)
         if self._chance(0.35):
             self._put(city_objects.bollard(rng), 'pole', s[0] + 0.6, 0.0, layout.curb_m)
         if self._chance(0.3):
@@ -254,6 +253,17 @@ class CityFurnisher(Furnisher):
         self._cells(begin, np.minimum(begin + 1.0, s[1]), np.minimum(near, far),
                     np.maximum(near, far), -0.005, 'terrain', self._layout.shoulder)
 
+    def _fence(self, prop: objects.Prop, s: float, t: float, z: float, turn: float = 0.0) -> None:
+        """A fence whose holes are labeled as well, as in Cityscapes; not those of guard rails."""
+        self._put(prop, 'fence', s, t, z, turn)
+        assert isinstance(prop[0], Mesh)
+        (x0, y0, _), (x1, y1, height) = (f(prop[0].corners, axis=(0, 1)) for f in (np.min, np.max))
+        if height > 0.78:
+            y = float(y0 + y1) / 2
+            face = quads([[(x0, y, 0), (x1, y, 0), (x1, y, height), (x0, y, height)]])
+            x, y, heading = self._section.pose(s, t)
+            self._builder.put_veil(face, (x, y, z), heading + turn, CLASS_ID['fence'])
+
     def _stand(self, side: int, edge: float, part: Side, z: float) -> None:
         """Lamps, signs, lights, bollards, masts and trees, close to the curb."""
         rng, town, layout = self._rng, self._layout.town, self._layout
@@ -277,8 +287,8 @@ class CityFurnisher(Furnisher):
                               side * (edge + 0.3), z)
         elif part.walk_m and style.random() < 0.2:
             for low, high in self._pieces:
-                self._put(city_objects.fence(self._world.rng(23, side + 1), high - low), 'fence',
-                          (low + high) / 2, side * (edge + 0.3), z)
+                self._fence(city_objects.fence(self._world.rng(23, side + 1), high - low),
+                            (low + high) / 2, side * (edge + 0.3), z)
         if self._crossing and self._chance((0.4 + 0.45 * town) * share):
             self._lights(side, t, z)
         trees = self._world.rng(24, side + 1)
@@ -377,8 +387,11 @@ class CityFurnisher(Furnisher):
         prop = maker(np.random.default_rng(seed), length + 0.02)
         for i in range(parts):
             if not self._chance(0.08):
-                self._put(prop, class_name, low + (i + 0.5) * length, side * t, 0.0,
-                          0.0 if side > 0 else np.pi)
+                place = low + (i + 0.5) * length, side * t, 0.0, 0.0 if side > 0 else np.pi
+                if kind == 'fence':
+                    self._fence(prop, *place)
+                else:
+                    self._put(prop, class_name, *place)
 
     def _plants(self, piece: Span, side: int, near: float, far: float, mean: float,
                 kinds: tuple[str, ...] = ('crown', 'shrub', 'shrub', 'column', 'pine', 'bare')

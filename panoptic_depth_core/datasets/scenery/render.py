@@ -257,11 +257,20 @@ def render(scenes: Sequence[Scene], camera: Camera, light: Light, lens: Lens,
         more = stage.look(camera.rays(pixels + offset))
         radiance[at] += stage.radiance(more, free[at][more.seen])
     radiance[at] /= len(_EDGE_OFFSETS) + 1
+    class_id = picture(SKY, stage.scene.parts['class_id'][part], np.int32)
+    number = picture(0, stage.scene.parts['number'][part], np.int64)
+    if stage.scene.veil is not None:
+        stage = _Stage([stage.scene.veil], camera, light)
+        hits = stage.look(rays)
+        nearer = (number.ravel()[hits.seen] == 0) & (hits.depth < depth.ravel()[hits.seen])
+        at = hits.seen[nearer]
+        class_id.ravel()[at] = stage.scene.parts['class_id'][
+            stage.scene.part[hits.triangle[nearer]]]
+        depth.ravel()[at] = hits.depth[nearer]
     image = lens.develop(radiance.reshape(*shape, 3), rng)
     blank = np.isnan(rays[:, 0]).reshape(shape)
     image[blank], depth[blank] = 0, np.nan
-    return Render(image, picture(SKY, stage.scene.parts['class_id'][part], np.int32),
-                  picture(0, stage.scene.parts['number'][part], np.int64), depth, blank)
+    return Render(image, class_id, number, depth, blank)
 
 
 def _edges(look: NDArray[np.int32], depth: Array) -> NDArray[np.bool_]:

@@ -8,8 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from panoptic_depth_core.datasets import open_dataset
-from panoptic_depth_core.datasets.scenery.render import Lens
+from panoptic_depth_core.datasets.scenery.meshes import Look, box
+from panoptic_depth_core.datasets.scenery.render import Lens, Light, render
+from panoptic_depth_core.datasets.scenery.scene import Camera, SceneBuilder
 from panoptic_depth_core.datasets.synthetic import (
     SyntheticDrive,
     SyntheticScenes,
@@ -17,19 +20,20 @@ from panoptic_depth_core.datasets.synthetic import (
     city_scenes,
 )
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID
-from panoptic_depth_core.structures import Sample
+from panoptic_depth_core.structures import Intrinsics, Sample
 from synthetic_helpers import SMALL, check_labels, classes_of, digest_of, points_of
 
 pytest.importorskip('embreex', reason='the extra synthetic is not installed')
 
 CITY = SyntheticSettings(height=64, width=160, city=True, camera_height_m=(0.3, 2.5),
                          usual_height_m=(1.1, 1.9))
+PLAIN = Lens(0.6, (1.0, 1.0, 1.0), 2.2, 0.0, 0.0, 0.0)
 
 
 @pytest.fixture(scope='module')
 def scenes() -> list[Sample]:
     """Scenes of which each is looked at by several tests."""
-    return list(SyntheticScenes(30, seed=3, settings=CITY))
+    return list(SyntheticScenes(24, seed=3, settings=CITY))
 
 
 def test_labels_agree_with_depth(scenes: list[Sample]) -> None:
@@ -52,7 +56,7 @@ def test_road_is_where_the_mounting_says(scenes: list[Sample]) -> None:
             else:
                 assert np.all((above > -0.05) & (above < 0.152))
                 raised += np.round(above[above > 0.02], 3).tolist()
-    assert roads > 20
+    assert roads > 12
     assert min(raised) < 0.06 and max(raised) > 0.1
 
 
@@ -74,7 +78,7 @@ def test_cameras(scenes: list[Sample]) -> None:
     """Heights span the range; the split has wide, 4:3 and usual pictures."""
     heights = [s.frame.mounting.height_m for s in scenes if s.frame.mounting]
     assert min(heights) < 0.8 and max(heights) > 2.1
-    assert 0.3 <= min(heights) and max(heights) <= 2.5
+    assert min(heights) >= 0.3 and max(heights) <= 2.5
     split = city_scenes(100)
     cameras = [split[i].frame.intrinsics for i in (1, 2, 9)]
     assert {(k.height, k.width) for k in cameras} == {(208, 640), (312, 416), (256, 512)}
@@ -108,14 +112,37 @@ def test_other_scenes_have_not_changed() -> None:
     np.testing.assert_allclose(counts, expected, atol=3)
 
 
+def test_holes_of_a_fence_are_labeled_and_people_behind_it_stay() -> None:
+    """The picture does not change; the labels and depth of what has no number do."""
+    camera = Camera.looking(Intrinsics.from_focal(40.0, 64, 48), (0.0, 0.0, 1.0), 0.0)
+    light = Light(np.array((0, 0, 1), np.float32), *np.full((4, 3), 0.8, np.float32), 0.0, 0.0,
+                  0.0, 1)
+    pictures = []
+    for holes in (False, True):
+        builder = SceneBuilder((0.0, 0.0))
+        builder.put(box((0.1, 60, 20)), (20.0, 0.0, 0.0), 0.0, CLASS_ID['wall'], [Look()])
+        builder.put(box((0.5, 1, 6)), (10.0, 0.0, 1.0), 0.0, CLASS_ID['person'], [Look()], 5)
+        builder.put(box((0.5, 1, 6)), (3.0, 2.0, 1.0), 0.0, CLASS_ID['pole'], [Look()])
+        if holes:
+            builder.put_veil(box((0.01, 8, 4)), (5.0, 0.0, 1.0), 0.0, CLASS_ID['fence'])
+        pictures.append(render([builder.build()], camera, light, PLAIN, np.random.default_rng(0)))
+    plain, veiled = pictures
+    np.testing.assert_array_equal(plain.image, veiled.image)
+    names = {(24, 60): 'fence', (24, 32): 'person', (24, 5): 'pole', (6, 60): 'wall'}
+    assert {at: CITYSCAPES[veiled.class_id[at]].name for at in names} == names
+    assert CITYSCAPES[plain.class_id[24, 60]].name == 'wall'
+    assert veiled.depth[24, 60] == pytest.approx(4.995, abs=1e-4)
+    assert veiled.depth[24, 32] == plain.depth[24, 32] == pytest.approx(9.75, abs=1e-4)
+
+
 def test_bloom_saturation_and_compression() -> None:
     """Bloom brightens what is beside a light; without saturation all is gray; JPEG is near."""
     light = np.full((64, 64, 3), (0.1, 0.2, 0.3), np.float32)
     light[:, :20] = 3.0
-    plain = Lens(0.6, (1.0, 1.0, 1.0), 2.2, 0.0, 0.0, 0.0)
 
-    def take(**changes: float) -> np.ndarray:
-        return replace(plain, **changes).develop(light.copy(), np.random.default_rng(0)).astype(int)
+    def take(**changes: float) -> NDArray[np.int64]:
+        lens = replace(PLAIN, **changes)
+        return lens.develop(light.copy(), np.random.default_rng(0)).astype(np.int64)
 
     assert np.all(take(bloom=0.2)[:, 22] > take()[:, 22] + 10)
     gray = take(saturation=0.0)
