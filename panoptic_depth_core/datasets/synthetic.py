@@ -168,6 +168,30 @@ class SyntheticScenes:
     def __len__(self) -> int:
         return self._length
 
+    def _city(self, index: int, rng: Rng) -> Sample:
+        """A scene of a city."""
+        settings = _viewed(rng, self._settings)
+        usual = rng.random() < 0.6
+        height = float(rng.uniform(*(settings.usual_height_m if usual
+                                     else settings.camera_height_m)))
+        world = City((self._seed, index), settings.densities)
+        s_eye, t_eye, yaw = world.viewpoint(rng, height)
+        x, y, heading = world.pose(s_eye, t_eye)
+        camera = Camera.looking(
+            _draw_intrinsics(rng, settings), (x, y, height), heading + yaw,
+            float(np.radians(rng.uniform(*settings.pitch_deg))),
+            float(np.radians(rng.uniform(*settings.roll_deg))))
+        builder = SceneBuilder((x, y), camera)
+        world.ground(builder, x, y)
+        for number in range(-BEHIND + 1, AHEAD):
+            world.furnish(builder, number, keep_clear=False)
+        world.traffic(builder, s_eye, float(rng.uniform(0, 100)), 8.0)
+        world.horizon(builder, x, y)
+        world.near(builder, camera, t_eye, rng)
+        picture = render([builder.build()], camera, city_light(_draw_light(rng), rng),
+                         city_lens(_draw_lens(rng), rng), rng)
+        return _sample(picture, camera, InstanceIds(), f'synthetic_{self._seed}_{index:06d}')
+
     def __getitem__(self, index: int) -> Sample:
         """
         Render one scene.
@@ -204,31 +228,6 @@ class SyntheticScenes:
         picture = render([builder.build()], camera, _draw_light(rng), _draw_lens(rng), rng)
         return _sample(picture, camera, InstanceIds(),
                        f'synthetic_{self._seed}_{index:06d}')
-
-
-    def _city(self, index: int, rng: Rng) -> Sample:
-        """A scene of a city."""
-        settings = _viewed(rng, self._settings)
-        usual = rng.random() < 0.6
-        height = float(rng.uniform(*(settings.usual_height_m if usual
-                                     else settings.camera_height_m)))
-        world = City((self._seed, index), settings.densities)
-        s_eye, t_eye, yaw = world.viewpoint(rng, height)
-        x, y, heading = world.pose(s_eye, t_eye)
-        camera = Camera.looking(
-            _draw_intrinsics(rng, settings), (x, y, height), heading + yaw,
-            float(np.radians(rng.uniform(*settings.pitch_deg))),
-            float(np.radians(rng.uniform(*settings.roll_deg))))
-        builder = SceneBuilder((x, y), camera)
-        world.ground(builder, x, y)
-        for number in range(-BEHIND + 1, AHEAD):
-            world.furnish(builder, number, keep_clear=False)
-        world.traffic(builder, s_eye, float(rng.uniform(0, 100)), 8.0)
-        world.horizon(builder, x, y)
-        world.near(builder, camera, t_eye, rng)
-        picture = render([builder.build()], camera, city_light(_draw_light(rng), rng),
-                         city_lens(_draw_lens(rng), rng), rng)
-        return _sample(picture, camera, InstanceIds(), f'synthetic_{self._seed}_{index:06d}')
 
 
 def camera_scenes(length: int, focal_px: float) -> SyntheticScenes:
