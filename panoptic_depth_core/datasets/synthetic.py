@@ -8,7 +8,10 @@ The streets and the ray caster (Embree, the extra ``synthetic``) are in scenery/
 
 from __future__ import annotations
 
+import copy
+import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +19,21 @@ from pydantic import Field
 
 from ..config import Settings
 from ..labels import CITYSCAPES, LABEL_DIVISOR, THING_CLASSES, VOID_ID
-from ..structures import Frame, GroundTruth, Intrinsics, Sample
+from ..structures import Frame, GroundTruth, Intrinsics, Sample, UnknownObjects
 from .label_files import instance_depths
 from .scenery.city import City, city_lens, city_light
 from .scenery.meshes import Rng
 from .scenery.render import Lens, Light, Render, render
 from .scenery.scene import Camera, Scene, SceneBuilder
 from .scenery.street import AHEAD, BEHIND, SECTION_M, Densities, World
+from .scenery.unknown_objects import FIRST_NUMBER, put_objects
 
 _THING = np.array([c.is_thing for c in CITYSCAPES])
 Range = tuple[float, float]
 _HEIGHT_SEED = 7_411_002
 _LEARNED_HEIGHTS_SEED = 5_000_011
 _CAMERA_SEED = 3
+VAL_SEED = 2
 _CITY_SEED = 6_200_017
 
 
@@ -188,9 +193,9 @@ class SyntheticScenes:
         world.traffic(builder, s_eye, float(rng.uniform(0, 100)), 8.0)
         world.horizon(builder, x, y)
         world.near(builder, camera, t_eye, rng)
-        picture = render([builder.build()], camera, city_light(_draw_light(rng), rng),
-                         city_lens(_draw_lens(rng), rng), rng)
-        return _sample(picture, camera, InstanceIds(), f'synthetic_{self._seed}_{index:06d}')
+        return self._taken(builder, camera, city_light(_draw_light(rng), rng),
+                           city_lens(_draw_lens(rng), rng), rng,
+                           f'synthetic_{self._seed}_{index:06d}')
 
     def __getitem__(self, index: int) -> Sample:
         """
@@ -225,9 +230,31 @@ class SyntheticScenes:
         for number in range(-BEHIND + 1, AHEAD):
             world.furnish(builder, number, keep_clear=False)
         world.traffic(builder, s_eye, float(rng.uniform(0, 100)), 8.0)
-        picture = render([builder.build()], camera, _draw_light(rng), _draw_lens(rng), rng)
-        return _sample(picture, camera, InstanceIds(),
-                       f'synthetic_{self._seed}_{index:06d}')
+        return self._taken(builder, camera, _draw_light(rng), _draw_lens(rng), rng,
+                           f'synthetic_{self._seed}_{index:06d}')
+
+    def _taken(self, builder: SceneBuilder, camera: Camera, light: Light, lens: Lens, rng: Rng,
+               name: str) -> Sample:
+        """The picture of a scene."""
+        picture = render([builder.build()], camera, light, lens, rng)
+        return _sample(picture, camera, InstanceIds(), name)
+
+
+class UnknownObjectScenes(SyntheticScenes):
+    """The same scenes with objects of no class on the road, which the truth marks."""
+
+    def _taken(self, builder: SceneBuilder, camera: Camera, light: Light, lens: Lens, rng: Rng,
+               name: str) -> Sample:
+        before = render([builder.build()], camera, light, lens, copy.deepcopy(rng))
+        kinds = put_objects(builder, camera, before, np.random.default_rng(
+            zlib.crc32(name.encode())))
+        picture = render([builder.build()], camera, light, lens, rng) if kinds else before
+        number = np.maximum(picture.number - (FIRST_NUMBER - 1), 0).astype(np.uint8)
+        sample = _sample(picture, camera, InstanceIds(), name)
+        assert sample.truth.panoptic is not None
+        return replace(sample, truth=replace(
+            sample.truth, panoptic=np.where(number, VOID_ID, sample.truth.panoptic),
+            unknown_objects=UnknownObjects(number, kinds, before.depth)))
 
 
 def camera_scenes(length: int, focal_px: float) -> SyntheticScenes:
@@ -271,6 +298,11 @@ def city_scenes(length: int) -> SyntheticScenes:
         views=(View(share=0.35, height=208, width=640, focal_per_width=(0.53, 0.64)),
                View(share=0.25, height=312, width=416, focal_per_width=(0.75, 1.3)),
                View(share=0.4, height=256, width=512, focal_per_width=(0.49, 1.6)))))
+
+
+def unknown_object_scenes(length: int) -> UnknownObjectScenes:
+    """The scenes of the split val, with objects of no class on the road."""
+    return UnknownObjectScenes(length, VAL_SEED)
 
 
 def scenes_of(length: int, camera: Intrinsics) -> SyntheticScenes:
