@@ -59,6 +59,7 @@ def _synthetic(root: str, split: str) -> Dataset:
         VAL_SEED,
         SyntheticScenes,
         camera_scenes,
+        city_scenes,
         height_scenes,
         low_and_high_scenes,
         unknown_object_scenes,
@@ -72,15 +73,17 @@ def _synthetic(root: str, split: str) -> Dataset:
         return height_scenes(int(root), int(number) / 100.0)
     if split == 'train_heights':
         return low_and_high_scenes(int(root))
+    if split == 'train_city':
+        return city_scenes(int(root))
     if split == 'unknown_objects':
         return unknown_object_scenes(int(root))
     seeds = {'train': 1, 'val': VAL_SEED}
     if split in WEATHER:
         return Weathered(SyntheticScenes(int(root), VAL_SEED), split)
     if split not in seeds and not split.isdigit():
-        raise ConfigError(f'synthetic: split is {split!r}; give train, train_heights, val, '
-                          f'{", ".join(WEATHER)}, unknown_objects, a seed, focal_300 for a camera '
-                          'of 300 px, or height_120 for one at 1.2 m')
+        raise ConfigError(f'synthetic: split is {split!r}; give train, train_city, train_heights, '
+                          f'val, {", ".join(WEATHER)}, unknown_objects, a seed, focal_300 for a '
+                          'camera of 300 px, or height_120 for one at 1.2 m')
     return SyntheticScenes(int(root), seeds[split] if split in seeds else int(split))
 
 

@@ -21,6 +21,7 @@ from ..config import Settings
 from ..labels import CITYSCAPES, LABEL_DIVISOR, THING_CLASSES, VOID_ID
 from ..structures import Frame, GroundTruth, Intrinsics, Sample, UnknownObjects
 from .label_files import instance_depths
+from .scenery.city import City, city_lens, city_light
 from .scenery.meshes import Rng
 from .scenery.render import Lens, Light, Render, render
 from .scenery.scene import Camera, Scene, SceneBuilder
@@ -33,6 +34,16 @@ _HEIGHT_SEED = 7_411_002
 _LEARNED_HEIGHTS_SEED = 5_000_011
 _CAMERA_SEED = 3
 VAL_SEED = 2
+_CITY_SEED = 6_200_017
+
+
+class View(Settings):
+    """A kind of camera: the size of its pictures and its range of focal lengths."""
+
+    share: float = Field(gt=0, description='of the scenes, relative to the other views')
+    height: int = Field(ge=8)
+    width: int = Field(ge=8)
+    focal_per_width: Range
 
 
 class SyntheticSettings(Settings):
@@ -47,6 +58,9 @@ class SyntheticSettings(Settings):
     pitch_deg: Range = Field((-6.0, 6.0), description='positive looks down')
     roll_deg: Range = Field((-2.0, 2.0), description='positive is clockwise')
     densities: Densities = Densities()
+    city: bool = Field(False, description='streets of scenery/city.py in place of street.py')
+    views: tuple[View, ...] = Field((), description='kinds of cameras to draw from, in place of '
+                                    'one height, width and focal_per_width')
     intrinsics: Intrinsics | None = Field(None, description='one camera, with its lens, in place '
                                           'of one drawn of these sizes and focal lengths')
 
@@ -85,6 +99,15 @@ def _draw_lens(rng: Rng) -> Lens:
         gamma=float(rng.uniform(1.9, 2.5)), noise=float(rng.uniform(0, 0.018)),
         blur_px=float(rng.uniform(-0.1, 0.8)), vignette=float(rng.uniform(0, 0.5)),
         contrast=float(rng.uniform(0.95, 1.6)))
+
+
+def _viewed(rng: Rng, settings: SyntheticSettings) -> SyntheticSettings:
+    """The settings with one of their views in place of size and focal lengths."""
+    if not settings.views:
+        return settings
+    shares = np.array([view.share for view in settings.views])
+    view = settings.views[int(rng.choice(len(shares), p=shares / shares.sum()))]
+    return settings.model_copy(update=view.model_dump(exclude={'share'}))
 
 
 def _draw_intrinsics(rng: Rng, settings: SyntheticSettings) -> Intrinsics:
@@ -150,6 +173,30 @@ class SyntheticScenes:
     def __len__(self) -> int:
         return self._length
 
+    def _city(self, index: int, rng: Rng) -> Sample:
+        """A scene of a city."""
+        settings = _viewed(rng, self._settings)
+        usual = rng.random() < 0.6
+        height = float(rng.uniform(*(settings.usual_height_m if usual
+                                     else settings.camera_height_m)))
+        world = City((self._seed, index), settings.densities)
+        s_eye, t_eye, yaw = world.viewpoint(rng, height)
+        x, y, heading = world.pose(s_eye, t_eye)
+        camera = Camera.looking(
+            _draw_intrinsics(rng, settings), (x, y, height), heading + yaw,
+            float(np.radians(rng.uniform(*settings.pitch_deg))),
+            float(np.radians(rng.uniform(*settings.roll_deg))))
+        builder = SceneBuilder((x, y), camera)
+        world.ground(builder, x, y)
+        for number in range(-BEHIND + 1, AHEAD):
+            world.furnish(builder, number, keep_clear=False)
+        world.traffic(builder, s_eye, float(rng.uniform(0, 100)), 8.0)
+        world.horizon(builder, x, y)
+        world.near(builder, camera, t_eye, rng)
+        return self._taken(builder, camera, city_light(_draw_light(rng), rng),
+                           city_lens(_draw_lens(rng), rng), rng,
+                           f'synthetic_{self._seed}_{index:06d}')
+
     def __getitem__(self, index: int) -> Sample:
         """
         Render one scene.
@@ -159,8 +206,10 @@ class SyntheticScenes:
         """
         if not 0 <= index < self._length:
             raise IndexError(f'scene {index} of {self._length}; give 0..{self._length - 1}')
-        settings = self._settings
         rng = np.random.default_rng([self._seed, index])
+        if self._settings.city:
+            return self._city(index, rng)
+        settings = _viewed(rng, self._settings)
         world = World((self._seed, index), settings.densities)
         s_eye = float(rng.uniform(0, SECTION_M))
         t_eye = world.layout.own_lane() + float(rng.normal(0, 0.4))
@@ -238,6 +287,19 @@ def low_and_high_scenes(length: int) -> SyntheticScenes:
         camera_height_m=(0.3, 2.5), usual_height_m=(0.6, 2.0)))
 
 
+def city_scenes(length: int) -> SyntheticScenes:
+    """
+    Streets as in real recordings, seen from 0.3 to 2.5 m, to learn from.
+
+    A third of the cameras are wide ones like those of KITTI, a quarter are of 4:3.
+    """
+    return SyntheticScenes(length, _CITY_SEED, SyntheticSettings(
+        city=True, camera_height_m=(0.3, 2.5), usual_height_m=(1.1, 1.9), roll_deg=(-3.0, 3.0),
+        views=(View(share=0.35, height=208, width=640, focal_per_width=(0.53, 0.64)),
+               View(share=0.25, height=312, width=416, focal_per_width=(0.75, 1.3)),
+               View(share=0.4, height=256, width=512, focal_per_width=(0.49, 1.6)))))
+
+
 def unknown_object_scenes(length: int) -> UnknownObjectScenes:
     """The scenes of the split val, with objects of no class on the road."""
     return UnknownObjectScenes(length, VAL_SEED)
@@ -259,7 +321,9 @@ class SyntheticDrive:
         self._settings, self._speed = settings, speed_mps
         rng = np.random.default_rng([seed, 77])
         self._light, self._lens = _draw_light(rng), _draw_lens(rng)
-        self._intrinsics = _draw_intrinsics(rng, settings)
+        if settings.city:
+            self._light, self._lens = city_light(self._light, rng), city_lens(self._lens, rng)
+        self._intrinsics = _draw_intrinsics(rng, _viewed(rng, settings))
         self._height = float(rng.uniform(*settings.usual_height_m))
         self._pitch = float(np.radians(rng.uniform(*settings.pitch_deg)) / 3)
 
@@ -268,7 +332,8 @@ class SyntheticDrive:
 
     def world(self) -> World:
         """A new copy of the street that is driven along."""
-        return World((self._seed, 2 ** 31), self._settings.densities)
+        kind = City if self._settings.city else World
+        return kind((self._seed, 2 ** 31), self._settings.densities)
 
     def camera(self, world: World, index: int) -> Camera:
         """Pose of the camera in a frame; ask for frames in order."""

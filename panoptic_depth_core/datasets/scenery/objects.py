@@ -9,7 +9,7 @@ are made for their place: a mesh with its looks by slot.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
@@ -433,27 +433,38 @@ def plant(rng: Rng, kind: str) -> Prop:
         Look('bark', wood), Look('leaves', green * 1.1), Look('leaves', dark)]
 
 
-def _plaster(rng: Rng) -> NDArray[np.float64]:
+def plaster(rng: Rng) -> NDArray[np.float64]:
     """Color of plaster, stone or paint."""
     base, warm = rng.uniform(0.12, 0.75), rng.uniform(-0.12, 0.3)
     return np.asarray(base * np.array((1 + warm * 0.5, 1.0, 1 - warm)))
 
 
-def _brick(rng: Rng) -> NDArray[np.float64]:
+def brick_color(rng: Rng) -> NDArray[np.float64]:
     """Color of brick, from yellow to dark red."""
     return np.array((0.32, 0.14, 0.09)) * rng.uniform((0.6, 0.7, 0.6), (1.4, 1.7, 1.6))
 
 
-def building(rng: Rng, width: float, storeys: int) -> Prop:
-    """A house with its front along x at y = 0, the rest behind at y > 0."""
+_FACADES = tuple((f'facade{number}', number in (2, 5)) for number in range(6))
+_SHOPS = tuple(f'shop{number}' for number in range(3))
+
+
+def building(rng: Rng, width: float, storeys: int,
+             facades: Sequence[tuple[str, bool]] = _FACADES, shops: Sequence[str] = _SHOPS
+             ) -> Prop:
+    """
+    A house with its front along x at y = 0, the rest behind at y > 0.
+
+    :param facades: textures to choose from, and whether they are of brick. :param shops: those of
+        ground floors.
+    """
     depth = float(rng.uniform(8, 13))
-    facade = int(rng.integers(6))
-    brick = facade in (2, 5)
-    wall = _brick(rng) if brick else _plaster(rng)
+    facade, brick = facades[int(rng.integers(len(facades)))]
+    wall = brick_color(rng) if brick else plaster(rng)
     height = _STOREY_M * storeys + rng.uniform(0.2, 0.6)
     shop = storeys > 1 and rng.random() < 0.3
-    looks = [Look(f'facade{facade}', wall), Look('tiles', _brick(rng)),
-             Look(f'shop{rng.integers(3)}', wall), Look('brick' if brick else 'plaster', wall),
+    looks = [Look(facade, wall), Look('tiles', brick_color(rng)),
+             Look(shops[int(rng.integers(len(shops)))], wall),
+             Look('brick' if brick else 'plaster', wall),
              Look('plain', np.full(3, rng.uniform(0.05, 0.6))),
              Look('planks', rng.uniform(0.03, 0.35, 3))]
     half = width / 2
@@ -524,11 +535,11 @@ def fence(rng: Rng, length: float) -> Prop:
 def wall(rng: Rng, length: float) -> Prop:
     """A free-standing wall along x."""
     height = rng.uniform(0.8, 2.8)
-    look = Look('brick', _brick(rng)) if rng.random() < 0.45 else Look(
-        str(rng.choice(('concrete', 'plaster', 'cobble'))), _plaster(rng))
+    look = Look('brick', brick_color(rng)) if rng.random() < 0.45 else Look(
+        str(rng.choice(('concrete', 'plaster', 'cobble'))), plaster(rng))
     return join([box((length, 0.3, height), (0, 0, height / 2)),
                  box((length, 0.4, 0.1), (0, 0, height), 1)]), [
-        look, Look('concrete', _plaster(rng))]
+        look, Look('concrete', plaster(rng))]
 
 
 def hedge(rng: Rng, length: float) -> Prop:

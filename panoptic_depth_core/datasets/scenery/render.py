@@ -76,6 +76,9 @@ class Lens:
     blur_px: float  # Standard deviation.
     vignette: float
     contrast: float = 1.0  # Slope of the tone curve about mid gray.
+    bloom: float = 0.0  # Share of light that the glass scatters widely.
+    saturation: float = 1.0  # Of colors, 0 gray.
+    jpeg: int = 0  # Quality of compression, 0 for none.
 
     def develop(self, radiance: Array, rng: np.random.Generator) -> NDArray[np.uint8]:
         """Bytes of a picture; ``radiance`` is (H, W, 3) float32 linear."""
@@ -85,10 +88,24 @@ class Lens:
         light *= (1 - self.vignette * 0.5 * (x * x + y * y)).astype(np.float32)[..., None]
         if self.blur_px > 0.2:
             light = cv2.GaussianBlur(light, (0, 0), self.blur_px)
+        if self.bloom:
+            small = cv2.resize(np.minimum(light, 4.0), (w // 8 + 1, h // 8 + 1),
+                               interpolation=cv2.INTER_AREA)
+            small = cv2.GaussianBlur(small, (0, 0), w / 200)
+            light += self.bloom * (cv2.resize(small, (w, h)) - light)
         light = np.maximum(light, 0.0)
+        if self.saturation != 1.0:
+            light = cv2.addWeighted(light, self.saturation, np.repeat(
+                light.mean(2, keepdims=True), 3, 2), 1 - self.saturation, 0)
+            light = np.maximum(light, 0.0)
         value = (cv2.pow(light, 1.0 / self.gamma) - 0.42) * self.contrast + 0.42
         value += self.noise * rng.standard_normal(value.shape, np.float32)
-        return np.asarray(np.clip(value * 255 + 0.5, 0, 255), np.uint8)
+        image = np.asarray(np.clip(value * 255 + 0.5, 0, 255), np.uint8)
+        if self.jpeg:
+            # Both ways take the channels in the same order, whatever they are.
+            _, coded = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, self.jpeg])
+            image = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
+        return image
 
 
 @dataclass(frozen=True)
@@ -240,11 +257,20 @@ def render(scenes: Sequence[Scene], camera: Camera, light: Light, lens: Lens,
         more = stage.look(camera.rays(pixels + offset))
         radiance[at] += stage.radiance(more, free[at][more.seen])
     radiance[at] /= len(_EDGE_OFFSETS) + 1
+    class_id = picture(SKY, stage.scene.parts['class_id'][part], np.int32)
+    number = picture(0, stage.scene.parts['number'][part], np.int64)
+    if stage.scene.veil is not None:
+        stage = _Stage([stage.scene.veil], camera, light)
+        hits = stage.look(rays)
+        nearer = (number.ravel()[hits.seen] == 0) & (hits.depth < depth.ravel()[hits.seen])
+        at = hits.seen[nearer]
+        class_id.ravel()[at] = stage.scene.parts['class_id'][
+            stage.scene.part[hits.triangle[nearer]]]
+        depth.ravel()[at] = hits.depth[nearer]
     image = lens.develop(radiance.reshape(*shape, 3), rng)
     blank = np.isnan(rays[:, 0]).reshape(shape)
     image[blank], depth[blank] = 0, np.nan
-    return Render(image, picture(SKY, stage.scene.parts['class_id'][part], np.int32),
-                  picture(0, stage.scene.parts['number'][part], np.int64), depth, blank)
+    return Render(image, class_id, number, depth, blank)
 
 
 def _edges(look: NDArray[np.int32], depth: Array) -> NDArray[np.bool_]:

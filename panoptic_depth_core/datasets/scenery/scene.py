@@ -74,6 +74,7 @@ class Scene:
     uv: Array
     part: NDArray[np.int32]  # (T,) row of parts.
     parts: NDArray[np.void]  # (P,) of _PART.
+    veil: Scene | None = None  # Surfaces that are labeled and not seen: the holes of fences.
 
     @cached_property
     def caster(self) -> RayCaster:
@@ -82,9 +83,10 @@ class Scene:
     @classmethod
     def merged(cls, scenes: Sequence[Scene], origin: NDArray[np.float64]) -> Scene:
         """One scene of several, counted from a new origin."""
+        veils = [scene.veil for scene in scenes if scene.veil]
         starts = np.cumsum([0, *(len(scene.parts) for scene in scenes[:-1])], dtype=np.int32)
         return cls(
-            origin=origin, part=np.concatenate([
+            origin=origin, veil=cls.merged(veils, origin) if veils else None, part=np.concatenate([
                 scene.part + start for scene, start in zip(scenes, starts, strict=True)]),
             corners=np.concatenate([
                 scene.corners + np.append(scene.origin - origin, 0.0).astype(np.float32)
@@ -170,6 +172,7 @@ class SceneBuilder:
         self._places: list[tuple[float, ...]] = []
         self._starts: list[int] = []
         self._rows: list[tuple[int, int, int, ArrayLike, float, float]] = []
+        self._veil: SceneBuilder | None = None
 
     def sees(self, x: float, y: float, radius_m: float) -> bool:
         """Whether it is worthwhile to put something there."""
@@ -202,6 +205,16 @@ class SceneBuilder:
         self._add(mesh, (x - self.origin[0], y - self.origin[1], z, cosine, sine, *scale),
                   class_id, looks, number)
 
+    def put_veil(self, mesh: Mesh, place: tuple[float, float, float], yaw: float, class_id: int
+                 ) -> None:
+        """Put what is labeled as a class and not seen; it hides no thing from the labels."""
+        self._veil = self._veil or SceneBuilder((self.origin[0], self.origin[1]), self._camera)
+        self._veil.put(mesh, place, yaw, class_id, [Look()])
+
+    @property
+    def _empty(self) -> bool:
+        return not self._meshes
+
     def add_ground(self, mesh: Mesh, class_id: int, look: Look) -> None:
         """Put ground into the scene, whose corners count from the origin already."""
         self._add(mesh, (0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 1.0), class_id, [look], 0)
@@ -223,7 +236,8 @@ class SceneBuilder:
             origin=self.origin, corners=_turned(corners * place[:, None, 5:], place)
             + place[:, None, :3], normals=_turned(normals, place), uv=uv,
             part=slot.astype(np.int32) + np.repeat(np.array(self._starts, np.int32), sizes),
-            parts=np.array(self._rows, _PART))
+            parts=np.array(self._rows, _PART),
+            veil=None if self._veil is None or self._veil._empty else self._veil.build())
 
 
 def _holds(mesh: Mesh, scale: Sequence[float], eye: NDArray[np.float64]) -> bool:

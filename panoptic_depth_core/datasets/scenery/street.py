@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ...config import Settings
 from ...labels import CLASS_ID
 from . import objects
-from .meshes import Look, Rng, quads
+from .meshes import Look, Rng, Shape, quads
 from .scene import Scene, SceneBuilder
 
 Places = NDArray[np.float64]
@@ -31,7 +31,7 @@ BEHIND, AHEAD = 2, 8
 _STEP_M = 2.0
 _CURB_M = 0.12
 _CURB_FACE = (-0.04, -0.04, _CURB_M, _CURB_M)
-_CROSS = (8.0, 16.0)
+CROSS_S = (8.0, 16.0)
 """Where in its section a crossing street runs, in meters."""
 _PAINT_M = 0.0005
 """Height of a zebra crossing's paint, so that it is met before the asphalt."""
@@ -65,15 +65,30 @@ class Layout:
     paving: Look
     traffic: float
     parking_turned: bool
+    curb_m: float = _CURB_M  # Height of the sidewalk.
+    curb: Look = _CURB
+    median_m: float = 0.0  # Width of what parts the directions.
 
     def road_edge(self, side: int) -> float:
         """Distance of the curb from the middle line in meters; side 1 left, -1 right."""
         strip = 4.6 if self.parking_turned else 2.3
-        return self.lane_m * self.lanes + (strip if self.parking[side < 0] else 0.0)
+        return self.carriageway() + (strip if self.parking[side < 0] else 0.0)
+
+    def carriageway(self) -> float:
+        """Distance of the outer lanes' edge from the middle line in meters."""
+        return self.lane_m * self.lanes + self.median_m / 2
+
+    def lane(self, number: int) -> float:
+        """Distance of a lane's middle from the middle line in meters; 0 is the inmost."""
+        return (number + 0.5) * self.lane_m + self.median_m / 2
+
+    def walker(self, side: int, rng: Rng) -> float:
+        """Distance of someone on the sidewalk from the middle line in meters."""
+        return self.road_edge(side) + rng.uniform(0.6, 1.8)
 
     def own_lane(self) -> float:
         """Place t of the middle of the outer lane, which the camera drives in."""
-        return -self.hand * self.lane_m * (self.lanes - 0.5)
+        return -self.hand * self.lane(self.lanes - 1)
 
 
 def _draw_layout(rng: Rng) -> Layout:
@@ -127,13 +142,25 @@ class Section:
 class World:
     """The sections around the camera, and the traffic at any time."""
 
+    @property
+    def furnisher(self) -> type[Furnisher]:
+        """What fills a section."""
+        return Furnisher
+
     def __init__(self, seed: tuple[int, ...], densities: Densities) -> None:
         self.seed = seed
         self.densities = densities
-        self.layout = _draw_layout(self.rng(1))
+        self.layout = self.draw_layout(self.rng(1))
         first = -BEHIND
         self._sections = {first: Section(first, first * SECTION_M, 0.0, 0.0, 0.0)}
         self._scenes: dict[int, Scene] = {}
+
+    def draw_layout(self, rng: Rng) -> Layout:
+        return _draw_layout(rng)
+
+    def vehicle(self, rng: Rng, kind: str) -> tuple[Shape, list[Look]]:
+        """A vehicle of a class by chance, and its looks by slot."""
+        return objects.pick(rng, kind), objects.vehicle_looks(rng, kind)
 
     def rng(self, *key: int) -> Rng:
         """The generator of one thing in this world."""
@@ -186,7 +213,7 @@ class World:
 
     def furnish(self, builder: SceneBuilder, index: int, keep_clear: bool) -> None:
         """Put everything that does not move in a section; with lanes kept clear for a drive."""
-        _Furnisher(self, builder, index).run(keep_clear)
+        self.furnisher(self, builder, index).run(keep_clear)
 
     def traffic(self, builder: SceneBuilder, s_eye: float, time_s: float, speed: float) -> None:
         """
@@ -199,29 +226,28 @@ class World:
         for lane in range(2 * layout.lanes):
             along = lane < layout.lanes
             number = lane % layout.lanes
-            t = -(number + 0.5) * layout.lane_m * (1 if along else -1) * layout.hand
+            t = -layout.lane(number) * (1 if along else -1) * layout.hand
             velocity = (speed + 2.0 * (layout.lanes - 1 - number)) if along else -9.0
             for k, s, rng in self._row(10 + lane, 26.0, velocity * time_s, span,
                                        0.75 * layout.traffic * density.vehicles):
                 if along and abs(s - s_eye) < 9 and number == layout.lanes - 1:
                     continue
                 x, y, heading = self.pose(s, t + float(rng.normal(0, 0.15)))
-                _put_vehicle(builder, rng, x, y, 0.0, heading + (0.0 if along else np.pi)
+                put_vehicle(self, builder, rng, x, y, 0.0, heading + (0.0 if along else np.pi)
                             + float(rng.normal(0, 0.02)), (lane + 1) * 10 ** 8 + 2 * k)
         for row, (side, velocity) in enumerate(((1, 1.3), (1, -1.2), (-1, 1.3), (-1, -1.2))):
             for k, s, rng in self._row(30 + row, 9.0, velocity * time_s, span,
                                        (0.04 + 0.2 * layout.town) * density.people):
-                x, y, heading = self.pose(s, side * (layout.road_edge(side)
-                                                     + rng.uniform(0.6, 1.8)))
-                _put_person(builder, rng, x, y, _CURB_M, heading + (0 if velocity > 0 else np.pi),
-                           (row + 20) * 10 ** 8 + k)
+                x, y, heading = self.pose(s, side * layout.walker(side, rng))
+                put_person(builder, rng, x, y, layout.curb_m,
+                           heading + (0 if velocity > 0 else np.pi), (row + 20) * 10 ** 8 + k)
         for row, side in enumerate((1, -1)):
             along = (side < 0) == (layout.hand > 0)
             for k, s, rng in self._row(40 + row, 17.0, (4.5 if along else -4.5) * time_s, span,
                                        (0.08 + 0.17 * layout.town) * density.people):
-                x, y, heading = self.pose(s, side * (layout.lane_m * layout.lanes
+                x, y, heading = self.pose(s, side * (layout.carriageway()
                                                      - rng.uniform(0.3, 0.8)))
-                _put_vehicle(builder, rng, x, y, 0.0, heading + (0 if along else np.pi),
+                put_vehicle(self, builder, rng, x, y, 0.0, heading + (0 if along else np.pi),
                             (row + 30) * 10 ** 8 + 2 * k, 'bicycle')
 
     def _row(self, key: int, gap: float, shift: float, span: Span, share: float
@@ -235,7 +261,7 @@ class World:
                 yield k + 10 ** 6, s, rng
 
 
-class _Furnisher:
+class Furnisher:
     """Puts what does not move in one section: ground, fronts, plants, parked vehicles."""
 
     def __init__(self, world: World, builder: SceneBuilder, index: int) -> None:
@@ -248,7 +274,7 @@ class _Furnisher:
         # Never in two sections in a row.
         self._crossing = index % 3 == 1 and bool(
             world.rng(3, index + 1000).random() < 0.2 + 0.35 * world.layout.town)
-        self._pieces = [(0.0, _CROSS[0]), (_CROSS[1], SECTION_M)] if self._crossing else [
+        self._pieces = [(0.0, CROSS_S[0]), (CROSS_S[1], SECTION_M)] if self._crossing else [
             (0.0, SECTION_M)]
         self._count = 0
         self._ground: dict[tuple[str, Look], list[Places]] = {}
@@ -269,7 +295,7 @@ class _Furnisher:
             place = np.stack([x - self._builder.origin[0], y - self._builder.origin[1],
                               rim[..., 2]], -1)
             uv = rim[..., :2] + (self._section.index * SECTION_M, 0.0)
-            if look is _CURB:
+            if look is self._layout.curb:
                 uv[..., 1] += rim[..., 2]
             self._builder.add_ground(quads(place, uv=uv), CLASS_ID[class_name], look)
         if self._crossing and not keep_clear:
@@ -314,8 +340,8 @@ class _Furnisher:
     def _free_s(self) -> float:
         """A place along the section outside of a crossing street."""
         s = float(self._rng.uniform(0, SECTION_M))
-        if self._crossing and _CROSS[0] - 1 < s < _CROSS[1] + 1:
-            s = float(self._rng.uniform(0, _CROSS[0] - 1))
+        if self._crossing and CROSS_S[0] - 1 < s < CROSS_S[1] + 1:
+            s = float(self._rng.uniform(0, CROSS_S[0] - 1))
         return s
 
     def _road(self) -> None:
@@ -324,7 +350,7 @@ class _Furnisher:
         left, right = layout.road_edge(1), -layout.road_edge(-1)
         asphalt = layout.asphalt
         if self._crossing:
-            self._strip(_CROSS, (-90, 90), 0.0, 'road', asphalt)
+            self._strip(CROSS_S, (-90, 90), 0.0, 'road', asphalt)
         lines = {0.0: layout.marking[0]}
         for lane in range(1, layout.lanes):
             lines[lane * layout.lane_m] = lines[-lane * layout.lane_m] = 'dashed'
@@ -367,7 +393,7 @@ class _Furnisher:
                 self._strip(s, (outer, side * front), 0.0, 'terrain', layout.terrain)
         if self._crossing and walk:
             rim = np.zeros((2, 4, 3))
-            rim[..., 0] = np.array(_CROSS)[:, None]
+            rim[..., 0] = np.array(CROSS_S)[:, None]
             rim[..., 1] = (inner, outer, outer, inner)
             rim[..., 2] = _CURB_FACE
             self._ground.setdefault(('sidewalk', _CURB), []).append(rim)
@@ -375,7 +401,7 @@ class _Furnisher:
         self._furniture(side, edge, walk, front)
         self._front(side, front)
         if walk and self._chance((0.03 + 0.13 * town) * self._density.people):
-            self._crowd(rng.uniform(2, SECTION_M - 2), side * (edge + walk / 2), _CURB_M,
+            self._crowd(rng.uniform(2, SECTION_M - 2), side * (edge + walk / 2), layout.curb_m,
                         (rng.uniform(0.8, 2.5), min(walk / 4, 0.9)))
         if walk and self._chance(0.25 * town * self._density.people):
             self._parked_bikes(side * (edge + walk * 0.75))
@@ -443,7 +469,8 @@ class _Furnisher:
             self._put(objects.sign(rng), 'traffic sign', s + before, t, z + height,
                       facing + float(rng.normal(0, 0.12)))
         if self._crossing and self._chance((0.3 + 0.5 * town) * share):
-            for s, facing, before in ((_CROSS[0] - 1.2, 0.0, -0.2), (_CROSS[1] + 1.2, np.pi, 0.2)):
+            for s, facing, before in ((CROSS_S[0] - 1.2, 0.0, -0.2),
+                                      (CROSS_S[1] + 1.2, np.pi, 0.2)):
                 self._put(objects.pole(rng, 3.4), 'pole', s, t, z)
                 self._put(objects.traffic_light(rng), 'traffic light', s + before, t, z + 2.9,
                           facing)
@@ -452,7 +479,7 @@ class _Furnisher:
             spacing = float(trees.choice((8.0, 12.0, 24.0)))
             inset = 0.8 if walk > 2.2 else (front - edge) + 0.8
             for s in np.arange(spacing / 2, SECTION_M, spacing):
-                if self._crossing and _CROSS[0] - 2 < s < _CROSS[1] + 2 or self._chance(0.12):
+                if self._crossing and CROSS_S[0] - 2 < s < CROSS_S[1] + 2 or self._chance(0.12):
                     continue
                 self._put(objects.plant(rng, 'broadleaf'), 'vegetation', float(s) + 0.8,
                           side * (edge + inset), z, float(rng.uniform(0, 6.3)),
@@ -473,7 +500,7 @@ class _Furnisher:
             turn = np.pi / 2 if beside else 0.0
             turn += np.pi if (side > 0) == (layout.hand > 0) and not self._chance(0.15) else 0.0
             kind = 'truck' if not beside and self._chance(0.02) else 'car'
-            _put_vehicle(self._builder, rng, x, y, 0.0, heading + turn
+            put_vehicle(self._world, self._builder, rng, x, y, 0.0, heading + turn
                         + float(rng.normal(0, 0.03)), self._number(2), kind)
 
     def _parked_bikes(self, t: float) -> None:
@@ -483,7 +510,7 @@ class _Furnisher:
         lean = float(rng.uniform(0.2, 1.5))
         for i in range(int(rng.integers(1, 7))):
             x, y, heading = self._section.pose(start + i * 0.75, t)
-            _put_vehicle(self._builder, rng, x, y, _CURB_M, heading + lean
+            put_vehicle(self._world, self._builder, rng, x, y, self._layout.curb_m, heading + lean
                         + float(rng.normal(0, 0.08)), self._number(2), kind, ridden=False)
 
     def _crowd(self, s: float, t: float, z: float, spread: Span) -> None:
@@ -497,21 +524,21 @@ class _Furnisher:
         for place in placed:
             x, y, heading = self._section.pose(place[0], place[1])
             pose = 'stand' if self._chance(0.4) else 'walk'
-            _put_person(self._builder, rng, x, y, z, heading + common
+            put_person(self._builder, rng, x, y, z, heading + common
                        + float(rng.normal(0, 0.9)), self._number(), pose)
 
 
-def _put_vehicle(builder: SceneBuilder, rng: Rng, x: float, y: float, z: float, yaw: float,
-                 number: int, kind: str = '', ridden: bool = True) -> None:
+def put_vehicle(world: World, builder: SceneBuilder, rng: Rng, x: float, y: float, z: float,
+                yaw: float, number: int, kind: str = '', ridden: bool = True) -> None:
     """Put a vehicle of a kind, '' any; where it has a rider, that one has the next number."""
     rng = np.random.default_rng(int(rng.integers(2 ** 62)))
     kind = kind or str(rng.choice(('car', 'truck', 'bus', 'bicycle', 'motorcycle', 'train'),
                                   p=(0.62, 0.11, 0.08, 0.1, 0.075, 0.015)))
     if not builder.sees(x, y, _REACH_M.get(kind, 3.0)):
         return
-    shape = objects.pick(rng, kind)
-    builder.put(shape, (x, y, z), yaw, CLASS_ID[kind],
-                objects.vehicle_looks(rng, kind), number, rng.uniform(0.96, 1.04, 3).tolist())
+    shape, looks = world.vehicle(rng, kind)
+    builder.put(shape, (x, y, z), yaw, CLASS_ID[kind], looks, number,
+                rng.uniform(0.96, 1.04, 3).tolist())
     if ridden and kind in ('bicycle', 'motorcycle'):
         saddle = (x - 0.2 * math.cos(yaw), y - 0.2 * math.sin(yaw),
                   z - (0.1 if kind == 'motorcycle' else 0.0))
@@ -519,7 +546,7 @@ def _put_vehicle(builder: SceneBuilder, rng: Rng, x: float, y: float, z: float, 
                     objects.clothes(rng), number + 1)
 
 
-def _put_person(builder: SceneBuilder, rng: Rng, x: float, y: float, z: float, yaw: float,
+def put_person(builder: SceneBuilder, rng: Rng, x: float, y: float, z: float, yaw: float,
                 number: int, pose: str = 'walk') -> None:
     """Put a person, sometimes a child, into the scene."""
     rng = np.random.default_rng(int(rng.integers(2 ** 62)))

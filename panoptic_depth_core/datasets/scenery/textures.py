@@ -158,6 +158,134 @@ def _draw() -> dict[str, tuple[float, Array]]:
     for number in range(3):
         textures[f'shop{number}'] = 4.2, _shop(rng)
         textures[f'sign{number}'] = 1.0, _sign(rng, number)
+    return textures | _draw_city(textures['brick'][1][..., 0])
+
+
+CITY_FRONTS = tuple((f'front{number}', number % 4 == 1) for number in range(14))
+"""Names of the facades of city streets, and whether they are of brick."""
+CITY_SHOPS = tuple(f'store{number}' for number in range(5))
+CITY_HALLS = 'front12', 'front13', 'corrugated', 'panels'
+POSTERS = tuple(f'poster{number}' for number in range(4))
+
+
+def _front(rng: np.random.Generator, wall: Array, bays: int, ribbon: bool) -> Array:
+    """Two storeys of windows in reveals, each pane with a reflection of its own."""
+    y, x = (np.mgrid[:SIZE, :SIZE] + 0.5) / SIZE
+    storey = np.floor(2 * y).astype(int)
+    y = np.mod(2 * y, 1.0)
+    bay = np.floor(x * bays).astype(int)
+    bx = (x * bays - bay - 0.5) / bays * 6.0  # Meters from the middle of a window.
+    pitch = 6.0 / bays
+    half = pitch / 2 * (0.97 if ribbon else rng.uniform(0.36, 0.62))
+    low = rng.uniform(0.2, 0.36)
+    high = min(low + rng.uniform(0.36, 0.58), 0.92)
+    rise = 0.1 * (rng.random() < 0.25) * (1 - np.clip(bx / half, -1, 1) ** 2)
+    stain = np.exp(-np.abs(bx) / half) * np.clip((low - y) / low, 0, 1) * _noise(rng, 0.8, 3)
+    out = _tile(wall * (1 - 0.09 * np.abs(stain)))
+    inside = (np.abs(bx) < half) & (y > low) & (y < high + rise)
+    around = (np.abs(bx) < half + 0.12) & (y > low - 0.03) & (y < high + rise + 0.04)
+    if rng.random() < 0.5:
+        out[around, :3] *= rng.uniform(0.75, 1.5)
+    if rng.random() < 0.3:  # Shutters.
+        leaf = ~inside & (np.abs(bx) < min(half + 0.4, pitch / 2)) & (y > low) & (y < high)
+        out[leaf] = (*(rng.uniform(0.03, 0.4) * rng.uniform(0.6, 1.0, 3)), 0.0)
+    if rng.random() < 0.5:  # A ledge, and its shadow.
+        out[y > 0.95, :3] *= 1.15
+        out[(y > 0.91) & (y < 0.95), :3] *= 0.7
+    out[inside] = (*np.full(3, rng.uniform(0.04, 0.8)), 0.0)
+    bar = rng.uniform(0.03, 0.08)
+    glass = (np.abs(bx) < half - bar) & (y > low + bar / 3) & (y < high + rise - bar / 3)
+    if rng.random() < 0.7:
+        glass &= np.abs(bx) > bar / 2
+    if rng.random() < 0.4:
+        glass &= np.abs(y - (low + 0.66 * (high - low))) > bar / 5
+    cell = storey, bay
+    base = rng.uniform(0.015, 0.07, (2, bays))[cell]
+    sky = (rng.random((2, bays)) ** 2 * 0.45)[cell] * np.clip((y - low) / (high - low), 0, 1)
+    tone = base + sky * np.clip(0.6 + 0.3 * _noise(rng, 1.6, 3), 0, 1.5)
+    drawn = (rng.random((2, bays)) < 0.4)[cell] & (
+        y > low + (high - low) * rng.uniform(0.1, 0.9, (2, bays))[cell])
+    tone = np.where(drawn, rng.uniform(0.15, 0.6, (2, bays))[cell], tone)
+    lintel = y > high + rise - 0.06
+    tone = np.where(lintel, tone * 0.45, tone)
+    out[glass] = np.stack([tone, tone * 1.03, tone * 1.1, 0 * tone], -1)[glass]
+    return np.clip(out, 0.0, 2.0)
+
+
+def _store(rng: np.random.Generator) -> Array:
+    """Ground floor of a shop: dark panes with goods, pillars, a door, a sign board."""
+    y, x = (np.mgrid[:SIZE, :SIZE] + 0.5) / SIZE
+    out = _tile(0.9 + 0.06 * _noise(rng, 1.0))
+    base, top = rng.uniform(0.03, 0.25), rng.uniform(0.64, 0.76)
+    panes = int(rng.integers(2, 5))
+    across = np.mod(x * panes, 1.0)
+    frame = rng.uniform(0.02, 0.4, 3)
+    front = (y > base) & (y < top)
+    out[front] = (*frame, 0.0)
+    pane = front & (across > 0.06) & (across < 0.94) & (y < top - 0.02)
+    goods = np.clip(0.1 + 0.1 * _noise(rng, 1.0, 4), 0.01, 0.7) * np.where(y < 0.4, 1.0, 0.5)
+    hue = rng.uniform(0.6, 1.2, 3)
+    glare = 0.12 * rng.random() * np.clip(y / top, 0, 1)
+    for channel in range(3):
+        tone = goods * hue[channel] * (1 + 0.15 * _noise(rng, 1.1, 4)) + glare
+        out[..., channel] = np.where(pane, np.clip(tone, 0.008, 0.8), out[..., channel])
+    door = (np.abs(x - (rng.integers(panes) + 0.5) / panes) < 0.1) & (y < top - 0.06)
+    out[door] = (0.03, 0.035, 0.04, 0.0)
+    color = rng.uniform(0.02, 0.5, 3) * rng.uniform(0.3, 1.2)
+    board = (y > top + 0.03) & (y < 0.93)
+    out[board] = (*color, 0.0)
+    letters = board & (np.abs(y - (top + 0.98) / 2) < 0.055) & (_noise(rng, 0.5, 8) > 0.35) & (
+        np.abs(x - 0.5) < rng.uniform(0.2, 0.45))
+    out[letters] = (*(rng.uniform(0.6, 0.9) * np.ones(3) if color.mean() < 0.3
+                      else np.full(3, 0.03)), 0.0)
+    return np.clip(out, 0.0, 2.0)
+
+
+def _poster(rng: np.random.Generator) -> Array:
+    """Print in a few colors, as on trucks and advertisements."""
+    out = np.zeros((SIZE, SIZE, 4), np.float32)
+    out[..., :3] = rng.uniform(0.05, 0.75, 3)
+    for _ in range(6):
+        blob = _noise(rng, 2.2, 1) > rng.uniform(0.3, 1.6)
+        out[blob, :3] = rng.uniform(0.02, 0.8, 3)
+    y = (np.arange(SIZE)[:, None] + 0.5) / SIZE
+    text = (np.abs(np.mod(y * 3, 1.0) - 0.5) < 0.13) & (_noise(rng, 0.6, 6) > 0.7)
+    out[text, :3] = rng.choice((0.03, 0.8))
+    return out
+
+
+def _draw_city(brick: Array) -> dict[str, tuple[float, Array]]:
+    """The textures of city streets; ``brick`` are factors (S, S) of a wall of bricks."""
+    rng = np.random.default_rng(31)
+    fine, coarse, dirt = _noise(rng, 0.5, 14), _noise(rng, 1.6), _noise(rng, 1.2, 3)
+    y, x = (np.mgrid[:SIZE, :SIZE] + 0.5) / SIZE
+    factors: dict[str, tuple[float, NDArray[Any]]] = {
+        'worn': (11.0, 1 + 0.07 * fine + 0.06 * coarse + 0.03 * dirt),
+        'gravel': (3.0, 1 + 0.2 * fine + 0.12 * dirt),
+        'rubbed': (1.7, np.where(dirt + 0.5 * fine > 1.4, 0.4, 0.95 + 0.06 * fine))}
+    for name, rows, columns, size, spread, joint_px, gap in (
+            ('slabs', 4, 8, 4.0, 0.05, 1, 0.8), ('pavers', 32, 16, 3.2, 0.09, 1, 0.82),
+            ('setts', 32, 32, 3.6, 0.1, 1, 0.75), ('stone', 8, 4, 5.0, 0.08, 2, 0.75)):
+        value, joint = _grid(rows, columns, joint_px, True, rng)
+        stones = 1 + spread * value + 0.05 * fine + 0.06 * coarse
+        factors[name] = (size, np.where(joint, gap, stones))
+    folds = 1 + 0.22 * np.sin(2 * np.pi * 20 * x)
+    joint = (np.mod(y * 2, 1.0) < 0.03) | (np.mod(x * 2, 1.0) < 0.015)
+    factors |= {
+        'corrugated': (4.0, folds + 0.05 * coarse),
+        'panels': (8.0, np.where(joint, 0.65, 1 + 0.03 * fine + 0.07 * coarse)),
+        'fern': (2.6, np.clip(0.9 + 0.5 * _noise(rng, 0.7, 4) + 0.2 * dirt, 0.08, 2.0))}
+    textures = {name: (size, _tile(np.asarray(rgb, np.float32)))
+                for name, (size, rgb) in factors.items()}
+    plaster, concrete = 1 + 0.03 * fine + 0.05 * coarse, 1 + 0.05 * fine + 0.1 * coarse
+    walls = plaster, brick, textures['stone'][1][..., 0], concrete
+    for number, (name, _) in enumerate(CITY_FRONTS):
+        bays, ribbon = int(rng.integers(1, 5)), number % 4 == 3 and bool(rng.random() < 0.6)
+        textures[name] = 6.0, _front(rng, walls[number % 4], bays, ribbon)
+    for name in CITY_SHOPS:
+        textures[name] = 5.0, _store(rng)
+    for name in POSTERS:
+        textures[name] = 4.0, _poster(rng)
     return textures
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from panoptic_depth_core.datasets.synthetic import SyntheticSettings
-from panoptic_depth_core.labels import class_of
+from panoptic_depth_core.labels import CITYSCAPES, LABEL_DIVISOR, SKY, class_of
 from panoptic_depth_core.structures import Sample
 
 SMALL = SyntheticSettings(height=64, width=128)
@@ -34,3 +35,24 @@ def digest_of(sample: Sample) -> str:
     assert truth.panoptic is not None and truth.depth is not None
     parts = (sample.frame.image, truth.panoptic, truth.depth, sample.frame.intrinsics.as_vector())
     return hashlib.sha256(b''.join(part.tobytes() for part in parts)).hexdigest()
+
+
+def check_labels(sample: Sample) -> None:
+    """Sky alone has no depth; instances are numbered from 1; their depths are medians."""
+    truth = sample.truth
+    assert truth.panoptic is not None and truth.depth is not None and truth.has_semantics
+    assert truth.panoptic.dtype == np.int32 and truth.depth.dtype == np.float32
+    classes = classes_of(sample)
+    np.testing.assert_array_equal(np.isinf(truth.depth), classes == SKY)
+    assert np.all(truth.depth > 0.1)
+    ids = [int(i) for i in np.unique(truth.panoptic) if i % LABEL_DIVISOR]
+    assert sorted(truth.instance_depth_m) == ids
+    for class_id in truth.instance_classes:
+        mine = [i % LABEL_DIVISOR for i in ids if i // LABEL_DIVISOR == class_id]
+        assert mine == list(range(1, len(mine) + 1))
+    for i in ids:
+        expected = np.median(truth.depth[truth.panoptic == i])
+        assert truth.instance_depth_m[i] == pytest.approx(float(expected))
+    things = np.array([c.is_thing for c in CITYSCAPES])[classes]
+    np.testing.assert_array_equal(truth.panoptic % LABEL_DIVISOR > 0, things)
+    assert not np.any(truth.panoptic // LABEL_DIVISOR >= len(CITYSCAPES))

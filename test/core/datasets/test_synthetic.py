@@ -23,7 +23,7 @@ from panoptic_depth_core.datasets.synthetic import (
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, LABEL_DIVISOR, SKY
 from panoptic_depth_core.structures import Intrinsics, Sample
-from synthetic_helpers import SMALL, classes_of, digest_of, points_of
+from synthetic_helpers import SMALL, check_labels, classes_of, digest_of, points_of
 
 pytest.importorskip('embreex', reason='the extra synthetic is not installed')
 
@@ -150,23 +150,7 @@ def test_focal_scaling() -> None:
 def test_labels_agree_with_depth(scenes: list[Sample]) -> None:
     """Sky alone has no depth; instances are numbered from 1; their depths are medians."""
     for sample in scenes:
-        truth = sample.truth
-        assert truth.panoptic is not None and truth.depth is not None and truth.has_semantics
-        assert truth.panoptic.dtype == np.int32 and truth.depth.dtype == np.float32
-        classes = classes_of(sample)
-        np.testing.assert_array_equal(np.isinf(truth.depth), classes == SKY)
-        assert np.all(truth.depth > 0.1)
-        ids = [int(i) for i in np.unique(truth.panoptic) if i % LABEL_DIVISOR]
-        assert sorted(truth.instance_depth_m) == ids
-        for class_id in truth.instance_classes:
-            mine = [i % LABEL_DIVISOR for i in ids if i // LABEL_DIVISOR == class_id]
-            assert mine == list(range(1, len(mine) + 1))
-        for i in ids:
-            expected = np.median(truth.depth[truth.panoptic == i])
-            assert truth.instance_depth_m[i] == pytest.approx(float(expected))
-        things = np.array([c.is_thing for c in CITYSCAPES])[classes]
-        np.testing.assert_array_equal(truth.panoptic % LABEL_DIVISOR > 0, things)
-        assert not np.any(truth.panoptic // LABEL_DIVISOR >= len(CITYSCAPES))
+        check_labels(sample)
 
 
 def test_every_class_occurs(scenes: list[Sample]) -> None:
