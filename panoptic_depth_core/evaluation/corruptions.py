@@ -38,7 +38,7 @@ Field = NDArray[np.float32]
 Corruption = Callable[[Image, int, Rng], Image]
 
 SEVERITIES = range(1, 6)
-_GREY = np.array((0.299, 0.587, 0.114), np.float32)
+_GRAY = np.array((0.299, 0.587, 0.114), np.float32)
 _FROST_COLOR = np.array((0.82, 0.92, 1.0), np.float32)
 
 
@@ -182,7 +182,7 @@ def _octaves(shape: tuple[int, int], decay: float, rng: Rng) -> Field:
 def _fog(image: Image, severity: int, rng: Rng) -> Image:
     amount, decay = ((1.5, 2), (2, 2), (2.5, 1.7), (2.5, 1.5), (3, 1.4))[severity - 1]
     light = _light(image)
-    # The published fractal divides the limits of its draws by decay, and then the draws again.
+    # The published fractal draws within +-wibble and multiplies by wibble, which decays.
     haze = amount * _octaves(image.shape[:2], decay * decay, rng)
     most = max(float(light.max()), 1e-3)
     return _bytes((light + haze[..., None]) * most / (most + amount))
@@ -234,7 +234,7 @@ def _snow(image: Image, severity: int, rng: Rng) -> Image:
     flakes = np.clip(np.where(flakes < least, 0, flakes), 0, 1).astype(np.float32)
     flakes = _filtered(flakes, _streak(radius, sigma, float(np.radians(rng.uniform(45, 135)))))
     light = _light(image)
-    white = np.maximum(light, (light @ _GREY * 1.5 + 0.5)[..., None])
+    white = np.maximum(light, (light @ _GRAY * 1.5 + 0.5)[..., None])
     return _bytes(kept * light + (1 - kept) * white + (flakes + flakes[::-1, ::-1])[..., None])
 
 

@@ -6,7 +6,8 @@ What becomes of objects of no class, such as a barrel on the road: near in depth
 A pixel of an object counts as nearer where its predicted depth is below the geometric mean of its
 true depth and that of the scene behind, which is taken as no farther than the cap for depth. Only
 pixels count whose object stands out, with a scene behind that is at least 5 % farther: where an
-object meets the ground both depths are one. An error of the scale of the whole picture counts too.
+object meets the ground both depths are one. An error of the scale of the whole picture counts too;
+beside it is the share with that error taken out, by the median ratio on the ground of the picture.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from ...labels import GROUND_CLASSES, VOID_CLASS, class_of
 from ...tables import Table
 from .base import Metric
 from .depth import by_limits
-from .frame import JudgedFrame, Rules
+from .frame import JudgedFrame, Rules, classes_of
 from .shown import MetricKind, Record, percent
 
 CLEARANCE = 1.05
 """Least ratio of the depth behind to that of the object where it stands out."""
+_LEAST_GROUND_PX = 100
+"""Fewer pixels of the ground tell no scale."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class ObjectRecord:
     :param kind: what it is, see UnknownObjects.
     :param depth_m: median true depth (Z).
     :param nearer_share: of those that stand out, with a depth that is nearer than what is behind.
+    :param nearer_scaled_share: the same, with the scale of the ground in the picture corrected.
     :param depth_error: median of |p - g| / g over those with a predicted depth.
     :param thing_share: in a predicted thing.
     :param ground_share: called road or other ground.
@@ -50,6 +54,7 @@ class ObjectRecord:
     pixels: int
     depth_m: float
     nearer_share: float
+    nearer_scaled_share: float
     depth_error: float
     thing_share: float
     ground_share: float
@@ -66,13 +71,14 @@ class UnknownObjectsErrors:
     """
     A group of objects, each with the same weight; NaN where there are none.
 
-    :param nearer_share, thing_share, ground_share: means over objects.
+    :param nearer_share, nearer_scaled_share, thing_share, ground_share: means over objects.
     :param depth_error: median over objects.
     :param overlooked_share: share of the objects, see ObjectRecord.overlooked.
     """
 
     objects: int
     nearer_share: float
+    nearer_scaled_share: float
     depth_error: float
     thing_share: float
     ground_share: float
@@ -89,7 +95,7 @@ class UnknownObjectsErrors:
             return float(known(name).mean()) if known(name).size else math.nan
 
         errors = known('depth_error')
-        return cls(len(records), mean('nearer_share'),
+        return cls(len(records), mean('nearer_share'), mean('nearer_scaled_share'),
                    float(np.median(errors)) if errors.size else math.nan, mean('thing_share'),
                    mean('ground_share'), mean('overlooked'))
 
@@ -122,6 +128,10 @@ class UnknownObjectsMetric(Metric[UnknownObjectsResult]):
         'nearer_share': MetricKind(
             'unknown objects: pixels nearer than what is behind', 'share', 'higher',
             'Share of the pixels of an object, mean over objects.', NEEDS_DEPTH),
+        'nearer_scaled_share': MetricKind(
+            'unknown objects: the same, with the scale of the ground corrected', 'share', 'higher',
+            'Depth times the median ratio of true to predicted depth of the ground.',
+            NEEDS_DEPTH),
         'depth_error': MetricKind(
             'unknown objects: depth error, median relative', 'share', 'lower',
             'Median of |p - g| / g over the pixels of an object, median over objects.',
@@ -154,6 +164,7 @@ class UnknownObjectsMetric(Metric[UnknownObjectsResult]):
         things = np.append(self.rules.is_thing, False)
         ground = np.array([*(name in GROUND_CLASSES for name in names), False])
         settings = self.rules.settings
+        scale = self._ground_scale(frame, ground)
         for number, kind in enumerate(objects.kinds, 1):
             mask = objects.number == number
             pixels = int(np.count_nonzero(mask))
@@ -162,7 +173,10 @@ class UnknownObjectsMetric(Metric[UnknownObjectsResult]):
             true_m, predicted_m = depth_m[mask].astype(np.float64), result.depth[mask]
             behind_m = np.minimum(objects.behind_m[mask], settings.depth_cap_m)
             stands_out = behind_m >= CLEARANCE * true_m
-            nearer = predicted_m[stands_out] < np.sqrt(true_m * behind_m)[stands_out]
+            ratio = predicted_m[stands_out] / np.sqrt(true_m * behind_m)[stands_out]
+            nearer, nearer_scaled = (
+                float((factor * ratio < 1).mean()) if ratio.size and 'depth' in result.tasks
+                and not math.isnan(factor) else math.nan for factor in (1.0, scale))
             known = np.isfinite(predicted_m)
             errors = np.abs(predicted_m[known] - true_m[known]) / true_m[known]
             predicted = class_of(result.panoptic[mask], result.label_divisor)
@@ -171,11 +185,22 @@ class UnknownObjectsMetric(Metric[UnknownObjectsResult]):
             order = np.argsort(-shares, kind='stable')
             self._records.append(ObjectRecord(
                 result.name, kind, pixels, float(np.median(true_m)),
-                float(nearer.mean()) if nearer.size and 'depth' in result.tasks else math.nan,
+                nearer, nearer_scaled,
                 float(np.median(errors)) if errors.size else math.nan,
                 float(shares[things].sum()) if 'instances' in result.tasks else math.nan,
                 float(shares[ground].sum()) if 'semantic' in result.tasks else math.nan,
                 {(*names, 'void')[i]: float(shares[i]) for i in order if shares[i] > 0}))
+
+    def _ground_scale(self, frame: JudgedFrame, ground: NDArray[np.bool_]) -> float:
+        """Median ratio of true to predicted depth on the true ground; NaN where it is not seen."""
+        true_m, predicted_m, labels = frame.truth.depth, frame.result.depth, frame.truth.panoptic
+        if labels is None or true_m is None:
+            return math.nan
+        there = ground[np.minimum(classes_of(labels), len(ground) - 1)] & np.isfinite(predicted_m)
+        there &= (true_m > 0) & (true_m <= self.rules.settings.depth_cap_m)
+        if np.count_nonzero(there) < _LEAST_GROUND_PX:
+            return math.nan
+        return float(np.median(true_m[there] / predicted_m[there]))
 
     def merge(self, other: UnknownObjectsMetric) -> None:
         super().merge(other)
@@ -222,10 +247,10 @@ class UnknownObjectsMetric(Metric[UnknownObjectsResult]):
                 **found.by_kind,
                 **{f'{near:g} to {far:g} m': errors
                    for (near, far), errors in found.by_range.items() if errors.objects}}
-            ends = ('nearer_share', 'depth_error', 'thing_share', 'ground_share',
-                    'overlooked_share')
+            ends = ('nearer_share', 'nearer_scaled_share', 'depth_error', 'thing_share',
+                    'ground_share', 'overlooked_share')
             yield Table('Unknown objects', (
-                'objects', 'number', 'nearer', 'depth error', 'in a thing', 'called ground',
-                'overlooked'), [
+                'objects', 'number', 'nearer', 'nearer, to scale', 'depth error', 'in a thing',
+                'called ground', 'overlooked'), [
                 (name, str(errors.objects), *(percent(getattr(errors, end)) for end in ends))
                 for name, errors in groups.items()])

@@ -109,6 +109,21 @@ def test_perfect_depth_is_all_near_and_other_metrics_see_void(result_of: MakeRes
     assert found.values['depth.abs_rel'] == pytest.approx(0.0)
 
 
+def test_the_scale_of_the_ground_is_corrected(result_of: MakeResult) -> None:
+    truth = sample().truth
+    assert truth.panoptic is not None and truth.depth is not None
+    road = np.where(truth.panoptic == VOID_ID, ROAD, truth.panoptic)
+    found = measured(result_of, road, truth.depth * 1.5).unknown_objects.all
+    # 15 m is not nearer than 12 m, but 15 / 1.5 is; only before the sky it is either way.
+    assert found.nearer_share == pytest.approx((0.2 + 0.0) / 2)
+    assert found.nearer_scaled_share == 1.0
+    assert found.overlooked_share == 1.0
+    one = sample()
+    unlabeled = replace(one, truth=replace(one.truth, panoptic=None))
+    found = measured(result_of, road, truth.depth, one=unlabeled).unknown_objects.all
+    assert found.nearer_share == 1.0 and math.isnan(found.nearer_scaled_share)
+
+
 def test_too_near_counts_as_near_and_beyond_range_does_not(result_of: MakeResult) -> None:
     for value, share in ((-np.inf, 1.0), (np.inf, 0.0), (np.nan, 0.0)):
         found = measured(result_of, np.full((HEIGHT, WIDTH), ROAD),
@@ -123,7 +138,8 @@ def test_a_model_of_one_task(result_of: MakeResult) -> None:
     void = np.full((HEIGHT, WIDTH), VOID_ID)
     depth = measured(result_of, void, truth.depth, tasks=frozenset(('depth',)))
     assert {name for name in depth.values if name.startswith('unknown')} == {
-        'unknown_objects.nearer_share', 'unknown_objects.depth_error'}
+        'unknown_objects.nearer_share', 'unknown_objects.nearer_scaled_share',
+        'unknown_objects.depth_error'}
     labels = measured(result_of, np.full((HEIGHT, WIDTH), ROAD), np.full((HEIGHT, WIDTH), np.nan),
                       tasks=frozenset(('semantic',)))
     assert labels.values['unknown_objects.ground_share'] == 1.0
