@@ -164,6 +164,12 @@ class ModelInfo(Settings):
     weights_licence: str
     weights_data: tuple[WeightsData, ...] = ()
     self_test: _FileName | None = None
+    description: str = Field('', description='what the model is and how it was trained, for its '
+                             'card; so are the next two')
+    intended_use: tuple[str, ...] = ()
+    known_limits: tuple[str, ...] = ()
+    parameters: int | None = Field(None, gt=0, description='numbers that were learned; none where '
+                                   'the exporter did not say')
 
     @model_validator(mode='before')
     @classmethod

@@ -8,7 +8,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_NUMBER = r'[-+>]* ?\d[\d.]*(e[-+]\d+)?( %| points| \w{1,2}| 1/s)?( \(\d+\))?'
+# In parentheses: a count, an interval, or frames.
+_NUMBER = (r'[-+>]* ?\d[\d.]*(e[-+]\d+)?( %| points| \w{1,2}| 1/s)?'
+           r'( \((-?[\d.]+( to -?[\d.]+)?(; )?)?(\d+ frames?)?\)| of \d+)?')
 _NUMBERS = re.compile(rf'{_NUMBER}( / {_NUMBER})*|-')
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..config import DepthSettings, GroundSettings, InferenceSettings
 from ..contract import MOUNTING
-from ..datasets import open_dataset
+from ..datasets import open_dataset, parse_data
 from ..datasets.synthetic import height_scenes
 from ..errors import ConfigError
 from ..evaluation.dataset.evaluate import EvaluationResult, evaluate
@@ -113,11 +113,7 @@ def _all(scenes: Any) -> Iterator[Sample]:
 
 
 def _with_depth(data: str) -> Iterator[Sample]:
-    parts = data.split(':')
-    if len(parts) < 3:
-        raise ConfigError(f'data set {data!r}; give NAME:ROOT:SPLIT, as in '
-                          'kitti_half:data/kitti_half:val')
-    for sample in _all(open_dataset(parts[0], parts[1], ':'.join(parts[2:]), mounting='data')):
+    for sample in _all(open_dataset(*parse_data(data), mounting='data')):
         if sample.truth.depth is not None:
             if sample.frame.mounting is None:
                 raise ConfigError(f'data set {data}: does not know its mounting; give one that '

@@ -24,6 +24,7 @@ from .benchmark import benchmark
 from .build_engine import build_engine
 from .calibrate_mounting import calibrate_mounting
 from .camera import camera
+from .card import card
 from .console import log_to_console
 from .demo import demo
 from .evaluate import calibrate, evaluate, evaluate_tracking
@@ -45,8 +46,9 @@ _log = logging.getLogger('panoptic_depth_core')
 app = typer.Typer(
     name=NAME, add_completion=False, pretty_exceptions_enable=False,
     help='Panoptic labels, metric depth and a distance per instance from one camera image.')
-for _command in (predict, camera, demo, evaluate, evaluate_bag, evaluate_tracking, benchmark,
-                 train, pack, export, calibrate, calibrate_mounting, convert, build_engine):
+for _command in (predict, camera, demo, evaluate, evaluate_bag, evaluate_tracking, card,
+                 benchmark, train, pack, export, calibrate, calibrate_mounting, convert,
+                 build_engine):
     app.command()(_command)
 
 

@@ -129,6 +129,20 @@ class Mounted(Wrapped):
         return replace(sample, frame=replace(sample.frame, mounting=self.mounting))
 
 
+def parse_data(text: str) -> tuple[str, str, str]:
+    """
+    Split 'NAME:ROOT' or 'NAME:ROOT:SPLIT' into name, root and split, by default val.
+
+    :raises ConfigError: it is neither.
+    """
+    name, _, rest = text.partition(':')
+    root, _, split = rest.partition(':')
+    if not name or not root:
+        raise ConfigError(f'data set {text!r}; give NAME:ROOT or NAME:ROOT:SPLIT, as in '
+                          'kitti_half:data/kitti_half:val')
+    return name, root, split or 'val'
+
+
 def open_dataset(name: str, root: str, split: str, classes: Sequence[ClassInfo] | None = None,
                  mounting: Mounting | Literal['data'] | None = None) -> Dataset:
     """

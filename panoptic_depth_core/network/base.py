@@ -309,6 +309,9 @@ class ModelDescription(Settings):
     weights_licence: str = Field('unknown', description='SPDX identifier')
     weights_data: tuple[WeightsData, ...] = Field(
         (), description='name, licence and attribution of each data set')
+    description: str = Field('', description='what the model is and how it was trained')
+    intended_use: tuple[str, ...] = Field((), description='what it is for; lines of its card')
+    known_limits: tuple[str, ...] = Field((), description='what it is known to do badly')
 
 
 def describe(model: Model, description: ModelDescription) -> ModelInfo:
@@ -335,4 +338,6 @@ def describe(model: Model, description: ModelDescription) -> ModelInfo:
         unknown_mounting_log_error=description.unknown_mounting_log_error,
         thresholds=description.thresholds, opset=model.onnx_opset,
         weights_licence=description.weights_licence,
-        weights_data=description.weights_data)
+        weights_data=description.weights_data, description=description.description,
+        intended_use=description.intended_use, known_limits=description.known_limits,
+        parameters=sum(value.numel() for value in model.parameters()))

@@ -15,6 +15,12 @@ def test_columns_of_numbers() -> None:
         ('2', '> 99.9 %', '-0.500 m', '7 (12)', 'none', '-')])
     assert table.numeric == [False, True, True, True, False, True]
     assert Table('', ('a', 'b'), []).numeric == [False, True]
+    assert Table('', ('', 'interval', 'found', 'name'), [
+        ('1', '5.2 % (-1.2e to 7)', '3 of 4', '1 m (7 frames and more)'),
+    ]).numeric == [False, False, True, False]
+    assert Table('', ('', 'interval', 'few', 'bias'), [
+        ('1', '61.2 % (59.0 to 63.1)', '7.1 % (6.0 to 9.2; 7 frames)', '-1.2 % (-3 to 0.5)'),
+        ('2', '-', '7.1 % (1 frame)', '100 %')]).numeric == [False, True, True, True]
 
 
 def test_no_cell_is_cut_off(monkeypatch: pytest.MonkeyPatch,

@@ -94,12 +94,14 @@ class Evaluator(MetricSums):
     Takes results one by one; evaluators of parts of a data set can be merged, in its order.
 
     :param classes: the table of truth and prediction; a class id is a row of it.
+    :param more: metrics beside those that every data set has.
     """
 
     def __init__(self, settings: EvaluationSettings | None = None,
-                 classes: Sequence[ClassInfo] = CITYSCAPES) -> None:
+                 classes: Sequence[ClassInfo] = CITYSCAPES,
+                 more: Iterable[type[Metric[Any]]] = ()) -> None:
         super().__init__(Rules(settings or EvaluationSettings(), tuple(classes)),
-                         dataset_metrics())
+                         [*dataset_metrics(), *more])
 
     def add(self, truth: GroundTruth, predicted: PanopticDepth, sequence: str = '') -> None:
         """

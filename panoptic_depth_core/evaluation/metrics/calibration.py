@@ -149,13 +149,9 @@ class CalibrationMetric(Metric[CalibrationResult]):
         """
         require_same_shape('predicted depth, true depth and ids', predicted, truth, panoptic)
         cap_m = self.rules.settings.depth_cap_m
-        known = (truth > 0) & (truth <= cap_m) & (predicted > 0) & np.isfinite(predicted)
+        known = known_depth(predicted, truth, cap_m)
         self._pixels += int(np.count_nonzero(known))
-        scales = np.full(1 << 16, np.nan, np.float32)
-        for segment in segments:
-            if segment.log_depth_scale > 0:
-                scales[segment.panoptic_id] = segment.log_depth_scale
-        scale = scales.take(panoptic)
+        scale = scales_of(segments).take(panoptic)
         stated = known & np.isfinite(scale)
         ratio = np.log(predicted[stated].astype(np.float32) / truth[stated])
         if not ratio.size:
@@ -325,6 +321,22 @@ class LidarCalibration(CalibrationMetric):
     @classmethod
     def conventions(cls, settings: Mapping[str, Any]) -> list[str]:
         return []
+
+
+def known_depth(predicted: NDArray[Any], truth: NDArray[Any], cap_m: float) -> NDArray[np.bool_]:
+    """(H, W) bool: pixels with a true depth up to the cap and a predicted one."""
+    known: NDArray[np.bool_] = (
+        (truth > 0) & (truth <= cap_m) & (predicted > 0) & np.isfinite(predicted))
+    return known
+
+
+def scales_of(segments: Iterable[Segment]) -> NDArray[np.float32]:
+    """(65536,) float32 log_depth_scale by panoptic id, NaN where not known."""
+    scales = np.full(1 << 16, np.nan, np.float32)
+    for segment in segments:
+        if segment.log_depth_scale > 0:
+            scales[segment.panoptic_id] = segment.log_depth_scale
+    return scales
 
 
 def laplace_reach(share: float) -> float:

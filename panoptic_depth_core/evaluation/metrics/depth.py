@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
@@ -33,6 +33,8 @@ from .shown import Breakdown, Chart, Column, MetricKind, Record, percent, value_
 # 1.25^3, then the sums of |d|/g, d^2/g, d^2, e^2 and e, with d = p - g; with a protocol also those
 # of |d| and |e|.
 _COLUMNS, _PROTOCOL_COLUMNS = 10, 12
+PIXELS, ABS_REL = 1, 5
+"""Columns of pixels with both, and of |d|/g."""
 
 _BLOCK = 1 << 15
 
@@ -179,14 +181,8 @@ class DepthMetric(Metric[DepthResult]):
             ids = np.asarray(truth_class)[inside]
             known_class = np.where((ids >= 0) & (ids < classes - 1), ids, classes - 1)
         group = known_class.astype(np.intp) * ranges + near_far
-        # In blocks that stay in the cache, which is several times faster than all at once.
-        sums = np.zeros((classes * ranges, self._width))
-        for start in range(0, len(g), _BLOCK):
-            part = slice(start, start + _BLOCK)
-            # Images of 16-bit integers are unsigned, and would wrap in every difference.
-            found = p[part].astype(np.float64)
-            sums += _sums(found if protocol is None else protocol.prepared(found),
-                          g[part].astype(np.float64), group[part], classes * ranges, self._width)
+        sums = group_sums(p, g, group, classes * ranges, self._width,
+                          None if protocol is None else protocol.prepared)
         self._sums += sums.reshape(self._sums.shape)
         if len(g):
             self._images.frombytes(sums.sum(axis=0).tobytes())
@@ -296,6 +292,29 @@ class LidarDepth(DepthMetric):
                 'times as many rows above it and a quarter below, that is nearer by more than '
                 f'{100 * lidar["occlusion_ratio"]:g} % of its depth. Instances have at least '
                 f'{lidar["min_instance_points"]} points.'] if lidar else []
+
+
+def group_sums(predicted: NDArray[Any], truth: NDArray[Any], group: NDArray[np.intp], groups: int,
+               width: int = _COLUMNS,
+               prepare: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
+               ) -> NDArray[np.float64]:
+    """
+    Sum errors by group; the columns are named above.
+
+    :param predicted, truth: (N,) meters of any type; predicted ones may be unknown.
+    :param group: (N,) 0..groups - 1.
+    :param width: how many sums. :param prepare: what a protocol does to predictions.
+    :returns: (groups, width) float64, see PIXELS and ABS_REL.
+    """
+    # In blocks that stay in the cache, which is several times faster than all at once.
+    sums = np.zeros((groups, width))
+    for start in range(0, len(truth), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        # Images of 16-bit integers are unsigned, and would wrap in every difference.
+        found = predicted[part].astype(np.float64)
+        sums += _sums(found if prepare is None else prepare(found),
+                      truth[part].astype(np.float64), group[part], groups, width)
+    return sums
 
 
 def _sums(p: NDArray[np.float64], g: NDArray[np.float64], group: NDArray[np.intp],

@@ -33,11 +33,12 @@ MOST_CLASSES = 12
 _LONGEST_NAME = 16
 
 _INK, _GRID, _BASELINE, _OTHER = '#0b0e01', '#0b0e02', '#0b0e03', '#0b0e04'
-_COLORS = tuple(f'#0c0e0{i}' for i in range(1, 9))
+COLORS = tuple(f'#0c0e0{i}' for i in range(1, 9))
 # Colors to draw with -> what the page says they look like, in the light and in the dark.
 _VARIABLES = {_INK: 'currentColor', _GRID: 'var(--line)', _BASELINE: 'var(--baseline)',
               _OTHER: 'var(--other)',
-              **{color: f'var(--s{i})' for i, color in enumerate(_COLORS, 1)}}
+              **{color: f'var(--s{i})' for i, color in enumerate(COLORS, 1)}}
+DIAGONAL: dict[str, Any] = {'color': _GRID, 'linewidth': 3.0}
 _DASHED: dict[str, Any] = {'color': _BASELINE, 'linestyle': (0, (3, 1.5))}
 _BASELINE_ENTRY = [('baseline', 'baseline')]
 # So narrow that its text can be read on a phone, which is not much wider.
@@ -72,8 +73,8 @@ class Plot(NamedTuple):
 Groups = Mapping[str, Mapping[Any, float]]  # source -> range, class or expected share -> metric
 
 
-def _draw(name: str, title: str, values: Iterable[str], legend: Sequence[tuple[str, str]],
-          paint: Callable[[Axes], None], note: str = '', height_in: float = 0.0) -> Plot:
+def draw_plot(name: str, title: str, values: Iterable[str], legend: Sequence[tuple[str, str]],
+              paint: Callable[[Axes], None], note: str = '', height_in: float = 0.0) -> Plot:
     """
     Draw a plot.
 
@@ -142,16 +143,16 @@ def _of_chart(chart: Chart, detail: Record, before: Record) -> list[Plot]:
         if len(every) > len(labels):
             note = (f'The {MOST_CLASSES} classes with most instances of {len(every)}; the table '
                     'has all.')
-    colors = {source: _COLORS[sources.index(source) % len(_COLORS)] for source in here}
+    colors = {source: COLORS[sources.index(source) % len(COLORS)] for source in here}
     words = {source: metrics[source].source_words or metrics[source].title for source in here}
     spoken = [f'{words[source]}: ' + ', '.join(
         f'{label} {metric_text(values[label], "share")}' if isinstance(label, str) else
         f'{100 * values[label]:.1f} % of {100 * label:.0f} %'
         for label in labels if label in values) for source, values in here.items()]
-    legend = [(words[source], str(_COLORS.index(color) + 1)) for source, color in colors.items()]
-    return [_draw(chart.name, chart.title, spoken, legend + _BASELINE_ENTRY * any(there.values()),
-                  partial(_PAINTERS[chart.field], chart, labels, here, there, colors), note,
-                  height)]
+    legend = [(words[source], str(COLORS.index(color) + 1)) for source, color in colors.items()]
+    return [draw_plot(
+        chart.name, chart.title, spoken, legend + _BASELINE_ENTRY * any(there.values()),
+        partial(_PAINTERS[chart.field], chart, labels, here, there, colors), note, height)]
 
 
 def _values(chart: Chart, groups: dict[Any, Record]) -> dict[Any, float]:
@@ -201,12 +202,12 @@ def _curves(chart: Chart, labels: Sequence[float], here: Groups, there: Groups,
     def plot(shares: Mapping[Any, float], **style: Any) -> None:
         axes.plot([100 * q for q in shares], [100 * share for share in shares.values()], **style)
 
-    axes.plot([0, 100], [0, 100], color=_GRID, linewidth=3.0)
+    axes.plot([0, 100], [0, 100], **DIAGONAL)
     for shares in filter(None, there.values()):
         plot(shares, linewidth=1.1, **_DASHED)
     for source, shares in here.items():
         color = colors[source]
-        plot(shares, color=color, markersize=3.5, marker='os'[_COLORS.index(color) % 2])
+        plot(shares, color=color, markersize=3.5, marker='os'[COLORS.index(color) % 2])
     axes.set(xlabel=chart.xlabel, ylabel=chart.ylabel, xlim=(0, 100), ylim=(0, 100))
 
 
@@ -230,7 +231,7 @@ def _over_time(name: str, kind: MetricKind, here: Mapping[str, Line],
     unit, factor = kind.unit, 100.0 if kind.unit == 'share' else 1.0
     means = {bag: float(np.nanmean(_columns(line, 1.0)[1])) for bag, line in here.items()}
     named = list(here)
-    if len(named) > len(_COLORS):
+    if len(named) > len(COLORS):
         named = sorted(named, key=lambda bag: means[bag], reverse=kind.better == 'lower')[
             :_NAMED_OF_MANY] if kind.better else []
 
@@ -240,7 +241,7 @@ def _over_time(name: str, kind: MetricKind, here: Mapping[str, Line],
                 axes.plot(*_columns(there[bag], factor), linewidth=1.1, **_DASHED)
             seconds, values = _columns(line, factor)
             axes.plot(seconds, values, marker='o' if len(seconds) <= _MOST_MARKED else '',
-                      markersize=2.5, color=_COLORS[named.index(bag)] if bag in named else _OTHER,
+                      markersize=2.5, color=COLORS[named.index(bag)] if bag in named else _OTHER,
                       linewidth=1.5 if bag in named else 0.7)
         axes.set(xlabel='seconds since the first frame', ylabel=ylabel)
         axes.set_xlim(left=0)
@@ -251,10 +252,10 @@ def _over_time(name: str, kind: MetricKind, here: Mapping[str, Line],
     others = len(here) - len(named)
     legend = [*((bag, str(i)) for i, bag in enumerate(named, 1)),
               *([(f'{others} other recordings', 'other')] if others else [])]
-    return _draw(re.sub('[._]', '-', name), f'{what} over time',
-                 (f'{bag}: mean {metric_text(means[bag], unit)}' for bag in named),
-                 legend + _BASELINE_ENTRY * bool(there), paint,
-                 'Named are the recordings with the worst mean.' if others and named else '')
+    return draw_plot(re.sub('[._]', '-', name), f'{what} over time',
+                     (f'{bag}: mean {metric_text(means[bag], unit)}' for bag in named),
+                     legend + _BASELINE_ENTRY * bool(there), paint,
+                     'Named are the recordings with the worst mean.' if others and named else '')
 
 
 def _columns(line: Line, factor: float) -> tuple[list[float], list[float]]:
@@ -286,7 +287,7 @@ def _percentiles(curves: Mapping[str, Sequence[float]],
     def paint(axes: Axes) -> None:
         if _TOTAL in before:
             draw(axes, before[_TOTAL], **_DASHED)
-        for color, step in zip(_COLORS, shown, strict=False):
+        for color, step in zip(COLORS, shown, strict=False):
             draw(axes, curves[step], color=color, linewidth=2.0 if step == _TOTAL else 1.3)
         lowest = min(min(curves[step]) for step in shown)
         if 0 < lowest * _LOG_SPAN < max(max(curves[step]) for step in shown):
@@ -300,7 +301,7 @@ def _percentiles(curves: Mapping[str, Sequence[float]],
             f'{significant(curves[step][-1])} ms' for step in shown)
     legend = [*((step, str(i)) for i, step in enumerate(shown, 1)),
               *([(f'baseline, {_TOTAL}', 'baseline')] if _TOTAL in before else [])]
-    return _draw('latency', 'Latency by percentile', spoken, legend, paint)
+    return draw_plot('latency', 'Latency by percentile', spoken, legend, paint)
 
 
 def _steps(steps: Mapping[str, Mapping[str, float]]) -> Plot:
@@ -309,9 +310,9 @@ def _steps(steps: Mapping[str, Mapping[str, float]]) -> Plot:
 
     def paint(axes: Axes) -> None:
         rows = range(len(names))
-        axes.barh(rows, [steps[name].get('p50', np.nan) for name in names], 0.6, color=_COLORS[0])
-        for quantile, marker, size, color in (('p95', 'D', 5, _COLORS[1]),
-                                              ('p99', '|', 12, _COLORS[3])):
+        axes.barh(rows, [steps[name].get('p50', np.nan) for name in names], 0.6, color=COLORS[0])
+        for quantile, marker, size, color in (('p95', 'D', 5, COLORS[1]),
+                                              ('p99', '|', 12, COLORS[3])):
             axes.plot([steps[name].get(quantile, np.nan) for name in names], rows, marker,
                       color=color, markersize=size, markeredgewidth=2, linestyle='')
         axes.set_yticks(rows, names)
@@ -321,5 +322,5 @@ def _steps(steps: Mapping[str, Mapping[str, float]]) -> Plot:
 
     spoken = (f'{name}: ' + ', '.join(f'{q} {significant(found[q])} ms' for q in quantiles
                                     if q in found) for name, found in steps.items())
-    return _draw('steps', 'Time of each step', spoken, list(quantiles.items()), paint,
-                 height_in=0.8 + 0.26 * len(names))
+    return draw_plot('steps', 'Time of each step', spoken, list(quantiles.items()), paint,
+                     height_in=0.8 + 0.26 * len(names))

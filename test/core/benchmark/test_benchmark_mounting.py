@@ -28,7 +28,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert rows['height +20 %', 'both']['absrel'] > 1.2 * rows['true', 'both']['absrel']
 
 
-@pytest.mark.parametrize('data', ['kitti_half', 'kitti_half:nowhere'])
+@pytest.mark.parametrize('data', ['kitti_half', 'kitti_half:', ':nowhere'])
 def test_a_data_set_that_is_none(data):
     with pytest.raises(ConfigError, match='NAME:ROOT:SPLIT'):
         list(mounting._with_depth(data))

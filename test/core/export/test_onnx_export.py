@@ -18,7 +18,7 @@ from panoptic_depth_core.inference.backends import create_backend  # noqa: E402
 from panoptic_depth_core.inference.preprocess import graph_inputs  # noqa: E402
 from panoptic_depth_core.model_directory import ModelDirectory  # noqa: E402
 from panoptic_depth_core.network import create_model  # noqa: E402
-from panoptic_depth_core.network.base import ModelDescription  # noqa: E402
+from panoptic_depth_core.network.base import ModelDescription, describe  # noqa: E402
 from panoptic_depth_core.network.torch_backend import load_graph  # noqa: E402
 
 SCENES = {
@@ -90,6 +90,16 @@ def test_a_model_directory_rebuilds_its_network(small, tmp_path):
     graph = directory.onnx_path.read_bytes()
     assert b'File "' not in graph and b'.py"' not in graph, 'no paths of the exporter'
     assert directory.self_test(create_backend('torch', directory)).equal_ids >= 0.999
+
+
+def test_what_its_card_says_is_in_model_json(small):
+    info = describe(small, ModelDescription(
+        height=64, width=128, description='Streets.', intended_use=('By day.',),
+        known_limits=('No night.', 'No snow.')))
+    again = type(info).model_validate_json(info.model_dump_json())
+    assert (again.description, again.intended_use, again.known_limits) == (
+        'Streets.', ('By day.',), ('No night.', 'No snow.'))
+    assert again.parameters == sum(value.numel() for value in small.parameters()) > 1_000_000
 
 
 def test_sizes_that_do_not_fit_are_refused(small, tmp_path):
