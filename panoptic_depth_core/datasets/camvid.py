@@ -35,7 +35,7 @@ _CLASSES = files.classes_of_label_ids(files.VALUES)
 
 def _possible() -> NDArray[np.bool_]:
     """(256, 19) which classes a pixel of a label may be of; of void any."""
-    table = _CLASSES[:256, None] == np.arange(len(CITYSCAPES))
+    table: NDArray[np.bool_] = np.equal.outer(_CLASSES[:256], np.arange(len(CITYSCAPES)))
     table[VOID_CLASS] = True
     for label, classes in MERGED.items():
         table[CITYSCAPES[CLASS_ID[label]].cityscapes_id] = np.isin(

@@ -145,7 +145,8 @@ class Labeler:
         groups, table = possible
         found = np.full(groups.shape, VOID_ID, np.uint16)
         # The networks see no more than the part in which something is possible.
-        left, top, width, height = cv2.boundingRect(table.any(1)[groups].view(np.uint8))
+        left, top, width, height = cv2.boundingRect(
+            np.asarray(table.any(1))[groups].view(np.uint8))
         if not width:
             return found
         window = slice(top, top + height), slice(left, left + width)

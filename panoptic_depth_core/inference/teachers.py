@@ -152,13 +152,11 @@ class SemanticTeacher:
         if width <= _WIDER * tile:
             return self._seen(image)
         ramp = np.minimum(np.arange(tile), np.arange(tile)[::-1]) + np.float32(1)
-        total, weight = np.float32(0), np.zeros((width, 1), np.float32)
+        total = np.zeros((height, width, self.graph.output_shape[1]), np.float32)
+        weight = np.zeros((width, 1), np.float32)
         for left in tile_starts(width, tile, _TEACHER_OVERLAP):
             part = slice(left, left + tile)
-            seen = self._seen(image[:, part])
-            if not total.shape:
-                total = np.zeros((height, width, seen.shape[2]), np.float32)
-            total[:, part] += seen * ramp[:, None]
+            total[:, part] += self._seen(image[:, part]) * ramp[:, None]
             weight[part] += ramp[:, None]
         return np.asarray(total / weight)
 
@@ -212,11 +210,11 @@ class BoxDetector:
         for x, y, length, scale in tiles:
             part = image[y:y + length, x:x + length]
             boxes = self._seen(part, scale)
-            low, high = boxes[:, :2], boxes[:, 2:4]
-            ends = np.array([x, y]) + part.shape[1::-1]
-            cut = ((low < _CUT_PX) & (np.array([x, y]) > 0)) | (
-                (high > part.shape[1::-1] - np.int64(_CUT_PX)) & (ends < (width, height)))
             boxes[:, :4] += [x, y, x, y]
+            first = np.array([x, y])
+            end = first + part.shape[1::-1]
+            cut = ((boxes[:, :2] < first + _CUT_PX) & (first > 0)) | (
+                (boxes[:, 2:4] > end - _CUT_PX) & (end < (width, height)))
             found.append(boxes[~cut.any(1)])
         every = np.concatenate(found)
         every[:, :4] /= enlarged
@@ -234,7 +232,7 @@ class BoxDetector:
         half = np.exp(raw[:, 2:4]) * self._cells[:, 2:] / 2
         scores = raw[:, 4] * raw[:, 5:].max(1)
         classes = raw[:, 5:].argmax(1)
-        boxes = np.concatenate([middle - half, middle + half, scores[:, None], classes[:, None]],
+        boxes: NDArray[np.float32] = np.concatenate([middle - half, middle + half, scores[:, None], classes[:, None]],
                                1)[(scores > _LEAST_SCORE) & np.isin(classes, list(COCO_CLASSES))]
         boxes[:, :4] /= scale
         return boxes
