@@ -42,6 +42,8 @@ class Rules(Settings):
     least: float = Field(0.7, ge=0, le=1, description='mean probability of the teachers')
     sure: float = Field(0.9, ge=0, le=1, description='that, where the model sees one of '
                         'model_classes and the teachers another class')
+    possible: float = Field(0.25, ge=0, le=1, description='least probability of the possible '
+                            'classes together, where the data set limits them')
     model_classes: tuple[str, ...] = Field(
         ('road', 'sidewalk', 'terrain'), description='of which the model has to agree')
     box_score: float = Field(0.5, ge=0, le=1, description='least score of an instance')
@@ -54,7 +56,7 @@ def semantic_labels(probabilities: NDArray[np.float32], possible: Possible, rule
     """
     Classes that are sure enough to learn from.
 
-    Only possible classes share the probability. Where teachers and model both see one of
+    Only possible classes share the probability, where the teachers think of them at all. Where teachers and model both see one of
     model_classes, it has to be the same one, whatever the probability, and where the teachers
     alone do, nothing is said.
 
@@ -72,7 +74,8 @@ def semantic_labels(probabilities: NDArray[np.float32], possible: Possible, rule
         decides = np.isin(np.arange(VOID_CLASS + 1), [CLASS_ID[n] for n in rules.model_classes])
         labels = np.where(decides[said], np.where(of_model == said, said, VOID_CLASS), labels)
         labels[decides[of_model] & ~decides[said] & (sureness < rules.sure)] = VOID_CLASS
-    return np.where(total > 0, labels, VOID_CLASS).astype(np.uint8)
+    known = (total > 0) & (total >= rules.possible)
+    return np.where(known, labels, VOID_CLASS).astype(np.uint8)
 
 
 def panoptic_labels(labels: NDArray[np.uint8], possible: Possible, rules: Rules,
@@ -80,8 +83,9 @@ def panoptic_labels(labels: NDArray[np.uint8], possible: Possible, rules: Rules,
     """
     Cut things out of classes by their boxes: the nearest, which ends lowest, first.
 
-    A thing has the class of most of its pixels; a person over a bicycle or motorcycle is a rider.
-    Pixels of things that are in no box are crowds.
+    A thing has the class of most of its pixels, where the class of its box counts for those that
+    can be nothing but such a thing and have no class yet; a person over a bicycle or motorcycle is
+    a rider. Pixels of things that are in no box are crowds.
 
     :param labels: of semantic_labels. :param boxes: (N, 6) of BoxDetector.
     :returns: (H, W) int32 panoptic ids, VOID_ID where nothing is said.
@@ -98,13 +102,13 @@ def panoptic_labels(labels: NDArray[np.uint8], possible: Possible, rules: Rules,
             continue
         window = slice(top, bottom), slice(left, right)
         inside = labels[window]
-        kinds = [CLASS_ID[name] for name in _KINDS[COCO_CLASSES[int(box[5])]]]
-        covered = np.isin(inside, kinds) & free[window]
-        if not covered.any():
-            continue
-        class_id = int(np.bincount(inside[covered]).argmax())
-        if _rides(box, boxes):
-            class_id = CLASS_ID['rider']
+        name = COCO_CLASSES[int(box[5])]
+        kinds = np.isin(np.arange(VOID_CLASS + 1), [CLASS_ID[kind] for kind in _KINDS[name]])
+        are_such = table.any(1) & ~table[:, ~kinds[:table.shape[1]]].any(1)
+        undecided = (inside == VOID_CLASS) & are_such[groups[window]]
+        covered = (kinds[inside] | undecided) & free[window]
+        votes = np.bincount(np.where(undecided, CLASS_ID[name], inside)[covered], minlength=1)
+        class_id = CLASS_ID['rider'] if _rides(box, boxes) else int(votes.argmax())
         covered &= table[groups[window], class_id]
         pixels = np.count_nonzero(covered)
         if pixels < max(_LEAST_PIXELS, rules.box_share * covered.size):

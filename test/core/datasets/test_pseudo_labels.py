@@ -52,8 +52,8 @@ def test_what_is_not_sure_is_not_said():
 def test_only_possible_classes_share_the_probability():
     walls = np.zeros((2, 19), np.bool_)
     walls[0, [WALL, BUILDING]] = True
-    said = semantic_labels(row({SKY: 0.8, WALL: 0.02, BUILDING: 0.18}, {WALL: 0.4, BUILDING: 0.4},
-                               {SKY: 1.0}, {SKY: 0.8}),
+    said = semantic_labels(row({SKY: 0.7, WALL: 0.03, BUILDING: 0.27}, {WALL: 0.4, BUILDING: 0.4},
+                               {SKY: 0.8, BUILDING: 0.2}, {SKY: 0.8}),
                            (np.array([[0, 0, 0, 1]], np.uint8), walls), RULES)
     assert said.tolist() == [[BUILDING, VOID_CLASS, VOID_CLASS, VOID_CLASS]]
 
@@ -92,6 +92,20 @@ def test_the_pixels_decide_what_kind_of_vehicle_is_in_a_box():
     labels[10:] = VOID_CLASS
     ids = cut(labels, (0, 0, 20, 20, 0.9, 2))
     assert (ids[:10] == 1000 * TRUCK + 1).all() and (ids[10:] == VOID_ID).all()
+
+
+def test_a_box_decides_on_what_can_only_be_such_a_thing():
+    """Of a vehicle, a few pixels look like a car, the rest like nothing; the detector sees a bus."""
+    bus = CLASS_ID['bus']
+    vehicles = np.isin(np.arange(19), (CAR, TRUCK, bus))
+    labels = np.full((20, 20), VOID_CLASS, np.uint8)
+    labels[:4] = CAR
+    groups = np.zeros((20, 20), np.uint8)
+    groups[15:] = 1
+    possible = groups, np.stack([vehicles, np.ones(19, np.bool_)])
+    ids = cut(labels, (0, 0, 20, 20, 0.9, 5), possible=possible)
+    assert (ids[:15] == 1000 * bus + 1).all() and (ids[15:] == VOID_ID).all()
+    assert (cut(labels, (0, 0, 20, 20, 0.9, 0), possible=possible)[5:] == VOID_ID).all()
 
 
 @pytest.mark.parametrize('box', [
