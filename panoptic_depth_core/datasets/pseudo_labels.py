@@ -56,9 +56,9 @@ def semantic_labels(probabilities: NDArray[np.float32], possible: Possible, rule
     """
     Classes that are sure enough to learn from.
 
-    Only possible classes share the probability, where the teachers think of them at all. Where teachers and model both see one of
-    model_classes, it has to be the same one, whatever the probability, and where the teachers
-    alone do, nothing is said.
+    Only possible classes share the probability, where the teachers think of them at all. Where
+    teachers and model both see one of model_classes, it has to be the same one, whatever the
+    probability, and where the teachers alone do, nothing is said.
 
     :param probabilities: (H, W, 19) float32 mean of the teachers.
     :param of_model: (H, W) uint8 class ids of the model, VOID_CLASS where void; None: no model.
@@ -83,9 +83,9 @@ def panoptic_labels(labels: NDArray[np.uint8], possible: Possible, rules: Rules,
     """
     Cut things out of classes by their boxes: the nearest, which ends lowest, first.
 
-    A thing has the class of most of its pixels, where the class of its box counts for those that
-    can be nothing but such a thing and have no class yet; a person over a bicycle or motorcycle is
-    a rider. Pixels of things that are in no box are crowds.
+    A thing has the class of most of its pixels; a person over a bicycle or motorcycle is a rider.
+    Pixels without a class that can be nothing but such a thing, and are in no other box, are of
+    the class of the box. Pixels of things that are in no box are crowds.
 
     :param labels: of semantic_labels. :param boxes: (N, 6) of BoxDetector.
     :returns: (H, W) int32 panoptic ids, VOID_ID where nothing is said.
@@ -93,19 +93,23 @@ def panoptic_labels(labels: NDArray[np.uint8], possible: Possible, rules: Rules,
     groups, table = possible
     panoptic = np.where(labels == VOID_CLASS, VOID_ID, labels * np.int32(LABEL_DIVISOR))
     boxes = boxes[boxes[:, 4] >= rules.box_score]
+    boxes = boxes[np.argsort(-boxes[:, 3], kind='stable')]
+    ends = np.clip(np.rint(boxes[:, :4]), 0, [*labels.shape[::-1]] * 2).astype(int).tolist()
+    windows = [(slice(top, bottom), slice(left, right)) for left, top, right, bottom in ends]
+    boxed = np.zeros(labels.shape, np.int32)
+    for window in windows:
+        boxed[window] += 1
     free = np.ones(labels.shape, np.bool_)
     numbers = dict.fromkeys(FOUND_CLASSES, 0)
-    for box in boxes[np.argsort(-boxes[:, 3], kind='stable')]:
-        left, top, right, bottom = np.clip(np.rint(box[:4]), 0, [*labels.shape[::-1]] * 2).astype(
-            int).tolist()
-        if min(right - left, bottom - top) < _LEAST_SIDE_PX:
+    for box, window in zip(boxes, windows, strict=True):
+        if min(labels[window].shape) < _LEAST_SIDE_PX:
             continue
-        window = slice(top, bottom), slice(left, right)
         inside = labels[window]
         name = COCO_CLASSES[int(box[5])]
         kinds = np.isin(np.arange(VOID_CLASS + 1), [CLASS_ID[kind] for kind in _KINDS[name]])
-        are_such = table.any(1) & ~table[:, ~kinds[:table.shape[1]]].any(1)
-        undecided = (inside == VOID_CLASS) & are_such[groups[window]]
+        are_such = np.asarray(table.any(1) & ~table[:, ~kinds[:table.shape[1]]].any(1))
+        undecided = ((inside == VOID_CLASS) & are_such[groups[window]]
+                     & (boxed[window] == 1))
         covered = (kinds[inside] | undecided) & free[window]
         votes = np.bincount(np.where(undecided, CLASS_ID[name], inside)[covered], minlength=1)
         class_id = CLASS_ID['rider'] if _rides(box, boxes) else int(votes.argmax())

@@ -232,10 +232,10 @@ class BoxDetector:
         half = np.exp(raw[:, 2:4]) * self._cells[:, 2:] / 2
         scores = raw[:, 4] * raw[:, 5:].max(1)
         classes = raw[:, 5:].argmax(1)
-        boxes: NDArray[np.float32] = np.concatenate([middle - half, middle + half, scores[:, None], classes[:, None]],
-                               1)[(scores > _LEAST_SCORE) & np.isin(classes, list(COCO_CLASSES))]
-        boxes[:, :4] /= scale
-        return boxes
+        wanted = (scores > _LEAST_SCORE) & np.isin(classes, list(COCO_CLASSES))
+        corners = np.concatenate([middle - half, middle + half], 1) / scale
+        boxes: NDArray[np.float32] = np.column_stack([corners, scores, classes]).astype(np.float32)
+        return boxes[wanted]
 
 
 def _distinct(boxes: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -95,7 +95,7 @@ def test_the_pixels_decide_what_kind_of_vehicle_is_in_a_box():
 
 
 def test_a_box_decides_on_what_can_only_be_such_a_thing():
-    """Of a vehicle, a few pixels look like a car, the rest like nothing; the detector sees a bus."""
+    """Of a vehicle a few pixels look like a car, the rest like nothing; its box is of a bus."""
     bus = CLASS_ID['bus']
     vehicles = np.isin(np.arange(19), (CAR, TRUCK, bus))
     labels = np.full((20, 20), VOID_CLASS, np.uint8)
@@ -106,6 +106,8 @@ def test_a_box_decides_on_what_can_only_be_such_a_thing():
     ids = cut(labels, (0, 0, 20, 20, 0.9, 5), possible=possible)
     assert (ids[:15] == 1000 * bus + 1).all() and (ids[15:] == VOID_ID).all()
     assert (cut(labels, (0, 0, 20, 20, 0.9, 0), possible=possible)[5:] == VOID_ID).all()
+    ids = cut(labels, (0, 0, 20, 20, 0.9, 5), (0, 10, 20, 20, 0.9, 2), possible=possible)
+    assert (ids[:10] == 1000 * bus + 1).all() and (ids[10:] == VOID_ID).all(), 'in two boxes'
 
 
 @pytest.mark.parametrize('box', [
