@@ -235,7 +235,7 @@ class BoxDetector:
         wanted = (scores > _LEAST_SCORE) & np.isin(classes, list(COCO_CLASSES))
         corners = np.concatenate([middle - half, middle + half], 1) / scale
         boxes: NDArray[np.float32] = np.column_stack([corners, scores, classes]).astype(np.float32)
-        return boxes[wanted]
+        return np.asarray(boxes[wanted])
 
 
 def _distinct(boxes: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -16,7 +16,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from ..class_tables import class_names, classes_differ
 from ..datasets import Dataset as SampleSet
 from ..datasets import open_dataset
-from ..datasets.overlay import Overlaid
 from ..datasets.storage import CachedDataset
 from ..errors import ConfigError
 from ..labels import ClassInfo, table_name
@@ -107,6 +106,8 @@ def _open(data: DataSettings, classes: tuple[ClassInfo, ...]) -> SampleSet:
     """:param classes: those that the network learns, if any."""
     opened = open_dataset(data.name, expand(data.root), data.split, classes, mounting='data')
     if data.pseudo_labels:
+        # The readers need packages that a pack does without.
+        from ..datasets.overlay import Overlaid
         opened = Overlaid(opened, expand(data.pseudo_labels))
     if classes_differ(opened.classes, classes):
         own = table_name(opened.classes)
