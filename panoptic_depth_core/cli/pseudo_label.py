@@ -40,6 +40,8 @@ def pseudo_label(
         model_classes: Annotated[str, typer.Option(
             '--model-classes', help='Classes that the model decides with the teachers.',
         )] = 'road,sidewalk,terrain',
+        never: Annotated[str, typer.Option(
+            '--never', show_default='none', help='Classes to leave void, as in wall,truck.')] = '',
         detector: Annotated[Path | None, typer.Option(
             '--detector', show_default='none', help="YOLOX of COCO's classes (ONNX), for "
             'instances.')] = None,
@@ -73,12 +75,13 @@ def pseudo_label(
     from ..labels import CITYSCAPES, CLASS_ID, VOID_ID
     from ..model_directory import open_model
 
-    names = options.parse_list(model_classes)
-    if unknown := [name for name in names if name not in CLASS_ID]:
-        raise ConfigError(f'--model-classes: there is no class {unknown[0]!r}; known: '
+    given = {'model_classes': options.parse_list(model_classes),
+             'never': options.parse_list(never)}
+    if unknown := [name for names in given.values() for name in names if name not in CLASS_ID]:
+        raise ConfigError(f'--model-classes, --never: there is no class {unknown[0]!r}; known: '
                           f'{", ".join(CLASS_ID)}')
-    rules = parse_settings(making.Rules, {'least': least, 'box_score': box_score,
-                                          'model_classes': names}, 'options')
+    rules = parse_settings(making.Rules, {'least': least, 'box_score': box_score, **given},
+                           'options')
     frames = open_dataset(dataset, root, split, mounting='data')
     opened = None if model is None else open_model(model)
     for classes, whose in ((frames.classes, f'data set {dataset}'),

@@ -46,6 +46,7 @@ class Rules(Settings):
                             'classes together, where the data set limits them')
     model_classes: tuple[str, ...] = Field(
         ('road', 'sidewalk', 'terrain'), description='of which the model has to agree')
+    never: tuple[str, ...] = Field((), description='classes that the teachers do not know')
     box_score: float = Field(0.5, ge=0, le=1, description='least score of an instance')
     box_share: float = Field(0.25, ge=0, le=1, description='least share of a box that its thing '
                              'covers')
@@ -74,7 +75,8 @@ def semantic_labels(probabilities: NDArray[np.float32], possible: Possible, rule
         decides = np.isin(np.arange(VOID_CLASS + 1), [CLASS_ID[n] for n in rules.model_classes])
         labels = np.where(decides[said], np.where(of_model == said, said, VOID_CLASS), labels)
         labels[decides[of_model] & ~decides[said] & (sureness < rules.sure)] = VOID_CLASS
-    known = (total > 0) & (total >= rules.possible)
+    known = ((total > 0) & (total >= rules.possible)
+             & ~np.isin(said, [CLASS_ID[name] for name in rules.never]))
     return np.where(known, labels, VOID_CLASS).astype(np.uint8)
 
 

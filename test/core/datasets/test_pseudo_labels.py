@@ -49,6 +49,11 @@ def test_what_is_not_sure_is_not_said():
     assert said.tolist() == [[SKY, VOID_CLASS, ROAD]] and said.dtype == np.uint8
 
 
+def test_a_class_that_the_teachers_do_not_know_is_never_said():
+    said = semantic_labels(row({WALL: 0.9}, {SKY: 0.9}), anything(1, 2), Rules(never=('wall',)))
+    assert said.tolist() == [[VOID_CLASS, SKY]]
+
+
 def test_only_possible_classes_share_the_probability():
     walls = np.zeros((2, 19), np.bool_)
     walls[0, [WALL, BUILDING]] = True
@@ -237,7 +242,7 @@ def test_the_command_compares_with_labels(command, tmp_path, capsys):
     (['--least', '0.5'], '"least": 0.7'),
     (['--check'], 'labels made with check = false, now it is true; give the same options'),
     (['--model-classes', 'road,snow'], "there is no class 'snow'; known: road"),
-    (['--least', '7'], 'least'),
+    (['--least', '7'], 'least'), (['--never', 'snow'], "no class 'snow'"),
     (['-m', 'nowhere'], 'nowhere'),
 ])
 def test_what_the_command_refuses(command, tmp_path, capsys, more, message):
