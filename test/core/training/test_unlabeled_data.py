@@ -14,6 +14,8 @@ from miniature import RECIPE
 from panoptic_depth_core.config import parse_settings
 from panoptic_depth_core.datasets.overlay import FILE_NAME, PseudoLabels
 from panoptic_depth_core.errors import ConfigError
+from panoptic_depth_core.labels import THING_CLASSES, VOID_ID
+from panoptic_depth_core.network.dynamic_kernels.targets import collate
 from panoptic_depth_core.training.loading import MixedSamples
 from panoptic_depth_core.training.packing import write_pack
 from panoptic_depth_core.training.recipe import TrainSettings, load_recipe
@@ -71,6 +73,20 @@ def test_a_pack_holds_the_labels_of_both_and_still_draws_cameras(row, tmp_path):
     assert [s[0].truth.panoptic is None for s in packed.sets] == [False, True]
     assert len({packed[i].frame.intrinsics.fx for i in range(12)}) > 4
     assert not {'pseudo_labels', 'cache'} & set(packed.settings.data[0].model_fields_set)
+
+
+def test_absence_is_learned_where_something_is_said_and_no_crowd(row, tmp_path):
+    ids = np.zeros((64, 128), np.uint16)
+    ids[:32, :32], ids[:32, 32:64], ids[32:, :32] = 13001, 11000, VOID_ID
+    for i in (0, 1):
+        write_png(tmp_path / f'said/rear_{i}.png', ids)
+    (tmp_path / 'said' / FILE_NAME).write_text(
+        PseudoLabels(instance_classes=THING_CLASSES).model_dump_json())
+    batch = collate([_mix(row)[1][0]])
+    assert [THING_CLASSES[int(i)] for i in batch.thing_channel[0]] == [13]
+    known = batch.center_known()[0]
+    assert bool(known[:, :32, :32].all()) and bool(known[:, 32:, 64:].all())
+    assert not bool(known[:, :32, 32:64].any()) and not bool(known[:, 32:, :32].any())
 
 
 @pytest.mark.parametrize(('more', 'message'), [
