@@ -397,6 +397,22 @@ class PanopticDepth:
 
 
 @dataclass(frozen=True)
+class UnknownObjects:
+    """
+    Objects that are of no class: what a model cannot know, and must not drive into.
+
+    :param number: (H, W) uint8 1.. on the visible pixels of an object, else 0.
+    :param kinds: what each is, such as 'barrel'; number 1 is the first.
+    :param behind_m: (H, W) float32 depth (Z) in meters of the same scene without them; +Inf for
+        sky.
+    """
+
+    number: NDArray[np.uint8]
+    kinds: tuple[str, ...]
+    behind_m: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class GroundTruth:
     """
     Labels of one frame; any part may be missing.
@@ -409,6 +425,7 @@ class GroundTruth:
     :param ignore: (H, W) bool, where even the absence of instances is unknown.
     :param depth: (H, W) float32 meters along Z; NaN where unknown, +Inf for sky.
     :param instance_depth_m: panoptic id -> median depth (Z) in meters of its visible surface.
+    :param unknown_objects: of no class, void in ``panoptic``; None where they are not marked.
     """
 
     panoptic: NDArray[np.int32] | None = None
@@ -417,6 +434,7 @@ class GroundTruth:
     ignore: NDArray[np.bool_] | None = None
     depth: NDArray[np.float32] | None = None
     instance_depth_m: dict[int, float] = field(default_factory=dict)
+    unknown_objects: UnknownObjects | None = None
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,9 @@ def evaluate(
             'depth pictures with the names of the frames; or sample:0.01,noise=0.03,outliers=0.05 '
             'to simulate a sensor by drawing 1 % of the true pixels.')] = None,
         measured_depth_scale: options.MeasuredScale = 1000.0,
+        corruption: Annotated[str | None, typer.Option(
+            '--corruption', metavar='NAME:SEVERITY', help='One of the 15 corruptions of '
+            'ImageNet-C and Cityscapes-C on the images, at severity 1 to 5, as in fog:3.')] = None,
         jobs: Annotated[int | None, typer.Option(
             '--jobs', min=1, show_default='one per core up to 4; with a model 1',
             help='Processes; each loads the model.')] = None,
@@ -78,6 +81,9 @@ def evaluate(
     if predictions is not None and measured_depth is not None:
         raise ConfigError('--measured-depth is blended with the depth of a model; leave '
                           '--predictions out')
+    if predictions is not None and corruption is not None:
+        raise ConfigError('--corruption changes the images that a model is given; leave '
+                          '--predictions out')
     mounted = _mounting_of(mounting, options.mounting_settings(
         camera_height, camera_pitch, camera_roll))
     if predictions is not None and mounted is not None:
@@ -86,11 +92,11 @@ def evaluate(
     run = partial(
         run_evaluation, dataset, root, split, settings, predictions=predictions, jobs=jobs,
         limit=limit, mounting=mounted, model=model, backend=backend, threads=threads,
-        config=config)
+        config=config, corruption=corruption)
     measured = None if measured_depth is None else (measured_depth, measured_depth_scale)
     with lock_folder(out_dir):
         name, result = run(measured=measured)
-        title = f'{name} on {dataset}, {split}'
+        title = f'{name} on {dataset}, {split}' + (f', {corruption}' if corruption else '')
         # Before the output, so that a closed pipe does not lose the report.
         if measured is None:
             written = write_all(result, out_dir, title)
@@ -139,13 +145,16 @@ def run_evaluation(dataset: str, root: str, split: str, settings: EvaluationSett
                    limit: int | None = None, mounting: Mounting | Literal['data'] | None = None,
                    model: Path | None = None, backend: str = 'auto', threads: int | None = None,
                    config: Path | None = None, measured: tuple[str, float] | None = None,
-                   blended: bool = True) -> tuple[str, EvaluationResult]:
+                   blended: bool = True, corruption: str | None = None
+                   ) -> tuple[str, EvaluationResult]:
     """
     Evaluate stored results or else a model; return its name and the metrics.
 
     :param measured, blended: see MeasuredSamples.
+    :param corruption: of the images, see parse_corruption.
     """
-    from ..datasets import open_dataset
+    from ..datasets import Dataset, open_dataset
+    from ..evaluation.corruptions import open_corrupted
     from ..evaluation.dataset.evaluate import require_same_classes
     from ..evaluation.dataset.measured_samples import open_measured
     from ..evaluation.dataset.parallel import MOST_JOBS, Samples, Work, evaluate_parts
@@ -155,8 +164,10 @@ def run_evaluation(dataset: str, root: str, split: str, settings: EvaluationSett
 
     predictor: Callable[[], AbstractContextManager[Predictor]]
     info = open_model(model).info if predictions is None else None
-    open_samples = partial(open_dataset, dataset, root, split,
-                           None if info is None else info.class_infos(), mounting)
+    open_samples: Callable[[], Dataset] = partial(
+        open_dataset, dataset, root, split, None if info is None else info.class_infos(), mounting)
+    if corruption is not None:
+        open_samples = partial(open_corrupted, open_samples, corruption)
     samples = open_samples()
     count = min(len(samples), limit or len(samples))
     if predictions is not None:

@@ -54,7 +54,15 @@ def _reader(module: str, name: str) -> Callable[[str, str], Dataset]:
 
 def _synthetic(root: str, split: str) -> Dataset:
     """Scenes: the root is their number, the split their seed or their camera."""
-    from .synthetic import SyntheticScenes, camera_scenes, height_scenes, low_and_high_scenes
+    from .scenery.weather import WEATHER, Weathered
+    from .synthetic import (
+        VAL_SEED,
+        SyntheticScenes,
+        camera_scenes,
+        height_scenes,
+        low_and_high_scenes,
+        unknown_object_scenes,
+    )
     if not root.isdigit() or not int(root):
         raise ConfigError(f'synthetic: root is {root!r}; give the number of scenes')
     kind, _, number = split.partition('_')
@@ -64,10 +72,15 @@ def _synthetic(root: str, split: str) -> Dataset:
         return height_scenes(int(root), int(number) / 100.0)
     if split == 'train_heights':
         return low_and_high_scenes(int(root))
-    seeds = {'train': 1, 'val': 2}
+    if split == 'unknown_objects':
+        return unknown_object_scenes(int(root))
+    seeds = {'train': 1, 'val': VAL_SEED}
+    if split in WEATHER:
+        return Weathered(SyntheticScenes(int(root), VAL_SEED), split)
     if split not in seeds and not split.isdigit():
-        raise ConfigError(f'synthetic: split is {split!r}; give train, train_heights, val, a '
-                          'seed, focal_300 for a camera of 300 px, or height_120 for one at 1.2 m')
+        raise ConfigError(f'synthetic: split is {split!r}; give train, train_heights, val, '
+                          f'{", ".join(WEATHER)}, unknown_objects, a seed, focal_300 for a camera '
+                          'of 300 px, or height_120 for one at 1.2 m')
     return SyntheticScenes(int(root), seeds[split] if split in seeds else int(split))
 
 

@@ -8,7 +8,10 @@ The streets and the ray caster (Embree, the extra ``synthetic``) are in scenery/
 
 from __future__ import annotations
 
+import copy
+import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +19,20 @@ from pydantic import Field
 
 from ..config import Settings
 from ..labels import CITYSCAPES, LABEL_DIVISOR, THING_CLASSES, VOID_ID
-from ..structures import Frame, GroundTruth, Intrinsics, Sample
+from ..structures import Frame, GroundTruth, Intrinsics, Sample, UnknownObjects
 from .label_files import instance_depths
 from .scenery.meshes import Rng
 from .scenery.render import Lens, Light, Render, render
 from .scenery.scene import Camera, Scene, SceneBuilder
 from .scenery.street import AHEAD, BEHIND, SECTION_M, Densities, World
+from .scenery.unknown_objects import FIRST_NUMBER, put_objects
 
 _THING = np.array([c.is_thing for c in CITYSCAPES])
 Range = tuple[float, float]
 _HEIGHT_SEED = 7_411_002
 _LEARNED_HEIGHTS_SEED = 5_000_011
 _CAMERA_SEED = 3
+VAL_SEED = 2
 
 
 class SyntheticSettings(Settings):
@@ -176,9 +181,31 @@ class SyntheticScenes:
         for number in range(-BEHIND + 1, AHEAD):
             world.furnish(builder, number, keep_clear=False)
         world.traffic(builder, s_eye, float(rng.uniform(0, 100)), 8.0)
-        picture = render([builder.build()], camera, _draw_light(rng), _draw_lens(rng), rng)
-        return _sample(picture, camera, InstanceIds(),
-                       f'synthetic_{self._seed}_{index:06d}')
+        return self._taken(builder, camera, _draw_light(rng), _draw_lens(rng), rng,
+                           f'synthetic_{self._seed}_{index:06d}')
+
+    def _taken(self, builder: SceneBuilder, camera: Camera, light: Light, lens: Lens, rng: Rng,
+               name: str) -> Sample:
+        """The picture of a scene."""
+        picture = render([builder.build()], camera, light, lens, rng)
+        return _sample(picture, camera, InstanceIds(), name)
+
+
+class UnknownObjectScenes(SyntheticScenes):
+    """The same scenes with objects of no class on the road, which the truth marks."""
+
+    def _taken(self, builder: SceneBuilder, camera: Camera, light: Light, lens: Lens, rng: Rng,
+               name: str) -> Sample:
+        before = render([builder.build()], camera, light, lens, copy.deepcopy(rng))
+        kinds = put_objects(builder, camera, before, np.random.default_rng(
+            zlib.crc32(name.encode())))
+        picture = render([builder.build()], camera, light, lens, rng) if kinds else before
+        number = np.maximum(picture.number - (FIRST_NUMBER - 1), 0).astype(np.uint8)
+        sample = _sample(picture, camera, InstanceIds(), name)
+        assert sample.truth.panoptic is not None
+        return replace(sample, truth=replace(
+            sample.truth, panoptic=np.where(number, VOID_ID, sample.truth.panoptic),
+            unknown_objects=UnknownObjects(number, kinds, before.depth)))
 
 
 def camera_scenes(length: int, focal_px: float) -> SyntheticScenes:
@@ -209,6 +236,11 @@ def low_and_high_scenes(length: int) -> SyntheticScenes:
     """Scenes of cameras at 0.3 to 2.5 m, to learn what the height of the camera means."""
     return SyntheticScenes(length, _LEARNED_HEIGHTS_SEED, SyntheticSettings(
         camera_height_m=(0.3, 2.5), usual_height_m=(0.6, 2.0)))
+
+
+def unknown_object_scenes(length: int) -> UnknownObjectScenes:
+    """The scenes of the split val, with objects of no class on the road."""
+    return UnknownObjectScenes(length, VAL_SEED)
 
 
 def scenes_of(length: int, camera: Intrinsics) -> SyntheticScenes:

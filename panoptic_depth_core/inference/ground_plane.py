@@ -32,6 +32,8 @@ LEAST_PIXELS = 200
 INLIER_ERROR = 0.1
 """Relative error of depth up to which a pixel is on the plane."""
 
+NEAR_M = 20.0
+
 _MOST_PIXELS = 1000
 _TRIALS = 100
 _SCORED = 300
@@ -53,6 +55,8 @@ class GroundPlane(NamedTuple):
     :param roll_deg: around the optical axis; the right side of the camera is low where > 0.
     :param residual: median of |Z / Z of the plane - 1| over pixels of the ground.
     :param inlier_share: of these pixels, within INLIER_ERROR, 0..1.
+    :param rms_m: root mean square of the distances of their points from the plane, up to a depth
+        of NEAR_M; NaN where there are none.
     """
 
     height_m: float
@@ -60,6 +64,7 @@ class GroundPlane(NamedTuple):
     roll_deg: float
     residual: float
     inlier_share: float
+    rms_m: float
 
 
 def fit_ground(inverse_depth: NDArray[np.float32], is_ground: NDArray[np.bool_],
@@ -89,10 +94,13 @@ def fit_ground(inverse_depth: NDArray[np.float32], is_ground: NDArray[np.bool_],
     if normal[1] < _LEAST_UPRIGHT:
         return None
     error = np.abs(_depth_error(plane, rays, inverse))
+    near = inverse >= 1 / NEAR_M
+    off = (rays[near] @ normal) / inverse[near] - 1.0 / length
     return GroundPlane(
         height_m=1.0 / length, pitch_deg=math.degrees(math.asin(normal[2])),
         roll_deg=math.degrees(math.atan2(normal[0], normal[1])),
-        residual=float(np.median(error)), inlier_share=float(np.mean(error <= INLIER_ERROR)))
+        residual=float(np.median(error)), inlier_share=float(np.mean(error <= INLIER_ERROR)),
+        rms_m=float(np.sqrt(np.mean(off ** 2))) if off.size else math.nan)
 
 
 def _depth_error(planes: NDArray[Any], rays: NDArray[np.float64],

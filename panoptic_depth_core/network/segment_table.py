@@ -35,7 +35,9 @@ def segment_table(owner: Tensor, confidence: Tensor, thing_class: Tensor, thing_
     (batch, rows), number = log_depth_scale.shape, thing_score.shape[1]
     pixels = owner.shape[1] * owner.shape[2]
     sure = confidence.flatten(1)
-    count, total = owner_sums(owner, rows, torch.stack([torch.ones_like(sure), sure], 1)).unbind(1)
+    # Ones; as a constant of the graph they would be 5 % of the file of a small model.
+    each = (owner >= 0).flatten(1).float()
+    count, total = owner_sums(owner, rows, torch.stack([each, sure], 1)).unbind(1)
     mean = total / count.clamp(min=1.0)
     classes = torch.arange(rows - number, device=owner.device).expand(batch, -1)
     is_thing = (torch.arange(rows, device=owner.device) < number).float().expand(batch, -1)

@@ -70,20 +70,16 @@ class MixedSamples(Dataset[Sample]):
             changes['height'], changes['width'] = settings.crop_sizes[number]
         if (scale := settings.data[which].scale) is not None:
             changes['scale'] = scale
-        sample = _mounted(sample, settings.data[which], self.sets[which].classes, rng)
-        if (fov := settings.data[which].fov_deg) is not None:
-            sample = _seen_by_any(sample, fov, rng)
+        data = settings.data[which]
+        if data.mounting == 'road':
+            sample = from_road(sample, self.sets[which].classes)
+        if data.enlarge is not None and sample.frame.mounting and rng.random() < _ENLARGED:
+            sample = enlarged(sample, float(np.exp(rng.uniform(*np.log(data.enlarge)))))
+            # Its picture is the same: without the mounting nobody could tell.
+            changes['mounting'] = settings.augment.mounting.model_copy(update={'unknown': 0.0})
+        if data.fov_deg is not None:
+            sample = _seen_by_any(sample, data.fov_deg, rng)
         return augment(sample, settings.augment.model_copy(update=changes), rng)
-
-
-def _mounted(sample: Sample, data: DataSettings, classes: Sequence[ClassInfo],
-             rng: np.random.Generator) -> Sample:
-    """Change the mounting as its data set asks for it; by default nothing is drawn."""
-    if data.mounting == 'road':
-        sample = from_road(sample, classes)
-    if data.enlarge is not None and rng.random() < _ENLARGED:
-        sample = enlarged(sample, float(np.exp(rng.uniform(*np.log(data.enlarge)))))
-    return sample
 
 
 def _seen_by_any(sample: Sample, fov_deg: tuple[float, float],

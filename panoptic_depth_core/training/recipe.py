@@ -42,8 +42,8 @@ class DataSettings(Settings):
         'data', description='of the camera. data: as the data set knows it; road: of each frame, '
         'from its depth and its labels of the road')
     enlarge: tuple[Positive, Positive] | None = Field(
-        None, description='range of a factor on all meters of half of the frames, also on the '
-        'height of the camera')
+        None, description='range of a factor on all meters of half of the frames of known '
+        'mounting, also on the height of the camera; the network is then told it')
     pseudo_labels: str | None = Field(None, description='folder of panoptic-depth pseudo-label: '
                                       'labels where the data set has none')
     fov_deg: tuple[_FovDeg, _FovDeg] | None = Field(

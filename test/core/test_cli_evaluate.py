@@ -81,6 +81,14 @@ def test_the_shipped_model(data: Path, tmp_path: Path) -> None:
     assert found['calibration']['pixels'] > 0
 
 
+def test_corrupted_images(data: Path, tmp_path: Path) -> None:
+    common = ['evaluate', '-d', 'cityscapes_dvps', str(data / 'dvps'), '--limit', '1']
+    for name, more in (('clean', []), ('noise', ['--corruption', 'gaussian_noise:5'])):
+        assert main([*common, '-o', str(tmp_path / name), *more]) == 0
+    assert report(tmp_path / 'clean') != report(tmp_path / 'noise')
+    assert 'val, gaussian_noise:5' in (tmp_path / 'noise/evaluation.md').read_text('utf-8')
+
+
 @pytest.mark.parametrize(('tasks', 'known', 'words'), [
     (['depth'], {'depth', 'calibration'}, 'absRel, over pixels'),
     (['instances', 'semantic'], {'panoptic_quality', 'semantic', 'instances'}, 'mIoU')])
@@ -172,6 +180,7 @@ def test_a_model_of_other_classes(data: Path, make_info: Callable[..., ModelInfo
     (['--protocol', 'kitti'], 'no protocol has this name; known: eigen_kitti, '),
     (['--predictions', 'nowhere'], 'panoptic: no such folder'),
     (['--predictions', 'nowhere', '-m', 'model'], 'in place of a model'),
+    (['--corruption', 'sleet:2'], "corruption 'sleet' is unknown"),
     (['--predictions', 'nowhere', '--mounting', 'data'], 'leave the mounting out'),
     (['--mounting', 'data', '--camera-height', '1.2'], '--mounting is data, but --camera-height'),
     (['--mounting', 'nowhere.yaml'], 'nowhere.yaml: cannot be read'),

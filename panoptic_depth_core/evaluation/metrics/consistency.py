@@ -58,7 +58,7 @@ LEAST_PIXELS = 100
 """The jitter of fewer pixels of a frame is not measured."""
 
 MEDIANS = ('depth_jitter', 'distance_jitter', 'ground_height_m', 'ground_pitch_deg',
-           'ground_roll_deg', 'ground_residual', 'ground_inlier_share')
+           'ground_roll_deg', 'ground_residual', 'ground_inlier_share', 'ground_rms_m')
 """Metrics of all frames that are medians of those of single frames, or of instances."""
 
 RECORD = ('compared_share', 'label_stability', 'label_flicker', 'instance_survival',
@@ -324,7 +324,10 @@ class ConsistencyMetric(Metric[Record]):
             'Relative distance of the ground depth to the plane.'),
         'ground_inlier_share': MetricKind(
             'ground within 10 % of its plane', 'share', 'higher',
-            'Share of the pixels of the ground.')}
+            'Share of the pixels of the ground.'),
+        'ground_rms_m': MetricKind(
+            'distance of the ground from its plane up to 20 m, rms', 'm', 'lower',
+            'Root mean square over the points of a frame, median over frames.')}
     meanings = {
         '': 'Consistency: results against those of the frames before, along the optical flow of '
             'the images, without any truth. It says how steady results are, not whether they are '
@@ -442,7 +445,8 @@ class ConsistencyMetric(Metric[Record]):
         plane = fit_ground(view.inverse_depth, self._is_ground[view.classes], view.camera)
         if plane is not None:
             for name, value in plane._asdict().items():
-                self._values[f'ground_{name}'].append(value)
+                if math.isfinite(value):
+                    self._values[f'ground_{name}'].append(value)
 
     def _compare(self, step: Step, again: SeenAgain, with_labels: bool) -> None:
         known = step.path.known

@@ -16,7 +16,8 @@ from ...structures import Frame, GroundTruth, InstanceDistance, PanopticDepth
 from ..settings import EvaluationSettings, RecordingSettings
 from .segment_overlaps import JointTable, SegmentOverlaps, depth_levels, joint_table
 
-Truth = Literal['semantics', 'instances', 'depth', 'distances', 'lidar', 'boxes', 'reference']
+Truth = Literal['semantics', 'instances', 'depth', 'distances', 'unknown objects', 'lidar',
+                'boxes', 'reference']
 """What may be known of a frame; reference: another result to compare with."""
 
 # A look-up is several times faster than the division of millions of ids.
@@ -136,7 +137,8 @@ class JudgedFrame:
             'semantics': labels and truth.has_semantics,
             'instances': labels and bool(truth.instance_classes),
             'distances': labels and bool(truth.instance_depth_m),
-            'depth': truth.depth is not None}
+            'depth': truth.depth is not None,
+            'unknown objects': truth.unknown_objects is not None}
         if item is not None:
             parts |= {'lidar': item.lidar_depth is not None, 'boxes': item.boxes is not None,
                       'reference': item.reference is not None}

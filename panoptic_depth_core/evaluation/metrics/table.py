@@ -22,6 +22,7 @@ from .panoptic import PanopticMetric
 from .semantic import SemanticMetric
 from .shown import MetricKind, Record
 from .tracking import TrackingMetric
+from .unknown_objects import UnknownObjectsMetric
 
 METRICS: dict[str, type[Metric[Any]]] = {metric.name: metric for metric in (
     PanopticMetric,
@@ -30,6 +31,7 @@ METRICS: dict[str, type[Metric[Any]]] = {metric.name: metric for metric in (
     DepthMetric,
     CalibrationMetric,
     DistanceMetric,
+    UnknownObjectsMetric,
     LidarDepth,
     LidarCalibration,
     LidarDistance,

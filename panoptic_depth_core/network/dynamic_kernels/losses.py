@@ -259,6 +259,7 @@ def pool_regions(output: KernelOutput, cells: list[Tensor]) -> tuple[Tensor, Ten
 
 
 _LEAST_SEEN_PIXELS = 4
+_LEAST_ROAD_CELLS = 200
 
 
 class LossSettings(Settings):
@@ -275,6 +276,8 @@ class LossSettings(Settings):
     fallback_depth: float = Field(0.5, ge=0)
     depth_scale: float = Field(0.1, ge=0, description='likelihood of the uncertainty')
     kernels_per_thing: int = Field(3, ge=1, description='cells per level that answer for a thing')
+    planarity: float = Field(0.0, ge=0, description='how far the road is from a plane; needs '
+                             'labels of the road, but neither depth nor a camera')
     class_balance: float = Field(0.3, ge=0, le=1, description='classes count by frequency to '
                                  'the minus this power')
     targets: TargetSettings = TargetSettings()
@@ -282,11 +285,13 @@ class LossSettings(Settings):
 
 def panoptic_depth_loss(output: KernelOutput, batch: Batch, settings: LossSettings,
                         class_weights: Tensor | None = None,
-                        seeds: Sequence[int] | None = None) -> dict[str, Tensor]:
+                        seeds: Sequence[int] | None = None,
+                        road: int | None = None) -> dict[str, Tensor]:
     """
     All losses, weighted; see Model.losses.
 
     :param class_weights: (C,) float32 weights of the classes in the semantic loss.
+    :param road: its class id, for the planarity; None: there is no such class.
     """
     kernels = [sample_kernels(output, batch, image, settings.kernels_per_thing, settings.targets)
                for image in range(len(batch.thing_channel))]
@@ -299,6 +304,8 @@ def panoptic_depth_loss(output: KernelOutput, batch: Batch, settings: LossSettin
         'semantic': settings.semantic * semantic,
         'mask': settings.mask * mask_loss(output, kernels)}
     losses.update(depth_losses(output, batch, kernels, regions, settings, seeds))
+    if settings.planarity and road is not None and output.depth_embedding is not None:
+        losses['planarity'] = settings.planarity * planarity_loss(output, batch, regions, road)
     return losses
 
 
@@ -411,6 +418,42 @@ def depth_losses(output: KernelOutput, batch: Batch, kernels: list[ThingKernels]
         number = per_thing if name == 'instance_depth' else per_image
         sums[name] = getattr(settings, name) * sums[name] / number
     return sums
+
+
+def planarity_loss(output: KernelOutput, batch: Batch, regions: Regions, road: int) -> Tensor:
+    """
+    Relative distance of the road from a plane, in inverse depth; mean over images that show it.
+
+    The inverse depth of a plane is linear in the coordinates of pixels, whatever the camera. The
+    plane of an image is the one that is best by the predicted depth itself, in the least squares
+    of relative errors, so that the loss says nothing about where the road is.
+
+    :param road: class id.
+    """
+    assert output.depth_embedding is not None
+    embedding = output.depth_embedding.float()
+    height, width = embedding.shape[-2:]
+    semantic = batch.semantic[:, 1::4, 1::4]
+    total, images = embedding.new_zeros(()), 0
+    for image in range(len(embedding)):
+        rows, columns = torch.nonzero(semantic[image] == road, as_tuple=True)
+        if len(rows) < _LEAST_ROAD_CELLS or not regions.present[image, road]:
+            continue
+        images += 1
+        kernel = regions.depth_kernels[image, road].expand(1, len(rows), -1)
+        ground = output.ground
+        depth = metric_depth(
+            kernel, embedding[image, :, rows, columns].t()[None], output.metric[image:image + 1],
+            output.depth_form,
+            None if ground is None else ground[image, :, rows, columns].t()[None])[0]
+        cells = torch.stack([columns / width, rows / height, torch.ones_like(rows / 1.0)], dim=1)
+        relative = (cells * depth.detach()[:, None]).double()
+        plane = torch.linalg.lstsq(relative, torch.ones_like(relative[:, :1])).solution
+        fitted = (relative @ plane)[:, 0].float() / depth.detach()
+        # A curved road can lie beyond the horizon of its plane: count no more than 100 %.
+        error = (1 / (depth * fitted.clamp(min=1e-4)) - 1).abs().clamp(max=1)
+        total = total + error.mean()
+    return total / normaliser(images, total.device)
 
 
 def _log_center(kernels: Tensor, output: KernelOutput) -> Tensor:

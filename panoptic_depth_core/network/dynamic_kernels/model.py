@@ -43,4 +43,5 @@ class DynamicKernelModel(BalancedModel):
 
     def losses(self, output: KernelOutput, batch: Batch, seeds: Sequence[int] | None = None,
                ) -> dict[str, Tensor]:
-        return panoptic_depth_loss(output, batch, self.loss, self.class_weights, seeds)
+        road = next((c.class_id for c in self.classes if c.name == 'road'), None)
+        return panoptic_depth_loss(output, batch, self.loss, self.class_weights, seeds, road)

@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip('torch', reason='training needs the extra [train]')
 
+from panoptic_depth_core.datasets import DATASETS
 from panoptic_depth_core.inference.ground_plane import fit_ground
 from panoptic_depth_core.labels import CITYSCAPES, LABEL_DIVISOR
 from panoptic_depth_core.structures import (
@@ -19,12 +20,14 @@ from panoptic_depth_core.structures import (
     Sample,
 )
 from panoptic_depth_core.training.augmentation import AugmentSettings, augment
+from panoptic_depth_core.training.loading import MixedSamples
 from panoptic_depth_core.training.mountings import (
     MountingErrors,
     enlarged,
     from_road,
     with_errors,
 )
+from panoptic_depth_core.training.recipe import TrainSettings
 
 CAMERA = Intrinsics(150.0, 150.0, 95.0, 40.0, 192, 96)
 TRUE = Mounting(1.4, 3.0, -1.0)
@@ -61,6 +64,29 @@ def test_a_larger_world(sample):
     assert from_road(made, CITYSCAPES).frame.mounting.height_m == pytest.approx(1.75, abs=0.01)
     unknown = replace(sample, frame=replace(sample.frame, mounting=None))
     assert enlarged(unknown, 2.0).frame.mounting is None
+
+
+def test_an_enlarged_world_tells_its_mounting(sample, monkeypatch):
+    """Its picture is that of the real one, so that a network could not tell otherwise."""
+    class OneSample:
+        classes = CITYSCAPES
+
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            return sample
+
+    monkeypatch.setitem(DATASETS, 'one', lambda root, split: OneSample())
+    settings = TrainSettings(
+        network='fast', iterations=5, batch_size=8, augment={'mounting': {'unknown': 1.0}},
+        data=[{'name': 'one', 'root': '.', 'split': 'x', 'enlarge': [2.0, 2.0], 'scale': [1, 1]}])
+    samples = MixedSamples(settings, 0, 40)
+    drawn = [(samples[i], np.nanmax(samples[i].truth.depth)) for i in range(40)]
+    known = [s.frame.mounting is not None for s, _ in drawn]
+    assert 8 < sum(known) < 32
+    furthest = max(z for (_, z), told in zip(drawn, known, strict=True) if not told)
+    assert furthest < 61 < max(z for (_, z), told in zip(drawn, known, strict=True) if told)
 
 
 def test_errors(sample):

@@ -43,7 +43,7 @@ from panoptic_depth_core.evaluation.report.thresholds import load_thresholds
 from panoptic_depth_core.evaluation.settings import RecordingSettings, WorstSettings
 from panoptic_depth_core.io.messages.truth_images import LabelImage, ground_truth
 from panoptic_depth_core.labels import CITYSCAPES, VOID_ID
-from panoptic_depth_core.structures import PanopticDepth
+from panoptic_depth_core.structures import PanopticDepth, UnknownObjects
 
 DOCUMENT = Path(__file__).resolve().parents[4] / 'doc/evaluation.md'
 SETTINGS = RecordingSettings()
@@ -113,9 +113,10 @@ def frames(tasks: frozenset[Task] = TASKS) -> Iterator[tuple[RecordedFrame, Pano
                                                 == 0), depth, np.nan).astype(np.float32)
         boxes = tuple(TrueBox(d.class_name, tuple(map(float, d.roi)), d.distance_m, d.depth_m)
                       for d in exact.distances)
-        yield RecordedFrame(DRIVE.frame(index), ground_truth(
-            LabelImage(true_ids, True), depth, CITYSCAPES), points, boxes,
-            reference=exact), result
+        objects = UnknownObjects(np.isfinite(depth).astype(np.uint8), ('all',), depth + 2)
+        yield RecordedFrame(DRIVE.frame(index), replace(ground_truth(
+            LabelImage(true_ids, True), depth, CITYSCAPES), unknown_objects=objects), points,
+            boxes, reference=exact), result
 
 
 def evaluated(tasks: frozenset[Task]) -> EvaluationResult:

@@ -49,6 +49,7 @@ def test_a_perfect_plane_is_found(height_m, pitch, roll) -> None:
     assert np.radians(found.pitch_deg) == pytest.approx(pitch, abs=1e-5)
     assert np.radians(found.roll_deg) == pytest.approx(roll, abs=1e-5)
     assert found.residual < 1e-5 and found.inlier_share == 1.0
+    assert math.isnan(found.rms_m) if np.nanmax(inverse) < 0.05 else found.rms_m < 1e-3
 
 
 def test_noise_of_depth_is_the_residual() -> None:
@@ -58,6 +59,8 @@ def test_noise_of_depth_is_the_residual() -> None:
     assert np.radians(found.pitch_deg) == pytest.approx(0.03, abs=0.003)
     assert found.residual == pytest.approx(0.6745 * 0.05, rel=0.1)
     assert found.inlier_share == pytest.approx(0.954, abs=0.02)
+    # A point that is 5 % too far is 5 % of the height of the camera below the plane.
+    assert found.rms_m == pytest.approx(0.05 * 1.65, rel=0.1)
 
 
 def test_outliers_do_not_matter() -> None:
