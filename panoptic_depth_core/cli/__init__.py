@@ -31,6 +31,7 @@ from .evaluate import calibrate, evaluate, evaluate_tracking
 from .evaluate_bag import evaluate_bag
 from .export import convert, export
 from .predict import predict
+from .pseudo_label import pseudo_label
 from .train import pack, train
 
 NAME = 'panoptic-depth'
@@ -47,8 +48,8 @@ app = typer.Typer(
     name=NAME, add_completion=False, pretty_exceptions_enable=False,
     help='Panoptic labels, metric depth and a distance per instance from one camera image.')
 for _command in (predict, camera, demo, evaluate, evaluate_bag, evaluate_tracking, card,
-                 benchmark, train, pack, export, calibrate, calibrate_mounting, convert,
-                 build_engine):
+                 benchmark, train, pack, pseudo_label, export, calibrate, calibrate_mounting,
+                 convert, build_engine):
     app.command()(_command)
 
 

@@ -88,10 +88,12 @@ def _synthetic(root: str, split: str) -> Dataset:
 
 
 DATASETS: dict[str, Callable[[str, str], Dataset]] = {
+    'camvid': _reader('camvid', 'CamVid'),
     'cityscapes': _reader('cityscapes', 'Cityscapes'),
     'cityscapes_depthlab': _reader('cityscapes', 'CityscapesDepthLab'),
     'cityscapes_dvps': _reader('cityscapes', 'CityscapesDvps'),
     'coco_panoptic': _reader('coco_panoptic', 'CocoPanoptic'),
+    'images': _reader('images', 'Images'),
     'kitti_depth': _reader('kitti', 'KittiDepth'),
     'kitti_eigen': _reader('kitti', 'KittiEigen'),
     'kitti_half': _reader('kitti', 'KittiHalf'),

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from ..errors import ConfigError
 from ..labels import ClassInfo, table_name
 from ..network import settings_of
 from ..network.base import Batch
-from ..structures import Sample
+from ..structures import Intrinsics, Sample
 from .augmentation import augment
 from .mountings import enlarged, from_road
 from .recipe import DataSettings, TrainSettings, expand
@@ -76,12 +77,34 @@ class MixedSamples(Dataset[Sample]):
             sample = enlarged(sample, float(np.exp(rng.uniform(*np.log(data.enlarge)))))
             # Its picture is the same: without the mounting nobody could tell.
             changes['mounting'] = settings.augment.mounting.model_copy(update={'unknown': 0.0})
+        if data.fov_deg is not None:
+            sample = _seen_by_any(sample, data.fov_deg, rng)
         return augment(sample, settings.augment.model_copy(update=changes), rng)
+
+
+def _seen_by_any(sample: Sample, fov_deg: tuple[float, float],
+                 rng: np.random.Generator) -> Sample:
+    """
+    Show a frame of an unknown camera as of some camera, and forget its depth, if it has one.
+
+    With one assumed camera, a network would learn that what it sees there goes with those rays.
+    """
+    frame, truth = sample.frame, sample.truth
+    if frame.intrinsics_source != 'default':
+        return sample
+    camera = Intrinsics.from_fov(float(rng.uniform(*fov_deg)), frame.intrinsics.width,
+                                 frame.intrinsics.height)
+    return replace(sample, frame=replace(frame, intrinsics=camera),
+                   truth=replace(truth, depth=None, instance_depth_m={}))
 
 
 def _open(data: DataSettings, classes: tuple[ClassInfo, ...]) -> SampleSet:
     """:param classes: those that the network learns, if any."""
     opened = open_dataset(data.name, expand(data.root), data.split, classes, mounting='data')
+    if data.pseudo_labels:
+        # The readers need packages that a pack does without.
+        from ..datasets.overlay import Overlaid
+        opened = Overlaid(opened, expand(data.pseudo_labels))
     if classes_differ(opened.classes, classes):
         own = table_name(opened.classes)
         are = (f'{class_names(opened.classes)}; write them into a file and name it in classes'

@@ -157,13 +157,14 @@ def _sources(settings: TrainSettings) -> tuple[list[_Source], dict[str, Any]]:
             names[key] = f'{base} {again + 1}' if again else base
             sources.append(_Source(names[key], samples, indices, weight))
         row.update(name=storage.PACKED_NAME, root='', split=names[key])
-        row.pop('cache', None)
+        for key_of_files in ('cache', 'pseudo_labels'):
+            row.pop(key_of_files, None)
 
     mixed = MixedSamples(settings, 0, 0)
     for row, data, samples in zip(recipe['data'], settings.data, mixed.sets, strict=True):
         row['split'] = data.split
         is_rendered = data.name in _RENDERED
-        add(row, (data.name, data.root, data.split, is_rendered), samples,
+        add(row, (data.name, data.root, data.split, data.pseudo_labels, is_rendered), samples,
             _stored_first(samples) if is_rendered else range(len(samples)),
             data.weight if is_rendered else None)
     if settings.validation is not None:

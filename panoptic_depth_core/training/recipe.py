@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -24,6 +24,8 @@ from ..model_info import Positive
 from ..network import model_type, settings_of
 from ..network.base import ModelDescription
 from .augmentation import AugmentSettings
+
+_FovDeg = Annotated[float, Field(ge=1, le=175)]
 
 
 class DataSettings(Settings):
@@ -42,6 +44,18 @@ class DataSettings(Settings):
     enlarge: tuple[Positive, Positive] | None = Field(
         None, description='range of a factor on all meters of half of the frames of known '
         'mounting, also on the height of the camera; the network is then told it')
+    pseudo_labels: str | None = Field(None, description='folder of panoptic-depth pseudo-label: '
+                                      'labels where the data set has none')
+    fov_deg: tuple[_FovDeg, _FovDeg] | None = Field(
+        None, description='range of the horizontal field of view that is drawn for each frame '
+        'whose camera is not known, which then has no depth')
+
+    @model_validator(mode='after')
+    def _keeps_no_pseudo_labels(self) -> DataSettings:
+        if self.cache and self.pseudo_labels:
+            raise ConfigError(f'data set {self.name}: cache is {self.cache}, which would keep '
+                              'pseudo_labels that change; leave one of them out')
+        return self
 
 
 class ValidationData(Settings):
@@ -218,7 +232,8 @@ def packed_recipe(path: Path) -> TrainSettings:
     data = [*values.get('data', ()), *(values.get('validation') or {}).get('data', ())]
     # A pack comes from elsewhere: it has no say in what is read or written on this machine.
     if {'initial_weights', 'backbone_weights'} & set(values) or any(
-            row.get('name') != PACKED_NAME or row.get('cache') for row in data):
+            row.get('name') != PACKED_NAME or row.get('cache') or row.get('pseudo_labels')
+            for row in data):
         raise ConfigError(f'{path}: its recipe names files that are not in it; make a pack with '
                           'panoptic-depth pack')
     for row in data:

@@ -345,6 +345,25 @@ def write_kitti_half(root: Path) -> None:
         '000001,26005,32,32,10.5,11.2\n000001,26006,32,0,,11.2\n')
 
 
+CAMVID_LABELS = (7, 8, 17, 23, 24, 11, 13, 20, 21, 25, 26, 255)
+"""Label ids of the 11 classes, those that are several classes of Cityscapes last, and void."""
+
+
+def write_camvid(root: Path, split: str = 'val', frames: int = 2) -> None:
+    """Write frames with a column of four pixels for each of CAMVID_LABELS."""
+    labels = np.repeat(np.array(CAMVID_LABELS, np.uint8), 4)[None].repeat(24, 0)
+    for f in range(frames):
+        write_png(root / split / f'image/0001TP_{f:06d}.jpg', np.full((*labels.shape, 3), 90,
+                                                                     np.uint8))
+        write_png(root / split / f'semantic/0001TP_{f:06d}.png', labels)
+
+
+def write_pictures(root: Path, frames: int = 2, size: Size = SIZE) -> None:
+    """Write pictures without labels."""
+    for f in range(frames):
+        write_png(root / f'rear_{f}.jpg', np.full((*size, 3), 40 * f, np.uint8))
+
+
 FARM = tuple(ClassInfo(i, *row) for i, row in enumerate((
     ('field', (90, 140, 60), False), ('sky', (70, 130, 180), False),
     ('hedge', (20, 90, 30), False), ('cow', (120, 10, 30), True),

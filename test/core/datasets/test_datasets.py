@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dataset_trees import (
+    write_camvid,
     write_cityscapes,
     write_cityscapes_dvps,
     write_coco_panoptic,
@@ -19,6 +20,7 @@ from dataset_trees import (
     write_kitti_half,
     write_kitti_semantics,
     write_nyu,
+    write_pictures,
     write_semkitti_dvps,
 )
 from miniature import make_sample
@@ -30,10 +32,12 @@ from panoptic_depth_core.labels import CITYSCAPES, LABEL_DIVISOR, VOID_ID
 from panoptic_depth_core.structures import Sample
 
 TREES: dict[str, Callable[[Path], object]] = {
+    'camvid': write_camvid,
     'cityscapes': write_cityscapes,
     'cityscapes_depthlab': lambda root: write_cityscapes(root, size=(96, 192)),
     'cityscapes_dvps': write_cityscapes_dvps,
     'coco_panoptic': write_coco_panoptic,
+    'images': write_pictures,
     'kitti_depth': write_kitti_depth_drives,
     'kitti_eigen': write_kitti_eigen,
     'kitti_half': write_kitti_half,
@@ -54,7 +58,7 @@ def opened(request, tmp_path) -> Dataset:
         write_pack_file(tmp_path / 'a.pack', {'val': [make_sample(seed=seed) for seed in (0, 1)]})
         return open_dataset(name, str(tmp_path / 'a.pack'), 'val')
     TREES[name](tmp_path)
-    return open_dataset(name, str(tmp_path), 'val')
+    return open_dataset(name, str(tmp_path), 'all' if name == 'images' else 'val')
 
 
 def assert_valid(sample: Sample, classes: int) -> None:
@@ -90,7 +94,8 @@ def test_every_entry_yields_valid_samples(opened):
 
 
 @pytest.mark.parametrize('opened', sorted(
-    set(DATASETS) - {'coco_panoptic', 'kitti_eigen', 'nyu', 'semkitti_dvps'}), indirect=True)
+    set(DATASETS) - {'coco_panoptic', 'images', 'kitti_eigen', 'nyu', 'semkitti_dvps'}),
+    indirect=True)
 def test_training_takes_samples_with_the_classes_of_cityscapes(opened):
     pytest.importorskip('torch')
     from panoptic_depth_core.network.dynamic_kernels.targets import collate
@@ -129,7 +134,7 @@ def test_a_cache_keeps_all_of_a_sample(opened, tmp_path):
 
 
 def test_unknown_names_and_roots(tmp_path):
-    with pytest.raises(ConfigError, match="unknown name 'coco'; known: cityscapes, cityscapes_d"):
+    with pytest.raises(ConfigError, match="unknown name 'coco'; known: camvid, cityscapes, "):
         open_dataset('coco', '.', 'val')
     for name in TREES:
         with pytest.raises(ConfigError, match='give'):
