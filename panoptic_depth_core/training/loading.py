@@ -23,6 +23,7 @@ from ..network.base import Batch
 from ..structures import Sample
 from .augmentation import augment
 from .mountings import enlarged, from_road
+from .pasting import paste as pasted
 from .recipe import DataSettings, TrainSettings, expand
 
 _ENLARGED = 0.5
@@ -70,6 +71,11 @@ class MixedSamples(Dataset[Sample]):
         if (scale := settings.data[which].scale) is not None:
             changes['scale'] = scale
         sample = _mounted(sample, settings.data[which], self.sets[which].classes, rng)
+        paste = settings.data[which].paste
+        if paste is not None and rng.random() < paste.share:
+            donors = self.sets[paste.row]
+            donor = donors[int(rng.integers(len(donors)))]
+            sample = pasted(sample, donor, paste, self.sets[which].classes, rng)
         return augment(sample, settings.augment.model_copy(update=changes), rng)
 
 

@@ -24,6 +24,7 @@ from torch.nn.functional import (
 )
 
 from ...config import Settings
+from ...errors import ConfigError
 from ...labels import VOID_CLASS
 from ..dense import LOSS_STRIDE, semantic_loss
 from ..distributed import normaliser
@@ -267,6 +268,8 @@ class LossSettings(Settings):
     center: float = Field(1.0, ge=0)
     region: float = Field(1.0, ge=0)
     semantic: float = Field(1.0, ge=0)
+    boundary: float = Field(0.0, ge=0, description='by how much more a pixel within 2 px of '
+                            'another class counts in the semantic loss')
     mask: float = Field(2.0, ge=0)
     depth: float = Field(3.0, ge=0)
     depth_error: Literal['log', 'published'] = Field('log', description='of pixels: mean error of '
@@ -291,7 +294,11 @@ def panoptic_depth_loss(output: KernelOutput, batch: Batch, settings: LossSettin
     kernels = [sample_kernels(output, batch, image, settings.kernels_per_thing, settings.targets)
                for image in range(len(batch.thing_channel))]
     regions = training_regions(output, batch)
-    semantic = (semantic_loss(regions.logits, batch.semantic, class_weights)
+    if output.class_kernels is None and settings.boundary:
+        raise ConfigError(f'loss: boundary is {settings.boundary:g}, but the regions of this '
+                          'network learn as masks, by dice; set it to 0')
+    semantic = (semantic_loss(regions.logits, batch.semantic, class_weights,
+                              boundary=settings.boundary)
                 if output.class_kernels is not None else region_mask_loss(regions, batch))
     losses = {
         'center': settings.center * center_loss(output, batch, settings.targets),
