@@ -160,8 +160,9 @@ def _put(sample: Sample, thing: _Cutout, focal_px: float, places: NDArray[np.int
         picture = cv2.resize(thing.image, size[::-1], interpolation=(
             cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR))[inner]
         image, panoptic, meters_now = (sample.frame.image.copy(), before.copy(), depth.copy())
-        # Half of the border pixels show what is behind.
-        alpha = cv2.GaussianBlur(seen.astype(np.float32), (3, 3), 0)[..., None] * seen[..., None]
+        # Border pixels show a little of what is behind; thin things must not become glass.
+        soft = 0.5 + 0.5 * cv2.GaussianBlur(seen.astype(np.float32), (3, 3), 0)
+        alpha = (soft * seen)[..., None]
         image[outer] = np.rint(alpha * picture + (1 - alpha) * image[outer]).astype(np.uint8)
         meters_now[outer][seen] = meters[inner][seen]
         known = dict(truth.instance_depth_m)
