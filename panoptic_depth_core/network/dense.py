@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, max_pool2d
 from torch.utils.data import default_collate
 
 from ..config import Settings
@@ -149,12 +149,13 @@ def at_cells(maps: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def semantic_loss(logits: Tensor, semantic: Tensor, weights: Tensor | None = None,
-                  stride: int = LOSS_STRIDE) -> Tensor:
+                  stride: int = LOSS_STRIDE, boundary: float = 0.0) -> Tensor:
     """
     Cross entropy at a stride, mean over known pixels.
 
     :param logits: (B, C, h, w), at any stride. :param semantic: as in DenseBatch.
     :param weights: (C,) float32 of the classes.
+    :param boundary: by how much more pixels at the border of two classes count.
     """
     target = semantic[:, ::stride, ::stride].long()
     logits = resize(logits, target.shape[-2:])
@@ -163,7 +164,19 @@ def semantic_loss(logits: Tensor, semantic: Tensor, weights: Tensor | None = Non
         weights = torch.ones(logits.shape[1], device=logits.device)
     loss = cross_entropy(logits, target, weights, ignore_index=VOID_CLASS, reduction='none')
     weight = weights[torch.where(known, target, 0)] * known
+    if boundary:
+        share = 1.0 + boundary * class_borders(target)
+        loss, weight = loss * share, weight * share
     return loss.sum() / normaliser(weight.sum(), weight.device)
+
+
+def class_borders(classes: Tensor) -> Tensor:
+    """(B, h, w) int64 -> bool: pixels with another known class among their 8 neighbors."""
+    known = classes != VOID_CLASS
+    highest, lowest = (sign * max_pool2d(
+        torch.where(known, sign * classes, -VOID_CLASS - 1).float(), 3, stride=1, padding=1)
+        for sign in (1, -1))
+    return known & (highest != lowest)
 
 
 def positive_depth(raw: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from ..network.base import Batch
 from ..structures import Intrinsics, Sample
 from .augmentation import augment
 from .mountings import enlarged, from_road
+from .pasting import paste
 from .recipe import DataSettings, TrainSettings, expand
 
 _ENLARGED = 0.5
@@ -71,6 +72,10 @@ class MixedSamples(Dataset[Sample]):
         if (scale := settings.data[which].scale) is not None:
             changes['scale'] = scale
         data = settings.data[which]
+        if data.paste is not None and rng.random() < data.paste.share:
+            donors = self.sets[data.paste.row]
+            donor = donors[int(rng.integers(len(donors)))]
+            sample = paste(sample, donor, data.paste, self.sets[which].classes, rng)
         if data.mounting == 'road':
             sample = from_road(sample, self.sets[which].classes)
         if data.enlarge is not None and sample.frame.mounting and rng.random() < _ENLARGED:

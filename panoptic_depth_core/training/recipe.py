@@ -24,6 +24,7 @@ from ..model_info import Positive
 from ..network import model_type, settings_of
 from ..network.base import ModelDescription
 from .augmentation import AugmentSettings
+from .pasting import PasteSettings
 
 _FovDeg = Annotated[float, Field(ge=1, le=175)]
 
@@ -49,6 +50,7 @@ class DataSettings(Settings):
     fov_deg: tuple[_FovDeg, _FovDeg] | None = Field(
         None, description='range of the horizontal field of view that is drawn for each frame '
         'whose camera is not known, which then has no depth')
+    paste: PasteSettings | None = Field(None, description='things of another row in its frames')
 
     @model_validator(mode='after')
     def _keeps_no_pseudo_labels(self) -> DataSettings:
@@ -153,6 +155,10 @@ class TrainSettings(Settings):
         settings_of(self.network, self.network_settings)
         model = model_type(self.network)
         parse_settings(model.loss_type, self.loss, 'loss')
+        for number, data in enumerate(self.data):
+            if data.paste is not None and data.paste.row >= len(self.data):
+                raise ConfigError(f'data.{number}.paste.row is {data.paste.row}, but data has '
+                                  f'{len(self.data)} rows; give 0 to {len(self.data) - 1}')
         side = model.size_multiple
         for height, width in self.crop_sizes or ((self.augment.height, self.augment.width),):
             if height % side or width % side or not height * width:

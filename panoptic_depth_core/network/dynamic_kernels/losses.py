@@ -24,6 +24,7 @@ from torch.nn.functional import (
 )
 
 from ...config import Settings
+from ...errors import ConfigError
 from ...labels import VOID_CLASS
 from ..dense import LOSS_STRIDE, semantic_loss
 from ..distributed import normaliser
@@ -268,6 +269,8 @@ class LossSettings(Settings):
     center: float = Field(1.0, ge=0)
     region: float = Field(1.0, ge=0)
     semantic: float = Field(1.0, ge=0)
+    boundary: float = Field(0.0, ge=0, description='by how much more a pixel within 2 px of '
+                            'another class counts in the semantic loss')
     mask: float = Field(2.0, ge=0)
     depth: float = Field(3.0, ge=0)
     depth_error: Literal['log', 'published'] = Field('log', description='of pixels: mean error of '
@@ -296,7 +299,11 @@ def panoptic_depth_loss(output: KernelOutput, batch: Batch, settings: LossSettin
     kernels = [sample_kernels(output, batch, image, settings.kernels_per_thing, settings.targets)
                for image in range(len(batch.thing_channel))]
     regions = training_regions(output, batch)
-    semantic = (semantic_loss(regions.logits, batch.semantic, class_weights)
+    if output.class_kernels is None and settings.boundary:
+        raise ConfigError(f'loss: boundary is {settings.boundary:g}, but the regions of this '
+                          'network learn as masks, by dice; set it to 0')
+    semantic = (semantic_loss(regions.logits, batch.semantic, class_weights,
+                              boundary=settings.boundary)
                 if output.class_kernels is not None else region_mask_loss(regions, batch))
     losses = {
         'center': settings.center * center_loss(output, batch, settings.targets),
@@ -374,26 +381,32 @@ def depth_losses(output: KernelOutput, batch: Batch, kernels: list[ThingKernels]
     guess = interpolate(logits.argmax(1, keepdim=True).float(), size=size, mode='nearest')
     embedding = interpolate(output.depth_embedding.float(), size=size, mode='bilinear',
                             align_corners=False)
-    ground = None if output.ground is None else interpolate(
-        output.ground, size=size, mode='bilinear', align_corners=False)
-    cells = flatten_levels(output.depth_kernels)
+    # Apart, once: the gradient of every index into all images is as large as all of them.
+    looks = _pixel_rows(embedding)
+    grounds = None if output.ground is None else _pixel_rows(interpolate(
+        output.ground, size=size, mode='bilinear', align_corners=False))
+    cells = flatten_levels(output.depth_kernels).unbind()
     images = things_seen = 0
     for image, chosen in enumerate(kernels):
         semantic = batch.semantic[image, ::LOSS_STRIDE, ::LOSS_STRIDE].long()
         region = torch.where(semantic == VOID_CLASS, guess[image, 0].long(), semantic)
         thing = batch.thing[image, ::LOSS_STRIDE, ::LOSS_STRIDE].long()
-        known = torch.isfinite(depth[image]) & ((thing > 0) | regions.present[image][region])
-        if not known.any():
+        is_known = torch.isfinite(depth[image]) & ((thing > 0) | regions.present[image][region])
+        known = is_known.flatten().nonzero()[:, 0]
+        if not len(known):
             continue
         images += 1
-        region, thing, truth = region[known], thing[known], depth[image][known].log()
+        region, thing, truth = (values.flatten()[known] for values in (
+            region, thing, depth[image]))
+        truth = truth.log()
         thing_kernels = _draw_kernels(cells[image], chosen,
                                       None if seeds is None else seeds[image])
         table = torch.cat([thing_kernels, regions.depth_kernels[image]]).float()
-        own = table[torch.where(thing > 0, thing - 1, region + len(thing_kernels))][None]
-        pixels = embedding[image, :, known].t()[None]
+        own = table.index_select(
+            0, torch.where(thing > 0, thing - 1, region + len(thing_kernels)))[None]
+        pixels = looks[image].index_select(0, known)[None]
         metric = output.metric[image:image + 1]
-        plane = None if ground is None else ground[image, :, known].t()[None]
+        plane = None if grounds is None else grounds[image].index_select(0, known)[None]
         predicted = metric_depth(own, pixels, metric, output.depth_form, plane)[0]
         error = (predicted.log() - truth).abs()
         sums['depth'] = sums['depth'] + (
@@ -418,6 +431,11 @@ def depth_losses(output: KernelOutput, batch: Batch, kernels: list[ThingKernels]
         number = per_thing if name == 'instance_depth' else per_image
         sums[name] = getattr(settings, name) * sums[name] / number
     return sums
+
+
+def _pixel_rows(maps: Tensor) -> tuple[Tensor, ...]:
+    """(B, C, h, w) -> (h * w, C) of each image."""
+    return maps.flatten(2).transpose(1, 2).contiguous().unbind()
 
 
 def planarity_loss(output: KernelOutput, batch: Batch, regions: Regions, road: int) -> Tensor:

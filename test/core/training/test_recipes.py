@@ -19,17 +19,21 @@ torch = pytest.importorskip('torch', reason='training needs the extra [train]')
 pytest.importorskip('lightning', reason='training needs the extra [train]')
 
 from dataset_trees import (  # noqa: E402
+    write_camvid,
     write_cityscapes,
     write_cityscapes_dvps,
     write_coco_panoptic,
     write_kitti_eigen,
     write_kitti_half,
     write_nyu,
+    write_pictures,
     write_png,
     write_semkitti_dvps,
 )
 from depthlab_files import write_deeplab  # noqa: E402
 from panoptic_depth_core.config import load_settings  # noqa: E402
+from panoptic_depth_core.datasets import open_dataset  # noqa: E402
+from panoptic_depth_core.datasets.overlay import FILE_NAME, PseudoLabels  # noqa: E402
 from panoptic_depth_core.network import create_model, settings_of  # noqa: E402
 from panoptic_depth_core.network.xception import Xception65Backbone  # noqa: E402
 from panoptic_depth_core.training import checkpoint, trainer  # noqa: E402
@@ -75,12 +79,14 @@ def _frames(writer: Callable[..., Any]) -> Callable[[Path, str], None]:
 
 
 WRITERS: dict[str, Callable[[Path, str], None]] = {
+    'camvid': write_camvid,
     'cityscapes': _frames(write_cityscapes),
     'cityscapes_depthlab': _frames(write_cityscapes),
     'cityscapes_dvps': _frames(write_cityscapes_dvps),
     'coco_panoptic': _frames(write_coco_panoptic),
     'semkitti_dvps': _frames(write_semkitti_dvps),
     'kitti_eigen': _frames(write_kitti_eigen),
+    'images': lambda root, split: write_pictures(root),
     'kitti_half': _kitti_half,
     'nyu': _frames(write_nyu),
 }
@@ -107,6 +113,8 @@ def _miniature(path: Path, home: Path) -> TrainSettings:
         else:
             assert data['name'] in WRITERS, f'write a miniature of {data["name"]} in WRITERS'
             WRITERS[data['name']](Path(expand(data['root'])), data.get('split', 'train'))
+        if 'pseudo_labels' in data:
+            _write_pseudo_labels(data)
     if 'validation' in values:
         values['validation']['every'] = 2
         values['validation']['model'].update(SIZE)
@@ -127,6 +135,16 @@ def _miniature(path: Path, home: Path) -> TrainSettings:
     elif settings.initial_weights not in (None, 'default'):
         _write_run(path, Path(expand(settings.initial_weights)))
     return settings
+
+
+def _write_pseudo_labels(data: dict[str, Any]) -> None:
+    """Write a building in every frame."""
+    folder = Path(expand(data['pseudo_labels']))
+    samples = open_dataset(data['name'], expand(data['root']), data['split'])
+    for i in range(len(samples)):
+        frame = samples[i].frame
+        write_png(folder / f'{frame.name}.png', np.full(frame.image.shape[:2], 2000, np.uint16))
+    (folder / FILE_NAME).write_text(PseudoLabels(instance_classes=(11, 13)).model_dump_json())
 
 
 def _write_run(path: Path, weights: Path) -> None:
