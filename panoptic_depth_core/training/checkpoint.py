@@ -25,7 +25,7 @@ from ..datasets.storage import is_pack, read_weights
 from ..errors import ConfigError
 from ..files import write_atomic
 from ..labels import ClassInfo
-from ..model_directory import ModelDirectory
+from ..model_directory import open_model, shipped_models
 from ..network import create_model
 from ..network.base import Model, NetworkSettings
 from ..network.torch_backend import load_graph
@@ -117,7 +117,8 @@ def load_initial_weights(network: Model, path: Path, gaps: Sequence[str] = ()) -
     """
     Load weights of this program, or published ones that the model reads, in place.
 
-    :param path: checkpoint, or model directory; ``default`` is the model of this package.
+    :param path: checkpoint, model directory, or the name of a shipped model; ``default`` is the
+        default one.
     :param gaps: beginnings of names, up to a dot; their weights may be missing, unknown, of
         another shape, or of the classes of another table, and the network keeps its own.
     :raises ConfigError: also for a gap that is none.
@@ -146,8 +147,8 @@ def load_initial_weights(network: Model, path: Path, gaps: Sequence[str] = ()) -
 
 def _read(network: Model, path: Path) -> tuple[dict[str, Tensor], tuple[ClassInfo, ...]]:
     """Weights, and the classes that they were trained on."""
-    if path.is_dir() or path == _DEFAULT:
-        model = ModelDirectory.default() if path == _DEFAULT else ModelDirectory.load(path)
+    if path.is_dir() or path == _DEFAULT or str(path) in shipped_models():
+        model = open_model(None if path == _DEFAULT else path)
         given = load_graph(model).network
         return given.state_dict(), given.classes
     try:

@@ -94,7 +94,8 @@ class TrainSettings(Settings):
     network_settings: dict[str, Any] = {}
     backbone_weights: str | None = Field(None, description='state dict file of the backbone')
     initial_weights: str | None = Field(None, description='checkpoint to start the weights from: '
-                                        'of this program, or a published PanopticDepth')
+                                        'of this program, or a published PanopticDepth; a model '
+                                        'directory; or default, fast-open')
     initial_gaps: tuple[str, ...] = Field((), description='beginnings of the names of weights '
                                           'that initial_weights lacks, has too much, or has in '
                                           'another shape')

@@ -95,17 +95,18 @@ def test_a_published_checkpoint(tmp_path):
         load_initial_weights(create_model('fast', SMALL), path)
 
 
-def test_the_shipped_model_is_a_start():
+@pytest.mark.parametrize('name', ['default', 'fast', 'fast-open'])
+def test_shipped_models_are_a_start(name):
     pytest.importorskip('onnx', reason='needs the extra [export]')
-    from panoptic_depth_core.model_directory import ModelDirectory
+    from panoptic_depth_core.model_directory import open_model
     from panoptic_depth_core.network.torch_backend import load_graph
     network = create_model('fast', {'mounting': True})
-    load_initial_weights(network, Path('default'))
-    shipped = load_graph(ModelDirectory.default()).network.state_dict()
+    load_initial_weights(network, Path(name))
+    shipped = load_graph(open_model(None if name == 'default' else name)).network.state_dict()
     for name, value in network.state_dict().items():
         assert torch.equal(value, shipped[name]), name
     with pytest.raises(ConfigError, match='another network'):
-        load_initial_weights(create_model('fast', SMALL), ModelDirectory.default().path)
+        load_initial_weights(create_model('fast', SMALL), open_model(None).path)
 
 
 def test_a_model_directory_needs_onnx(monkeypatch):
