@@ -19,7 +19,7 @@ from panoptic_depth_core.inference.backends import create_backend
 from panoptic_depth_core.inference.pipeline import Pipeline
 from panoptic_depth_core.io.sources.open_source import open_source
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, class_of
-from panoptic_depth_core.model_directory import ModelDirectory
+from panoptic_depth_core.model_directory import ModelDirectory, open_model
 from panoptic_depth_core.structures import Frame, Sample
 
 
@@ -39,6 +39,16 @@ def test_it_is_small_and_says_what_it_is_made_of(model):
     assert model.info.weights_licence == 'CC-BY-NC-SA-4.0'
     assert any('KITTI' in data.name and data.attribution for data in model.info.weights_data)
     assert (model.path / 'LICENSE.txt').read_text(encoding='utf-8').count('KITTI')
+
+
+def test_there_is_one_for_commercial_use():
+    model = open_model('fast-open')
+    assert model.info.weights_licence == 'Apache-2.0'
+    assert {data.licence for data in model.info.weights_data} == {'Apache-2.0'}
+    assert 'Apache License 2.0' in (model.path / 'LICENSE.txt').read_text(encoding='utf-8')
+    assert model.self_test(create_backend('onnxruntime', model)).equal_ids >= 0.999
+    graphs = [open_model(name).onnx_path for name in ('fast', 'fast-open')]
+    assert sum(path.stat().st_size for path in graphs) < 12e6
 
 
 @pytest.mark.parametrize('backend', ['onnxruntime', 'torch'])
