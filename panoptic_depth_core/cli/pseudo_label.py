@@ -92,7 +92,7 @@ def pseudo_label(
         if classes_differ(classes, CITYSCAPES):
             raise ConfigError(f'{whose} has other classes than Cityscapes, which the teachers '
                               'know; choose another one')
-    say('Loading the networks; the first time, one of 100,000 nodes takes a minute')
+    say('Loading the networks; the first time, a large one can take minutes and 3 GB of memory')
     teachers = [SemanticTeacher(path, len(CITYSCAPES), threads) for path in teacher]
     boxes = None if detector is None else BoxDetector(detector, threads)
     made = PseudoLabels(
