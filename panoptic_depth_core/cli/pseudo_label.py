@@ -82,6 +82,11 @@ def pseudo_label(
                           f'{", ".join(CLASS_ID)}')
     rules = parse_settings(making.Rules, {'least': least, 'box_score': box_score, **given},
                            'options')
+    for path, option, key in ((model, '--model', 'model_classes'),
+                              (detector, '--detector', 'box_score')):
+        if path is None and getattr(rules, key) != making.Rules.model_fields[key].default:
+            raise ConfigError(f'--{key.replace("_", "-")} says nothing without {option}; give '
+                              'both or none')
     frames = open_dataset(dataset, root, split, mounting='data')
     if check and not frames.classes:
         raise ConfigError(f'--check: data set {dataset} has no classes to compare with; leave it '

@@ -244,6 +244,7 @@ def test_the_command_compares_with_labels(command, tmp_path, capsys):
     (['--model-classes', 'road,snow'], "there is no class 'snow'; known: road"),
     (['--least', '7'], 'least'), (['--never', 'snow'], "no class 'snow'"),
     (['-m', 'nowhere'], 'nowhere'),
+    (['--model-classes', 'road'], '--model-classes says nothing without --model; give both'),
 ])
 def test_what_the_command_refuses(command, tmp_path, capsys, more, message):
     assert command() == 0
