@@ -105,6 +105,10 @@ def evaluate(
             written = [*write_all(result, out_dir, f'{title}, with measured depth'),
                        *write_all(alone, out_dir / 'network_alone', f'{title}, network alone')]
     show_result(result)
+    counts = result.frames
+    if not counts.semantics and not counts.instances and not counts.depth:
+        warn(f'no frame of {dataset}, {split}, has labels, so nothing was measured; choose '
+             'another data set or split')
     if measured is not None:
         _show_measured(alone, result, measured[0])
     for path in written:

@@ -36,7 +36,7 @@ def pseudo_label(
         split: options.Split = 'train',
         model: Annotated[Path | None, typer.Option(
             '--model', '-m', show_default='none', help='Model directory, or name of a shipped '
-            'model such as fast, which has to agree to --model-classes.')] = None,
+            'model such as fast, which has to agree on --model-classes.')] = None,
         model_classes: Annotated[str, typer.Option(
             '--model-classes', help='Classes that the model decides with the teachers.',
         )] = 'road,sidewalk,terrain',
@@ -53,13 +53,13 @@ def pseudo_label(
             '--license', show_default=False, help='Of a network and of what it was trained on, '
             'for the record; can be repeated.')] = None,
         check: Annotated[bool, typer.Option(
-            '--check', help='Forget what the data set knows, and compare the labels with it.',
+            '--check', help='Do not use the labels of the data set, but compare with them.',
         )] = False,
         backend: options.Backend = 'auto',
         threads: options.Threads = None,
         limit: options.Limit = None) -> None:
     """
-    Label frames by networks of others, for pseudo_labels of a recipe.
+    Label frames with other networks, for pseudo_labels in a recipe.
 
     To continue an interrupted run, give the same command again.
     """
@@ -82,19 +82,27 @@ def pseudo_label(
                           f'{", ".join(CLASS_ID)}')
     rules = parse_settings(making.Rules, {'least': least, 'box_score': box_score, **given},
                            'options')
+    for path, option, key in ((model, '--model', 'model_classes'),
+                              (detector, '--detector', 'box_score')):
+        if path is None and getattr(rules, key) != making.Rules.model_fields[key].default:
+            raise ConfigError(f'--{key.replace("_", "-")} says nothing without {option}; give '
+                              'both or none')
     frames = open_dataset(dataset, root, split, mounting='data')
+    if check and not frames.classes:
+        raise ConfigError(f'--check: data set {dataset} has no classes to compare with; leave it '
+                          'out')
     opened = None if model is None else open_model(model)
     for classes, whose in ((frames.classes, f'data set {dataset}'),
                            (() if opened is None else opened.info.class_infos(), f'{model}')):
         if classes_differ(classes, CITYSCAPES):
             raise ConfigError(f'{whose} has other classes than Cityscapes, which the teachers '
                               'know; choose another one')
-    say('Loading the networks; the first time, one of 100,000 nodes takes a minute')
+    say('Loading the networks; the first time, a large one can take minutes and 3 GB of memory')
     teachers = [SemanticTeacher(path, len(CITYSCAPES), threads) for path in teacher]
     boxes = None if detector is None else BoxDetector(detector, threads)
     made = PseudoLabels(
-        instance_classes=() if boxes is None else making.FOUND_CLASSES, dataset=dataset,
-        licenses=tuple(licenses or ()), made_by={
+        instance_classes=() if boxes is None else making.FOUND_CLASSES,
+        dataset=f'{dataset}:{root}:{split}', licenses=tuple(licenses or ()), made_by={
             'teachers': [{'file': path.name, 'sha256': net.graph.sha256}
                          for path, net in zip(teacher, teachers, strict=True)],
             'detector': None if detector is None or boxes is None else {
@@ -128,7 +136,8 @@ def pseudo_label(
                 done += 1
             ids = np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
             if ids.shape != size or ids.dtype != np.uint16:
-                raise ConfigError(f'{path}: no labels of this frame; remove it and go on')
+                raise ConfigError(f'{path}: no labels of this frame; remove it and give the '
+                                  'command again')
             labeled += float((ids != VOID_ID).mean()) / count
             if sample.truth.panoptic is not None:
                 counts += making.agreement(sample.truth.panoptic, ids)

@@ -106,8 +106,11 @@ class Overlaid(Wrapped):
     def __getitem__(self, index: int) -> Sample:
         sample = self.dataset[index]
         size = sample.frame.intrinsics.height, sample.frame.intrinsics.width
-        pseudo = files.read_panoptic(self.folder / f'{sample.frame.name}.png', size, np.uint16,
-                                     self._ids)
+        path = self.folder / f'{sample.frame.name}.png'
+        if not path.is_file():
+            raise ConfigError(f'{path}: missing; give the folder that panoptic-depth pseudo-label '
+                              'made of this data set and split')
+        pseudo = files.read_panoptic(path, size, np.uint16, self._ids)
         possible = possible_classes(self.dataset, index, sample.truth, size, len(self._classes))
         return replace(sample, sequence='', truth=overlaid(
             sample.truth, pseudo, possible, self.made.instance_classes, self._classes))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import math
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,9 @@ class Graph:
         try:
             data = path.read_bytes()
             data = gzip.decompress(data) if path.suffix == '.gz' else data
-        except (OSError, EOFError) as error:
-            raise ConfigError(f'{path}: cannot be read: {error}; check the path') from None
+        except (OSError, EOFError, zlib.error) as error:
+            raise ConfigError(f'{path}: cannot be read: {error}; check the path, or copy the file '
+                              'again') from None
         import onnxruntime
 
         digest = hashlib.sha256(data).hexdigest()
@@ -82,6 +84,7 @@ class Graph:
             options.optimized_model_filepath = str(part)
             onnxruntime.InferenceSession(data, options, providers=['CPUExecutionProvider'])
 
+        remedy = f'remove {kept}' if kept.is_file() else 'export it again'
         try:
             if not kept.is_file():
                 options.graph_optimization_level = level.ORT_ENABLE_BASIC
@@ -96,7 +99,7 @@ class Graph:
         # Its exceptions have no other common base.
         except Exception as error:
             raise BackendError(f'{path}: ONNX Runtime {onnxruntime.__version__} cannot load it: '
-                               f'{" ".join(str(error).split())}; export it again') from None
+                               f'{" ".join(str(error).split())}; {remedy}') from None
         inputs, outputs = session.get_inputs(), session.get_outputs()
         shape = inputs[0].shape
         if (len(inputs) != 1 or inputs[0].type != 'tensor(float)' or len(shape) != 4
@@ -204,7 +207,8 @@ class BoxDetector:
         tiles = [(x, y, side, 1.0) for y in tile_starts(height, side, _BOX_OVERLAP)
                  for x in tile_starts(width, side, _BOX_OVERLAP)]
         longest = max(height, width)
-        if longest > side:
+        # Of a strip that is narrower no row would be left.
+        if side < longest < side * min(height, width):
             tiles.append((0, 0, longest, side / longest))
         found = []
         for x, y, length, scale in tiles:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from ..class_tables import class_names, classes_differ
 from ..datasets import Dataset as SampleSet
 from ..datasets import open_dataset
 from ..datasets.storage import CachedDataset
-from ..errors import ConfigError
+from ..errors import ConfigError, warn_once
 from ..labels import ClassInfo, table_name
 from ..network import settings_of
 from ..network.base import Batch
@@ -26,6 +27,8 @@ from .augmentation import augment
 from .mountings import enlarged, from_road
 from .pasting import paste
 from .recipe import DataSettings, TrainSettings, expand
+
+_log = logging.getLogger(__name__)
 
 _ENLARGED = 0.5
 """Share of the frames that DataSettings.enlarge changes."""
@@ -51,6 +54,13 @@ class MixedSamples(Dataset[Sample]):
         self.classes = getattr(settings_of(settings.network, settings.network_settings),
                                'classes', ())
         self.sets = [_open(data, self.classes) for data in settings.data]
+        for number, data in enumerate(settings.data):
+            if data.paste is None:
+                continue
+            things = [c.name for c in self.sets[data.paste.row].classes if c.is_thing]
+            if unknown := [name for name in data.paste.classes if name not in things]:
+                raise ConfigError(f'data.{number}.paste.classes: row {data.paste.row} has no '
+                                  f'thing class {unknown[0]!r}; known: {", ".join(things)}')
         weights = np.array([d.weight for d in settings.data])
         self.shares = weights / weights.sum()
 
@@ -75,6 +85,9 @@ class MixedSamples(Dataset[Sample]):
         if data.paste is not None and rng.random() < data.paste.share:
             donors = self.sets[data.paste.row]
             donor = donors[int(rng.integers(len(donors)))]
+            if donor.truth.depth is None or donor.truth.panoptic is None:
+                warn_once(_log, f'data.{which}.paste: frames of row {data.paste.row} without a '
+                                'depth or classes have nothing to paste; choose a synthetic row')
             sample = paste(sample, donor, data.paste, self.sets[which].classes, rng)
         if data.mounting == 'road':
             sample = from_road(sample, self.sets[which].classes)

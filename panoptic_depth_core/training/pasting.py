@@ -40,7 +40,7 @@ class PasteSettings(Settings):
     share: float = Field(0.5, ge=0, le=1, description='probability for a frame')
     things: int = Field(3, ge=1, description='at most, in one frame')
     classes: tuple[str, ...] = Field(('person', 'rider', 'truck', 'bus', 'motorcycle', 'bicycle'),
-                                     description='that are pasted')
+                                     min_length=1, description='that are pasted')
 
 
 @dataclass(frozen=True)

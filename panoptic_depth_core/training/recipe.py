@@ -52,6 +52,13 @@ class DataSettings(Settings):
         'whose camera is not known, which then has no depth')
     paste: PasteSettings | None = Field(None, description='things of another row in its frames')
 
+    @field_validator('scale', 'enlarge', 'fov_deg')
+    @classmethod
+    def _rises(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and value[0] > value[1]:
+            raise ValueError('the first number is greater than the second; swap them')
+        return value
+
     @model_validator(mode='after')
     def _keeps_no_pseudo_labels(self) -> DataSettings:
         if self.cache and self.pseudo_labels:
@@ -157,9 +164,11 @@ class TrainSettings(Settings):
         model = model_type(self.network)
         parse_settings(model.loss_type, self.loss, 'loss')
         for number, data in enumerate(self.data):
-            if data.paste is not None and data.paste.row >= len(self.data):
+            if data.paste is not None and (
+                    data.paste.row >= len(self.data) or data.paste.row == number):
                 raise ConfigError(f'data.{number}.paste.row is {data.paste.row}, but data has '
-                                  f'{len(self.data)} rows; give 0 to {len(self.data) - 1}')
+                                  f'{len(self.data)} rows, from 0, and this is row {number}; give '
+                                  'the number of another one')
         side = model.size_multiple
         for height, width in self.crop_sizes or ((self.augment.height, self.augment.width),):
             if height % side or width % side or not height * width:

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from dataset_trees import write_kitti_eigen, write_png
+from dataset_trees import write_kitti_eigen, write_pictures, write_png
 from numpy.typing import NDArray
 from panoptic_depth_core.benchmark.evaluation import write_frames
 from panoptic_depth_core.cli import main
@@ -79,6 +79,18 @@ def test_the_shipped_model(data: Path, tmp_path: Path) -> None:
     found = report(tmp_path)
     assert found['frames']['depth_aware'] == 1
     assert found['calibration']['pixels'] > 0
+
+
+@pytest.mark.parametrize('labeled', [False, True])
+def test_data_without_labels(labeled: bool, data: Path, model: Path, tmp_path: Path,
+                             capsys: pytest.CaptureFixture[str]) -> None:
+    write_pictures(tmp_path / 'pictures')
+    given = (['-d', 'cityscapes_dvps', str(data / 'dvps')] if labeled else
+             ['-d', 'images', str(tmp_path / 'pictures'), '--split', 'all'])
+    assert main(['evaluate', *given, '-m', str(model), '--limit', '1', '-o',
+                 str(tmp_path / 'out')]) == 0
+    error = ' '.join(capsys.readouterr().err.split())
+    assert ('no frame of images, all, has labels, so nothing was measured' in error) != labeled
 
 
 def test_corrupted_images(data: Path, tmp_path: Path) -> None:

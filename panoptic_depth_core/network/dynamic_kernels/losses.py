@@ -295,6 +295,7 @@ def panoptic_depth_loss(output: KernelOutput, batch: Batch, settings: LossSettin
 
     :param class_weights: (C,) float32 weights of the classes in the semantic loss.
     :param road: its class id, for the planarity; None: there is no such class.
+    :raises ConfigError: the network cannot learn by boundary or planarity, but they are not 0.
     """
     kernels = [sample_kernels(output, batch, image, settings.kernels_per_thing, settings.targets)
                for image in range(len(batch.thing_channel))]
@@ -311,7 +312,10 @@ def panoptic_depth_loss(output: KernelOutput, batch: Batch, settings: LossSettin
         'semantic': settings.semantic * semantic,
         'mask': settings.mask * mask_loss(output, kernels)}
     losses.update(depth_losses(output, batch, kernels, regions, settings, seeds))
-    if settings.planarity and road is not None and output.depth_embedding is not None:
+    if settings.planarity:
+        if road is None or output.depth_embedding is None:
+            raise ConfigError(f'loss: planarity is {settings.planarity:g}, but this network '
+                              'learns no depth of a class road; set it to 0')
         losses['planarity'] = settings.planarity * planarity_loss(output, batch, regions, road)
     return losses
 

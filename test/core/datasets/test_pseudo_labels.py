@@ -240,16 +240,24 @@ def test_the_command_compares_with_labels(command, tmp_path, capsys):
 
 @pytest.mark.parametrize(('more', 'message'), [
     (['--least', '0.5'], '"least": 0.7'),
-    (['--check'], 'labels made with check = false, now it is true; give the same options'),
+    (['--check'], '--check: data set images has no classes to compare with; leave it out'),
     (['--model-classes', 'road,snow'], "there is no class 'snow'; known: road"),
     (['--least', '7'], 'least'), (['--never', 'snow'], "no class 'snow'"),
     (['-m', 'nowhere'], 'nowhere'),
+    (['--model-classes', 'road'], '--model-classes says nothing without --model; give both'),
 ])
 def test_what_the_command_refuses(command, tmp_path, capsys, more, message):
     assert command() == 0
     capsys.readouterr()
     assert command(*more) == 2
     assert message in ' '.join(capsys.readouterr().err.split())
+
+
+def test_a_folder_is_of_one_data_set(command, tmp_path, capsys):
+    """Frames of the same names would silently get the labels of the others."""
+    assert command() == 0
+    assert command(split='without_bottom_15') == 2
+    assert 'labels made with dataset = "images:' in ' '.join(capsys.readouterr().err.split())
 
 
 def test_a_folder_of_other_pictures_is_left_alone(command, tmp_path, capsys):

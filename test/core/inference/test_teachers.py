@@ -62,8 +62,19 @@ def test_a_graph_is_simplified_once_and_may_be_compressed(tmp_path, cache):
     np.testing.assert_array_equal(*seen)
     kept, = cache.iterdir()
     kept.write_bytes(b'')
-    with pytest.raises(BackendError, match='cannot load it'):
+    with pytest.raises(BackendError, match=f'cannot load it: .*; remove {kept}'):
         SemanticTeacher(plain, 19)
+
+
+@pytest.mark.parametrize('damage', [
+    lambda data: data[:-20], lambda data: data[:60] + bytes(30) + data[90:],
+    lambda data: gzip.decompress(data)])
+def test_damaged_archives(tmp_path, damage):
+    plain = write_teacher(tmp_path / 'a.onnx')
+    packed = tmp_path / 'a.onnx.gz'
+    packed.write_bytes(damage(gzip.compress(plain.read_bytes())))
+    with pytest.raises(ConfigError, match='cannot be read: .*copy the file again'):
+        SemanticTeacher(packed, 19)
 
 
 @pytest.mark.parametrize(('make', 'message'), [
@@ -108,6 +119,12 @@ def test_a_small_picture_is_enlarged(tmp_path):
     image[4:8, 8:12, 0] = 255
     found = BoxDetector(write_detector(tmp_path / 'a.onnx'))(image)
     np.testing.assert_allclose(found[np.argmax(found[:, 4]), :4], [8, 4, 12, 8], atol=1e-5)
+
+
+@pytest.mark.parametrize('size', [(1, 1), (1, 3000), (3000, 1), (3, 999)])
+def test_pictures_of_any_shape_have_boxes(tmp_path, size):
+    found = BoxDetector(write_detector(tmp_path / 'a.onnx'))(np.zeros((*size, 3), np.uint8))
+    assert found.shape[1] == 6
 
 
 def test_classes_that_are_not_on_a_street_are_none(tmp_path):

@@ -11,6 +11,8 @@ torch = pytest.importorskip('torch', reason='training needs the extra [train]')
 
 from dataclasses import replace  # noqa: E402
 
+from miniature import RECIPE, Miniature  # noqa: E402
+from panoptic_depth_core import datasets  # noqa: E402
 from panoptic_depth_core.config import parse_settings  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.labels import CITYSCAPES, CLASS_ID, LABEL_DIVISOR, VOID_ID  # noqa: E402
@@ -21,6 +23,7 @@ from panoptic_depth_core.structures import (  # noqa: E402
     Intrinsics,
     Sample,
 )
+from panoptic_depth_core.training.loading import MixedSamples  # noqa: E402
 from panoptic_depth_core.training.pasting import PasteSettings, paste  # noqa: E402
 from panoptic_depth_core.training.recipe import TrainSettings  # noqa: E402
 
@@ -106,10 +109,37 @@ def test_frames_without_ground_or_depth_stay_as_they_are():
         assert paste(before, donor, SETTINGS, CITYSCAPES, np.random.default_rng(0)) is before
 
 
-def test_a_row_that_is_not_there():
-    row = {'name': 'miniature', 'root': '-', 'paste': {'row': 1}}
-    with pytest.raises(ConfigError, match='data has 1 rows; give 0 to 0'):
+@pytest.mark.parametrize('number', [0, 1])
+def test_a_row_that_is_not_another_one(number):
+    row = {'name': 'miniature', 'root': '-', 'paste': {'row': number}}
+    with pytest.raises(ConfigError, match='data has 1 rows, from 0, and this is row 0'):
         parse_settings(TrainSettings, {'data': [row]}, 'recipe')
+
+
+@pytest.fixture
+def mix(monkeypatch):
+    """Return what makes the mix of two rows of miniature frames, the first with paste."""
+    monkeypatch.setitem(datasets.DATASETS, 'miniature', Miniature)
+
+    def make(root='-', **settings):
+        rows = [{'name': 'miniature', 'root': '-', 'paste': {'row': 1, 'share': 1, **settings}},
+                {'name': 'miniature', 'root': root, 'weight': 1e-9}]
+        return MixedSamples(parse_settings(TrainSettings, {**RECIPE, 'data': rows}, 'test'), 0, 8)
+    return make
+
+
+@pytest.mark.parametrize('name', ['pedestrian', 'road'])
+def test_classes_that_cannot_be_pasted(mix, name):
+    with pytest.raises(ConfigError, match=f"row 1 has no thing class '{name}'; known: person"):
+        mix(classes=['car', name])
+    with pytest.raises(ConfigError, match='classes'):
+        mix(classes=[])
+
+
+def test_a_row_without_depth_has_nothing_to_paste(mix, caplog):
+    assert [mix()[i].truth.has_semantics for i in range(8)] == [True] * 8 and not caplog.text
+    assert len([mix('partial')[i] for i in range(8)]) == 8
+    assert 'data.0.paste: frames of row 1 without a depth' in caplog.text
 
 
 def test_borders_of_classes():

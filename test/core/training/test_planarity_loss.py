@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 torch = pytest.importorskip('torch', reason='training needs the extra [train]')
 
+from panoptic_depth_core.errors import ConfigError  # noqa: E402
 from panoptic_depth_core.network import create_model  # noqa: E402
 from panoptic_depth_core.network.dynamic_kernels.losses import planarity_loss  # noqa: E402
 from panoptic_depth_core.network.dynamic_kernels.targets import collate  # noqa: E402
@@ -58,8 +60,12 @@ def test_without_a_road_there_is_no_loss(plane):
     assert loss_of(plane, road=False) == 0
 
 
-def test_a_recipe_switches_it_on(sample):
+def test_a_recipe_switches_it_on(sample, monkeypatch):
     network = create_model('fast', loss={'planarity': 0.5})
     batch = collate([sample])
     assert 'planarity' in network.losses(network(**batch.inputs()), batch)
     assert 'planarity' not in create_model('fast').losses(network(**batch.inputs()), batch)
+    monkeypatch.setattr(type(network), 'classes', tuple(
+        replace(c, name=f'my {c.name}') for c in network.classes))
+    with pytest.raises(ConfigError, match='planarity is 0.5, but this network learns no depth'):
+        network.losses(network(**batch.inputs()), batch)

@@ -89,9 +89,19 @@ def test_absence_is_learned_where_something_is_said_and_no_crowd(row, tmp_path):
     assert not bool(known[:, :32, 32:64].any()) and not bool(known[:, 32:, :32].any())
 
 
+def test_pseudo_labels_of_other_frames(row, tmp_path):
+    for i in (0, 1):
+        (tmp_path / f'said/rear_{i}.png').rename(tmp_path / f'said/front_{i}.png')
+    with pytest.raises(ConfigError, match=r'rear_0.png: missing; give the folder'):
+        _mix(row)[1].sets[0][0]
+
+
 @pytest.mark.parametrize(('more', 'message'), [
     ({'cache': 'cache'}, 'data set images: cache is cache, which would keep pseudo_labels'),
     ({'fov_deg': [0, 90]}, 'fov_deg'),
+    ({'fov_deg': [90, 40]}, 'fov_deg is .*the first number is greater than the second'),
+    ({'enlarge': [1.4, 0.7]}, 'enlarge is .*the first number is greater than the second'),
+    ({'scale': [1.4, 0.7]}, 'scale is .*the first number is greater than the second'),
     ({'pseudo_labels': 'nowhere'}, 'nowhere/pseudo_labels.json: missing'),
 ])
 def test_wrong_rows(row, more, message):
