@@ -10,7 +10,7 @@ from ...tables import Table
 from ..dataset.bootstrap import LEAST_FRAMES
 from ..metrics.shown import Record
 from ..metrics.table import metric_kinds
-from .format import UNKNOWN, metric_text, range_text
+from .format import UNKNOWN, count_text, metric_text, range_text
 from .tables import groups_of
 
 MAIN = {
@@ -22,6 +22,10 @@ MAIN = {
 
 TOLD = {'depth.abs_rel': 'depth error, mounting known',
         'distance.labels.median_rel': 'distance error, mounting known'}
+
+TOLD_SURE = {
+    'calibration.labels.coverage_68': 'pixels in their 68 % range, mounting known',
+    'calibration.labels.coverage_95': 'pixels in their 95 % range, mounting known'}
 
 SURE = {
     'calibration.labels.coverage_68': 'pixels in their 68 % range of depth',
@@ -47,10 +51,15 @@ WEAK_IOU, WEAK_PIXELS = 0.4, 0.001
 WEAK_ABS_REL = 0.25
 WEAK_SHARE = 0.6
 WEAK_COVERAGE_95 = 0.88
+WEAK_OVERLOOKED = 0.05
 """
 What the card warns of: classes with a lower IoU and at least so large a share of the pixels; a
-greater absRel; a corruption or weather that leaves less of the mIoU; a 95 % range with less.
+greater absRel; a corruption or weather that leaves less of the mIoU; a 95 % range with less; a
+greater share of unknown objects that are overlooked.
 """
+
+_PROOF = {'semantic': 'semantic.miou', 'instances': 'panoptic.pq_things', 'depth': 'depth.abs_rel'}
+"""Task -> value that is known where it was measured."""
 
 _MOST_NAMED = 8
 
@@ -70,7 +79,7 @@ def cell(value: float | None, unit: str, limits: Sequence[float | None] | None =
         low, high = (metric_text(end, unit).removesuffix(' %') for end in limits)
         notes.append(f'{low} to {high}')
     if frames and frames < of or 0 < frames < LEAST_FRAMES:
-        notes.append(f'{frames} frame{"" if frames == 1 else "s"}')
+        notes.append(count_text(frames, 'frame'))
     return f'{text} ({"; ".join(notes)})' if notes else text
 
 
@@ -98,7 +107,14 @@ def _columns(rows: Sequence[Sequence[str]], header: Sequence[str], title: str = 
 
 def data_title(data: Record) -> str:
     """Name, split and number of frames."""
-    return f'{data["name"]}, {data["split"]} ({data["frames"]} frames)'
+    return f'{data["name"]}, {data["split"]} ({count_text(data["frames"], "frame")})'
+
+
+def _labels(card: Record) -> list[str]:
+    """Names of the data sets, with the split where a name is there twice."""
+    names = [data['name'] for data in card['data']]
+    return [name if names.count(name) == 1 else f'{name} {data["split"]}'
+            for name, data in zip(names, card['data'], strict=True)]
 
 
 def main_table(card: Record) -> Table:
@@ -129,7 +145,9 @@ def _class_quality(data: Record, name: str) -> str:
 
 def sure_table(card: Record) -> Table:
     """Whether the model knows where it is wrong."""
-    return _by_data(card, [(title, None, name) for name, title in SURE.items()])
+    told = [(title, 'with_mounting', name) for name, title in TOLD_SURE.items()]
+    own = [(title, None, name) for name, title in SURE.items()]
+    return _by_data(card, [*own[:2], *told, *own[2:]])
 
 
 def _by_data(card: Record, rows: Sequence[tuple[str, str | None, str]]) -> Table:
@@ -231,7 +249,7 @@ def _times(ratio: float | None) -> str:
 def unknown_table(card: Record) -> Table:
     """What happens on objects of no class on the road, synthetic scenes."""
     found, kinds = card.get('unknown_objects') or {'values': {}}, metric_kinds()
-    return Table('', ('', f'{found.get("frames", 0)} frames', 'meaning'), [
+    return Table('', ('', count_text(found.get('frames', 0), 'frame'), 'meaning'), [
         (kinds[name].title, _value(found, name), kinds[name].explanation)
         for name in found['values'] if name.startswith(UNKNOWN_OBJECTS)])
 
@@ -274,19 +292,39 @@ def facts(card: Record) -> Table:
 def weak_spots(card: Record) -> list[str]:
     """Where the measured figures are bad, worst first, see WEAK_IOU."""
     found: list[tuple[str, dict[str, float], int]] = []
-    for data in card['data']:
-        found.append((f'Classes mostly missed or confused on {data["name"]} (IoU)',
-                      _weak_classes(data), 1))
-    for data in card['data']:
-        found.append((f'Depth on {data["name"]}, mounting not told (absRel)',
-                      _weak_ranges(data), -1))
+    data = dict(zip(_labels(card), card['data'], strict=True))
+    found += [(f'Classes mostly missed or confused on {name} (IoU)', _weak_classes(one), 1)
+              for name, one in data.items()]
+    found += [(f'Depth on {name}, mounting not told (absRel)', _weak_ranges(one), -1)
+              for name, one in data.items()]
     found += [
         ('Depth of cameras whose mounting is not told, synthetic scenes (absRel)',
          _weak_cameras(card), -1),
         ('Pictures that are disturbed; left of the mIoU is', _weak_light(card), 1),
         ('Its uncertainty is too small; in the 95 % range are, of the pixels',
-         _weak_uncertainty(card), 1)]
+         _weak_uncertainty(card), 1),
+        ('Objects of no class on the road of synthetic scenes, called ground and seen as far as '
+         'it', _overlooked(card), -1)]
     return [f'{title}: {_listed(weak, order)}.' for title, weak, order in found if weak]
+
+
+def limits(card: Record) -> list[str]:
+    """Where not to use it, as measured; also where that is nowhere, or not known."""
+    return [*(weak_spots(card) or ['No measured figure is bad by the limits of '
+                                   'doc/evaluation.md.']), *not_measured(card)]
+
+
+def not_measured(card: Record) -> list[str]:
+    """Tasks and classes of the model of which no data set of the card has the truth."""
+    known = {name for data in card['data'] for name, value in data['values'].items()
+             if value['value'] is not None}
+    tasks = [task for task in card['model']['tasks'] if _PROOF[task] not in known]
+    seen = [(data['detail'].get('semantic') or {}).get('by_class', {}).get('truth_share', {})
+            for data in card['data']]
+    classes = [name for name in card['classes'] if not any(found.get(name) for found in seen)]
+    return [f'No data set of this card has the truth for {what}: {", ".join(names)}.'
+            for what, names in (('these tasks', tasks),
+                                ('these classes', classes if any(seen) else [])) if names]
 
 
 def _listed(found: Mapping[str, float], order: int) -> str:
@@ -332,14 +370,21 @@ def _weak_light(card: Record) -> dict[str, float]:
 def _weak_uncertainty(card: Record) -> dict[str, float]:
     name = 'calibration.labels.coverage_95'
     measured = {
-        **{data['name']: data for data in card['data']},
+        **dict(zip(_labels(card), card['data'], strict=True)),
         **{f'cameras {found["height_m"]:g} m high': found for found in card.get('heights') or ()},
         **{f'synthetic {found["name"]}': found for found in card.get('weather') or ()}}
+    measured |= {f'{title} with the mounting known': found['with_mounting']
+                 for title, found in measured.items() if found.get('with_mounting')}
     covered = {title: _number(found, name) for title, found in measured.items()}
     covered |= {corruption.replace('_', ' '): values.get(name) for corruption, values
                 in (card.get('corruptions') or {}).get('mean', {}).items() if corruption != MEAN}
     return {title: share for title, share in covered.items()
             if share is not None and share < WEAK_COVERAGE_95}
+
+
+def _overlooked(card: Record) -> dict[str, float]:
+    share = _number(card.get('unknown_objects') or {}, f'{UNKNOWN_OBJECTS}overlooked_share')
+    return {'overlooked': share} if share is not None and share > WEAK_OVERLOOKED else {}
 
 
 def _number(found: Record, name: str) -> float | None:
