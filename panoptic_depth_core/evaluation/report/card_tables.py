@@ -50,12 +50,13 @@ MEAN = 'mean'
 WEAK_IOU, WEAK_PIXELS = 0.4, 0.001
 WEAK_ABS_REL = 0.25
 WEAK_SHARE = 0.6
+WEAK_TIMES = 2.0
 WEAK_COVERAGE_95 = 0.88
 WEAK_OVERLOOKED = 0.05
 """
 What the card warns of: classes with a lower IoU and at least so large a share of the pixels; a
-greater absRel; a corruption or weather that leaves less of the mIoU; a 95 % range with less; a
-greater share of unknown objects that are overlooked.
+greater absRel; a corruption or weather that leaves less of the mIoU, or makes absRel as many times
+as large; a 95 % range with less; a greater share of unknown objects that are overlooked.
 """
 
 _PROOF = {'semantic': 'semantic.miou', 'instances': 'panoptic.pq_things', 'depth': 'depth.abs_rel'}
@@ -300,7 +301,12 @@ def weak_spots(card: Record) -> list[str]:
     found += [
         ('Depth of cameras whose mounting is not told, synthetic scenes (absRel)',
          _weak_cameras(card), -1),
-        ('Pictures that are disturbed; left of the mIoU is', _weak_light(card), 1),
+        ('Pictures that are disturbed; left of the mIoU is',
+         {name: left for name, left in _disturbed(card, 'semantic.miou').items()
+          if left < WEAK_SHARE}, 1),
+        ('Pictures that are disturbed; absRel is, of that without',
+         {name: more for name, more in _disturbed(card, 'depth.abs_rel').items()
+          if more > WEAK_TIMES}, -1),
         ('Its uncertainty is too small; in the 95 % range are, of the pixels',
          _weak_uncertainty(card), 1),
         ('Objects of no class on the road of synthetic scenes, called ground and seen as far as '
@@ -350,21 +356,21 @@ def _weak_ranges(data: Record) -> dict[str, float]:
 
 def _weak_cameras(card: Record) -> dict[str, float]:
     cameras = {**{f'{found["height_m"]:g} m high': found for found in card.get('heights') or ()},
-               **{f'{found["focal_px"]} px of 1024': found for found in card.get('focal') or ()}}
+               **{f'focal length {found["focal_px"]} px of 1024': found
+                  for found in card.get('focal') or ()}}
     errors = {name: _number(found, 'depth.abs_rel') for name, found in cameras.items()}
     return {name: error for name, error in errors.items() if error and error > WEAK_ABS_REL}
 
 
-def _weak_light(card: Record) -> dict[str, float]:
-    name = 'semantic.miou'
-    left = {corruption.replace('_', ' '): values[name] for corruption, values
-            in (card.get('corruptions') or {}).get('relative', {}).items()
-            if corruption != MEAN and name in values}
+def _disturbed(card: Record, name: str) -> dict[str, float]:
+    """A value under each corruption and weather relative to that without."""
+    ratios = {corruption.replace('_', ' '): values[name] for corruption, values
+              in (card.get('corruptions') or {}).get('relative', {}).items()
+              if corruption != MEAN and name in values}
     day, *others = card.get('weather') or [{}]
     base = _number(day, name)
-    left |= {f'synthetic {found["name"]}': value / base for found in others
-             if base and (value := _number(found, name)) is not None}
-    return {title: share for title, share in left.items() if share < WEAK_SHARE}
+    return ratios | {f'synthetic {found["name"]}': value / base for found in others
+                     if base and (value := _number(found, name)) is not None}
 
 
 def _weak_uncertainty(card: Record) -> dict[str, float]:

@@ -39,8 +39,9 @@ def places(tmp_path_factory: pytest.TempPathFactory, make_info: Callable[..., Mo
     for path in (top / 'dvps/video_sequence/val').glob('*_leftImg8bit.png'):
         path.unlink()
         cv2.imwrite(str(path), painted_image(*SIZE)[..., ::-1])
-    info = make_info(intended_use=(USE,), known_limits=('All <b>others</b>',),
-                     parameters=3_000_000, weights_data=({'name': 'paint', 'licence': 'CC0-1.0'},))
+    info = make_info(description='It is painted.', intended_use=(USE,),
+                     known_limits=('All <b>others</b>',), parameters=3_000_000,
+                     weights_data=({'name': 'paint', 'licence': 'CC0-1.0'},))
     save_model_directory(top / 'painted', info, painted_onnx(info))
     return top / 'dvps', top / 'painted'
 
@@ -171,8 +172,17 @@ def test_pages(folder: Path, card: dict[str, Any]) -> None:
     assert markdown == pages.card_markdown(card)
     assert markdown.index('How good it is') < markdown.index('| mIoU |') < markdown.index(
         'Where not to use it') < markdown.index(USE) < markdown.index('By class')
+    for page_text in (text, markdown):
+        assert 'It is painted. Depth, instances, semantic; input' in page_text
     assert '| paint | CC0-1.0 | - |' in markdown and '3.0 million parameters' in markdown
     assert card['run']['command'] in markdown.replace('\\', '')
+
+
+def test_data_behind_the_weights_that_nobody_states(card: dict[str, Any]) -> None:
+    text = pages.card_markdown({**card, 'model': {
+        **card['model'], 'weights_data': [], 'description': ''}})
+    assert '### Trained on\n\nIts makers do not say.' in text
+    assert '\n\nDepth, instances, semantic; input' in text
 
 
 def test_plots(folder: Path) -> None:
@@ -280,16 +290,18 @@ def test_where_not_to_use_it() -> None:
         'weather': [{'name': 'day', **values(miou=0.6)}, {'name': 'night', **values(miou=0.2)},
                     {'name': 'fog', **values(miou=0.5)}],
         'corruptions': {'relative': {'shot_noise': {'semantic.miou': 0.2},
-                                     'fog': {'semantic.miou': 0.9}, 'mean': {}},
+                                     'fog': {'semantic.miou': 0.9, 'depth.abs_rel': 2.5},
+                                     'snow': {'depth.abs_rel': 1.9}, 'mean': {}},
                         'mean': {'shot_noise': {'calibration.labels.coverage_95': 0.5},
                                  'fog': {}, 'mean': {}}}}
     assert card_tables.weak_spots(card) == [
         'Classes mostly missed or confused on town (IoU): fence 10.0 %, pole 30.0 %.',
         'Depth on town, mounting not told (absRel): 10 to 20 m 30.0 %.',
-        'Depth of cameras whose mounting is not told, synthetic scenes (absRel): 0.4 m high '
-        '50.0 %.',
+        'Depth of cameras whose mounting is not told, synthetic scenes (absRel): '
+        '0.4 m high 50.0 %.',
         'Pictures that are disturbed; left of the mIoU is: shot noise 20.0 %, synthetic '
         'night 33.3 %.',
+        'Pictures that are disturbed; absRel is, of that without: fog 250 %.',
         'Its uncertainty is too small; in the 95 % range are, of the pixels: shot noise 50.0 %, '
         'town with the mounting known 55.0 %, cameras 0.4 m high 60.0 %.',
         'Objects of no class on the road of synthetic scenes, called ground and seen as far as '
