@@ -67,7 +67,7 @@ def read_card(path: Path) -> Record:
     """
     try:
         card: Record = json.loads(path.read_text(encoding='utf-8'))
-        if card['model']['model_id'] and card['format'] == 1:
+        if card['format'] == 1 and card['model']['model_id'] and card['data']:
             return card
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f'{path}: is no card.json: {error}; give that of panoptic-depth '

@@ -316,8 +316,10 @@ def weak_spots(card: Record) -> list[str]:
 
 def limits(card: Record) -> list[str]:
     """Where not to use it, as measured; also where that is nowhere, or not known."""
-    return [*(weak_spots(card) or ['No measured figure is bad by the limits of '
-                                   'doc/evaluation.md.']), *not_measured(card)]
+    weak = weak_spots(card)
+    if not weak and any(data['values'] for data in card['data']):
+        weak = ['No measured figure is bad by the limits of doc/evaluation.md.']
+    return [*weak, *not_measured(card)]
 
 
 def not_measured(card: Record) -> list[str]:
@@ -407,13 +409,19 @@ def how_measured(card: Record) -> list[str]:
         ', '.join([*run['machine'].values(), f'backend {run["backend"]}',
                    f'threads {run["threads"] or "auto"}',
                    *(f'{name} {version}' for name, version in run['versions'].items())]),
-        f'In parentheses: 95 % intervals of {draws} resamples of the frames, seed '
-        f'{run["settings"]["seed"]}; they say how much other frames of the same kind would change '
-        'a figure, not how another place or camera would.',
-        f'Fewer than {LEAST_FRAMES} frames have no interval, nor has a class in one or two of '
-        'them; intervals of 7 frames are about a quarter too narrow, of 20 a tenth, and more '
-        'where frames are of one drive.',
+        *_of_intervals(draws, run['settings']['seed']),
         'Frames of a figure that are fewer than those of its column are named beside it.',
         'The mounting (height and angles of the camera) is not told unless a column says so.']
 
 
+def _of_intervals(draws: int, seed: int) -> list[str]:
+    if not draws:
+        return ['Intervals were not computed.']
+    return [
+        f'In parentheses: 95 % intervals of {draws} resamples of the frames, seed {seed}; they '
+        'say how much other frames of the same kind would change a figure, not how another place '
+        'or camera would. Means over classes are over those in a resample, so a figure can be '
+        'near an end of its interval.',
+        f'Fewer than {LEAST_FRAMES} frames have no interval, nor has a class in one or two of '
+        'them; intervals of 7 frames are about a quarter too narrow, of 20 a tenth, and more '
+        'where frames are of one drive.']

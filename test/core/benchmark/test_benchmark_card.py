@@ -185,6 +185,15 @@ def test_data_behind_the_weights_that_nobody_states(card: dict[str, Any]) -> Non
     assert '\n\nDepth, instances, semantic; input' in text
 
 
+def test_without_intervals_none_are_explained(card: dict[str, Any]) -> None:
+    def lines(draws: int) -> str:
+        run = {**card['run'], 'settings': {**card['run']['settings'], 'draws': draws}}
+        return '\n'.join(card_tables.how_measured({**card, 'run': run}))
+
+    assert '95 % intervals of 20 resamples of the frames, seed 0' in lines(20)
+    assert 'resamples' not in lines(0) and 'not computed' in lines(0)
+
+
 def test_plots(folder: Path) -> None:
     pytest.importorskip('matplotlib')
     text = (folder / 'card.html').read_text()
@@ -221,6 +230,7 @@ def test_the_table_goes_into_documents(card: dict[str, Any], tmp_path: Path) -> 
 
 @pytest.mark.parametrize(('text', 'words'), [
     ('{', 'is no card.json'), ('{"format": 1}', 'is no card.json'),
+    ('{"format": 1, "model": {"model_id": "x"}}', 'is no card.json'),
     ('{"format": 0, "model": {"model_id": "x"}}', 'another version')])
 def test_no_card(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / 'card.json').write_text(text)
@@ -322,7 +332,7 @@ def test_what_no_data_set_can_judge_is_said() -> None:
     assert others == ['No data set of this card has the truth for these tasks: depth.',
                       'No data set of this card has the truth for these classes: train.']
     unlabeled = {'name': 'pictures', 'values': {}, 'detail': {}}
-    assert card_tables.not_measured({**card, 'data': [unlabeled]}) == [
+    assert card_tables.limits({**card, 'data': [unlabeled]}) == [
         'No data set of this card has the truth for these tasks: depth, semantic.']
 
 
