@@ -21,6 +21,7 @@ from pydantic import Field, field_validator
 
 from ..config import InferenceSettings, Settings
 from ..datasets import Dataset, open_dataset, parse_data
+from ..errors import ConfigError
 from ..evaluation.corruptions import CORRUPTIONS, SEVERITIES, Corrupted
 from ..evaluation.dataset.bootstrap import DRAWS, evaluate_frame, summary
 from ..evaluation.dataset.evaluate import Evaluator, require_same_classes
@@ -212,7 +213,7 @@ def measure_card(model: Path | str | None, settings: CardSettings, *, backend: s
         info = study.info
         texts = [f'{SYNTHETIC}:{settings.scenes}:val' if text == SYNTHETIC else text
                  for text in settings.data]
-        data = [study.opened(text, settings.limit) for text in texts]
+        data = _distinct(texts, [study.opened(text, settings.limit) for text in texts])
         wanted = [part for part in PARTS if part not in settings.skip and (
             part in ('mounting', 'corruptions', 'speed') or SYNTHETIC in settings.data)]
         total = _frames(data, settings, wanted, study.tells)
@@ -243,6 +244,16 @@ def measure_card(model: Path | str | None, settings: CardSettings, *, backend: s
     made: Record = json.loads(json.dumps(plain(record, default=str)),
                               parse_float=lambda text: float(f'{float(text):.6g}'))
     return made
+
+
+def _distinct(texts: Sequence[str], data: Sequence[_Data]) -> list[_Data]:
+    """Name the roots of data sets whose name and split are alike; twice the same is an error."""
+    parsed = [parse_data(text) for text in texts]
+    if twice := [text for text, one in zip(texts, parsed, strict=True) if parsed.count(one) > 1]:
+        raise ConfigError(f'data set {twice[-1]} is given twice; leave one out')
+    alike = [(name, split) for name, _, split in parsed]
+    return [one._replace(name=f'{name} {root}') if alike.count((name, split)) > 1 else one
+            for one, (name, root, split) in zip(data, parsed, strict=True)]
 
 
 def _frames(data: Sequence[_Data], settings: CardSettings, wanted: Sequence[str],

@@ -53,7 +53,7 @@ def card(
     from ..benchmark.card import CardSettings, measure_card
     from ..config import parse_settings
     from ..evaluation.report.card import write_card
-    from ..evaluation.report.card_tables import main_table, weak_spots
+    from ..evaluation.report.card_tables import limits, main_table
 
     if not data:
         raise ConfigError('card: no data set is given; give -d NAME:ROOT[:SPLIT], as in -d '
@@ -76,7 +76,7 @@ def card(
     if missing is not None:
         warn(f'no plots: {options.missing_extra(missing, "plots")}')
     print_table(main_table(found))
-    for line in weak_spots(found):
+    for line in limits(found):
         say(line)
     for path in paths:
         say(f'Card: {path}')

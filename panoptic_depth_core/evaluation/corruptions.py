@@ -313,7 +313,7 @@ def parse_corruption(text: str) -> tuple[str, int]:
     name, _, severity = text.partition(':')
     if name not in CORRUPTIONS:
         raise ConfigError(f'corruption {name!r} is unknown; known: {", ".join(CORRUPTIONS)}')
-    if not severity.isdigit() or int(severity) not in SEVERITIES:
+    if severity not in map(str, SEVERITIES):
         raise ConfigError(f'corruption is {text!r}; give {name}:SEVERITY, from {name}:1 to '
                           f'{name}:5')
     return name, int(severity)

@@ -56,7 +56,7 @@ def card_markdown(card: Record) -> str:
 
 
 def _content(card: Record) -> Record:
-    return {'card': card, 't': card_tables, 'weak': card_tables.weak_spots(card)}
+    return {'card': card, 't': card_tables, 'weak': card_tables.limits(card)}
 
 
 def read_card(path: Path) -> Record:
@@ -67,7 +67,7 @@ def read_card(path: Path) -> Record:
     """
     try:
         card: Record = json.loads(path.read_text(encoding='utf-8'))
-        if card['model']['model_id'] and card['format'] == 1:
+        if card['format'] == 1 and card['model']['model_id'] and card['data']:
             return card
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f'{path}: is no card.json: {error}; give that of panoptic-depth '
@@ -99,7 +99,13 @@ def update(card: Record, name: str, document: Path) -> None:
 
 
 def main(paths: Sequence[str]) -> None:
-    """Update documents, or print the table."""
+    """
+    Update documents, or print the table.
+
+    :raises ConfigError: see read_card and update.
+    """
+    if not paths:
+        raise ConfigError('no card is given; give FOLDER/card.json, and documents')
     path, *documents = map(Path, paths)
     card = read_card(path)
     if not documents:
@@ -109,4 +115,7 @@ def main(paths: Sequence[str]) -> None:
 
 
 if __name__ == '__main__':
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except ConfigError as error:
+        sys.exit(f'error: {error}')

@@ -10,7 +10,7 @@ from ...tables import Table
 from ..dataset.bootstrap import LEAST_FRAMES
 from ..metrics.shown import Record
 from ..metrics.table import metric_kinds
-from .format import UNKNOWN, metric_text, range_text
+from .format import UNKNOWN, count_text, metric_text, range_text
 from .tables import groups_of
 
 MAIN = {
@@ -22,6 +22,10 @@ MAIN = {
 
 TOLD = {'depth.abs_rel': 'depth error, mounting known',
         'distance.labels.median_rel': 'distance error, mounting known'}
+
+TOLD_SURE = {
+    'calibration.labels.coverage_68': 'pixels in their 68 % range, mounting known',
+    'calibration.labels.coverage_95': 'pixels in their 95 % range, mounting known'}
 
 SURE = {
     'calibration.labels.coverage_68': 'pixels in their 68 % range of depth',
@@ -46,11 +50,17 @@ MEAN = 'mean'
 WEAK_IOU, WEAK_PIXELS = 0.4, 0.001
 WEAK_ABS_REL = 0.25
 WEAK_SHARE = 0.6
+WEAK_TIMES = 2.0
 WEAK_COVERAGE_95 = 0.88
+WEAK_OVERLOOKED = 0.05
 """
 What the card warns of: classes with a lower IoU and at least so large a share of the pixels; a
-greater absRel; a corruption or weather that leaves less of the mIoU; a 95 % range with less.
+greater absRel; a corruption or weather that leaves less of the mIoU, or makes absRel as many times
+as large; a 95 % range with less; a greater share of unknown objects that are overlooked.
 """
+
+_PROOF = {'semantic': 'semantic.miou', 'instances': 'panoptic.pq_things', 'depth': 'depth.abs_rel'}
+"""Task -> value that is known where it was measured."""
 
 _MOST_NAMED = 8
 
@@ -70,7 +80,7 @@ def cell(value: float | None, unit: str, limits: Sequence[float | None] | None =
         low, high = (metric_text(end, unit).removesuffix(' %') for end in limits)
         notes.append(f'{low} to {high}')
     if frames and frames < of or 0 < frames < LEAST_FRAMES:
-        notes.append(f'{frames} frame{"" if frames == 1 else "s"}')
+        notes.append(count_text(frames, 'frame'))
     return f'{text} ({"; ".join(notes)})' if notes else text
 
 
@@ -98,7 +108,14 @@ def _columns(rows: Sequence[Sequence[str]], header: Sequence[str], title: str = 
 
 def data_title(data: Record) -> str:
     """Name, split and number of frames."""
-    return f'{data["name"]}, {data["split"]} ({data["frames"]} frames)'
+    return f'{data["name"]}, {data["split"]} ({count_text(data["frames"], "frame")})'
+
+
+def _labels(card: Record) -> list[str]:
+    """Names of the data sets, with the split where a name is there twice."""
+    names = [data['name'] for data in card['data']]
+    return [name if names.count(name) == 1 else f'{name} {data["split"]}'
+            for name, data in zip(names, card['data'], strict=True)]
 
 
 def main_table(card: Record) -> Table:
@@ -129,7 +146,9 @@ def _class_quality(data: Record, name: str) -> str:
 
 def sure_table(card: Record) -> Table:
     """Whether the model knows where it is wrong."""
-    return _by_data(card, [(title, None, name) for name, title in SURE.items()])
+    told = [(title, 'with_mounting', name) for name, title in TOLD_SURE.items()]
+    own = [(title, None, name) for name, title in SURE.items()]
+    return _by_data(card, [*own[:2], *told, *own[2:]])
 
 
 def _by_data(card: Record, rows: Sequence[tuple[str, str | None, str]]) -> Table:
@@ -231,7 +250,7 @@ def _times(ratio: float | None) -> str:
 def unknown_table(card: Record) -> Table:
     """What happens on objects of no class on the road, synthetic scenes."""
     found, kinds = card.get('unknown_objects') or {'values': {}}, metric_kinds()
-    return Table('', ('', f'{found.get("frames", 0)} frames', 'meaning'), [
+    return Table('', ('', count_text(found.get('frames', 0), 'frame'), 'meaning'), [
         (kinds[name].title, _value(found, name), kinds[name].explanation)
         for name in found['values'] if name.startswith(UNKNOWN_OBJECTS)])
 
@@ -274,19 +293,46 @@ def facts(card: Record) -> Table:
 def weak_spots(card: Record) -> list[str]:
     """Where the measured figures are bad, worst first, see WEAK_IOU."""
     found: list[tuple[str, dict[str, float], int]] = []
-    for data in card['data']:
-        found.append((f'Classes mostly missed or confused on {data["name"]} (IoU)',
-                      _weak_classes(data), 1))
-    for data in card['data']:
-        found.append((f'Depth on {data["name"]}, mounting not told (absRel)',
-                      _weak_ranges(data), -1))
+    data = dict(zip(_labels(card), card['data'], strict=True))
+    found += [(f'Classes mostly missed or confused on {name} (IoU)', _weak_classes(one), 1)
+              for name, one in data.items()]
+    found += [(f'Depth on {name}, mounting not told (absRel)', _weak_ranges(one), -1)
+              for name, one in data.items()]
     found += [
         ('Depth of cameras whose mounting is not told, synthetic scenes (absRel)',
          _weak_cameras(card), -1),
-        ('Pictures that are disturbed; left of the mIoU is', _weak_light(card), 1),
+        ('Pictures that are disturbed; left of the mIoU is',
+         {name: left for name, left in _disturbed(card, 'semantic.miou').items()
+          if left < WEAK_SHARE}, 1),
+        ('Pictures that are disturbed; absRel is, of that without',
+         {name: more for name, more in _disturbed(card, 'depth.abs_rel').items()
+          if more > WEAK_TIMES}, -1),
         ('Its uncertainty is too small; in the 95 % range are, of the pixels',
-         _weak_uncertainty(card), 1)]
+         _weak_uncertainty(card), 1),
+        ('Objects of no class on the road of synthetic scenes, called ground and seen as far as '
+         'it', _overlooked(card), -1)]
     return [f'{title}: {_listed(weak, order)}.' for title, weak, order in found if weak]
+
+
+def limits(card: Record) -> list[str]:
+    """Where not to use it, as measured; also where that is nowhere, or not known."""
+    weak = weak_spots(card)
+    if not weak and any(data['values'] for data in card['data']):
+        weak = ['No measured figure is bad by the limits of doc/evaluation.md.']
+    return [*weak, *not_measured(card)]
+
+
+def not_measured(card: Record) -> list[str]:
+    """Tasks and classes of the model of which no data set of the card has the truth."""
+    known = {name for data in card['data'] for name, value in data['values'].items()
+             if value['value'] is not None}
+    tasks = [task for task in card['model']['tasks'] if _PROOF[task] not in known]
+    seen = [(data['detail'].get('semantic') or {}).get('by_class', {}).get('truth_share', {})
+            for data in card['data']]
+    classes = [name for name in card['classes'] if not any(found.get(name) for found in seen)]
+    return [f'No data set of this card has the truth for {what}: {", ".join(names)}.'
+            for what, names in (('these tasks', tasks),
+                                ('these classes', classes if any(seen) else [])) if names]
 
 
 def _listed(found: Mapping[str, float], order: int) -> str:
@@ -312,34 +358,41 @@ def _weak_ranges(data: Record) -> dict[str, float]:
 
 def _weak_cameras(card: Record) -> dict[str, float]:
     cameras = {**{f'{found["height_m"]:g} m high': found for found in card.get('heights') or ()},
-               **{f'{found["focal_px"]} px of 1024': found for found in card.get('focal') or ()}}
+               **{f'focal length {found["focal_px"]} px of 1024': found
+                  for found in card.get('focal') or ()}}
     errors = {name: _number(found, 'depth.abs_rel') for name, found in cameras.items()}
     return {name: error for name, error in errors.items() if error and error > WEAK_ABS_REL}
 
 
-def _weak_light(card: Record) -> dict[str, float]:
-    name = 'semantic.miou'
-    left = {corruption.replace('_', ' '): values[name] for corruption, values
-            in (card.get('corruptions') or {}).get('relative', {}).items()
-            if corruption != MEAN and name in values}
+def _disturbed(card: Record, name: str) -> dict[str, float]:
+    """A value under each corruption and weather relative to that without."""
+    ratios = {corruption.replace('_', ' '): values[name] for corruption, values
+              in (card.get('corruptions') or {}).get('relative', {}).items()
+              if corruption != MEAN and name in values}
     day, *others = card.get('weather') or [{}]
     base = _number(day, name)
-    left |= {f'synthetic {found["name"]}': value / base for found in others
-             if base and (value := _number(found, name)) is not None}
-    return {title: share for title, share in left.items() if share < WEAK_SHARE}
+    return ratios | {f'synthetic {found["name"]}': value / base for found in others
+                     if base and (value := _number(found, name)) is not None}
 
 
 def _weak_uncertainty(card: Record) -> dict[str, float]:
     name = 'calibration.labels.coverage_95'
     measured = {
-        **{data['name']: data for data in card['data']},
+        **dict(zip(_labels(card), card['data'], strict=True)),
         **{f'cameras {found["height_m"]:g} m high': found for found in card.get('heights') or ()},
         **{f'synthetic {found["name"]}': found for found in card.get('weather') or ()}}
+    measured |= {f'{title} with the mounting known': found['with_mounting']
+                 for title, found in measured.items() if found.get('with_mounting')}
     covered = {title: _number(found, name) for title, found in measured.items()}
     covered |= {corruption.replace('_', ' '): values.get(name) for corruption, values
                 in (card.get('corruptions') or {}).get('mean', {}).items() if corruption != MEAN}
     return {title: share for title, share in covered.items()
             if share is not None and share < WEAK_COVERAGE_95}
+
+
+def _overlooked(card: Record) -> dict[str, float]:
+    share = _number(card.get('unknown_objects') or {}, f'{UNKNOWN_OBJECTS}overlooked_share')
+    return {'overlooked': share} if share is not None and share > WEAK_OVERLOOKED else {}
 
 
 def _number(found: Record, name: str) -> float | None:
@@ -356,13 +409,19 @@ def how_measured(card: Record) -> list[str]:
         ', '.join([*run['machine'].values(), f'backend {run["backend"]}',
                    f'threads {run["threads"] or "auto"}',
                    *(f'{name} {version}' for name, version in run['versions'].items())]),
-        f'In parentheses: 95 % intervals of {draws} resamples of the frames, seed '
-        f'{run["settings"]["seed"]}; they say how much other frames of the same kind would change '
-        'a figure, not how another place or camera would.',
-        f'Fewer than {LEAST_FRAMES} frames have no interval, nor has a class in one or two of '
-        'them; intervals of 7 frames are about a quarter too narrow, of 20 a tenth, and more '
-        'where frames are of one drive.',
+        *_of_intervals(draws, run['settings']['seed']),
         'Frames of a figure that are fewer than those of its column are named beside it.',
         'The mounting (height and angles of the camera) is not told unless a column says so.']
 
 
+def _of_intervals(draws: int, seed: int) -> list[str]:
+    if not draws:
+        return ['Intervals were not computed.']
+    return [
+        f'In parentheses: 95 % intervals of {draws} resamples of the frames, seed {seed}; they '
+        'say how much other frames of the same kind would change a figure, not how another place '
+        'or camera would. Means over classes are over those in a resample, so a figure can be '
+        'near an end of its interval.',
+        f'Fewer than {LEAST_FRAMES} frames have no interval, nor has a class in one or two of '
+        'them; intervals of 7 frames are about a quarter too narrow, of 20 a tenth, and more '
+        'where frames are of one drive.']

@@ -17,6 +17,11 @@ def clean(text: str) -> str:
     return _CONTROL.sub('\ufffd', text)
 
 
+def count_text(count: int, word: str) -> str:
+    """Write '1 frame' or '2 frames'."""
+    return f'{count} {word}{"" if count == 1 else "s"}'
+
+
 def significant(value: float, digits: int = 3) -> str:
     """
     Write a number with its significant digits; integer digits are never rounded away.

@@ -18,7 +18,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from jinja2.filters import do_mark_safe
 
-from .format import clean, metric_text, stamp_text
+from .format import clean, count_text, metric_text, stamp_text
 
 _TEMPLATES = FileSystemLoader(Path(__file__).with_name('templates'))
 _SPECIAL = re.compile(r'[\\`*\[\]<>|~&$#]|(?<![^\W_])_|_(?![^\W_])|!(?=\[)')
@@ -46,7 +46,7 @@ def _fill(template: str, writer: str, finalize: Any, content: dict[str, Any]) ->
     environment.filters |= {
         'base64': lambda data: base64.b64encode(data).decode(), 'first_of': _first_of,
         'one_line': lambda text: do_mark_safe(' '.join(text.split())),
-        'plural': lambda count, word: f'{count} {word}{"" if count == 1 else "s"}',
+        'plural': count_text,
         'metric_text': metric_text, 'stamp_text': stamp_text}
     return environment.get_template(template).render(writer=writer, **content).strip() + '\n'
 

@@ -23,6 +23,7 @@ from .baseline import ComparedMetric, Comparison, compare_metrics
 from .format import (
     UNKNOWN,
     change_text,
+    count_text,
     flat,
     metric_text,
     range_text,
@@ -74,7 +75,7 @@ def bags_table(bags: Sequence[Record]) -> Table:
 def remarks(bag: Record) -> list[str]:
     """Problems of a recording: its error, skipped frames, notes."""
     return [*([f'not scored: {bag["error"]}'] if bag['error'] else []),
-            *(f'{count} frame{"" if count == 1 else "s"} skipped: {reason}'
+            *(f'{count_text(count, "frame")} skipped: {reason}'
               for reason, count in bag['skipped'].items()),
             *(with_count(note, count) for note, count in bag['notes'].items())]
 

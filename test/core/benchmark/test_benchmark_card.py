@@ -39,8 +39,9 @@ def places(tmp_path_factory: pytest.TempPathFactory, make_info: Callable[..., Mo
     for path in (top / 'dvps/video_sequence/val').glob('*_leftImg8bit.png'):
         path.unlink()
         cv2.imwrite(str(path), painted_image(*SIZE)[..., ::-1])
-    info = make_info(intended_use=(USE,), known_limits=('All <b>others</b>',),
-                     parameters=3_000_000, weights_data=({'name': 'paint', 'licence': 'CC0-1.0'},))
+    info = make_info(description='It is painted.', intended_use=(USE,),
+                     known_limits=('All <b>others</b>',), parameters=3_000_000,
+                     weights_data=({'name': 'paint', 'licence': 'CC0-1.0'},))
     save_model_directory(top / 'painted', info, painted_onnx(info))
     return top / 'dvps', top / 'painted'
 
@@ -97,6 +98,18 @@ def test_most_common_thing_has_a_row(card: dict[str, Any]) -> None:
     at = rows.index(('PQ of car', '62.5 % (50.0 to 75.0; 5 frames)'))
     assert rows[at - 1][0] == 'PQ of things'
     assert not any('person' in row[0] for row in rows)
+
+
+def test_coverage_with_the_mounting_known_is_beside_that_without(card: dict[str, Any]) -> None:
+    (data,) = card['data']
+    told = {**card, 'data': [{**data, 'with_mounting': {
+        key: value for key, value in data.items() if key in ('values', 'frames')}}]}
+    titles = [row[0] for row in card_tables.sure_table(told).rows]
+    assert titles[1:4] == ['pixels in their 95 % range of depth',
+                           'pixels in their 68 % range, mounting known',
+                           'pixels in their 95 % range, mounting known']
+    assert not any('mounting' in row[0] for row in card_tables.sure_table(
+        {**card, 'data': [{**data, 'with_mounting': None}]}).rows)
 
 
 def test_corruptions_are_relative_to_the_same_frame(card: dict[str, Any]) -> None:
@@ -159,8 +172,26 @@ def test_pages(folder: Path, card: dict[str, Any]) -> None:
     assert markdown == pages.card_markdown(card)
     assert markdown.index('How good it is') < markdown.index('| mIoU |') < markdown.index(
         'Where not to use it') < markdown.index(USE) < markdown.index('By class')
+    for page_text in (text, markdown):
+        assert 'It is painted. Depth, instances, semantic; input' in page_text
     assert '| paint | CC0-1.0 | - |' in markdown and '3.0 million parameters' in markdown
     assert card['run']['command'] in markdown.replace('\\', '')
+
+
+def test_data_behind_the_weights_that_nobody_states(card: dict[str, Any]) -> None:
+    text = pages.card_markdown({**card, 'model': {
+        **card['model'], 'weights_data': [], 'description': ''}})
+    assert '### Trained on\n\nIts makers do not say.' in text
+    assert '\n\nDepth, instances, semantic; input' in text
+
+
+def test_without_intervals_none_are_explained(card: dict[str, Any]) -> None:
+    def lines(draws: int) -> str:
+        run = {**card['run'], 'settings': {**card['run']['settings'], 'draws': draws}}
+        return '\n'.join(card_tables.how_measured({**card, 'run': run}))
+
+    assert '95 % intervals of 20 resamples of the frames, seed 0' in lines(20)
+    assert 'resamples' not in lines(0) and 'not computed' in lines(0)
 
 
 def test_plots(folder: Path) -> None:
@@ -193,10 +224,13 @@ def test_the_table_goes_into_documents(card: dict[str, Any], tmp_path: Path) -> 
     assert any(line.startswith('| mIoU | ') for line in lines)
     with pytest.raises(ConfigError, match=r'card painted: begin'):
         pages.update(card, 'painted', readme)
+    with pytest.raises(ConfigError, match='no card is given'):
+        pages.main([])
 
 
 @pytest.mark.parametrize(('text', 'words'), [
     ('{', 'is no card.json'), ('{"format": 1}', 'is no card.json'),
+    ('{"format": 1, "model": {"model_id": "x"}}', 'is no card.json'),
     ('{"format": 0, "model": {"model_id": "x"}}', 'another version')])
 def test_no_card(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / 'card.json').write_text(text)
@@ -209,6 +243,7 @@ def test_no_card(tmp_path: Path, text: str, words: str) -> None:
     (['-d', 'synthetic', '--severities', '1,6'], 'severities are 1 to 5'),
     (['-d', 'synthetic', '--severities', 'all'], 'give numbers'),
     (['-d', 'synthetic', '--skip', 'night'], "'night' is no part; known: mounting"),
+    (['-d', 'synthetic', '-d', 'synthetic:24:val'], 'synthetic:24:val is given twice'),
     (['-d', 'nowhere:x'], 'unknown name')])
 def test_errors(options: list[str], words: str, places: tuple[Path, Path], tmp_path: Path,
                 capsys: pytest.CaptureFixture[str]) -> None:
@@ -245,13 +280,15 @@ def test_where_not_to_use_it() -> None:
     """Every rule speaks of what is bad, worst first, and of nothing else."""
     def values(**found: float) -> dict[str, Any]:
         names = {'miou': 'semantic.miou', 'abs_rel': 'depth.abs_rel',
-                 'covered': 'calibration.labels.coverage_95'}
+                 'covered': 'calibration.labels.coverage_95',
+                 'overlooked': 'unknown_objects.overlooked_share'}
         return {'values': {names[key]: {'value': value} for key, value in found.items()}}
 
     ranges = [{'near_m': 0.0, 'far_m': 10.0, 'abs_rel': 0.1},
               {'near_m': 10.0, 'far_m': 20.0, 'abs_rel': 0.3}]
     card = {
-        'data': [{'name': 'town', **values(covered=0.95), 'detail': {
+        'data': [{'name': 'town', **values(covered=0.95), 'with_mounting': values(covered=0.55),
+                  'detail': {
             'semantic': {'by_class': {
                 'iou': {'road': 0.9, 'pole': 0.3, 'fence': 0.1, 'bus': 0.0, 'train': None},
                 'truth_share': {'road': 0.9, 'pole': 0.01, 'fence': 0.01, 'bus': 1e-5,
@@ -259,23 +296,60 @@ def test_where_not_to_use_it() -> None:
             'depth': {'by_range': ranges}}}],
         'heights': [{'height_m': 0.4, **values(abs_rel=0.5, covered=0.6)},
                     {'height_m': 1.2, **values(abs_rel=0.1, covered=0.9)}],
+        'unknown_objects': values(overlooked=0.2),
         'weather': [{'name': 'day', **values(miou=0.6)}, {'name': 'night', **values(miou=0.2)},
                     {'name': 'fog', **values(miou=0.5)}],
         'corruptions': {'relative': {'shot_noise': {'semantic.miou': 0.2},
-                                     'fog': {'semantic.miou': 0.9}, 'mean': {}},
+                                     'fog': {'semantic.miou': 0.9, 'depth.abs_rel': 2.5},
+                                     'snow': {'depth.abs_rel': 1.9}, 'mean': {}},
                         'mean': {'shot_noise': {'calibration.labels.coverage_95': 0.5},
                                  'fog': {}, 'mean': {}}}}
     assert card_tables.weak_spots(card) == [
         'Classes mostly missed or confused on town (IoU): fence 10.0 %, pole 30.0 %.',
         'Depth on town, mounting not told (absRel): 10 to 20 m 30.0 %.',
-        'Depth of cameras whose mounting is not told, synthetic scenes (absRel): 0.4 m high '
-        '50.0 %.',
+        'Depth of cameras whose mounting is not told, synthetic scenes (absRel): '
+        '0.4 m high 50.0 %.',
         'Pictures that are disturbed; left of the mIoU is: shot noise 20.0 %, synthetic '
         'night 33.3 %.',
+        'Pictures that are disturbed; absRel is, of that without: fog 250 %.',
         'Its uncertainty is too small; in the 95 % range are, of the pixels: shot noise 50.0 %, '
-        'cameras 0.4 m high 60.0 %.']
+        'town with the mounting known 55.0 %, cameras 0.4 m high 60.0 %.',
+        'Objects of no class on the road of synthetic scenes, called ground and seen as far as '
+        'it: overlooked 20.0 %.']
     good = {'data': [{'name': 'town', **values(covered=0.95), 'detail': {}}]}
     assert card_tables.weak_spots(good) == []
+
+
+def test_what_no_data_set_can_judge_is_said() -> None:
+    def data(**shares: float) -> dict[str, Any]:
+        return {'name': 'town', 'split': 'val', 'values': {'semantic.miou': {'value': 0.9}},
+                'detail': {'semantic': {'by_class': {'iou': {}, 'truth_share': shares}}}}
+
+    card = {'model': {'tasks': ['depth', 'semantic']}, 'classes': ['road', 'bus', 'train'],
+            'data': [data(road=0.5, bus=0.0), data(bus=0.1)]}
+    nothing_bad, *others = card_tables.limits(card)
+    assert nothing_bad.startswith('No measured figure is bad')
+    assert others == ['No data set of this card has the truth for these tasks: depth.',
+                      'No data set of this card has the truth for these classes: train.']
+    unlabeled = {'name': 'pictures', 'values': {}, 'detail': {}}
+    assert card_tables.limits({**card, 'data': [unlabeled]}) == [
+        'No data set of this card has the truth for these tasks: depth, semantic.']
+
+
+def test_data_sets_of_one_name_are_told_apart(card: dict[str, Any], places: tuple[Path, Path],
+                                              tmp_path: Path) -> None:
+    (town,) = card['data']
+    weak = {'semantic': {'by_class': {'iou': {'road': 0.1}, 'truth_share': {'road': 1.0}}}}
+    two = {**card, 'data': [{**town, 'detail': weak}, {**town, 'split': 'test', 'detail': weak}]}
+    assert ['cityscapes_dvps val (IoU)' in line or 'cityscapes_dvps test (IoU)' in line
+            for line in card_tables.weak_spots(two)[:2]] == [True, True]
+    other = tmp_path / 'other'
+    other.symlink_to(places[0])
+    out = tmp_path / 'out'
+    assert run(places, out, '-d', f'cityscapes_dvps:{other}', '--limit', '1', '--skip',
+               'speed,corruptions,mounting') == 0
+    assert [data['name'] for data in pages.read_card(out / 'card.json')['data']] == [
+        f'cityscapes_dvps {root}' for root in (places[0], other)]
 
 
 @pytest.mark.parametrize(('value', 'limits', 'frames', 'text'), [

@@ -147,7 +147,7 @@ class TestParse:
     @pytest.mark.parametrize(('text', 'words'), [
         ('rain:3', "corruption 'rain' is unknown; known: gaussian_noise"),
         ('fog', 'give fog:SEVERITY, from fog:1 to fog:5'), ('fog:0', 'fog:SEVERITY'),
-        ('fog:6', 'fog:SEVERITY'), ('fog:2.5', 'fog:SEVERITY')])
+        ('fog:6', 'fog:SEVERITY'), ('fog:2.5', 'fog:SEVERITY'), ('fog:²', 'fog:SEVERITY')])
     def test_others_are_errors(self, text: str, words: str) -> None:
         with pytest.raises(ConfigError, match=re.escape(words)):
             parse_corruption(text)
