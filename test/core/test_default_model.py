@@ -36,7 +36,7 @@ def pipeline(model):
 
 def test_it_is_small_and_says_what_it_is_made_of(model):
     assert sum(f.stat().st_size for f in model.path.iterdir()) < 12e6
-    assert model.info.weights_licence == 'CC-BY-NC-SA-4.0'
+    assert model.info.weights_licence == 'CC-BY-NC-SA-3.0'
     assert any('KITTI' in data.name and data.attribution for data in model.info.weights_data)
     assert (model.path / 'LICENSE.txt').read_text(encoding='utf-8').count('KITTI')
 
