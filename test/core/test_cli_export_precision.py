@@ -73,6 +73,6 @@ def test_int8_of_the_shipped_model(form, tmp_path, pictures, capsys):
     source = ModelDirectory.default().path
     assert main(['export', str(source), '-o', str(tmp_path / 'out'), '--precision', 'int8',
                  '--calibration', str(pictures), '--calibration-frames', '16', *form]) == 0
-    assert 'fast-2026.11-3-int8, input 768x384' in capsys.readouterr().out
+    assert 'fast-2026.11-4-int8, input 768x384' in capsys.readouterr().out
     info = ModelDirectory.load(tmp_path / 'out').info
     assert (info.precision, info.producer['calibration_frames']) == ('int8', '16')
