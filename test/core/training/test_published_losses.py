@@ -54,7 +54,7 @@ def test_a_recipe_chooses_them_by_one_key():
     assert network.targets().keywords['settings'] == PUBLISHED_TARGETS
     assert (network.loss.published.mask, network.loss.published.depth) == (3.0, 5.0)
     # A network with learned kernels of classes cannot be trained by them.
-    with pytest.raises(ConfigError, match="test: loss: unknown key 'published'; known keys: bound"):
+    with pytest.raises(ConfigError, match="test: loss: unknown key 'published'; known keys: boun"):
         parse_settings(TrainSettings, recipe, 'test')
 
 
