@@ -124,6 +124,28 @@ def _draw_intrinsics(rng: Rng, settings: SyntheticSettings) -> Intrinsics:
         width, height)
 
 
+def _draw_height(rng: Rng, settings: SyntheticSettings, usual: float) -> float:
+    """Meters above the road; ``usual`` is the share of cameras at a usual height."""
+    return float(rng.uniform(*(settings.usual_height_m if rng.random() < usual
+                               else settings.camera_height_m)))
+
+
+def _built(world: World | City, eye: tuple[float, float, float], heading: float, s_eye: float,
+           settings: SyntheticSettings, rng: Rng) -> tuple[SceneBuilder, Camera]:
+    """A camera by chance in a street with all that stands and drives there."""
+    camera = Camera.looking(
+        _draw_intrinsics(rng, settings), eye, heading,
+        float(np.radians(rng.uniform(*settings.pitch_deg))),
+        float(np.radians(rng.uniform(*settings.roll_deg))))
+    x, y, _ = eye
+    builder = SceneBuilder((x, y), camera)
+    world.ground(builder, x, y)
+    for number in range(-BEHIND + 1, AHEAD):
+        world.furnish(builder, number, keep_clear=False)
+    world.traffic(builder, s_eye, float(rng.uniform(0, 100)), 8.0)
+    return builder, camera
+
+
 def _sample(picture: Render, camera: Camera, ids: InstanceIds, name: str,
             stamp_ns: int = 0, sequence: str = '') -> Sample:
     """Everything is known of a synthetic picture."""
@@ -176,21 +198,11 @@ class SyntheticScenes:
     def _city(self, index: int, rng: Rng) -> Sample:
         """A scene of a city."""
         settings = _viewed(rng, self._settings)
-        usual = rng.random() < 0.6
-        height = float(rng.uniform(*(settings.usual_height_m if usual
-                                     else settings.camera_height_m)))
+        height = _draw_height(rng, settings, usual=0.6)
         world = City((self._seed, index), settings.densities)
         s_eye, t_eye, yaw = world.viewpoint(rng, height)
         x, y, heading = world.pose(s_eye, t_eye)
-        camera = Camera.looking(
-            _draw_intrinsics(rng, settings), (x, y, height), heading + yaw,
-            float(np.radians(rng.uniform(*settings.pitch_deg))),
-            float(np.radians(rng.uniform(*settings.roll_deg))))
-        builder = SceneBuilder((x, y), camera)
-        world.ground(builder, x, y)
-        for number in range(-BEHIND + 1, AHEAD):
-            world.furnish(builder, number, keep_clear=False)
-        world.traffic(builder, s_eye, float(rng.uniform(0, 100)), 8.0)
+        builder, camera = _built(world, (x, y, height), heading + yaw, s_eye, settings, rng)
         world.horizon(builder, x, y)
         world.near(builder, camera, t_eye, rng)
         return self._taken(builder, camera, city_light(_draw_light(rng), rng),
@@ -216,20 +228,10 @@ class SyntheticScenes:
         if rng.random() < 0.18:  # On foot.
             side = 1 if rng.random() < 0.5 else -1
             t_eye = side * (world.layout.road_edge(side) + float(rng.uniform(0.2, 2.0)))
-        usual = rng.random() < 0.75
-        height = float(rng.uniform(*(settings.usual_height_m if usual
-                                     else settings.camera_height_m)))
+        height = _draw_height(rng, settings, usual=0.75)
         x, y, heading = world.pose(s_eye, t_eye)
         yaw = float(rng.normal(0, 0.06 if rng.random() < 0.7 else 0.6))
-        camera = Camera.looking(
-            _draw_intrinsics(rng, settings), (x, y, height), heading + yaw,
-            float(np.radians(rng.uniform(*settings.pitch_deg))),
-            float(np.radians(rng.uniform(*settings.roll_deg))))
-        builder = SceneBuilder((x, y), camera)
-        world.ground(builder, x, y)
-        for number in range(-BEHIND + 1, AHEAD):
-            world.furnish(builder, number, keep_clear=False)
-        world.traffic(builder, s_eye, float(rng.uniform(0, 100)), 8.0)
+        builder, camera = _built(world, (x, y, height), heading + yaw, s_eye, settings, rng)
         return self._taken(builder, camera, _draw_light(rng), _draw_lens(rng), rng,
                            f'synthetic_{self._seed}_{index:06d}')
 
