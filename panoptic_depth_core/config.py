@@ -25,6 +25,7 @@ from pydantic import (
 from .contract import THRESHOLDS
 from .errors import ConfigError
 from .labels import LABEL_DIVISOR
+from .untrusted import reading
 
 AnySettings = TypeVar('AnySettings', bound='Settings')
 
@@ -194,13 +195,8 @@ def parse_settings(kind: type[AnySettings], values: dict[str, Any], source: str)
 
 def read_yaml(path: Path | str) -> Any:
     """Read a YAML file, or raise a ConfigError."""
-    try:
+    with reading(path, 'valid YAML', 'mend the file'):
         return yaml.safe_load(Path(path).read_text(encoding='utf-8'))
-    except OSError as error:
-        raise ConfigError(f'{path}: cannot be read: {error.strerror}; check the path') from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        text = str(error).replace('\n', ' ')
-        raise ConfigError(f'{path}: not valid YAML: {text}') from None
 
 
 def load_settings(kind: type[AnySettings], path: Path | str) -> AnySettings:
