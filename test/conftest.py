@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,3 +34,14 @@ def shared_data() -> Path:
     if not data.is_dir():
         pytest.skip(f'{data} is not there; set PANOPTIC_DEPTH_SHARED to the folder above data/')
     return data
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Callable[[str], Path]:
+    """Copy an input of test/cases, as '04_frame_order/frames'; a fresh copy at every call."""
+    def copy(name: str) -> Path:
+        origin = REPOSITORY / 'test' / 'cases' / name
+        target = tmp_path / f'case{len(list(tmp_path.glob("case*")))}' / origin.name
+        target.parent.mkdir()
+        return Path((shutil.copytree if origin.is_dir() else shutil.copy)(origin, target))
+    return copy
