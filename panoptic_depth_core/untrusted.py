@@ -89,6 +89,21 @@ def reading(path: Path | str, what: str, remedy: str) -> Iterator[None]:
         raise _damaged(path, what, remedy, error) from error
 
 
+_LFS = b'version https://git-lfs.github.com/spec/v'
+"""How a pointer of Git LFS begins (https://github.com/git-lfs/git-lfs, docs/spec.md)."""
+
+
+def is_lfs_pointer(head: bytes) -> bool:
+    """Whether a file that begins like this stands in for one that Git LFS has not fetched."""
+    return head.startswith(_LFS)
+
+
+def lfs_pointer(path: Path | str) -> ConfigError:
+    """The error of such a file."""
+    return ConfigError(f'{path}: is only a Git LFS pointer to the file; get the file with '
+                       "'git lfs pull'")
+
+
 def _damaged(path: Path | str, what: str, remedy: str, error: Exception) -> ConfigError:
     reason = in_words(error)
     if len(reason) > _MOST_OF_AN_ERROR:
