@@ -129,15 +129,18 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
-def decompress(decompressor: _Decompressor, data: bytes, what: str) -> bytes:
+def decompress(decompressor: _Decompressor, data: bytes, what: str,
+               stated: int | None = None) -> bytes:
     """
     Decompress within the limit of bytes.
 
     :param decompressor: a new one of zstd, lz4, zlib, lzma or bz2; its errors pass.
     :param what: for the error, as 'drive.mcap: a chunk is decompressed'.
+    :param stated: the size in bytes that the data ought to have; of more, one byte more is given.
     """
     limit = input_limits().max_bytes
-    found = bytes(decompressor.decompress(data, limit + 1))
+    most = limit if stated is None else min(limit, stated)
+    found = bytes(decompressor.decompress(data, most + 1))
     if len(found) > limit:
         raise too_large(what, 'max_bytes')
     return found

@@ -37,7 +37,7 @@ STORAGE_SUFFIXES = tuple(STORAGES)
 
 _METADATA = 'metadata.yaml'
 _MOST_METADATA = 1 << 26
-_ROS1 = 'ROS 1 bag; convert it with rosbags-convert first'
+_CONVERT = 'convert it with rosbags-convert first'
 _ROS1_MAGIC = b'#ROSBAG V'
 
 
@@ -53,7 +53,7 @@ def open_storage(path: Path, name: str, report: Report) -> StorageFile:
     if is_lfs_pointer(head):
         raise lfs_pointer(name)
     if head.startswith(_ROS1_MAGIC):
-        raise ConfigError(f'{name}: is a {_ROS1}')
+        raise ConfigError(f'{name}: is a ROS 1 bag; {_CONVERT}')
     if not head:
         raise ConfigError(f'{name}: is empty')
     kinds = [s for s in STORAGES.values() if head.startswith(s.magic)] or [
@@ -86,9 +86,9 @@ def is_bag(path: Path) -> bool:
 def ros1_bag(path: Path) -> str:
     """Say that a path is a ROS 1 bag, or a folder of them; empty where it is not."""
     if path.is_file() and path.suffix.lower() == '.bag':
-        return f'{path}: is a {_ROS1}'
+        return f'{path}: is a ROS 1 bag; {_CONVERT}'
     found = sorted(path.glob('*.bag')) if path.is_dir() else []
-    return f'{path}: holds a {_ROS1}: {found[0].name}' if found else ''
+    return f'{path}: holds a ROS 1 bag, {found[0].name}; {_CONVERT}' if found else ''
 
 
 def _metadata(path: Path, report: Report) -> dict[str, Any]:

@@ -39,6 +39,7 @@ COMPRESSIONS = {
     'lz4': Compression(b'\x04\x22\x4d\x18', lz4.frame.LZ4FrameDecompressor),
 }
 """What recorders use; see rosbag2_compression and https://mcap.dev/spec/registry."""
+MAGICS = {kind.magic: name for name, kind in COMPRESSIONS.items()}
 
 _OPEN: dict[str, Callable[[Path], Any]] = {
     '.zstd': zstd.open, '.lz4': lz4.frame.open,
@@ -54,30 +55,29 @@ _BLOCK = 1 << 20
 _KEPT_FREE = 1 << 28
 
 
-def expand(name: str, data: bytes, what: str) -> bytes:
+def expand(name: str, data: bytes, what: str, stated: int | None = None) -> bytes:
     """
     Decompress one frame; of one that is cut off, what is there.
 
     :param name: a key of COMPRESSIONS.
-    :param what: see untrusted.decompress.
+    :param what, stated: see untrusted.decompress.
     :raises ConfigError: more than the limit of bytes; damage raises ERRORS.
     """
-    return decompress(COMPRESSIONS[name].decompressor(), data, what)
+    return decompress(COMPRESSIONS[name].decompressor(), data, what, stated)
 
 
 def expand_message(data: bytes, topic: str) -> bytes:
     """
-    Undo the compression of one message, if there is any.
+    Undo the compression of a message that begins like one of MAGICS.
 
-    Only metadata.yaml names the mode, and a single file has none; but no CDR starts like these.
+    Only metadata.yaml names the mode, and a single file has none; but no CDR begins like these.
     """
-    for name, kind in COMPRESSIONS.items():
-        if data[:4] == kind.magic:
-            try:
-                return expand(name, data, f'{topic}: a message is decompressed')
-            except ERRORS:
-                return data
-    return data
+    try:
+        return expand(MAGICS[data[:4]], data, f'{topic}: a message is decompressed')
+    except ConfigError:
+        raise
+    except ERRORS:
+        return data
 
 
 def plain_name(name: str) -> str:

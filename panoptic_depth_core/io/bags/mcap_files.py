@@ -34,6 +34,8 @@ _BEFORE_DATA = 22
 _CHUNK_HEAD = 100
 """Bytes of a chunk before its records, at most, with a name of its compression that is known."""
 
+_NAMES = tuple(struct.pack('<I', len(name)) + name.encode() for name in COMPRESSIONS)
+
 _GROUP = 1 << 22
 """Bytes of messages outside of chunks that are read, and ordered by time, at once."""
 
@@ -199,6 +201,8 @@ class McapFile:
                 continue
             try:
                 if code == _MESSAGE:
+                    if length < _BEFORE_DATA:
+                        raise struct.error('a message without a head')
                     number, _, stamp_ns = _MESSAGE_HEAD.unpack(file.read(_MESSAGE_HEAD.size))
                     if group.size + length > _GROUP or group.end != position:
                         self._end(group)
@@ -210,7 +214,8 @@ class McapFile:
                 elif code == _CHUNK:
                     # One that says it is longer than it is swallows none of those behind it.
                     end = self._next_chunk(file, start) if cut else end
-                    whole = self._take_chunk(file, start, end) and whole
+                    if not self._take_chunk(file, start, end, cut and end == self._size):
+                        end = self._next_chunk(file, start, end)
             except struct.error:
                 whole = False
             whole = whole and not cut
@@ -223,8 +228,8 @@ class McapFile:
             self._regions.append(_Region(group.start_ns, group.start, group.size, group.size,
                                          frozenset(group.channels), False))
 
-    def _take_chunk(self, file: BinaryIO, start: int, end: int) -> bool:
-        """Take a chunk with the descriptions in it, the last one up to its cut."""
+    def _take_chunk(self, file: BinaryIO, start: int, end: int, is_last: bool) -> bool:
+        """Take a chunk with the descriptions in it, the last one up to its cut, if any."""
         region = _Region(0, start, end - start, 0, None, True)
         found: Counter[int] = Counter()
         start_ns = NO_TIME_NS
@@ -238,7 +243,8 @@ class McapFile:
                 else:
                     self._define(code, data[begin:stop])
         except (_Unusable, struct.error) as error:
-            self._report_chunk(error)
+            if not is_last:
+                self._report_chunk(error)
             return False
         self._messages.update(found)
         self._regions.append(region._replace(start_ns=start_ns, size=len(data),
@@ -249,26 +255,24 @@ class McapFile:
         reason = f' ({error})' if isinstance(error, _Unusable) else ''
         self._report(f'{self._path.name}: a chunk is damaged; its messages are left out{reason}')
 
-    def _next_chunk(self, file: BinaryIO, position: int) -> int:
+    def _next_chunk(self, file: BinaryIO, position: int, stop: int | None = None) -> int:
         """Offset of the next compressed chunk behind damage, known by its two lengths."""
-        while position < self._size:
+        stop = self._size if stop is None else stop
+        while position < stop:
             file.seek(position)
-            block = file.read(min(_GROUP, self._size - position))
-            places = sorted(
-                place for name in COMPRESSIONS for place in _places(
-                    block, struct.pack('<I', len(name)) + name.encode()))
-            for place in places:
+            block = file.read(min(_GROUP, min(stop + _CHUNK_HEAD, self._size) - position))
+            for place in sorted(place for word in _NAMES for place in _places(block, word)):
                 if place < 37 or place + 16 > len(block):
                     continue
                 code, length = _HEAD.unpack_from(block, place - 37)
                 named, = struct.unpack_from('<I', block, place)
                 data_size, = struct.unpack_from('<Q', block, place + 4 + named)
                 if code == _CHUNK and length == 40 + named + data_size:
-                    return position + place - 37
-            if position + len(block) >= self._size:
+                    return min(position + place - 37, stop)
+            if position + len(block) >= stop:
                 break
-            position += len(block) - 64
-        return self._size
+            position += len(block) - _CHUNK_HEAD
+        return stop
 
     def _content(self, file: BinaryIO, region: _Region) -> bytes:
         """The records of a region; _Unusable or struct.error where they are damaged."""
@@ -289,13 +293,13 @@ class McapFile:
         whole = data_size <= there
         file.seek(region.offset + start + 8)
         records = file.read(min(data_size, there))
-        if region.size and size > region.size:
+        if whole and region.size and size > region.size:
             raise _Unusable('larger than its index states')
         if size > most:
             raise _Unusable(str(too_large('is decompressed', 'max_bytes')))
         if compression:
             try:
-                records = expand(compression, records, 'is decompressed')
+                records = expand(compression, records, 'is decompressed', size)
             except ConfigError as error:
                 raise _Unusable(str(error)) from None
             except ERRORS:

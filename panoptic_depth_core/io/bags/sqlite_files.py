@@ -49,6 +49,10 @@ class _ReadOnly(apsw.VFS):
             return super().xOpen(name, flags)
         return _Unchanged(name, flags)
 
+    def xFullPathname(self, name: str) -> str:
+        # What a link leads to has other neighbors.
+        return os.path.abspath(name)
+
     def xDelete(self, filename: str, syncdir: bool) -> None:
         """Keep the journal that SQLite is through with."""
 
@@ -65,7 +69,9 @@ class _Unchanged(apsw.VFSFile):
         asked = flags[0]
         kept = asked & ~(apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
         mine = [kept | apsw.SQLITE_OPEN_READONLY, 0]
-        super().__init__('', name, mine)
+        # It does not follow links.
+        super().__init__('', os.path.realpath(name if isinstance(name, str) else name.filename()),
+                         mine)
         flags[1] = asked
         self._written: dict[int, bytes] = {}
         self._content: bytes | None = None
@@ -276,15 +282,20 @@ class SqliteFile:
         Only the time of this processor counts, not that of a slow disk.
         """
         limit = input_limits().max_seconds
+        number = seen = 0
         begin = time.thread_time()
-        connection.set_progress_handler(lambda: time.thread_time() - begin > limit, _STEPS)
-        rows = connection.execute(query, values)
-        while True:
-            begin = time.thread_time()
-            row = next(rows, None)
-            if row is None:
-                return
+
+        def is_over() -> bool:
+            nonlocal seen, begin
+            now = time.thread_time()
+            if number != seen:
+                seen, begin = number, now
+            return now - begin > limit
+
+        connection.set_progress_handler(is_over, _STEPS)
+        for row in connection.execute(query, values):
             yield row
+            number += 1
 
     def messages(self, topics: Collection[str]) -> Iterator[Record]:
         """Give the messages of the topics in order of time, else in that of the table."""

@@ -22,7 +22,7 @@ from ...errors import ConfigError
 from ..messages.types import INSTANCE_DISTANCE_ARRAY, canonical_type, typestore
 from .bag_files import is_bag as is_bag
 from .bag_files import open_storage, storage_files
-from .compression import expand_file, expand_message
+from .compression import MAGICS, expand_file, expand_message
 from .records import Record, StorageFile, Stretch, by_time
 
 _MOST_PROBLEMS = 20
@@ -68,15 +68,18 @@ class _Part(NamedTuple):
     """A storage file, and its state when it was opened, to see whether it is being written."""
 
     path: Path
-    state: tuple[int, int]
+    state: tuple[tuple[int, int], ...]
     file: StorageFile
 
 
-def _state(path: Path) -> tuple[int, int]:
-    with suppress(OSError):
-        found = path.stat()
-        return found.st_size, found.st_mtime_ns
-    return 0, 0
+def _state(path: Path) -> tuple[tuple[int, int], ...]:
+    """Sizes and times of a file and what SQLite has beside it."""
+    found = []
+    for file in (path, Path(f'{path}-wal')):
+        with suppress(OSError):
+            status = file.stat()
+            found.append((status.st_size, status.st_mtime_ns))
+    return tuple(found)
 
 
 class BagReader:
@@ -129,15 +132,17 @@ class BagReader:
         """Messages of the topics in order of recording; payload compression is undone."""
         parts = [part for part in self._parts
                  if any(topic in topics for topic, _ in part.file.counts)]
+        types = {kind: canonical_type(kind) for part in parts for _, kind in part.file.counts}
         for topic, kind, stamp_ns, data in by_time(
                 Stretch(part.file.start_ns, 0, partial(self._raw, part, topics))
                 for part in parts):
-            try:
-                data = expand_message(data, topic)
-            except ConfigError as error:
-                self._report(str(error))
-                continue
-            yield Message(topic, canonical_type(kind), stamp_ns, data)
+            if data[:4] in MAGICS:
+                try:
+                    data = expand_message(data, topic)
+                except ConfigError as error:
+                    self._report(str(error))
+                    continue
+            yield Message(topic, types[kind], stamp_ns, data)
 
     def _raw(self, part: _Part, topics: Collection[str]) -> Iterator[Record]:
         try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import ConfigError
-from ..bags.storage import is_bag
+from ..bags.bag_files import is_bag, ros1_bag
 from ..cameras.camera_info import Use
 from ..cameras.camera_options import CameraOptions
 from . import opencv_sources as opencv
@@ -98,8 +98,8 @@ def _open(source: str | Path, options: SourceOptions) -> FrameSource:
         return opencv.PictureSource(pictures, camera, skip)
     if is_video:
         return opencv.VideoSource(path, camera, skip)
-    if path.suffix == '.bag':
-        raise ConfigError(f'{text}: is a ROS 1 bag; convert it with rosbags-convert first')
+    if old := ros1_bag(path):
+        raise ConfigError(old)
     if path.is_dir():
         raise ConfigError(f'{text}: holds no pictures ({" ".join(opencv.PICTURE_SUFFIXES)}) and '
                           f'no bag; give {ACCEPTED}')
