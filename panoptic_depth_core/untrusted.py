@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -105,6 +105,9 @@ def lfs_pointer(path: Path | str) -> ConfigError:
 
 
 def _damaged(path: Path | str, what: str, remedy: str, error: Exception) -> ConfigError:
+    with suppress(OSError), Path(path).open('rb') as file:
+        if is_lfs_pointer(file.read(len(_LFS))):
+            return lfs_pointer(path)
     reason = in_words(error)
     if len(reason) > _MOST_OF_AN_ERROR:
         reason = f'{reason[:_MOST_OF_AN_ERROR]} ...'

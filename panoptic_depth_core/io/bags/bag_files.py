@@ -36,6 +36,7 @@ STORAGES = {
 STORAGE_SUFFIXES = tuple(STORAGES)
 
 _METADATA = 'metadata.yaml'
+_ROOT = 'rosbag2_bagfile_information'
 _MOST_METADATA = 1 << 26
 _CONVERT = 'convert it with rosbags-convert first'
 _ROS1_MAGIC = b'#ROSBAG V'
@@ -54,7 +55,7 @@ def open_storage(path: Path, name: str, report: Report) -> StorageFile:
         raise lfs_pointer(name)
     if head.startswith(_ROS1_MAGIC):
         raise ConfigError(f'{name}: is a ROS 1 bag; {_CONVERT}')
-    if not head:
+    if not head and not sqlite_files.sidecar(path):
         raise ConfigError(f'{name}: is empty')
     kinds = [s for s in STORAGES.values() if head.startswith(s.magic)] or [
         s for suffix, s in STORAGES.items() if path.suffix.lower() == suffix]
@@ -75,11 +76,19 @@ def _natural(path: Path) -> list[tuple[int, str]]:
             for word in re.split(r'(\d+)', path.name)]
 
 
+def _is_metadata(path: Path) -> bool:
+    """Whether a metadata.yaml is that of a bag: pictures may have one, too."""
+    if not path.is_file():
+        return False
+    with path.open('rb') as file:
+        return _ROOT.encode() in file.read(1 << 16)
+
+
 def is_bag(path: Path) -> bool:
     """Whether a path is a bag folder or a storage file."""
     if path.is_dir():
         with reading(path, 'a folder', 'check its rights'):
-            return (path / _METADATA).is_file() or any(_is_storage(p) for p in path.iterdir())
+            return any(_is_storage(p) for p in path.iterdir()) or _is_metadata(path / _METADATA)
     return _is_storage(path)
 
 
@@ -103,7 +112,7 @@ def _metadata(path: Path, report: Report) -> dict[str, Any]:
             content = file.read_bytes()
             if is_lfs_pointer(content):
                 raise lfs_pointer(file)
-            found = parse_yaml(content, file)['rosbag2_bagfile_information']
+            found = parse_yaml(content, file)[_ROOT]
             if not isinstance(found.get('relative_file_paths'), list):
                 raise ValueError('it names no files')
     except ConfigError:

@@ -13,7 +13,7 @@ import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple
 
 import lz4.frame
 
@@ -87,6 +87,11 @@ def plain_name(name: str) -> str:
     return name[:len(name) - len(suffix)]
 
 
+def is_compressed(path: Path) -> bool:
+    """Whether the name of a file says so."""
+    return path.name != plain_name(path.name)
+
+
 def expand_file(path: Path, folder: Path, report: Report) -> Path:
     """
     Decompress a whole storage file into a folder; of one that is cut off, what is there.
@@ -94,33 +99,32 @@ def expand_file(path: Path, folder: Path, report: Report) -> Path:
     It may grow to the limit of bytes or, if that is more, to 100 times its size, and leaves
     256 MiB of the disk free.
 
-    :returns: the file there, or the path itself where nothing is compressed.
     :raises ConfigError: beyond the limits, or the disk is full; nothing is left behind then.
     """
-    opened = _OPEN.get(path.suffix.lower())
-    if opened is None or path.name == plain_name(path.name):
-        return path
-    target = folder / f'{len(list(folder.iterdir()))}_{plain_name(path.name)}'
+    target = folder / str(len(list(folder.iterdir()))) / plain_name(path.name)
+    target.parent.mkdir()
     most = max(input_limits().max_bytes, _MOST_RATIO * path.stat().st_size)
-    try:
-        with target.open('wb') as output, opened(path) as compressed:
-            _copy(cast(BinaryIO, compressed), output, path, most, report)
-    except OSError as error:
-        target.unlink(missing_ok=True)
-        raise ConfigError(
-            f'{path}: cannot be decompressed into {folder}: {error.strerror or error}; set TMPDIR '
-            'to a folder with more space') from None
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise
+    with _OPEN[path.suffix.lower()](path) as compressed:
+        try:
+            with target.open('wb') as output:
+                _copy(compressed, output, path, most, report)
+        except OSError as error:
+            target.unlink(missing_ok=True)
+            raise ConfigError(
+                f'{path}: cannot be decompressed into {folder}: {error.strerror or error}; set '
+                'TMPDIR to a folder with more space') from None
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
     return target
 
 
-def _copy(source: BinaryIO, output: BinaryIO, path: Path, most: int, report: Report) -> None:
+def _copy(source: Any, output: BinaryIO, path: Path, most: int, report: Report) -> None:
     written = 0
     while True:
         try:
-            block = source.read(_BLOCK)
+            # More at once would be lost where its end is damaged.
+            block = source.read1(_BLOCK)
         except ERRORS:
             report(f'{path.name}: is cut off or damaged; what could be decompressed is read')
             return

@@ -41,7 +41,11 @@ _GROUP = 1 << 22
 
 
 class _Unusable(Exception):
-    """The index or a chunk cannot be used, because of this; empty: there is none."""
+    """The index or a chunk cannot be used, because of this."""
+
+
+class _NoIndex(_Unusable):
+    """There is no index of the whole file."""
 
 
 class _Region(NamedTuple):
@@ -103,8 +107,8 @@ class McapFile:
                 self._read_index(file)
             except (_Unusable, struct.error) as error:
                 self._clear()
-                if str(error):
-                    report(f'{path.name}: {error}; all of it is searched')
+                if not isinstance(error, _NoIndex):
+                    report(f'{path.name}: its index is damaged; all of it is searched')
                 if not self._search(file):
                     report(f'{path.name}: {DAMAGED}')
         self.start_ns = min((region.start_ns for region in self._regions), default=NO_TIME_NS)
@@ -121,7 +125,7 @@ class McapFile:
         counts: Counter[tuple[str, str]] = Counter()
         others: defaultdict[str, list[str]] = defaultdict(list)
         for number, (topic, kind, encoding) in self._channels.items():
-            if encoding == 'cdr':
+            if encoding.lower() == 'cdr':
                 counts[topic, kind] += self._messages[number]
             elif self._messages[number]:
                 others[encoding].append(topic)
@@ -145,20 +149,20 @@ class McapFile:
         """Take the regions and counts from the summary section; _Unusable without a sound one."""
         footer = self._size - 37
         if footer < 8:
-            raise _Unusable
+            raise _NoIndex
         file.seek(footer)
         data = file.read(37)
         if data[-8:] != MAGIC or _HEAD.unpack_from(data) != (_FOOTER, 20):
-            raise _Unusable
+            raise _NoIndex
         start, _, checksum = struct.unpack_from('<QQI', data, 9)
         if not start:
-            raise _Unusable
+            raise _NoIndex
         if not 8 <= start <= footer or footer - start > input_limits().max_bytes:
-            raise _Unusable('its index is damaged')
+            raise _Unusable
         file.seek(start)
         summary = file.read(footer - start)
         if checksum and zlib.crc32(summary + data[:25]) != checksum:
-            raise _Unusable('its index is damaged')
+            raise _Unusable
         chunks: dict[int, _Region] = {}
         indexed = expected = total = None
         for code, begin, end in _records(summary):
@@ -175,13 +179,13 @@ class McapFile:
                 self._define(code, record)
         # Without chunks, or with messages beside them, the index does not know all.
         if not chunks or len(chunks) != expected or indexed not in (None, total):
-            raise _Unusable
+            raise _NoIndex
         if self._messages.keys() - self._channels.keys() or self._messages.total() != total:
-            raise _Unusable
+            raise _NoIndex
         self._regions = sorted(chunks.values(), key=lambda region: region.offset)
         for first, second in zip(self._regions, self._regions[1:], strict=False):
             if first.offset + first.length > second.offset:
-                raise _Unusable('its index is damaged')
+                raise _Unusable
 
     def _search(self, file: BinaryIO) -> bool:
         """Find regions and counts record by record; whether the file is whole."""
@@ -313,7 +317,7 @@ class McapFile:
     def messages(self, topics: Collection[str]) -> Iterator[Record]:
         """Give the messages of the topics in order of time; damaged chunks are left out."""
         wanted = {number: (topic, kind) for number, (topic, kind, encoding)
-                  in self._channels.items() if encoding == 'cdr' and topic in topics}
+                  in self._channels.items() if encoding.lower() == 'cdr' and topic in topics}
         with self._path.open('rb') as file:
             yield from by_time(
                 Stretch(region.start_ns, region.size, partial(self._read, file, region, wanted))
@@ -363,7 +367,7 @@ def _indexed_chunk(record: bytes, end: int) -> tuple[_Region, int | None]:
     _, place = _string(record, 44 + pairs)
     _, size = struct.unpack_from('<QQ', record, place)
     if offset < 8 or length < 9 or offset + length > end:
-        raise _Unusable('its index is damaged')
+        raise _Unusable
     # An index of messages is 15 bytes for each channel and 16 for each message.
     known = (index_size - 15 * len(channels)) // 16 if channels else None
     return _Region(start_ns, offset + 9, length - 9, max(size, 1),

@@ -77,14 +77,16 @@ def by_time(stretches: Iterable[Stretch]) -> Iterator[Record]:
                 heapq.heapreplace(heap, (following[2], place, size, following, records))
 
 
-def left_out(topics: Iterable[str], encoding: str) -> str:
-    """Say that topics are no ROS 2 messages."""
-    kind, remedy = _OTHERS.get(encoding.lower(), (encoding or 'of no stated encoding', ''))
-    names = sorted(topics)
-    more = ', ...' if len(names) > 5 else ''
-    return (f'the messages of {", ".join(names[:5])}{more} are {kind}, not ROS 2 messages (cdr); '
-            f'they are left out{remedy and "; "}{remedy}')
-
-
 _ROS1 = 'ROS 1 messages', 'convert the ROS 1 bag with rosbags-convert'
 _OTHERS = {'ros1': _ROS1, 'ros1msg': _ROS1}
+"""Encoding -> what it is, and the remedy."""
+
+
+def left_out(topics: Iterable[str], encoding: str) -> str:
+    """Say that topics are no ROS 2 messages."""
+    kind, remedy = _OTHERS.get(encoding.lower(), (
+        encoding or 'of no stated encoding', 'convert them if they are needed'))
+    names = sorted(topics)
+    more = ', ...' if len(names) > 5 else ''
+    return (f'the messages of {", ".join(names[:5])}{more} are {kind}, not ROS 2 messages (cdr), '
+            f'and left out; {remedy}')

@@ -13,7 +13,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +70,8 @@ class _Unchanged(apsw.VFSFile):
         kept = asked & ~(apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
         mine = [kept | apsw.SQLITE_OPEN_READONLY, 0]
         # It does not follow links.
-        super().__init__('', os.path.realpath(name if isinstance(name, str) else name.filename()),
-                         mine)
+        path = os.path.realpath(name if isinstance(name, str) else name.filename())
+        super().__init__('', path, mine)
         flags[1] = asked
         self._written: dict[int, bytes] = {}
         self._content: bytes | None = None
@@ -82,6 +82,9 @@ class _Unchanged(apsw.VFSFile):
             page = int.from_bytes(super().xRead(2, 16), 'big') if size >= 100 else 0
             page = 65536 if page == 1 else page
             self._size = size - size % page if page else 0
+            if not size:
+                # SQLite would not look into the -wal of an empty file.
+                self._content, self._size = b'', _page_of_wal(f'{path}-wal')
         elif size <= _MOST_IN_MEMORY:
             self._content = super().xRead(size, 0) if size else b''
 
@@ -92,7 +95,7 @@ class _Unchanged(apsw.VFSFile):
         if self._content is None:
             data = super().xRead(end - offset, offset)
         else:
-            data = self._content[offset:end]
+            data = self._content[offset:end].ljust(end - offset, b'\0')
         if not self._written:
             return data
         first = offset - offset % _BLOCK
@@ -137,16 +140,22 @@ class _Unchanged(apsw.VFSFile):
         return False
 
 
+def _page_of_wal(path: str) -> int:
+    """Size of a page by the header of a -wal (the same page, section 4.1); 0 without one."""
+    with suppress(OSError), Path(path).open('rb') as file:
+        return int.from_bytes(file.read(12)[8:], 'big')
+    return 0
+
+
 _READ_ONLY = _ReadOnly()
 
 
-def _has(path: Path, sidecar: str) -> bool:
-    beside = Path(f'{path}{sidecar}')
-    return beside.is_file() and beside.stat().st_size > 0
-
-
-class _Stop(Exception):
-    """The file cannot be read, because of this."""
+def sidecar(path: Path) -> str:
+    """What SQLite left beside a file: the suffix of it, empty where there is nothing."""
+    def is_there(suffix: str) -> bool:
+        beside = Path(f'{path}{suffix}')
+        return beside.is_file() and beside.stat().st_size > 0
+    return next(filter(is_there, _SIDECARS), '')
 
 
 class SqliteFile:
@@ -158,11 +167,11 @@ class SqliteFile:
 
     def __init__(self, path: Path, report: Report) -> None:
         self._name, self._report = path.name, report
-        self._sidecar = next((s for s in _SIDECARS if _has(path, s)), '')
+        self._sidecar = sidecar(path)
         # SQLite looks beside the target of a link only.
         if not self._sidecar and path.is_symlink():
             path = path.resolve()
-            self._sidecar = next((s for s in _SIDECARS if _has(path, s)), '')
+            self._sidecar = sidecar(path)
         self._path = Path(os.path.abspath(path))
         if self._sidecar:
             report(f'{self._name}: its recorder was not closed; what it left in '
@@ -235,7 +244,7 @@ class SqliteFile:
                 connection, 'SELECT id, CAST(name AS BLOB), CAST(type AS BLOB), '
                 'CAST(serialization_format AS BLOB) FROM topics'):
             name, kind, encoding = (str(text or b'', 'utf-8', 'replace') for text in texts)
-            if encoding in ('cdr', ''):
+            if encoding.lower() in ('cdr', ''):
                 self._topics[number] = name, kind
             else:
                 others.setdefault(encoding, []).append(name)

@@ -22,7 +22,7 @@ from ...errors import ConfigError
 from ..messages.types import INSTANCE_DISTANCE_ARRAY, canonical_type, typestore
 from .bag_files import is_bag as is_bag
 from .bag_files import open_storage, storage_files
-from .compression import MAGICS, expand_file, expand_message
+from .compression import MAGICS, expand_file, expand_message, is_compressed
 from .records import Record, StorageFile, Stretch, by_time
 
 _MOST_PROBLEMS = 20
@@ -118,10 +118,11 @@ class BagReader:
     def _open(self, file: Path) -> Iterator[_Part]:
         """Open a storage file; one that cannot be read is a problem of the bag."""
         try:
-            state = _state(file)
-            if self._folder is None:
-                self._folder = tempfile.TemporaryDirectory(prefix='panoptic_depth_bag_')
-            plain = expand_file(file, Path(self._folder.name), self._report)
+            state, plain = _state(file), file
+            if is_compressed(file):
+                if self._folder is None:
+                    self._folder = tempfile.TemporaryDirectory(prefix='panoptic_depth_bag_')
+                plain = expand_file(file, Path(self._folder.name), self._report)
             yield _Part(file, state, open_storage(plain, file.name, self._report))
         except ConfigError as error:
             self._report(str(error))
@@ -147,11 +148,12 @@ class BagReader:
     def _raw(self, part: _Part, topics: Collection[str]) -> Iterator[Record]:
         try:
             yield from part.file.messages(topics)
-        except OSError as error:
-            self._report(f'{part.path.name}: cannot be read any further: {error.strerror}')
+        except (OSError, MemoryError) as error:
+            reason = getattr(error, 'strerror', None) or 'not enough memory'
+            self._report(f'{part.path.name}: cannot be read any further: {reason}')
         if _state(part.path) != part.state:
-            self._report(f'{part.path.name}: was written to while it was read; what was there '
-                         'before is read')
+            self._report(f'{part.path.name}: was written to while it was read; its newest '
+                         'messages may be missing')
 
     def close(self) -> None:
         """Remove temporary files."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import ConfigError
+from ...untrusted import is_lfs_pointer, lfs_pointer
 from ..bags.bag_files import is_bag, ros1_bag
 from ..cameras.camera_info import Use
 from ..cameras.camera_options import CameraOptions
@@ -84,6 +85,10 @@ def _open(source: str | Path, options: SourceOptions) -> FrameSource:
         raise ConfigError(f'{text}: no such camera; give a number, as in camera:0')
     if not device and not path.exists():
         raise ConfigError(f'{text}: does not exist; give {ACCEPTED}')
+    if not device and path.is_file():
+        with path.open('rb') as file:
+            if is_lfs_pointer(file.read(64)):
+                raise lfs_pointer(path)
     if not device and is_bag(path):
         return BagSource(path, camera, options.image_topic, options.camera_info_topic, skip)
     pictures = [] if device else (

@@ -21,7 +21,7 @@ from bag_makers import SECOND_NS, STORAGES, storage_file, text, write_bag
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.recordings.jobs import find_bags
 from panoptic_depth_core.io.bags.compression import zstd
-from panoptic_depth_core.io.bags.storage import BagReader
+from panoptic_depth_core.io.bags.storage import BagReader, is_bag
 from panoptic_depth_core.io.sources.open_source import open_source
 from rosbags.rosbag2 import CompressionFormat, CompressionMode
 
@@ -267,6 +267,20 @@ def test_git_lfs_pointers(split: Path) -> None:
                         "'git lfs pull'"]
     with pytest.raises(ConfigError, match="no message can be read: .*'git lfs pull'"):
         BagReader(split / names[1])
+
+
+@pytest.mark.parametrize('name', ['a.png', 'a.mp4', 'a.db3', 'a.mcap'])
+def test_a_source_that_is_a_git_lfs_pointer(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(POINTER)
+    with pytest.raises(ConfigError, match="only a Git LFS pointer .* 'git lfs pull'"):
+        open_source(tmp_path / name)
+
+
+def test_a_metadata_yaml_beside_pictures_is_no_bag(tmp_path: Path) -> None:
+    (tmp_path / 'metadata.yaml').write_text('license: CC0')
+    assert not is_bag(tmp_path)
+    metadata(tmp_path, ['lost.mcap'])
+    assert is_bag(tmp_path)
 
 
 def test_the_content_tells_the_storage(split: Path, tmp_path: Path) -> None:

@@ -249,4 +249,4 @@ def test_a_file_that_grows(tmp_path: Path) -> None:
         assert [message.stamp_ns for message in messages] == [1, 2, 3, 4]
         assert list(bag.problems) == [
             f'a.mcap: {DAMAGED}',
-            'a.mcap: was written to while it was read; what was there before is read']
+            'a.mcap: was written to while it was read; its newest messages may be missing']

@@ -13,6 +13,7 @@ from pathlib import Path
 import apsw
 import pytest
 from panoptic_depth_core.errors import ConfigError
+from panoptic_depth_core.io.bags import sqlite_files
 from panoptic_depth_core.io.bags.sqlite_files import SqliteFile
 from panoptic_depth_core.io.bags.storage import BagReader
 from panoptic_depth_core.io.sources.open_source import open_source
@@ -108,11 +109,14 @@ def test_messages_in_wal_are_frames(name: str, case: Callable[[str], Path]) -> N
 
 
 @pytest.mark.parametrize('change', ['none', 'no shm', 'cut', 'half', 'head only', 'other salt',
-                                    'a bit', 'link', 'odd name'])
-def test_wal_is_read_as_sqlite_reads_it(change: str, tmp_path: Path) -> None:
+                                    'a bit', 'link', 'odd name', 'large'])
+def test_wal_is_read_as_sqlite_reads_it(change: str, tmp_path: Path,
+                                        monkeypatch: pytest.MonkeyPatch) -> None:
     path = killed(tmp_path)
     wal = path.with_name('a.db3-wal')
     content = bytearray(wal.read_bytes())
+    if change == 'large':
+        monkeypatch.setattr(sqlite_files, '_MOST_IN_MEMORY', 1000)
     if change == 'no shm':
         path.with_name('a.db3-shm').unlink()
     length = {'cut': len(content) - 100, 'half': len(content) // 2, 'head only': 20}
@@ -153,6 +157,22 @@ def test_a_folder_that_cannot_be_written_to(journal: str, tmp_path: Path) -> Non
         assert read(path) == list(range(COUNT if journal == 'wal' else 10))
     finally:
         path.parent.chmod(0o755)
+
+
+def test_everything_in_wal(tmp_path: Path) -> None:
+    origin, target = tmp_path / 'origin', tmp_path / 'target'
+    origin.mkdir()
+    with closing(connect(origin / 'a.db3', 'wal')) as connection:
+        connection.execute('PRAGMA wal_autocheckpoint=0')
+        add(connection, range(COUNT))
+        shutil.copytree(origin, target)
+    assert (target / 'a.db3').stat().st_size == 4096
+    assert read(target) == list(range(COUNT))
+    # As after a power cut.
+    (target / 'a.db3').write_bytes(b'')
+    before = state(target)
+    assert read(target / 'a.db3') == list(range(COUNT))
+    assert state(target) == before
 
 
 def test_a_recorder_at_work(tmp_path: Path) -> None:
