@@ -26,6 +26,9 @@ from .compression import MAGICS, expand_file, expand_message, is_compressed
 from .records import Record, StorageFile, Stretch, by_time
 
 _MOST_PROBLEMS = 20
+_END_OF_TIME_NS = (1 << 31) * 1_000_000_000
+"""Seconds of builtin_interfaces/Time are int32."""
+
 OTHER_PROBLEMS = 'further problems of this kind in other files'
 
 
@@ -143,6 +146,10 @@ class BagReader:
                 except ConfigError as error:
                     self._report(str(error))
                     continue
+            if not 0 <= stamp_ns < _END_OF_TIME_NS:
+                self._report(f'{topic}: messages have a time of recording before 1970 or after '
+                             '2038, which ROS has not; 1970 or 2038 is taken')
+                stamp_ns = min(max(stamp_ns, 0), _END_OF_TIME_NS - 1)
             yield Message(topic, types[kind], stamp_ns, data)
 
     def _raw(self, part: _Part, topics: Collection[str]) -> Iterator[Record]:

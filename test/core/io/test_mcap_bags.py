@@ -238,6 +238,13 @@ def test_chunks_that_overlap_are_not_all_in_memory(tmp_path: Path,
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 260_000
 
 
+@pytest.mark.parametrize('time_ns', [1 << 62, 1 << 63, (1 << 64) - 1])
+def test_times_that_ros_has_not(time_ns: int, tmp_path: Path) -> None:
+    stamps, problems = read(tmp_path / 'a.mcap',
+                            HEADER + channel() + message(1) + message(time_ns) + END)
+    assert stamps == [1, (1 << 31) * 10 ** 9 - 1] and 'after 2038' in problems[0]
+
+
 def test_a_file_that_grows(tmp_path: Path) -> None:
     path = tmp_path / 'a.mcap'
     path.write_bytes(HEADER + channel() + b''.join(message(stamp) for stamp in range(5)) + b'\5')
