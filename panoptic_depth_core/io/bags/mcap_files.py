@@ -21,7 +21,17 @@ from typing import BinaryIO, NamedTuple
 from ...errors import ConfigError
 from ...untrusted import input_limits, too_large
 from .compression import COMPRESSIONS, ERRORS, expand
-from .records import DAMAGED, NO_TIME_NS, Record, Report, Stretch, by_time, left_out
+from .records import (
+    DAMAGED,
+    DAMAGED_NAME,
+    NO_TIME_NS,
+    NOT_TEXT,
+    Record,
+    Report,
+    Stretch,
+    by_time,
+    left_out,
+)
 
 MAGIC = b'\x89MCAP0\r\n'
 _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK = 2, 3, 4, 5, 6
@@ -125,6 +135,8 @@ class McapFile:
         counts: Counter[tuple[str, str]] = Counter()
         others: defaultdict[str, list[str]] = defaultdict(list)
         for number, (topic, kind, encoding) in self._channels.items():
+            if NOT_TEXT in topic + kind:
+                self._report(f'{self._path.name}: {DAMAGED_NAME}')
             if encoding.lower() == 'cdr':
                 counts[topic, kind] += self._messages[number]
             elif self._messages[number]:

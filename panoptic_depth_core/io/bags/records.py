@@ -19,6 +19,10 @@ Report = Callable[[str], None]
 NO_TIME_NS = (1 << 63) - 1
 """Start of what holds no message: behind everything."""
 
+NOT_TEXT = '\ufffd'
+"""What stands for bytes that are no UTF-8."""
+
+DAMAGED_NAME = 'the name of a topic or of its type is damaged'
 DAMAGED = 'damaged or not closed; what can be read is read'
 
 

@@ -21,7 +21,7 @@ import apsw
 
 from ...errors import ConfigError
 from ...untrusted import input_limits, too_large
-from .records import DAMAGED, NO_TIME_NS, Record, Report, left_out
+from .records import DAMAGED, DAMAGED_NAME, NO_TIME_NS, NOT_TEXT, Record, Report, left_out
 
 MAGIC = b'SQLite format 3\0'
 _COLUMNS = {'topics': {'id', 'name', 'type', 'serialization_format'},
@@ -244,6 +244,8 @@ class SqliteFile:
                 connection, 'SELECT id, CAST(name AS BLOB), CAST(type AS BLOB), '
                 'CAST(serialization_format AS BLOB) FROM topics'):
             name, kind, encoding = (str(text or b'', 'utf-8', 'replace') for text in texts)
+            if NOT_TEXT in name + kind:
+                self._report(f'{self._name}: {DAMAGED_NAME}')
             if encoding.lower() in ('cdr', ''):
                 self._topics[number] = name, kind
             else:

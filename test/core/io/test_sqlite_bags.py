@@ -223,7 +223,8 @@ def test_what_is_no_recording_is_named(change: str, words: str, tmp_path: Path) 
     ("INSERT INTO messages VALUES(91, 1, 'when', x'00'), (92, 1, 5, 'text'), (93, 9, 5, x'00')",
      'messages without a time or without bytes are left out'),
     ("INSERT INTO topics VALUES(2, '/pose', 'Pose', 'json', '')", 'messages of /pose are json'),
-    ("INSERT INTO topics VALUES(2, x'ff', x'fe', x'636472', x'fd')", ''),
+    ("INSERT INTO topics VALUES(2, x'ff', x'fe', x'636472', x'fd')",
+     'the name of a topic or of its type is damaged'),
 ])
 def test_what_does_not_matter(change: str, words: str, tmp_path: Path) -> None:
     with closing(connect(tmp_path / 'a.db3')) as connection:
