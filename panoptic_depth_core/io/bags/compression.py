@@ -57,13 +57,21 @@ _KEPT_FREE = 1 << 28
 
 def expand(name: str, data: bytes, what: str, stated: int | None = None) -> bytes:
     """
-    Decompress one frame; of one that is cut off, what is there.
+    Decompress the frames of a message or a chunk; of one that is cut off, what is there.
 
     :param name: a key of COMPRESSIONS.
     :param what, stated: see untrusted.decompress.
     :raises ConfigError: more than the limit of bytes; damage raises ERRORS.
     """
-    return decompress(COMPRESSIONS[name].decompressor(), data, what, stated)
+    found, size = [], 0
+    while data and (stated is None or size < stated):
+        frame = COMPRESSIONS[name].decompressor()
+        found.append(decompress(frame, data, what, None if stated is None else stated - size))
+        size += len(found[-1])
+        if size > input_limits().max_bytes:
+            raise too_large(what, 'max_bytes')
+        data = frame.unused_data or b'' if frame.eof else b''
+    return found[0] if len(found) == 1 else b''.join(found)
 
 
 def expand_message(data: bytes, topic: str) -> bytes:

@@ -152,10 +152,12 @@ _READ_ONLY = _ReadOnly()
 
 def sidecar(path: Path) -> str:
     """What SQLite left beside a file: the suffix of it, empty where there is nothing."""
-    def is_there(suffix: str) -> bool:
-        beside = Path(f'{path}{suffix}')
-        return beside.is_file() and beside.stat().st_size > 0
-    return next(filter(is_there, _SIDECARS), '')
+    for suffix in _SIDECARS:
+        with suppress(FileNotFoundError), Path(f'{path}{suffix}').open('rb') as file:
+            # A journal that was dealt with may stay, with zeros for its head.
+            if file.read(1).strip(b'\0'):
+                return suffix
+    return ''
 
 
 class SqliteFile:

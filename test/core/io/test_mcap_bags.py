@@ -48,7 +48,12 @@ def message(stamp_ns: int, number: int = 1, data: bytes | None = None) -> bytes:
 
 def chunk(records: bytes, compression: str = 'zstd', size: int | None = None,
           checksum: int | None = None) -> bytes:
-    data = COMPRESS.get(compression, bytes)(records)
+    return chunk_of(COMPRESS.get(compression, bytes)(records), records, compression, size,
+                    checksum)
+
+
+def chunk_of(data: bytes, records: bytes, compression: str = 'zstd', size: int | None = None,
+             checksum: int | None = None) -> bytes:
     return record(6, struct.pack(
         '<QQQI', 0, 0, len(records) if size is None else size,
         zlib.crc32(records) if checksum is None else checksum)
@@ -74,6 +79,9 @@ BODIES = {
     'zstd': chunk(channel() + message(0)) + b''.join(
         chunk(message(stamp) + message(stamp + 1)) for stamp in range(1, 9, 2)),
     'lz4': chunk(channel()) + b''.join(chunk(message(stamp), 'lz4') for stamp in range(9)),
+    'frames': chunk(channel()) + b''.join(
+        chunk_of(zstd.compress(message(stamp)[:50]) + zstd.compress(message(stamp)[50:]),
+                 message(stamp)) for stamp in range(5)),
     'plain chunks': b''.join(chunk(channel() + message(stamp), '') for stamp in range(9)),
     'mixed': channel() + message(0) + chunk(message(1) + message(2)) + message(3),
     'attachment': channel() + message(0) + record(9, bytes(200)) + record(12, bytes(99))

@@ -147,6 +147,14 @@ def test_a_journal_is_rolled_back_in_memory(tmp_path: Path) -> None:
     assert state(path.parent) == before
 
 
+def test_a_journal_that_was_dealt_with(tmp_path: Path) -> None:
+    with closing(connect(tmp_path / 'a.db3', 'persist')) as connection:
+        add(connection, range(COUNT))
+    assert (tmp_path / 'a.db3-journal').stat().st_size
+    with closing(BagReader(tmp_path)) as bag:
+        assert not bag.problems and bag.topics['/chatter'].count == COUNT
+
+
 @pytest.mark.parametrize('journal', ['wal', 'delete'])
 def test_a_folder_that_cannot_be_written_to(journal: str, tmp_path: Path) -> None:
     path = killed(tmp_path, journal)
