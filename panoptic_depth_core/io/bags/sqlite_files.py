@@ -185,7 +185,10 @@ class SqliteFile:
         except apsw.Error as error:
             self._damaged = True
             report(f'{self._name}: {DAMAGED} ({_reason(error)})')
-            found = self._look(self._counted_singly)
+            try:
+                found = self._look(self._counted_singly)
+            except apsw.Error:
+                found = {}
         self._total = sum(number for number, _, _ in found.values())
         self.start_ns = min((start for _, good, start in found.values() if good),
                             default=NO_TIME_NS)
@@ -266,26 +269,36 @@ class SqliteFile:
     def _counted_singly(self, connection: apsw.Connection) -> dict[int, tuple[int, int, int]]:
         """The same as far as a damaged file goes."""
         found: dict[int, tuple[int, int, int]] = {}
-        try:
-            for number, stamp_ns, _ in self._ascending(connection, '1'):
-                count, _, start_ns = found.get(number, (0, 0, NO_TIME_NS))
-                found[number] = count + 1, count + 1, min(start_ns, stamp_ns)
-        except apsw.Error:
-            pass
+        for number, stamp_ns, _ in self._ascending(connection, '1'):
+            count, _, start_ns = found.get(number, (0, 0, NO_TIME_NS))
+            found[number] = count + 1, count + 1, min(start_ns, stamp_ns)
         return found
 
     def _ascending(self, connection: apsw.Connection,
                    value: str) -> Iterator[tuple[int, int, Any]]:
-        """Topic number, time, value of the messages in the order of the table."""
-        last = None
-        for place, *row in self._rows(
-                connection, f'SELECT rowid, topic_id, timestamp, {value} FROM messages '
-                f'WHERE {_GOOD} ORDER BY rowid'):
-            # A page that is its own successor would never end.
-            if last is not None and place <= last:
-                raise apsw.CorruptError('database disk image is malformed')
-            last = place
-            yield row[0], row[1], row[2]
+        """
+        Topic number, time, value of the messages in the order of the table.
+
+        Behind a damaged page or message, it goes on at a later one: the next, the one after two
+        more, after four more ...
+        """
+        last, step = -1 << 63, 0
+        while True:
+            try:
+                for place, *row in self._rows(
+                        connection, f'SELECT rowid, topic_id, timestamp, {value} FROM messages '
+                        f'WHERE rowid > ? AND {_GOOD} ORDER BY rowid', (last,)):
+                    # A page that is its own successor would never end.
+                    if place <= last:
+                        raise apsw.CorruptError('database disk image is malformed')
+                    last, step = place, 0
+                    yield row[0], row[1], row[2]
+                return
+            except (apsw.CorruptError, apsw.TooBigError):
+                step = 2 * step or 1
+                last = max(last, 0) + step
+                if last >= 1 << 62:
+                    return
 
     def _rows(self, connection: apsw.Connection, query: str,
               values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

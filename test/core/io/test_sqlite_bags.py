@@ -252,6 +252,21 @@ def test_a_message_beyond_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert any('set PANOPTIC_DEPTH_MAX_BYTES to more' in problem for problem in bag.problems)
 
 
+@pytest.mark.parametrize('damage', [b'\0', b'\xff'])
+def test_what_follows_a_damaged_page_is_read(damage: bytes, tmp_path: Path) -> None:
+    with closing(connect(tmp_path / 'a.db3')) as connection:
+        add(connection, range(100))
+    size = (tmp_path / 'a.db3').stat().st_size
+    whole = (tmp_path / 'a.db3').read_bytes()
+    for place in range(5 * 4096, size - 4096, 31 * 4096):
+        (tmp_path / 'a.db3').write_bytes(
+            whole[:place] + damage * 4096 + whole[place + 4096:])
+        with closing(BagReader(tmp_path)) as bag:
+            stamps = [message.stamp_ns // 10 for message in bag.messages(['/chatter'])]
+        # A page has up to three.
+        assert stamps == sorted(set(stamps)) and len(stamps) >= 97
+
+
 def test_a_query_without_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(connect(tmp_path / 'a.db3')) as connection:
         add(connection, range(1))
