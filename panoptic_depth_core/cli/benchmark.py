@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ConfigError
+from ..files import lock_file, lock_folder
 from . import options
 
 if TYPE_CHECKING:
@@ -123,6 +124,8 @@ def benchmark(
     if len(sizes) > 1 and what != 'runtimes':
         raise ConfigError(f'--size is {size!r}; give one size, several are for --what runtimes')
     shape = sizes[0] if sizes else None
+    if out is not None:
+        context.with_resource(lock_file(out) if out.suffix == '.json' else lock_folder(out))
     if what == 'pipeline':
         from ..benchmark.pipeline import measure_pipeline, pictures
         from ..config import InferenceSettings, load_settings

@@ -97,8 +97,8 @@ class CameraMemory:
         age_s = (stamp_ns - found_ns) / 1e9
         if 0 < settings.max_age_s < abs(age_s) and found_ns:
             return InfoCamera(None, None, (
-                f'the latest is {abs(age_s):.3g} s {"older" if age_s > 0 else "newer"} than the '
-                f'image, and camera_info.max_age_s is {settings.max_age_s:g}'))
+                f'the latest is {"older" if age_s > 0 else "newer"} than the image by more than '
+                f'camera_info.max_age_s, which is {settings.max_age_s:g} s'))
         return camera_of_info(info, width, height, rectified=self._rectified, use=settings.use,
                               frame_id=frame_id)
 
