@@ -25,7 +25,7 @@ from .build_engine import build_engine
 from .calibrate_mounting import calibrate_mounting
 from .camera import camera
 from .card import card
-from .console import log_to_console
+from .console import log_to_console, use_plain_characters
 from .demo import demo
 from .evaluate import calibrate, evaluate, evaluate_tracking
 from .evaluate_bag import evaluate_bag
@@ -80,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :returns: the exit code.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    use_plain_characters()
     try:
         return app(given or ['--help'], prog_name=NAME, standalone_mode=False) or 0
     except (typer.Abort, KeyboardInterrupt):
@@ -107,4 +108,5 @@ def _complain(message: str) -> None:
     """Print one line on standard error, with -v after the traceback."""
     if _log.isEnabledFor(logging.DEBUG):
         traceback.print_exc()
-    typer.echo(f'{NAME}: error: ' + ' '.join(message.split()), err=True)
+    # Not typer.echo, which would show what cannot be encoded as question marks.
+    print(f'{NAME}: error: ' + ' '.join(message.split()), file=sys.stderr)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -169,11 +170,11 @@ def benchmark(
         report = _evaluation(what, frames or 300, shape, jobs)
     if out is not None:
         report.write(out)
-    typer.echo(report.to_markdown(), nl=False)
+    print(report.to_markdown(), end='')
 
 
 def _note(text: str) -> None:
-    typer.echo(f'benchmark: {text} ...', err=True)
+    print(f'benchmark: {text} ...', file=sys.stderr)
 
 
 def _models(recipes: list[Path], changes: list[str], size: tuple[int, int] | None, repeats: int,
