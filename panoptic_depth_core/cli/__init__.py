@@ -3,8 +3,10 @@
 """
 The command line: the list of commands, errors on one line, exit codes.
 
-Exit codes: 0 success, 1 a fault of this program, 2 an error of the user, 130 (128 + signal)
-interrupted. Heavy modules are imported when a command runs, and only those that it needs.
+Exit codes: 0 success; 1 done, but not complete (the source ended early, too many frames were
+skipped), a limit is missed, or a fault of this program, which says so; 2 an error that the user can
+mend, such as an option, a file or an output folder that is gone; 128 + signal interrupted. Heavy
+modules are imported when a command runs, and only those that it needs.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from .demo import demo
 from .evaluate import calibrate, evaluate, evaluate_tracking
 from .evaluate_bag import evaluate_bag
 from .export import convert, export
+from .interruption import Terminated, ended_by_signals
 from .predict import predict
 from .pseudo_label import pseudo_label
 from .train import pack, train
@@ -82,7 +85,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     use_plain_characters()
     try:
-        return app(given or ['--help'], prog_name=NAME, standalone_mode=False) or 0
+        with ended_by_signals():
+            return app(given or ['--help'], prog_name=NAME, standalone_mode=False) or 0
+    except Terminated as error:
+        return int(str(error.code))
     except (typer.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     except BrokenPipeError:
