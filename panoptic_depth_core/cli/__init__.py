@@ -4,9 +4,9 @@
 The command line: the list of commands, errors on one line, exit codes.
 
 Exit codes: 0 success; 1 done, but not complete (the source ended early, too many frames were
-skipped), a limit is missed, or a fault of this program, which says so; 2 an error that the user can
-mend, such as an option, a file or an output folder that is gone; 128 + signal interrupted. Heavy
-modules are imported when a command runs, and only those that it needs.
+skipped), a limit is missed, or a fault of this program, which says so; 2 an error that the user
+can mend, such as an option, a file or an output folder that is gone; 128 + signal interrupted.
+Heavy modules are imported when a command runs, and only those that it needs.
 """
 
 from __future__ import annotations

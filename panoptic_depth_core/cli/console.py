@@ -48,7 +48,7 @@ _PLAINER = 'panoptic_depth_plain'
 
 
 def _plainer(error: UnicodeError) -> tuple[str, int]:
-    """Replace what cannot be encoded; bytes of a file name that are no text are \\xff."""
+    """Replace what cannot be encoded, also bytes of a file name that are no text."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return ''.join(
@@ -171,7 +171,8 @@ def print_table(table: Table, *, text: bool = False) -> None:
     shown = RichTable(title=_shown(table.title), box=SIMPLE_HEAD, title_justify='left',
                       show_header=not text)
     for index, name in enumerate(table.header):
-        shown.add_column(_shown(name), justify='right' if index and not text else 'left', no_wrap=True)
+        shown.add_column(_shown(name), justify='right' if index and not text else 'left',
+                         no_wrap=True)
     for row in table.rows:
         shown.add_row(*(escape(_shown(cell)) for cell in row))
     console = out()

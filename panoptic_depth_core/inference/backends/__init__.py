@@ -219,8 +219,8 @@ def check_output(output: GraphOutput, info: ModelInfo, backend: str) -> None:
     """
     Refuse impossible outputs, before they become distances.
 
-    :raises BackendError: for a wrong shape or type, a depth or table that is not finite, an unknown
-        class id.
+    :raises BackendError: for a wrong shape or type, a depth or table that is not finite, an
+        unknown class id.
     """
     size = info.map_size()
     for name, array in (('segment_index', output.segment_index), ('depth', output.depth)):

@@ -306,8 +306,7 @@ class TestCheckOutput:
         info = make_info()
         try:
             check_output(output, info, 'somewhere')
-        except BackendError as error:
-            assert 'somewhere' in str(error)
+        except BackendError:
             return
         ids, segments = assemble_segments(index, table, info.class_infos(), label_divisor=1000,
                                           min_instance_pixels=1)
