@@ -22,7 +22,6 @@ from .contract import MOUNTING, TASKS, Ability, Arrays, Task, abilities
 from .errors import ConfigError
 from .lens import Lens
 
-
 _GREATEST_PX = 1e12
 
 
