@@ -210,7 +210,7 @@ def incomplete(lost: int, kept: int, ended_early: str, max_skipped: float,
         warn(f'{title}the source ended early: {ended_early}')
     if share > max_skipped:
         warn(f'{title}{lost} of {lost + kept} frames are skipped or missing, '
-             f'{100 * share:.0f} %; more than --max-skipped, which is {max_skipped:g}')
+             f'{100 * share:.1f} %; more than --max-skipped, which is {max_skipped:g}')
     if not ended_early and share <= max_skipped:
         return 0
     say(f'{title}{kept} frames are kept; the same command goes on from there')

@@ -106,7 +106,7 @@ def _train(settings: TrainSettings, run_dir: Path, resume: bool, watch: Watcher 
         run.iterate()
     finally:
         # Also when the user stops the run: --resume then loses nothing.
-        save_checkpoint(run_dir, settings, state)
+        run.save()
         run.log.close()
     leave()
     best = run_dir / BEST_FILE
@@ -168,16 +168,25 @@ class _Run:
             if log is None:
                 continue
             log.step(self.share_done())
-            if self.output is not None:
-                self.output.check()
+            self.check_output()
             is_due = state.iteration % settings.save_every == 0
             if self.validator is not None and state.iteration % self.validator.every == 0:
                 self.validate()
                 since, images, is_due = self.seconds(), 0, True
             if is_due:
-                save_checkpoint(self.run_dir, settings, state)
+                self.save()
         if self.validator is not None and state.validated != state.iteration and not self.stop():
             self.validate()
+
+    def check_output(self) -> None:
+        """Raise ConfigError where the folder of the run is gone."""
+        if self.output is not None:
+            self.output.check()
+
+    def save(self) -> None:
+        """Write the checkpoints."""
+        self.check_output()
+        save_checkpoint(self.run_dir, self.settings, self.state)
 
     def validate(self) -> None:
         """Measure the averaged weights, and keep them if they are the best so far."""

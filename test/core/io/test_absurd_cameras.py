@@ -48,8 +48,7 @@ def found(tmp_path: Path, entry: Entry) -> tuple[list[Intrinsics | None], list[d
     memory.remember(entry.message)
     try:
         cameras.append(memory.resolve(40, 24, stamp_of(entry.message), 'optical')[0])
-    except ConfigError as error:
-        assert 'publish it, or set camera_info.policy' in str(error)
+    except ConfigError:
         cameras.append(None)
     return cameras, notes
 

@@ -119,7 +119,7 @@ def test_a_recording_that_is_not_complete(drive: Path, tmp_path: Path,
     monkeypatch.setattr(ImagePairing, 'frame', refuse)
     assert evaluate(*given) == 1
     told = capsys.readouterr()
-    assert 'drive: 3 of 4 frames are skipped or missing, 75 %; more than' in told.err
+    assert 'drive: 3 of 4 frames are skipped or missing, 75.0 %; more than' in told.err
     assert told.err.count('bytes, damaged (3 times)') == 1
     assert 'drive: 1 frames are kept; the same command goes on' in told.out
     assert evaluate(*given, '--max-skipped', 0.75) == 0
