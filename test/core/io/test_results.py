@@ -44,7 +44,7 @@ def _run(out: Path, indices: range, formats: tuple[str, ...] = ALL) -> list[str]
     return written
 
 
-@pytest.mark.parametrize('name', ['-rf', 'two\nlines', 'no\udcfftext', 'ü' * 125, 'a b;$x', '\u4e2d'])
+@pytest.mark.parametrize('name', ['-rf', 'two\nlines', 'no\udcfftext', 'ü' * 125, 'a b;$x'])
 def test_names_of_any_letters(name: str, tmp_path: Path) -> None:
     frame = replace(make_frame(0), name=name)
     for _ in range(2):
