@@ -104,9 +104,9 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f'.{_cut(path.stem)}.{os.getpid()}.tmp{suffix}')
 
 
-def _cut(name: str) -> str:
-    """A name of few bytes; the cut may be within a character."""
-    return os.fsencode(name)[:_MOST_OF_A_STEM].decode(errors='ignore')
+def _cut(name: str, most: int = _MOST_OF_A_STEM) -> str:
+    """A name of at most so many bytes; the cut may be within a character."""
+    return os.fsencode(name)[:most].decode(errors='ignore')
 
 
 class OutputFolder:
@@ -185,7 +185,7 @@ def lock_folder(folder: Path) -> Iterator[OutputFolder]:
 def lock_file(path: Path) -> Iterator[None]:
     """As lock_folder, for one file; others may write others into its folder."""
     make_folder(path.parent)
-    with _locked(path.with_name(f'.{_cut(path.name)}.lock'), path):
+    with _locked(path.with_name(f'.{_cut(path.name, 240)}.lock'), path):
         yield
 
 

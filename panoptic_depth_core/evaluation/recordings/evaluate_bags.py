@@ -72,6 +72,9 @@ def evaluate_bags(jobs: Sequence[BagJob], folder: Path, *, title: str = '', work
         def keep(job: BagJob, part: BagPart) -> None:
             nonlocal fresh
             output.check()
+            if part.summary.get('ended_early'):
+                # The next run does not take it: the recording may be whole again by then.
+                keys[job.name] += ' ended early'
             save_part(parts, job.name, part, keys[job.name])
             fresh += part.summary['frames']
 
