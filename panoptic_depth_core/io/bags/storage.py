@@ -12,7 +12,6 @@ index; of SQLite, rows up to the first page that is missing.
 from __future__ import annotations
 
 import io
-import re
 import shutil
 import struct
 import sys
@@ -31,6 +30,7 @@ import yaml
 from rosbags.rosbag2 import Reader
 
 from ...errors import ConfigError
+from ...files import natural
 from ..messages.types import INSTANCE_DISTANCE_ARRAY, canonical_type, typestore
 
 if sys.version_info >= (3, 14):
@@ -88,12 +88,6 @@ def _is_storage(path: Path) -> bool:
     return name.removesuffix('.zstd').endswith(STORAGE_SUFFIXES) and path.is_file()
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """Sort key that puts part_10 after part_9."""
-    return [(int(word), '') if word.isdigit() else (-1, word)
-            for word in re.split(r'(\d+)', path.name)]
-
-
 def is_bag(path: Path) -> bool:
     """Whether a path is a bag folder or a storage file."""
     if path.is_dir():
@@ -113,7 +107,8 @@ def storage_files(path: Path, report: Report) -> list[Path]:
             raise ConfigError(f'{path}: is no bag; give a folder, or a file ending in '
                               f'{" or ".join(STORAGE_SUFFIXES)}')
         return [path]
-    listed = present = sorted((p for p in path.iterdir() if _is_storage(p)), key=_natural)
+    listed = present = sorted((p for p in path.iterdir() if _is_storage(p)),
+                              key=lambda p: natural(p.name))
     try:
         text = (path / _METADATA).read_text(encoding='utf-8')
         named = yaml.safe_load(text)['rosbag2_bagfile_information']['relative_file_paths']
