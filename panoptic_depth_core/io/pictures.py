@@ -39,6 +39,7 @@ _STRAY = re.compile(r'Corrupt JPEG data: (\d+) extraneous bytes before marker 0x
 _MOST_STRAY_BYTES = 8
 """More bytes that belong to no block are those of blocks that were lost before them."""
 
+_DEPTHS = np.uint8, np.uint16
 _ORIENTATION = 0x0112
 _SIDES = 0x0100, 0x0101
 _OF_PILLOW = {b'avif': 'avif', b'avis': 'avif', **dict.fromkeys(
@@ -61,7 +62,7 @@ class PictureFile(NamedTuple):
 def kind_of(data: Bytes) -> str:
     """The kind of a picture file by its first bytes; '' where it is none."""
     head = data[:16].tobytes()
-    for kind, signature in (('jpeg', b'\xff\xd8\xff'), ('png', b'\x89PNG\r\n\x1a\n'),
+    for kind, signature in (('jpeg', b'\xff\xd8'), ('png', b'\x89PNG\r\n\x1a\n'),
                             ('bmp', b'BM'), ('tiff', b'II*\0'), ('tiff', b'MM\0*'),
                             ('tiff', b'II+\0'), ('tiff', b'MM\0+')):
         if head.startswith(signature):
@@ -112,8 +113,15 @@ def decode_rgb(data: Bytes, what: str, *, upright: bool = False,
     if kind in _OF_PILLOW.values():
         return _decode_with_pillow(data, what, upright)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-    bgr = _decode(data, kind, what, flags if upright else flags | cv2.IMREAD_IGNORE_ORIENTATION)
-    if bgr.dtype not in (np.uint8, np.uint16):
+    try:
+        bgr = _decode(data, kind, what, flags if upright else
+                      flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    except ConfigError:
+        # OpenCV makes no colors of one channel of floats.
+        bgr = _decode(data, kind, what, cv2.IMREAD_UNCHANGED)
+        if bgr.dtype in _DEPTHS:
+            raise
+    if bgr.dtype not in _DEPTHS:
         raise ConfigError(f'{what}: is a picture of {bgr.dtype}; give 8 or 16 bits')
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
 

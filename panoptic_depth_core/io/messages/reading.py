@@ -197,10 +197,11 @@ def _refuse_file(message: Any, what: str) -> None:
     """
     Refuse an Image whose bytes are those of a picture file.
 
-    :raises ConfigError: they are; two bytes alone could be a pixel, a whole header cannot.
+    :raises ConfigError: they are.
     """
     data = _buffer(message.data)
-    if kind := kind_of(data):
+    # Two bytes could be those of a pixel.
+    if (kind := kind_of(data)) and kind != 'bmp' and (kind != 'jpeg' or data[2:3] == 0xff):
         try:
             header_of(data, what)
         except ConfigError:
