@@ -41,6 +41,9 @@ from .mounting import USUAL_GROUND, TransformedMounting
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
 NO_STAMP = 'has no stamps; the time of recording is taken for them'
 
+_VALUES = '16UC1', '32FC1'
+"""By convention, these are depth or ids, though the former can be decoded."""
+
 _FIRST_TRANSFORMS = 1000
 """Messages of tf by whose end all frames have been named."""
 
@@ -64,9 +67,9 @@ def _is_picture(bag: BagReader, topic: Topic) -> bool:
     """Whether the first readable message holds a picture rather than depth or ids."""
     image = next(_readable(bag, topic.name), None)
     if topic.type == COMPRESSED_IMAGE:
-        return image is not None and 'compresseddepth' not in image.format.lower()
-    # 16UC1 can be decoded, but by convention it is depth in millimeters, or ids.
-    return image is not None and image.encoding in ENCODINGS and image.encoding != '16UC1'
+        return image is not None and 'compresseddepth' not in image.format.lower() and (
+            image.format.partition(';')[0].strip() not in _VALUES)
+    return image is not None and image.encoding in ENCODINGS and image.encoding not in _VALUES
 
 
 def _list(topics: list[Topic]) -> str:

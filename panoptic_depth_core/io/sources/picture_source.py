@@ -75,8 +75,8 @@ def find_pictures(folder: Path, recursive: bool = False) -> FoundPictures:
         entered = []
         for name in folders:
             reason = 'hidden' if name.startswith('.') else (
-                'folders (--recursive reads them)' if not recursive
-                else 'folders of results' if Path(top, name, RUN_FILE).exists() else '')
+                'nested (--recursive reads them)' if not recursive
+                else 'with results' if Path(top, name, RUN_FILE).exists() else '')
             if reason:
                 others[reason] += 1
             else:

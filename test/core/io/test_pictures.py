@@ -191,7 +191,8 @@ def test_the_limit_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize('data', [
     b'', b'x', b'no picture at all', _png_of(0, 5), _png_of(5, 0), b'BM' + bytes(60),
-    b'II*\0' + bytes(4), b'II*\0\xff\xff\xff\xff', b'MM\0*\0\0\0\x08\xff\xff', b'II+\0' + b'\xff' * 30,
+    b'II*\0' + bytes(4), b'II*\0\xff\xff\xff\xff', b'MM\0*\0\0\0\x08\xff\xff',
+    b'II+\0' + b'\xff' * 30,
     b'RIFF\0\0\0\0WEBP', b'\xff\xd8\xff', b'\xff\xd8\xff\xe0\0\x10JFIF', b'\0\0\0\x18ftypheic',
     b'GIF89a' + bytes(20)])
 def test_what_is_no_picture_is_named(data: bytes, capfd: object) -> None:
