@@ -147,5 +147,5 @@ class TestCompressed(NodeCase):
             send(data=data)
             eventually(lambda: self.peer.status().frames_dropped_error == before + 1,  # noqa: B023
                        'the broken picture is counted')
-            self.peer.wait_health('input', 1, 'not a picture')
+            self.peer.wait_health('input', 1, 'no picture')
         heard_at(heard, send())

@@ -222,9 +222,11 @@ def decode_compressed(image_format: str, data: Any, sixteen: SixteenBits | None 
     Pixels of a CompressedImage as RGB, as they are stored: an EXIF orientation does not count.
 
     Formats are those that compressed_image_transport writes, 'SOURCE; CODEC compressed TARGET',
-    or a single word. The codec is known by the data. TARGET or, where there is none, SOURCE is the
-    order of channels that was given to the encoder, which took it for blue first. Where SOURCE
-    is a Bayer mosaic and there is no TARGET, a picture of one channel is that mosaic.
+    or a single word. The codec is known by the data. TARGET is the order of channels that was given
+    to an encoder which takes blue for the first: where it is red, they are exchanged. TIFF has no
+    TARGET, and the order of SOURCE; JPEG and PNG without one are not image_transport's, and have
+    the colors of the file. Where SOURCE is a Bayer mosaic and there is no TARGET, a picture of one
+    channel is that mosaic.
 
     :param image_format: as in the message.
     :param data: a JPEG, PNG, ... file as bytes or uint8.
@@ -246,13 +248,14 @@ def decode_compressed(image_format: str, data: Any, sixteen: SixteenBits | None 
             return _colored(stored, f'{source.rstrip("0123456789")}8', what, sixteen)
     pixels = decode_rgb(buffer, what, note=note)
     rgb = sixteen.scaled(pixels) if pixels.dtype == np.uint16 else np.asarray(pixels, np.uint8)
-    if codec and (target or source).startswith('rgb'):
-        if note is not None and 'tiff' not in codec:
-            note(f'{what}: it says that red and blue are exchanged in its pictures, and so they '
-                 "are read; if colors are wrong, let the driver write 'rgb8; jpeg compressed "
-                 "bgr8'")
-        rgb = np.ascontiguousarray(rgb[..., ::-1])
-    return rgb
+    of_tiff = 'tiff' in codec
+    exchanged = (source if of_tiff else target).startswith('rgb')
+    if note is not None and not of_tiff and (exchanged or (
+            codec and not target and source.startswith('rgb'))):
+        note(f'{what}: red and blue are taken as {"exchanged" if exchanged else "in order"} in '
+             'its pictures, which this does not tell for sure; image_transport writes '
+             "'rgb8; jpeg compressed bgr8'")
+    return np.ascontiguousarray(rgb[..., ::-1]) if exchanged else rgb
 
 
 def _colored(mosaic: NDArray[Any], encoding: str, what: str, sixteen: SixteenBits) -> Bytes:

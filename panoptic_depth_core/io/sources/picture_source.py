@@ -137,7 +137,7 @@ class PictureSource(FrameSource):
         self._paths, self._names = paths, frame_names(paths, folder)
         self.len_hint = len(paths)
         if left_out:
-            self.notes[f'left out of {folder}: {left_out}'] += 1
+            self.notes.add(f'left out of {folder}: {left_out}')
 
     def __iter__(self) -> Iterator[Frame]:
         """Read the files one by one."""
@@ -152,7 +152,8 @@ class PictureSource(FrameSource):
             except ConfigError as error:
                 count_reason(self.skipped, str(error))
                 continue
-            self.notes.update(self.sixteen.notes())
+            for note in self.sixteen.notes():
+                self.notes.add(note)
             yield frame
 
     def _look_first(self, sixteen: SixteenBits) -> None:

@@ -39,7 +39,7 @@ def test_natural_order() -> None:
         assert order.index('a1b2') < order.index('a1b10') < order.index('a1c1')
         assert order.index('a02') < order.index('a2') < order.index('a10')
         assert order.index('frame_9.jpg') < order.index('frame_10.jpg')
-        assert order == sorted(reversed(names), key=natural)
+        assert order == sorted(names[::-1], key=natural)
 
 
 def test_the_case_of_frame_order(case: Callable[[str], Path]) -> None:
