@@ -187,6 +187,21 @@ def _damage(what: str) -> Iterator[None]:
         raise ConfigError(f'{what}: is damaged or no picture ({reason}); {_REMEDY}') from None
 
 
+@contextmanager
+def _quiet_opencv() -> Iterator[None]:
+    """What it logs of a damaged file is said by an error."""
+    # The OpenCV of Ubuntu 22.04 has none.
+    logging = getattr(cv2.utils, 'logging', None)
+    if logging is None:
+        yield
+        return
+    level = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(level)
+
+
 def _fields(layout: str, data: Bytes, at: int) -> tuple[Any, ...]:
     """Values of a struct; struct.error beyond the end."""
     return struct.unpack_from(layout, data.data, at)
@@ -196,15 +211,12 @@ def _decode(data: Bytes, kind: str, what: str, flags: int) -> NDArray[Any]:
     with _damage(what):
         if kind in _WHOLE:
             _WHOLE[kind](data)
-    # What it says is said by the error below.
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
-        pixels = cv2.imdecode(data, flags)
+        with _quiet_opencv():
+            pixels = cv2.imdecode(data, flags)
     except cv2.error as error:
         raise ConfigError(f'{what}: is damaged or no picture ({error.err}); {_REMEDY}'
                           ) from None
-    finally:
-        cv2.utils.logging.setLogLevel(level)
     if pixels is None:
         raise ConfigError(f'{what}: is damaged or no picture ({kind}); {_REMEDY}')
     return np.asarray(pixels)

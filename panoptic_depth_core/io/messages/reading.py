@@ -222,10 +222,10 @@ def decode_compressed(image_format: str, data: Any, sixteen: SixteenBits | None 
     Pixels of a CompressedImage as RGB, as they are stored: an EXIF orientation does not count.
 
     Formats are those that compressed_image_transport writes, 'SOURCE; CODEC compressed TARGET',
-    or a single word. The codec is known by the data. TARGET is the order of channels that was given
-    to an encoder which takes blue for the first: where it is red, they are exchanged. TIFF has no
-    TARGET, and the order of SOURCE; JPEG and PNG without one are not image_transport's, and have
-    the colors of the file. Where SOURCE is a Bayer mosaic and there is no TARGET, a picture of one
+    or a single word. The codec is known by the data. TARGET is the order of channels given to an
+    encoder that takes blue for the first: where it is red, they are exchanged. TIFF has no TARGET,
+    and the order of SOURCE; JPEG and PNG without one are not image_transport's, and have the
+    colors of the file. Where SOURCE is a Bayer mosaic and there is no TARGET, a picture of one
     channel is that mosaic.
 
     :param image_format: as in the message.

@@ -32,14 +32,16 @@ def test_natural_order() -> None:
     names = ['1', '01', '2', '10', 'a', 'a1b2', 'a1b10', 'a1c1', 'a02', 'a2', 'a10', '²', 'é',
              'frame_9.jpg', 'frame_10.jpg', '1700000000000000009', '1700000000000000010']
     expected = ['01', '1', '2', '10', '1700000000000000009', '1700000000000000010']
+    orders = set()
     for seed in range(5):
         random.Random(seed).shuffle(names)
         order = sorted(names, key=natural)
+        orders.add(tuple(order))
         assert [name for name in order if name in expected] == expected
         assert order.index('a1b2') < order.index('a1b10') < order.index('a1c1')
         assert order.index('a02') < order.index('a2') < order.index('a10')
         assert order.index('frame_9.jpg') < order.index('frame_10.jpg')
-        assert order == sorted(names[::-1], key=natural)
+    assert len(orders) == 1
 
 
 def test_the_case_of_frame_order(case: Callable[[str], Path]) -> None:
