@@ -16,7 +16,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +34,9 @@ Bytes = NDArray[np.uint8]
 STRAY_BYTES = ('JPEG with stray bytes that belong to nothing; its pixels are complete and are '
                'used')
 
+NO_END = 'JPEG without its end marker; its pixels are complete and are used'
+_NO_END = 'Premature end of JPEG file'
+_SCAN = 0xda
 _REMEDY = 'copy it again or record it anew'
 _STRAY = re.compile(r'Corrupt JPEG data: (\d+) extraneous bytes before marker 0x(\w\w)')
 _MOST_STRAY_BYTES = 8
@@ -225,13 +228,21 @@ def _decode(data: Bytes, kind: str, what: str, flags: int) -> NDArray[Any]:
 def _decode_jpeg(data: Bytes, what: str, colors: str,
                  note: Callable[[str], None] | None) -> Bytes:
     """(H, W, C) uint8; libjpeg's complaints are errors, unless all pixels are there."""
+    ended = False
     with _damage(what):
         while True:
             try:
-                return np.asarray(simplejpeg.decode_jpeg(data, colors), np.uint8)
+                pixels = np.asarray(simplejpeg.decode_jpeg(data, colors), np.uint8)
+                if ended and note is not None:
+                    note(NO_END)
+                return pixels
             except ValueError as error:
                 match = _STRAY.match(str(error))
                 count = int(match[1]) if match else 0
+                if str(error) == _NO_END and not ended and _is_of_one_scan(data):
+                    # With the marker it is complete, or it lacks more than that.
+                    data, ended = np.append(data, np.array([0xff, 0xd9], np.uint8)), True
+                    continue
                 if match is None:
                     raise
                 marker, raw = bytes((0xff, int(match[2], 16))), data.tobytes()
@@ -240,10 +251,11 @@ def _decode_jpeg(data: Bytes, what: str, colors: str,
                     if count > _MOST_STRAY_BYTES and padding.strip(b'\0'):
                         raise
                     # It is the last thing that libjpeg says: there is nothing else to be told.
-                    pixels = simplejpeg.decode_jpeg(data, colors, strict=False)
+                    pixels = np.asarray(simplejpeg.decode_jpeg(data, colors, strict=False),
+                                        np.uint8)
                     if note is not None:
                         note(STRAY_BYTES)
-                    return np.asarray(pixels, np.uint8)
+                    return pixels
                 end = raw.find(marker)
                 if 0xd0 <= marker[1] <= 0xd7 or end < count:
                     raise
@@ -342,20 +354,32 @@ def _tags(data: Bytes) -> dict[int, int]:
     return found
 
 
+def _segments(data: Bytes) -> Iterator[tuple[int, Bytes]]:
+    """Markers of a JPEG and what follows them, up to the first scan or to what is damaged."""
+    at = marker = 2
+    while marker != _SCAN and at + 4 <= data.size and data[at] == 0xff:
+        marker, (length,) = int(data[at + 1]), _fields('>H', data, at + 2)
+        yield marker, data[at + 4:at + 2 + length]
+        at += 2 + length
+
+
 def _exif_orientation(data: Bytes) -> int:
     """Of a JPEG; 1, upright, where it is not known."""
-    at = 2
-    try:
-        while data[at] == 0xff and data[at + 1] != 0xda:
-            (length,) = _fields('>H', data, at + 2)
-            body = data[at + 4:at + 2 + length]
-            if data[at + 1] == 0xe1 and body[:6].tobytes() == b'Exif\0\0':
+    for marker, body in _segments(data):
+        if marker == 0xe1 and body[:6].tobytes() == b'Exif\0\0':
+            with suppress(struct.error):
                 orientation = _tags(body[6:]).get(_ORIENTATION, 1)
                 return orientation if orientation <= 8 else 1
-            at += 2 + length
-    except (IndexError, struct.error):
-        pass
     return 1
+
+
+def _is_of_one_scan(data: Bytes) -> bool:
+    """Whether one scan of a sequential JPEG holds all its channels, so that its end is the end."""
+    parts = dict(_segments(data))
+    frame = parts.get(0xc0, parts.get(0xc1))
+    scan = parts.get(_SCAN)
+    return (frame is not None and scan is not None and frame.size > 5 and scan.size > 0
+            and bool(frame[5] == scan[0]))
 
 
 def extra_for(suffix: str) -> str:

@@ -37,6 +37,8 @@ RUN_FILE = 'run.json'
 JOINED = '__'
 """Between the parts of the name of a picture in a nested folder."""
 
+_HEAD_BYTES = 64
+
 
 def read_picture(path: Path, sixteen: SixteenBits | None = None,
                  note: Callable[[str], None] | None = None) -> NDArray[np.uint8]:
@@ -166,9 +168,10 @@ def _look_at(path: Path, sixteen: SixteenBits) -> None:
     """Let the window of 16 bits hold a picture that is not used now, so that runs agree."""
     if sixteen.bits or path.suffix.lower() not in ('.png', '.tif', '.tiff'):
         return
-    with suppress(ConfigError):
-        data = read_file(path)
-        if has_16_bits(data):
-            values = decode_stored(data, str(path))
+    with suppress(ConfigError, OSError):
+        with path.open('rb') as file:
+            head = np.frombuffer(file.read(_HEAD_BYTES), np.uint8)
+        if has_16_bits(head):
+            values = decode_stored(read_file(path), str(path))
             if values.dtype == np.uint16:
                 sixteen.look(values)

@@ -16,6 +16,7 @@ import pytest
 import simplejpeg
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.io.pictures import (
+    NO_END,
     STRAY_BYTES,
     decode_rgb,
     decode_stored,
@@ -90,8 +91,9 @@ def test_a_file_that_is_cut_off_is_refused(kind: str, share: float, capfd: objec
     data = _encoded(kind)
     with pytest.raises(ConfigError, match='^picture: is .*no picture'):
         decode_rgb(data[:int(len(data) * share)], 'picture')
-    with pytest.raises(ConfigError, match='^picture: is .*no picture'):
-        decode_rgb(data[:-1], 'picture')
+    if kind not in ('jpeg', 'restarts'):
+        with pytest.raises(ConfigError, match='^picture: is .*no picture'):
+            decode_rgb(data[:-1], 'picture')
     # What libraries complain of is in the error.
     assert capfd.readouterr() == ('', '')
 
@@ -131,6 +133,23 @@ def test_stray_bytes_of_cheap_cameras_are_noted(change: Callable[[bytes], bytes]
     decoded = decode_rgb(np.frombuffer(change(data.tobytes()), np.uint8), 'x', note=notes.append)
     np.testing.assert_array_equal(decoded, decode_rgb(data, 'x', note=notes.append))
     assert notes == [STRAY_BYTES] and capfd.readouterr() == ('', '')
+
+
+@pytest.mark.parametrize('kind', ['jpeg', 'restarts', 'progressive'])
+def test_a_jpeg_without_its_end_marker_is_noted(kind: str, capfd: object) -> None:
+    data, notes = _encoded(kind), []
+    for cut in (1, 2):
+        if kind == 'progressive':
+            with pytest.raises(ConfigError, match='Premature end'):
+                decode_rgb(data[:-cut], 'x')
+            continue
+        np.testing.assert_array_equal(decode_rgb(data[:-cut], 'x', note=notes.append),
+                                      decode_rgb(data, 'x'))
+        assert notes.pop() == NO_END
+    for cut in (9, 60):
+        with pytest.raises(ConfigError, match='[Pp]remature end'):
+            decode_rgb(data[:-cut], 'x')
+    assert capfd.readouterr() == ('', '')
 
 
 def test_what_follows_a_jpeg_does_not_count() -> None:
