@@ -87,7 +87,8 @@ class ResultBagWriter(BagWriter):
         """Give them a stamp if they have none: a recording needs an order."""
         if frame.stamp_ns:
             return frame, result
-        stamp_ns = len(self.names) * UNSTAMPED_PERIOD_NS
+        # Of a video, only the first one has none, and the second a few milliseconds.
+        stamp_ns = max(len(self.names) * UNSTAMPED_PERIOD_NS, 1)
         return replace(frame, stamp_ns=stamp_ns), replace(result, stamp_ns=stamp_ns)
 
     def _messages(self, frame: Frame, result: PanopticDepth) -> FrameMessages:
