@@ -30,13 +30,13 @@ from ..errors import ConfigError
 from ..untrusted import input_limits, reading, too_large
 
 Bytes = NDArray[np.uint8]
+PILLOW_SUFFIXES = '.heic', '.heif', '.hif', '.avif'
 
 STRAY_BYTES = ('JPEG with stray bytes that belong to nothing; its pixels are complete and are '
                'used')
-
 NO_END = 'JPEG without its end marker; its pixels are complete and are used'
 _NO_END = 'Premature end of JPEG file'
-_SCAN = 0xda
+_SCAN, _END = 0xda, b'\xff\xd9'
 _REMEDY = 'copy it again or record it anew'
 _STRAY = re.compile(r'Corrupt JPEG data: (\d+) extraneous bytes before marker 0x(\w\w)')
 _MOST_STRAY_BYTES = 8
@@ -228,41 +228,50 @@ def _decode(data: Bytes, kind: str, what: str, flags: int) -> NDArray[Any]:
 def _decode_jpeg(data: Bytes, what: str, colors: str,
                  note: Callable[[str], None] | None) -> Bytes:
     """(H, W, C) uint8; libjpeg's complaints are errors, unless all pixels are there."""
-    ended = False
+    doubt, strict = '', True
     with _damage(what):
         while True:
             try:
-                pixels = np.asarray(simplejpeg.decode_jpeg(data, colors), np.uint8)
-                if ended and note is not None:
-                    note(NO_END)
-                return pixels
+                pixels = simplejpeg.decode_jpeg(data, colors, strict=strict)
+                break
             except ValueError as error:
-                match = _STRAY.match(str(error))
-                count = int(match[1]) if match else 0
-                if str(error) == _NO_END and not ended and _is_of_one_scan(data):
-                    # With the marker it is complete, or it lacks more than that.
-                    data, ended = np.append(data, np.array([0xff, 0xd9], np.uint8)), True
-                    continue
-                if match is None:
+                mended = _mended(data, str(error))
+                if mended is None:
                     raise
-                marker, raw = bytes((0xff, int(match[2], 16))), data.tobytes()
-                if marker == b'\xff\xd9':
-                    padding = raw[:raw.rfind(marker)][-count:]
-                    if count > _MOST_STRAY_BYTES and padding.strip(b'\0'):
-                        raise
-                    # It is the last thing that libjpeg says: there is nothing else to be told.
-                    pixels = np.asarray(simplejpeg.decode_jpeg(data, colors, strict=False),
-                                        np.uint8)
-                    if note is not None:
-                        note(STRAY_BYTES)
-                    return pixels
-                end = raw.find(marker)
-                if 0xd0 <= marker[1] <= 0xd7 or end < count:
-                    raise
-                # Between the parts of a header; without them the rest is decoded strictly.
-                data = np.frombuffer(raw[:end - count] + raw[end:], np.uint8)
-                if note is not None:
-                    note(STRAY_BYTES)
+                doubt = doubt or (NO_END if str(error) == _NO_END else STRAY_BYTES)
+                # What is the same again has few bytes at its end, of which libjpeg speaks last.
+                strict, data = mended.size != data.size, mended
+        if doubt and note is not None:
+            note(doubt)
+        return np.asarray(pixels, np.uint8)
+
+
+def _mended(data: Bytes, complaint: str) -> Bytes | None:
+    """
+    A JPEG without what libjpeg complains of, if that belongs to no pixel; None if it may.
+
+    :returns: the data as they are, where they can be decoded in spite of the complaint.
+    """
+    raw = data.tobytes()
+    if complaint == _NO_END and _is_of_one_scan(data) and not raw.endswith(_END):
+        # With the marker it is complete, or lacks more than that.
+        return np.frombuffer(raw + _END, np.uint8)
+    if not (match := _STRAY.match(complaint)):
+        return None
+    count, marker = int(match[1]), bytes((0xff, int(match[2], 16)))
+    if marker == _END:
+        if count <= _MOST_STRAY_BYTES:
+            return data
+        # Padding, or the zeros of a file that was never written to its end: without them, the
+        # rest tells whether it is complete. It may end in a zero of its own.
+        at = raw.rfind(_END)
+        kept = raw[:at].rstrip(b'\0') + bytes(2)
+        return np.frombuffer(kept + raw[at:], np.uint8) if len(kept) < at else None
+    at = raw.find(marker)
+    if 0xd0 <= marker[1] <= 0xd7 or at < count:
+        return None
+    # Between the parts of a header.
+    return np.frombuffer(raw[:at - count] + raw[at:], np.uint8)
 
 
 def _check_png(data: Bytes) -> None:
@@ -394,9 +403,6 @@ def extra_for(suffix: str) -> str:
         elif find_spec('pillow_heif') is not None:
             return ''
     return "pip install 'panoptic-depth[heif]'"
-
-
-PILLOW_SUFFIXES = ('.heic', '.heif', '.hif', '.avif')
 
 
 def _pillow_image(data: Bytes) -> Any:

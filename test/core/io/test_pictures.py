@@ -114,6 +114,19 @@ def test_a_damaged_middle_is_refused(kind: str, place: float, filling: int,
             word.isdigit() for word in str(caught.value).split())
 
 
+@pytest.mark.parametrize('kind', ['jpeg', 'progressive', 'restarts'])
+@pytest.mark.parametrize('end', [b'', b'\xff\xd9'])
+@pytest.mark.parametrize('place', [0.3, 0.6, 0.9, 0.98])
+def test_a_file_that_was_not_written_to_its_end_is_refused(kind: str, end: bytes, place: float,
+                                                           capfd: object) -> None:
+    data = _encoded(kind, _scene(192, 384)).tobytes()
+    start = int(len(data) * place)
+    for zeros in (len(data) - start - len(end), 5000):
+        with pytest.raises(ConfigError, match='damaged'):
+            decode_rgb(np.frombuffer(data[:start] + bytes(zeros) + end, np.uint8), 'x')
+    assert capfd.readouterr() == ('', '')
+
+
 def test_one_wrong_bit_of_a_png_is_found() -> None:
     data = _encoded('png').copy()
     for place in (30, len(data) // 2, len(data) - 6):
