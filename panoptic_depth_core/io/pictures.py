@@ -32,13 +32,16 @@ from ..untrusted import input_limits, reading, too_large
 Bytes = NDArray[np.uint8]
 PILLOW_SUFFIXES = '.heic', '.heif', '.hif', '.avif'
 
-STRAY_BYTES = ('JPEG with stray bytes that belong to nothing; its pixels are complete and are '
-               'used')
+STRAY_BYTES = ('JPEG with a few bytes that belong to no pixel, as some cameras write them; it is '
+               'used; if its pictures look wrong, it is damaged')
+NOT_CHECKED = 'JPEG of rare sampling, which is decoded without a check for damage'
 NO_END = 'JPEG without its end marker; its pixels are complete and are used'
 _NO_END = 'Premature end of JPEG file'
 _SCAN, _END = 0xda, b'\xff\xd9'
 _REMEDY = 'copy it again or record it anew'
 _STRAY = re.compile(r'Corrupt JPEG data: (\d+) extraneous bytes before marker 0x(\w\w)')
+_SAMPLING = 'Could not determine subsampling level'
+_GAP_BYTES = 32
 _MOST_STRAY_BYTES = 8
 """More bytes that belong to no block are those of blocks that were lost before them."""
 
@@ -139,8 +142,8 @@ def decode_stored(data: Bytes, what: str, note: Callable[[str], None] | None = N
     """
     kind = header_of(data, what).kind
     if kind == 'jpeg':
-        with _damage(what):
-            gray = simplejpeg.decode_jpeg_header(data, strict=False)[2] == 'Gray'
+        frame = _frame_header(data)
+        gray = frame is not None and frame[5] == 1
         pixels = _decode_jpeg(data, what, 'GRAY' if gray else 'BGR', note)
         return pixels[..., 0] if gray else pixels
     if kind in _OF_PILLOW.values():
@@ -235,15 +238,52 @@ def _decode_jpeg(data: Bytes, what: str, colors: str,
                 pixels = simplejpeg.decode_jpeg(data, colors, strict=strict)
                 break
             except ValueError as error:
+                if _SAMPLING in str(error):
+                    doubt = NOT_CHECKED
+                    pixels = _decode(data, 'jpeg', what, cv2.IMREAD_COLOR
+                                     | cv2.IMREAD_IGNORE_ORIENTATION)
+                    pixels = pixels[..., ::-1] if colors == 'RGB' else pixels
+                    break
                 mended = _mended(data, str(error))
                 if mended is None:
                     raise
                 doubt = doubt or (NO_END if str(error) == _NO_END else STRAY_BYTES)
                 # What is the same again has few bytes at its end, of which libjpeg speaks last.
                 strict, data = mended.size != data.size, mended
+        if _has_gap(data):
+            raise ValueError('a stretch of zeros')
         if doubt and note is not None:
             note(doubt)
-        return np.asarray(pixels, np.uint8)
+        return np.ascontiguousarray(pixels, np.uint8)
+
+
+def _has_gap(data: Bytes) -> bool:
+    """
+    Whether zeros are where codes of pixels were: what was lost on the way or on the disk.
+
+    The rest may fit by chance, so that libjpeg finds nothing. Where the code of zeros alone does
+    not end a block of luma, so many of them would be a block of equal coefficients, which no
+    picture has (ITU-T T.81, annex F).
+    """
+    if not _is_of_one_scan(data) or _zeros_end_a_block(data):
+        return False
+    raw, start = data.tobytes(), _start_of_scan(data)
+    end = raw.find(_END, start)
+    end = len(raw) if end < 0 else end
+    at = raw.find(bytes(_GAP_BYTES), start, end)
+    # Behind the last code, they are padding, or it shows.
+    return at >= 0 and bool(raw[at:end].strip(b'\0'))
+
+
+def _zeros_end_a_block(data: Bytes) -> bool:
+    """Whether the first code of the first table of AC coefficients is the end of a block."""
+    for marker, body in _segments(data):
+        at = 0
+        while marker == 0xc4 and at + 17 < body.size:
+            if body[at] == 0x10:
+                return bool(body[at + 17] == 0)
+            at += 17 + int(body[at + 1:at + 17].sum())
+    return False
 
 
 def _mended(data: Bytes, complaint: str) -> Bytes | None:
@@ -264,7 +304,7 @@ def _mended(data: Bytes, complaint: str) -> Bytes | None:
             return data
         # Padding, or the zeros of a file that was never written to its end: without them, the
         # rest tells whether it is complete. It may end in a zero of its own.
-        at = raw.rfind(_END)
+        at = raw.find(_END, _start_of_scan(data)) if _is_of_one_scan(data) else raw.rfind(_END)
         kept = raw[:at].rstrip(b'\0') + bytes(2)
         return np.frombuffer(kept + raw[at:], np.uint8) if len(kept) < at else None
     at = raw.find(marker)
@@ -309,7 +349,13 @@ _WHOLE: dict[str, Callable[[Bytes], None]] = {
 
 
 def _jpeg_size(data: Bytes) -> tuple[int, int]:
-    height, width = simplejpeg.decode_jpeg_header(data, strict=False)[:2]
+    try:
+        height, width = simplejpeg.decode_jpeg_header(data, strict=False)[:2]
+    except ValueError as error:
+        frame = _frame_header(data)
+        if _SAMPLING not in str(error) or frame is None:
+            raise
+        height, width = _fields('>HH', frame, 1)
     return int(width), int(height)
 
 
@@ -372,6 +418,11 @@ def _segments(data: Bytes) -> Iterator[tuple[int, Bytes]]:
         at += 2 + length
 
 
+def _start_of_scan(data: Bytes) -> int:
+    """Where the codes of the pixels of a JPEG begin."""
+    return 2 + sum(4 + body.size for _, body in _segments(data))
+
+
 def _exif_orientation(data: Bytes) -> int:
     """Of a JPEG; 1, upright, where it is not known."""
     for marker, body in _segments(data):
@@ -385,10 +436,17 @@ def _exif_orientation(data: Bytes) -> int:
 def _is_of_one_scan(data: Bytes) -> bool:
     """Whether one scan of a sequential JPEG holds all its channels, so that its end is the end."""
     parts = dict(_segments(data))
-    frame = parts.get(0xc0, parts.get(0xc1))
-    scan = parts.get(_SCAN)
-    return (frame is not None and scan is not None and frame.size > 5 and scan.size > 0
-            and bool(frame[5] == scan[0]))
+    frame, scan = _frame_header(data), parts.get(_SCAN)
+    return (frame is not None and scan is not None and scan.size > 0
+            and not parts.keys().isdisjoint((0xc0, 0xc1)) and bool(frame[5] == scan[0]))
+
+
+def _frame_header(data: Bytes) -> Bytes | None:
+    """SOF of a JPEG (T.81, B.2.2): precision, height and width of 16 bits, channels ..."""
+    for marker, body in _segments(data):
+        if 0xc0 <= marker <= 0xcf and marker not in (0xc4, 0xc8, 0xcc) and body.size > 5:
+            return body
+    return None
 
 
 def extra_for(suffix: str) -> str:

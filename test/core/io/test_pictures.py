@@ -17,6 +17,7 @@ import simplejpeg
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.io.pictures import (
     NO_END,
+    NOT_CHECKED,
     STRAY_BYTES,
     decode_rgb,
     decode_stored,
@@ -125,6 +126,43 @@ def test_a_file_that_was_not_written_to_its_end_is_refused(kind: str, end: bytes
         with pytest.raises(ConfigError, match='damaged'):
             decode_rgb(np.frombuffer(data[:start] + bytes(zeros) + end, np.uint8), 'x')
     assert capfd.readouterr() == ('', '')
+
+
+def test_zeros_are_found_where_the_rest_fits(capfd: object) -> None:
+    """A scene of one block all over: a damaged stretch ends where a block ends."""
+    image = np.tile(np.random.default_rng(0).integers(0, 256, (8, 8, 1), np.uint8), (40, 60, 1))
+    for kind in ('jpeg', 'restarts'):
+        data = _encoded(kind, image[..., 0]).copy()
+        for size in (40, 400):
+            for start in range(len(data) // 2, len(data) // 2 + 200, 7):
+                damaged = data.copy()
+                damaged[start:start + size] = 0
+                with pytest.raises(ConfigError, match='damaged'):
+                    decode_rgb(damaged, 'x')
+    assert capfd.readouterr() == ('', '')
+
+
+@pytest.mark.parametrize('value', [0, 128, 255])
+def test_flat_pictures_with_short_codes_are_good(value: int) -> None:
+    """Their code is mostly zeros."""
+    image = np.full((480, 640, 3), value, np.uint8)
+    image[:8] = _scene(8, 640)
+    for optimize in (0, 1):
+        for channels in (image, image[..., 0]):
+            data = cv2.imencode('.jpg', channels, [cv2.IMWRITE_JPEG_OPTIMIZE, optimize])[1].ravel()
+            notes: list[str] = []
+            assert decode_rgb(data, 'x', note=notes.append).shape == (480, 640, 3) and not notes
+
+
+def test_rare_sampling_is_decoded_with_a_note() -> None:
+    pil = pytest.importorskip('PIL.Image')
+    buffer = io.BytesIO()
+    pil.fromarray(_scene()).convert('CMYK').save(buffer, 'JPEG', subsampling=2)
+    data = np.frombuffer(buffer.getvalue(), np.uint8)
+    notes: list[str] = []
+    np.testing.assert_array_equal(decode_rgb(data, 'x', note=notes.append),
+                                  cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    assert notes == [NOT_CHECKED]
 
 
 def test_one_wrong_bit_of_a_png_is_found() -> None:
