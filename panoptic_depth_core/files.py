@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -50,6 +51,12 @@ def disk_errors(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         remedy = _REMEDIES[errno.ENOSPC] if 'full' in str(error) else 'check the disk'
         raise ConfigError(f'{path}: cannot be written: {error}; {remedy}') from error
+
+
+def natural(name: str) -> tuple[list[tuple[int, str]], str]:
+    """Key that sorts names by the numbers in them: frame_10 comes after frame_9."""
+    return [(int(word), '') if word.isdecimal() else (-1, word)
+            for word in re.split(r'(\d+)', name)], name
 
 
 def make_folder(path: Path) -> Path:

@@ -183,6 +183,9 @@ class Mounting:
         """(3,) m in 1/m: the ground is where m . P = 1; its inverse depth is m . (x, y, 1)."""
         return self.normal / self.height_m
 
+UNSTAMPED_PERIOD_NS = 100_000_000
+"""Frames without a stamp are taken to be 0.1 s apart, the rate of KITTI and of most recordings."""
+
 
 @dataclass(frozen=True)
 class Frame:

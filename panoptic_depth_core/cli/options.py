@@ -62,6 +62,11 @@ CameraInfoTopic = Annotated[str | None, typer.Option(
 MeasuredScale = Annotated[float, typer.Option(
     '--measured-depth-scale', min=1e-6, help='Whole numbers per meter in depth pictures: 1000 for '
     'millimeters, 256 for KITTI.')]
+Bits = Annotated[int, typer.Option(
+    '--bits', show_default='found out', help='Bits that pictures of 16 bits use, such as 12; '
+    'by default those in use over the source.')]
+Recursive = Annotated[bool, typer.Option(
+    '--recursive', help='Also read the pictures in folders of the folder.')]
 Settings = Annotated[Path | None, typer.Option(
     '--config', '-c', help='YAML with inference settings; see config/.')]
 Changes = Annotated[list[str] | None, typer.Option(

@@ -74,6 +74,8 @@ def predict(
         image_topic: options.ImageTopic = None,
         camera_info_topic: options.CameraInfoTopic = None,
         camera_info_use: options.CameraInfoUse = 'auto',
+        bits: options.Bits = 0,
+        recursive: options.Recursive = False,
         measured_depth: Annotated[str | None, typer.Option(
             '--measured-depth', metavar='FOLDER|TOPIC', help='Measured depth to blend with that '
             'of the model: a folder of depth pictures with the names of the frames, or a topic '
@@ -106,7 +108,7 @@ def predict(
         max_skipped=max_skipped, measured_depth=measured_depth,
         measured_depth_scale=measured_depth_scale, fx=fx, fov_deg=fov, intrinsics_file=camera,
         image_topic=image_topic, camera_info_topic=camera_info_topic,
-        camera_info_use=camera_info_use,
+        camera_info_use=camera_info_use, bits=bits, recursive=recursive,
         mounting=options.mounting_settings(
             camera_height, camera_pitch, camera_roll, mounting, ground_frame, ground_offset))
 
@@ -175,7 +177,9 @@ def predict_source(
             open_measured_depth(measured_depth, source, measured_depth_scale))
         prepare_run_folder(out_dir, {
             'source': source if frames.kind == 'camera' else str(Path(source).resolve()),
-            'options': {k: None if v is None else str(v) for k, v in source_options.items()},
+            'options': {k: None if v is None else str(v) for k, v in source_options.items()
+                        # Earlier runs do not know them.
+                        if v or k not in ('bits', 'recursive')},
             **({} if frames.stated is None else {'camera': str(frames.stated)}),
             **({} if measured_depth is None else {
                 'measured_depth': [measured_depth, measured_depth_scale]}),

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...errors import ConfigError
+from ...files import natural
 from ...io.bags.bag_files import is_bag, ros1_bag
 from ...model_directory import open_model
 from ...workers.ray_cluster import code_digest
@@ -46,7 +47,7 @@ def _bags_below(folder: Path, report: Path | None) -> list[Path]:
             report is not None and folder.resolve() == report.resolve()):
         return []
     bags: list[Path] = []
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir(), key=lambda path: natural(path.name)):
         if path.is_dir() and is_bag(path):
             bags.append(path)
         elif path.is_dir() and not path.is_symlink():

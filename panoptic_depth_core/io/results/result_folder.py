@@ -41,11 +41,13 @@ from ...files import (
     disk_errors,
     longest_name,
     make_folder,
+    natural,
     write_atomic,
 )
 from ...labels import CITYSCAPES, ClassInfo
 from ...structures import Frame, GroundScale, InstanceDistance, Mounting, PanopticDepth
 from ..bags.result_bags import DEFAULT_IMAGE_TOPIC, ResultBagWriter
+from ..pictures import decode_rgb, read_file
 from ..viewers.foxglove import PART_BYTES, FoxgloveWriter
 from ..viewers.rerun import RerunFolder
 from ..visualization import encode_png, frame_of, picture_of_result
@@ -255,7 +257,7 @@ class OverlaySink(FileSink):
     def close(self) -> None:
         """Make the video."""
         super().close()
-        paths = sorted(self._folder.glob('[!.]*.png'))
+        paths = sorted(self._folder.glob('[!.]*.png'), key=lambda path: natural(path.name))
         if self._video is not None and paths:
             write_atomic(self._video, lambda path: _write_video(paths, path))
 
@@ -265,9 +267,11 @@ def _write_video(pictures: Sequence[Path], path: Path) -> None:
     writer, code = cv2.VideoWriter(), cv2.VideoWriter.fourcc(*'mp4v')
     try:
         for picture in pictures:
-            bgr = cv2.imdecode(np.fromfile(picture, np.uint8), cv2.IMREAD_COLOR)
-            if bgr is None:
+            try:
+                rgb = decode_rgb(read_file(picture), str(picture))
+            except ConfigError:
                 continue
+            bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
             if not writer.isOpened():
                 # The codec needs even sizes.
                 size = (bgr.shape[1] // 2 * 2, bgr.shape[0] // 2 * 2)

@@ -34,13 +34,17 @@ from ..cameras.topics import (
     without_transport,
 )
 from ..messages.outputs import NODE_TOPICS
-from ..messages.reading import ENCODINGS, pixels_of, stamp_of
+from ..messages.reading import ENCODINGS, look_at, pixels_of, stamp_of
 from ..messages.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
+from ..sixteen_bits import FIRST_PICTURES, SixteenBits
 from .frame_source import FrameSource, Skip, count_reason
 from .mounting import USUAL_GROUND, TransformedMounting
 
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
 NO_STAMP = 'has no stamps; the time of recording is taken for them'
+
+_VALUES = '16UC1', '32FC1'
+"""By convention, these are depth or ids, though the former can be decoded."""
 
 _FIRST_TRANSFORMS = 1000
 """Messages of tf by whose end all frames have been named."""
@@ -65,9 +69,9 @@ def _is_picture(bag: BagReader, topic: Topic) -> bool:
     """Whether the first readable message holds a picture rather than depth or ids."""
     image = next(_readable(bag, topic.name), None)
     if topic.type == COMPRESSED_IMAGE:
-        return image is not None and 'compresseddepth' not in image.format.lower()
-    # 16UC1 can be decoded, but by convention it is depth in millimeters, or ids.
-    return image is not None and image.encoding in ENCODINGS and image.encoding != '16UC1'
+        return image is not None and 'compresseddepth' not in image.format.lower() and (
+            image.format.partition(';')[0].strip() not in _VALUES)
+    return image is not None and image.encoding in ENCODINGS and image.encoding not in _VALUES
 
 
 def _list(topics: list[Topic]) -> str:
@@ -208,13 +212,19 @@ class ImagePairing:
     :param bag: for the first CameraInfo that tells a camera, which images before it need too.
     :param skip: see FrameSource; images are named by their place in the bag.
     :param skipped, notes: see FrameSource.
+    :param sixteen: how pictures of 16 bits become 8.
     :ivar info, camera: the CameraInfo of the latest frame, and what it told.
     :ivar index: number of images so far.
     """
 
     def __init__(self, bag: BagReader, image_topic: str, info_topic: InfoTopic,
-                 skip: Skip, skipped: Reasons, notes: Reasons) -> None:
-        self._image_topic = image_topic
+                 skip: Skip, skipped: Reasons, notes: Reasons,
+                 sixteen: SixteenBits | None = None) -> None:
+        self._bag, self._image_topic = bag, image_topic
+        self._sixteen = sixteen or SixteenBits()
+        self._sixteen.first = self._look_first
+        # Of the topic, as the first image says; None: not known yet.
+        self._is_deep: bool | None = None
         self._info_topic, self._rule, self._others = info_topic
         self.rectified = says_rectified(image_topic, info_topic.topic)
         self._skip, self._skipped, self._notes = skip, skipped, notes
@@ -258,6 +268,7 @@ class ImagePairing:
         self.index += 1
         yield from self.finish()
         if self._skip(name):
+            self._look_at(message)
             return
         try:
             image = deserialize(message)
@@ -271,6 +282,17 @@ class ImagePairing:
         self._waiting = PairedImage(name, stamp_ns, message.stamp_ns, image, None)
         if self._info is None or self._info_stamp_ns >= stamp_ns:
             yield from self.finish()
+
+    def _look_at(self, message: Message) -> None:
+        """Let the window of 16 bits hold an image that is not used now, so that runs agree."""
+        if not self._sixteen.bits and self._is_deep is not False:
+            with suppress(ConfigError):
+                self._is_deep = look_at(deserialize(message), self._sixteen)
+
+    def _look_first(self, sixteen: SixteenBits) -> None:
+        for image in islice(_readable(self._bag, self._image_topic), FIRST_PICTURES):
+            with suppress(ConfigError):
+                look_at(image, sixteen)
 
     def _counts(self, info: Any) -> bool:
         return not self._frame_id or is_of_frame(info, self._frame_id)
@@ -291,9 +313,14 @@ class ImagePairing:
         if waiting is not None:
             yield waiting._replace(info=self._info)
 
+    def _note(self, text: str) -> None:
+        self._notes.add(f'{self._image_topic}: {text}')
+
     def frame(self, paired: PairedImage, camera: CameraOptions) -> Frame:
         """Decode an image; the user's camera wins over the bag's. Raises ConfigError."""
-        pixels = pixels_of(paired.image)
+        pixels = pixels_of(paired.image, self._sixteen, self._note)
+        for note in self._sixteen.notes():
+            self._note(note)
         height, width = pixels.shape[:2]
         frame_id = paired.image.header.frame_id
         self.info = paired.info
@@ -350,7 +377,7 @@ class BagSource(FrameSource):
     def __iter__(self) -> Iterator[Frame]:
         """Decode the images one by one."""
         pairing = ImagePairing(self._bag, self.image_topic, self.info_topic, self.skip,
-                               self.skipped, self.notes)
+                               self.skipped, self.notes, self.sixteen)
         motion = None if self.mounting.fixed else RecordedMotion(self._bag)
         mounting = TransformedMounting(self.mounting, motion, self.notes.add)
         self.pairing = pairing

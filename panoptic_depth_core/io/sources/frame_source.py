@@ -18,6 +18,7 @@ from ...reasons import count_reason as count_reason
 from ...structures import Frame
 from ..cameras.camera_files import read_camera_file, sidecar
 from ..cameras.camera_options import CameraOptions
+from ..sixteen_bits import SixteenBits
 from .mounting import MountingSettings
 
 Skip = Callable[[str], bool]
@@ -43,6 +44,7 @@ class FrameSource(AbstractContextManager['FrameSource']):
     :ivar stated: the camera that a file tells; None without one.
     :ivar len_hint: number of frames to expect, None where that cannot be known.
     :ivar mounting: given by the user; it wins over the source's.
+    :ivar sixteen: how pictures of 16 bits become 8.
     :param camera: the user's camera; it wins over the source's.
     :param skip: name -> True for frames that are done: they are not decoded.
     :param folder: where a camera file may be, see camera_files.SIDECAR_NAMES.
@@ -64,6 +66,7 @@ class FrameSource(AbstractContextManager['FrameSource']):
         self.notes = Reasons()
         self.ended_early = ''
         self.mounting = MountingSettings()
+        self.sixteen = SixteenBits(camera.bits)
         self.len_hint: int | None = None
 
     @abstractmethod

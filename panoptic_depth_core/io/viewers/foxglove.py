@@ -174,6 +174,7 @@ class FoxgloveWriter(ResultBagWriter):
               lidar_depth: NDArray[np.float32] | None = None,
               scalars: Mapping[str, float] | None = None) -> None:
         """Add one frame with its result; for the options see rerun.RerunFile.write."""
+        frame, result = self._stamped(frame, result)
         messages = replace(self._messages(frame, result), point_stride=POINT_STRIDE)
         out = self._outgoing(messages)
         fills = outputs_of(result.abilities)

@@ -141,7 +141,7 @@ def test_a_foreign_or_broken_id_picture_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=rf'ids\.png: holds ids beyond {VOID_ID}'):
         coco_panoptic.decode_ids(path)
     path.write_bytes(path.read_bytes()[:20])
-    with pytest.raises(ConfigError, match='not a picture or truncated'):
+    with pytest.raises(ConfigError, match='no picture'):
         coco_panoptic.decode_ids(path)
 
 
@@ -253,3 +253,17 @@ def test_overlay_of_a_result_at_the_size_of_the_network(tmp_path: Path) -> None:
     with ResultWriter(tmp_path, ['overlay', 'bag']) as writer:
         writer.write(frame, result)
     assert cv2.imread(str(tmp_path / 'overlay' / '000000.png')).shape == (12, 20, 3)
+
+
+def test_the_video_is_in_natural_order(tmp_path: Path) -> None:
+    names = [f'frame_{number}' for number in (9, 10, 11, 100)]
+    with ResultWriter(tmp_path, ('video',)) as writer:
+        for shade, name in zip((40, 100, 160, 220), names, strict=True):
+            frame = replace(make_frame(0), name=name, image=np.full((24, 40, 3), shade, np.uint8))
+            nothing = replace(make_result(frame), panoptic=np.full((24, 40), VOID_ID, np.uint16),
+                              segments=(), distances=())
+            writer.write(frame, nothing)
+    video, shown = cv2.VideoCapture(str(tmp_path / 'overlay.mp4')), []
+    while (found := video.read())[0]:
+        shown.append(float(found[1].mean()))
+    assert len(shown) == 4 and shown == sorted(shown)

@@ -23,6 +23,7 @@ from ....files import InputFiles
 from ....io.bags.storage import BagReader, Message
 from ....io.bags.transforms import RecordedMotion
 from ....io.cameras.camera_options import DEFAULT_CAMERA_WARNING, CameraOptions
+from ....io.sixteen_bits import SixteenBits
 from ....io.sources.bag_source import ImagePairing, PairedImage
 from ....io.sources.frame_source import skip_none
 from ....io.sources.mounting import MountingSettings, TransformedMounting
@@ -106,7 +107,8 @@ class RecordingReader:
             self._mounting = None if mounting is None else TransformedMounting(
                 mounting, self._motion, self.notes.add)
             self._pairing = ImagePairing(self._bag, self.topics.image, self.topics.camera_info,
-                                         skip_none, self.skipped, self.notes)
+                                         skip_none, self.skipped, self.notes,
+                                         SixteenBits(camera.bits))
         except BaseException:
             self.close()
             raise
