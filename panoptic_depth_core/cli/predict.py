@@ -105,10 +105,11 @@ def predict(
         source, out_dir, model=model, backend=backend, threads=threads,
         formats=None if formats is None else options.parse_list(formats),
         also=('bag',) if bag else (), track=track, config=config, limit=limit, overwrite=overwrite,
-        max_skipped=max_skipped, measured_depth=measured_depth,
-        measured_depth_scale=measured_depth_scale, fx=fx, fov_deg=fov, intrinsics_file=camera,
-        image_topic=image_topic, camera_info_topic=camera_info_topic,
-        camera_info_use=camera_info_use, bits=bits, recursive=recursive,
+        max_skipped=max_skipped,
+        measured_depth=measured_depth, measured_depth_scale=measured_depth_scale, fx=fx,
+        fov_deg=fov, intrinsics_file=camera, image_topic=image_topic,
+        camera_info_topic=camera_info_topic, camera_info_use=camera_info_use,
+        bits=bits, recursive=recursive,
         mounting=options.mounting_settings(
             camera_height, camera_pitch, camera_roll, mounting, ground_frame, ground_offset))
 
