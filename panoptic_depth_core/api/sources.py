@@ -135,6 +135,8 @@ def _read(frames: FrameSource, path: str) -> Iterator[Frame]:
             yield frame
     reasons = [with_count(reason, count)
                for reason, count in (frames.skipped + frames.notes).items()]
+    if frames.ended_early:
+        reasons.append(f'ended early: {frames.ended_early}')
     if not used:
         raise ConfigError(f'{path}: no frame could be used: '
                           f'{"; ".join(reasons) or "the source has none"}')

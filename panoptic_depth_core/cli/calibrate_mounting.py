@@ -141,7 +141,7 @@ def _bag(path: Path, camera: CameraOptions, topics: dict[str, str | None],
                          classes=classes) as reader:
         yield ((item.frame, [depth for depth in (item.lidar_depth, item.truth.depth)
                              if depth is not None]) for item in reader)
-        _report(reader.skipped, reader.notes)
+        _report(reader.skipped, reader.notes, reader.ended_early)
 
 
 @contextmanager
@@ -164,9 +164,11 @@ def _pictures(path: Path, camera: CameraOptions, topics: dict[str, str | None],
 
     with closing(open_with(path, SourceOptions(camera))) as frames:
         yield ((frame, measured(frame)) for frame in frames)
-        _report(frames.skipped, frames.notes)
+        _report(frames.skipped, frames.notes, frames.ended_early)
 
 
-def _report(skipped: dict[str, int], notes: dict[str, int]) -> None:
+def _report(skipped: dict[str, int], notes: dict[str, int], ended_early: str) -> None:
+    if ended_early:
+        warn(f'the source ended early: {ended_early}')
     for text, count in {**skipped, **notes}.items():
         warn(with_count(text, count))

@@ -64,6 +64,8 @@ class CameraOptions:
             raise ConfigError(f'fx is {self.fx}; give a focal length in px, > 0')
         if self.fov_deg is not None:
             Intrinsics.from_fov(self.fov_deg, 2, 2)
+        if isinstance(self.camera, Intrinsics) and (problem := camera_problem(self.camera)):
+            raise ConfigError(f'camera: it {problem}; calibrate it')
 
     @property
     def is_given(self) -> bool:

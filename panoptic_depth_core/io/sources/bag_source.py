@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Collection, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import ConfigError
+from ...files import InputFiles
+from ...reasons import Reasons
 from ...structures import Frame
 from ..bags.storage import BagReader, Message, Topic, deserialize
 from ..bags.transforms import MAX_DELAY_S, RecordedMotion
@@ -207,10 +209,11 @@ class ImagePairing:
     :param skip: see FrameSource; images are named by their place in the bag.
     :param skipped, notes: see FrameSource.
     :ivar info, camera: the CameraInfo of the latest frame, and what it told.
+    :ivar index: number of images so far.
     """
 
     def __init__(self, bag: BagReader, image_topic: str, info_topic: InfoTopic,
-                 skip: Skip, skipped: Counter[str], notes: Counter[str]) -> None:
+                 skip: Skip, skipped: Reasons, notes: Reasons) -> None:
         self._image_topic = image_topic
         self._info_topic, self._rule, self._others = info_topic
         self.rectified = says_rectified(image_topic, info_topic.topic)
@@ -225,7 +228,7 @@ class ImagePairing:
         self._info_stamp_ns = -1
         # Until the first one that tells a camera has come, none of them counts.
         self._begun = self._info is None
-        self._index = 0
+        self.index = 0
         # An image waits for the CameraInfo of its stamp, which may be recorded right after it.
         self._waiting: PairedImage | None = None
 
@@ -251,8 +254,8 @@ class ImagePairing:
             if self._waiting is not None and stamp_ns == self._waiting.stamp_ns:
                 yield from self.finish()
             return
-        name = f'{self._index:06d}'
-        self._index += 1
+        name = f'{self.index:06d}'
+        self.index += 1
         yield from self.finish()
         if self._skip(name):
             return
@@ -263,7 +266,7 @@ class ImagePairing:
             return
         stamp_ns = stamp_of(image)
         if not stamp_ns:
-            self._notes[f'{self._image_topic}: {NO_STAMP}'] += 1
+            self._notes.add(f'{self._image_topic}: {NO_STAMP}')
             stamp_ns = message.stamp_ns
         self._waiting = PairedImage(name, stamp_ns, message.stamp_ns, image, None)
         if self._info is None or self._info_stamp_ns >= stamp_ns:
@@ -279,8 +282,8 @@ class ImagePairing:
         if self._begun:
             self._info = info
         else:
-            self._notes[f'{self._info_topic}: is not calibrated at its begin; the first '
-                        'calibrated one is used'] += 1
+            self._notes.add(f'{self._info_topic}: is not calibrated at its begin; the first '
+                            'calibrated one is used')
 
     def finish(self) -> Iterator[PairedImage]:
         """Give the image that is still waiting, if any."""
@@ -304,13 +307,13 @@ class ImagePairing:
                          [f'{found.reason}; it counts as missing']):
                 count_reason(self._notes, f'{self._info_topic}: {note}')
         if origin == 'camera_info' and self._rule == OF_THE_FRAME:
-            self._notes[f'{self._image_topic}: {self._info_topic} is used, since {OF_THE_FRAME}; '
-                        'choose another one with --camera-info-topic if it is of another '
-                        'camera'] += 1
+            self._notes.add(f'{self._image_topic}: {self._info_topic} is used, since '
+                            f'{OF_THE_FRAME}; choose another one with --camera-info-topic if it '
+                            'is of another camera')
         if origin == 'default' and self._info_topic is None and self._others:
-            self._notes[f'{self._image_topic}: no CameraInfo belongs to it by name or frame_id; '
-                        'choose with --camera-info-topic if one does: '
-                        f'{", ".join(self._others)}'] += 1
+            self._notes.add(f'{self._image_topic}: no CameraInfo belongs to it by name or '
+                            'frame_id; choose with --camera-info-topic if one does: '
+                            f'{", ".join(self._others)}')
         return Frame(pixels, intrinsics, paired.stamp_ns,
                      frame_id or 'camera', paired.name, origin)
 
@@ -333,6 +336,7 @@ class BagSource(FrameSource):
                  camera_info_topic: str | None = None, skip: Skip | None = None) -> None:
         super().__init__(camera, skip)
         self._bag = BagReader(path)
+        self._input = InputFiles(path)
         try:
             topic = choose_image_topic(self._bag, image_topic)
             self.info_topic = choose_camera_info_topic(self._bag, topic.name, camera_info_topic)
@@ -360,6 +364,8 @@ class BagSource(FrameSource):
             self._note_problems(motion)
             yield frame if known is None else replace(frame, mounting=known)
         self._note_problems(motion)
+        if pairing.index < (self.len_hint or 0):
+            self.ended_early = self._input.lost()
 
     def _note_problems(self, motion: RecordedMotion | None) -> None:
         """Before every frame, as not every user reads on to the last one."""

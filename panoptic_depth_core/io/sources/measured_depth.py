@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ConfigError
+from ...reasons import Reasons
 from ...structures import Frame, Intrinsics
 from ..bags.storage import BagReader, deserialize, is_bag
 from ..bags.transforms import RecordedMotion, TransformError
@@ -34,7 +35,6 @@ from ..messages.measured_points import (
 )
 from ..messages.reading import stamp_of
 from ..messages.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINT_CLOUD
-from .frame_source import Notes
 
 SUFFIXES = ('.png', '.tif', '.tiff', '.npy')
 TYPES = (POINT_CLOUD, IMAGE, COMPRESSED_IMAGE)
@@ -62,7 +62,7 @@ class MeasuredDepth(AbstractContextManager['MeasuredDepth']):
     """
 
     def __init__(self) -> None:
-        self.notes = Notes()
+        self.notes = Reasons()
 
     @abstractmethod
     def points(self, frame: Frame) -> NDArray[np.float32] | None:

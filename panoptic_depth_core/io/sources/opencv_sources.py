@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from abc import abstractmethod
 from collections import Counter
@@ -61,13 +62,18 @@ class PictureSource(FrameSource):
 
     def __iter__(self) -> Iterator[Frame]:
         """Read the files one by one."""
-        for path, name in zip(self._paths, frame_names(self._paths), strict=True):
+        for index, (path, name) in enumerate(zip(self._paths, frame_names(self._paths),
+                                                 strict=True)):
             if self.skip(name):
                 continue
             try:
                 frame = self._frame(read_picture(path), path.stat().st_mtime_ns, name)
             except (ConfigError, OSError) as error:
-                count_reason(self.skipped, str(error))
+                # Not each of thousands by itself, where the folder or the disk is gone.
+                if not any(map(os.path.exists, self._paths[index:])):
+                    self.ended_early = f'{path}: it is gone, and so are all pictures after it'
+                    return
+                count_reason(self.skipped, str(error), path)
                 continue
             yield frame
 
@@ -110,7 +116,7 @@ class _CaptureSource(FrameSource):
             else:
                 count_reason(self.skipped, f'a frame of the {self.kind} cannot be decoded')
         if note := self._end(index):
-            self.notes[note] += 1
+            self.notes.add(note)
 
     def close(self) -> None:
         """Release the file or the camera."""

@@ -59,8 +59,10 @@ def _color(rgb: Sequence[int], opacity: float = 1.0) -> Any:
 
 
 def _metadata(**values: object) -> list[Any]:
-    return [make('foxglove_msgs/msg/KeyValuePair', key=key, value=str(value))
-            for key, value in values.items()]
+    # A name of a file may have bytes that are no text.
+    texts = {key: str(value).encode('utf-8', 'replace').decode() for key, value in values.items()}
+    return [make('foxglove_msgs/msg/KeyValuePair', key=key, value=text)
+            for key, text in texts.items()]
 
 
 def _points(points: Iterable[Iterable[float]]) -> list[Any]:

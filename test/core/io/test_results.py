@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis.extra import numpy as hnp
 from io_scenes import CAR_ID, PERSON_ID, make_frame, make_result
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.io.results import coco_panoptic
+from panoptic_depth_core.io.results import coco_panoptic, result_folder
 from panoptic_depth_core.io.results.result_folder import (
     FORMATS,
     ResultOptions,
@@ -42,6 +42,39 @@ def _run(out: Path, indices: range, formats: tuple[str, ...] = ALL) -> list[str]
                 writer.write(frame, make_result(frame))
                 written.append(frame.name)
     return written
+
+
+@pytest.mark.parametrize('name', ['-rf', 'two\nlines', 'no\udcfftext', 'ü' * 125, 'a b;$x'])
+def test_names_of_any_letters(name: str, tmp_path: Path) -> None:
+    frame = replace(make_frame(0), name=name)
+    for _ in range(2):
+        with ResultWriter(tmp_path, ALL) as writer:
+            assert not writer.refuses(name)
+            if not writer.done(name):
+                writer.write(frame, replace(make_result(frame), name=name))
+    with ResultWriter(tmp_path, ALL) as writer:
+        assert writer.done(name)
+    assert [path.name for path in (tmp_path / 'depth').iterdir()] == [f'{name}.png']
+
+
+@pytest.mark.parametrize('name', ['', 'a/b', '.hidden', '..', 'nul\0', 'x' * 252, 'é' * 126])
+def test_names_that_can_name_no_file(name: str, tmp_path: Path) -> None:
+    frame = replace(make_frame(0), name=name)
+    with ResultWriter(tmp_path, ['depth']) as writer:
+        assert writer.refuses(name)
+        with pytest.raises(ConfigError, match=r'^frame .*(cannot name files|too long)'):
+            writer.write(frame, make_result(frame))
+    assert not list((tmp_path / 'depth').iterdir())
+
+
+@pytest.mark.parametrize('folds', [False, True])
+def test_names_that_differ_in_case_alone(folds: bool, tmp_path: Path,
+                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a disk that takes them for one, the second would look done."""
+    monkeypatch.setattr(result_folder, '_folds_case', lambda folder: folds)
+    with ResultWriter(tmp_path, ['depth']) as writer:
+        assert not writer.refuses('Frame') and not writer.refuses('Frame')
+        assert ('takes the name for that of another' in writer.refuses('frame')) == folds
 
 
 def test_every_format(tmp_path: Path) -> None:

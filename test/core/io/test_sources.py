@@ -14,9 +14,10 @@ import pytest
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.io.cameras.camera_options import CameraOptions
 from panoptic_depth_core.io.sources import opencv_sources
-from panoptic_depth_core.io.sources.frame_source import OTHER_REASONS, FrameSource, count_reason
+from panoptic_depth_core.io.sources.frame_source import FrameSource, count_reason
 from panoptic_depth_core.io.sources.open_source import open_source
 from panoptic_depth_core.io.sources.opencv_sources import frame_names
+from panoptic_depth_core.reasons import OTHER_REASONS
 
 
 def _save(path: Path, value: int, size: tuple[int, int] = (6, 8)) -> None:
@@ -195,7 +196,7 @@ def test_reasons_are_few() -> None:
         def __iter__(self) -> object:
             """Give nothing, count much."""
             for index in range(100):
-                count_reason(self.skipped, f'reason {index}')
+                count_reason(self.skipped, f'reason no_{index}')
             return iter(())
 
     source = Source(CameraOptions())
