@@ -10,11 +10,13 @@ decompress chunks without a bound.
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -36,6 +38,9 @@ from .records import (
 MAGIC = b'\x89MCAP0\r\n'
 _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK = 2, 3, 4, 5, 6
 _CHUNK_INDEX, _STATISTICS, _DATA_END = 8, 11, 15
+_ENDS = {(_DATA_END, 4), (_FOOTER, 20)}
+"""Records behind the messages, with their lengths."""
+
 _HEAD = struct.Struct('<BQ')
 _MESSAGE_HEAD = struct.Struct('<HIQ')
 _BEFORE_DATA = 22
@@ -44,7 +49,10 @@ _BEFORE_DATA = 22
 _CHUNK_HEAD = 100
 """Bytes of a chunk before its records, at most, with a name of its compression that is known."""
 
-_NAMES = tuple(struct.pack('<I', len(name)) + name.encode() for name in COMPRESSIONS)
+_LIKE_A_CHUNK = b'(?=\x06.{36}(?:%s))' % b'|'.join(
+    re.escape(struct.pack('<I', len(name)) + name.encode()) for name in ('', *COMPRESSIONS))
+_MOST_CHANNELS = 200
+"""That are looked for behind damage."""
 
 _GROUP = 1 << 22
 """Bytes of messages outside of chunks that are read, and ordered by time, at once."""
@@ -207,13 +215,13 @@ class McapFile:
             file.seek(position)
             code, length = _HEAD.unpack(file.read(9))
             start, end = position + 9, position + 9 + length
-            if code in (_DATA_END, _FOOTER) and end <= self._size:
+            if (code, length) in _ENDS and end <= self._size:
                 self._end(group)
                 return whole
             cut = end > self._size
             if not code or (cut and code != _CHUNK):
                 whole = False
-                position = self._next_chunk(file, position + 1)
+                position = self._next_record(file, position + 1, self._size, self._channels)
                 continue
             try:
                 if code == _MESSAGE:
@@ -229,9 +237,9 @@ class McapFile:
                     self._define(code, file.read(length))
                 elif code == _CHUNK:
                     # One that says it is longer than it is swallows none of those behind it.
-                    end = self._next_chunk(file, start) if cut else end
+                    end = self._next_record(file, start, self._size) if cut else end
                     if not self._take_chunk(file, start, end, cut and end == self._size):
-                        end = self._next_chunk(file, start, end)
+                        end = self._next_record(file, start, end)
             except struct.error:
                 whole = False
             whole = whole and not cut
@@ -252,7 +260,7 @@ class McapFile:
         try:
             data = self._content(file, region)
             for code, begin, stop in _records(data):
-                if code == _MESSAGE:
+                if code == _MESSAGE and stop - begin >= _BEFORE_DATA:
                     number, _, stamp_ns = _MESSAGE_HEAD.unpack_from(data, begin)
                     found[number] += 1
                     start_ns = min(start_ns, stamp_ns)
@@ -271,24 +279,47 @@ class McapFile:
         reason = f' ({error})' if isinstance(error, _Unusable) else ''
         self._report(f'{self._path.name}: a chunk is damaged; its messages are left out{reason}')
 
-    def _next_chunk(self, file: BinaryIO, position: int, stop: int | None = None) -> int:
-        """Offset of the next compressed chunk behind damage, known by its two lengths."""
-        stop = self._size if stop is None else stop
+    def _next_record(self, file: BinaryIO, position: int, stop: int,
+                     channels: Iterable[int] = ()) -> int:
+        """Offset of the next chunk behind damage, or of the next message of these channels."""
+        like_a_message = b'|'.join(re.escape(struct.pack('<H', number))
+                                   for number in islice(channels, _MOST_CHANNELS))
+        pattern = re.compile(_LIKE_A_CHUNK + (
+            b'|(?=\x05.{4}\0{4}(?:%s))' % like_a_message if like_a_message else b''), re.DOTALL)
         while position < stop:
             file.seek(position)
             block = file.read(min(_GROUP, min(stop + _CHUNK_HEAD, self._size) - position))
-            for place in sorted(place for word in _NAMES for place in _places(block, word)):
-                if place < 37 or place + 16 > len(block):
-                    continue
-                code, length = _HEAD.unpack_from(block, place - 37)
-                named, = struct.unpack_from('<I', block, place)
-                data_size, = struct.unpack_from('<Q', block, place + 4 + named)
-                if code == _CHUNK and length == 40 + named + data_size:
-                    return min(position + place - 37, stop)
+            for match in pattern.finditer(block):
+                place = match.start()
+                if (self._is_chunk(block, place) if block[place] == _CHUNK
+                        else self._is_message(file, position + place)):
+                    return min(position + place, stop)
             if position + len(block) >= stop:
                 break
             position += len(block) - _CHUNK_HEAD
         return stop
+
+    @staticmethod
+    def _is_chunk(block: bytes, place: int) -> bool:
+        """Whether the lengths of a record and of its data agree."""
+        named, = struct.unpack_from('<I', block, place + 37)
+        if place + 49 + named > len(block):
+            return False
+        data_size, = struct.unpack_from('<Q', block, place + 41 + named)
+        return _HEAD.unpack_from(block, place) == (_CHUNK, 40 + named + data_size)
+
+    def _is_message(self, file: BinaryIO, place: int) -> bool:
+        """Whether another record or the end follows what looks like a message."""
+        for codes in ((_MESSAGE,), range(_SCHEMA, _DATA_END + 1)):
+            file.seek(place)
+            head = file.read(9)
+            if len(head) < 9:
+                return place == self._size and codes != (_MESSAGE,)
+            code, length = _HEAD.unpack(head)
+            if code not in codes or place + 9 + length > self._size:
+                return False
+            place += 9 + length
+        return True
 
     def _content(self, file: BinaryIO, region: _Region) -> bytes:
         """The records of a region; _Unusable or struct.error where they are damaged."""
@@ -384,10 +415,3 @@ def _indexed_chunk(record: bytes, end: int) -> tuple[_Region, int | None]:
     known = (index_size - 15 * len(channels)) // 16 if channels else None
     return _Region(start_ns, offset + 9, length - 9, max(size, 1),
                    frozenset(channels) if channels else None, True), known
-
-
-def _places(data: bytes, word: bytes) -> Iterator[int]:
-    place = data.find(word)
-    while place >= 0:
-        yield place
-        place = data.find(word, place + 1)

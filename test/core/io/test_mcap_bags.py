@@ -174,6 +174,7 @@ BOMB = chunk(channel() + message(0, data=ZEROS))
     (chunk(message(0), size=10 ** 18), 'more than 1000000 bytes'),
     (chunk(message(0), size=9), 'of another size than stated'),
     (chunk(message(0), checksum=5), 'wrong checksum'),
+    (chunk(message(0), '', checksum=5), 'wrong checksum'),
     (chunk(message(0), 'snappy'), "compressed as 'snappy'; zstd, lz4 are read"),
     (chunk(message(0), 'x' * 5000), "compressed as 'xxxx|a chunk is damaged"),
     (record(6, b'short'), 'a chunk is damaged'),
@@ -193,12 +194,20 @@ def test_damage_between_sound_chunks(damage: bytes, words: str, tmp_path: Path,
     assert len('; '.join(problems)) < 400
 
 
+@pytest.mark.parametrize('form', ['compressed', 'plain', 'no chunks'])
 @pytest.mark.parametrize('damage', [
-    bytes(5000), b'\xff' * 5000, struct.pack('<BQ', 5, 1 << 63), struct.pack('<BQ', 6, 1 << 63),
-    struct.pack('<BQ', 3, 1 << 40), chunk(message(0))[:40]])
-def test_what_follows_damage_is_found_again(damage: bytes, tmp_path: Path) -> None:
-    sound = chunk(channel() + message(1) + message(2)), chunk(message(3)), chunk(message(4), 'lz4')
-    content = HEADER + sound[0] + damage + sound[1] + sound[2] + END
+    bytes(5000), b'\x06' * 9000, b'\x0f' * 40, b'\xff' * 5000, b'\5' * 99, b'\5' + bytes(60),
+    struct.pack('<BQ', 5, 1 << 63), struct.pack('<BQ', 6, 1 << 63), struct.pack('<BQ', 3, 1 << 40),
+    chunk(message(0))[:40]])
+def test_what_follows_damage_is_found_again(damage: bytes, form: str,
+                                            tmp_path: Path) -> None:
+    body = chunk(message(3)) + chunk(message(4), 'lz4')
+    if form == 'plain':
+        body = chunk(message(3), '') + chunk(message(4), '')
+    # Behind what looks like a chunk, chunks are looked for.
+    if form == 'no chunks' and damage[0] != 6:
+        body = message(3) + message(4)
+    content = HEADER + chunk(channel() + message(1) + message(2)) + damage + body + END
     stamps, problems = read(tmp_path / 'a.mcap', content)
     assert stamps == [1, 2, 3, 4] and 'damaged' in problems[0]
 
