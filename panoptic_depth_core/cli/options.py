@@ -59,6 +59,9 @@ ImageTopic = Annotated[str | None, typer.Option(
     '--image-topic', help='Image topic, for bags with several.')]
 CameraInfoTopic = Annotated[str | None, typer.Option(
     '--camera-info-topic', help='CameraInfo topic, if it is not found by the image topic.')]
+Reconnect = Annotated[float, typer.Option(
+    '--reconnect', min=0, metavar='SECONDS', help='So long a camera or a stream that is gone is '
+    'waited for; 0: not at all.')]
 MeasuredScale = Annotated[float, typer.Option(
     '--measured-depth-scale', min=1e-6, help='Whole numbers per meter in depth pictures: 1000 for '
     'millimeters, 256 for KITTI.')]

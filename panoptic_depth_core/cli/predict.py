@@ -52,7 +52,8 @@ class Summary:
 
 def predict(
         source: Annotated[str, typer.Argument(
-            help="Picture, folder of pictures, video, rosbag2, or 'camera:0'.")],
+            help="Picture, folder of pictures, video, rosbag2, 'camera:0', or the address of a "
+            'stream such as rtsp://HOST/PATH.')],
         out_dir: Annotated[Path, typer.Option('--out', '-o', help='Folder of the results.')],
         model: options.Model = None,
         backend: options.Backend = 'auto',
@@ -69,6 +70,7 @@ def predict(
         image_topic: options.ImageTopic = None,
         camera_info_topic: options.CameraInfoTopic = None,
         camera_info_use: options.CameraInfoUse = 'auto',
+        reconnect: options.Reconnect = 60.0,
         measured_depth: Annotated[str | None, typer.Option(
             '--measured-depth', metavar='FOLDER|TOPIC', help='Measured depth to blend with that '
             'of the model: a folder of depth pictures with the names of the frames, or a topic '
@@ -96,7 +98,8 @@ def predict(
         source, out_dir, model=model, backend=backend, threads=threads,
         formats=None if formats is None else options.parse_list(formats),
         also=('bag',) if bag else (), track=track, config=config, limit=limit, overwrite=overwrite,
-        measured_depth=measured_depth, measured_depth_scale=measured_depth_scale, fx=fx,
+        measured_depth=measured_depth, measured_depth_scale=measured_depth_scale,
+        reconnect_s=reconnect, fx=fx,
         fov_deg=fov, intrinsics_file=camera, image_topic=image_topic,
         camera_info_topic=camera_info_topic, camera_info_use=camera_info_use,
         mounting=options.mounting_settings(
@@ -109,6 +112,7 @@ def predict_source(
         track: bool = False, config: Path | None = None,
         limit: int | None = None, overwrite: bool = False,
         measured_depth: str | None = None, measured_depth_scale: float = 1000.0,
+        reconnect_s: float = 60.0,
         on_result: Callable[[Frame, PanopticDepth], None] | None = None,
         **source_options: Any) -> None:
     """
@@ -117,6 +121,7 @@ def predict_source(
     :param formats: see io.results.result_folder.formats_for; also: more formats.
     :param track: overrides the settings.
     :param measured_depth, measured_depth_scale: see open_measured_depth.
+    :param reconnect_s: so long a camera or a stream that is gone is waited for.
     :param on_result: called with every new result.
     :param source_options: of io.sources.open_source.open_source.
     :raises ConfigError: an option is wrong, or no frame was usable.
@@ -132,6 +137,7 @@ def predict_source(
         prepare_run_folder,
     )
     from ..io.sources.bag_source import BagSource
+    from ..io.sources.live_sources import without_secrets
     from ..io.sources.measured_depth import open_measured_depth
     from ..io.sources.open_source import open_source
     from ..model_directory import open_model
@@ -156,13 +162,14 @@ def predict_source(
         summary.before += done
         return done
 
-    with open_source(source, skip=is_done, **source_options) as frames, \
+    with open_source(source, skip=is_done, reconnect_s=reconnect_s, **source_options) as frames, \
             options.open_pipeline(opened, backend, settings, threads) as pipeline, \
             lock_folder(out_dir), ExitStack() as stack:
         measured = None if measured_depth is None else stack.enter_context(
             open_measured_depth(measured_depth, source, measured_depth_scale))
         prepare_run_folder(out_dir, {
-            'source': source if frames.kind == 'camera' else str(Path(source).resolve()),
+            'source': (without_secrets(source) if frames.kind == 'camera'
+                       else str(Path(source).resolve())),
             'options': {k: None if v is None else str(v) for k, v in source_options.items()},
             **({} if frames.stated is None else {'camera': str(frames.stated)}),
             **({} if measured_depth is None else {
@@ -193,6 +200,7 @@ def _run(frames: FrameSource, predict_frame: Callable[[Frame], PanopticDepth],
     failures, warned, started = 0, False, time.perf_counter()
     with stop_on_signal() as stopped, frame_progress('predict', None) as progress:
         source = iter(frames)
+        frames.stopped = lambda: bool(stopped)
         while not stopped and (limit is None or summary.done < limit):
             start = time.perf_counter()
             frame = next(source, None)

@@ -60,6 +60,9 @@ class FrameSource(AbstractContextManager['FrameSource']):
 
     :ivar skipped: reason -> frames passed over because of it.
     :ivar notes: what the user should know of the source -> how often it was seen.
+    :ivar stopped: whether the caller wants no more frames; a source that waits asks it.
+    :ivar ended_early: why it ended before its end, as of a camera that was unplugged or a folder
+        that is gone; empty if it did not. What was given is good, and more may come later.
     :ivar sidecar: the camera file beside it, if there is one.
     :ivar stated: the camera that a file tells; None without one.
     :ivar len_hint: number of frames to expect, None where that cannot be known.
@@ -83,6 +86,8 @@ class FrameSource(AbstractContextManager['FrameSource']):
         self.skip: Skip = skip or skip_none
         self.skipped: Counter[str] = Counter()
         self.notes = Notes()
+        self.ended_early = ''
+        self.stopped: Callable[[], bool] = bool
         self.mounting = MountingSettings()
         self.len_hint: int | None = None
 

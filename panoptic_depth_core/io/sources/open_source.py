@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,14 +14,14 @@ from ..cameras.camera_options import CameraOptions
 from . import opencv_sources as opencv
 from .bag_source import BagSource
 from .frame_source import FrameSource, Skip
+from .live_sources import RECONNECT_S, CameraSource, is_live, without_secrets
 from .mounting import MountingSettings
+from .video_files import VIDEO_SUFFIXES, VideoSource
 
 ACCEPTED = ('a picture, a folder of pictures, a video, a rosbag2 folder, a .db3 or .mcap file, '
-            "or 'camera:0'")
+            "'camera:0', or the address of a stream such as rtsp://HOST/PATH")
 NO_TOPICS = ('is no bag, so it has no topics; leave the image topic and the camera info topic out')
 NO_TF = 'is no bag, so it has no tf; leave the ground frame out and give the height of the camera'
-
-_CAMERA = re.compile(r'camera:(\d+)|/dev/video\d+')
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,7 @@ class SourceOptions:
     :param image_topic, camera_info_topic: for bags; None: found automatically.
     :param skip: name of a frame -> True when it is done already.
     :param mounting: of the camera; bags look for it in tf where it has no height.
+    :param reconnect_s: so long a camera or a stream that is gone is waited for.
     """
 
     camera: CameraOptions = CameraOptions()
@@ -40,26 +40,28 @@ class SourceOptions:
     camera_info_topic: str | None = None
     skip: Skip | None = None
     mounting: MountingSettings = MountingSettings()
+    reconnect_s: float = RECONNECT_S
 
 
 def open_source(source: str | Path, *, fx: float | None = None, fov_deg: float | None = None,
                 image_topic: str | None = None, camera_info_topic: str | None = None,
                 intrinsics_file: str | Path | None = None, camera_info_use: Use = 'auto',
-                mounting: MountingSettings | None = None,
-                skip: Skip | None = None) -> FrameSource:
+                mounting: MountingSettings | None = None, skip: Skip | None = None,
+                reconnect_s: float = RECONNECT_S) -> FrameSource:
     """
-    Open a picture, a folder of pictures, a video, a bag or a camera.
+    Open a picture, a folder of pictures, a video, a bag, a camera or a stream.
 
     :param fx, fov_deg, intrinsics_file, camera_info_use: the camera, see CameraOptions; they
         overrule the source.
-    :param image_topic, camera_info_topic, mounting, skip: see SourceOptions.
+    :param image_topic, camera_info_topic, mounting, skip, reconnect_s: see SourceOptions.
     :raises ConfigError: a path that is missing or holds nothing that can be read, options that
         contradict each other.
     """
     camera = CameraOptions(fx, fov_deg, Path(intrinsics_file) if intrinsics_file else None,
                            use=camera_info_use)
     return open_with(source, SourceOptions(
-        camera, image_topic, camera_info_topic, skip, mounting or MountingSettings()))
+        camera, image_topic, camera_info_topic, skip, mounting or MountingSettings(),
+        reconnect_s))
 
 
 def open_with(source: str | Path, options: SourceOptions) -> FrameSource:
@@ -67,7 +69,7 @@ def open_with(source: str | Path, options: SourceOptions) -> FrameSource:
     frames = _open(source, options)
     if options.mounting.ground_frame and frames.kind != 'bag':
         frames.close()
-        raise ConfigError(f'{source}: {NO_TF}')
+        raise ConfigError(f'{without_secrets(str(source))}: {NO_TF}')
     frames.mounting = options.mounting
     return frames
 
@@ -75,11 +77,12 @@ def open_with(source: str | Path, options: SourceOptions) -> FrameSource:
 def _open(source: str | Path, options: SourceOptions) -> FrameSource:
     text, path = str(source), Path(source)
     camera, skip = options.camera, options.skip
-    device = _CAMERA.fullmatch(text)
+    device = is_live(text)
     if not text:
         raise ConfigError(f"the source is ''; give {ACCEPTED}")
-    if '://' in text:
-        raise ConfigError(f'{text}: is an address; download it and give the path of the file')
+    if '://' in text and not device:
+        raise ConfigError(f'{without_secrets(text)}: is an address that cannot be read; download '
+                          'it and give the path of the file')
     if text.startswith('camera:') and not device:
         raise ConfigError(f'{text}: no such camera; give a number, as in camera:0')
     if not device and not path.exists():
@@ -89,15 +92,15 @@ def _open(source: str | Path, options: SourceOptions) -> FrameSource:
     pictures = [] if device else (
         opencv.list_pictures(path) if path.is_dir()
         else [path] if path.suffix.lower() in opencv.PICTURE_SUFFIXES else [])
-    is_video = path.suffix.lower() in opencv.VIDEO_SUFFIXES and path.is_file()
+    is_video = not device and path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
     if (device or pictures or is_video) and (options.image_topic or options.camera_info_topic):
-        raise ConfigError(f'{text}: {NO_TOPICS}')
+        raise ConfigError(f'{without_secrets(text)}: {NO_TOPICS}')
     if device:
-        return opencv.CameraSource(text if device[1] is None else int(device[1]), camera, skip)
+        return CameraSource(text, camera, skip, options.reconnect_s)
     if pictures:
         return opencv.PictureSource(pictures, camera, skip)
     if is_video:
-        return opencv.VideoSource(path, camera, skip)
+        return VideoSource(path, camera, skip)
     if path.suffix == '.bag':
         raise ConfigError(f'{text}: is a ROS 1 bag; convert it with rosbags-convert first')
     if path.is_dir():
