@@ -26,13 +26,13 @@ from ..messages.measured_points import (
     FARTHEST_M,
     HoldOut,
     are_seen,
-    depth_image_of,
     is_cloud,
     measured_points,
     moved,
     points_of_depth,
 )
 from ..messages.reading import stamp_of
+from ..messages.truth_images import depth_of
 from ..messages.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINT_CLOUD
 from .frame_source import Notes
 
@@ -275,7 +275,7 @@ class MeasuredTopic(MeasuredDepth):
             held_out, self.way = self.hold_out.of_cloud(message)
             self.held_out += int(held_out.sum())
         elif self.hold_out is not None:
-            depth = depth_image_of(message)
+            depth = depth_of(message)
             self.held_out += int(self.hold_out.of_image(message, depth.shape)[depth > 0].sum())
         return points
 
@@ -335,7 +335,7 @@ def depth_camera(message: Any, info: Any, rectified: bool, frame: Frame) -> Intr
     :param info: None where there is none; rectified: see camera_of_info.
     :raises ConfigError: it has another frame and no CameraInfo, or another shape.
     """
-    height, width = depth_image_of(message).shape
+    height, width = depth_of(message).shape
     if info is not None:
         found = camera_of_info(info, width, height, rectified=rectified)
         if found.camera is None:

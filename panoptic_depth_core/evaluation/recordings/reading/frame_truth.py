@@ -19,7 +19,7 @@ from ....io.bags.transforms import RecordedMotion
 from ....io.messages.measured_points import HoldOut
 from ....io.messages.point_clouds import xyz_of
 from ....io.messages.reading import stamp_of
-from ....io.messages.truth_images import depth_of, ground_truth, labels_of
+from ....io.messages.truth_images import LabelImage, depth_of, ground_truth, labels_of
 from ....labels import ClassInfo
 from ....rotations import rotation_matrix
 from ....structures import Frame, GroundTruth, Intrinsics
@@ -31,6 +31,7 @@ from .topics import BagTopics, Note
 Roi = tuple[float, float, float, float]
 Locate = Callable[[str, int], NDArray[np.float64]]
 Found = TypeVar('Found')
+Map = TypeVar('Map', LabelImage, NDArray[np.float32])
 
 TITLES = {'labels': 'true labels', 'depth': 'true depth', 'lidar': 'lidar depth',
           'boxes': 'true boxes'}
@@ -174,17 +175,18 @@ def hold_out_of(topic: str, settings: RecordingSettings) -> HoldOut | None:
     return HoldOut(measured.hold_out, measured.seed)
 
 
-def _map_of(frame: Frame, decode: Callable[[Any], Found], message: Any, _: int) -> Found:
+def _map_of(frame: Frame, decode: Callable[[Any], Map], message: Any, _: int) -> Map:
     """
     Decode an image of truth.
 
     :raises ConfigError: when it has not the size of the frame.
     """
+    found = decode(message)
+    rows, columns = (found.ids if isinstance(found, LabelImage) else found).shape
     height, width = frame.image.shape[:2]
-    if (message.width, message.height) != (width, height):
-        raise ConfigError(f'is of {message.width}x{message.height} px, the image of '
-                          f'{width}x{height} px')
-    return decode(message)
+    if (rows, columns) != (height, width):
+        raise ConfigError(f'is of {columns}x{rows} px, the image of {width}x{height} px')
+    return found
 
 
 def lidar_depth(points: NDArray[np.float32], to_camera: NDArray[np.float64], camera: Intrinsics,
