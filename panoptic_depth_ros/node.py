@@ -88,7 +88,7 @@ class PanopticDepthNode(LifecycleNode):
         self._force_build = False
         self.exit_code: int | None = None
         self._endpoints = Endpoints(self, self._count_lost)
-        self._tf = Transforms(self)
+        self._tf = Transforms(self, self._settings.camera_axes)
         self._mountings = MountingMemory(self._settings.mounting, self._locate)
         self._outputs = Outputs(self, self._endpoints, self._settings, self._tf)
         self._follow_ground()
@@ -195,7 +195,7 @@ class PanopticDepthNode(LifecycleNode):
 
     def _locate(self, target: str, source: str, stamp_ns: int) -> NDArray[Any]:
         """Where a frame is, in the worker thread."""
-        return self._tf.matrix(target, source, stamp_ns, self._settings.tf_timeout_ms)
+        return self._tf.to_camera(target, source, stamp_ns, self._settings.tf_timeout_ms)
 
     def _parameter_values(self) -> dict[str, Any]:
         return {name: self.get_parameter(name).value for name in _PARAMETERS}

@@ -61,6 +61,7 @@ def calibrate_mounting(
         fov: options.Fov = None,
         camera: options.Camera = None,
         camera_info_use: options.CameraInfoUse = 'auto',
+        camera_axes: options.CameraAxes = 'optical',
         model: options.Model = None,
         backend: options.Backend = 'auto',
         threads: options.Threads = None,
@@ -91,7 +92,7 @@ def calibrate_mounting(
     classes = opened.info.class_infos()
     found = MountingCalibration(classes, [Distance.parse(d) for d in distance or ()],
                                 camera_height)
-    by_user = CameraOptions(fx, fov, camera, use=camera_info_use)
+    by_user = CameraOptions(fx, fov, camera, use=camera_info_use, axes=camera_axes)
     topics = {'image': image_topic, 'camera_info': camera_info_topic, 'lidar': lidar_topic,
               'depth': depth_topic}
     with options.open_pipeline(opened, backend, options.evaluation_settings(None), threads,

@@ -55,6 +55,9 @@ GroundOffset = Annotated[float | None, typer.Option(
 CameraInfoUse = Annotated[Literal['auto', 'k', 'p'], typer.Option(
     '--camera-info-use', help='Matrix of CameraInfo: auto takes P for topics that are called '
     'rectified, else K with the lens.')]
+CameraAxes = Annotated[Literal['optical', 'body'], typer.Option(
+    '--camera-axes', help='Axes of the frame that images name: optical (z forward, as REP-103 '
+    'asks for), or body (x forward, z up), such as base_link.')]
 ImageTopic = Annotated[str | None, typer.Option(
     '--image-topic', help='Image topic, for bags with several.')]
 CameraInfoTopic = Annotated[str | None, typer.Option(

@@ -70,6 +70,7 @@ def predict(
         image_topic: options.ImageTopic = None,
         camera_info_topic: options.CameraInfoTopic = None,
         camera_info_use: options.CameraInfoUse = 'auto',
+        camera_axes: options.CameraAxes = 'optical',
         reconnect: options.Reconnect = 60.0,
         measured_depth: Annotated[str | None, typer.Option(
             '--measured-depth', metavar='FOLDER|TOPIC', help='Measured depth to blend with that '
@@ -94,6 +95,8 @@ def predict(
 
     To continue an interrupted run, give the same command again.
     """
+    # Runs of earlier versions do not have it.
+    axes: dict[str, Any] = {} if camera_axes == 'optical' else {'camera_axes': camera_axes}
     predict_source(
         source, out_dir, model=model, backend=backend, threads=threads,
         formats=None if formats is None else options.parse_list(formats),
@@ -102,6 +105,7 @@ def predict(
         reconnect_s=reconnect, fx=fx,
         fov_deg=fov, intrinsics_file=camera, image_topic=image_topic,
         camera_info_topic=camera_info_topic, camera_info_use=camera_info_use,
+        **axes,
         mounting=options.mounting_settings(
             camera_height, camera_pitch, camera_roll, mounting, ground_frame, ground_offset))
 
@@ -166,7 +170,8 @@ def predict_source(
             options.open_pipeline(opened, backend, settings, threads) as pipeline, \
             lock_folder(out_dir), ExitStack() as stack:
         measured = None if measured_depth is None else stack.enter_context(
-            open_measured_depth(measured_depth, source, measured_depth_scale))
+            open_measured_depth(measured_depth, source, measured_depth_scale,
+                                frames.camera.axes))
         prepare_run_folder(out_dir, {
             'source': (without_secrets(source) if frames.kind == 'camera'
                        else str(Path(source).resolve())),

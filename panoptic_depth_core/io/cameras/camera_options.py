@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from ...errors import ConfigError
+from ...rotations import Axes
 from ...structures import Intrinsics
 from .camera_files import Calibration, camera_of_calibration, read_calibration
 from .camera_info import Use, camera_problem
@@ -42,6 +43,7 @@ class CameraOptions:
     :param file: see camera_files; for an image of another size it is scaled.
     :param camera: the camera itself, scaled likewise.
     :param use: which matrix of a CameraInfo or of a ROS calibration counts.
+    :param axes: of the frame that the images name.
     :raises ConfigError: more than one of them, or a focal length that is not positive.
     """
 
@@ -50,11 +52,14 @@ class CameraOptions:
     file: Path | None = None
     camera: Intrinsics | None = None
     use: Use = 'auto'
+    axes: Axes = 'optical'
 
     def __post_init__(self) -> None:
         given = [name for name in _CAMERAS if getattr(self, name) is not None]
         if self.use not in get_args(Use):
             raise ConfigError(f'camera_info.use is {self.use!r}; give {", ".join(get_args(Use))}')
+        if self.axes not in get_args(Axes):
+            raise ConfigError(f'camera axes are {self.axes!r}; give {", ".join(get_args(Axes))}')
         if len(given) > 1:
             raise ConfigError(f'{" and ".join(given)} both describe the camera; give one of them')
         for name, value in (('fx', self.fx), ('fov', self.fov_deg)):

@@ -405,7 +405,8 @@ class BagSource(FrameSource):
         """Decode the images one by one."""
         pairing = ImagePairing(self._bag, self.image_topic, self.info_topic, self.skip,
                                self.skipped, self.notes)
-        motion = None if self.mounting.fixed else RecordedMotion(self._bag)
+        motion = None if self.mounting.fixed else RecordedMotion(
+            self._bag, axes=self.camera.axes)
         mounting = TransformedMounting(self.mounting, motion, self.notes.add)
         self.pairing = pairing
         for paired in self._complete(pairing, motion):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import ConfigError
+from ...rotations import Axes
 from ..bags.storage import is_bag
 from ..cameras.camera_info import Use
 from ..cameras.camera_options import CameraOptions
@@ -46,19 +47,20 @@ class SourceOptions:
 def open_source(source: str | Path, *, fx: float | None = None, fov_deg: float | None = None,
                 image_topic: str | None = None, camera_info_topic: str | None = None,
                 intrinsics_file: str | Path | None = None, camera_info_use: Use = 'auto',
+                camera_axes: Axes = 'optical',
                 mounting: MountingSettings | None = None, skip: Skip | None = None,
                 reconnect_s: float = RECONNECT_S) -> FrameSource:
     """
     Open a picture, a folder of pictures, a video, a bag, a camera or a stream.
 
-    :param fx, fov_deg, intrinsics_file, camera_info_use: the camera, see CameraOptions; they
-        overrule the source.
+    :param fx, fov_deg, intrinsics_file, camera_info_use, camera_axes: the camera, see
+        CameraOptions; they overrule the source.
     :param image_topic, camera_info_topic, mounting, skip, reconnect_s: see SourceOptions.
     :raises ConfigError: a path that is missing or holds nothing that can be read, options that
         contradict each other.
     """
     camera = CameraOptions(fx, fov_deg, Path(intrinsics_file) if intrinsics_file else None,
-                           use=camera_info_use)
+                           use=camera_info_use, axes=camera_axes)
     return open_with(source, SourceOptions(
         camera, image_topic, camera_info_topic, skip, mounting or MountingSettings(),
         reconnect_s))
