@@ -103,8 +103,9 @@ class NodeSettings(Settings):
     device_id: int = Field(-1, ge=-1, description='GPU number; -1: the backend chooses')
     threads: int = Field(0, ge=0, description='CPU threads of the backend; 0: the backend chooses')
     engine: EngineParameters = EngineParameters()
-    image_transport: Literal['raw', 'compressed'] = Field(
-        'raw', description='raw: ~/input/image; compressed: ~/input/image/compressed')
+    image_transport: Literal['raw', 'compressed', 'ffmpeg', 'foxglove'] = Field(
+        'raw', description='raw: ~/input/image; compressed, ffmpeg, foxglove: '
+        '~/input/image/compressed and so on; video needs the extra video')
     queue_policy: Literal['latest', 'fifo'] = _of(StreamSettings, 'queue_policy')
     max_input_age_ms: float = _of(StreamSettings, 'max_input_age_ms')
     max_rate_hz: float = _of(StreamSettings, 'max_rate_hz')

@@ -44,6 +44,10 @@ SCENE_UPDATE = 'foxglove_msgs/msg/SceneUpdate'
 COMPRESSED_VIDEO = 'foxglove_msgs/msg/CompressedVideo'
 FFMPEG_PACKET = 'ffmpeg_image_transport_msgs/msg/FFMPEGPacket'
 
+IMAGE_TRANSPORTS = {'raw': IMAGE, 'compressed': COMPRESSED_IMAGE, 'ffmpeg': FFMPEG_PACKET,
+                    'foxglove': COMPRESSED_VIDEO}
+"""Transport of images -> type of its messages; but for raw, topics end with its name."""
+
 # Fields of one type, separated by semicolons; those of the same package need no package name.
 VISION_MSGS = {
     'ObjectHypothesis': 'string class_id; float64 score',

@@ -33,7 +33,7 @@ from ..cameras.topics import (
 )
 from ..messages.outputs import NODE_TOPICS
 from ..messages.reading import ENCODINGS, frame_id_of, pixels_of, stamp_of
-from ..messages.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
+from ..messages.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, IMAGE_TRANSPORTS
 from ..messages.video_packets import (
     PACKET_TYPES,
     Decoded,
@@ -44,7 +44,7 @@ from ..messages.video_packets import (
 from .frame_source import FrameSource, Skip, count_reason
 from .mounting import USUAL_GROUND, TransformedMounting
 
-IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE, *PACKET_TYPES)
+IMAGE_TYPES = tuple(IMAGE_TRANSPORTS.values())
 NO_STAMP = 'has no stamps; the time of recording is taken for them'
 
 _FIRST_TRANSFORMS = 1000
@@ -174,6 +174,7 @@ class BagImages(NamedTuple):
     """
     The images of a bag.
 
+    :param transport: one of IMAGE_TRANSPORTS.
     :param frame_id: of the first readable one.
     :param topics: all of the bag.
     :param root_frame: at the top of tf, above frame_id; that itself where it is not in tf.
@@ -182,7 +183,7 @@ class BagImages(NamedTuple):
 
     image_topic: str
     camera_info_topic: str | None
-    is_compressed: bool
+    transport: str
     frame_id: str
     topics: tuple[str, ...]
     root_frame: str
@@ -200,7 +201,8 @@ def describe_images(path: Path | str, image_topic: str | None = None,
         if motion.topics:
             for message in islice(bag.messages(motion.topics), _FIRST_TRANSFORMS):
                 motion.take(message)
-        return BagImages(topic.name, info.topic, topic.type == COMPRESSED_IMAGE, frame_id,
+        transport = next(name for name, kind in IMAGE_TRANSPORTS.items() if kind == topic.type)
+        return BagImages(topic.name, info.topic, transport, frame_id,
                          tuple(bag.topics), motion.tree.root(frame_id),
                          USUAL_GROUND if USUAL_GROUND in motion.tree else '')
 

@@ -85,7 +85,8 @@ def test_the_mounting_of_tf(axes: Axes) -> None:
         MountingSettings(ground_frame='base_footprint'), SimpleNamespace(tree=tree),
         notes.append).of('base_link', 0)
     if axes == 'optical':
-        assert mounting is None and 'camera axes body that x of this one points forward' in notes[0]
+        assert mounting is None
+        assert 'camera axes body that x of this one points forward' in notes[0]
         return
     assert mounting is not None and not notes
     assert (mounting.height_m, mounting.pitch_deg, mounting.roll_deg) == pytest.approx(
