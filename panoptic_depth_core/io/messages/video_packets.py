@@ -11,7 +11,7 @@ before it would be made of parts of other pictures.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ...errors import ConfigError
 from ...untrusted import input_limits
 from ..video_decoding import pyav, rgb_of
+from .h264_units import FrameNumbers, units
 from .types import COMPRESSED_VIDEO, FFMPEG_PACKET
 
 PACKET_TYPES = (FFMPEG_PACKET, COMPRESSED_VIDEO)
@@ -91,20 +92,12 @@ def packet_of(message: Any) -> Packet:
     return Packet(codec or encoding.partition(';')[0], data, is_key, int(message.pts))
 
 
-def _units(data: bytes) -> Iterator[int]:
-    """Places of the first bytes of NAL units (ITU-T H.264, annex B)."""
-    at = data.find(b'\0\0\1')
-    while 0 <= at < len(data) - 3:
-        yield at + 3
-        at = data.find(b'\0\0\1', at + 3)
-
-
 def starts_anew(codec: str | None, data: bytes) -> bool:
     """Whether a packet needs none before it; those of other codecs than CODECS count as such."""
     if not data:
         return False
     if codec == 'h264':
-        for at in _units(data):
+        for at in units(data):
             # ITU-T H.264, table 7-1: 7 is a parameter set of the sequence, 5 a slice of a key
             # frame, 1 to 4 are of others.
             if (kind := data[at] & 0x1f) in (5, 7):
@@ -113,7 +106,7 @@ def starts_anew(codec: str | None, data: bytes) -> bool:
                 return False
         return False
     if codec == 'hevc':
-        for at in _units(data):
+        for at in units(data):
             # ITU-T H.265, table 7-1: 16 to 23 can be entered at, 32 and 33 are parameter sets.
             if (kind := data[at] >> 1 & 0x3f) in (32, 33) or 16 <= kind < 24:
                 return True
@@ -188,16 +181,21 @@ class PacketDecoder(Generic[Tag]):
         self._missing = NO_KEY_FRAME_YET
         self._last: int | None = None
         self._counts: bool | None = None
+        self._frame_numbers = FrameNumbers()
 
     def take(self, packet: Packet, tag: Tag) -> list[Decoded[Tag]]:
         """Decode the next packet; the pictures that it completes."""
+        before: list[Decoded[Tag]] = []
         if packet.codec != self._codec:
             self._restart(packet.codec)
-        if self._is_behind_a_gap(packet):
+        # Of both, none may be left out: each one remembers the packet.
+        if self._is_behind_a_gap(packet) | self._misses_one(packet):
+            # What came before the gap is whole.
+            before = self._decoded(None) or []
             self._give_up(AFTER_LOSS)
         if self._missing and not packet.is_key:
             self._lose(self._missing, tag)
-            return []
+            return before
         if not packet.data:
             # To the decoder, it would be the end.
             self._lose(UNDECODABLE, tag)
@@ -253,6 +251,10 @@ class PacketDecoder(Generic[Tag]):
             return False
         self._counts = True
         return step > 1
+
+    def _misses_one(self, packet: Packet) -> bool:
+        return packet.codec == 'h264' and self._frame_numbers.misses_one(packet.data) and (
+            not packet.is_key)
 
     def _give_up(self, why: str) -> None:
         """Forget what was sent; wait for a key frame."""

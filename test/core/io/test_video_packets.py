@@ -15,6 +15,7 @@ import pytest
 from bag_makers import Entry, info, write_bag
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.io import video_decoding
+from panoptic_depth_core.io.messages.h264_units import FrameNumbers, units
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.io.messages.types import (
     COMPRESSED_IMAGE,
@@ -86,6 +87,12 @@ def read(path: Path, entries: list[Entry], **options: object) -> tuple[dict[int,
     return {frame.stamp_ns // TENTH_NS - 1: number_of(frame.image) for frame in frames}, source
 
 
+def entries_head(entry: Entry) -> int:
+    """Place of the first byte of the slice of a packet of h264."""
+    data = bytes(entry.message.data)
+    return next(at for at in units(data) if data[at] & 0x1f in (1, 5))
+
+
 @pytest.mark.parametrize('kind', TOPICS)
 @pytest.mark.parametrize('codec', ENCODERS)
 def test_every_codec_in_every_message(tmp_path: Path, codec: str, kind: str) -> None:
@@ -135,6 +142,29 @@ def test_a_gap_of_the_counter(tmp_path: Path) -> None:
     found, source = read(tmp_path, [*packets[:10], *packets[12:]])
     assert found == {index: index for index in (*range(10), *range(16, 20))}
     assert source.skipped == {f'{TOPICS[FFMPEG_PACKET]}: {AFTER_LOSS}': 4}
+
+
+@pytest.mark.parametrize('options', [LIVE, BACK_AND_FORTH, {**LIVE, 'profile': 'baseline'},
+                                     {**LIVE, 'slices': '3', 'refs': '3'}],
+                         ids=['live', 'back and forth', 'baseline', 'slices'])
+@pytest.mark.parametrize('kind', [COMPRESSED_VIDEO, COMPRESSED_IMAGE])
+def test_a_lost_picture_that_nothing_counts(tmp_path: Path, kind: str, options: dict[str, str],
+                                            ) -> None:
+    entries = video(kind=kind, options=options)
+    # Others refer to it.
+    lost = next(place for place in range(9, 20)
+                if entries[place].message.data[entries_head(entries[place])] & 0x60)
+    found, source = read(tmp_path, [*entries[:lost], *entries[lost + 1:]])
+    assert all(number == index for index, number in found.items())
+    assert found.keys() >= {*range(8), *range(16, 20)} and len(found) < 19
+    assert f'{TOPICS[kind]}: {AFTER_LOSS}' in source.skipped
+
+
+def test_long_counts_and_no_loss(tmp_path: Path) -> None:
+    # More pictures than frame_num can count.
+    found, source = read(tmp_path, video(kind=COMPRESSED_VIDEO, count=40,
+                                         options={**LIVE, 'g': '100'}))
+    assert len(found) == 40 and not source.skipped
 
 
 @pytest.mark.parametrize('codec', ENCODERS)
@@ -223,6 +253,13 @@ def test_a_codec_that_is_not_known(tmp_path: Path) -> None:
     (reason,) = source.skipped
     assert not found and source.skipped[reason] == 3
     assert "there is no decoder for 'hologram'; record h264, hevc" in reason
+
+
+def test_frame_numbers_of_anything() -> None:
+    generator, numbers = np.random.default_rng(0), FrameNumbers()
+    for length in (0, 1, 3, 8, 30, 200):
+        for start in (b'', b'\0\0\1\x67', b'\0\0\1\x41', b'\0\0\1\x67' + b'\0' * 40):
+            numbers.misses_one(start + generator.bytes(length))
 
 
 def test_nothing_is_a_key_frame_by_chance() -> None:
