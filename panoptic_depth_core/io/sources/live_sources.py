@@ -25,7 +25,7 @@ from ...errors import ConfigError
 from ...structures import Frame
 from ..cameras.camera_options import CameraOptions
 from .frame_source import FrameSource, Skip, count_reason
-from .video_files import QUIET
+from .video_files import open_capture
 
 SCHEMES = ('rtsp', 'rtsps', 'http', 'https', 'udp', 'rtmp', 'rtp', 'tcp', 'srt')
 RECONNECT_S = 60.0
@@ -64,14 +64,13 @@ def without_secrets(source: str) -> str:
 
 def _open(source: str) -> cv2.VideoCapture:
     """Connect; the capture is not open where that failed."""
-    os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', QUIET)
     if '://' in source:
         limit_ms = round(1e3 * TIMEOUT_S)
-        return cv2.VideoCapture(source, cv2.CAP_FFMPEG, [
+        return open_capture(source, cv2.CAP_FFMPEG, [
             cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit_ms])
     number = source.removeprefix('camera:')
     # A link of /dev/v4l points to another number after the camera was plugged in again.
-    capture = cv2.VideoCapture(int(number) if number.isdigit() else os.path.realpath(source))
+    capture = open_capture(int(number) if number.isdigit() else os.path.realpath(source))
     # One buffered frame: an image shows the present, not the scene of some frames ago.
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     return capture

@@ -82,9 +82,11 @@ def _open(source: str | Path, options: SourceOptions) -> FrameSource:
     device = is_live(text)
     if not text:
         raise ConfigError(f"the source is ''; give {ACCEPTED}")
-    if '://' in text and not device:
-        raise ConfigError(f'{without_secrets(text)}: is an address that cannot be read; download '
-                          'it and give the path of the file')
+    # A picture is no stream of them.
+    if '://' in text and not (device and Path(without_secrets(text)).suffix.lower()
+                              not in opencv.PICTURE_SUFFIXES):
+        raise ConfigError(f'{without_secrets(text)}: is an address; download it and give the path '
+                          'of the file')
     if text.startswith('camera:') and not device:
         raise ConfigError(f'{text}: no such camera; give a number, as in camera:0')
     if not device and not path.exists():

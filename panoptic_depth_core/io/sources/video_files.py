@@ -46,6 +46,16 @@ QUIET = '-8'
 """AV_LOG_QUIET of FFmpeg."""
 
 
+def open_capture(*source: Any) -> cv2.VideoCapture:
+    """Open what OpenCV reads; the caller says what is wrong, not OpenCV and FFmpeg."""
+    os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', QUIET)
+    before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        return cv2.VideoCapture(*source)
+    finally:
+        cv2.utils.logging.setLogLevel(before)
+
+
 class Picture(NamedTuple):
     """
     A picture of a video.
@@ -258,9 +268,7 @@ class _CvReader:
     """A file read with OpenCV, which does not tell whether a picture is damaged."""
 
     def __init__(self, path: Path) -> None:
-        # What FFmpeg says of each damaged block belongs on no terminal.
-        os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', QUIET)
-        self._capture = cv2.VideoCapture(str(path))
+        self._capture = open_capture(str(path))
         if not self._capture.isOpened():
             raise _cannot_be_opened(path)
         if (self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)

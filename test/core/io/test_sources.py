@@ -82,7 +82,7 @@ def test_names_stay_apart() -> None:
 @pytest.mark.parametrize(('source', 'words'), [
     ('none.png', r"none\.png: does not exist; give a picture, a folder .* 'camera:0'"),
     ('camera:front', 'camera:front: no such camera; give a number'),
-    ('ftp://me:word@host/a.mp4', '^ftp://host/a.mp4: is an address that cannot be read'),
+    ('ftp://me:word@host/a.mp4', '^ftp://host/a.mp4: is an address; download it'),
     ('old.bag', 'ROS 1 bag; convert it with rosbags-convert'),
     ('notes.txt', r'notes\.txt: not known by its name'),
     ('empty', 'empty: holds no pictures .* and no bag'),

@@ -144,8 +144,9 @@ def test_a_gap_of_the_counter(tmp_path: Path) -> None:
     assert source.skipped == {f'{TOPICS[FFMPEG_PACKET]}: {AFTER_LOSS}': 4}
 
 
-@pytest.mark.parametrize('options', [LIVE, BACK_AND_FORTH, {**LIVE, 'x264-params': 'cabac=0:8x8dct=0'},
-                                     {**LIVE, 'slices': '3', 'refs': '3'}],
+@pytest.mark.parametrize('options', [
+    LIVE, BACK_AND_FORTH, {**LIVE, 'x264-params': 'cabac=0:8x8dct=0'},
+    {**LIVE, 'slices': '3', 'refs': '3'}],
                          ids=['live', 'back and forth', 'baseline', 'slices'])
 @pytest.mark.parametrize('kind', [COMPRESSED_VIDEO, COMPRESSED_IMAGE])
 def test_a_lost_picture_that_nothing_counts(tmp_path: Path, kind: str, options: dict[str, str],
