@@ -87,7 +87,8 @@ class _Reader(threading.Thread):
 
     :ivar tried: set when it is known whether the first attempt to connect succeeded.
     :ivar opened: whether it did.
-    :ivar end: why there are no more frames; empty as long as there may be some.
+    :ivar ended: whether there are no more frames.
+    :ivar lost: why, where that is too early; else empty.
     :ivar problems: what happened since it was asked last.
     """
 
@@ -98,12 +99,14 @@ class _Reader(threading.Thread):
         self._changed = threading.Condition()
         self._closed = threading.Event()
         self.tried, self.opened = threading.Event(), False
-        self.end = ''
+        self.ended, self.lost = False, ''
         self.problems: deque[str] = deque(maxlen=_MOST_PROBLEMS)
 
     def run(self) -> None:
         """Read until it is closed, or until the camera is gone for too long."""
-        pause_s, seen_s = FIRST_PAUSE_S, time.monotonic()
+        pause_s, seen_s, finite = FIRST_PAUSE_S, time.monotonic(), False
+        # It would warn of each time-out on the terminal.
+        before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         try:
             while not self._closed.is_set():
                 capture = _open(self._source)
@@ -125,8 +128,10 @@ class _Reader(threading.Thread):
                 self._closed.wait(pause_s)
                 pause_s = min(2.0 * pause_s, LONGEST_PAUSE_S)
         finally:
+            cv2.utils.logging.setLogLevel(before)
             with self._changed:
-                self.end = 'gives no more frames' + (
+                self.ended = True
+                self.lost = '' if finite else 'gives no more frames' + (
                     f', and none came within {self._reconnect_s:g} s' if self._reconnect_s else '')
                 self._changed.notify()
             self.tried.set()
@@ -149,7 +154,7 @@ class _Reader(threading.Thread):
     def take(self) -> _Grabbed | None:
         """The newest frame that was not taken yet, after a short time of waiting."""
         with self._changed:
-            if self._newest is None and not self.end:
+            if self._newest is None and not self.ended:
                 self._changed.wait(_POLL_S)
             newest, self._newest = self._newest, None
             return newest
@@ -205,10 +210,11 @@ class CameraSource(FrameSource):
                 else:
                     count_reason(self.skipped, problem)
             if grabbed is None:
-                if self._reader.end:
-                    self.ended_early = f'{self._title}: {self._reader.end}'
-                    break
-                continue
+                if not self._reader.ended:
+                    continue
+                if self._reader.lost:
+                    self.ended_early = f'{self._title}: {self._reader.lost}'
+                break
             name = str(grabbed.stamp_ns)
             if self.skip(name):
                 continue

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import base64
 import signal
+import socketserver
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +19,7 @@ import numpy as np
 import pytest
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.io.cameras.camera_options import CameraOptions
+from panoptic_depth_core.io.messages.h264_units import units
 from panoptic_depth_core.io.sources import live_sources
 from panoptic_depth_core.io.sources.live_sources import (
     RECONNECTED,
@@ -25,6 +29,7 @@ from panoptic_depth_core.io.sources.live_sources import (
     without_secrets,
 )
 from panoptic_depth_core.io.sources.open_source import open_source
+from video_makers import number_of, packets
 
 CAMERA = CameraOptions(fov_deg=60.0)
 
@@ -39,6 +44,7 @@ class _Capture:
     connections: list[int | None]
     period_s = 0.02
     bad = -1
+    length = 0.0
     given = 0
 
     def __init__(self, *source: object) -> None:
@@ -49,7 +55,7 @@ class _Capture:
         return self.is_open
 
     def get(self, key: int) -> float:
-        return 0.0
+        return self.length if key == cv2.CAP_PROP_FRAME_COUNT else 0.0
 
     def set(self, key: int, value: float) -> bool:
         return True
@@ -113,6 +119,13 @@ def test_a_lost_camera_is_waited_for(driver: type[_Capture]) -> None:
     assert [int(frame.image[0, 0, 0]) for frame in frames] == [0, 1, 2, 3, 4]
     assert source.notes == {f'camera /dev/v4l/by-id/usb-front-video-index0: {RECONNECTED}': 1}
     assert source.ended_early.endswith('gives no more frames, and none came within 0.5 s')
+
+
+def test_the_address_of_a_recording_ends_with_it(driver: type[_Capture]) -> None:
+    driver.connections, driver.length, driver.period_s = [3, 3], 3.0, 0.04
+    with CameraSource('https://host/drive.mp4', CAMERA) as source:
+        assert len(list(source)) == 3
+    assert not source.ended_early and not source.notes
 
 
 def test_waiting_ends_when_the_caller_stops(driver: type[_Capture]) -> None:
@@ -209,3 +222,80 @@ def test_a_stream_that_is_cut_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(a.stamp_ns < b.stamp_ns for a, b in zip(frames, frames[1:], strict=False))
     with pytest.raises(ConfigError, match='cannot be opened; check the address'):
         CameraSource(address, CAMERA)
+
+
+class _Rtsp(socketserver.StreamRequestHandler):
+    """
+    A camera that speaks RTSP (RFC 2326) over one connection and hangs up after some pictures.
+
+    H.264 goes one unit to a packet (RFC 6184, 5.6).
+    """
+
+    video: list[tuple[int, bool, bytes]]
+    users: list[str]
+
+    def handle(self) -> None:
+        with suppress(OSError, ValueError):
+            while line := self.rfile.readline().decode():
+                fields = {}
+                while (text := self.rfile.readline().decode().strip()):
+                    name, _, value = text.partition(':')
+                    fields[name.lower()] = value.strip()
+                self._answer(line.split()[0], fields)
+                if line.startswith('PLAY'):
+                    return self._play()
+
+    def _answer(self, method: str, fields: dict[str, str]) -> None:
+        more, body, code = '', '', '200 OK'
+        if 'authorization' not in fields:
+            code, more = '401 Unauthorized', 'WWW-Authenticate: Basic realm="camera"\r\n'
+        else:
+            self.users.append(base64.b64decode(fields['authorization'].split()[1]).decode())
+        if method == 'DESCRIBE' and code.startswith('200'):
+            body = '\r\n'.join((
+                'v=0', 'o=- 0 0 IN IP4 127.0.0.1', 's=camera', 't=0 0', 'm=video 0 RTP/AVP 96',
+                'a=rtpmap:96 H264/90000', 'a=fmtp:96 packetization-mode=1', 'a=control:one', ''))
+            more = f'Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n'
+        if method == 'SETUP':
+            more += 'Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n'
+        self.wfile.write(f'RTSP/1.0 {code}\r\nCSeq: {fields["cseq"]}\r\nSession: 1\r\n{more}\r\n'
+                         f'{body}'.encode())
+
+    def _play(self) -> None:
+        number = 0
+        for index, _, data in self.video:
+            starts = list(units(data))
+            for at, end in zip(starts, [*(at - 3 for at in starts[1:]), len(data)], strict=True):
+                unit = data[at:end].rstrip(b'\0')
+                head = struct.pack('>BBHII', 0x80, 96 | (0x80 if end == len(data) else 0), number,
+                                   9000 * index, 7)
+                self.wfile.write(b'$\0' + struct.pack('>H', len(head + unit)) + head + unit)
+                number += 1
+            time.sleep(0.04)
+
+
+def test_rtsp_with_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_sources, 'FIRST_PAUSE_S', 0.01)
+    monkeypatch.setattr(live_sources, 'LONGEST_PAUSE_S', 0.02)
+    monkeypatch.setattr(live_sources, 'TIMEOUT_S', 3.0)
+
+    class Handler(_Rtsp):
+        """The camera of this test."""
+
+        video = packets('libx264', 12, g='4', bf='0', tune='zerolatency')
+        users: list[str] = []
+
+    with socketserver.ThreadingTCPServer(('127.0.0.1', 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f'127.0.0.1:{server.server_address[1]}/live'
+        with CameraSource(f'rtsp://me:word@{address}', CAMERA, reconnect_s=3.0) as source:
+            seen = []
+            for frame in source:
+                seen.append(number_of(frame.image))
+                if any(RECONNECTED in note for note in source.notes):
+                    break
+        server.shutdown()
+    assert {*Handler.users} == {'me:word'}
+    assert len(seen) > 4 and {*seen} <= {*range(12)}
+    assert list(source.notes) == [f'rtsp://{address}: {RECONNECTED}']

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""compressedDepth as the truth of a recording."""
+"""Compressed depth as the truth of a recording, and video as its images."""
 
 from __future__ import annotations
 
@@ -56,3 +56,13 @@ def test_quantized_meters(tmp_path: Path, shape: tuple[int, int], cut: int | Non
                    for note in reader.notes)
     else:
         np.testing.assert_allclose(depth, true, rtol=0.01)
+
+
+@pytest.mark.parametrize('name', ['ffmpeg_packet', 'compressed_h264'])
+def test_video_as_the_images(case: Callable[[str], Path], name: str) -> None:
+    pytest.importorskip('av', reason="PyAV is not installed: pip install 'panoptic-depth[video]'")
+    with RecordingReader(case(f'14_unread_topics/{name}'), RecordingSettings()) as reader:
+        frames = [item.frame for item in reader]
+    assert [frame.stamp_ns for frame in frames] == [
+        1_000_000_000 + 100_000_000 * index for index in range(4)]
+    assert {frame.image.shape for frame in frames} == {(192, 384, 3)} and not reader.skipped
