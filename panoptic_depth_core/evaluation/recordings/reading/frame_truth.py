@@ -208,12 +208,13 @@ def _map_of(frame: Frame, decode: Callable[[Any], Map], message: Any, _: int) ->
 
     :raises ConfigError: when it has not the size of the frame.
     """
-    found = decode(message)
-    rows, columns = (found.ids if isinstance(found, LabelImage) else found).shape
     height, width = frame.image.shape[:2]
+    found = None if hasattr(message, 'width') else decode(message)
+    rows, columns = (message.height, message.width) if found is None else (
+        found.ids if isinstance(found, LabelImage) else found).shape
     if (rows, columns) != (height, width):
         raise ConfigError(f'is of {columns}x{rows} px, the image of {width}x{height} px')
-    return found
+    return decode(message) if found is None else found
 
 
 def lidar_depth(points: NDArray[np.float32], to_camera: NDArray[np.float64], camera: Intrinsics,
