@@ -19,18 +19,19 @@ from launch_ros.actions import LifecycleNode, Node
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.io.cameras.topics import usual_camera_info_topic, without_transport
 from panoptic_depth_core.io.messages.outputs import OUTPUTS
+from panoptic_depth_core.io.messages.types import IMAGE_TRANSPORTS
 from panoptic_depth_ros.environment import environment
 
 SHARE = Path(get_package_share_directory('panoptic_depth'))
 
 ARGUMENTS = {
-    'image_topic': ('/camera/image_raw', 'image topic, without /compressed at its end; a '
+    'image_topic': ('/camera/image_raw', 'image topic, without its transport at the end; a '
                     'relative one is below the namespace'),
     'camera_info_topic': ('', 'CameraInfo; empty: camera_info beside the images'),
     'params_file': (str(SHARE / 'config/ros/panoptic_depth.yaml'), 'parameters of the node'),
     'backend': ('', 'overrides the parameter backend'),
     'model': ('', 'model directory, overrides the parameter model.path'),
-    'image_transport': ('', 'raw or compressed, overrides the parameter'),
+    'image_transport': ('', f'{", ".join(IMAGE_TRANSPORTS)}; overrides the parameter'),
     'target_frame': ('', 'overrides the parameter target_frame'),
     'camera_info_policy': ('', 'overrides the parameter camera_info.policy'),
     'ground_frame': ('', 'overrides the parameter mounting.ground_frame'),
@@ -113,7 +114,8 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         namespace=given['namespace'], output='both',
         parameters=[given['params_file'], overrides],
         remappings=[('~/input/image', image),
-                    ('~/input/image/compressed', f'{image}/compressed'),
+                    *((f'~/input/image/{transport}', f'{image}/{transport}')
+                      for transport in IMAGE_TRANSPORTS if transport != 'raw'),
                     ('~/input/camera_info', info)],
         arguments=['--ros-args', '--log-level', given['log_level']],
         additional_env=environment(SHARE),

@@ -67,7 +67,7 @@ def replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     included = {
         'image_topic': images.image_topic,
         'camera_info_topic': images.camera_info_topic or '',
-        'image_transport': 'compressed' if images.is_compressed else 'raw',
+        'image_transport': images.transport,
         'use_sim_time': 'true', 'rviz': str(shows).lower(), 'namespace': given['namespace']}
     if images.camera_info_topic is None:
         included['camera_info_policy'] = 'fallback'

@@ -4,8 +4,25 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
+
+Axes = Literal['optical', 'body']
+"""
+Axes of the frame that images name (REP-103).
+
+optical: z forward, x right, y down; body: x forward, y left, z up.
+"""
+
+
+def to_optical(axes: Axes) -> NDArray[np.float64]:
+    """(4, 4) from a camera's frame of some axes to that of its optical axes."""
+    turn = np.eye(4)
+    if axes == 'body':
+        turn[:3, :3] = [[0, -1, 0], [0, 0, -1], [1, 0, 0]]
+    return turn
 
 
 def rotation_matrix(x: float, y: float, z: float, w: float) -> NDArray[np.float64]:

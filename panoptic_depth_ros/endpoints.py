@@ -13,7 +13,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from panoptic_depth_core.errors import ConfigError
+from panoptic_depth_core.io.messages import types
 from panoptic_depth_core.io.messages.maker import MessageMaker
+from panoptic_depth_core.io.messages.video_packets import PACKET_TYPES
+from panoptic_depth_core.io.video_decoding import pyav
 from rclpy import qos
 from rclpy.node import Node
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -38,6 +42,24 @@ def message_class(name: str) -> Any:
     """
     package, kind, name = name.split('/')
     return getattr(importlib.import_module(f'{package}.{kind}'), name)
+
+
+def require_transport(transport: str) -> None:
+    """
+    Check that images of a transport can be received.
+
+    :raises ConfigError: the package of its messages, or PyAV, is missing.
+    """
+    kind = types.IMAGE_TRANSPORTS[transport]
+    package = kind.partition('/')[0]
+    try:
+        message_class(kind)
+    except ImportError:
+        raise ConfigError(
+            f'image_transport is {transport!r}, which needs the package {package}; install '
+            f'ros-$ROS_DISTRO-{package.replace("_", "-")} and source it') from None
+    if kind in PACKET_TYPES:
+        pyav(f'image_transport {transport!r}')
 
 
 def _sequence(values: NDArray[Any]) -> array[Any]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from panoptic_depth_core.io.cameras.topics import usual_camera_info_topic
 from panoptic_depth_core.io.messages.types import CAMERA_INFO
@@ -27,7 +26,7 @@ class MeasuredInput:
                  settings: MeasuredDepthParameters) -> None:
         self._node, self._endpoints, self._tf = node, endpoints, tf
         self._topic = node.resolve_topic_name(settings.topic) if settings.topic else ''
-        self._memory = MeasuredMemory(self._topic, settings.max_age_s, self._locate)
+        self._memory = MeasuredMemory(self._topic, settings.max_age_s, self._locate, tf.axes)
         self._subscriptions: list[Any] = []
         if self._topic:
             tf.listen()
@@ -64,6 +63,4 @@ class MeasuredInput:
 
     def _locate(self, frame: Frame, source: str, stamp_ns: int) -> NDArray[Any]:
         """Where the sensor is at its stamp, in the worker thread; without waiting."""
-        if source == frame.frame_id:
-            return np.eye(4)
-        return self._tf.matrix(frame.frame_id, source, stamp_ns, timeout_ms=0.0)
+        return self._tf.to_camera(frame.frame_id, source, stamp_ns, timeout_ms=0.0)

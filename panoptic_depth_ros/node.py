@@ -26,7 +26,7 @@ from panoptic_depth_core.errors import ConfigError, warn_once
 from panoptic_depth_core.inference.pipeline import Pipeline
 from panoptic_depth_core.io.cameras.topics import find_info_topic, says_rectified
 from panoptic_depth_core.io.messages import types
-from panoptic_depth_core.io.messages.reading import pixels_of, stamp_of
+from panoptic_depth_core.io.messages.reading import stamp_of
 from panoptic_depth_core.io.sixteen_bits import SixteenBits
 from panoptic_depth_core.labels import ClassInfo
 from panoptic_depth_core.model_directory import open_model
@@ -34,9 +34,10 @@ from panoptic_depth_core.status import StreamState, StreamStatus, Watch
 from panoptic_depth_core.streaming import monitoring
 from panoptic_depth_core.streaming.cameras import CameraMemory
 from panoptic_depth_core.streaming.mountings import MountingMemory
+from panoptic_depth_core.streaming.packets import PacketMemory
 from panoptic_depth_core.streaming.stream import Job, Stream
 from panoptic_depth_core.structures import Frame, PanopticDepth
-from panoptic_depth_ros.endpoints import ROS_MESSAGES, Endpoints, profile
+from panoptic_depth_ros.endpoints import ROS_MESSAGES, Endpoints, profile, require_transport
 from panoptic_depth_ros.measured import MeasuredInput
 from panoptic_depth_ros.outputs import Outputs
 from panoptic_depth_ros.parameters import parameters, settings_from
@@ -56,6 +57,9 @@ TICK_S = 0.1
 INFO_TOPIC = '~/input/camera_info'
 
 _LOG = logging.getLogger('panoptic_depth_core.node')
+_PACKETS = 30
+"""Messages that the middleware keeps of a topic that may be of a video: each one counts."""
+
 _PARAMETERS = {parameter.name: parameter for parameter in parameters()}
 _OF_RCLPY = ('use_sim_time', 'start_type_description_service', 'qos_overrides.')
 
@@ -74,13 +78,15 @@ class PanopticDepthNode(LifecycleNode):
         logger = logging.getLogger('panoptic_depth_core')
         logger.addHandler(RosLogHandler(self))
         logger.setLevel(logging.INFO)
-        compressed = self._settings.image_transport == 'compressed'
-        self._image_topic = '~/input/image' + ('/compressed' if compressed else '')
+        transport = self._settings.image_transport
+        self._image_topic = '~/input/image' + ('' if transport == 'raw' else f'/{transport}')
         self._image_name = self.resolve_topic_name(self._image_topic)
-        self._image_type = types.COMPRESSED_IMAGE if compressed else types.IMAGE
+        self._image_type = types.IMAGE_TRANSPORTS[transport]
+        require_transport(transport)
         self._stream = self._new_stream()
         # They exist while the node is active.
         self._cameras: CameraMemory | None = None
+        self._packets = PacketMemory(self._image_name)
         self._inputs: list[Any] = []
         self._sixteen = SixteenBits()
         # Of the latest image on arrival.
@@ -91,7 +97,7 @@ class PanopticDepthNode(LifecycleNode):
         self._force_build = False
         self.exit_code: int | None = None
         self._endpoints = Endpoints(self, self._count_lost)
-        self._tf = Transforms(self)
+        self._tf = Transforms(self, self._settings.camera_axes)
         self._mountings = MountingMemory(self._settings.mounting, self._locate)
         self._outputs = Outputs(self, self._endpoints, self._settings, self._tf)
         self._follow_ground()
@@ -131,12 +137,14 @@ class PanopticDepthNode(LifecycleNode):
             self._settings.camera_info, says_rectified(self._image_name, info_name), info_name)
         self._cameras, self._stamp_ns, self._age_s = cameras, 0, math.nan
         self._sixteen = SixteenBits(self._settings.input_bits)
+        self._packets = PacketMemory(self._image_name)
         self._inputs = [
             self._endpoints.subscription(
                 INFO_TOPIC, types.CAMERA_INFO, profile(10, best_effort=True), cameras.remember),
             self._endpoints.subscription(
                 self._image_topic, self._image_type,
-                profile(self._settings.stream().capacity, best_effort=True), self._on_image)]
+                profile(_PACKETS if self._settings.image_transport != 'raw' else
+                        self._settings.stream().capacity, best_effort=True), self._on_image)]
         self._stream.set_active(True)
         return done
 
@@ -199,7 +207,7 @@ class PanopticDepthNode(LifecycleNode):
 
     def _locate(self, target: str, source: str, stamp_ns: int) -> NDArray[Any]:
         """Where a frame is, in the worker thread."""
-        return self._tf.matrix(target, source, stamp_ns, self._settings.tf_timeout_ms)
+        return self._tf.to_camera(target, source, stamp_ns, self._settings.tf_timeout_ms)
 
     def _parameter_values(self) -> dict[str, Any]:
         return {name: self.get_parameter(name).value for name in _PARAMETERS}
@@ -296,15 +304,17 @@ class PanopticDepthNode(LifecycleNode):
             return
         self._stamp_ns = stamp_ns
         self._age_s = (self.get_clock().now().nanoseconds - stamp_ns) / 1e9
+        packets = self._packets
         if not self._outputs.wanted():
             stream.statistics.seen()
+            packets.forget()
             return
+        packets.remember(message)
 
         def decode() -> Frame:
-            image = pixels_of(message, self._sixteen, self._note_input)
+            image, stamp_ns, frame_id = packets.picture(message, self._sixteen, self._note_input)
             for note in self._sixteen.notes():
                 self._note_input(note)
-            frame_id = message.header.frame_id
             camera, source = cameras.resolve(image.shape[1], image.shape[0], stamp_ns, frame_id)
             return self._measured.add(Frame(
                 image, camera, stamp_ns, frame_id, intrinsics_source=source,

@@ -90,7 +90,8 @@ class Outputs:
         if settings.target_frame and _POSITIONS & {*names}:
             result, position_frame_id = self._transformed(
                 result, settings.target_frame, settings.tf_timeout_ms)
-        moved = position_frame_id not in ('', frame.frame_id)
+        moved = bool(position_frame_id) and (
+            self._tf.axes == 'body' or position_frame_id != frame.frame_id)
         of_frame = FrameMessages(
             ROS_MESSAGES, frame, result, classes, position_frame_id,
             UP_BODY if moved else UP_OPTICAL,
@@ -116,15 +117,15 @@ class Outputs:
         Transform positions to the target frame at the stamp of the image.
 
         :returns: the result, and the frame of its positions: without a transform within the
-            timeout, that of the camera, with all instances flagged.
+            timeout empty, for that of the camera, with all instances flagged.
         """
         source = result.frame_id
         try:
-            matrix = self._tf.matrix(target, source, result.stamp_ns, timeout_ms)
+            matrix = self._tf.from_camera(target, source, result.stamp_ns, timeout_ms)
         except TransformError as error:
             self._node.get_logger().warning(
                 f'positions stay in {source!r}: {error}', throttle_duration_sec=5.0)
             distances = not_transformed(result.distances)
-            return replace(result, distances=distances), source
+            return replace(result, distances=distances), ''
         distances = transformed(result.distances, matrix[:3, :3], matrix[:3, 3])
         return replace(result, distances=distances), target

@@ -25,6 +25,7 @@ from panoptic_depth_core.io.generated_text import row, with_part
 from panoptic_depth_core.io.sixteen_bits import SixteenBits
 from panoptic_depth_core.io.sources.measured_depth import MAX_AGE_S
 from panoptic_depth_core.io.sources.mounting import MountingSettings
+from panoptic_depth_core.rotations import Axes
 from panoptic_depth_core.streaming.settings import (
     CameraInfoSettings,
     DiagnosticsSettings,
@@ -103,8 +104,9 @@ class NodeSettings(Settings):
     device_id: int = Field(-1, ge=-1, description='GPU number; -1: the backend chooses')
     threads: int = Field(0, ge=0, description='CPU threads of the backend; 0: the backend chooses')
     engine: EngineParameters = EngineParameters()
-    image_transport: Literal['raw', 'compressed'] = Field(
-        'raw', description='raw: ~/input/image; compressed: ~/input/image/compressed')
+    image_transport: Literal['raw', 'compressed', 'ffmpeg', 'foxglove'] = Field(
+        'raw', description='raw: ~/input/image; compressed, ffmpeg, foxglove: '
+        '~/input/image/compressed and so on; video needs the extra video')
     input_bits: int = Field(0, ge=0, le=16, description='bits that images of 16 bits use, such as '
                             '12; 0: those in use since the node became active')
     queue_policy: Literal['latest', 'fifo'] = _of(StreamSettings, 'queue_policy')
@@ -112,6 +114,8 @@ class NodeSettings(Settings):
     max_rate_hz: float = _of(StreamSettings, 'max_rate_hz')
     watchdog_timeout_s: float = _of(StreamSettings, 'watchdog_timeout_s')
     camera_info: CameraInfoSettings = CameraInfoSettings()
+    camera_axes: Axes = Field('optical', description='axes of the frame that images name; '
+                              'optical: z forward, as REP-103 asks for; body: x forward, z up')
     mounting: MountingSettings = MountingSettings()
     score_threshold: float = Field(-1.0, ge=-1, le=1, description='minimum score of a thing '
                                    'instance; below 0: the value of the model')
@@ -186,8 +190,8 @@ class NodeSettings(Settings):
 
 FIXED = frozenset({
     'autostart', 'backend', 'model.path', 'device_id', 'threads', 'image_transport',
-    'queue_policy', 'measured_depth.topic', 'max_instances', 'label_divisor', 'output.size',
-    'output.rectified',
+    'camera_axes', 'queue_policy', 'measured_depth.topic', 'max_instances', 'label_divisor',
+    'output.size', 'output.rectified',
     *(f'engine.{name}' for name in EngineParameters.model_fields)})
 """Parameters that cannot be changed while the node runs."""
 

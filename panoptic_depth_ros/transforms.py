@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from panoptic_depth_core.io.bags.transforms import TransformError, pose_matrix
 from panoptic_depth_core.reasons import kind_of
+from panoptic_depth_core.rotations import Axes, to_optical
 from rclpy.node import Node
 from rclpy.time import Time
 from tf2_ros import Buffer, TransformException, TransformListener
@@ -18,10 +19,15 @@ _POLL_S = 0.002
 
 
 class Transforms:
-    """Listens to tf from the first use on."""
+    """
+    Listens to tf from the first use on.
 
-    def __init__(self, node: Node) -> None:
+    :param axes: of the frame that images name.
+    """
+
+    def __init__(self, node: Node, axes: Axes = 'optical') -> None:
         self._node = node
+        self.axes, self._turn = axes, to_optical(axes)
         self._buffer: Buffer | None = None
 
     def listen(self) -> None:
@@ -29,6 +35,18 @@ class Transforms:
         if self._buffer is None:
             self._buffer = Buffer(node=self._node)
             self._listener = TransformListener(self._buffer, self._node)
+
+    def to_camera(self, camera: str, source: str, stamp_ns: int, timeout_ms: float,
+                  ) -> NDArray[np.float64]:
+        """(4, 4) from a frame to the optical axes of the frame that an image names; see matrix."""
+        if source == camera:
+            return self._turn
+        return np.asarray(self._turn @ self.matrix(camera, source, stamp_ns, timeout_ms))
+
+    def from_camera(self, target: str, camera: str, stamp_ns: int, timeout_ms: float,
+                    ) -> NDArray[np.float64]:
+        """(4, 4) the other way."""
+        return np.asarray(self.matrix(target, camera, stamp_ns, timeout_ms) @ self._turn.T)
 
     def matrix(self, target: str, source: str, stamp_ns: int, timeout_ms: float,
                ) -> NDArray[np.float64]:

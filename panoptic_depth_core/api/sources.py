@@ -18,6 +18,7 @@ from ..errors import ConfigError, with_count
 from ..io.cameras.camera_options import CameraOptions
 from ..io.pictures import turned
 from ..io.sources.frame_source import FrameSource
+from ..io.sources.live_sources import without_secrets
 from ..io.sources.open_source import ACCEPTED, NO_TF, NO_TOPICS, SourceOptions, open_with
 from ..io.sources.picture_source import PICTURE_SUFFIXES
 from ..structures import Frame
@@ -47,7 +48,7 @@ def frames_of(source: Any, options: SourceOptions) -> Iterator[Frame]:
     """
     if isinstance(source, (str, os.PathLike)):
         path = os.fspath(source)
-        return _read(open_with(path, options), path)
+        return _read(open_with(path, options), without_secrets(path))
     kind = type(source).__name__
     if is_one_picture(source):
         if options.image_topic or options.camera_info_topic:

@@ -62,6 +62,7 @@ def calibrate_mounting(
         camera: options.Camera = None,
         camera_info_use: options.CameraInfoUse = 'auto',
         bits: options.Bits = 0,
+        camera_axes: options.CameraAxes = 'optical',
         model: options.Model = None,
         backend: options.Backend = 'auto',
         threads: options.Threads = None,
@@ -92,7 +93,7 @@ def calibrate_mounting(
     classes = opened.info.class_infos()
     found = MountingCalibration(classes, [Distance.parse(d) for d in distance or ()],
                                 camera_height)
-    by_user = CameraOptions(fx, fov, camera, use=camera_info_use, bits=bits)
+    by_user = CameraOptions(fx, fov, camera, use=camera_info_use, axes=camera_axes, bits=bits)
     topics = {'image': image_topic, 'camera_info': camera_info_topic, 'lidar': lidar_topic,
               'depth': depth_topic}
     with options.open_pipeline(opened, backend, options.evaluation_settings(None), threads,

@@ -48,6 +48,7 @@ def evaluate_bag(
         camera_info_topic: options.CameraInfoTopic = None,
         camera_info_use: options.CameraInfoUse = 'auto',
         bits: options.Bits = 0,
+        camera_axes: options.CameraAxes = 'optical',
         labels_topic: Annotated[str | None, typer.Option(
             '--labels-topic', help='Topic of the true labels, if not /truth/panoptic.')] = None,
         depth_topic: Annotated[str | None, typer.Option(
@@ -132,8 +133,8 @@ def evaluate_bag(
     alone = len(paths) == 1
     names = bag_names(paths)
     jobs = [BagJob(
-        name, path, settings, choice,
-        CameraOptions(fx, fov, camera, use=camera_info_use, bits=bits),
+        name, path, settings, choice, CameraOptions(
+            fx, fov, camera, use=camera_info_use, axes=camera_axes, bits=bits),
         calibration, mounting=mounted or MountingSettings(),
         results=None if results in ('model', _RECORDED) else beside(Path(results), path, alone),
         reference=path if reference == _RECORDED else beside(

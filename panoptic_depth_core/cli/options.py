@@ -55,10 +55,16 @@ GroundOffset = Annotated[float | None, typer.Option(
 CameraInfoUse = Annotated[Literal['auto', 'k', 'p'], typer.Option(
     '--camera-info-use', help='Matrix of CameraInfo: auto takes P for topics that are called '
     'rectified, else K with the lens.')]
+CameraAxes = Annotated[Literal['optical', 'body'], typer.Option(
+    '--camera-axes', help='Axes of the frame that images name: optical (z forward, as REP-103 '
+    'asks for), or body (x forward, z up), such as base_link.')]
 ImageTopic = Annotated[str | None, typer.Option(
     '--image-topic', help='Image topic, for bags with several.')]
 CameraInfoTopic = Annotated[str | None, typer.Option(
     '--camera-info-topic', help='CameraInfo topic, if it is not found by the image topic.')]
+Reconnect = Annotated[float, typer.Option(
+    '--reconnect', min=0, metavar='SECONDS', help='So long a camera or a stream that is gone is '
+    'waited for; 0: not at all.')]
 MeasuredScale = Annotated[float, typer.Option(
     '--measured-depth-scale', min=1e-6, help='Whole numbers per meter in depth pictures: 1000 for '
     'millimeters, 256 for KITTI.')]

@@ -57,7 +57,8 @@ class Summary:
 
 def predict(
         source: Annotated[str, typer.Argument(
-            help="Picture, folder of pictures, video, rosbag2, or 'camera:0'.")],
+            help="Picture, folder of pictures, video, rosbag2, 'camera:0', or the address of a "
+            'stream such as rtsp://HOST/PATH.')],
         out_dir: Annotated[Path, typer.Option('--out', '-o', help='Folder of the results.')],
         model: options.Model = None,
         backend: options.Backend = 'auto',
@@ -76,6 +77,8 @@ def predict(
         camera_info_use: options.CameraInfoUse = 'auto',
         bits: options.Bits = 0,
         recursive: options.Recursive = False,
+        camera_axes: options.CameraAxes = 'optical',
+        reconnect: options.Reconnect = 60.0,
         measured_depth: Annotated[str | None, typer.Option(
             '--measured-depth', metavar='FOLDER|TOPIC', help='Measured depth to blend with that '
             'of the model: a folder of depth pictures with the names of the frames, or a topic '
@@ -101,15 +104,17 @@ def predict(
     To continue an interrupted run, give the same command again. Exit code 1 if the source ended
     early or too many frames were skipped; the other frames have results.
     """
+    # Runs of earlier versions do not have it.
+    axes: dict[str, Any] = {} if camera_axes == 'optical' else {'camera_axes': camera_axes}
     predict_source(
         source, out_dir, model=model, backend=backend, threads=threads,
         formats=None if formats is None else options.parse_list(formats),
         also=('bag',) if bag else (), track=track, config=config, limit=limit, overwrite=overwrite,
-        max_skipped=max_skipped,
+        max_skipped=max_skipped, reconnect_s=reconnect,
         measured_depth=measured_depth, measured_depth_scale=measured_depth_scale, fx=fx,
         fov_deg=fov, intrinsics_file=camera, image_topic=image_topic,
         camera_info_topic=camera_info_topic, camera_info_use=camera_info_use,
-        bits=bits, recursive=recursive,
+        bits=bits, recursive=recursive, **axes,
         mounting=options.mounting_settings(
             camera_height, camera_pitch, camera_roll, mounting, ground_frame, ground_offset))
 
@@ -120,6 +125,7 @@ def predict_source(
         track: bool = False, config: Path | None = None,
         limit: int | None = None, max_skipped: float = 0.5, overwrite: bool = False,
         measured_depth: str | None = None, measured_depth_scale: float = 1000.0,
+        reconnect_s: float = 60.0,
         on_result: Callable[[Frame, PanopticDepth], None] | None = None,
         **source_options: Any) -> None:
     """
@@ -129,6 +135,7 @@ def predict_source(
     :param track: overrides the settings.
     :param max_skipped: share of the frames.
     :param measured_depth, measured_depth_scale: see open_measured_depth.
+    :param reconnect_s: so long a camera or a stream that is gone is waited for.
     :param on_result: called with every new result.
     :param source_options: of io.sources.open_source.open_source.
     :raises ConfigError: an option is wrong, or no frame was usable.
@@ -144,6 +151,7 @@ def predict_source(
         prepare_run_folder,
     )
     from ..io.sources.bag_source import BagSource
+    from ..io.sources.live_sources import without_secrets
     from ..io.sources.measured_depth import open_measured_depth
     from ..io.sources.open_source import open_source
     from ..model_directory import open_model
@@ -171,13 +179,15 @@ def predict_source(
         summary.before += done
         return done
 
-    with open_source(source, skip=is_done, **source_options) as frames, \
+    with open_source(source, skip=is_done, reconnect_s=reconnect_s, **source_options) as frames, \
             options.open_pipeline(opened, backend, settings, threads) as pipeline, \
             lock_folder(out_dir), ExitStack() as stack:
         measured = None if measured_depth is None else stack.enter_context(
-            open_measured_depth(measured_depth, source, measured_depth_scale))
+            open_measured_depth(measured_depth, source, measured_depth_scale,
+                                frames.camera.axes))
         prepare_run_folder(out_dir, {
-            'source': source if frames.kind == 'camera' else str(Path(source).resolve()),
+            'source': (without_secrets(source) if frames.kind == 'camera'
+                       else str(Path(source).resolve())),
             'options': {k: None if v is None else str(v) for k, v in source_options.items()
                         # Earlier runs do not know them.
                         if v or k not in ('bits', 'recursive')},
@@ -211,6 +221,7 @@ def _run(frames: FrameSource, predict_frame: Callable[[Frame], PanopticDepth],
     failures, warned, started = 0, False, time.perf_counter()
     with stop_on_signal() as stopped, frame_progress('predict', None) as progress:
         source = iter(frames)
+        frames.stopped = lambda: bool(stopped)
         while not stopped and (limit is None or summary.done < limit):
             start = time.perf_counter()
             frame = next(source, None)

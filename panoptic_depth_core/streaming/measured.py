@@ -11,6 +11,7 @@ from ..errors import ConfigError
 from ..io.cameras.camera_info import is_calibrated
 from ..io.messages.reading import stamp_of
 from ..io.sources.measured_depth import Locate, MeasuredMessages
+from ..rotations import Axes
 from ..status import Health, HealthLevel
 from ..structures import Frame
 
@@ -24,13 +25,14 @@ class MeasuredMemory:
 
     :ivar missing: why there is no subscription; empty where there is one.
     :param topic: for messages; empty: nothing measures.
-    :param locate: see MeasuredMessages; called in the worker thread.
+    :param locate, axes: see MeasuredMessages; locate is called in the worker thread.
     """
 
-    def __init__(self, topic: str, max_age_s: float, locate: Locate) -> None:
+    def __init__(self, topic: str, max_age_s: float, locate: Locate,
+                 axes: Axes = 'optical') -> None:
         self.missing = f'{topic}: is not published'
         self._topic = topic
-        self._messages = MeasuredMessages(topic, max_age_s, locate)
+        self._messages = MeasuredMessages(topic, max_age_s, locate, axes=axes)
         # Replaced as one by the worker thread: problem, or age and number of points.
         self._latest: tuple[str, float, int] | None = None
 

@@ -34,6 +34,7 @@ def generate_test_description() -> LaunchDescription:
         controllable_node('moving', mounting__ground_frame='rolling_ground',
                           tf_timeout_ms=10000.0),
         controllable_node('body', mounting__ground_frame='footprint_of_body'),
+        controllable_node('turned', mounting__ground_frame='ground_of_turned', camera_axes='body'),
         controllable_node('fixed', mounting__height_m=1.5, mounting__pitch_deg=2.0))
 
 
@@ -84,6 +85,14 @@ class TestFound(MountingCase):
         self.wait_mounting('1.200', '0.000', '0.000')
         self.assertNotIn('without a mounting', self.peer.health('scale').message)
         self.assertEqual(self.peer.status().scale_source, self.heard[-1].scale_source)
+
+
+class TestTurned(MountingCase):
+    namespace = 'turned'
+
+    def test_images_may_name_a_frame_of_the_body(self) -> None:
+        self.place('ground_of_turned', LEVEL)
+        self.wait_mounting('0.900', '0.000', '0.000')
 
 
 class TestMoving(MountingCase):

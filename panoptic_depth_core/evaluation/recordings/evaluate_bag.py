@@ -176,7 +176,8 @@ def _measured(job: BagJob, reader: RecordingReader) -> MeasuredTopic | None:
                           'blended with those of a model alone; leave it out')
     return MeasuredTopic(
         job.path, topic, max_age_s=settings.measured_depth.max_age_s, calibration=job.calibration,
-        hold_out=hold_out_of(topic, settings) if topic in reader.topics.truth.values() else None)
+        hold_out=hold_out_of(topic, settings) if topic in reader.topics.truth.values() else None,
+        axes=job.camera.axes)
 
 
 class _Run:

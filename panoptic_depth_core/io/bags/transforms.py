@@ -18,7 +18,7 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from ...config import Settings, load_settings
 from ...errors import ConfigError
-from ...rotations import rotation_matrix
+from ...rotations import Axes, rotation_matrix, to_optical
 from ..messages.reading import stamp_of
 from ..messages.types import TF_MESSAGE
 from .storage import BagReader, Message, deserialize
@@ -131,10 +131,12 @@ class TransformTree:
     Frames and their motion over the last seconds.
 
     :param window_s: how long moving transforms are remembered.
+    :ivar turn: (4, 4) from the frame that images name to the optical axes.
     """
 
-    def __init__(self, window_s: float = 10.0) -> None:
+    def __init__(self, window_s: float = 10.0, axes: Axes = 'optical') -> None:
         self.problems: Counter[str] = Counter()
+        self.turn = to_optical(axes)
         self._window_ns = round(window_s * 1e9)
         self._parents: dict[str, str] = {}
         self._static: dict[str, Matrix] = {}
@@ -269,6 +271,10 @@ class TransformTree:
         return np.asarray(np.linalg.inv(self._up_to(fixed, up, target_ns, title))
                           @ self._up_to(fixed, down, source_ns, title))
 
+    def to_camera(self, camera: str, camera_ns: int, source: str, source_ns: int) -> Matrix:
+        """(4, 4) from a frame to the optical axes of the frame that an image names."""
+        return np.asarray(self.turn @ self.between(camera, camera_ns, source, source_ns))
+
     def _up_to(self, fixed: str, chain: list[str], stamp_ns: int, title: str) -> Matrix:
         """(4, 4) from the first frame of a chain to one above it."""
         matrix = np.eye(4)
@@ -356,13 +362,15 @@ class RecordedMotion:
     :param max_delay_s: an image waits for its transforms so long at most, in time of recording.
     :param reach_s: farthest stamp of what belongs to an image.
     :param calibration: YAML of transforms that win over those of the bag.
+    :param axes: of the frame that images name.
     :raises ConfigError: a calibration that cannot be read.
     """
 
     def __init__(self, bag: BagReader, max_delay_s: float = MAX_DELAY_S, reach_s: float = 0.0,
-                 calibration: Path | None = None) -> None:
+                 calibration: Path | None = None, axes: Axes = 'optical') -> None:
         # What belongs to an image that still waits is older than the delay.
-        self.tree = TransformTree(window_s=2.0 * max_delay_s)
+        self.tree = TransformTree(2.0 * max_delay_s, axes)
+        self.axes = axes
         self._reach_ns = round(1e9 * reach_s)
         if calibration is not None:
             add_calibration(self.tree, calibration)

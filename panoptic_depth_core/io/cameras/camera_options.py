@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from ...errors import ConfigError
+from ...rotations import Axes
 from ...structures import Intrinsics
 from ..sixteen_bits import SixteenBits
 from .camera_files import Calibration, camera_of_calibration, read_calibration
@@ -44,6 +45,7 @@ class CameraOptions:
     :param camera: the camera itself, scaled likewise.
     :param use: which matrix of a CameraInfo or of a ROS calibration counts.
     :param bits: that its pictures of 16 bits use; 0: found out, see SixteenBits.
+    :param axes: of the frame that the images name.
     :raises ConfigError: more than one of them, or a focal length that is not positive.
     """
 
@@ -53,11 +55,14 @@ class CameraOptions:
     camera: Intrinsics | None = None
     use: Use = 'auto'
     bits: int = 0
+    axes: Axes = 'optical'
 
     def __post_init__(self) -> None:
         given = [name for name in _CAMERAS if getattr(self, name) is not None]
         if self.use not in get_args(Use):
             raise ConfigError(f'camera_info.use is {self.use!r}; give {", ".join(get_args(Use))}')
+        if self.axes not in get_args(Axes):
+            raise ConfigError(f'camera axes are {self.axes!r}; give {", ".join(get_args(Axes))}')
         if len(given) > 1:
             raise ConfigError(f'{" and ".join(given)} both describe the camera; give one of them')
         for name, value in (('fx', self.fx), ('fov', self.fov_deg)):

@@ -125,9 +125,14 @@ def _pixel_bytes(message: Any, rows: int, pixel_bytes: int) -> Bytes:
 
 
 def stamp_of(message: Any) -> int:
-    """Stamp of a header in nanoseconds."""
-    stamp = message.header.stamp
+    """Stamp of a message in nanoseconds: of its header, or its own as Foxglove has it."""
+    stamp = message.header.stamp if hasattr(message, 'header') else message.timestamp
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+def frame_id_of(message: Any) -> str:
+    """The frame that a message is of: that of its header, or its own as Foxglove has it."""
+    return str((message.header if hasattr(message, 'header') else message).frame_id)
 
 
 def pixels_of(message: Any, sixteen: SixteenBits | None = None,

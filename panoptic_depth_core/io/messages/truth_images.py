@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ...errors import ConfigError
 from ...labels import LABEL_DIVISOR, VOID_CLASS, VOID_ID, ClassInfo, thing_classes
 from ...structures import GroundTruth
+from .compressed_depth import compressed_depth
 from .reading import values_of
 
 
@@ -41,9 +42,12 @@ def depth_of(message: Any) -> NDArray[np.float32]:
     """
     Depth of an Image: 32FC1 meters or 16UC1 millimeters along Z, 0 unknown (REP-118).
 
+    :param message: Image, or CompressedImage of compressedDepth.
     :returns: (H, W) float32 meters, NaN unknown; a view on the message where possible.
-    :raises ConfigError: another encoding, truncated ...
+    :raises ConfigError: another encoding or format, truncated ...
     """
+    if hasattr(message, 'format'):
+        return compressed_depth(message.format, message.data)
     values = values_of(message)
     if values.ndim != 2 or values.dtype.itemsize == 1:
         raise ConfigError(f'depth is {message.encoding!r}; give 32FC1 meters or 16UC1 millimeters')

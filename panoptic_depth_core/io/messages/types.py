@@ -5,8 +5,8 @@ The ROS 2 message types that bags need, without ROS.
 
 The .msg files of this package are in msg/ at the top of the repository; a wheel carries them as
 data of the package ``panoptic_depth_core.msg``. rosbags has neither vision_msgs (4.x) nor
-foxglove_msgs (3.4.3, https://github.com/foxglove/foxglove-sdk, ros2 folder), so their fields are
-listed here.
+foxglove_msgs (3.4.3, https://github.com/foxglove/foxglove-sdk, ros2 folder) nor
+ffmpeg_image_transport_msgs, so their fields are listed here.
 """
 
 from __future__ import annotations
@@ -41,6 +41,12 @@ MARKER_ARRAY = 'visualization_msgs/msg/MarkerArray'
 DIAGNOSTIC_ARRAY = 'diagnostic_msgs/msg/DiagnosticArray'
 IMAGE_ANNOTATIONS = 'foxglove_msgs/msg/ImageAnnotations'
 SCENE_UPDATE = 'foxglove_msgs/msg/SceneUpdate'
+COMPRESSED_VIDEO = 'foxglove_msgs/msg/CompressedVideo'
+FFMPEG_PACKET = 'ffmpeg_image_transport_msgs/msg/FFMPEGPacket'
+
+IMAGE_TRANSPORTS = {'raw': IMAGE, 'compressed': COMPRESSED_IMAGE, 'ffmpeg': FFMPEG_PACKET,
+                    'foxglove': COMPRESSED_VIDEO}
+"""Transport of images -> type of its messages; but for raw, topics end with its name."""
 
 # Fields of one type, separated by semicolons; those of the same package need no package name.
 VISION_MSGS = {
@@ -93,6 +99,13 @@ FOXGLOVE_MSGS = {
                    'ModelPrimitive[] models',
     'SceneEntityDeletion': f'{_TIME}; uint8 MATCHING_ID=0; uint8 ALL=1; uint8 type; string id',
     'SceneUpdate': 'SceneEntityDeletion[] deletions; SceneEntity[] entities',
+    'CompressedVideo': f'{_TIME}; string frame_id; uint8[] data; string format',
+}
+
+# Of ffmpeg_image_transport_msgs 2.0 (https://github.com/ros-misc-utilities).
+FFMPEG_MSGS = {
+    'FFMPEGPacket': 'std_msgs/Header header; int32 width; int32 height; string encoding; '
+                    'uint64 pts; uint8 flags; bool is_bigendian; uint8[] data',
 }
 
 
@@ -113,7 +126,7 @@ def message_folder() -> Path:
 @lru_cache(maxsize=2)
 def typestore(earlier: bool = False) -> Any:
     """
-    The store of rosbags: types of ROS 2 Jazzy, vision_msgs, foxglove_msgs and this package.
+    The store of rosbags: types of ROS 2 Jazzy, of the tables above and of this package.
 
     The standard types used here are the same since Foxy, so bags of all distributions are read.
 
@@ -127,7 +140,8 @@ def typestore(earlier: bool = False) -> Any:
     for name, field in LAST_FIELD_ADDED.items() if earlier else ():
         key = f'{PACKAGE}/msg/{name}'
         texts[key] = texts[key][:texts[key].index(f'float32 {field} ')]
-    for package, table in (('vision_msgs', VISION_MSGS), ('foxglove_msgs', FOXGLOVE_MSGS)):
+    for package, table in (('vision_msgs', VISION_MSGS), ('foxglove_msgs', FOXGLOVE_MSGS),
+                           ('ffmpeg_image_transport_msgs', FFMPEG_MSGS)):
         texts |= {f'{package}/msg/{name}': fields.replace('; ', '\n')
                   for name, fields in table.items()}
     for name, text in texts.items():

@@ -34,13 +34,20 @@ from ..cameras.topics import (
     without_transport,
 )
 from ..messages.outputs import NODE_TOPICS
-from ..messages.reading import ENCODINGS, look_at, pixels_of, stamp_of
-from ..messages.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
+from ..messages.reading import ENCODINGS, frame_id_of, look_at, pixels_of, stamp_of
+from ..messages.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, IMAGE_TRANSPORTS
+from ..messages.video_packets import (
+    PACKET_TYPES,
+    Decoded,
+    PacketDecoder,
+    is_video,
+    packet_of,
+)
 from ..sixteen_bits import FIRST_PICTURES, SixteenBits
 from .frame_source import FrameSource, Skip, count_reason
 from .mounting import USUAL_GROUND, TransformedMounting
 
-IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
+IMAGE_TYPES = tuple(IMAGE_TRANSPORTS.values())
 NO_STAMP = 'has no stamps; the time of recording is taken for them'
 
 _VALUES = '16UC1', '32FC1'
@@ -68,6 +75,8 @@ def _readable(bag: BagReader, topic: str) -> Iterator[Any]:
 def _is_picture(bag: BagReader, topic: Topic) -> bool:
     """Whether the first readable message holds a picture rather than depth or ids."""
     image = next(_readable(bag, topic.name), None)
+    if topic.type in PACKET_TYPES:
+        return image is not None
     if topic.type == COMPRESSED_IMAGE:
         return image is not None and 'compresseddepth' not in image.format.lower() and (
             image.format.partition(';')[0].strip() not in _VALUES)
@@ -83,7 +92,8 @@ def picture_topics(bag: BagReader, other: Collection[str] = ()) -> list[Topic]:
     """
     Topics with pictures.
 
-    Results of this program do not count; the raw topic wins over its own ``/compressed``.
+    Results of this program do not count. Of the transports of one topic, the raw one wins, then
+    pictures over video, each of which needs those before it.
 
     :param other: topics known to hold no pictures.
     """
@@ -91,9 +101,17 @@ def picture_topics(bag: BagReader, other: Collection[str] = ()) -> list[Topic]:
     found = [t for t in images if not without_transport(t.name).endswith(_RESULTS)] or images
     if len(found) > 1:
         found = [topic for topic in found if _is_picture(bag, topic)]
-        names = {topic.name for topic in found}
-        found = [t for t in found if without_transport(t.name) not in names - {t.name}]
+        best: dict[str, int] = {}
+        for topic in found:
+            base = without_transport(topic.name)
+            best[base] = min(_effort(topic), best.get(base, _effort(topic)))
+        found = [t for t in found if _effort(t) == best[without_transport(t.name)]]
     return found
+
+
+def _effort(topic: Topic) -> int:
+    return 0 if topic.name == without_transport(topic.name) else (
+        2 if topic.type in PACKET_TYPES else 1)
 
 
 def _image_topics(bag: BagReader, other: Collection[str]) -> list[Topic]:
@@ -146,7 +164,7 @@ def choose_camera_info_topic(bag: BagReader, image_topic: str, wanted: str | Non
 
 def _frame_id(bag: BagReader, topic: str) -> str:
     """Of the first readable message; empty where there is none."""
-    return next((str(message.header.frame_id) for message in _readable(bag, topic)), '')
+    return next((frame_id_of(message) for message in _readable(bag, topic)), '')
 
 
 def _shared_by(bag: BagReader, image_topic: str, info_topic: str | None) -> str:
@@ -162,6 +180,7 @@ class BagImages(NamedTuple):
     """
     The images of a bag.
 
+    :param transport: one of IMAGE_TRANSPORTS.
     :param frame_id: of the first readable one.
     :param topics: all of the bag.
     :param root_frame: at the top of tf, above frame_id; that itself where it is not in tf.
@@ -170,7 +189,7 @@ class BagImages(NamedTuple):
 
     image_topic: str
     camera_info_topic: str | None
-    is_compressed: bool
+    transport: str
     frame_id: str
     topics: tuple[str, ...]
     root_frame: str
@@ -188,19 +207,27 @@ def describe_images(path: Path | str, image_topic: str | None = None,
         if motion.topics:
             for message in islice(bag.messages(motion.topics), _FIRST_TRANSFORMS):
                 motion.take(message)
-        return BagImages(topic.name, info.topic, topic.type == COMPRESSED_IMAGE, frame_id,
+        transport = next(name for name, kind in IMAGE_TRANSPORTS.items() if kind == topic.type)
+        return BagImages(topic.name, info.topic, transport, frame_id,
                          tuple(bag.topics), motion.tree.root(frame_id),
                          USUAL_GROUND if USUAL_GROUND in motion.tree else '')
 
 
 class PairedImage(NamedTuple):
-    """An undecoded image with its CameraInfo; without a stamp, stamp_ns is recorded_ns."""
+    """
+    An undecoded image with its CameraInfo; without a stamp, stamp_ns is recorded_ns.
+
+    :param is_done: it is decoded as others need it, but it is no frame.
+    :param picture: of a packet of a video; None of other images, which are not decoded yet.
+    """
 
     name: str
     stamp_ns: int
     recorded_ns: int
     image: Any
     info: Any
+    is_done: bool = False
+    picture: Decoded[Any] | None = None
 
 
 class ImagePairing:
@@ -241,6 +268,7 @@ class ImagePairing:
         self.index = 0
         # An image waits for the CameraInfo of its stamp, which may be recorded right after it.
         self._waiting: PairedImage | None = None
+        self._decoder: PacketDecoder[PairedImage] | None = None
 
     @property
     def topics(self) -> set[str]:
@@ -259,29 +287,36 @@ class ImagePairing:
                 return
             stamp_ns = stamp_of(info)
             if self._waiting is not None and stamp_ns > self._waiting.stamp_ns:
-                yield from self.finish()
+                yield from self._release()
             self._remember(info, stamp_ns)
             if self._waiting is not None and stamp_ns == self._waiting.stamp_ns:
-                yield from self.finish()
+                yield from self._release()
             return
         name = f'{self.index:06d}'
         self.index += 1
-        yield from self.finish()
-        if self._skip(name):
+        yield from self._release()
+        is_done = self._skip(name)
+        if is_done and self._decoder is None and message.type == IMAGE:
             self._look_at(message)
             return
         try:
             image = deserialize(message)
         except ConfigError as error:
-            count_reason(self._skipped, str(error))
+            if self._decoder is not None:
+                self._decoder.lost()
+            if not is_done:
+                count_reason(self._skipped, str(error))
+            return
+        if is_done and not is_video(image):
+            self._look_at(message)
             return
         stamp_ns = stamp_of(image)
         if not stamp_ns:
             self._notes.add(f'{self._image_topic}: {NO_STAMP}')
             stamp_ns = message.stamp_ns
-        self._waiting = PairedImage(name, stamp_ns, message.stamp_ns, image, None)
+        self._waiting = PairedImage(name, stamp_ns, message.stamp_ns, image, None, is_done)
         if self._info is None or self._info_stamp_ns >= stamp_ns:
-            yield from self.finish()
+            yield from self._release()
 
     def _look_at(self, message: Message) -> None:
         """Let the window of 16 bits hold an image that is not used now, so that runs agree."""
@@ -307,22 +342,51 @@ class ImagePairing:
             self._notes.add(f'{self._info_topic}: is not calibrated at its begin; the first '
                             'calibrated one is used')
 
-    def finish(self) -> Iterator[PairedImage]:
-        """Give the image that is still waiting, if any."""
+    def _release(self) -> Iterator[PairedImage]:
+        """Give the image that waits, if any; of a video, those that it completes."""
         waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            yield waiting._replace(info=self._info)
+        if waiting is None:
+            return
+        waiting = waiting._replace(info=self._info)
+        if not is_video(waiting.image):
+            yield waiting
+            return
+        if self._decoder is None:
+            self._decoder = PacketDecoder(self._image_topic, self._lose)
+        try:
+            yield from self._pictures(self._decoder.take(packet_of(waiting.image), waiting))
+        except ConfigError as error:
+            self._lose(str(error), waiting)
+
+    def _pictures(self, found: list[Decoded[PairedImage]]) -> Iterator[PairedImage]:
+        for picture in found:
+            if not picture.tag.is_done:
+                # The packet is not needed any more.
+                yield picture.tag._replace(picture=picture)
+
+    def _lose(self, reason: str, paired: PairedImage) -> None:
+        if not paired.is_done:
+            count_reason(self._skipped, f'{self._image_topic}: {reason}')
+
+    def finish(self) -> Iterator[PairedImage]:
+        """Give the images that are still waiting, at the end."""
+        yield from self._release()
+        if self._decoder is not None:
+            yield from self._pictures(self._decoder.finish())
 
     def _note(self, text: str) -> None:
         self._notes.add(f'{self._image_topic}: {text}')
 
     def frame(self, paired: PairedImage, camera: CameraOptions) -> Frame:
         """Decode an image; the user's camera wins over the bag's. Raises ConfigError."""
-        pixels = pixels_of(paired.image, self._sixteen, self._note)
-        for note in self._sixteen.notes():
-            self._note(note)
+        if paired.picture is None:
+            pixels = pixels_of(paired.image, self._sixteen, self._note)
+            for note in self._sixteen.notes():
+                self._note(note)
+        else:
+            pixels = paired.picture.rgb()
         height, width = pixels.shape[:2]
-        frame_id = paired.image.header.frame_id
+        frame_id = frame_id_of(paired.image)
         self.info = paired.info
         found = self.camera = None if paired.info is None else camera_of_info(
             paired.info, width, height, rectified=self.rectified, use=camera.use,
@@ -378,7 +442,8 @@ class BagSource(FrameSource):
         """Decode the images one by one."""
         pairing = ImagePairing(self._bag, self.image_topic, self.info_topic, self.skip,
                                self.skipped, self.notes, self.sixteen)
-        motion = None if self.mounting.fixed else RecordedMotion(self._bag)
+        motion = None if self.mounting.fixed else RecordedMotion(
+            self._bag, axes=self.camera.axes)
         mounting = TransformedMounting(self.mounting, motion, self.notes.add)
         self.pairing = pairing
         for paired in self._complete(pairing, motion):

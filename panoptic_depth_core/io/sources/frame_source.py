@@ -38,6 +38,7 @@ class FrameSource(AbstractContextManager['FrameSource']):
 
     :ivar skipped: reason -> frames passed over because of it.
     :ivar notes: what the user should know of the source -> how often it was seen.
+    :ivar stopped: whether the caller wants no more frames; a source that waits asks it.
     :ivar ended_early: why it ended before its end, as of a camera that was unplugged or a folder
         that is gone; empty if it did not. What was given is good, and more may come later.
     :ivar sidecar: the camera file beside it, if there is one.
@@ -65,6 +66,7 @@ class FrameSource(AbstractContextManager['FrameSource']):
         self.skipped = Reasons()
         self.notes = Reasons()
         self.ended_early = ''
+        self.stopped: Callable[[], bool] = bool
         self.mounting = MountingSettings()
         self.sixteen = SixteenBits(camera.bits)
         self.len_hint: int | None = None

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ...errors import ConfigError
 from ...reasons import Reasons
+from ...rotations import Axes, to_optical
 from ...structures import Frame, Intrinsics
 from ..bags.storage import BagReader, deserialize, is_bag
 from ..bags.transforms import RecordedMotion, TransformError
@@ -26,13 +27,13 @@ from ..messages.measured_points import (
     FARTHEST_M,
     HoldOut,
     are_seen,
-    depth_image_of,
     is_cloud,
     measured_points,
     moved,
     points_of_depth,
 )
 from ..messages.reading import stamp_of
+from ..messages.truth_images import depth_of
 from ..messages.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINT_CLOUD
 from ..pictures import decode_stored, read_file
 
@@ -49,7 +50,8 @@ MOST_WAITING = 32
 """Messages that are kept at most, which bounds the memory."""
 
 _NOT_SEEN = (f'no measured point is on the image and nearer than {FARTHEST_M:g} m; check tf, the '
-             'units, and that z of the frame_id of the image is ahead')
+             'units, and that z of the frame_id of the image is ahead, or x with camera axes '
+             'body')
 
 Locate = Callable[[Frame, str, int], NDArray[np.float64]]
 
@@ -82,17 +84,18 @@ class MeasuredDepth(AbstractContextManager['MeasuredDepth']):
 
 
 def open_measured_depth(given: str, source: str | Path | None = None,
-                        per_meter: float = PER_METER) -> MeasuredDepth:
+                        per_meter: float = PER_METER, axes: Axes = 'optical') -> MeasuredDepth:
     """
     Open a topic of the source, where that is a bag that has it, else a folder.
 
     :param source: of the images; None: no bag.
     :param per_meter: whole numbers of a file per meter, such as 1000 for mm, 256 for KITTI.
+    :param axes: of the frame that images name.
     :raises ConfigError: neither a topic nor a folder with depth pictures.
     """
     path = Path(given)
     if source is not None and Path(source).exists() and is_bag(Path(source)) and not path.is_dir():
-        return MeasuredTopic(Path(source), given)
+        return MeasuredTopic(Path(source), given, axes=axes)
     return MeasuredFolder(path, per_meter)
 
 
@@ -176,16 +179,19 @@ class MeasuredMessages:
     :ivar rectified: the names of the topics say so.
     :ivar max_age_s: farthest stamp from that of an image.
     :param topic: for messages.
-    :param locate: image, other frame, stamp in ns -> (4, 4) from there to the frame of the image.
+    :param locate: image, other frame, stamp in ns -> (4, 4) from there to the optical axes of the
+        frame of the image.
     :param hold_out: what is kept back as truth.
+    :param axes: of the frame that images name.
     """
 
     def __init__(self, topic: str, max_age_s: float, locate: Locate,
-                 hold_out: HoldOut | None = None) -> None:
+                 hold_out: HoldOut | None = None, axes: Axes = 'optical') -> None:
         self.info: Any = None
         self.rectified = says_rectified(topic)
         self.max_age_s = max_age_s
         self._topic, self._locate, self._hold_out = topic, locate, hold_out
+        self._turn = to_optical(axes)
         # Replaced, not changed: another thread reads it.
         self._kept: tuple[tuple[int, Any], ...] = ()
 
@@ -218,6 +224,9 @@ class MeasuredMessages:
             camera = None if is_cloud(message) else depth_camera(
                 message, self.info, self.rectified, frame)
             points = measured_points(message, camera, self._hold_out)
+            if camera is not None and _plain(message.header.frame_id) == _plain(frame.frame_id):
+                # Pixels of depth have optical axes, whatever their frame is called.
+                motion = motion @ self._turn.T
         except ConfigError as error:
             raise ConfigError(f'{self._topic}: {error}') from None
         points = moved(points, motion)
@@ -235,18 +244,20 @@ class MeasuredTopic(MeasuredDepth):
     :param max_age_s: farthest stamp from that of an image.
     :param calibration: YAML of transforms that win over those of the bag.
     :param hold_out: what is kept back as truth.
+    :param axes: of the frame that images name.
     :ivar blended, held_out: points so far.
     :ivar way: in which points are held out, see HoldOut.
     :raises ConfigError: no such topic, or one of another type.
     """
 
     def __init__(self, path: Path, topic: str, *, max_age_s: float = MAX_AGE_S,
-                 calibration: Path | None = None, hold_out: HoldOut | None = None) -> None:
+                 calibration: Path | None = None, hold_out: HoldOut | None = None,
+                 axes: Axes = 'optical') -> None:
         super().__init__()
         self._topic, self.hold_out = topic, hold_out
         self.blended = self.held_out = 0
         self.way = 'at random'
-        self._last = MeasuredMessages(topic, max_age_s, self._to_camera, hold_out)
+        self._last = MeasuredMessages(topic, max_age_s, self._to_camera, hold_out, axes)
         self._bag = BagReader(path)
         try:
             found = self._bag.topics.get(topic)
@@ -257,7 +268,8 @@ class MeasuredTopic(MeasuredDepth):
                 raise ConfigError(f'{path}: topic {topic} of measured depth {state}; point clouds '
                                   f'and images are: {", ".join(fitting) or "none"}')
             self._last.info = self._first_info()
-            self._motion = RecordedMotion(self._bag, reach_s=max_age_s, calibration=calibration)
+            self._motion = RecordedMotion(self._bag, reach_s=max_age_s, calibration=calibration,
+                                          axes=axes)
         except BaseException:
             self._bag.close()
             raise
@@ -277,7 +289,7 @@ class MeasuredTopic(MeasuredDepth):
             held_out, self.way = self.hold_out.of_cloud(message)
             self.held_out += int(held_out.sum())
         elif self.hold_out is not None:
-            depth = depth_image_of(message)
+            depth = depth_of(message)
             self.held_out += int(self.hold_out.of_image(message, depth.shape)[depth > 0].sum())
         return points
 
@@ -305,8 +317,8 @@ class MeasuredTopic(MeasuredDepth):
         """(4, 4) to the frame of an image at its stamp, with the motion since where known."""
         tree = self._motion.tree
         with suppress(TransformError):
-            return tree.between(frame.frame_id, frame.stamp_ns, source, stamp_ns)
-        return tree.between(frame.frame_id, frame.stamp_ns, source, frame.stamp_ns)
+            return tree.to_camera(frame.frame_id, frame.stamp_ns, source, stamp_ns)
+        return tree.to_camera(frame.frame_id, frame.stamp_ns, source, frame.stamp_ns)
 
     def _first_info(self) -> Any:
         """The first usable CameraInfo of the topic; None without one."""
@@ -330,6 +342,10 @@ class MeasuredTopic(MeasuredDepth):
         self._bag.close()
 
 
+def _plain(frame_id: str) -> str:
+    return frame_id.lstrip('/')
+
+
 def depth_camera(message: Any, info: Any, rectified: bool, frame: Frame) -> Intrinsics:
     """
     Camera of a depth image: by its CameraInfo, else that of the frame, if it is the same view.
@@ -337,13 +353,13 @@ def depth_camera(message: Any, info: Any, rectified: bool, frame: Frame) -> Intr
     :param info: None where there is none; rectified: see camera_of_info.
     :raises ConfigError: it has another frame and no CameraInfo, or another shape.
     """
-    height, width = depth_image_of(message).shape
+    height, width = depth_of(message).shape
     if info is not None:
         found = camera_of_info(info, width, height, rectified=rectified)
         if found.camera is None:
             raise ConfigError(found.reason)
         return found.camera
-    if message.header.frame_id.lstrip('/') != frame.frame_id.lstrip('/'):
+    if _plain(message.header.frame_id) != _plain(frame.frame_id):
         raise ConfigError(f'depth of the frame {message.header.frame_id!r} has no camera_info '
                           'beside it; record or publish it, or give depth that is aligned with '
                           'the image')

@@ -23,6 +23,8 @@ USUAL_GROUND = 'base_footprint'
 HIGHEST_PITCH_DEG = -45.0
 """A camera that looks up more than this is none: the frame is one whose x points forward."""
 
+_OR_BODY = 'say with camera axes body that x of this one points forward'
+
 MOST_OUTER_KEYS = 6
 """Around a mounting: namespaces, the node, ros__parameters, mounting."""
 
@@ -69,10 +71,13 @@ class MountingSettings(Settings):
         """
         turn, move = to_camera[:3, :3], to_camera[:3, 3]
         height_m = float(-turn[:, 2] @ move) + self.ground_offset_m
-        mounting = Mounting.from_normal(-turn[:, 2], height_m)
+        try:
+            mounting = Mounting.from_normal(-turn[:, 2], height_m)
+        except ConfigError as error:
+            raise ConfigError(f'{error}, or {_OR_BODY}') from None
         if mounting.pitch_deg < HIGHEST_PITCH_DEG:
             raise ConfigError('mounting: the z axis of the camera frame points up; give the '
-                              'frame of the optical axes, whose z points forward')
+                              f'frame of the optical axes, whose z points forward, or {_OR_BODY}')
         return mounting
 
 
@@ -128,7 +133,7 @@ class TransformedMounting:
             return self._fixed
         try:
             return self._settings.from_ground(
-                self._tree.between(frame_id, stamp_ns, ground, stamp_ns))
+                self._tree.to_camera(frame_id, stamp_ns, ground, stamp_ns))
         except ConfigError as error:
             self._note(f'the mounting of {frame_id!r} above {ground!r} is not known: {error}')
             return None

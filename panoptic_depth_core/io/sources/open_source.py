@@ -4,27 +4,26 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import ConfigError
+from ...rotations import Axes
 from ...untrusted import is_lfs_pointer, lfs_pointer
 from ..bags.bag_files import is_bag, ros1_bag
 from ..cameras.camera_info import Use
 from ..cameras.camera_options import CameraOptions
-from . import opencv_sources as opencv
 from .bag_source import BagSource
 from .frame_source import FrameSource, Skip
+from .live_sources import RECONNECT_S, CameraSource, is_live, without_secrets
 from .mounting import MountingSettings
 from .picture_source import PICTURE_SUFFIXES, FoundPictures, PictureSource, find_pictures
+from .video_files import VIDEO_SUFFIXES, VideoSource
 
 ACCEPTED = ('a picture, a folder of pictures, a video, a rosbag2 folder, a .db3 or .mcap file, '
-            "or 'camera:0'")
+            "'camera:0', or the address of a stream such as rtsp://HOST/PATH")
 NO_TOPICS = ('is no bag, so it has no topics; leave the image topic and the camera info topic out')
 NO_TF = 'is no bag, so it has no tf; leave the ground frame out and give the height of the camera'
-
-_CAMERA = re.compile(r'camera:(\d+)|/dev/video\d+')
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class SourceOptions:
     :param skip: name of a frame -> True when it is done already.
     :param mounting: of the camera; bags look for it in tf where it has no height.
     :param recursive: also read pictures in folders of the folder.
+    :param reconnect_s: so long a camera or a stream that is gone is waited for.
     """
 
     camera: CameraOptions = CameraOptions()
@@ -44,26 +44,30 @@ class SourceOptions:
     skip: Skip | None = None
     mounting: MountingSettings = MountingSettings()
     recursive: bool = False
+    reconnect_s: float = RECONNECT_S
 
 
 def open_source(source: str | Path, *, fx: float | None = None, fov_deg: float | None = None,
                 image_topic: str | None = None, camera_info_topic: str | None = None,
                 intrinsics_file: str | Path | None = None, camera_info_use: Use = 'auto',
-                mounting: MountingSettings | None = None,
-                bits: int = 0, recursive: bool = False, skip: Skip | None = None) -> FrameSource:
+                camera_axes: Axes = 'optical', bits: int = 0,
+                mounting: MountingSettings | None = None, recursive: bool = False,
+                skip: Skip | None = None, reconnect_s: float = RECONNECT_S) -> FrameSource:
     """
-    Open a picture, a folder of pictures, a video, a bag or a camera.
+    Open a picture, a folder of pictures, a video, a bag, a camera or a stream.
 
-    :param fx, fov_deg, intrinsics_file, camera_info_use, bits: the camera, see CameraOptions;
-        they overrule the source.
-    :param image_topic, camera_info_topic, mounting, recursive, skip: see SourceOptions.
+    :param fx, fov_deg, intrinsics_file, camera_info_use, camera_axes, bits: the camera, see
+        CameraOptions; they overrule the source.
+    :param image_topic, camera_info_topic, mounting, recursive, skip, reconnect_s: see
+        SourceOptions.
     :raises ConfigError: a path that is missing or holds nothing that can be read, options that
         contradict each other.
     """
     camera = CameraOptions(fx, fov_deg, Path(intrinsics_file) if intrinsics_file else None,
-                           use=camera_info_use, bits=bits)
+                           use=camera_info_use, axes=camera_axes, bits=bits)
     return open_with(source, SourceOptions(
-        camera, image_topic, camera_info_topic, skip, mounting or MountingSettings(), recursive))
+        camera, image_topic, camera_info_topic, skip, mounting or MountingSettings(), recursive,
+        reconnect_s))
 
 
 def open_with(source: str | Path, options: SourceOptions) -> FrameSource:
@@ -71,7 +75,7 @@ def open_with(source: str | Path, options: SourceOptions) -> FrameSource:
     frames = _open(source, options)
     if options.mounting.ground_frame and frames.kind != 'bag':
         frames.close()
-        raise ConfigError(f'{source}: {NO_TF}')
+        raise ConfigError(f'{without_secrets(str(source))}: {NO_TF}')
     frames.mounting = options.mounting
     return frames
 
@@ -79,11 +83,14 @@ def open_with(source: str | Path, options: SourceOptions) -> FrameSource:
 def _open(source: str | Path, options: SourceOptions) -> FrameSource:
     text, path = str(source), Path(source)
     camera, skip = options.camera, options.skip
-    device = _CAMERA.fullmatch(text)
+    device = is_live(text)
     if not text:
         raise ConfigError(f"the source is ''; give {ACCEPTED}")
-    if '://' in text:
-        raise ConfigError(f'{text}: is an address; download it and give the path of the file')
+    # A picture is no stream of them.
+    if '://' in text and not (device and Path(without_secrets(text)).suffix.lower()
+                              not in PICTURE_SUFFIXES):
+        raise ConfigError(f'{without_secrets(text)}: is an address; download it and give the path '
+                          'of the file')
     if text.startswith('camera:') and not device:
         raise ConfigError(f'{text}: no such camera; give a number, as in camera:0')
     if not device and not path.exists():
@@ -98,16 +105,16 @@ def _open(source: str | Path, options: SourceOptions) -> FrameSource:
         find_pictures(path, options.recursive) if path.is_dir()
         else FoundPictures([path] if path.suffix.lower() in PICTURE_SUFFIXES else [], ''))
     pictures = found.paths
-    is_video = path.suffix.lower() in opencv.VIDEO_SUFFIXES and path.is_file()
+    is_video = not device and path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
     if (device or pictures or is_video) and (options.image_topic or options.camera_info_topic):
-        raise ConfigError(f'{text}: {NO_TOPICS}')
+        raise ConfigError(f'{without_secrets(text)}: {NO_TOPICS}')
     if device:
-        return opencv.CameraSource(text if device[1] is None else int(device[1]), camera, skip)
+        return CameraSource(text, camera, skip, options.reconnect_s)
     if pictures:
         return PictureSource(pictures, camera, skip, path if path.is_dir() else None,
                              found.left_out)
     if is_video:
-        return opencv.VideoSource(path, camera, skip)
+        return VideoSource(path, camera, skip)
     if old := ros1_bag(path):
         raise ConfigError(old)
     if path.is_dir():

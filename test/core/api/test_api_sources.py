@@ -239,7 +239,7 @@ def test_wrong_arrays(model: pd.Model, array, words: str) -> None:
     ('nowhere', {}, 'nowhere: does not exist'),
     ('', {}, "the source is ''; give a picture, a folder"),
     ('https://example.org/street.png', {}, 'is an address; download it'),
-    ('rtsp://camera/1', {}, 'is an address'),
+    ('rtsp://127.0.0.1:9/1', {}, 'rtsp://127.0.0.1:9/1: cannot be opened'),
     (b'\x89PNG', {}, 'bytes is no source; give a picture.*uint8 RGB array, a PIL image'),
     (None, {}, 'NoneType is no source'),
     ({'image': 1}, {}, 'dict is no source'),

@@ -30,7 +30,7 @@ def damaged(entry: Entry) -> Entry:
 
 def test_the_only_images(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / 'bag', [info(0), image(0), text(0)])
-    wanted = BagImages('/camera/image_raw', '/camera/camera_info', False, 'optical',
+    wanted = BagImages('/camera/image_raw', '/camera/camera_info', 'raw', 'optical',
                        ('/camera/camera_info', '/camera/image_raw', '/chatter'), 'optical',
                        '')
     for path in (bag, str(storage_file(bag))):
@@ -41,7 +41,7 @@ def test_the_only_images(tmp_path: Path) -> None:
 def test_compressed_images(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / 'bag', [info(0), compressed(0)])
     assert describe_images(bag)[:4] == (
-        '/camera/image_raw/compressed', '/camera/camera_info', True, 'optical')
+        '/camera/image_raw/compressed', '/camera/camera_info', 'compressed', 'optical')
 
 
 def test_topics_that_were_asked_for(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_damaged_message_is_not_the_one_that_tells(tmp_path: Path) -> None:
     assert describe_images(bag).frame_id == 'optical'
     # Where none is readable there is still a topic.
     bag = write_bag(tmp_path / 'worse', [damaged(image(0))])
-    assert describe_images(bag) == BagImages('/camera/image_raw', None, False, '',
+    assert describe_images(bag) == BagImages('/camera/image_raw', None, 'raw', '',
                                              ('/camera/image_raw',), '', '')
 
 

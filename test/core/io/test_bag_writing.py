@@ -296,7 +296,7 @@ def test_results_are_no_choice_of_images(storage: str, tmp_path: Path) -> None:
     found = describe_images(tmp_path / 'bag')
     assert found.image_topic == '/camera/image_raw'
     assert found.camera_info_topic == '/camera/camera_info'
-    assert found.frame_id == 'camera_optical' and not found.is_compressed
+    assert found.frame_id == 'camera_optical' and found.transport == 'raw'
     assert '/panoptic_depth/output/depth' in found.topics
 
 

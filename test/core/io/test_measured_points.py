@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pytest
 from panoptic_depth_core.errors import ConfigError
+from panoptic_depth_core.io.messages.compressed_depth import compressed_depth
 from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES as make
 from panoptic_depth_core.io.messages.measured_points import (
     MOST_POINTS,
     HoldOut,
-    compressed_depth,
     measured_points,
     points_of_depth,
 )
@@ -70,6 +70,11 @@ def test_png_of_millimeters():
     np.testing.assert_allclose(depth, [[np.nan, 1.0], [2.5, 65.535]])
 
 
+def test_the_first_versions_gave_the_encoding_alone():
+    np.testing.assert_allclose(compressed_depth('16UC1', packed(
+        np.array([[1000]], np.uint16))), [[1.0]])
+
+
 def test_png_of_quantized_meters():
     """The encoder: a = quantization * (quantization + 1), b = 1 - a / z_max; value = a / z + b."""
     a, z_max = 100.0 * 101.0, 10.0
@@ -116,7 +121,13 @@ def test_rvl_of_an_image(holes):
     ('16UC1; compressedDepth rvl', struct.pack('<iffii', 1, 0, 0, 5, 4) + b'\xff' * 40,
      'truncated or damaged'),
     ('16UC1; compressedDepth rvl', struct.pack('<iffii', 1, 0, 0, 1 << 30, 1 << 30) + b'\x22' * 40,
-     'truncated or damaged'),
+     'more than 134217728 pixels'),
+    ('16UC1; compressedDepth png', struct.pack('<iff', 1, 0, 0) + b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR'
+     + struct.pack('>II', 40_000, 40_000) + b'\x10\0\0\0\0' + b'\0' * 40,
+     'more than 134217728 pixels'),
+    ('32FC1; compressedDepth png', struct.pack('<iff', 1, np.nan, 0) + b'\0' * 40,
+     'its quantization is damaged'),
+    ('16UC1', b'x' * 50, 'not known as depth'),
 ])
 def test_what_is_no_depth_is_refused(image_format, data, words):
     with pytest.raises(ConfigError, match=words):

@@ -19,9 +19,9 @@ from ....io.bags.transforms import RecordedMotion
 from ....io.messages.measured_points import HoldOut
 from ....io.messages.point_clouds import xyz_of
 from ....io.messages.reading import stamp_of
-from ....io.messages.truth_images import depth_of, ground_truth, labels_of
+from ....io.messages.truth_images import LabelImage, depth_of, ground_truth, labels_of
 from ....labels import ClassInfo
-from ....rotations import rotation_matrix
+from ....rotations import rotation_matrix, to_optical
 from ....structures import Frame, GroundTruth, Intrinsics
 from ...metrics.frame import TrueBox, plain_name
 from ...settings import BoxSettings, LidarSettings, RecordingSettings
@@ -31,6 +31,7 @@ from .topics import BagTopics, Note
 Roi = tuple[float, float, float, float]
 Locate = Callable[[str, int], NDArray[np.float64]]
 Found = TypeVar('Found')
+Map = TypeVar('Map', LabelImage, NDArray[np.float32])
 
 TITLES = {'labels': 'true labels', 'depth': 'true depth', 'lidar': 'lidar depth',
           'boxes': 'true boxes'}
@@ -44,6 +45,11 @@ _EDGE_POINTS = 17
 
 HIDDEN_M = 0.5
 """A box is hidden by one that is so much nearer; those of a rider and a bicycle overlap."""
+
+FEW_SEEN = 0.01
+"""Share of the points of a cloud; of a LiDAR all around, the usual camera sees a tenth."""
+
+MANY_MORE = 10
 
 _CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float64)
 _EDGES = np.array([(i, i | bit) for bit in (1, 2, 4) for i in range(8) if not i & bit])
@@ -113,6 +119,7 @@ class FrameTruth:
                                      if settings.compensate_motion else frame.stamp_ns)
             points, hold_out = xyz_of(cloud), self._held_out['lidar']
             depth = lidar_depth(points, to_camera, frame.intrinsics, settings)
+            self._doubt(frame, points, to_camera, int(np.isfinite(depth).sum()))
             if hold_out is None:
                 return depth
             # All points hide what is behind them, also those that are no truth.
@@ -121,6 +128,27 @@ class FrameTruth:
             return np.where(held_out == depth, depth, np.float32(np.nan))
 
         return self._read('lidar', frame, project)
+
+    def _doubt(self, frame: Frame, points: NDArray[np.float32], to_camera: NDArray[np.float64],
+               seen: int) -> None:
+        """Say why hardly a point lies on an image, if that is so."""
+        if seen > FEW_SEEN * len(points):
+            return
+        assert self._motion is not None
+        topic, named = self._topics['lidar'], frame.frame_id
+        if (self._motion.axes == 'optical' and len(points) and MANY_MORE * seen
+                < np.count_nonzero(np.isfinite(lidar_depth(
+                    points, to_optical('body') @ to_camera, frame.intrinsics,
+                    self._settings.lidar)))):
+            self._note(f'{topic}: hardly a point lies on the image, but many would if the x axis '
+                       f'of {named!r} pointed forward. The header of an image should name its '
+                       'optical frame, whose z axis does (REP-103); if this one is a frame of '
+                       'the body, give --camera-axes body')
+        elif not seen:
+            self._note(f'{topic}: no point lies on the image: all are behind the camera, beside '
+                       'its view, or nearer or farther than lidar.min_m and lidar.max_m; check '
+                       f'tf between {named!r} and the LiDAR, and the camera axes, which are '
+                       f'{self._motion.axes}')
 
     def boxes(self, frame: Frame, classes: tuple[ClassInfo, ...]) -> tuple[TrueBox, ...] | None:
         """Things with a known position, see RecordedFrame; those of other classes are noted."""
@@ -136,7 +164,7 @@ class FrameTruth:
     def _locate(self, frame: Frame, source: str, stamp_ns: int) -> NDArray[np.float64]:
         """(4, 4) from another frame at a stamp to the optical frame of an image."""
         assert self._motion is not None
-        return self._motion.tree.between(frame.frame_id, frame.stamp_ns, source, stamp_ns)
+        return self._motion.tree.to_camera(frame.frame_id, frame.stamp_ns, source, stamp_ns)
 
     def _read(self, kind: str, frame: Frame, decode: Callable[[Any, int], Found]) -> Found | None:
         """Decode the message of a frame and its stamp; None, with a note, where that fails."""
@@ -174,17 +202,19 @@ def hold_out_of(topic: str, settings: RecordingSettings) -> HoldOut | None:
     return HoldOut(measured.hold_out, measured.seed)
 
 
-def _map_of(frame: Frame, decode: Callable[[Any], Found], message: Any, _: int) -> Found:
+def _map_of(frame: Frame, decode: Callable[[Any], Map], message: Any, _: int) -> Map:
     """
     Decode an image of truth.
 
     :raises ConfigError: when it has not the size of the frame.
     """
     height, width = frame.image.shape[:2]
-    if (message.width, message.height) != (width, height):
-        raise ConfigError(f'is of {message.width}x{message.height} px, the image of '
-                          f'{width}x{height} px')
-    return decode(message)
+    found = None if hasattr(message, 'width') else decode(message)
+    rows, columns = (message.height, message.width) if found is None else (
+        found.ids if isinstance(found, LabelImage) else found).shape
+    if (rows, columns) != (height, width):
+        raise ConfigError(f'is of {columns}x{rows} px, the image of {width}x{height} px')
+    return decode(message) if found is None else found
 
 
 def lidar_depth(points: NDArray[np.float32], to_camera: NDArray[np.float64], camera: Intrinsics,

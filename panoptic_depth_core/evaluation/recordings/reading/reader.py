@@ -123,7 +123,7 @@ class RecordingReader:
                                'read')
             return None
         return RecordedMotion(self._bag, sync.max_delay_s, max(
-            sync.lidar_tolerance_s, sync.box_tolerance_s), calibration)
+            sync.lidar_tolerance_s, sync.box_tolerance_s), calibration, self._camera.axes)
 
     def _open_results(self, path: Path, classes: Sequence[ClassInfo]) -> RecordedResults:
         """Results of this bag, read in the same pass, or of another one."""

@@ -13,6 +13,7 @@ from ....io.bags.storage import BagReader, Topic
 from ....io.cameras.topics import InfoTopic
 from ....io.messages.outputs import NODE_TOPICS, OUTPUTS
 from ....io.messages.types import (
+    COMPRESSED_IMAGE,
     DETECTION_3D_ARRAY,
     IMAGE,
     INSTANCE_DISTANCE_ARRAY,
@@ -21,7 +22,7 @@ from ....io.messages.types import (
 from ....io.sources.bag_source import IMAGE_TYPES, choose_camera_info_topic, choose_image_topic
 from ...settings import TopicSettings
 
-TRUTH_TYPES = {'labels': (IMAGE,), 'depth': (IMAGE,), 'lidar': (POINT_CLOUD,),
+TRUTH_TYPES = {'labels': (IMAGE,), 'depth': (IMAGE, COMPRESSED_IMAGE), 'lidar': (POINT_CLOUD,),
                'boxes': (DETECTION_3D_ARRAY, INSTANCE_DISTANCE_ARRAY)}
 USUAL = {'labels': '/truth/panoptic', 'depth': '/truth/depth', 'boxes': '/truth/boxes'}
 """Where truth is looked for when no topic is given."""
