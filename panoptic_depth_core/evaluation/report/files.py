@@ -178,5 +178,6 @@ class Frames:
 def of_frame(record: Record, name: str) -> float | None:
     """Return a metric of a frame by its name, as 'depth.abs_rel'; None where not known."""
     part, _, metric_value = name.partition('.')
-    value = (record.get(part) or {}).get(metric_value)
+    values = record.get(part)
+    value = values.get(metric_value) if isinstance(values, dict) else None
     return value if isinstance(value, (int, float)) else None
