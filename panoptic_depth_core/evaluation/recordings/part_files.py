@@ -13,7 +13,6 @@ import hashlib
 import json
 import logging
 import re
-import zlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import Any
 from ...errors import ConfigError
 from ...files import disk_errors, make_folder, write_atomic
 from ...labels import ClassInfo
-from ...untrusted import decompress, input_limits, reading, too_large
+from ...untrusted import gunzip, input_limits, reading, too_large
 from ..metrics.table import ranking_kinds
 from ..settings import RecordingSettings
 from .evaluate_bag import BagPart, BagSummary
@@ -39,7 +38,6 @@ _FILES = f'*-{"[0-9a-f]" * 16}{SUFFIX}'
 _FORMAT = f'{__name__.partition(".")[0]} part 2'
 _CONTENT = tuple[tuple[ClassInfo, ...], bytes]
 """Classes, and the part, whose arrays have the shapes that the classes give them."""
-_GZIP = 16 + zlib.MAX_WBITS
 
 
 def save_part(folder: Path, name: str, part: BagPart, key: str = '') -> Path:
@@ -123,8 +121,7 @@ def frame_lines(part: BagPart) -> bytes:
 
     :raises ConfigError: they are larger than any input may be.
     """
-    return decompress(zlib.decompressobj(_GZIP), part.lines,
-                      f'{part.name}: its frames are decompressed')
+    return gunzip(part.lines, f'{part.name}: its frames are decompressed')
 
 
 def _blank(name: str, classes: Sequence[ClassInfo], settings: RecordingSettings) -> BagPart:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ...errors import ConfigError
 from ...structures import Frame, Intrinsics
+from ...untrusted import array_of, reading
 from ..bags.storage import BagReader, deserialize, is_bag
 from ..bags.transforms import RecordedMotion, TransformError
 from ..cameras.camera_info import camera_of_info, is_calibrated
@@ -134,13 +135,11 @@ def read_depth(path: Path, per_meter: float = PER_METER) -> NDArray[np.float32]:
     :returns: (H, W) float32 meters, NaN or not above 0 where there are none.
     :raises ConfigError: not (H, W), empty, 8 bits, or no picture.
     """
-    try:
+    with reading(path, 'depth', 'write it again'):
         if path.suffix.lower() == '.npy':
-            values: Any = np.load(path, allow_pickle=False)
+            values: Any = array_of(path.read_bytes())
         else:
             values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    except (OSError, ValueError, cv2.error) as error:
-        raise ConfigError(f'{path}: cannot be read as depth: {error}') from None
     if values is None or values.ndim != 2 or not values.size or (
             values.dtype.kind not in 'uif' or values.dtype.itemsize == 1):
         found = 'no picture' if values is None else f'{values.dtype} {values.shape}'
