@@ -11,7 +11,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -25,7 +24,7 @@ from pydantic import (
 from .contract import THRESHOLDS
 from .errors import ConfigError
 from .labels import LABEL_DIVISOR
-from .untrusted import reading
+from .untrusted import parse_yaml, reading
 
 AnySettings = TypeVar('AnySettings', bound='Settings')
 
@@ -196,7 +195,8 @@ def parse_settings(kind: type[AnySettings], values: dict[str, Any], source: str)
 def read_yaml(path: Path | str) -> Any:
     """Read a YAML file, or raise a ConfigError."""
     with reading(path, 'valid YAML', 'mend the file'):
-        return yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+        text = Path(path).read_text(encoding='utf-8')
+    return parse_yaml(text, path)
 
 
 def load_settings(kind: type[AnySettings], path: Path | str) -> AnySettings:
@@ -231,8 +231,8 @@ def set_value(values: dict[str, Any], change: str) -> None:
         raise ConfigError(f'--set {change!r}: give KEY=VALUE, as in batch_size=32 or '
                           'validation.every=200')
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = parse_yaml(text, key)
+    except ConfigError:
         raise ConfigError(f'--set {change!r}: {text!r} is not valid YAML') from None
     place: Any = values
     for number, part in enumerate(parts):

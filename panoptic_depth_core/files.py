@@ -256,7 +256,7 @@ class JsonLines:
                     break
                 try:
                     self.names.add(str(json.loads(line)['name']))
-                except (ValueError, KeyError, TypeError):
+                except (ValueError, KeyError, TypeError, RecursionError):
                     # Zeros at the end are what some file systems leave after a power cut.
                     if not file.read(1):
                         break

@@ -13,7 +13,6 @@ import hashlib
 import importlib.resources
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -28,6 +27,7 @@ from .files import disk_errors, make_folder, write_atomic
 from .model_info import FORMAT_VERSION, INFO_NAME, Precision, TensorSpec
 from .model_info import ModelInfo as ModelInfo
 from .model_info import WeightsData as WeightsData
+from .untrusted import arrays_of, parse_json, reading
 
 PRECISION_TOLERANCE: dict[Precision, tuple[float, float]] = {
     'float32': (1.0, 0.0),
@@ -76,13 +76,21 @@ class SelfTest:
 
     @classmethod
     def read(cls, path: Path) -> SelfTest:
-        """Read what save wrote; errors are those of numpy and zipfile."""
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = dict(stored)
-        limits = {name: float(arrays.pop(name)) for name in ('min_equal_ids', 'max_depth_error')}
-        output = GraphOutput(**{field.name: arrays.pop(field.name)
-                                for field in fields(GraphOutput)})
-        return cls(arrays, output, **limits)
+        """
+        Read what save wrote.
+
+        :raises ConfigError: it is damaged.
+        """
+        with reading(path, 'a readable self-test', 'copy or export the model again'):
+            arrays = arrays_of(path)
+            limits = {name: float(arrays.pop(name))
+                      for name in ('min_equal_ids', 'max_depth_error')}
+            output = GraphOutput(**{field.name: arrays.pop(field.name)
+                                    for field in fields(GraphOutput)})
+            if output.depth.shape != output.segment_index.shape or any(
+                    array.dtype.kind not in 'biuf' for array in vars(output).values()):
+                raise ValueError('its arrays are no maps of a graph')
+            return cls(arrays, output, **limits)
 
 
 @dataclass(frozen=True)
@@ -188,12 +196,7 @@ class ModelDirectory:
         """
         if self.info.self_test is None:
             raise ConfigError(f'{self.path}: the model has no self-test; export it with one')
-        path = self.path / self.info.self_test
-        try:
-            return SelfTest.read(path)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise ConfigError(f'{path}: no readable self-test: {error}; '
-                              'copy or export the model again') from None
+        return SelfTest.read(self.path / self.info.self_test)
 
     def self_test(self, backend: GraphRunner) -> SelfTestReport:
         """
@@ -278,14 +281,12 @@ def write_model_info(path: Path | str, info: ModelInfo) -> None:
 
 def _read_info(path: Path) -> ModelInfo:
     try:
-        values = json.loads(path.read_text(encoding='utf-8'))
+        data = path.read_bytes()
     except OSError as error:
         raise ConfigError(f'{path}: cannot be read: {error.strerror}; '
                           'give a directory that `panoptic-depth export` wrote, or a shipped '
                           f'model: {", ".join(shipped_models()) or "none here"}') from None
-    except ValueError as error:
-        raise ConfigError(f'{path}: not valid JSON: {error}; copy or export the model again'
-                          ) from None
+    values = parse_json(data, path, remedy='copy or export the model again')
     if not isinstance(values, dict):
         raise ConfigError(f'{path}: holds a {type(values).__name__}, not an object; '
                           'copy or export the model again')

@@ -9,20 +9,27 @@ bytes and time is set in one place, ``InputLimits``.
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
+import math
 import os
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import BackendError, ConfigError, in_words
 
 _PREFIX = 'PANOPTIC_DEPTH_'
 _MOST_OF_AN_ERROR = 200
+_LEAST_OF_ALIASES = 1 << 16
 
 
 class InputLimits(BaseModel):
@@ -78,8 +85,12 @@ def reading(path: Path | str, what: str, remedy: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ConfigError, BackendError):
+    except BackendError:
         raise
+    except ConfigError as error:
+        if str(path) in str(error):
+            raise
+        raise ConfigError(f'{path}: {error}') from error
     except OSError as error:
         if error.strerror is None:
             raise _damaged(path, what, remedy, error) from error
@@ -121,11 +132,38 @@ def parse_json(text: str | bytes, path: Path | str, what: str = 'valid JSON',
         return json.loads(text)
 
 
+def read_json(path: Path | str, what: str = 'valid JSON', remedy: str = 'mend the file') -> Any:
+    """Values of a JSON file in UTF-8; see reading."""
+    with reading(path, what, remedy):
+        return json.loads(Path(path).read_text(encoding='utf-8-sig'))
+
+
 def parse_yaml(text: str | bytes, path: Path | str, what: str = 'valid YAML',
                remedy: str = 'mend the file') -> Any:
-    """Values of the first document of a YAML text; see reading."""
+    """
+    Values of the first document of a YAML text that holds any; see reading.
+
+    Aliases may stand for no more values than a text of this length could hold without them: nine
+    lists of nine aliases each are 10^9 values once somebody shows them.
+    """
     with reading(path, what, remedy):
-        return yaml.safe_load(text)
+        # What ros2 topic echo writes ends with the begin of another document.
+        found = next((d for d in yaml.safe_load_all(text) if d is not None), None)
+        if (count := _values_in(found, {})) > max(len(text), _LEAST_OF_ALIASES):
+            raise ValueError(f'its aliases stand for {count} values')
+        return found
+
+
+def _values_in(value: Any, known: dict[int, float]) -> float:
+    """How many values a value holds, those of aliases as often as they are there."""
+    if not isinstance(value, (dict, list)):
+        return 1
+    if id(value) not in known:
+        # In itself: without an end.
+        known[id(value)] = math.inf
+        inside = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_values_in(v, known) for v in inside)
+    return known[id(value)]
 
 
 class _Decompressor(Protocol):
@@ -147,3 +185,61 @@ def decompress(decompressor: _Decompressor, data: bytes, what: str,
     if len(found) > limit:
         raise too_large(what, 'max_bytes')
     return found
+
+
+def gunzip(data: bytes, what: str) -> bytes:
+    """
+    Decompress a whole gzip file within the limit of bytes.
+
+    :param what: see decompress; what gzip throws at damaged data passes.
+    """
+    limit = input_limits().max_bytes
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+        found = file.read(limit + 1)
+    if len(found) > limit:
+        raise too_large(what, 'max_bytes')
+    return found
+
+
+def array_of(data: bytes) -> NDArray[Any]:
+    """
+    Array in the bytes of an .npy, whose memory they bound.
+
+    :raises Exception: nearly any, if they are damaged; see reading.
+    """
+    file = io.BytesIO(data)
+    is_first = np.lib.format.read_magic(file) == (1, 0)
+    shape, _, dtype = (np.lib.format.read_array_header_1_0 if is_first
+                       else np.lib.format.read_array_header_2_0)(file)
+    if math.prod(shape) * dtype.itemsize > len(data) - file.tell():
+        raise ValueError(f'an array of shape {shape} is cut off')
+    file.seek(0)
+    found: NDArray[Any] = np.load(file, allow_pickle=False)
+    return found
+
+
+def arrays_of(path: Path | str) -> dict[str, NDArray[Any]]:
+    """
+    All arrays of an .npz, which together are within the limit of bytes.
+
+    :raises Exception: nearly any, if it is damaged; see reading.
+    """
+    with zipfile.ZipFile(path) as archive:
+        require_members(archive.infolist(), f'{path}: its arrays have')
+        return {name.removesuffix('.npy'): array_of(archive.read(name))
+                for name in archive.namelist()}
+
+
+def require_members(members: Sequence[zipfile.ZipInfo], what: str) -> None:
+    """
+    Check that members of a ZIP can be read within the limit of bytes, all together.
+
+    Other compressions than deflate, which nobody needs here, take what memory their data ask for.
+
+    :param what: for the error, as 'self_test.npz: its arrays have'.
+    :raises ValueError: another compression.
+    """
+    if any(m.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for m in members):
+        raise ValueError('a member has another compression than deflate')
+    if sum(member.file_size for member in members) > input_limits().max_bytes:
+        raise too_large(what, 'max_bytes')

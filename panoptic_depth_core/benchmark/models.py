@@ -23,6 +23,7 @@ from ..network import Graph, create_model
 from ..network.base import Model, ModelDescription, describe
 from ..training.checkpoint import BEST_FILE, MODEL_FILE, load_weights
 from ..training.recipe import TrainSettings, load_recipe
+from ..untrusted import read_json, reading
 from .pipeline import pictures, take_turns, time_pipeline
 from .report import LATENCY, NOT_RUN, Report
 from .worker import Worker
@@ -128,16 +129,13 @@ def last_validation(run: Path) -> dict[str, float]:
     :raises ConfigError: when the folder has none.
     """
     path = run / 'train.jsonl'
-    try:
+    with reading(path, 'the log of a training run', 'give a folder of panoptic-depth train'):
         rows = [json.loads(line) for line in path.read_text(encoding='utf-8').splitlines()]
-    except (OSError, json.JSONDecodeError) as error:
-        raise ConfigError(f'{path}: no log of a training run: {error}; give a folder of '
-                          'panoptic-depth train') from None
-    found = [row for row in rows if 'by_data' in row]
-    if not found:
-        raise ConfigError(f'{path}: the run has no validation; add one to its recipe')
-    return {f'{label} {name}': value for label, metrics in found[-1]['by_data'].items()
-            for name, value in metrics.items() if name in _SHOWN and value is not None}
+        found = [row for row in rows if 'by_data' in row]
+        if not found:
+            raise ConfigError(f'{path}: the run has no validation; add one to its recipe')
+        return {f'{label} {name}': value for label, metrics in found[-1]['by_data'].items()
+                for name, value in metrics.items() if name in _SHOWN and value is not None}
 
 
 def _stem(source: Path) -> str:
@@ -150,11 +148,9 @@ def _settings(source: Path, changes: Sequence[str]) -> TrainSettings:
     path = source / 'recipe.json'
     if changes:
         raise ConfigError(f'{source}: is a run, whose recipe cannot change; leave --set out')
-    try:
-        return parse_settings(TrainSettings, json.loads(path.read_text(encoding='utf-8')),
-                              str(path))
-    except (OSError, json.JSONDecodeError) as error:
-        raise ConfigError(f'{path}: no recipe of a training run: {error}') from None
+    return parse_settings(TrainSettings, read_json(path, 'the recipe of a training run',
+                                                   'give a folder of panoptic-depth train'),
+                          str(path))
 
 
 def _model(source: Path, settings: TrainSettings) -> Model:

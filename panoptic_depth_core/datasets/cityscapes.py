@@ -22,6 +22,7 @@ from ..errors import ConfigError
 from ..io.cameras.shapes import scaled_to
 from ..labels import LABEL_DIVISOR, VOID_CLASS
 from ..structures import Intrinsics, Mounting, Sample
+from ..untrusted import reading
 from . import label_files as files
 
 DEFAULT_CAMERA = Intrinsics(2262.52, 2265.3017905988554, 1096.98, 513.137, 2048, 1024)
@@ -208,7 +209,7 @@ def read_camera(path: Path) -> Stereo:
     left, z up), whose origin is on the ground: z in meters, pitch and roll in radians about y and
     x, so that it looks down where pitch > 0 (docs/csCalibration.pdf of cityscapesScripts).
     """
-    try:
+    with reading(path, 'a camera file of Cityscapes', 'copy it again, or remove it'):
         content: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
         fx, fy, cx, cy = (float(content['intrinsic'][key]) for key in ('fx', 'fy', 'u0', 'v0'))
         extrinsic = content['extrinsic']
@@ -217,6 +218,3 @@ def read_camera(path: Path) -> Stereo:
             ) if 'z' in extrinsic else None
         return Stereo(Intrinsics(fx, fy, cx, cy, 2048, 1024), float(extrinsic['baseline']),
                       mounting)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f'{path}: no camera file of Cityscapes: {error!r}; '
-                          'copy it again, or remove it') from None

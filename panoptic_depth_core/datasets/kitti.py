@@ -33,6 +33,7 @@ from ..labels import (
     thing_classes,
 )
 from ..structures import Frame, GroundTruth, Intrinsics, Mounting, Sample
+from ..untrusted import reading
 from . import label_files as files
 
 SELECTION = 'val_selection'
@@ -83,7 +84,7 @@ def read_calibration(path: Path, width: int, height: int, number: str = '02'
 
     :param number: 02 (left) or 03. :returns: the camera; meters.
     """
-    try:
+    with reading(path, 'calib_cam_to_cam.txt of KITTI', 'copy it again'):
         lines = path.read_text(encoding='utf-8').splitlines()
         values = {key: line for key, _, line in (line.partition(':') for line in lines)}
         columns, rows = (float(v) for v in values[f'S_rect_{number}'].split())
@@ -92,9 +93,6 @@ def read_calibration(path: Path, width: int, height: int, number: str = '02'
         camera = Intrinsics(own[0], own[5], own[2], own[6], int(columns), int(rows))
         # Entries (0, 3) are -fx times the place of the camera along x.
         return scaled_to(camera, width, height), (left[3] - right[3]) / left[0]
-    except (OSError, ValueError, KeyError, IndexError) as error:
-        raise ConfigError(f'{path}: no calib_cam_to_cam.txt of KITTI: {error!r}; '
-                          'copy it again') from None
 
 
 @dataclass(frozen=True)
@@ -169,12 +167,9 @@ def _selected(root: Path) -> Iterator[_Files]:
 
 def _read_matrix(path: Path, width: int, height: int) -> Intrinsics:
     """Camera of a file of nine numbers, the rows of its matrix."""
-    try:
+    with reading(path, 'intrinsics of KITTI depth', 'copy it again'):
         fx, _, cx, _, fy, cy, *_ = (float(v) for v in path.read_text(encoding='utf-8').split())
         return Intrinsics(fx, fy, cx, cy, width, height)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f'{path}: no intrinsics of KITTI depth: {error}; '
-                          'copy it again') from None
 
 
 class KittiEigen(files.FrameReader):
@@ -308,24 +303,24 @@ class KittiHalf(files.FrameReader):
 
     def __init__(self, root: Path | str, split: str = 'val') -> None:
         self.root = Path(root)
-        try:
-            splits = json.loads((self.root / 'splits.json').read_text(encoding='utf-8'))
-        except OSError as error:
-            raise ConfigError(
-                f'{self.root}: no readable splits.json ({error.strerror}); '
-                'give the folder kitti_half') from None
-        (size, known), = splits['intrinsics'].items()
-        self._camera = Intrinsics(**known, width=int(size.split('x')[0]),
-                                  height=int(size.split('x')[1]))
+        path = self.root / 'splits.json'
+        with reading(path, 'that of kitti_half', 'give the folder kitti_half'):
+            splits = json.loads(path.read_text(encoding='utf-8'))
+            (size, known), = splits['intrinsics'].items()
+            width, height = map(int, size.split('x'))
+            fx, fy, cx, cy = (float(known[key]) for key in ('fx', 'fy', 'cx', 'cy'))
+            self._camera = Intrinsics(fx, fy, cx, cy, width, height)
+            of_split = {name: list(map(str, splits[name])) for name in ('train', 'val')}
+            sequences = list(map(str, splits['sequences_train']))
         split, _, label = split.partition(':')
-        self._folder = split if split in splits['sequences_train'] else 'kitti15'
-        if split in ('train', 'val'):
-            self.names: list[str] = list(splits[split])
+        self._folder = split if split in sequences else 'kitti15'
+        if split in of_split:
+            self.names = of_split[split]
         elif self._folder == split:
             self.names = sorted(p.stem for p in (self.root / split / 'image').glob('*.jpg'))
         else:
-            known = ', '.join(['train', 'val', *splits['sequences_train']])
-            raise ConfigError(f'kitti_half: unknown split {split!r}; known: {known}')
+            raise ConfigError(f'kitti_half: unknown split {split!r}; known: '
+                              f'{", ".join([*of_split, *sequences])}')
         if label:
             folder = {'depth': 'depth_x256'}.get(label, label)
             self.names = [name for name in self.names
@@ -335,7 +330,9 @@ class KittiHalf(files.FrameReader):
                               'labels are depth, panoptic, semantic')
         # Frame -> Cityscapes panoptic id -> meters.
         self._depths: dict[str, dict[int, float]] = {}
-        with (self.root / 'kitti15_instance_depth.csv').open(newline='', encoding='utf-8') as file:
+        path = self.root / 'kitti15_instance_depth.csv'
+        with reading(path, 'that of kitti_half', 'copy it again'), \
+                path.open(newline='', encoding='utf-8') as file:
             for row in csv.DictReader(file):
                 if row['median_gt_depth_m']:
                     self._depths.setdefault(row['frame'], {})[int(row['panoptic_id'])] = float(

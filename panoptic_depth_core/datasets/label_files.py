@@ -37,6 +37,7 @@ from ..labels import (
     train_id_lut,
 )
 from ..structures import Frame, GroundTruth, Intrinsics, Mounting, Sample
+from ..untrusted import array_of, reading
 
 SPLITS = ('train', 'val')
 
@@ -122,8 +123,9 @@ def read_split_list(data_set: str, root: Path, split: str, names: Sequence[str],
         raise ConfigError(f'{data_set}: no list of split {split!r} in {root}; give as root the '
                           f'folder that holds {", ".join(path.name for path in known[:-1])} or '
                           f'{known[-1].name}')
-    lines = [line.replace(',', ' ').split()
-             for line in path.read_text(encoding='utf-8').splitlines()]
+    with reading(path, 'a list of frames', 'copy it again'):
+        lines = [line.replace(',', ' ').split()
+                 for line in path.read_text(encoding='utf-8').splitlines()]
     if not any(lines):
         raise ConfigError(f'{path}: empty; copy it again')
     return [line for line in lines if line]
@@ -215,11 +217,8 @@ def read_depth(path: Path, size: tuple[int, int], scale: float = 256.0) -> NDArr
 
 def read_depth_array(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
     """Read a .npy of float meters, unknown where NaN or not above 0: (H, W) float32, NaN there."""
-    try:
-        stored = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ConfigError(
-            f'{path}: no array of numbers: {error}; save it with numpy.save') from None
+    with reading(path, 'an array of numbers', 'save it with numpy.save'):
+        stored = array_of(path.read_bytes())
     if stored.dtype.kind != 'f':
         raise ConfigError(f'{path}: holds {stored.dtype}; give meters as floats')
     if stored.ndim != 2:
@@ -354,9 +353,9 @@ class PanopticJson:
 def read_panoptic_json(path: Path, remedy: str) -> PanopticJson:
     """:param remedy: for the message."""
     try:
-        return TypeAdapter(PanopticJson).validate_json(path.read_bytes())
-    except OSError as error:
-        raise ConfigError(f'{path}: cannot be read: {error.strerror}; check the path') from None
+        with reading(path, 'COCO panoptic JSON', remedy):
+            data = path.read_bytes()
+        return TypeAdapter(PanopticJson).validate_json(data)
     except ValidationError as error:
         first = error.errors()[0]
         where = '.'.join(str(part) for part in first['loc'])

@@ -36,6 +36,7 @@ import lzma
 import math
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
@@ -52,6 +53,7 @@ from ..errors import ConfigError
 from ..files import write_atomic
 from ..labels import CLASS_TABLES, ClassInfo
 from ..structures import Frame, GroundTruth, Intrinsics, Mounting, Sample
+from ..untrusted import array_of, arrays_of, parse_json, reading, require_members
 from . import Dataset, Wrapped
 
 Parts = dict[str, bytes]
@@ -61,6 +63,8 @@ _INPUT = 'input.'
 _WEBP_LOSSLESS = 101
 _BYTE = 256
 _STEPS = 1 << 15
+_MOST_STEPS = 1 << 20  # From the least to the greatest depth: e^524 at the finest of steps.
+_LEAST_INDEX = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ def decode(parts: Mapping[str, bytes]) -> Sample:
         image.astype(np.uint8, copy=False), Intrinsics(**meta['intrinsics']),
         meta.get('stamp_ns', 0), meta.get('frame_id', 'camera'), meta['name'],
         meta.get('intrinsics_source', 'data set'),
-        {name.removeprefix(_INPUT): np.load(BytesIO(data), allow_pickle=False)
+        {name.removeprefix(_INPUT): array_of(data)
          for name, data in parts.items() if name.startswith(_INPUT)},
         # Caches of earlier versions have none.
         Mounting(**meta['mounting']) if 'mounting' in meta else None)
@@ -202,9 +206,10 @@ def _decode_depth(data: bytes, how: dict[str, Any] | None,
         # Caches of earlier versions have a picture of 1/256 m, 0 where not known.
         meters = _read(data).astype(np.float32) * np.float32(1 / 256)
         return np.where(meters > 0, meters, np.float32(np.nan))
-    raw = np.frombuffer(lzma.decompress(data, lzma.FORMAT_RAW, filters=_FILTERS), np.uint8)
     pixels = math.prod(shape)
     number = -(-pixels // 8)
+    raw = np.frombuffer(lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_FILTERS).decompress(
+        data, 2 * (number + pixels)), np.uint8)
     known, far = (np.unpackbits(bits, count=pixels).astype(np.bool_).reshape(shape)
                   for bits in (raw[:number], raw[number:2 * number]))
     low, high = raw[2 * number:].reshape(2, -1)
@@ -214,8 +219,10 @@ def _decode_depth(data: bytes, how: dict[str, Any] | None,
     depth = np.full(shape, np.nan, np.float32)
     depth[far] = np.inf
     if len(steps):
-        least = int(steps.min())
-        table = np.exp(np.arange(least, int(steps.max()) + 1) * how['step']).astype(np.float32)
+        least, most = int(steps.min()), int(steps.max())
+        if most - least > _MOST_STEPS:
+            raise ValueError(f'depths of {most - least} steps')
+        table = np.exp(np.arange(least, most + 1) * how['step']).astype(np.float32)
         depth[known] = table[steps - least]
     return depth
 
@@ -241,8 +248,9 @@ class CachedDataset(Wrapped):
             # Other processes may store the same sample: each has its own file, the last one stays.
             write_atomic(self._path(index),
                          lambda part: np.savez(part, allow_pickle=False, **arrays))
-        with np.load(self._path(index)) as stored:
-            return decode({name: stored[name].tobytes() for name in stored.files})
+        path = self._path(index)
+        with reading(path, 'a stored sample', 'remove it, and it is made again'):
+            return decode({name: data.tobytes() for name, data in arrays_of(path).items()})
 
     def is_stored(self, index: int) -> bool:
         """Whether a sample is there already, and need not be made."""
@@ -320,54 +328,50 @@ class PackWriter:
 
 def is_pack(path: Path | str) -> bool:
     """Whether a file says that it is a pack; of any version, and in whatever state."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.comment.startswith(_FORMAT.encode())
-    except (OSError, zipfile.BadZipFile):
-        return False
+    with suppress(Exception), zipfile.ZipFile(path) as archive:
+        return archive.comment.startswith(_FORMAT.encode())
+    return False
 
 
 def read_index(path: Path | str) -> PackIndex:
     """Read and check the index of a pack."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            name, version, digest = [
-                *archive.comment.decode(errors='replace').rsplit(' ', 2), '', ''][:3]
-            if name != _FORMAT:
-                raise ConfigError(f'{path}: a ZIP file, but no pack; make one with '
-                                  'panoptic-depth pack')
-            if version != str(_VERSION):
-                raise ConfigError(f'{path}: a pack of version {version}, but this program reads '
-                                  f'version {_VERSION}; update it, or pack again')
-            data = archive.read(_INDEX)
-            end = archive.start_dir
-    except OSError as error:
-        raise ConfigError(f'{path}: cannot be read: {error.strerror}; check the path') from None
-    except (zipfile.BadZipFile, KeyError, EOFError):
-        raise ConfigError(f'{path}: no pack, or one that was cut short; copy it again, or make '
-                          'one with panoptic-depth pack') from None
+    with reading(path, 'a pack', 'copy it again, or make one with panoptic-depth pack'), \
+            zipfile.ZipFile(path) as archive:
+        name, version, digest = [
+            *archive.comment.decode(errors='replace').rsplit(' ', 2), '', ''][:3]
+        if name != _FORMAT:
+            raise ConfigError(f'{path}: a ZIP file, but no pack; make one with '
+                              'panoptic-depth pack')
+        if version != str(_VERSION):
+            raise ConfigError(f'{path}: a pack of version {version}, but this program reads '
+                              f'version {_VERSION}; update it, or pack again')
+        member = archive.getinfo(_INDEX)
+        require_members([member], f'{path}: its index has')
+        # Each record in it stands for a member, which is larger.
+        if member.file_size > _LEAST_INDEX + archive.start_dir:
+            raise ValueError('its index is larger than what it holds')
+        data = archive.read(_INDEX)
+        end = archive.start_dir
     if hashlib.sha256(data).hexdigest() != digest:
         raise _damaged(path, 'its index')
-    index = parse_settings(PackIndex, json.loads(data), f'{path}: {_INDEX}')
+    index = parse_settings(PackIndex, parse_json(data, path), f'{path}: {_INDEX}')
     for label, packed in index.datasets.items():
         wrong = [n for n in packed.samples if not 0 <= n < len(index.records)]
         unknown = isinstance(packed.class_table, str) and packed.class_table not in CLASS_TABLES
         if wrong or unknown:
             raise ConfigError(f'{path}: data set {label} names sample {wrong[:1]} or class table '
                               f'{packed.class_table!r}, which is not there; pack again')
-    if any(r.start + r.length > end for r in index.records):
-        raise _damaged(path, 'a sample')
+    for what, records in (('a sample', index.records), ('its weights', (index.weights,))):
+        if any(r.start + r.length > end for r in records if r is not None):
+            raise _damaged(path, what)
     return index
 
 
 def read_record(path: Path | str, record: Record) -> bytes:
     """Read the bytes of a member."""
-    try:
-        with open(path, 'rb') as file:
-            file.seek(record.start)
-            data = file.read(record.length)
-    except OSError as error:
-        raise ConfigError(f'{path}: cannot be read: {error.strerror}; check the path') from None
+    with reading(path, 'a pack', 'copy it again'), open(path, 'rb') as file:
+        file.seek(record.start)
+        data = file.read(record.length)
     if hashlib.sha256(data).hexdigest() != record.sha256:
         raise _damaged(path, f'what begins at byte {record.start}')
     return data
@@ -409,4 +413,6 @@ class Packed:
         return len(self._records)
 
     def __getitem__(self, index: int) -> Sample:
-        return decode(from_record(read_record(self._path, self._records[index])))
+        data = read_record(self._path, self._records[index])
+        with reading(self._path, 'a sound pack', 'pack again'):
+            return decode(from_record(data))

@@ -32,6 +32,7 @@ from ..files import disk_errors, write_atomic
 from ..locks import lock_holder, try_lock, wait_for_lock
 from ..model_directory import SelfTestReport
 from ..status import Watch
+from ..untrusted import parse_json
 from . import Build, BuildCancelled
 from .key import EngineKey, file_name
 from .private_files import check_private_folder, make_private_folder, read_private
@@ -357,10 +358,7 @@ class EngineCache:
     def _read_record(self, name: str) -> EngineRecord:
         """Read NAME.json; ConfigError, beside OSError, if it is damaged or not private."""
         path = self.directory / (name + _RECORD)
-        try:
-            values = json.loads(read_private(path))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f'{path.name}: not valid JSON: {error}') from None
+        values = parse_json(read_private(path), path.name, remedy='build the engine again')
         return parse_settings(EngineRecord, values, path.name)
 
     def _write_record(self, record: EngineRecord) -> None:

@@ -26,6 +26,7 @@ from ..model_info import ModelInfo
 from ..network import Graph, create_model, from_published
 from ..network.base import Model, ModelDescription, describe
 from ..training.checkpoint import load_weights, read_checkpoint
+from ..untrusted import reading
 
 _LEAST_ROUNDING, _MOST_ROUNDING = 1e-3, 0.5
 
@@ -44,8 +45,10 @@ def export_checkpoint(checkpoint: Path | str, out_dir: Path | str,
     """
     checkpoint = Path(checkpoint)
     recipe = read_checkpoint(checkpoint)['recipe']
-    model = create_model(recipe['network'], recipe['network_settings'], source=str(checkpoint),
-                         rules={**recipe['assembly'], 'output_stride': description.output_stride})
+    with reading(checkpoint, 'a checkpoint of this program', 'train again'):
+        name, settings = recipe['network'], recipe['network_settings']
+        rules = {**recipe['assembly'], 'output_stride': description.output_stride}
+    model = create_model(name, settings, source=str(checkpoint), rules=rules)
     load_weights(model, checkpoint)
     return export_model(model, out_dir, description)
 

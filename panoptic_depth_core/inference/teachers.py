@@ -8,10 +8,8 @@ Both see a picture through tiles where it is larger, or wider, than what they ta
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import math
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 from ..engines.cache import default_directory
 from ..errors import BackendError, ConfigError
 from ..files import make_folder, write_atomic
+from ..untrusted import gunzip, reading
 
 _WIDER = 1.25
 _TEACHER_OVERLAP = 0.25
@@ -62,12 +61,10 @@ class Graph:
         :raises ConfigError: no such file, or a graph with other inputs or outputs.
         :raises BackendError: ONNX Runtime refuses it.
         """
-        try:
+        with reading(path, 'a graph or a .gz of one', 'copy the file again'):
             data = path.read_bytes()
-            data = gzip.decompress(data) if path.suffix == '.gz' else data
-        except (OSError, EOFError, zlib.error) as error:
-            raise ConfigError(f'{path}: cannot be read: {error}; check the path, or copy the file '
-                              'again') from None
+            if path.suffix == '.gz':
+                data = gunzip(data, f'{path}: is decompressed')
         import onnxruntime
 
         digest = hashlib.sha256(data).hexdigest()

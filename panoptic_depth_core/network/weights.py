@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,17 +18,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import ConfigError
+from ..untrusted import reading
 
 COUNTER = '.num_batches_tracked'
 """End of the names of batch norm's counters, which only some files and kinds of norm have."""
 
 _PARALLEL = 'module.'
 """Beginning of all names in a file of torch's DataParallel."""
-
-_DAMAGED = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, AttributeError,
-            LookupError, ImportError, MemoryError, OverflowError, SystemError)
-"""What a file that was cut off or made up raises."""
-
 
 def read_state_dict(path: Path | str, remedy: str) -> dict[str, Tensor]:
     """
@@ -35,7 +33,7 @@ def read_state_dict(path: Path | str, remedy: str) -> dict[str, Tensor]:
     :param remedy: for the message.
     :raises ConfigError: when it cannot be read or holds anything but named arrays.
     """
-    try:
+    with reading(path, 'a checkpoint of tensors or numpy arrays', remedy):
         if _is_plain_pickle(path):
             with Path(path).open('rb') as file:
                 stored = _ArrayUnpickler(file, encoding='latin1').load()
@@ -43,18 +41,25 @@ def read_state_dict(path: Path | str, remedy: str) -> dict[str, Tensor]:
             named: list[Any] = [(stand_in, name) for name, stand_in in _STAND_INS.items()
                                 if name.startswith('numpy.')]
             with torch.serialization.safe_globals(named):
-                stored = torch.load(path, map_location='cpu', weights_only=True)
-    except OSError as error:
-        raise ConfigError(
-            f'{path}: weights cannot be read: {error.strerror}; {remedy}') from None
-    except _DAMAGED as error:
-        raise ConfigError(f'{path}: no checkpoint of tensors or numpy arrays: {_why(error)}; '
-                          f'{remedy}') from None
+                stored = torch_load(path)
     weights = stored
     for entry in ('model', 'state_dict'):
         if isinstance(stored, Mapping) and isinstance(stored.get(entry), Mapping):
             weights = stored[entry]
             break
+    arrays = tensors_of(weights, path, remedy)
+    if all(name.startswith(_PARALLEL) for name in arrays):
+        return {name.removeprefix(_PARALLEL): value for name, value in arrays.items()}
+    return arrays
+
+
+def tensors_of(weights: Any, path: Path | str, remedy: str) -> dict[str, Tensor]:
+    """
+    Check that what a file holds are named arrays.
+
+    :param path, remedy: for the message.
+    :raises ConfigError: they are none.
+    """
     if not isinstance(weights, Mapping) or not weights:
         raise ConfigError(f'{path}: holds a {type(weights).__name__} and no weights; {remedy}')
     arrays = {}
@@ -64,20 +69,35 @@ def read_state_dict(path: Path | str, remedy: str) -> dict[str, Tensor]:
         if not isinstance(value, Tensor):
             raise ConfigError(f'{path}: entry {name!r} is a {type(value).__name__}, not a tensor '
                               f'or an array; {remedy}')
+        if value.layout != torch.strided or value.is_meta or (
+                value.nbytes > value.untyped_storage().nbytes()):
+            raise ConfigError(f'{path}: entry {name!r} has more numbers than are in the file; '
+                              f'{remedy}')
         arrays[str(name)] = value
-    if all(name.startswith(_PARALLEL) for name in arrays):
-        return {name.removeprefix(_PARALLEL): value for name, value in arrays.items()}
     return arrays
 
 
-def _why(error: Exception) -> str:
-    """Reason in words of ours: torch proposes to load the file without its checks."""
-    text = str(error)
-    if text.startswith('it holds '):
-        return text
-    found = re.search(r'GLOBAL (\S+)', text)
-    return (f'it holds {found[1]}, which may run code' if found else
-            'it is cut off, or neither a file of PyTorch nor a pickle of arrays')
+def torch_load(source: Path | str | BytesIO) -> Any:
+    """
+    Load a file of torch that holds tensors and plain values alone, in no more memory than it has.
+
+    :raises Exception: nearly any, if it is damaged; see reading.
+    """
+    if zipfile.is_zipfile(source):
+        with zipfile.ZipFile(source) as archive:
+            # Torch compresses nothing; it would also read one member under many names.
+            if sum(member.file_size for member in archive.infolist()) > archive.start_dir:
+                raise ValueError('it holds more than it has bytes')
+    if isinstance(source, BytesIO):
+        source.seek(0)
+    try:
+        return torch.load(source, map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError as error:
+        # Torch proposes to load the file without its checks.
+        found = re.search(r'GLOBAL (\S+)', str(error))
+        raise pickle.UnpicklingError(
+            f'it holds {found[1]}, which may run code' if found else
+            'it is cut off, or neither a file of PyTorch nor a pickle of arrays') from None
 
 
 def load_all(module: nn.Module, given: Mapping[str, Tensor], source: str, remedy: str) -> None:

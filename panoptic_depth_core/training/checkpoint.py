@@ -9,7 +9,6 @@ checkpoint, or of another network raises ConfigError.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -29,7 +28,8 @@ from ..model_directory import open_model, shipped_models
 from ..network import create_model
 from ..network.base import Model, NetworkSettings
 from ..network.torch_backend import load_graph
-from ..network.weights import find_gaps, list_gaps, read_state_dict
+from ..network.weights import find_gaps, list_gaps, read_state_dict, tensors_of, torch_load
+from ..untrusted import reading
 from .recipe import TrainSettings, begins, expand
 
 RESUME_FILE = 'last.pt'
@@ -84,16 +84,14 @@ def load_checkpoint(run_dir: Path, state: TrainState) -> None:
                           'without --resume')
     stored = read_checkpoint(path)
     _load_strictly(state.network, stored['network'], path)
-    _load_strictly(state.averaged, stored['averaged'], path)
-    try:
+    with reading(path, 'of the same parameters', 'resume with the recipe that the run began with'):
+        _load_strictly(state.averaged, stored['averaged'], path)
         state.optimizer.load_state_dict(stored['optimizer'])
-    except ValueError as error:
-        raise ConfigError(f'{path}: its optimiser is of other parameters: {error}; resume with '
-                          'the recipe that the run began with') from None
-    if stored.get('precision'):
-        state.precision.load_state_dict(stored['precision'])
-    for name in _POSITION:
-        setattr(state, name, stored.get(name, getattr(state, name)))
+        if stored.get('precision'):
+            state.precision.load_state_dict(stored['precision'])
+        for name in _POSITION:
+            value = stored.get(name, getattr(state, name))
+            setattr(state, name, value if value is None else type(value)(float(value)))
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -162,9 +160,10 @@ def _read(network: Model, path: Path) -> tuple[dict[str, Tensor], tuple[ClassInf
         except ConfigError as other:
             raise ConfigError(f'{error}; nor is it a published one: {other}') from None
         return published.state_dict(), published.classes
-    settings = stored['recipe'].get('network_settings', {})
-    # Of its other settings only their network knows.
-    table = {key: value for key, value in settings.items() if key == 'class_table'}
+    with reading(path, 'a checkpoint of this program', 'give the model.pt of a training run'):
+        settings = stored['recipe'].get('network_settings', {})
+        # Of its other settings only their network knows.
+        table = {key: value for key, value in settings.items() if key == 'class_table'}
     return stored['network'], parse_settings(NetworkSettings, table, str(path)).classes
 
 
@@ -178,16 +177,16 @@ def require_no_run(run_dir: Path) -> None:
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint file of this program, or the one in a pack."""
-    try:
-        source = BytesIO(read_weights(path)) if is_pack(path) else path
-        stored = torch.load(source, map_location='cpu', weights_only=True)
-    except FileNotFoundError:
-        raise ConfigError(f'{path}: no checkpoint there; check the path') from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ConfigError(f'{path}: not a checkpoint of this program: {error}') from None
-    if not isinstance(stored, dict) or not {'recipe', 'network'} <= set(stored):
+    if not path.exists():
+        raise ConfigError(f'{path}: no checkpoint there; check the path')
+    with reading(path, 'a checkpoint of this program', 'give the model.pt of a training run'):
+        stored = torch_load(BytesIO(read_weights(path)) if is_pack(path) else path)
+    if not isinstance(stored, dict) or not (
+            {'network'} <= set(stored) and isinstance(stored.get('recipe'), dict)):
         raise ConfigError(f'{path}: not a checkpoint of this program: it has no recipe and '
                           'network; give the model.pt of a training run')
+    for name in {'network', 'averaged'} & set(stored):
+        stored[name] = tensors_of(stored[name], path, 'copy it again')
     return stored
 
 

@@ -23,6 +23,7 @@ from ..labels import CLASS_TABLES
 from ..model_info import Positive
 from ..network import model_type, settings_of
 from ..network.base import ModelDescription
+from ..untrusted import reading
 from .augmentation import AugmentSettings
 from .pasting import PasteSettings
 
@@ -245,15 +246,16 @@ def packed_recipe(path: Path) -> TrainSettings:
     """
     index = read_index(path)
     values = dict(index.recipe)
-    data = [*values.get('data', ()), *(values.get('validation') or {}).get('data', ())]
-    # A pack comes from elsewhere: it has no say in what is read or written on this machine.
-    if {'initial_weights', 'backbone_weights'} & set(values) or any(
-            row.get('name') != PACKED_NAME or row.get('cache') or row.get('pseudo_labels')
-            for row in data):
-        raise ConfigError(f'{path}: its recipe names files that are not in it; make a pack with '
-                          'panoptic-depth pack')
-    for row in data:
-        row['root'] = str(path)
+    with reading(path, 'a pack', 'make one with panoptic-depth pack'):
+        data = [*values.get('data', ()), *(values.get('validation') or {}).get('data', ())]
+        # A pack comes from elsewhere: it has no say in what is read or written on this machine.
+        if {'initial_weights', 'backbone_weights'} & set(values) or any(
+                row.get('name') != PACKED_NAME or row.get('cache') or row.get('pseudo_labels')
+                for row in data):
+            raise ConfigError(f'{path}: its recipe names files that are not in it; make a pack '
+                              'with panoptic-depth pack')
+        for row in data:
+            row['root'] = str(path)
     if index.weights is not None:
         values['initial_weights'] = str(path)
     return parse_settings(TrainSettings, values, f'{path}: recipe')

@@ -244,7 +244,7 @@ class TestSelfTest:
 
     def test_damaged(self, painted_model):
         (painted_model.path / 'self_test.npz').write_bytes(b'PK\x03\x04 nonsense')
-        with pytest.raises(ConfigError, match=r'self_test\.npz: no readable self-test'):
+        with pytest.raises(ConfigError, match=r'self_test\.npz: is damaged or is not'):
             painted_model.load_self_test()
 
 

@@ -39,6 +39,7 @@ from ...io.results import coco_panoptic
 from ...io.results.result_folder import DEPTH_PNG_SCALE, INSTANCES_FILE
 from ...labels import LABEL_DIVISOR, VOID_ID, ClassInfo
 from ...structures import DistanceFlag, Frame, InstanceDistance, PanopticDepth, Segment
+from ...untrusted import array_of, reading
 from ..protocols import DepthProtocol
 from .evaluate import require_same_classes
 
@@ -152,16 +153,13 @@ class StoredPredictions:
         """Check the classes; return frame -> panoptic id -> expected error of log depth or NaN."""
         if not path.is_file():
             return {}
-        try:
+        with reading(path, 'COCO panoptic JSON', 'mend or remove it'):
             content = json.loads(path.read_text(encoding='utf-8'))
-            classes = [ClassInfo(c['id'], c['name'], (0, 0, 0), bool(c['isthing']))
+            classes = [ClassInfo(int(c['id']), str(c['name']), (0, 0, 0), bool(c['isthing']))
                        for c in sorted(content['categories'], key=lambda c: c['id'])]
             scales = {str(Path(a['file_name']).stem): {
-                s['id'] - 1: float(s.get('log_depth_scale', math.nan))
+                int(s['id']) - 1: float(s.get('log_depth_scale', math.nan))
                 for s in a['segments_info']} for a in content['annotations']}
-        except (ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f'{path}: is no COCO panoptic JSON ({type(error).__name__}: '
-                              f'{error}); mend or remove it') from None
         require_same_classes(classes, self._classes, str(path), 'the data set')
         return scales
 
@@ -171,23 +169,26 @@ def _read_instances(path: Path) -> dict[str, _Instances]:
     found: dict[str, _Instances] = {}
     if not path.is_file():
         return found
-    try:
-        with path.open(encoding='utf-8') as file:
-            # A run that was cut short may have left the last line unfinished.
-            for line in (whole for whole in file if whole.endswith('\n')):
-                record: dict[str, Any] = json.loads(line)
-                found[record['name']] = (record['label_divisor'], {
-                    # Results of earlier versions have no mean.
-                    i['panoptic_id']: (_meters(i['depth']), _meters(i.get('depth_mean')))
-                    for i in record['instances']})
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f'{path}: is not what predict writes ({type(error).__name__}: {error}); '
-                          'mend or remove it') from None
+    with reading(path, 'what predict writes', 'mend or remove it'), \
+            path.open(encoding='utf-8') as file:
+        # A run that was cut short may have left the last line unfinished.
+        for line in (whole for whole in file if whole.endswith('\n')):
+            record: dict[str, Any] = json.loads(line)
+            found[record['name']] = (_divisor(record['label_divisor']), {
+                # Results of earlier versions have no mean.
+                int(i['panoptic_id']): (_meters(i['depth']), _meters(i.get('depth_mean')))
+                for i in record['instances']})
     return found
 
 
+def _divisor(number: Any) -> int:
+    if not isinstance(number, int) or not 0 < number <= VOID_ID:
+        raise ValueError(f'label_divisor is {number!r}')
+    return number
+
+
 def _meters(number: float | None) -> float:
-    return math.nan if number is None else number
+    return math.nan if number is None else float(number)
 
 
 def _read_ids(path: Path) -> NDArray[np.uint16]:
@@ -202,10 +203,8 @@ def _read_ids(path: Path) -> NDArray[np.uint16]:
 def _read_depth(path: Path) -> NDArray[np.float32]:
     """(H, W) float32 meters, NaN where not known."""
     if path.suffix == '.npy':
-        try:
-            return np.asarray(np.load(path, allow_pickle=False), np.float32)
-        except (OSError, ValueError) as error:
-            raise ConfigError(f'{path}: no array of numbers: {error}') from None
+        with reading(path, 'an array of numbers', 'predict the frame again'):
+            return np.asarray(array_of(path.read_bytes()), np.float32)
     stored = _read_uint16(path)
     # Before the division: 16 bits are too few for it.
     depth = stored.astype(np.float32)

@@ -45,6 +45,9 @@ _INSTANCES: tuple[tuple[str, str, Better, str], ...] = (
 class _Histogram:
     """Differences from 0 on, float32, in fixed bins; 0 has one of its own."""
 
+    counts: NDArray[np.int64]
+    greatest: float
+
     def __init__(self) -> None:
         self.counts = np.zeros(_BINS, np.int64)
         self.greatest = math.nan
@@ -105,9 +108,13 @@ class AgreementMetric(Metric[Record]):
     meanings = {'': 'Agreement: two results of the same images against each other. Neither of '
                     'them is the truth.'}
 
+    _counts: Counter[str]
+    _depth: _Histogram
+    _distance: _Histogram
+
     def __init__(self, rules: Rules | None = None) -> None:
         super().__init__(rules)
-        self._counts: Counter[str] = Counter()
+        self._counts = Counter()
         self._depth = _Histogram()
         self._distance = _Histogram()
 

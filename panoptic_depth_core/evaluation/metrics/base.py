@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 
 from ...contract import NEEDS_DEPTH, NEEDS_PANOPTIC, Needs, Task, lacking
 from ...tables import Table
@@ -27,12 +28,22 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure as Picture
 
+    Floats = array[float]
+    Doubles = array[float]
+    Longs = array[int]
+else:
+    # Before Python 3.12 an array takes no type; those who store one need its type code.
+    Floats, Doubles, Longs = (Annotated[array, code] for code in 'fdq')
+
 Found = TypeVar('Found')
 
 
 class Metric(ABC, Generic[Found]):
     """
     An entry of METRICS. An instance counts frames, and instances can be merged.
+
+    What it counts in is annotated in the class, and set to nothing by ``__init__`` or there: parts
+    of a report on the disk hold these attributes alone. The others follow from the rules.
 
     ``prefix`` of the value names, ``section`` of the JSON and ``part`` of a frame's record default
     to ``name``; an empty part is not recorded.
@@ -73,6 +84,9 @@ class Metric(ABC, Generic[Found]):
     error_columns: ClassVar[tuple[Column, ...]] = ()
     range_error: ClassVar[tuple[str, str] | tuple[()]] = ()
 
+    frames: int
+    tasks: frozenset[Task]
+
     found: Found
     """The result of a metric that ``finished`` returned."""
 
@@ -85,7 +99,7 @@ class Metric(ABC, Generic[Found]):
     def __init__(self, rules: Rules | None = None) -> None:
         self.rules = rules or Rules()
         self.frames = 0
-        self.tasks: frozenset[Task] = frozenset()
+        self.tasks = frozenset()
 
     @classmethod
     def can_tell(cls, end: str, tasks: frozenset[Task]) -> bool:
@@ -217,11 +231,15 @@ class Metric(ABC, Generic[Found]):
 class MetricSums:
     """Metrics of the same frames; parts can be merged in their order."""
 
+    metrics: dict[str, Metric[Any]]
+    frames: int
+    tasks: frozenset[Task]
+
     def __init__(self, rules: Rules, metrics: Iterable[type[Metric[Any]]]) -> None:
         self.rules = rules
         self.metrics = {metric.name: metric(rules) for metric in metrics}
         self.frames = 0
-        self.tasks: frozenset[Task] = frozenset()
+        self.tasks = frozenset()
 
     def merge(self, other: Self) -> None:
         """

@@ -123,10 +123,16 @@ class CalibrationMetric(Metric[CalibrationResult]):
                     note='On the gray line the model is as uncertain as it should be; below it, '
                     'it is too sure.'),)
 
+    _frames: list[tuple[str, NDArray[np.int32]]]
+    _sum: NDArray[np.float64]
+    _count: int
+    _stated: int
+    _pixels: int
+
     def __init__(self, rules: Rules | None = None) -> None:
         super().__init__(rules)
         # Of each frame its sequence and (_BINS,) int32.
-        self._frames: list[tuple[str, NDArray[np.int32]]] = []
+        self._frames = []
         self._sum = np.zeros(_BINS)
         self._count = 0
         self._stated = 0

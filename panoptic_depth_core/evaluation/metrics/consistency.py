@@ -53,7 +53,7 @@ from ...structures import (
     Intrinsics,
     PanopticDepth,
 )
-from .base import Metric
+from .base import Doubles, Metric
 from .frame import JudgedFrame, Rules
 from .optical_flow import Path, path_between, reduced_gray, reduced_shape
 from .segment_overlaps import segment_overlaps
@@ -341,6 +341,10 @@ class ConsistencyMetric(Metric[Record]):
                    'camera above it can be checked with a rule, and should be the same in every '
                    'frame.'}
 
+    _kept: NDArray[np.int64]
+    _counts: Counter[str]
+    _values: dict[str, Doubles]
+
     def __init__(self, rules: Rules | None = None) -> None:
         super().__init__(rules)
         self._settings = self.rules.recording.consistency
@@ -350,7 +354,7 @@ class ConsistencyMetric(Metric[Record]):
                          if c.name in self._settings.ground_classes]] = True
         # Pixels by the class that they had, and whether they kept it.
         self._kept = np.zeros((VOID_CLASS + 1, 2), np.int64)
-        self._counts: Counter[str] = Counter()
+        self._counts = Counter()
         self._values = {name: array('d') for name in MEDIANS}
         self.start()
 

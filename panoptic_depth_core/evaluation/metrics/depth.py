@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ...contract import NEEDS_DEPTH
 from ..protocols import PROTOCOLS
-from .base import Metric
+from .base import Doubles, Metric
 from .frame import JudgedFrame, Rules, classes_of
 from .segment_overlaps import require_same_shape
 from .shown import Breakdown, Chart, Column, MetricKind, Record, percent, value_text
@@ -132,6 +132,10 @@ class DepthMetric(Metric[DepthResult]):
     range_error = ('pixels: absRel', 'abs_rel')
     by_protocol: ClassVar[bool] = True
 
+    _sums: NDArray[np.float64]
+    _images: Doubles
+    _more: dict[str, Doubles]
+
     def __init__(self, rules: Rules | None = None) -> None:
         super().__init__(rules)
         settings = self.rules.settings
@@ -144,7 +148,7 @@ class DepthMetric(Metric[DepthResult]):
         # The sums of every image, one after the other: 80 or 96 bytes each.
         self._images = array('d')
         # By name, the values of every image.
-        self._more: dict[str, array[float]] = {}
+        self._more = {}
 
     def update(self, frame: JudgedFrame) -> None:
         truth = frame.truth

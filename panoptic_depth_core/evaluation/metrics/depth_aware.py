@@ -96,6 +96,11 @@ class DepthAwareMetric(Metric[VideoQualityResult]):
     meanings = {'': 'Depth-aware PQ: PQ in which predicted pixels count as void where their depth '
                     'is too far off.'}
 
+    _quality: dict[int, dict[float, PanopticQuality]]
+    _windows: dict[int, int]
+    _head: list[_Frame]
+    _tail: list[_Frame]
+
     def __init__(self, rules: Rules | None = None) -> None:
         super().__init__(rules)
         settings, tolerances = self.rules.settings, self.rules.settings.tolerances
@@ -105,8 +110,8 @@ class DepthAwareMetric(Metric[VideoQualityResult]):
         # Who is within a tolerance is within all that are not below it.
         self._least_level = {t: sum(other >= t for other in tolerances) for t in tolerances}
         self._windows = dict.fromkeys(settings.windows, 0)
-        self._head: list[_Frame] = []
-        self._tail: list[_Frame] = []
+        self._head = []
+        self._tail = []
 
     def update(self, frame: JudgedFrame) -> None:
         self.count(frame.table, frame.judged, frame.sequence)

@@ -138,6 +138,8 @@ class BaseDistanceMetric(Metric[DistanceResult]):
               Chart('distance-by-class', 'Distance error by class', 'by_class', 'median_rel',
                     'median error in %'))
 
+    _packed: bytearray
+
     def __init__(self, rules: Rules | None = None) -> None:
         super().__init__(rules)
         self._limits = (0.0, *self.rules.settings.range_edges_m, np.inf)

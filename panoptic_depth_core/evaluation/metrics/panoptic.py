@@ -82,6 +82,9 @@ class PanopticQualityResult:
 class PanopticQuality:
     """Counts matches over frames; a class id is a row of the table of classes."""
 
+    _iou_sum: NDArray[np.float64]
+    _counts: NDArray[np.int64]
+
     def __init__(self, classes: Sequence[ClassInfo] = CITYSCAPES,
                  crowds: CrowdRule = 'same_class') -> None:
         self.crowds = crowds
@@ -189,6 +192,8 @@ class PanopticMetric(Metric[PanopticQualityResult]):
         **{5 + i: Column(f'by_class.{key}.*', title, '')
            for i, (title, key) in enumerate(zip(('TP', 'FP', 'FN'), _COUNTS, strict=True))}}
     error_columns = tuple(column for _, column in sorted(class_columns.items()))
+
+    sums: PanopticQuality
 
     def __init__(self, rules: Rules | None = None) -> None:
         super().__init__(rules)

@@ -56,6 +56,8 @@ class SemanticMetric(Metric[SemanticIouResult]):
     class_columns = {4: Column('by_class.iou.*', 'IoU')}
     error_columns = (Column('iou', 'IoU'), Column('truth_share', 'share of pixels'))
 
+    _confusion: NDArray[np.int64]
+
     def __init__(self, rules: Rules | None = None) -> None:
         super().__init__(rules)
         count = len(self.rules.classes)

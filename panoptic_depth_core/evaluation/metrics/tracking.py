@@ -29,7 +29,7 @@ import numpy as np
 from ...contract import NEEDS_INSTANCES
 from ...errors import ConfigError
 from ...inference.tracking import assignment_solver
-from .base import Metric
+from .base import Longs, Metric
 from .frame import JudgedFrame, Rules
 from .segment_overlaps import SegmentOverlaps, of_class
 from .shown import MetricKind, Record
@@ -100,14 +100,19 @@ class TrackingMetric(Metric[TrackingResult | None]):
     meanings = {'': 'Tracking: track ids against the instance ids of true labels, which must stay '
                     'with a thing from frame to frame.'}
 
+    _things: dict[Key, Longs]
+    _false: Counter[Key]
+    _lengths: Counter[str]
+    _tracked: set[str]
+
     def __init__(self, rules: Rules | None = None) -> None:
         super().__init__(rules)
         # A thing's track id in each frame that it can be seen in, 8 bytes each.
-        self._things: dict[Key, array[int]] = {}
-        self._false: Counter[Key] = Counter()
+        self._things = {}
+        self._false = Counter()
         # Frames of each sequence, and those sequences in which anything is tracked.
-        self._lengths: Counter[str] = Counter()
-        self._tracked: set[str] = set()
+        self._lengths = Counter()
+        self._tracked = set()
 
     def update(self, frame: JudgedFrame) -> None:
         self.count(frame.overlaps, frame.truth.instance_classes,

@@ -149,9 +149,11 @@ class UnknownObjectsMetric(Metric[UnknownObjectsResult]):
     meanings = {'': 'Unknown objects: objects of no class on the road. A result is safe where '
                     'they are nearer than what is behind them, whatever they are called.'}
 
+    _records: list[ObjectRecord]
+
     def __init__(self, rules: Rules | None = None) -> None:
         super().__init__(rules)
-        self._records: list[ObjectRecord] = []
+        self._records = []
 
     def update(self, frame: JudgedFrame) -> None:
         objects, depth_m, result = frame.truth.unknown_objects, frame.truth.depth, frame.result

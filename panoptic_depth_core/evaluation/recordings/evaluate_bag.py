@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from ...config import InferenceSettings
 from ...errors import BackendError, ConfigError
@@ -85,23 +85,53 @@ class BagJob:
     viewers: tuple[Path, ...] = ()
 
 
+class BagSummary(TypedDict):
+    """
+    Entry of ``bags`` in report.json; skipped and notes: text -> number of frames.
+
+    missing: frames that the recording should have; ended_early: see FrameSource.
+    """
+
+    name: str
+    path: str
+    frames: int
+    duration_s: float
+    truth: list[str]
+    skipped: dict[str, int]
+    missing: int
+    ended_early: str
+    notes: dict[str, int]
+    error: str | None
+
+
+class _ModelName(TypedDict):
+    model_id: str
+
+
+class RunInfo(_ModelName, total=False):
+    """What ``run`` in report.json says of the model; of recorded results only the first."""
+
+    model_sha256: str
+    backend: str
+    settings: dict[str, Any]
+
+
 @dataclass
 class BagPart:
     """
-    What one recording adds to the report; can be pickled.
+    What one recording adds to the report; can be pickled and kept in a file.
 
-    :param summary: entry of ``bags`` in report.json.
     :param score: None where the recording could not be scored.
     :param lines: its lines of frames.jsonl, gzip.
     """
 
     name: str
-    summary: dict[str, Any]
+    summary: BagSummary
     score: BagScore | None = None
     lines: bytes = b''
     times: StepTimes = field(default_factory=StepTimes)
     worst: list[WorstFrame] = field(default_factory=list)
-    run: dict[str, Any] = field(default_factory=dict)
+    run: RunInfo = field(default_factory=lambda: RunInfo(model_id=''))
 
 
 class _Predictor:
@@ -113,10 +143,10 @@ class _Predictor:
         info = self.pipeline.model.info
         # A model without classes is judged by labels with those of Cityscapes.
         self.classes = info.class_infos() or CITYSCAPES
-        self.run = {
-            'model_id': info.model_id, 'model_sha256': info.onnx_sha256,
-            'backend': self.pipeline.backend.name,
-            'settings': choice.settings.model_dump(mode='json')}
+        self.run = RunInfo(
+            model_id=info.model_id, model_sha256=info.onnx_sha256,
+            backend=self.pipeline.backend.name,
+            settings=choice.settings.model_dump(mode='json'))
 
     def start(self) -> None:
         """Begin a recording: ids count from 0 again."""
@@ -225,7 +255,7 @@ class _Run:
         if not score.frames:
             reasons = '; '.join(self._skipped + reader.skipped) or 'it has none'
             raise ConfigError(f'{job.path}: no frame could be scored: {reasons}')
-        run = {'model_id': reader.model_id} if self._predictor is None else self._predictor.run
+        run = RunInfo(model_id=reader.model_id) if self._predictor is None else self._predictor.run
         return BagPart(job.name, self._summary(), score, packed.getvalue(), times,
                        self._worst.worst_first(), run)
 
@@ -274,7 +304,7 @@ class _Run:
         self._last_ns = frame.stamp_ns
         return record
 
-    def _summary(self) -> Record:
+    def _summary(self) -> BagSummary:
         return {
             'name': self._job.name, 'path': str(self._job.path), 'frames': self._score.frames,
             'duration_s': (self._last_ns - self._first_ns) / 1e9,

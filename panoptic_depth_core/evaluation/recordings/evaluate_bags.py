@@ -10,7 +10,6 @@ gets more recordings, scores only the missing ones.
 
 from __future__ import annotations
 
-import gzip
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -25,9 +24,9 @@ from ..metrics.shown import MetricValue
 from ..metrics.table import COUNTS
 from ..report.folder import Written, claim_folder, write_report
 from ..report.thresholds import Thresholds
-from .evaluate_bag import BagJob, BagPart, evaluate_bag, failed_part
+from .evaluate_bag import BagJob, BagPart, BagSummary, RunInfo, evaluate_bag, failed_part
 from .jobs import job_key
-from .part_files import has_parts, load_part, remove_parts, save_part
+from .part_files import frame_lines, has_parts, load_part, remove_parts, save_part
 from .scoring import BagScore, StepTimes
 from .worst_frames import WorstFrame, worst_of
 
@@ -63,10 +62,12 @@ def evaluate_bags(jobs: Sequence[BagJob], folder: Path, *, title: str = '', work
         if overwrite:
             remove_parts(parts)
         keys = {job.name: job_key(job) for job in jobs}
-        fresh = 0
+        fresh, ours = 0, set[str]()
 
         def load(job: BagJob) -> BagPart | None:
-            part: BagPart | None = load_part(parts, job.name, keys[job.name])
+            part = load_part(parts, job.name, job.settings, keys[job.name],
+                             is_ours=job.name in ours)
+            ours.add(job.name)
             return part if all(path.exists() for path in job.viewers) else None
 
         def keep(job: BagJob, part: BagPart) -> None:
@@ -94,7 +95,7 @@ def evaluate_bags(jobs: Sequence[BagJob], folder: Path, *, title: str = '', work
         def lines() -> Iterator[bytes]:
             for job, bag in zip(jobs, total.bags, strict=True):
                 if bag['error'] is None and (part := load(job)) is not None:
-                    yield gzip.decompress(part.lines)
+                    yield frame_lines(part)
 
         return write_report(
             folder, report, times, lines(),
@@ -151,11 +152,11 @@ class _Total:
         self._jobs = jobs
         self._settings = jobs[0].settings
         self._score: BagScore | None = None
-        self._run: dict[str, Any] = {}
+        self._run = RunInfo(model_id='')
         self._model_ids: dict[str, None] = {}
         self._times = StepTimes()
         self._worst: list[WorstFrame] = []
-        self.bags: list[dict[str, Any]] = []
+        self.bags: list[BagSummary] = []
 
     def add(self, part: BagPart) -> None:
         """Add the next recording."""

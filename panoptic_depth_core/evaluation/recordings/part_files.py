@@ -3,24 +3,30 @@
 """
 Finished parts of a report on the disk, from which an interrupted run continues.
 
-A file is one line of JSON, which says whose part it is, and then the pickled part. Unpickling can
-run anything; here it makes only values and the accumulators of this package.
+A file is one line of JSON, which says whose part it is, and then the part by ``stored_values``. A
+report folder may come from anywhere: a forged part gives wrong numbers and can do no more.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib
-import io
 import json
 import logging
-import pickle
 import re
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError
 from ...files import disk_errors, make_folder, write_atomic
+from ...labels import ClassInfo
+from ...untrusted import gunzip, input_limits, reading, too_large
+from ..metrics.table import ranking_kinds
+from ..settings import RecordingSettings
+from .evaluate_bag import BagPart, BagSummary
+from .scoring import BagScore, StepTimes
+from .stored_values import from_bytes, to_bytes
 
 SUFFIX = '.part'
 
@@ -29,60 +35,105 @@ _log = logging.getLogger(__name__)
 _MOST_OF_NAME = 60
 _FILES = f'*-{"[0-9a-f]" * 16}{SUFFIX}'
 
-_PACKAGE = __name__.partition('.')[0]
-# Not io or inference: merely constructing one of their objects may write a file or load a model.
-_OWN = tuple(f'{_PACKAGE}.{part}' for part in (
-    'config', 'evaluation', 'inference.tracking', 'labels', 'structures'))
-_OTHERS = {
-    'builtins': {'bytearray', 'complex', 'frozenset', 'range', 'set', 'slice'},
-    'collections': {'Counter', 'OrderedDict', 'defaultdict', 'deque'},
-    'array': {'array', '_array_reconstructor'},
-    'numpy': {'dtype', 'ndarray'},
-    # numpy 1 and numpy 2 name their own modules differently.
-    **{f'numpy.{core}.{module}': names for core in ('core', '_core') for module, names in (
-        ('multiarray', {'_reconstruct', 'scalar'}), ('numeric', {'_frombuffer'}))},
-}
+_FORMAT = f'{__name__.partition(".")[0]} part 2'
+_CONTENT = tuple[tuple[ClassInfo, ...], bytes]
+"""Classes, and the part, whose arrays have the shapes that the classes give them."""
 
 
-def save_part(folder: Path, name: str, part: object, key: str = '') -> Path:
+def save_part(folder: Path, name: str, part: BagPart, key: str = '') -> Path:
     """
     Write a finished part, in full or not at all.
 
     :param folder: created if missing.
     :param name: of the recording; any text.
+    :param part: of a recording that could be scored.
     :param key: stands for all that the part depends on.
     :raises ConfigError: disk full, no permission ...
     """
-    data = pickle.dumps(part, pickle.HIGHEST_PROTOCOL)
+    assert part.score is not None, 'a part that failed is not kept'
+    rules = part.score.rules
+    data = to_bytes((rules.classes, to_bytes(part, BagPart, _blank(
+        name, rules.classes, rules.recording))), _CONTENT)
     path = make_folder(folder) / file_name(name)
     write_atomic(path, json.dumps(_header(name, key, data)).encode() + b'\n' + data)
     return path
 
 
-def load_part(folder: Path, name: str, key: str = '') -> Any:
+def load_part(folder: Path, name: str, settings: RecordingSettings, key: str = '', *,
+              is_ours: bool = False) -> BagPart | None:
     """
     Read the part of a recording that was written with the same key.
 
+    :param settings: that it was scored with.
+    :param is_ours: it was read or written before in this run; others are merged and shown once to
+        see whether they can be.
     :returns: the part; None if there is none, it has another key, or the file is damaged.
-    :raises ConfigError: for a file that holds what this program does not write.
     """
     path = folder / file_name(name)
+    if not path.exists():
+        return None
     try:
-        line, _, data = path.read_bytes().partition(b'\n')
-        wanted = _header(name, key, data)
-        header = json.loads(line)
-        if [header[member] for member in ('format', 'sha256')] != [
-                wanted['format'], wanted['sha256']]:
-            raise ValueError('damaged')
-        return _Unpickler(io.BytesIO(data), path).load() if header == wanted else None
-    except FileNotFoundError:
+        with reading(path, 'a part of a report', 'its recording is run again'):
+            if path.stat().st_size > input_limits().max_bytes:
+                raise too_large(f'{path}: has', 'max_bytes')
+            line, _, data = path.read_bytes().partition(b'\n')
+            header = json.loads(line)
+            if header['format'] != _FORMAT:
+                _say_old(folder)
+                return None
+            wanted = _header(name, key, data)
+            if header['sha256'] != wanted['sha256']:
+                raise ValueError('its digest is of other bytes')
+            if header != wanted:
+                return None
+            part = _part(data, name, settings)
+            if not is_ours:
+                _try(part, settings)
+            return part
+    except ConfigError as error:
+        _log.warning('%s', error)
         return None
-    except ConfigError:
-        raise
-    except Exception as error:
-        _log.warning('%s: cannot be read (%s: %s); its recording is run again', path,
-                     type(error).__name__, error)
-        return None
+
+
+def _part(data: bytes, name: str, settings: RecordingSettings) -> BagPart:
+    classes, inside = from_bytes(data, _CONTENT)
+    part: BagPart = from_bytes(inside, BagPart, _blank(name, classes, settings))
+    return part
+
+
+def _try(part: BagPart, settings: RecordingSettings) -> None:
+    """Merge and show a part, which may throw anything."""
+    assert part.score is not None
+    score, times = BagScore(part.score.rules.classes, settings), StepTimes()
+    score.merge(part.score)
+    score.summary()
+    times.merge(part.times)
+    times.to_dict()
+    names = [json.loads(line)['bag'] for line in frame_lines(part).splitlines()]
+    if names != [part.name] * score.frames or not ranking_kinds().keys() >= {
+            frame.record['figure'] for frame in part.worst}:
+        raise ValueError('its frames are others than those that were scored')
+
+
+def frame_lines(part: BagPart) -> bytes:
+    """
+    Lines of frames.jsonl.
+
+    :raises ConfigError: they are larger than any input may be.
+    """
+    return gunzip(part.lines, f'{part.name}: its frames are decompressed')
+
+
+def _blank(name: str, classes: Sequence[ClassInfo], settings: RecordingSettings) -> BagPart:
+    return BagPart(name, BagSummary(name=name, path='', frames=0, duration_s=0.0, truth=[],
+                                    skipped={}, notes={}, error=None),
+                   BagScore(classes, settings))
+
+
+@cache
+def _say_old(folder: Path) -> None:
+    _log.warning('%s: holds parts of another version of this program; their recordings are run '
+                 'again', folder)
 
 
 def remove_parts(folder: Path) -> None:
@@ -115,25 +166,5 @@ def file_name(name: str) -> str:
 
 
 def _header(name: str, key: str, data: bytes) -> dict[str, Any]:
-    return {'format': f'{_PACKAGE} part', 'name': name, 'key': key,
+    return {'format': _FORMAT, 'name': name, 'key': key,
             'sha256': hashlib.sha256(data).hexdigest()}
-
-
-class _Unpickler(pickle.Unpickler):
-    """Makes values and the accumulators of this package, and nothing else."""
-
-    def __init__(self, file: io.BytesIO, path: Path) -> None:
-        super().__init__(file)
-        self._path = path
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Return what a pickle asks for by name, if a part may have it."""
-        if name in _OTHERS.get(module, ()):
-            return super().find_class(module, name)
-        if f'{module}.'.startswith(tuple(f'{own}.' for own in _OWN)):
-            # Not by the base class, which would follow dots out of the module.
-            found = vars(importlib.import_module(module)).get(name)
-            if isinstance(found, type) and found.__module__ == module:
-                return found
-        raise ConfigError(f'{self._path}: holds {module}.{name}, which is not what this program '
-                          'writes; remove the file')

@@ -18,7 +18,7 @@ from ...files import plain
 from ...labels import ClassInfo
 from ...structures import PanopticDepth
 from ..dataset.evaluate import EvaluationResult
-from ..metrics.base import MetricSums
+from ..metrics.base import Floats, MetricSums
 from ..metrics.frame import JudgedFrame, RecordedFrame, Rules
 from ..metrics.shown import MetricValue, Record
 from ..metrics.table import TIMES, detail_path, in_place
@@ -88,8 +88,10 @@ class BagScore(MetricSums):
 class StepTimes:
     """Milliseconds by step, four bytes each; parts can be merged."""
 
+    _steps: dict[str, Floats]
+
     def __init__(self) -> None:
-        self._steps: dict[str, array[float]] = {}
+        self._steps = {}
 
     def add(self, steps: Mapping[str, float]) -> None:
         """

@@ -7,7 +7,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict
 
 import cv2
 import numpy as np
@@ -33,6 +33,16 @@ _JPEG_QUALITY = 85
 _POINT_PX = 3
 
 
+class WorstRecord(TypedDict):
+    """Entry of ``worst`` in report.json."""
+
+    bag: str
+    name: str
+    stamp_ns: int
+    figure: str
+    value: float
+
+
 @dataclass(frozen=True)
 class WorstFrame:
     """
@@ -40,13 +50,12 @@ class WorstFrame:
 
     :param by: see ranking.
     :param badness: the metric, with the sign that makes greater worse.
-    :param record: bag, name, stamp_ns, metric and value, for report.json.
     :param jpeg: the picture.
     """
 
     by: str
     badness: float
-    record: dict[str, Any]
+    record: WorstRecord
     jpeg: bytes
 
 
@@ -83,8 +92,9 @@ class WorstFrames:
         badness = value if ranking_kinds()[metric_value].better == 'lower' else -value
         if len(self._frames) == self._count and badness <= self._frames[-1].badness:
             return
-        about = {key: record[key] for key in ('bag', 'name', 'stamp_ns')}
-        frame = WorstFrame(by, badness, {**about, 'figure': metric_value, 'value': value}, draw())
+        frame = WorstFrame(by, badness, WorstRecord(
+            bag=record['bag'], name=record['name'], stamp_ns=record['stamp_ns'],
+            figure=metric_value, value=value), draw())
         insort(self._frames, frame, key=lambda f: -f.badness)
         del self._frames[self._count:]
 

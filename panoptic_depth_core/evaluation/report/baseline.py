@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from bisect import insort
 from collections import Counter
 from collections.abc import Iterator
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError
+from ...untrusted import reading
 from ..metrics.shown import Record
 from ..metrics.table import METRICS, detail_of, detail_path, ranking_kinds
-from .files import TIMES, Frames, Lines, of_frame, read_optional, read_report
+from .files import REPORT, Frames, Lines, of_frame, read_report, read_times
 from .format import flat
 
 MOST_CHANGED = 10
@@ -100,7 +102,7 @@ def require_baseline(baseline: Path, folder: Path) -> None:
     :raises ConfigError: it is no report, or is the folder to write to.
     """
     read_report(baseline)
-    read_optional(baseline / TIMES)
+    read_times(baseline)
     Frames(baseline)
     if baseline.resolve() == folder.resolve():
         raise ConfigError(f'{baseline}: is the folder of this report and cannot be its baseline; '
@@ -142,13 +144,14 @@ def compare(folder: Path, baseline: Path) -> Comparison:
                     del changed[name][MOST_CHANGED:]
     counts['there'] += sum(count for bag, count in theirs.counts.items()
                            if bag not in partner.values())
+    with reading(baseline / REPORT, 'a report', 'evaluate its recordings again'):
+        settings, detail = _settings(here['run'], there['run']), _plotted(there['detail'])
     return Comparison(
-        str(baseline), str(there.get('title', '')), compare_metrics(here, there),
-        _settings(here['run'], there['run']),
+        str(baseline), str(there.get('title', '')), compare_metrics(here, there), settings,
         matched=counts['matched'], only_here=counts['here'], only_there=counts['there'],
         better={name: frames for name, frames in better.items() if frames},
         worse={name: frames for name, frames in worse.items() if frames},
-        detail=_plotted(there['detail']),
+        detail=detail,
         lines={bag: theirs.lines(other, len(partner)) for bag, other in partner.items()})
 
 
@@ -185,5 +188,16 @@ def _plotted(detail: Record) -> Record:
         found, inside = detail_of(metric, detail), kept
         for key in detail_path(metric) if metric.charts else ():
             inside = inside.setdefault(key, {})
-        inside |= {chart.field: found.get(chart.field) for chart in metric.charts}
+        inside |= {chart.field: _numbers(found.get(chart.field)) for chart in metric.charts}
     return kept
+
+
+def _numbers(groups: Any) -> Any:
+    """Return the groups of a chart, whose values are numbers; nearly any error if they are not."""
+    for group in groups.values() if isinstance(groups, dict) else groups or ():
+        labels = set() if isinstance(groups, dict) else {'expected', 'near_m'} & set(group)
+        if not (isinstance(groups, dict) or labels) or any(
+                isinstance(value, str) or not math.isfinite(0 if value is None else value)
+                or (value is None and name in labels) for name, value in group.items()):
+            raise ValueError(f'{group} is no group of numbers')
+    return groups

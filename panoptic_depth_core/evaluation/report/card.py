@@ -18,6 +18,7 @@ from pathlib import Path
 from ...errors import ConfigError
 from ...files import make_folder, write_atomic
 from ...io.generated_text import row, with_part
+from ...untrusted import reading
 from ..metrics.shown import Record
 from . import card_tables
 from .card_plots import card_plots
@@ -65,13 +66,10 @@ def read_card(path: Path) -> Record:
 
     :raises ConfigError: it is none.
     """
-    try:
+    with reading(path, 'card.json', 'give that of panoptic-depth card'):
         card: Record = json.loads(path.read_text(encoding='utf-8'))
         if card['format'] == 1 and card['model']['model_id'] and card['data']:
             return card
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f'{path}: is no card.json: {error}; give that of panoptic-depth '
-                          'card') from error
     raise ConfigError(f'{path}: is of another version; measure the card again')
 
 

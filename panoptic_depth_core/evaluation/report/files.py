@@ -10,13 +10,17 @@ which two runs of the same recordings may differ.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from ...config import Settings, parse_settings
 from ...errors import ConfigError
+from ...untrusted import read_json as read_any_json
 from ..metrics.shown import Record
 from ..metrics.table import kinds_over_time
 
@@ -33,14 +37,31 @@ Line = list[list[float | None]]
 Lines = dict[str, dict[str, Line]]
 """Recording -> metric -> line."""
 
+_MOST_NS = 1 << 64
+_MOST = sys.float_info.max
 MOST_POINTS, _MOST_ON_A_PLOT, _FEWEST_POINTS = 1000, 8000, 50
+
+
+_Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+class _Figure(Settings, extra='ignore', strict=True):
+    value: _Number | None = None
+    unit: str = ''
+    better: str | None = None
+    on: str = ''
+
+
+class _Times(Settings, extra='ignore'):
+    figures: dict[str, _Figure] = {}
+    percentiles: dict[str, tuple[_Number, ...]] = {}
 
 
 class _Report(Settings, extra='ignore'):
     format: Literal[1]
     run: Record
     bags: list[Record]
-    figures: dict[str, Record]
+    figures: dict[str, _Figure]
     detail: Record
     worst: list[Record]
 
@@ -70,22 +91,25 @@ def read_json(path: Path) -> Record:
 
     :raises ConfigError: it does not, or cannot be read.
     """
-    try:
-        value = json.loads(path.read_text(encoding='utf-8'))
-    except OSError as error:
-        raise ConfigError(f'{path}: cannot be read: {error.strerror}; check the path') from None
-    except ValueError as error:
-        raise ConfigError(f'{path}: is not JSON: {error}; evaluate the recordings '
-                          'again') from None
+    value = read_any_json(path, remedy='evaluate the recordings again')
     if not isinstance(value, dict):
         raise ConfigError(f'{path}: holds a {type(value).__name__} and not an object; evaluate '
                           'the recordings again')
     return value
 
 
-def read_optional(path: Path) -> Record | None:
-    """Read a file of one JSON object; None where there is no file."""
-    return read_json(path) if path.is_file() else None
+def read_times(folder: Path) -> Record | None:
+    """
+    Read ``times.json`` of a folder; None where there is none.
+
+    :raises ConfigError: it is broken.
+    """
+    path = folder / TIMES
+    if not path.is_file():
+        return None
+    times = read_json(path)
+    parse_settings(_Times, times, str(path))
+    return times
 
 
 def frame_line(record: Mapping[str, Any]) -> bytes:
@@ -134,8 +158,9 @@ class Frames:
             for number, line in enumerate(file, 1):
                 try:
                     record = json.loads(line)
-                    good = isinstance(record['bag'], str) and isinstance(record['stamp_ns'], int)
-                except (ValueError, KeyError, TypeError):
+                    good = isinstance(record['bag'], str) and isinstance(
+                        record['stamp_ns'], int) and abs(record['stamp_ns']) < _MOST_NS
+                except (ValueError, KeyError, TypeError, RecursionError):
                     good = False
                 if not good:
                     raise ConfigError(f'{self._path}: line {number} is no frame with a bag and a '
@@ -178,5 +203,6 @@ class Frames:
 def of_frame(record: Record, name: str) -> float | None:
     """Return a metric of a frame by its name, as 'depth.abs_rel'; None where not known."""
     part, _, metric_value = name.partition('.')
-    value = (record.get(part) or {}).get(metric_value)
-    return value if isinstance(value, (int, float)) else None
+    values = record.get(part)
+    value = values.get(metric_value) if isinstance(values, dict) else None
+    return value if isinstance(value, (int, float)) and abs(value) <= _MOST else None

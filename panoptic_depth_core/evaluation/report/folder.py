@@ -20,7 +20,7 @@ from ...files import disk_errors, make_folder, write_atomic
 from ..metrics.shown import Record
 from . import files, tables
 from .baseline import Comparison, compare, require_baseline
-from .files import REPORT, WORST, Frames, frame_line, read_json, read_optional
+from .files import REPORT, WORST, Frames, frame_line, read_json, read_times
 from .pages import to_html, to_markdown
 from .plots import Plot, metric_plots, plots_over_time, time_plots
 from .thresholds import Gate, Thresholds, check
@@ -87,7 +87,7 @@ def write_report(folder: Path, report: Record, times: Record,
     try:
         comparison, gates = None, list[Gate]()
         if baseline is not None:
-            times = {**times, 'baseline': read_optional(baseline / files.TIMES)}
+            times = {**times, 'baseline': read_times(baseline)}
             comparison = compare(folder, baseline)
             _write_json(folder / files.COMPARISON, asdict(comparison))
         if thresholds is not None:

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from ...config import Settings, parse_settings, read_yaml
 from ...errors import ConfigError
+from ...untrusted import reading
 from ..metrics.shown import Record
 from ..metrics.table import TIMES, known_kinds
 from .baseline import ComparedMetric, Comparison, compare_metrics
@@ -78,7 +79,8 @@ def load_thresholds(path: Path) -> Thresholds:
         raise ConfigError(f'{path}: holds no limits; give metrics with limits, as in '
                           "'panoptic.pq: {min: 0.5}'")
     # YAML takes the last of two equal keys: the other limit would be lost.
-    root = yaml.compose(path.read_text(encoding='utf-8'), yaml.SafeLoader)
+    with reading(path, 'valid YAML', 'mend the file'):
+        root = yaml.compose(path.read_text(encoding='utf-8'), yaml.SafeLoader)
     assert root is not None
     for node in (root, *(value for _, value in root.value)):
         keys = [key.value for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []

@@ -119,7 +119,8 @@ class BagWriter(AbstractContextManager['BagWriter']):
         try:
             info = yaml.safe_load((self.path / _METADATA).read_text(encoding='utf-8'))[_ROOT]
             names, storage = _names_in(info), info['storage_identifier']
-        except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        # A damaged file makes parsers raise nearly anything.
+        except Exception:
             raise ConfigError(f'{self.path}: exists, but was not written by this program, so it '
                               'cannot be gone on with; choose another path or overwrite '
                               'it') from None

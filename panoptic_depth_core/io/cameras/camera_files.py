@@ -14,7 +14,6 @@ Kalibr                ``camchain.yaml``; of several cameras one is named: ``camc
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Sequence
@@ -24,11 +23,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import yaml
-
 from ...errors import ConfigError, warn_once
 from ...lens import Lens, LensModel
 from ...structures import Intrinsics
+from ...untrusted import parse_json, parse_yaml
 from .camera_info import Use, camera_of_info, camera_problem
 
 SIDECAR_NAMES = ('camera.json', 'camera.yaml', 'ost.yaml', 'camera_info.yaml', 'camchain.yaml')
@@ -119,7 +117,7 @@ def read_calibration(path: Path) -> Calibration:
     except UnicodeDecodeError as error:
         raise ConfigError(f'{file}: holds no text: {error.reason}; give {_KNOWN}') from None
     is_json = file.suffix.lower() == '.json'
-    values = _json(text, file) if is_json else _yaml(text, file)
+    values = parse_json(text, file) if is_json else _yaml(text, file)
     try:
         if isinstance(values, dict):
             for read, marks in ((_of_ros, {'camera_matrix'}), (_of_message, {'k', 'width'}),
@@ -135,21 +133,10 @@ def read_calibration(path: Path) -> Calibration:
         raise ConfigError(f'{path}: {error}') from None
 
 
-def _json(text: str, path: Path) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f'{path}: not valid JSON: {error}') from None
-
-
 def _yaml(text: str, path: Path) -> Any:
     # OpenCV writes a directive and a tag of its own.
     plain = re.sub(r'^%YAML.*$', '', text, flags=re.MULTILINE).replace('!!opencv-matrix', '')
-    try:
-        # What ros2 topic echo writes ends with the begin of another document.
-        return next((d for d in yaml.safe_load_all(plain) if d is not None), None)
-    except yaml.YAMLError as error:
-        raise ConfigError(f'{path}: not valid YAML: {" ".join(str(error).split())}') from None
+    return parse_yaml(plain, path)
 
 
 def _number(values: dict[str, Any], key: str, missing: int | None = None) -> int:

@@ -46,6 +46,7 @@ from ...files import (
 )
 from ...labels import CITYSCAPES, ClassInfo
 from ...structures import Frame, GroundScale, InstanceDistance, Mounting, PanopticDepth
+from ...untrusted import reading
 from ..bags.result_bags import DEFAULT_IMAGE_TOPIC, ResultBagWriter
 from ..pictures import decode_rgb, read_file
 from ..viewers.foxglove import PART_BYTES, FoxgloveWriter
@@ -144,7 +145,8 @@ def frame_record(frame: Frame, result: PanopticDepth) -> dict[str, Any]:
 
 def greatest_track_id(out: Path) -> int:
     """Greatest track id in the folder of an InstanceSink, -1 without any."""
-    with (out / INSTANCES_FILE).open('rb') as file:
+    path = out / INSTANCES_FILE
+    with reading(path, 'what predict writes', 'mend or remove it'), path.open('rb') as file:
         return max((instance['track_id'] for line in file
                     for instance in json.loads(line)['instances']), default=-1)
 
@@ -442,7 +444,7 @@ def prepare_run_folder(folder: Path, run: dict[str, Any], *, overwrite: bool = F
         before = json.loads(path.read_text(encoding='utf-8'))
     except FileNotFoundError:
         before = None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         before = ''
     if before is not None and not isinstance(before, dict):
         raise ConfigError(f'{path}: is not what this program writes; remove it or choose '

@@ -18,6 +18,7 @@ from ...errors import ConfigError
 from ...reasons import Reasons
 from ...rotations import Axes, to_optical
 from ...structures import Frame, Intrinsics
+from ...untrusted import array_of, reading
 from ..bags.storage import BagReader, deserialize, is_bag
 from ..bags.transforms import RecordedMotion, TransformError
 from ..cameras.camera_info import camera_of_info, is_calibrated
@@ -137,15 +138,11 @@ def read_depth(path: Path, per_meter: float = PER_METER) -> NDArray[np.float32]:
     :returns: (H, W) float32 meters, NaN or not above 0 where there are none.
     :raises ConfigError: not (H, W), empty, 8 bits, or no picture.
     """
-    try:
+    with reading(path, 'depth', 'write it again'):
         if path.suffix.lower() == '.npy':
-            values: Any = np.load(path, allow_pickle=False)
+            values: Any = array_of(path.read_bytes())
         else:
             values = decode_stored(read_file(path), str(path))
-    except ConfigError:
-        raise
-    except (OSError, ValueError) as error:
-        raise ConfigError(f'{path}: cannot be read as depth: {error}') from None
     if values.ndim != 2 or not values.size or (
             values.dtype.kind not in 'uif' or values.dtype.itemsize == 1):
         raise ConfigError(f'{path}: is {values.dtype} {values.shape}; give depth as (H, W) of 16 '

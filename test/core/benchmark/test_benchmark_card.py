@@ -229,8 +229,8 @@ def test_the_table_goes_into_documents(card: dict[str, Any], tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(('text', 'words'), [
-    ('{', 'is no card.json'), ('{"format": 1}', 'is no card.json'),
-    ('{"format": 1, "model": {"model_id": "x"}}', 'is no card.json'),
+    ('{', 'is not card.json'), ('{"format": 1}', 'is not card.json'),
+    ('{"format": 1, "model": {"model_id": "x"}}', 'is not card.json'),
     ('{"format": 0, "model": {"model_id": "x"}}', 'another version')])
 def test_no_card(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / 'card.json').write_text(text)

@@ -80,7 +80,7 @@ def test_the_command(runs, tmp_path, capsys):
     assert '| run_1 | fast | ' in capsys.readouterr().out and (tmp_path / 'm.json').is_file()
     for arguments, words in (
             ([], '--what models needs --recipe'),
-            (['--recipe', str(tmp_path)], 'no recipe of a training run'),
+            (['--recipe', str(tmp_path)], 'recipe.json: cannot be read: No such file'),
             (['--recipe', str(runs[0]), '--set', 'seed=3'], 'is a run, whose recipe cannot'),
             (['--recipe', str(runs[0]), '--workers', '1'], '--workers has no effect with --what'),
             (['--recipe', str(runs[0]), '--size', '100x100'], 'give multiples of 64 px')):

@@ -141,7 +141,7 @@ def test_depth_as_arrays(root):
         with pytest.raises(ConfigError, match=r'val_001.npy: has the shape .*; give \(H, W\)'):
             data[1]
     (root / 'depth/val/val_001.npy').write_bytes(b'')
-    with pytest.raises(ConfigError, match='val_001.npy: no array of numbers'):
+    with pytest.raises(ConfigError, match='val_001.npy: is damaged or is not an array'):
         data[1]
 
 

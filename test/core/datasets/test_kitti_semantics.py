@@ -74,7 +74,7 @@ def test_instances_count_only_where_both_files_name_one_class(tmp_path):
     ('instance/000000_10.png', None, r'instance/000000_10\.png: missing'),
     ('instance/000000_10.png', np.full(SIZE, 34 * 256, np.uint16), 'holds the label 8704'),
     ('disp_occ_0/000000_10.png', np.zeros(SIZE, np.uint8), 'one channel of uint16 was expected'),
-    ('calib_cam_to_cam/000000.txt', b'P_rect_02: 1 2 3', r'000000\.txt: no calib_cam_to_cam'),
+    ('calib_cam_to_cam/000000.txt', b'P_rect_02: 1 2 3', r'0\.txt: is damaged or is not calib'),
 ])
 def test_broken_files_are_named(tmp_path, file, image, message):
     write_kitti_semantics(tmp_path)

@@ -60,7 +60,7 @@ def test_what_is_asked_for_has_to_be_there(pack, tmp_path):
 def test_foreign_files_are_refused(tmp_path):
     path = tmp_path / 'a'
     path.write_bytes(b'network: fast\n')
-    with pytest.raises(ConfigError, match='no pack, or one that was cut short'):
+    with pytest.raises(ConfigError, match='is damaged or is not a pack'):
         Packed(path, 'a')
     with zipfile.ZipFile(path, 'w') as archive:
         archive.writestr('index.json', '{}')

@@ -158,9 +158,9 @@ def _pickled(path: Path) -> None:
 
 @pytest.mark.parametrize(('write', 'words'), [
     (lambda p: None, 'No such file'),
-    (lambda p: p.write_bytes(b'not a checkpoint'), 'no checkpoint of tensors or numpy arrays'),
+    (lambda p: p.write_bytes(b'not a checkpoint'), 'not a checkpoint of tensors or numpy'),
     (_pickled, 'holds a dict and no weights'),
-    (lambda p: torch.save({'model': {'a': Path('/')}}, p), 'no checkpoint of tensors'),
+    (lambda p: torch.save({'model': {'a': Path('/')}}, p), 'not a checkpoint of tensors'),
     (lambda p: torch.save([1, 2], p), 'holds a list and no weights'),
     (lambda p: torch.save({'model': {}}, p), 'holds a dict and no weights'),
     (lambda p: torch.save({'model': {'a': 3}}, p), "entry 'a' is a int, not a tensor"),

@@ -73,7 +73,7 @@ def test_damaged_archives(tmp_path, damage):
     plain = write_teacher(tmp_path / 'a.onnx')
     packed = tmp_path / 'a.onnx.gz'
     packed.write_bytes(damage(gzip.compress(plain.read_bytes())))
-    with pytest.raises(ConfigError, match='cannot be read: .*copy the file again'):
+    with pytest.raises(ConfigError, match='is damaged or is not a graph .*copy the file again'):
         SemanticTeacher(packed, 19)
 
 

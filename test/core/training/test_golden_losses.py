@@ -3,14 +3,15 @@
 """
 Losses of the published PanopticDepth against golden values of its own code.
 
-With golden weights the offsets of deformable convolutions are hundreds of cells long: most
-samples lie outside of the map, and the center scores of most cells of a thing are equal but for
-rounding. Which seven of them answer for the thing is then chance, also there, and with it the
-losses of depth (about 6 %). So the rounding is measured here, as the change of the scores when
-the first weights change by half a unit in the last place, and the losses are drawn with scores
-that differ by as much. A loss that this hardly moves has to agree. Those that it moves by more
-than a hundredth have to agree all at once for one of the draws; that finds a wrong unit or factor,
-but not six cells in place of seven, for which there are the tests by hand.
+With golden weights the offsets of deformable convolutions are hundreds of cells long: a sample
+lies in the map or outside of it by rounding, and the center scores of most cells of a thing are
+equal but for rounding. Which seven of them answer for the thing, and with which kernel, is then
+chance, also there. So the rounding is measured here: the network runs with all weights changed by
+half a unit in the last place, several times, and the losses are drawn from these outputs and from
+some that differ from them, head by head, by as much as they do from each other. Within the spread
+of the draws each loss has to agree. Where it is more than a hundredth, as for the losses of depth
+(5 to 10 %, often two values of which one is rare), that finds a wrong unit or factor, but not six
+cells in place of seven, for which there are the tests by hand.
 """
 
 from __future__ import annotations
@@ -39,9 +40,10 @@ from panoptic_depth_core.structures import Frame, GroundTruth, Intrinsics, Sampl
 NAMES = {'center': 'loss_pos_th', 'region': 'loss_pos_st', 'mask': 'loss_seg_th',
          'region_mask': 'loss_seg_st', 'depth': 'loss_depth', 'instance_depth': 'loss_depth_ins'}
 SETTINGS = PublishedLossSettings()
-LEAST, MOST = 1e-4, 1e-2
+LEAST, MOST, CHANCE = 1e-4, 1e-2, 0.3
 DEVIATIONS = 4.0
-MEASURED, DRAWS = 20, 3000
+NETWORKS, DRAWS = 6, 5
+HEADS = ('centers', 'regions', 'kernels', 'depth_kernels', 'mask_embedding', 'depth_embedding')
 
 # Gradients of layers before a head pass its deformable convolutions: rounding alone moves that
 # of backbone.fpn_lateral3.weight by its own size.
@@ -72,33 +74,60 @@ def _head_parameters(network, golden):
     return heads
 
 
-def _rounding(network, batch, output):
-    """Per level, how much rounding changes each center score."""
-    weight = network.backbone.stem.conv1.weight
-    original = weight.clone()
-    generator = torch.Generator().manual_seed(0)
-    weight.mul_(1 + (torch.rand(weight.shape, generator=generator) - 0.5) * 2 ** -22)
+def _each(function, *outputs):
+    """The first output with a function of all of them at each tensor of each head."""
+    def of(*values):
+        return function(*values) if torch.is_tensor(values[0]) else [
+            function(*tensors) for tensors in zip(*values, strict=True)]
+
+    return outputs[0]._replace(**{name: of(*(getattr(output, name) for output in outputs))
+                                  for name in HEADS})
+
+
+def _rounded(network, batch):
+    """Outputs of the network with other roundings."""
+    weights = {name: weight for name, weight in network.state_dict().items()
+               if weight.is_floating_point()}
+    originals = {name: weight.clone() for name, weight in weights.items()}
+    for seed in range(NETWORKS):
+        generator = torch.Generator().manual_seed(seed)
+        for name, weight in weights.items():
+            weight.copy_(originals[name] * (1 + (torch.rand(
+                weight.shape, generator=generator) - 0.5) * 2 ** -22))
+        yield network(batch.image, batch.intrinsics)
+    for name, weight in weights.items():
+        weight.copy_(originals[name])
+
+
+def _draws(network, batch):
+    """Losses with roundings as those of each head."""
     with torch.no_grad():
-        changed = network(batch.image, batch.intrinsics)
-    weight.copy_(original)
-    return [(a - b).abs() + 1e-6 for a, b in zip(output.centers, changed.centers, strict=True)]
+        outputs = list(_rounded(network, batch))
+        sizes = _each(lambda *values: torch.stack(values).std(0), *outputs)
+        for draw in range(NETWORKS * DRAWS):
+            yield _drawn(outputs[draw % NETWORKS], sizes, batch, draw)
 
 
-def _draw(output, batch, rounding, seed):
+def _drawn(output, sizes, batch, seed):
     generator = torch.Generator().manual_seed(seed)
-    centers = [logits + size.detach() * torch.randn(logits.shape, generator=generator)
-               for logits, size in zip(output.centers, rounding, strict=True)]
-    return published_loss(output._replace(centers=centers), batch, SETTINGS)
+    if seed >= NETWORKS:
+        output = _each(lambda value, size: value + size * torch.randn(
+            value.shape, generator=generator), output, sizes)
+    return published_loss(output, batch, SETTINGS)
 
 
-def _agrees(values, golden):
-    """Compare the mean of draws; false where rounding moves them too much to tell."""
+def _agree(values, golden, chance):
+    """
+    Compare the mean of draws with a value.
+
+    :param chance: relative error that is allowed where rounding moves the draws by more than MOST.
+    :returns: whether it does not.
+    """
     values = np.asarray(values) / golden
     noise = DEVIATIONS * values.std()
-    if noise > MOST:
-        return False
-    assert values.mean() == pytest.approx(1.0, abs=max(noise, LEAST))
-    return True
+    allowed = max(noise, chance if noise > MOST else LEAST)
+    assert values.mean() == pytest.approx(1.0, abs=allowed)
+    return noise <= MOST
 
 
 @pytest.mark.slow
@@ -108,30 +137,17 @@ def test_losses_and_gradients_agree(path):
     network = PublishedNetwork.from_published(golden_weights(int(golden['seed'])), path.name)
     heads = _head_parameters(network, golden)
     batch = _batch(golden)
-    output = network(batch.image, batch.intrinsics)
-    rounding = _rounding(network, batch, output)
-
-    wanted = {name: float(golden[f'loss/{theirs}']) for name, theirs in NAMES.items()}
-    with torch.no_grad():
-        draws = [_draw(output, batch, rounding, seed) for seed in range(MEASURED)]
-    open_names = [name for name, value in wanted.items()
-                  if not _agrees([draw[name].item() for draw in draws], value)]
-    assert not {'center', 'region', 'region_mask'} & set(open_names), 'no chance in these'
-    with torch.no_grad():
-        assert any(_all_close(_draw(output, batch, rounding, seed), wanted, open_names)
-                   for seed in range(DRAWS)), f'{open_names}: no draw is near all of {wanted}'
+    draws = list(_draws(network, batch))
+    for name, theirs in NAMES.items():
+        agrees = _agree([draw[name].item() for draw in draws], float(golden[f'loss/{theirs}']),
+                        CHANCE)
+        assert agrees or name not in ('center', 'region', 'region_mask'), 'no chance in these'
 
     drawn = []
-    for seed in range(4):
-        total = torch.stack(list(_draw(output, batch, rounding, seed).values())).sum()
-        gradients = torch.autograd.grad(total, list(heads.values()), retain_graph=True)
+    for output in _rounded(network, batch):
+        total = torch.stack(list(published_loss(output, batch, SETTINGS).values())).sum()
+        gradients = torch.autograd.grad(total, list(heads.values()))
         drawn.append([float(gradient.norm()) for gradient in gradients])
     for name, norms in zip(heads, np.transpose(drawn), strict=True):
-        norm = float(golden[f'gradnorm/{name}'])
-        if not _agrees(norms, norm):
-            assert 'out_inst' not in name and 'stuff' not in name, 'no chance in these'
-            assert norms.mean() == pytest.approx(norm, rel=0.5), name
-
-
-def _all_close(losses, wanted, names):
-    return all(losses[name].item() == pytest.approx(wanted[name], rel=MOST) for name in names)
+        agrees = _agree(norms, float(golden[f'gradnorm/{name}']), 0.5)
+        assert agrees or not ('out_inst' in name or 'stuff' in name), 'no chance in these'

@@ -91,7 +91,7 @@ def test_a_published_checkpoint(tmp_path):
     network.settings = network.settings.model_copy(update={'class_table': 'semkitti'})
     with pytest.raises(ConfigError, match='of other classes: center.weight, center.bias, region'):
         load_initial_weights(network, path, depth)
-    with pytest.raises(ConfigError, match='not a checkpoint of this program'):
+    with pytest.raises(ConfigError, match='not a checkpoint of this'):
         load_initial_weights(create_model('fast', SMALL), path)
 
 

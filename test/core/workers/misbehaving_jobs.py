@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import time
 from dataclasses import dataclass, field
@@ -15,7 +16,8 @@ import cv2
 import numpy as np
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.metrics.distance import DistanceMetric, InstanceRecord
-from panoptic_depth_core.evaluation.recordings.part_files import load_part, save_part
+from panoptic_depth_core.evaluation.recordings.part_files import file_name
+from panoptic_depth_core.files import make_folder, write_atomic
 from panoptic_depth_core.workers import pool
 
 NAMES = ('a', 'b', 'c', 'd', 'e')
@@ -50,10 +52,11 @@ class Store:
     frames: dict[int, tuple[int, int | None]] = field(default_factory=dict)
 
     def done(self, job: Job):
-        return load_part(self.folder, job.name)
+        path = self.folder / file_name(job.name)
+        return pickle.loads(path.read_bytes()) if path.exists() else None
 
     def keep(self, job: Job, part) -> None:
-        save_part(self.folder, job.name, part)
+        write_atomic(make_folder(self.folder) / file_name(job.name), pickle.dumps(part))
         self.kept.append(job.name)
 
     def failed(self, job: Job, error: str):

@@ -188,11 +188,11 @@ def test_faults_of_a_folder(samples, pipeline, tmp_path) -> None:
     with pytest.raises(ConfigError, match=r'panoptic.json has other classes than the data set'):
         StoredPredictions(tmp_path, SEMKITTI)
     (tmp_path / 'depth_npy/frame0.npy').write_bytes(b'no')
-    with pytest.raises(ConfigError, match='frame0.npy: no array of numbers'):
+    with pytest.raises(ConfigError, match='frame0.npy: is damaged or is not an array of numbers'):
         StoredPredictions(tmp_path, CITYSCAPES)(samples[0].frame)
     (tmp_path / 'instances.jsonl').write_text('{}\n')
-    with pytest.raises(ConfigError, match='instances.jsonl: is not what predict writes'):
+    with pytest.raises(ConfigError, match='instances.jsonl: is damaged or is not what predict'):
         StoredPredictions(tmp_path, CITYSCAPES)
     (tmp_path / 'panoptic.json').write_text(json.dumps({'categories': []}))
-    with pytest.raises(ConfigError, match='panoptic.json: is no COCO panoptic JSON'):
+    with pytest.raises(ConfigError, match='panoptic.json: is damaged or is not COCO'):
         StoredPredictions(tmp_path, CITYSCAPES)

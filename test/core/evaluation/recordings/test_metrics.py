@@ -8,6 +8,7 @@ A metric of this file is put into METRICS by one line, and must then be wherever
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import re
@@ -47,6 +48,8 @@ from panoptic_depth_core.structures import PanopticDepth, UnknownObjects
 
 DOCUMENT = Path(__file__).resolve().parents[4] / 'doc/evaluation.md'
 SETTINGS = RecordingSettings()
+SUMMARY = evaluate_bag.BagSummary(name='a', path='', frames=3, duration_s=1.0, truth=[],
+                                  skipped={}, notes={}, error=None)
 PARTIAL: list[frozenset[Task]] = [
     frozenset(('depth',)), frozenset(('semantic',)), frozenset(('instances',)),
     frozenset(('semantic', 'instances'))]
@@ -61,7 +64,8 @@ class NearMetric(Metric[dict[str, float]]):
         'pixels nearer than ten meters', 'share', 'lower', 'Share of the pixels with a depth.',
         is_key=True, worst=9, over_time=('Nearness', 'near pixels in %'))}
     meanings = {'': 'Nearness: what the robot has before its feet.'}
-    pixels = near = 0
+    pixels: int = 0
+    near: int = 0
 
     def update(self, frame: JudgedFrame) -> None:
         depth = frame.result.depth
@@ -80,9 +84,8 @@ class NearMetric(Metric[dict[str, float]]):
 
 @pytest.fixture
 def near(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The line that a metric needs; and its parts may be read from here."""
+    """The line that a metric needs."""
     monkeypatch.setitem(METRICS, 'near', NearMetric)
-    monkeypatch.setattr(part_files, '_OWN', (*part_files._OWN, __name__))
 
 
 def partial(result: PanopticDepth, tasks: frozenset[Task]) -> PanopticDepth:
@@ -193,6 +196,38 @@ def test_parts_add_up_over_the_whole_table() -> None:
     assert list(numbers(found[1])) == pytest.approx(list(numbers(whole[1])), rel=1e-12)
     with pytest.raises(ValueError, match='different settings or classes'):
         one.merge(BagScore(CITYSCAPES[:-1], SETTINGS))
+
+
+def test_every_metric_comes_back_from_the_disk(tmp_path: Path, near: None) -> None:
+    """And what is merged then is what was merged without the disk, to the last bit."""
+    found = []
+    for stored in (False, True):
+        total = BagScore(CITYSCAPES, SETTINGS)
+        for name, frames_of in (('a', slice(0, 3)), ('b', slice(3, None))):
+            part = evaluate_bag.BagPart(name, SUMMARY, scored_in(TASKS, frames_of, name))
+            if stored:
+                part_files.save_part(tmp_path, name, part)
+                part = part_files.load_part(tmp_path, name, SETTINGS, is_ours=True)
+            total.merge(part.score)
+        found.append(total)
+    assert all(metric.frames for metric in found[0].metrics.values())
+    assert repr(found[0].summary()) == repr(found[1].summary())
+    assert state(found[0]) == state(found[1])
+
+
+def state(counted: Any) -> Any:
+    """All that a metric or anything in it holds, with types."""
+    if isinstance(counted, np.ndarray):
+        return counted.dtype, counted.shape, counted.tobytes()
+    if type(counted).__module__.startswith(('panoptic', __name__)) and hasattr(
+            counted, '__dict__'):
+        return type(counted), {name: state(value)
+                               for name, value in vars(copy.copy(counted)).items()}
+    if isinstance(counted, dict):
+        return type(counted), [(key, state(value)) for key, value in counted.items()]
+    if isinstance(counted, (list, tuple)):
+        return type(counted), [state(value) for value in counted]
+    return type(counted), repr(counted)
 
 
 def wanted(tasks: frozenset[Task]) -> set[str]:

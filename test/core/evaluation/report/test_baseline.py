@@ -145,7 +145,7 @@ def test_a_baseline_that_is_none(tmp_path) -> None:
     with pytest.raises(ConfigError, match='holds a list and not an object'):
         require_baseline(tmp_path / 'base', tmp_path / 'x')
     path.write_text('{')
-    with pytest.raises(ConfigError, match='is not JSON'):
+    with pytest.raises(ConfigError, match='is not valid JSON'):
         require_baseline(tmp_path / 'base', tmp_path / 'x')
 
 

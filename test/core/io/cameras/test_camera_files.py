@@ -196,7 +196,7 @@ def test_kalibr(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
 ])
 def test_wrong_files_are_named(name: str, text: str, words: str, tmp_path: Path) -> None:
     path = write(tmp_path, name, text)
-    with pytest.raises(ConfigError, match=rf'{name}: {words}'):
+    with pytest.raises(ConfigError, match=rf'{name}: .*{words}'):
         read_camera_file(path)
 
 
