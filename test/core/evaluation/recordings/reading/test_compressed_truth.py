@@ -34,7 +34,7 @@ def test_a_recording_of_users(case: Callable[[str], Path]) -> None:
 
 
 @pytest.mark.parametrize(('shape', 'cut', 'words'), [
-    ((24, 40), None, ''), ((24, 40), 40, 'no 16-bit PNG'), ((24, 40), 5, 'truncated'),
+    ((24, 40), None, ''), ((24, 40), 40, 'damaged'), ((24, 40), 5, 'truncated'),
     ((12, 40), None, r'is of 40x12 px, the image of 40x24 px'),
 ], ids=['whole', 'damaged', 'cut', 'of another size'])
 def test_quantized_meters(tmp_path: Path, shape: tuple[int, int], cut: int | None,
