@@ -126,7 +126,7 @@ def frame_lines(part: BagPart) -> bytes:
 
 def _blank(name: str, classes: Sequence[ClassInfo], settings: RecordingSettings) -> BagPart:
     return BagPart(name, BagSummary(name=name, path='', frames=0, duration_s=0.0, truth=[],
-                                    skipped={}, notes={}, error=None),
+                                    skipped={}, missing=0, ended_early='', notes={}, error=None),
                    BagScore(classes, settings))
 
 
