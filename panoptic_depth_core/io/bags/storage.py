@@ -19,17 +19,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import ConfigError
+from ...reasons import Reasons
 from ..messages.types import INSTANCE_DISTANCE_ARRAY, canonical_type, typestore
 from .bag_files import is_bag as is_bag
 from .bag_files import open_storage, storage_files
 from .compression import MAGICS, expand_file, expand_message, is_compressed
 from .records import Record, StorageFile, Stretch, by_time
 
-_MOST_PROBLEMS = 20
 _END_OF_TIME_NS = (1 << 31) * 1_000_000_000
 """Seconds of builtin_interfaces/Time are int32."""
-
-OTHER_PROBLEMS = 'further problems of this kind in other files'
 
 
 class Message(NamedTuple):
@@ -97,7 +95,8 @@ class BagReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.problems: Counter[str] = Counter()
+        self.problems = Reasons()
+        self._report = self.problems.add
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         counts: Counter[tuple[str, str]] = Counter()
         try:
@@ -112,11 +111,6 @@ class BagReader:
             self.close()
             raise
         self.topics = {name: Topic(name, kind, count) for (name, kind), count in counts.items()}
-
-    def _report(self, problem: str) -> None:
-        if problem not in self.problems and len(self.problems) >= _MOST_PROBLEMS:
-            problem = OTHER_PROBLEMS
-        self.problems[problem] += 1
 
     def _open(self, file: Path) -> Iterator[_Part]:
         """Open a storage file; one that cannot be read is a problem of the bag."""

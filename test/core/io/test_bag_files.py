@@ -23,6 +23,7 @@ from panoptic_depth_core.evaluation.recordings.jobs import find_bags
 from panoptic_depth_core.io.bags.compression import zstd
 from panoptic_depth_core.io.bags.storage import BagReader, is_bag
 from panoptic_depth_core.io.sources.open_source import open_source
+from panoptic_depth_core.reasons import OTHER_REASONS
 from rosbags.rosbag2 import CompressionFormat, CompressionMode
 
 POINTER = (b'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n')
@@ -306,7 +307,7 @@ def test_ros1_bags_are_named(tmp_path: Path) -> None:
 def test_many_damaged_parts_take_few_lines(tmp_path: Path) -> None:
     for part in range(100):
         (tmp_path / f'part_{part}.mcap').write_bytes(POINTER)
-    with pytest.raises(ConfigError, match='further problems of this kind in other files') as error:
+    with pytest.raises(ConfigError, match=OTHER_REASONS) as error:
         BagReader(tmp_path)
     assert str(error.value).count('git lfs pull') == 20
 
