@@ -35,8 +35,8 @@ def read_state_dict(path: Path | str, remedy: str) -> dict[str, Tensor]:
     """
     with reading(path, 'a checkpoint of tensors or numpy arrays', remedy):
         if _is_plain_pickle(path):
-            with Path(path).open('rb') as file:
-                stored = _ArrayUnpickler(file, encoding='latin1').load()
+            file = BytesIO(Path(path).read_bytes())
+            stored = _ArrayUnpickler(file, encoding='latin1').load()
         else:
             named: list[Any] = [(stand_in, name) for name, stand_in in _STAND_INS.items()
                                 if name.startswith('numpy.')]
@@ -138,7 +138,8 @@ def _is_plain_pickle(path: Path | str) -> bool:
     return start[:1] == pickle.PROTO and start != old_torch
 
 
-class _ArrayUnpickler(pickle.Unpickler):
+# The one in Python: that in C takes memory for 2^32 names where a file uses the last of them.
+class _ArrayUnpickler(pickle._Unpickler):
     """Makes containers, numbers, texts and stored arrays; whatever else is refused."""
 
     def find_class(self, module: str, name: str) -> Any:

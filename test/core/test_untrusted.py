@@ -1,12 +1,18 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
+import gzip
+import zipfile
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.untrusted import (
+    array_of,
+    arrays_of,
     decompress,
+    gunzip,
     input_limits,
     parse_json,
     parse_yaml,
@@ -53,3 +59,49 @@ def test_a_wrong_limit_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> 
     monkeypatch.setenv('PANOPTIC_DEPTH_MAX_PIXELS', value)
     with pytest.raises(ConfigError, match=f"PANOPTIC_DEPTH_MAX_PIXELS is '{value}'"):
         input_limits()
+
+
+def test_aliases_of_yaml_stand_for_a_bounded_number_of_values() -> None:
+    assert parse_yaml('a: &a [1, 2]\nb: [*a, *a]', 'a.yaml') == {'a': [1, 2], 'b': [[1, 2]] * 2}
+    lines = [f'{name}: &{name} [{", ".join([f"*{before}"] * 9)}]'
+             for before, name in zip('abcdefgh', 'bcdefghi', strict=True)]
+    for text in ('\n'.join(['a: &a [1]', *lines]), 'a: &a [*a]'):
+        with pytest.raises(ConfigError, match=r'^a\.yaml: .*its aliases stand for'):
+            parse_yaml(text, 'a.yaml')
+
+
+def npy(header: str, data: bytes = b'') -> bytes:
+    head = header.encode().ljust(117) + b'\n'
+    return b'\x93NUMPY\x01\x00' + len(head).to_bytes(2, 'little') + head + data
+
+
+@pytest.mark.parametrize('header', [
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (10000000000,)}",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (3",
+    "{'descr': '|O', 'fortran_order': False, 'shape': (0,)}", '('])
+def test_an_array_is_not_larger_than_its_bytes(header: str) -> None:
+    good = npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", b'\0' * 8)
+    np.testing.assert_array_equal(array_of(good), np.zeros(2, np.float32))
+    with pytest.raises(ConfigError, match='a.npy: is damaged'), reading('a.npy', 'one', 'mend it'):
+        array_of(npy(header))
+
+
+def test_members_are_bounded_before_they_are_read(tmp_path: Path,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / 'a.npz'
+    np.savez_compressed(path, a=np.zeros(100_000), b=np.ones(2))
+    assert {name: array.shape for name, array in arrays_of(path).items()} == {
+        'a': (100_000,), 'b': (2,)}
+    packed = gzip.compress(b'\0' * 900_000)
+    assert len(gunzip(packed, 'a.gz: is decompressed')) == 900_000
+    with pytest.raises(EOFError):
+        gunzip(packed[:-9], '')
+    monkeypatch.setenv('PANOPTIC_DEPTH_MAX_BYTES', '800000')
+    with pytest.raises(ConfigError, match='its arrays have: more than 800000 bytes'):
+        arrays_of(path)
+    with pytest.raises(ConfigError, match=r'a\.gz: is decompressed: more than 800000 bytes'):
+        gunzip(packed, 'a.gz: is decompressed')
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_LZMA) as archive:
+        archive.writestr('a.npy', b'')
+    with pytest.raises(ValueError, match='another compression'):
+        arrays_of(path)

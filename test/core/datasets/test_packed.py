@@ -69,6 +69,15 @@ def test_foreign_files_are_refused(tmp_path):
     assert not is_pack(path) and not is_pack(tmp_path) and not is_pack(tmp_path / 'none')
 
 
+def test_an_index_is_no_larger_than_what_it_stands_for(pack):
+    forged = pack.with_name('forged.pack')
+    with zipfile.ZipFile(pack) as source, zipfile.ZipFile(forged, 'w') as archive:
+        archive.comment = source.comment
+        archive.writestr('index.json', b' ' * 2_000_000, zipfile.ZIP_DEFLATED)
+    with pytest.raises(ConfigError, match='its index is larger than what it holds'):
+        read_index(forged)
+
+
 @pytest.mark.parametrize('share', [0.2, 0.9, 0.999])
 def test_a_file_that_was_cut_short_is_refused(pack, share):
     data = pack.read_bytes()

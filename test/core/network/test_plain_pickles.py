@@ -7,6 +7,7 @@ from __future__ import annotations
 import codecs
 import pickle
 import struct
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -126,4 +127,33 @@ def test_what_is_no_checkpoint(content, words, tmp_path):
     path = tmp_path / 'model.pkl'
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=words):
+        read_state_dict(path, 'give another file')
+
+
+def test_a_small_file_takes_little_memory(tmp_path):
+    resource = pytest.importorskip('resource')
+    path = tmp_path / 'model.pkl'
+    # LONG_BINPUT: a name of 2^31, for which the unpickler in C makes a table of as many.
+    path.write_bytes(b'\x80\x02}r\xff\xff\xff\x7f.')
+    limit = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 30), limit[1]))
+    try:
+        with pytest.raises(ConfigError, match='holds a dict and no weights'):
+            read_state_dict(path, 'give another file')
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limit)
+
+
+def test_a_file_of_torch_holds_no_more_than_its_bytes(tmp_path):
+    path, bomb = tmp_path / 'model.pth', tmp_path / 'bomb.pth'
+    torch.save({'a': torch.zeros(100_000)}, path)
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(
+            bomb, 'w', zipfile.ZIP_DEFLATED) as packed:
+        for name in source.namelist():
+            packed.writestr(name, source.read(name))
+    with pytest.raises(ConfigError, match='it holds more than it has bytes'):
+        read_state_dict(bomb, 'give another file')
+    torch.save({'a': torch.zeros(1).expand(1000, 1000)}, path)
+    with pytest.raises(ConfigError, match="'a' has more numbers than are in the file"):
         read_state_dict(path, 'give another file')

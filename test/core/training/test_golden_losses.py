@@ -7,7 +7,7 @@ With golden weights the offsets of deformable convolutions are hundreds of cells
 lies in the map or outside of it by rounding, and the center scores of most cells of a thing are
 equal but for rounding. Which seven of them answer for the thing, and with which kernel, is then
 chance, also there. So the rounding is measured here: the network runs with all weights changed by
-half a unit in the last place, several times, and the losses are drawn from these outputs and from
+two units in the last place, several times, and the losses are drawn from these outputs and from
 some that differ from them, head by head, by as much as they do from each other. Within the spread
 of the draws each loss has to agree. Where it is more than a hundredth, as for the losses of depth
 (5 to 10 %, often two values of which one is rare), that finds a wrong unit or factor, but not six
@@ -42,7 +42,7 @@ NAMES = {'center': 'loss_pos_th', 'region': 'loss_pos_st', 'mask': 'loss_seg_th'
 SETTINGS = PublishedLossSettings()
 LEAST, MOST, CHANCE = 1e-4, 1e-2, 0.3
 DEVIATIONS = 4.0
-NETWORKS, DRAWS = 6, 5
+NETWORKS, DRAWS = 8, 4
 HEADS = ('centers', 'regions', 'kernels', 'depth_kernels', 'mask_embedding', 'depth_embedding')
 
 # Gradients of layers before a head pass its deformable convolutions: rounding alone moves that
@@ -93,7 +93,7 @@ def _rounded(network, batch):
         generator = torch.Generator().manual_seed(seed)
         for name, weight in weights.items():
             weight.copy_(originals[name] * (1 + (torch.rand(
-                weight.shape, generator=generator) - 0.5) * 2 ** -22))
+                weight.shape, generator=generator) - 0.5) * 2 ** -20))
         yield network(batch.image, batch.intrinsics)
     for name, weight in weights.items():
         weight.copy_(originals[name])
