@@ -239,8 +239,7 @@ class CachedDataset(Wrapped):
             arrays = {name: np.frombuffer(data, np.uint8)
                       for name, data in encode(self.dataset[index], CACHED).items()}
             # Other processes may store the same sample: each has its own file, the last one stays.
-            write_atomic(self._path(index),
-                         lambda part: np.savez(part, allow_pickle=False, **arrays))
+            write_atomic(self._path(index), lambda part: np.savez(part, **arrays))
         with np.load(self._path(index)) as stored:
             return decode({name: stored[name].tobytes() for name in stored.files})
 
