@@ -1,0 +1,270 @@
+# SPDX-FileCopyrightText: 2026 panoptic_depth contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Every input of test/cases through ``predict`` and ``evaluate-bag``, with the right values."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from panoptic_depth_core.cli import main
+from panoptic_depth_core.cli.predict import predict_source
+from panoptic_depth_core.errors import ConfigError
+from panoptic_depth_core.model_directory import ModelInfo, save_model_directory
+from panoptic_depth_core.structures import Frame
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FOLDER = REPOSITORY / 'test/cases'
+
+
+@dataclass(frozen=True)
+class Right:
+    """
+    What is right for an input.
+
+    :param frames: that are used, the least and the most; none: it is refused.
+    :param fx: of every frame in px; None where the camera is assumed.
+    :param says: words of what is told, in any order.
+    :param never: words that are not.
+    :param silent: nothing is told but that the camera is not known.
+    :param skips: frames are left out and counted.
+    :param names: of the frames, in order.
+    :param truth: figure of the report, and arguments of evaluate-bag that name its topic.
+    :param extra: module that it needs.
+    """
+
+    frames: tuple[int, int] = (1, 1)
+    fx: float | None = None
+    says: tuple[str, ...] = ()
+    silent: bool = False
+    never: tuple[str, ...] = ()
+    skips: bool = False
+    names: tuple[str, ...] = ()
+    truth: tuple[str, ...] = ()
+    extra: str = ''
+
+
+def used(count: int, fx: float | None = None, **values: Any) -> Right:
+    """All frames are used."""
+    return Right((count, count), fx, **values)
+
+
+def refused(*says: str, never: tuple[str, ...] = ()) -> Right:
+    """No frame is used, with these words."""
+    return Right((0, 0), says=says, never=never)
+
+
+RIGHT = {
+    '01_wal_sidecar/drive': used(12, 345.6),
+    '02_rectified_name/image_rectified': used(2, 240.0),
+    '02_rectified_name/rect_namespace': used(2, 240.0),
+    '03_low_bits_in_16/mono16_10bit': used(1),
+    '03_low_bits_in_16/thermal_14bit': used(1),
+    '03_low_bits_in_16/png12.png': used(1),
+    '04_frame_order/frames': used(12, names=tuple(f'frame_{i}' for i in range(12)), silent=True),
+    '05_camera_file_shape/portrait.jpg': refused('384x192', '192x384', 'turned'),
+    '05_camera_file_shape/crop43.jpg': refused('384x192', '256x192', 'cropped'),
+    '06_info_beside/isaac': used(2, 345.6),
+    '06_info_beside/webots': used(2, 172.8, says=('/UR5e/D405_color/camera_info',)),
+    '07_jpeg_damaged/zeros.jpg': refused('zeros.jpg', 'JPEG'),
+    '07_jpeg_damaged/raw_mjpeg': refused('JPEG'),
+    '09_video_damaged_middle/damaged.mp4': Right((14, 19), skips=True),
+    '10_lidar_body_frame/optical': used(3, 345.6, truth=('lidar.abs_rel',)),
+    '10_lidar_body_frame/body': used(3, 345.6),
+    '11_mcap_not_ros2/cdr_no_profile.mcap': used(2, 345.6, silent=True),
+    '11_mcap_not_ros2/protobuf.mcap': refused('protobuf messages', never=('damaged',)),
+    '11_mcap_not_ros2/ros1.mcap': refused('ROS 1', never=('damaged',)),
+    '12_k_useless_p_good/k_identity': used(2, 345.6, says=('P is used',)),
+    '12_k_useless_p_good/k_zero_rect': used(2, 345.6),
+    '14_unread_topics/bayer16': used(1),
+    '14_unread_topics/compressed_depth': used(1, truth=(
+        'depth.abs_rel', '--depth-topic', '/camera/depth/image_raw/compressedDepth')),
+    '14_unread_topics/compressed_h264': used(4, extra='av'),
+    '14_unread_topics/ffmpeg_packet': used(4, 345.6, extra='av'),
+}
+
+STILL = {
+    'predict': {
+        '01_wal_sidecar/drive': 'the log beside it is not read',
+        '03_low_bits_in_16/mono16_10bit': 'the high bytes are the picture',
+        '03_low_bits_in_16/thermal_14bit': 'the high bytes are the picture',
+        '03_low_bits_in_16/png12.png': 'the high bytes are the picture',
+        '04_frame_order/frames': 'names are sorted by characters',
+        '07_jpeg_damaged/zeros.jpg': 'libjpeg completes it',
+        '07_jpeg_damaged/raw_mjpeg': 'the bytes of a JPEG are taken for pixels',
+        '09_video_damaged_middle/damaged.mp4': 'ends at the first failed grab',
+        '11_mcap_not_ros2/cdr_no_profile.mcap': 'is called damaged',
+        '11_mcap_not_ros2/protobuf.mcap': 'is called damaged',
+        '11_mcap_not_ros2/ros1.mcap': 'is called damaged',
+        '14_unread_topics/bayer16': 'mosaics of 16 bits are not known',
+        '14_unread_topics/compressed_h264': 'is no picture',
+        '14_unread_topics/ffmpeg_packet': 'is no image topic',
+    },
+}
+STILL['evaluate-bag'] = {**STILL['predict'], **{
+    '14_unread_topics/compressed_depth': 'compressedDepth is no truth'}}
+# What a picture looks like is not in the report.
+for _name in ('mono16_10bit', 'thermal_14bit'):
+    STILL['evaluate-bag'].pop(f'03_low_bits_in_16/{_name}', None)
+"""What is still wrong, by command."""
+
+
+def cases(command: str, names: Iterable[str]) -> list[Any]:
+    """Cases for parametrize; what is still wrong has to fail."""
+    return [pytest.param(name, marks=[pytest.mark.xfail(
+        strict=True, reason=STILL[command][name])] if name in STILL[command] else [])
+        for name in names]
+
+
+def is_bag(name: str) -> bool:
+    """By what test/cases has."""
+    path = FOLDER / name
+    return path.suffix == '.mcap' or (path.is_dir() and any(path.glob('*.db3')))
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory: pytest.TempPathFactory, make_info: Callable[..., ModelInfo],
+          painted_onnx: Callable[[ModelInfo], bytes]) -> Path:
+    """A model that takes no time."""
+    path = tmp_path_factory.mktemp('model') / 'painted'
+    save_model_directory(path, make_info(), painted_onnx(make_info()))
+    return path
+
+
+@pytest.fixture
+def source(request: pytest.FixtureRequest, case: Callable[[str], Path]) -> Path:
+    """A copy of an input, with what is beside it."""
+    name = Path(request.getfixturevalue('name'))
+    if right_of(str(name)).extra:
+        pytest.importorskip(right_of(str(name)).extra)
+    return case(str(name.parent)) / name.name
+
+
+def right_of(name: str) -> Right:
+    """What is right for a case."""
+    return RIGHT[name]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below."""
+    return {str(path.relative_to(folder)): path.read_bytes()
+            for path in folder.rglob('*') if path.is_file()}
+
+
+def check_told(told: str, right: Right) -> None:
+    """The words are there, once each reason, and nothing blames the program."""
+    told = ' '.join(told.split())
+    assert not [word for word in right.says if word not in told], told
+    assert not [word for word in right.never if word in told], told
+    assert 'fault of' not in told and 'Traceback' not in told
+    if right.silent:
+        assert told.count('warning: ') == told.count('warning: the camera is not known')
+
+
+@pytest.mark.parametrize('name', cases('predict', RIGHT))
+def test_predict(name: str, source: Path, model: Path, tmp_path: Path,
+                 capfd: pytest.CaptureFixture[str]) -> None:
+    right, before = right_of(name), contents(source.parent)
+    frames: list[Frame] = []
+    try:
+        predict_source(str(source), tmp_path / 'out', model=model, backend='onnxruntime',
+                       threads=1, formats=('instances',),
+                       on_result=lambda frame, _: frames.append(frame))
+    except (ConfigError, typer.Exit) as error:
+        told = f'{error}\n{capfd.readouterr().err}'
+    else:
+        captured = capfd.readouterr()
+        told = captured.err
+        assert (' 0 skipped' not in captured.out) == right.skips
+    assert right.frames[0] <= len(frames) <= right.frames[1]
+    check_told(told, right)
+    assert ('the camera is not known' in told) == (bool(frames) and right.fx is None)
+    for frame in frames:
+        if right.fx is not None:
+            assert frame.intrinsics.fx == pytest.approx(right.fx)
+            assert frame.intrinsics.fy == pytest.approx(right.fx)
+        # Neither black nor white nor flat.
+        assert 20 < frame.image.mean() < 235 and frame.image.std() > 10
+    if right.names:
+        assert tuple(frame.name for frame in frames) == right.names
+    assert contents(source.parent) == before
+
+
+@pytest.mark.parametrize('name', cases('evaluate-bag', filter(is_bag, RIGHT)))
+def test_evaluate_bag(name: str, source: Path, model: Path, tmp_path: Path,
+                      capfd: pytest.CaptureFixture[str]) -> None:
+    right, before = right_of(name), contents(source.parent)
+    code = main(['evaluate-bag', str(source), '-o', str(tmp_path / 'out'), '-m', str(model),
+                 '--backend', 'onnxruntime', '--threads', '1', '--no-track', *right.truth[1:]])
+    check_told(capfd.readouterr().err, right)
+    assert code == (0 if right.frames[1] else 2)
+    if code == 0:
+        report = json.loads((tmp_path / 'out/report.json').read_text())
+        (bag,) = report['bags']
+        assert right.frames[0] <= bag['frames'] <= right.frames[1]
+        assert bag['error'] is None and bool(bag['skipped']) == right.skips
+        if right.truth:
+            assert report['figures'][right.truth[0]]['value'] is not None
+    assert contents(source.parent) == before
+
+
+@pytest.mark.xfail(strict=True, reason='points that are not on the image go without a word')
+def test_points_of_a_body_frame_are_explained(case: Callable[[str], Path], model: Path,
+                                              tmp_path: Path,
+                                              capfd: pytest.CaptureFixture[str]) -> None:
+    """Images that name a body frame, x forward: a note says why no point is on the image."""
+    assert main(['evaluate-bag', str(case('10_lidar_body_frame/body')), '-o',
+                 str(tmp_path / 'out'), '-m', str(model), '--no-track']) == 0
+    told = capfd.readouterr().err
+    assert 'base_link' in told and 'optical' in told
+
+
+@pytest.mark.parametrize(('file', 'fx'), [('ost.yaml', 345.6), ('camchain.yaml', 345.6)])
+def test_camera_files(file: str, fx: float, case: Callable[[str], Path], model: Path,
+                      tmp_path: Path) -> None:
+    """Those of camera_calibration and Kalibr, with their lens."""
+    folder, frames = case('13_camera_yaml'), []
+    predict_source(str(folder / 'picture.jpg'), tmp_path / 'out', model=model,
+                   backend='onnxruntime', threads=1, formats=('instances',),
+                   intrinsics_file=folder / file,
+                   on_result=lambda frame, _: frames.append(frame))
+    (camera,) = (frame.intrinsics for frame in frames)
+    assert (camera.fx, camera.width) == (pytest.approx(fx), 384) and camera.lens is not None
+
+
+_NO_PLUS_MINUS = pytest.mark.xfail(strict=True, reason='ASCII has no plus-minus sign')
+
+
+@pytest.mark.parametrize('environment', [
+    pytest.param({'PYTHONIOENCODING': 'ascii'}, id='ascii', marks=_NO_PLUS_MINUS),
+    pytest.param({'PYTHONIOENCODING': 'latin-1'}, id='latin-1'),
+    pytest.param({'LC_ALL': 'C', 'PYTHONUTF8': '0', 'PYTHONCOERCECLOCALE': '0'}, id='C',
+                 marks=_NO_PLUS_MINUS)])
+def test_terminals_without_unicode(environment: dict[str, str], case: Callable[[str], Path],
+                                   pictures: Path, model: Path, tmp_path: Path) -> None:
+    """Bars and tables in plainer characters, also of instances."""
+    case('08_latin1_terminal/picture.jpg').rename(pictures / '0.jpg')
+    path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get('PYTHONPATH')]))
+    done = subprocess.run(
+        [sys.executable, '-m', 'panoptic_depth_core.cli', 'predict', str(pictures), '-o',
+         str(tmp_path / 'out'), '-m', str(model), '--fx', '200'],
+        env={**os.environ, **environment, 'PYTHONPATH': path},
+        capture_output=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b'4 frames done' in done.stdout and b'person 1' in done.stdout
+    assert (tmp_path / 'out/instances.jsonl').is_file()
+
+
+def test_every_case_is_tried() -> None:
+    """A case that is added has to say what is right."""
+    known = {name.split('/')[0] for name in RIGHT} | {'08_latin1_terminal', '13_camera_yaml'}
+    assert {path.name for path in FOLDER.iterdir() if path.is_dir()} == known
+    assert {name for command in STILL.values() for name in command} <= set(RIGHT)
