@@ -6,6 +6,7 @@
 #   make gpu-check OUT=folder   what runs on this GPU, how fast and how exact
 #   make test                   everything, PYTEST_ARGS='-k bags' for a part
 #   make test-lowest            the base installation with the lowest versions that it allows
+#   make fuzz MINUTES=10        damaged inputs by the thousand through the readers
 #   make lint                   style, types, layers, declared dependencies
 #
 # Each sets up .venv as far as it needs it. PYTHON=python3.12 chooses another interpreter.
@@ -18,6 +19,8 @@ SOURCE ?=
 PYTEST_ARGS ?=
 BENCHMARK_ARGS ?=
 GPU_CHECK_ARGS ?=
+MINUTES ?= 10
+FUZZ_ARGS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
@@ -27,7 +30,7 @@ LOWEST_TESTS := test/test_*.py test/core/test_*.py \
   $(addprefix test/core/,api evaluation inference io streaming workers)
 ALL_EXTRAS := dev,train,export,plots,openvino,tensorrt-rtx,ray,viz
 
-.PHONY: help demo test test-lowest lint benchmark gpu-check clean
+.PHONY: help demo test test-lowest fuzz lint benchmark gpu-check clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -41,6 +44,10 @@ test: $(VENV)/.installed-all
 test-lowest: $(LOWEST)/.installed
 	PANOPTIC_DEPTH_LOWEST=1 $(LOWEST)/bin/python -m pytest --numprocesses auto \
 	  --maxprocesses 8 --dist loadfile -m 'not slow' $(LOWEST_TESTS) $(PYTEST_ARGS)
+
+fuzz: OUT = fuzz_out
+fuzz: $(VENV)/.installed-all
+	$(BIN)/python test/fuzz/fuzz_run.py --minutes '$(MINUTES)' --out '$(OUT)' $(FUZZ_ARGS)
 
 lint: $(VENV)/.installed-all
 	$(BIN)/ruff check .
