@@ -8,7 +8,7 @@ import atexit
 import os
 import sys
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +71,12 @@ class Control:
 
 
 def controllable_node(namespace: str, order: str = 'ok', *, control: Control | None = None,
-                      **parameters: Any) -> Node:
+                      remappings: Sequence[tuple[str, str]] = (), **parameters: Any) -> Node:
     """
     Return the action that starts the node; its full name is /<namespace>/panoptic_depth.
 
     :param order: what the backend does at first.
+    :param remappings: topics of the node -> others.
     :param parameters: with __ for a dot.
     """
     model = FOLDER / 'model'
@@ -87,6 +88,7 @@ def controllable_node(namespace: str, order: str = 'ok', *, control: Control | N
         name.replace('__', '.'): value for name, value in parameters.items()}}
     return Node(executable=sys.executable, arguments=[str(HERE / 'controllable_node.py')],
                 namespace=namespace, parameters=[values], output='screen',
+                remappings=remappings or None,
                 additional_env={CONTROL: str(control.path)})
 
 
