@@ -66,7 +66,7 @@ RIGHT = {
     '10_lidar_body_frame/optical': used(3, 345.6, truth=('lidar.abs_rel',)),
     '10_lidar_body_frame/body': used(3, 345.6),
     '11_mcap_not_ros2/cdr_no_profile.mcap': used(2, 345.6, silent=True),
-    '11_mcap_not_ros2/protobuf.mcap': refused('protobuf messages', never=('damaged',)),
+    '11_mcap_not_ros2/protobuf.mcap': refused('protobuf', never=('damaged',)),
     '11_mcap_not_ros2/ros1.mcap': refused('ROS 1', never=('damaged',)),
     '12_k_useless_p_good/k_identity': used(2, 345.6, says=('P is used',)),
     '12_k_useless_p_good/k_zero_rect': used(2, 345.6),
