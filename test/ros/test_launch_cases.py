@@ -63,7 +63,7 @@ def nodes() -> Iterator[Any]:
             values = {}
             remappings.append(('~/input/camera_info', f'/{space}{info.topic}'))
         yield controllable_node(
-            space, remappings=remappings,
+            space, remappings=remappings, end_s=30.0,
             image_transport='compressed' if is_compressed else 'raw', **values)
 
 
