@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,7 +27,12 @@ _REMEDIES = {
                     'a file is in the place of a folder; choose another path'),
     errno.EISDIR: 'a folder is in the place of a file; choose another path',
     errno.ENAMETOOLONG: 'choose a shorter path',
+    errno.ENOENT: 'its folder was removed, or its disk; give the command again',
+    errno.EFBIG: 'the disk or a limit (ulimit -f) allows no file of this size; raise it or choose '
+                 'another folder',
 }
+_MOST_OF_A_STEM, _MOST_OF_A_SUFFIX = 64, 16
+"""Of temporary files."""
 
 
 @contextmanager
@@ -36,11 +42,21 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        remedy = _REMEDIES.get(error.errno or 0, 'check the path and the disk')
+        number = error.errno or 0
+        # numpy says neither number nor reason of what it could not write in full.
+        if not number and 'requested' in reason and 'written' in reason:
+            number, reason = errno.ENOSPC, os.strerror(errno.ENOSPC)
+        remedy = _REMEDIES.get(number, 'check the path and the disk')
         raise ConfigError(f'{path}: cannot be written: {reason}; {remedy}') from error
     except sqlite3.Error as error:
         remedy = _REMEDIES[errno.ENOSPC] if 'full' in str(error) else 'check the disk'
         raise ConfigError(f'{path}: cannot be written: {error}; {remedy}') from error
+
+
+def natural(name: str) -> tuple[list[tuple[int, str]], str]:
+    """Key that sorts names by the numbers in them: frame_10 comes after frame_9."""
+    return [(int(word), '') if word.isdecimal() else (-1, word)
+            for word in re.split(r'(\d+)', name)], name
 
 
 def make_folder(path: Path) -> Path:
@@ -67,7 +83,7 @@ def write_atomic(path: Path, data: bytes | Callable[[Path], None], sync: bool = 
     :param mode: permissions, which nobody exceeds at any time; None: those of a new file.
     :raises ConfigError: disk full, no permission ...; an old file stays.
     """
-    temporary = path.with_name(f'.{path.stem}.{os.getpid()}.tmp{path.suffix}')
+    temporary = _temporary(path)
     with disk_errors(path):
         try:
             if mode is not None:
@@ -89,8 +105,71 @@ def write_atomic(path: Path, data: bytes | Callable[[Path], None], sync: bool = 
             raise
 
 
+def _temporary(path: Path) -> Path:
+    """A hidden name beside a path, of the same suffix; a long name is cut."""
+    suffix = path.suffix if len(path.suffix) <= _MOST_OF_A_SUFFIX else ''
+    return path.with_name(f'.{_cut(path.stem)}.{os.getpid()}.tmp{suffix}')
+
+
+def _cut(name: str, most: int = _MOST_OF_A_STEM) -> str:
+    """A name of at most so many bytes; the cut may be within a character."""
+    return os.fsencode(name)[:most].decode(errors='ignore')
+
+
+class OutputFolder:
+    """
+    A folder that results go into.
+
+    A program that has a file open in it would go on to write when it is gone, and lose everything.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with disk_errors(path):
+            self._state = os.stat(path)
+
+    def check(self) -> None:
+        """Raise ConfigError if it was removed or replaced since."""
+        with suppress(OSError):
+            if os.path.samestat(os.stat(self.path), self._state):
+                return
+        raise ConfigError(f'{self.path}: was removed or replaced while results were written into '
+                          'it, so they are lost; give the command again')
+
+
+def longest_name(folder: Path) -> int:
+    """Bytes that the file system allows for a name."""
+    try:
+        return os.pathconf(folder, 'PC_NAME_MAX')
+    except (AttributeError, OSError, ValueError):
+        return 255
+
+
+class InputFiles:
+    """
+    The files of an input as they were when it was opened.
+
+    :param path: a file or a folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._sizes = {file: file.stat().st_size for file in (
+            path.iterdir() if path.is_dir() else [path]) if file.is_file()}
+
+    def lost(self) -> str:
+        """What of them is gone since; empty if nothing is."""
+        for file, size in self._sizes.items():
+            try:
+                if file.stat().st_size >= size:
+                    continue
+                return f'{file}: became shorter while it was read'
+            except OSError:
+                return f'{file}: was removed while it was read'
+        return ''
+
+
 @contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[OutputFolder]:
     """
     Keep other programs from writing into a folder, which is made if it is not there.
 
@@ -99,7 +178,27 @@ def lock_folder(folder: Path) -> Iterator[None]:
     :raises ConfigError: another program has the folder, or it cannot be written.
     """
     is_new = not folder.exists()
-    path = make_folder(folder) / '.lock'
+    try:
+        with _locked(make_folder(folder) / '.lock', folder):
+            yield OutputFolder(folder)
+    finally:
+        if is_new:
+            # Only if nothing was written.
+            with suppress(OSError):
+                folder.rmdir()
+
+
+@contextmanager
+def lock_file(path: Path) -> Iterator[None]:
+    """As lock_folder, for one file; others may write others into its folder."""
+    make_folder(path.parent)
+    with _locked(path.with_name(f'.{_cut(path.name, 240)}.lock'), path):
+        yield
+
+
+@contextmanager
+def _locked(path: Path, what: Path) -> Iterator[None]:
+    """Hold a lock while ``what`` is written, and remove its file at the end."""
     handle = None
     with disk_errors(path):
         try:
@@ -107,8 +206,8 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
             handle = try_lock(path)
             if handle is None:
-                raise ConfigError(f'{folder}: process {lock_holder(path)} writes into it; wait '
-                                  'for its end or choose another folder')
+                raise ConfigError(f'{what}: process {lock_holder(path)} writes into it; wait for '
+                                  'its end or choose another path')
         except ImportError:
             pass
         except OSError as error:
@@ -118,14 +217,12 @@ def lock_folder(folder: Path) -> Iterator[None]:
         yield
     finally:
         if handle is not None:
-            # While it is locked: who opened it meanwhile sees that it is gone.
+            # While it is locked: who opened it meanwhile sees that it is gone. In a folder that
+            # was replaced it may be that of another program.
             with suppress(OSError):
-                path.unlink()
+                if os.path.samestat(os.fstat(handle), os.stat(path)):
+                    path.unlink()
             os.close(handle)
-        if is_new:
-            # Only if nothing was written.
-            with suppress(OSError):
-                folder.rmdir()
 
 
 class JsonLines:
@@ -173,6 +270,8 @@ class JsonLines:
         line = json.dumps(record, allow_nan=False, separators=(',', ':')).encode() + b'\n'
         with disk_errors(self.path):
             try:
+                if not os.fstat(self._file.fileno()).st_nlink:
+                    raise FileNotFoundError(errno.ENOENT, 'it was removed')
                 if self._file.write(line) != len(line):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             except BaseException:
@@ -184,7 +283,7 @@ class JsonLines:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Every object, oldest first."""
-        with self.path.open('rb') as file:
+        with disk_errors(self.path), self.path.open('rb') as file:
             for line in file:
                 yield json.loads(line)
 
@@ -195,6 +294,8 @@ class JsonLines:
         with disk_errors(self.path):
             try:
                 os.fsync(self._file.fileno())
+                if not os.fstat(self._file.fileno()).st_nlink:
+                    raise FileNotFoundError(errno.ENOENT, 'it was removed')
             finally:
                 self._file.close()
 

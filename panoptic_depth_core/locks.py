@@ -11,12 +11,17 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+import shlex
+import socket
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 _POLL_S = 0.1
+_MOST_OF_A_COMMAND = 120
 
 
 def try_lock(path: Path) -> int | None:
@@ -36,7 +41,7 @@ def try_lock(path: Path) -> int | None:
                 # For messages only; the lock itself needs no space on the disk.
                 with suppress(OSError):
                     os.ftruncate(handle, 0)
-                    os.pwrite(handle, str(os.getpid()).encode(), 0)
+                    os.pwrite(handle, _holder().encode('utf-8', 'replace'), 0)
                 return handle
         except BlockingIOError:
             os.close(handle)
@@ -53,8 +58,7 @@ def wait_for_lock(path: Path, keep_waiting: Callable[[str], bool]) -> int | None
     """
     Lock a file, waiting while somebody else holds the lock.
 
-    :param keep_waiting: called ten times a second with the id of the process that has the lock;
-        False gives up.
+    :param keep_waiting: called ten times a second with the lock_holder; False gives up.
     :returns: as try_lock; None when keep_waiting gave up.
     :raises OSError: as try_lock.
     """
@@ -66,8 +70,23 @@ def wait_for_lock(path: Path, keep_waiting: Callable[[str], bool]) -> int | None
 
 
 def lock_holder(path: Path) -> str:
-    """Id of the process that has a lock; '?' where it is unknown."""
+    """Id of the process that has a lock, with its computer and command; '?' where unknown."""
     try:
-        return path.read_text(encoding='ascii') or '?'
+        number, *more = path.read_text(encoding='utf-8').split('\n', 2)
     except (OSError, ValueError):
         return '?'
+    host, command = more if len(more) == 2 else ('', '')
+    where = f' on {host}' if host not in ('', socket.gethostname()) else ''
+    return f'{number or "?"}{where}{command and f" ({command})"}'
+
+
+def _holder() -> str:
+    """What lock_holder reads: the id of this process, its computer, its command."""
+    program = Path(sys.argv[0] if sys.argv else '')
+    words = [(program.parent if program.stem == '__main__' else program).name, *sys.argv[1:]]
+    # An address may hold a password.
+    command = re.sub(r'//[^/@\s]*@', '//', shlex.join(words))
+    command = ' '.join(''.join(c if c.isprintable() else '?' for c in command).split())
+    if len(command) > _MOST_OF_A_COMMAND:
+        command = f'{command[:_MOST_OF_A_COMMAND]} ...'
+    return f'{os.getpid()}\n{socket.gethostname()}\n{command}'

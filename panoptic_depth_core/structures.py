@@ -22,6 +22,8 @@ from .contract import MOUNTING, TASKS, Ability, Arrays, Task, abilities
 from .errors import ConfigError
 from .lens import Lens
 
+_GREATEST_PX = 1e12
+
 
 @dataclass(frozen=True)
 class Intrinsics:
@@ -32,7 +34,8 @@ class Intrinsics:
     :param cx, cy: principal point in px, finite.
     :param width, height: image size in px.
     :param lens: None for a pinhole camera, as of a rectified image.
-    :raises ConfigError: when a number is not finite, or a focal length or size is not positive.
+    :raises ConfigError: when a number is not finite or absurd, or a focal length or size is not
+        positive.
     """
 
     fx: float
@@ -47,7 +50,10 @@ class Intrinsics:
         for name in ('fx', 'fy', 'cx', 'cy', 'width', 'height'):
             value = getattr(self, name)
             wrong = ('not a finite number' if not math.isfinite(value) else
-                     'but must be > 0' if name not in ('cx', 'cy') and not value > 0 else '')
+                     'but must be > 0' if name not in ('cx', 'cy') and not value > 0 else
+                     # A network takes float32.
+                     'which no camera has' if abs(value) > _GREATEST_PX or (
+                         name in ('fx', 'fy') and value < 1.0 / _GREATEST_PX) else '')
             if wrong:
                 raise ConfigError(f'intrinsics: {name} is {value}, {wrong}; '
                                   'calibrate the camera or give fx or fov')
@@ -176,6 +182,9 @@ class Mounting:
     def plane(self) -> NDArray[np.float64]:
         """(3,) m in 1/m: the ground is where m . P = 1; its inverse depth is m . (x, y, 1)."""
         return self.normal / self.height_m
+
+UNSTAMPED_PERIOD_NS = 100_000_000
+"""Frames without a stamp are taken to be 0.1 s apart, the rate of KITTI and of most recordings."""
 
 
 @dataclass(frozen=True)

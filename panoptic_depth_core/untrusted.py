@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -89,7 +89,25 @@ def reading(path: Path | str, what: str, remedy: str) -> Iterator[None]:
         raise _damaged(path, what, remedy, error) from error
 
 
+_LFS = b'version https://git-lfs.github.com/spec/v'
+"""How a pointer of Git LFS begins (https://github.com/git-lfs/git-lfs, docs/spec.md)."""
+
+
+def is_lfs_pointer(head: bytes) -> bool:
+    """Whether a file that begins like this stands in for one that Git LFS has not fetched."""
+    return head.startswith(_LFS)
+
+
+def lfs_pointer(path: Path | str) -> ConfigError:
+    """The error of such a file."""
+    return ConfigError(f'{path}: is only a Git LFS pointer to the file; get the file with '
+                       "'git lfs pull'")
+
+
 def _damaged(path: Path | str, what: str, remedy: str, error: Exception) -> ConfigError:
+    with suppress(OSError), Path(path).open('rb') as file:
+        if is_lfs_pointer(file.read(len(_LFS))):
+            return lfs_pointer(path)
     reason = in_words(error)
     if len(reason) > _MOST_OF_AN_ERROR:
         reason = f'{reason[:_MOST_OF_AN_ERROR]} ...'
@@ -114,15 +132,18 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
-def decompress(decompressor: _Decompressor, data: bytes, what: str) -> bytes:
+def decompress(decompressor: _Decompressor, data: bytes, what: str,
+               stated: int | None = None) -> bytes:
     """
     Decompress within the limit of bytes.
 
     :param decompressor: a new one of zstd, lz4, zlib, lzma or bz2; its errors pass.
     :param what: for the error, as 'drive.mcap: a chunk is decompressed'.
+    :param stated: the size in bytes that the data ought to have; of more, one byte more is given.
     """
     limit = input_limits().max_bytes
-    found = bytes(decompressor.decompress(data, limit + 1))
+    most = limit if stated is None else min(limit, stated)
+    found = bytes(decompressor.decompress(data, most + 1))
     if len(found) > limit:
         raise too_large(what, 'max_bytes')
     return found

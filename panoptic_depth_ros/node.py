@@ -22,11 +22,12 @@ import rclpy
 from numpy.typing import NDArray
 from panoptic_depth_core.config import InferenceSettings
 from panoptic_depth_core.contract import Task
-from panoptic_depth_core.errors import ConfigError
+from panoptic_depth_core.errors import ConfigError, warn_once
 from panoptic_depth_core.inference.pipeline import Pipeline
 from panoptic_depth_core.io.cameras.topics import find_info_topic, says_rectified
 from panoptic_depth_core.io.messages import types
 from panoptic_depth_core.io.messages.reading import pixels_of, stamp_of
+from panoptic_depth_core.io.sixteen_bits import SixteenBits
 from panoptic_depth_core.labels import ClassInfo
 from panoptic_depth_core.model_directory import open_model
 from panoptic_depth_core.status import StreamState, StreamStatus, Watch
@@ -54,6 +55,7 @@ TICK_S = 0.1
 
 INFO_TOPIC = '~/input/camera_info'
 
+_LOG = logging.getLogger('panoptic_depth_core.node')
 _PARAMETERS = {parameter.name: parameter for parameter in parameters()}
 _OF_RCLPY = ('use_sim_time', 'start_type_description_service', 'qos_overrides.')
 
@@ -80,6 +82,7 @@ class PanopticDepthNode(LifecycleNode):
         # They exist while the node is active.
         self._cameras: CameraMemory | None = None
         self._inputs: list[Any] = []
+        self._sixteen = SixteenBits()
         # Of the latest image on arrival.
         self._stamp_ns, self._age_s = 0, math.nan
         self._classes: tuple[ClassInfo, ...] = ()
@@ -127,6 +130,7 @@ class PanopticDepthNode(LifecycleNode):
         cameras = CameraMemory(
             self._settings.camera_info, says_rectified(self._image_name, info_name), info_name)
         self._cameras, self._stamp_ns, self._age_s = cameras, 0, math.nan
+        self._sixteen = SixteenBits(self._settings.input_bits)
         self._inputs = [
             self._endpoints.subscription(
                 INFO_TOPIC, types.CAMERA_INFO, profile(10, best_effort=True), cameras.remember),
@@ -211,6 +215,8 @@ class PanopticDepthNode(LifecycleNode):
             return SetParametersResult(successful=False, reason=str(error))
         if settings.mounting != self._settings.mounting:
             self._stream.scale.reset()
+        if settings.input_bits != self._settings.input_bits:
+            self._sixteen = SixteenBits(settings.input_bits)
         self._settings = settings
         self._outputs.configure(settings)
         self._follow_ground()
@@ -295,7 +301,9 @@ class PanopticDepthNode(LifecycleNode):
             return
 
         def decode() -> Frame:
-            image = pixels_of(message)
+            image = pixels_of(message, self._sixteen, self._note_input)
+            for note in self._sixteen.notes():
+                self._note_input(note)
             frame_id = message.header.frame_id
             camera, source = cameras.resolve(image.shape[1], image.shape[0], stamp_ns, frame_id)
             return self._measured.add(Frame(
@@ -303,6 +311,10 @@ class PanopticDepthNode(LifecycleNode):
                 mounting=self._mountings.resolve(frame_id, stamp_ns)))
 
         stream.put(Job(stamp_ns, decode))
+
+    def _note_input(self, text: str) -> None:
+        """Say once what is doubtful in the images, in the worker thread."""
+        warn_once(_LOG, f'{self._image_name}: {text}')
 
     def _count_lost(self, number: int) -> None:
         self._stream.statistics.count('messages_lost', number)

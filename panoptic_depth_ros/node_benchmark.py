@@ -28,7 +28,7 @@ from ament_index_python.packages import get_package_share_directory
 from panoptic_depth_core.benchmark.report import Report
 from panoptic_depth_core.io.messages.outputs import OUTPUTS
 from panoptic_depth_core.io.messages.types import CAMERA_INFO, IMAGE
-from panoptic_depth_core.io.sources.opencv_sources import read_picture
+from panoptic_depth_core.io.sources.picture_source import read_picture
 from panoptic_depth_core.model_directory import ModelDirectory
 from panoptic_depth_core.streaming.monitoring import PERCENTILES
 from panoptic_depth_core.structures import Intrinsics

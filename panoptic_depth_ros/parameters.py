@@ -22,6 +22,7 @@ from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.inference import backends
 from panoptic_depth_core.inference.tracking import assignment_solver
 from panoptic_depth_core.io.generated_text import row, with_part
+from panoptic_depth_core.io.sixteen_bits import SixteenBits
 from panoptic_depth_core.io.sources.measured_depth import MAX_AGE_S
 from panoptic_depth_core.io.sources.mounting import MountingSettings
 from panoptic_depth_core.streaming.settings import (
@@ -104,6 +105,8 @@ class NodeSettings(Settings):
     engine: EngineParameters = EngineParameters()
     image_transport: Literal['raw', 'compressed'] = Field(
         'raw', description='raw: ~/input/image; compressed: ~/input/image/compressed')
+    input_bits: int = Field(0, ge=0, le=16, description='bits that images of 16 bits use, such as '
+                            '12; 0: those in use since the node became active')
     queue_policy: Literal['latest', 'fifo'] = _of(StreamSettings, 'queue_policy')
     max_input_age_ms: float = _of(StreamSettings, 'max_input_age_ms')
     max_rate_hz: float = _of(StreamSettings, 'max_rate_hz')
@@ -239,6 +242,7 @@ def settings_from(values: dict[str, Any]) -> NodeSettings:
         branch[leaf] = value
     settings = config.parse_settings(NodeSettings, tree, 'parameters')
     settings.backend_options()
+    SixteenBits(settings.input_bits)
     if settings.tracking.enabled:
         assignment_solver()
     return settings

@@ -9,6 +9,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 from panoptic_depth_core.io.bags.transforms import TransformError, pose_matrix
+from panoptic_depth_core.reasons import kind_of
 from rclpy.node import Node
 from rclpy.time import Time
 from tf2_ros import Buffer, TransformException, TransformListener
@@ -47,6 +48,7 @@ class Transforms:
                 time.sleep(_POLL_S)
             found = self._buffer.lookup_transform(target, source, stamp).transform
         except TransformException as error:
-            raise TransformError(str(error).rstrip('. ')) from None
+            # tf2 names the times, which are others for every image.
+            raise TransformError(kind_of(str(error).rstrip('. '))) from None
         q, t = found.rotation, found.translation
         return pose_matrix(np.array([t.x, t.y, t.z, q.x, q.y, q.z, q.w]))

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import numpy as np
 
-BAYER = {'bayer_rggb8': 'rggb', 'bayer_bggr8': 'bggr', 'bayer_gbrg8': 'gbrg',
-         'bayer_grbg8': 'grbg'}
+BAYER = {f'bayer_{order}{bits}': order
+         for order in ('rggb', 'bggr', 'gbrg', 'grbg') for bits in (8, 16)}
 SMOOTH = {*BAYER, 'yuv422', 'uyvy', 'yuv422_yuy2', 'yuyv', 'nv12', 'nv21'}
 """Encodings that lose something, tried on one color per image."""
+
+DEEP = {*(name for name in BAYER if name.endswith('16')), 'rgb16', 'bgr16', 'rgba16', 'bgra16',
+        'mono16', '16UC1', '16UC3', '16UC4'}
 
 
 def random_image(encoding: str, width: int, height: int, seed: int) -> np.ndarray:
@@ -39,15 +42,19 @@ def pixel_rows(encoding: str, image: np.ndarray, big: bool) -> list[bytes]:
         packed = {
             'rgb8': (r, g, b), 'bgr8': (b, g, r), '8UC3': (b, g, r), 'rgba8': (r, g, b, 7),
             'bgra8': (b, g, r, 7), '8UC4': (b, g, r, 7), 'mono8': (r,), '8UC1': (r,),
-            'mono16': (r, 99) if big else (99, r), '16UC1': (r, 99) if big else (99, r),
             'yuv422': ((cb, cr)[u % 2], y), 'uyvy': ((cb, cr)[u % 2], y),
             'yuv422_yuy2': (y, (cb, cr)[u % 2]), 'yuyv': (y, (cb, cr)[u % 2]),
             'nv12': (y,), 'nv21': (y,),
         }
         if encoding in BAYER:
             color = BAYER[encoding][2 * (v % 2) + u % 2]
-            return bytes([{'r': r, 'g': g, 'b': b}[color]])
-        return bytes(packed[encoding])
+            values: tuple[int, ...] = ({'r': r, 'g': g, 'b': b}[color],)
+        else:
+            values = packed[encoding.replace('16', '8')]
+        if encoding in DEEP:
+            values = tuple(byte for value in values for byte in ((value, 99) if big
+                                                                 else (99, value)))
+        return bytes(values)
 
     height, width = image.shape[:2]
     rows = [b''.join(pixel(v, u) for u in range(width)) for v in range(height)]

@@ -94,6 +94,8 @@ def other_values(name: str) -> list[Any]:
     default, kind = BY_NAME[name].default, BY_NAME[name].kind
     if name == 'backend':
         return ['torch']
+    if name == 'input_bits':
+        return [12]
     if isinstance(default, bool):
         return [not default]
     if isinstance(default, list):

@@ -49,6 +49,8 @@ class _StreamOptions(TypedDict, total=False):
     ground_frame: str | None
     ground_offset_m: float
     camera_info_use: Use
+    bits: int
+    recursive: bool
 
 
 def load(model: ModelDirectory | str | os.PathLike[str] | None = None,
@@ -121,7 +123,7 @@ class Model:
             or a stream: a folder of pictures, a video, a bag, 'camera:0', an (N, H, W, 3) array,
             a list or a generator of any of these.
         :param options: see ``stream``: fx, fov, camera, image_topic, camera_info_topic, mounting,
-            ground_frame, ground_offset_m, camera_info_use.
+            ground_frame, ground_offset_m, camera_info_use, bits, recursive.
         :returns: a Result for a picture, an iterator of Results for a stream. A type checker
             cannot tell them apart by a path: call ``stream`` where it matters.
         :raises ConfigError, BackendError: see ``stream``.
@@ -135,7 +137,8 @@ class Model:
                camera_info_topic: str | None = None,
                mounting: Mounting | str | os.PathLike[str] | None = None,
                ground_frame: str | None = None, ground_offset_m: float = 0.0,
-               camera_info_use: Use = 'auto') -> Results:
+               camera_info_use: Use = 'auto', bits: int = 0,
+               recursive: bool = False) -> Results:
         """
         Results of all pictures of a source, each computed on demand.
 
@@ -155,6 +158,8 @@ class Model:
             origin above the ground, such as base_link and the radius of the wheels.
         :param camera_info_use: 'k' or 'p', where the names of topics do not tell right whether
             images are rectified.
+        :param bits: that pictures of 16 bits use; 0: those in use over the source.
+        :param recursive: also read the pictures in folders of a folder.
         :raises ConfigError: a source cannot be read, options contradict each other.
         :raises BackendError: the runtime fails.
         """
@@ -162,10 +167,10 @@ class Model:
             'camera', camera, 'Intrinsics(fx, fy, cx, cy, width, height), or the path of a camera '
             'file')
         given = CameraOptions(fx, fov, file, camera if isinstance(camera, Intrinsics) else None,
-                              camera_info_use)
+                              camera_info_use, bits)
         frames: Iterable[Frame] = frames_of(source, SourceOptions(
             given, image_topic, camera_info_topic,
-            mounting=_mounting(mounting, ground_frame, ground_offset_m)))
+            mounting=_mounting(mounting, ground_frame, ground_offset_m), recursive=recursive))
         run: Callable[[Frame], PanopticDepth] = self.pipeline
         if not is_one_picture(source):
             frames = (frame if frame.name else replace(frame, name=f'{index:06d}')

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
+from ..files import lock_folder
 from ..io.results.result_folder import (
     ResultOptions,
     ResultWriter,
@@ -146,7 +147,7 @@ class Results(Iterator[Result]):
              formats: Collection[str] | None = None) -> Path:
         """Compute and save all remaining results one by one; see Result.save."""
         for first in self:
-            with first._writer(folder, formats) as writer:
+            with lock_folder(Path(folder)), first._writer(folder, formats) as writer:
                 for result in chain([first], self):
                     result._write(writer)
         return Path(folder)

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, with_count
 from ..io.cameras.camera_options import CameraOptions
+from ..io.pictures import turned
 from ..io.sources.frame_source import FrameSource
 from ..io.sources.open_source import ACCEPTED, NO_TF, NO_TOPICS, SourceOptions, open_with
-from ..io.sources.opencv_sources import PICTURE_SUFFIXES
+from ..io.sources.picture_source import PICTURE_SUFFIXES
 from ..structures import Frame
 
 _log = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ def rgb_image(source: Any) -> NDArray[np.uint8]:
     if _is_pil(source):
         # convert('RGB') would clip more than 8 bits; unconverted, they are refused below.
         deep = source.mode.startswith(('I', 'F'))
-        array = _upright(np.asarray(source if deep else source.convert('RGB')),
+        array = turned(np.asarray(source if deep else source.convert('RGB')),
                          source.getexif().get(_EXIF_ORIENTATION, 1))
     else:
         try:
@@ -117,15 +118,6 @@ def _frame(source: Any, options: SourceOptions) -> Frame:
                  intrinsics_source=origin, mounting=options.mounting.fixed)
 
 
-def _upright(image: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Rotate and mirror a picture by its EXIF orientation (Exif 2.3, table 6)."""
-    if orientation >= 5:
-        image = image.swapaxes(0, 1)
-    rows = -1 if orientation in (3, 4, 7, 8) else 1
-    columns = -1 if orientation in (2, 3, 6, 7) else 1
-    return image[::rows, ::columns]
-
-
 def _read(frames: FrameSource, path: str) -> Iterator[Frame]:
     """Read a source to its end; warn about skipped frames."""
     used = False
@@ -135,6 +127,8 @@ def _read(frames: FrameSource, path: str) -> Iterator[Frame]:
             yield frame
     reasons = [with_count(reason, count)
                for reason, count in (frames.skipped + frames.notes).items()]
+    if frames.ended_early:
+        reasons.append(f'ended early: {frames.ended_early}')
     if not used:
         raise ConfigError(f'{path}: no frame could be used: '
                           f'{"; ".join(reasons) or "the source has none"}')

@@ -3,8 +3,10 @@
 """
 The command line: the list of commands, errors on one line, exit codes.
 
-Exit codes: 0 success, 1 a fault of this program, 2 an error of the user, 130 (128 + signal)
-interrupted. Heavy modules are imported when a command runs, and only those that it needs.
+Exit codes: 0 success; 1 done, but not complete (the source ended early, too many frames were
+skipped), a limit is missed, or a fault of this program, which says so; 2 an error that the user
+can mend, such as an option, a file or an output folder that is gone; 128 + signal interrupted.
+Heavy modules are imported when a command runs, and only those that it needs.
 """
 
 from __future__ import annotations
@@ -25,11 +27,12 @@ from .build_engine import build_engine
 from .calibrate_mounting import calibrate_mounting
 from .camera import camera
 from .card import card
-from .console import log_to_console
+from .console import log_to_console, use_plain_characters
 from .demo import demo
 from .evaluate import calibrate, evaluate, evaluate_tracking
 from .evaluate_bag import evaluate_bag
 from .export import convert, export
+from .interruption import Terminated, ended_by_signals
 from .predict import predict
 from .pseudo_label import pseudo_label
 from .train import pack, train
@@ -80,8 +83,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :returns: the exit code.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    use_plain_characters()
     try:
-        return app(given or ['--help'], prog_name=NAME, standalone_mode=False) or 0
+        with ended_by_signals():
+            return app(given or ['--help'], prog_name=NAME, standalone_mode=False) or 0
+    except Terminated as error:
+        return int(str(error.code))
     except (typer.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     except BrokenPipeError:
@@ -107,4 +114,5 @@ def _complain(message: str) -> None:
     """Print one line on standard error, with -v after the traceback."""
     if _log.isEnabledFor(logging.DEBUG):
         traceback.print_exc()
-    typer.echo(f'{NAME}: error: ' + ' '.join(message.split()), err=True)
+    # Not typer.echo, which would show what cannot be encoded as question marks.
+    print(f'{NAME}: error: ' + ' '.join(message.split()), file=sys.stderr)

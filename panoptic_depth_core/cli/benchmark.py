@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ConfigError
+from ..files import lock_file, lock_folder
 from . import options
 
 if TYPE_CHECKING:
@@ -123,6 +125,8 @@ def benchmark(
     if len(sizes) > 1 and what != 'runtimes':
         raise ConfigError(f'--size is {size!r}; give one size, several are for --what runtimes')
     shape = sizes[0] if sizes else None
+    if out is not None:
+        context.with_resource(lock_file(out) if out.suffix == '.json' else lock_folder(out))
     if what == 'pipeline':
         from ..benchmark.pipeline import measure_pipeline, pictures
         from ..config import InferenceSettings, load_settings
@@ -166,11 +170,11 @@ def benchmark(
         report = _evaluation(what, frames or 300, shape, jobs)
     if out is not None:
         report.write(out)
-    typer.echo(report.to_markdown(), nl=False)
+    print(report.to_markdown(), end='')
 
 
 def _note(text: str) -> None:
-    typer.echo(f'benchmark: {text} ...', err=True)
+    print(f'benchmark: {text} ...', file=sys.stderr)
 
 
 def _models(recipes: list[Path], changes: list[str], size: tuple[int, int] | None, repeats: int,

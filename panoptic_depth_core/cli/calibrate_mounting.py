@@ -61,6 +61,7 @@ def calibrate_mounting(
         fov: options.Fov = None,
         camera: options.Camera = None,
         camera_info_use: options.CameraInfoUse = 'auto',
+        bits: options.Bits = 0,
         model: options.Model = None,
         backend: options.Backend = 'auto',
         threads: options.Threads = None,
@@ -91,7 +92,7 @@ def calibrate_mounting(
     classes = opened.info.class_infos()
     found = MountingCalibration(classes, [Distance.parse(d) for d in distance or ()],
                                 camera_height)
-    by_user = CameraOptions(fx, fov, camera, use=camera_info_use)
+    by_user = CameraOptions(fx, fov, camera, use=camera_info_use, bits=bits)
     topics = {'image': image_topic, 'camera_info': camera_info_topic, 'lidar': lidar_topic,
               'depth': depth_topic}
     with options.open_pipeline(opened, backend, options.evaluation_settings(None), threads,
@@ -141,7 +142,7 @@ def _bag(path: Path, camera: CameraOptions, topics: dict[str, str | None],
                          classes=classes) as reader:
         yield ((item.frame, [depth for depth in (item.lidar_depth, item.truth.depth)
                              if depth is not None]) for item in reader)
-        _report(reader.skipped, reader.notes)
+        _report(reader.skipped, reader.notes, reader.ended_early)
 
 
 @contextmanager
@@ -164,9 +165,11 @@ def _pictures(path: Path, camera: CameraOptions, topics: dict[str, str | None],
 
     with closing(open_with(path, SourceOptions(camera))) as frames:
         yield ((frame, measured(frame)) for frame in frames)
-        _report(frames.skipped, frames.notes)
+        _report(frames.skipped, frames.notes, frames.ended_early)
 
 
-def _report(skipped: dict[str, int], notes: dict[str, int]) -> None:
+def _report(skipped: dict[str, int], notes: dict[str, int], ended_early: str) -> None:
+    if ended_early:
+        warn(f'the source ended early: {ended_early}')
     for text, count in {**skipped, **notes}.items():
         warn(with_count(text, count))

@@ -112,7 +112,7 @@ class Comparison:
         return self._evaluator.result()
 
     def _write_distances(self, path: Path) -> None:
-        with path.open('w', newline='') as file:
+        with path.open('w', encoding='utf-8', newline='') as file:
             writer = csv.writer(file, lineterminator='\n')
             writer.writerow(DistancePair._fields)
             writer.writerows((*p[:3], f'{p.truth_m:.3f}', '' if math.isnan(p.predicted_m) else

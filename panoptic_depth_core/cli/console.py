@@ -1,11 +1,18 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Results on standard output; progress and warnings on standard error."""
+"""
+Results on standard output; progress and warnings on standard error.
+
+What the encoding of the console does not have is shown in plain characters, and no error.
+"""
 
 from __future__ import annotations
 
+import codecs
+import io
 import logging
 import math
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -32,6 +39,38 @@ from ..structures import InstanceDistance, PanopticDepth
 from ..tables import Table
 
 _errors = Console(stderr=True, soft_wrap=True, emoji=False)
+
+
+_PLAIN = {'±': '+/-', '…': '...', '×': 'x', '·': '.', '°': ' degrees', '→': '->', '≥': '>=',
+          '≤': '<=', '•': '*', **dict.fromkeys('–—─━╸╺╴╶', '-'), **dict.fromkeys('│┃', '|'),
+          **dict.fromkeys('‘’', "'"), **dict.fromkeys('“”', '"'), '\u00a0': ' ', '\u202f': ' '}
+_PLAINER = 'panoptic_depth_plain'
+
+
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    """Replace what cannot be encoded, also bytes of a file name that are no text."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return ''.join(
+        f'\\x{ord(c) - 0xDC00:02x}' if '\udc80' <= c <= '\udcff' else
+        _PLAIN.get(c, c.encode('ascii', 'backslashreplace').decode())
+        for c in error.object[error.start:error.end]), error.end
+
+
+codecs.register_error(_PLAINER, _plainer)
+
+
+def use_plain_characters() -> None:
+    """Let the console take every text."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_PLAINER)
+
+
+def _shown(text: str) -> str:
+    """A text as it will be on standard output, so that its width is known."""
+    encoding = getattr(sys.stdout, 'encoding', None) or 'utf-8'
+    return text.encode(encoding, _PLAINER).decode(encoding)
 
 
 def out() -> Console:
@@ -129,12 +168,13 @@ def print_table(table: Table, *, text: bool = False) -> None:
 
     :param text: the cells are words, not numbers, and there is no header.
     """
-    shown = RichTable(title=table.title, box=SIMPLE_HEAD, title_justify='left',
+    shown = RichTable(title=_shown(table.title), box=SIMPLE_HEAD, title_justify='left',
                       show_header=not text)
     for index, name in enumerate(table.header):
-        shown.add_column(name, justify='right' if index and not text else 'left', no_wrap=True)
+        shown.add_column(_shown(name), justify='right' if index and not text else 'left',
+                         no_wrap=True)
     for row in table.rows:
-        shown.add_row(*map(escape, row))
+        shown.add_row(*(escape(_shown(cell)) for cell in row))
     console = out()
     console.width = max(console.width, console.measure(
         shown, options=console.options.update(max_width=1000)).maximum)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..files import lock_folder
 from ..tables import Table
 from . import options
 from .console import frame_progress, number, print_table
@@ -35,6 +36,7 @@ METRICS = ('depth.abs_rel', 'depth.delta1', 'distance.labels.median_rel',
 
 
 def demo(
+        context: typer.Context,
         out_dir: Annotated[Path, typer.Option('--out', '-o', help='Folder of the results.')],
         source: Annotated[str | None, typer.Option(
             '--source', help='Your own picture, folder, video or bag.')] = None,
@@ -53,6 +55,7 @@ def demo(
         camera: options.Camera = None) -> None:
     """Show results on a synthetic drive beside its ground truth, or on your own source."""
     mounted = options.mounting_settings(camera_height, camera_pitch, camera_roll, mounting)
+    context.with_resource(lock_folder(out_dir))
     if source is not None:
         folder = out_dir / (re.sub(r'[^\w.-]+', '_', Path(source).stem) or 'source')
         predict_source(source, folder, model=model, backend=backend, threads=None, also=ALSO,

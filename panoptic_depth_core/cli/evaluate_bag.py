@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..evaluation.recordings.evaluate_bag import BagJob
     from ..evaluation.report.folder import Written
 
-EXIT_GATE = 1
+EXIT_GATE = options.EXIT_INCOMPLETE
 """A threshold was missed."""
 
 _RECORDED = 'recorded'
@@ -47,6 +47,7 @@ def evaluate_bag(
         image_topic: options.ImageTopic = None,
         camera_info_topic: options.CameraInfoTopic = None,
         camera_info_use: options.CameraInfoUse = 'auto',
+        bits: options.Bits = 0,
         labels_topic: Annotated[str | None, typer.Option(
             '--labels-topic', help='Topic of the true labels, if not /truth/panoptic.')] = None,
         depth_topic: Annotated[str | None, typer.Option(
@@ -93,13 +94,14 @@ def evaluate_bag(
             '--mcap', help='Also write recordings for Foxglove.')] = False,
         limit: Annotated[int | None, typer.Option(
             '--limit', min=1, help='Stop each recording after this many frames.')] = None,
+        max_skipped: options.MaxSkipped = 0.5,
         overwrite: Annotated[bool, typer.Option(
             '--overwrite', help='Evaluate every recording again.')] = False) -> None:
     """
     Evaluate recordings against their ground truth, and the temporal consistency of the results.
 
-    Exit code 1 if a threshold is missed. To continue an interrupted run, give the same command
-    again.
+    Exit code 1 if a threshold is missed, a recording failed or ended early, or too many of its
+    frames were skipped. To continue an interrupted run, give the same command again.
     """
     from ..config import load_settings
     from ..evaluation.recordings.evaluate_bag import BagJob, ModelChoice
@@ -130,7 +132,8 @@ def evaluate_bag(
     alone = len(paths) == 1
     names = bag_names(paths)
     jobs = [BagJob(
-        name, path, settings, choice, CameraOptions(fx, fov, camera, use=camera_info_use),
+        name, path, settings, choice,
+        CameraOptions(fx, fov, camera, use=camera_info_use, bits=bits),
         calibration, mounting=mounted or MountingSettings(),
         results=None if results in ('model', _RECORDED) else beside(Path(results), path, alone),
         reference=path if reference == _RECORDED else beside(
@@ -140,9 +143,8 @@ def evaluate_bag(
             for suffix, wanted in (('.rrd', rrd), ('.mcap', mcap)) if wanted))
         for number, (name, path) in enumerate(zip(names, paths, strict=True), 1)]
     code = _evaluate(jobs, out_dir, workers=workers, ray=ray, overwrite=overwrite,
-                     baseline=baseline, thresholds=thresholds)
-    if code:
-        raise typer.Exit(code)
+                     baseline=baseline, thresholds=thresholds, max_skipped=max_skipped)
+    options.end(code)
 
 
 def _inference_settings(config: Path | None, track: bool) -> InferenceSettings:
@@ -160,7 +162,8 @@ def _inference_settings(config: Path | None, track: bool) -> InferenceSettings:
 
 
 def _evaluate(jobs: list[BagJob], folder: Path, *, workers: int, ray: str | None,
-              overwrite: bool, baseline: Path | None, thresholds: Path | None) -> int:
+              overwrite: bool, baseline: Path | None, thresholds: Path | None,
+              max_skipped: float) -> int:
     """Evaluate, write the report, show the metrics; return the exit code."""
     from ..evaluation.recordings.evaluate_bag import close_models
     from ..evaluation.recordings.evaluate_bags import evaluate_bags
@@ -197,13 +200,14 @@ def _evaluate(jobs: list[BagJob], folder: Path, *, workers: int, ray: str | None
         say('interrupted; continue with the same command'
             + (' without --overwrite' if overwrite else ''))
         return stopped.exit_code or EXIT_GATE
-    _show(folder, written)
-    return 0 if written.passed else EXIT_GATE
+    complete = _show(folder, written, max_skipped)
+    return 0 if written.passed and complete else EXIT_GATE
 
 
-def _show(folder: Path, written: Written) -> None:
-    """Print failures, metrics and missed limits."""
+def _show(folder: Path, written: Written, max_skipped: float) -> bool:
+    """Print failures, metrics and missed limits; return whether all recordings are complete."""
     from ..evaluation.metrics.table import metric_kinds
+    from ..evaluation.recordings.reading.reader import NO_LOSS
     from ..evaluation.report.files import read_report
     from ..evaluation.report.format import metric_text
 
@@ -228,3 +232,10 @@ def _show(folder: Path, written: Written) -> None:
         say(f'{met} of {len(written.gates)} limits are met')
     for path in written.paths:
         say(f'Report: {path}')
+    codes = [options.incomplete(
+        bag['missing'] + sum(count for text, count in bag['skipped'].items()
+                             if text not in NO_LOSS),
+        bag['frames'], bag['ended_early'], max_skipped, f'{bag["name"]}: ')
+        for bag in report['bags'] if bag['error'] is None]
+    failed = len(report['bags']) - len(codes)
+    return not (any(codes) or (failed and max_skipped < 1.0))

@@ -13,6 +13,7 @@ import typer
 
 from ..config import load_settings, parse_settings, set_value
 from ..errors import ConfigError
+from ..files import lock_folder
 from ..model_info import Precision
 from . import options
 from .build_engine import build_here, watched_build
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 
 def export(
+        context: typer.Context,
         source: Annotated[Path, typer.Argument(
             metavar='CKPT_OR_MODEL_DIR', help='best.pt or model.pt of a training run, or a model '
             'directory, which is copied.')],
@@ -57,6 +59,7 @@ def export(
 
     targets = () if target is None else _known_targets(target)
     kind = _known_precision(precision, calibration, symmetric)
+    context.with_resource(lock_folder(out_dir))
     exact = None
     if source.is_dir():
         for option, value in (('--config', config), ('--size', size)):
@@ -164,6 +167,7 @@ def spread_frames(source: str, count: int) -> Iterator[Frame]:
 
 
 def convert(
+        context: typer.Context,
         checkpoint: Annotated[Path, typer.Argument(
             help='Checkpoint of the authors; doc/models.md lists those that are known.')],
         out_dir: Annotated[Path, typer.Option('--out', '-o', help='Model directory to write.')],
@@ -193,6 +197,7 @@ def convert(
     settings: dict[str, Any] = {'deformable': deformable} if deformable else {}
     for change in changes or ():
         set_value(settings, change)
+    context.with_resource(lock_folder(out_dir))
     say(f'Converting {checkpoint}: a minute or two ...')
     model = convert_checkpoint(
         checkpoint, out_dir, options.parse_size(size) if size else None, settings=settings,

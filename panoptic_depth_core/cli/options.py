@@ -15,7 +15,7 @@ import typer
 
 from ..config import InferenceSettings, load_settings
 from ..errors import ConfigError
-from .console import build_progress, out
+from .console import build_progress, out, warn
 
 if TYPE_CHECKING:
     from ..inference.pipeline import Pipeline
@@ -62,6 +62,11 @@ CameraInfoTopic = Annotated[str | None, typer.Option(
 MeasuredScale = Annotated[float, typer.Option(
     '--measured-depth-scale', min=1e-6, help='Whole numbers per meter in depth pictures: 1000 for '
     'millimeters, 256 for KITTI.')]
+Bits = Annotated[int, typer.Option(
+    '--bits', show_default='found out', help='Bits that pictures of 16 bits use, such as 12; '
+    'by default those in use over the source.')]
+Recursive = Annotated[bool, typer.Option(
+    '--recursive', help='Also read the pictures in folders of the folder.')]
 Settings = Annotated[Path | None, typer.Option(
     '--config', '-c', help='YAML with inference settings; see config/.')]
 Changes = Annotated[list[str] | None, typer.Option(
@@ -74,6 +79,12 @@ Dataset = Annotated[str, typer.Option(
 Split = Annotated[str, typer.Option('--split', help='Split of the data set.')]
 Limit = Annotated[int | None, typer.Option(
     '--limit', min=1, help='Stop after this many frames.')]
+MaxSkipped = Annotated[float, typer.Option(
+    '--max-skipped', min=0.0, max=1.0, help='Share of the frames that may be skipped or missing; '
+    'with more of them the exit code is 1.')]
+
+EXIT_INCOMPLETE = 1
+"""Part of the input is not in the results."""
 
 
 def inference_settings(config: Path | None) -> InferenceSettings:
@@ -190,6 +201,31 @@ def needs_extra(extra: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise missing_extra(error, extra) from None
+
+
+def incomplete(lost: int, kept: int, ended_early: str, max_skipped: float,
+               title: str = '') -> int:
+    """
+    Say why a run is not complete, and return its exit code.
+
+    :param lost, kept: frames. :param ended_early: see FrameSource.
+    """
+    share = lost / max(lost + kept, 1)
+    if ended_early:
+        warn(f'{title}the source ended early: {ended_early}')
+    if share > max_skipped:
+        warn(f'{title}{lost} of {lost + kept} frames are skipped or missing, '
+             f'{100 * share:.1f} %; more than --max-skipped, which is {max_skipped:g}')
+    if not ended_early and share <= max_skipped:
+        return 0
+    say(f'{title}{kept} frames are kept; the same command goes on from there')
+    return EXIT_INCOMPLETE
+
+
+def end(code: int) -> None:
+    """End a command with an exit code, if it is not 0."""
+    if code:
+        raise typer.Exit(code)
 
 
 def say(text: str) -> None:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -16,6 +16,7 @@ import typer
 
 from ..contract import abilities
 from ..errors import BackendError, ConfigError, with_count
+from ..reasons import Reasons
 from ..tables import Table
 from . import options
 from .console import frame_progress, instance_table, nearest, number, print_table, warn
@@ -38,12 +39,16 @@ class Summary:
 
     :param before: frames that an earlier run had done.
     :param skipped: reason -> number of frames.
+    :param missing: frames that the source should have had, but did not give.
+    :param ended_early: see FrameSource.
     :param step_ms: step -> one value per frame.
     """
 
     done: int = 0
     before: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
+    skipped: Reasons = field(default_factory=Reasons)
+    missing: int = 0
+    ended_early: str = ''
     step_ms: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     seconds: float = 0.0
     last: PanopticDepth | None = None
@@ -69,6 +74,8 @@ def predict(
         image_topic: options.ImageTopic = None,
         camera_info_topic: options.CameraInfoTopic = None,
         camera_info_use: options.CameraInfoUse = 'auto',
+        bits: options.Bits = 0,
+        recursive: options.Recursive = False,
         measured_depth: Annotated[str | None, typer.Option(
             '--measured-depth', metavar='FOLDER|TOPIC', help='Measured depth to blend with that '
             'of the model: a folder of depth pictures with the names of the frames, or a topic '
@@ -85,20 +92,24 @@ def predict(
             '--track', help='Give instances a track_id that persists over frames.')] = False,
         config: options.Settings = None,
         limit: options.Limit = None,
+        max_skipped: options.MaxSkipped = 0.5,
         overwrite: Annotated[bool, typer.Option(
             '--overwrite', help='Remove the results of an earlier run first.')] = False) -> None:
     """
     Label every pixel, estimate its depth, and measure the distance of every instance.
 
-    To continue an interrupted run, give the same command again.
+    To continue an interrupted run, give the same command again. Exit code 1 if the source ended
+    early or too many frames were skipped; the other frames have results.
     """
     predict_source(
         source, out_dir, model=model, backend=backend, threads=threads,
         formats=None if formats is None else options.parse_list(formats),
         also=('bag',) if bag else (), track=track, config=config, limit=limit, overwrite=overwrite,
+        max_skipped=max_skipped,
         measured_depth=measured_depth, measured_depth_scale=measured_depth_scale, fx=fx,
         fov_deg=fov, intrinsics_file=camera, image_topic=image_topic,
         camera_info_topic=camera_info_topic, camera_info_use=camera_info_use,
+        bits=bits, recursive=recursive,
         mounting=options.mounting_settings(
             camera_height, camera_pitch, camera_roll, mounting, ground_frame, ground_offset))
 
@@ -107,7 +118,7 @@ def predict_source(
         source: str, out_dir: Path, *, model: Path | None, backend: str, threads: int | None,
         formats: tuple[str, ...] | None = None, also: tuple[str, ...] = (),
         track: bool = False, config: Path | None = None,
-        limit: int | None = None, overwrite: bool = False,
+        limit: int | None = None, max_skipped: float = 0.5, overwrite: bool = False,
         measured_depth: str | None = None, measured_depth_scale: float = 1000.0,
         on_result: Callable[[Frame, PanopticDepth], None] | None = None,
         **source_options: Any) -> None:
@@ -116,11 +127,12 @@ def predict_source(
 
     :param formats: see io.results.result_folder.formats_for; also: more formats.
     :param track: overrides the settings.
+    :param max_skipped: share of the frames.
     :param measured_depth, measured_depth_scale: see open_measured_depth.
     :param on_result: called with every new result.
     :param source_options: of io.sources.open_source.open_source.
     :raises ConfigError: an option is wrong, or no frame was usable.
-    :raises typer.Exit: after an interruption.
+    :raises typer.Exit: after an interruption, or where the run is not complete.
     """
     from ..files import lock_folder
     from ..inference.video import Video
@@ -152,6 +164,9 @@ def predict_source(
     summary = Summary()
 
     def is_done(name: str) -> bool:
+        if problem := writer.refuses(name):
+            summary.skipped.add(problem, repr(name))
+            return True
         done = writer.done(name)
         summary.before += done
         return done
@@ -163,7 +178,9 @@ def predict_source(
             open_measured_depth(measured_depth, source, measured_depth_scale))
         prepare_run_folder(out_dir, {
             'source': source if frames.kind == 'camera' else str(Path(source).resolve()),
-            'options': {k: None if v is None else str(v) for k, v in source_options.items()},
+            'options': {k: None if v is None else str(v) for k, v in source_options.items()
+                        # Earlier runs do not know them.
+                        if v or k not in ('bits', 'recursive')},
             **({} if frames.stated is None else {'camera': str(frames.stated)}),
             **({} if measured_depth is None else {
                 'measured_depth': [measured_depth, measured_depth_scale]}),
@@ -180,8 +197,9 @@ def predict_source(
             if measured is not None:
                 _warn_of(measured.notes)
     _report(summary, out_dir)
-    if summary.exit_code:
-        raise typer.Exit(summary.exit_code)
+    options.end(summary.exit_code or options.incomplete(
+        summary.skipped.total() + summary.missing, summary.done + summary.before,
+        summary.ended_early, max_skipped))
 
 
 def _run(frames: FrameSource, predict_frame: Callable[[Frame], PanopticDepth],
@@ -198,6 +216,8 @@ def _run(frames: FrameSource, predict_frame: Callable[[Frame], PanopticDepth],
             frame = next(source, None)
             read_ms = 1e3 * (time.perf_counter() - start)
             if frame is None:
+                summary.missing = max(0, (frames.len_hint or 0) - summary.done - summary.before
+                                      - summary.skipped.total() - frames.skipped.total())
                 break
             if frame.intrinsics_source == 'default' and not warned:
                 warned = True
@@ -208,7 +228,7 @@ def _run(frames: FrameSource, predict_frame: Callable[[Frame], PanopticDepth],
                 failures += 1
                 if not summary.done or failures >= FAILURES_IN_A_ROW:
                     raise
-                summary.skipped[str(error)] += 1
+                summary.skipped.add(str(error), frame.name)
                 continue
             failures = 0
             if result.ground is not None and result.ground.note:
@@ -231,10 +251,11 @@ def _run(frames: FrameSource, predict_frame: Callable[[Frame], PanopticDepth],
         summary.exit_code = stopped.exit_code
     summary.seconds = time.perf_counter() - started
     summary.skipped.update(frames.skipped)
+    summary.ended_early = frames.ended_early
     _warn_of(frames.notes)
 
 
-def _warn_of(notes: Counter[str]) -> None:
+def _warn_of(notes: Reasons) -> None:
     for text, count in notes.items():
         warn(with_count(text, count))
 

@@ -114,7 +114,7 @@ def pseudo_label(
     count = min(len(frames), limit or len(frames))
     counts = np.zeros((len(CITYSCAPES), len(CITYSCAPES) + 1), np.int64)
     done, labeled = 0, 0.0
-    with lock_folder(out_dir), stop_on_signal() as stopped, \
+    with lock_folder(out_dir) as output, stop_on_signal() as stopped, \
             frame_progress('pseudo-label', count) as progress:
         _begin(out_dir, made)
         pipeline = None if opened is None else options.open_pipeline(
@@ -123,6 +123,7 @@ def pseudo_label(
         for index in range(count):
             if stopped:
                 break
+            output.check()
             sample = frames[index]
             size = sample.frame.image.shape[:2]
             path = out_dir / f'{sample.frame.name}.png'

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ConfigError
+from ..files import lock_file
 from ..tables import Table
 from . import options
 from .console import number, print_table, run_progress
@@ -85,7 +86,7 @@ def pack(
         from ..training.recipe import load_recipe
 
     settings = load_recipe(recipe, changes or ())
-    with run_progress('pack') as progress:
+    with lock_file(out_file), run_progress('pack') as progress:
         report = write_pack(settings, out_file, limit_mb, replace(PACKED, quality=quality),
                             progress)
     print_table(Table('', ('data set', 'samples', 'of', 'MB', 'PSNR dB'), [

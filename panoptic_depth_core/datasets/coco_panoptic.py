@@ -41,7 +41,7 @@ from ..config import Settings, load_settings
 from ..errors import ConfigError, warn_once
 from ..io.cameras.camera_files import SIDECAR_NAMES, read_camera_file, sidecar
 from ..io.cameras.camera_options import DEFAULT_FOV_DEG, CameraOptions
-from ..io.sources.opencv_sources import PICTURE_SUFFIXES
+from ..io.sources.picture_source import PICTURE_SUFFIXES
 from ..labels import VOID_CLASS, ClassInfo
 from ..structures import Intrinsics, Sample
 from . import label_files as files

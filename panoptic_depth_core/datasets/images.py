@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError
 from ..io.cameras.camera_options import CameraOptions
-from ..io.sources.opencv_sources import frame_names, list_pictures, read_picture
+from ..io.sources.picture_source import find_pictures, frame_names, read_picture
 from ..labels import CITYSCAPES, ClassInfo
 from ..structures import Frame, GroundTruth, Sample
 from .label_files import require_folder
@@ -37,7 +37,8 @@ class Images:
             raise ConfigError(f'images: unknown split {split!r}; give all, or without_bottom_15 '
                               'to leave out the lowest 15 % of the rows')
         self._masked = int(match[1]) / 100 if match else 0.0
-        self._paths = list_pictures(require_folder('images', Path(root), 'a folder of pictures'))
+        self._paths = find_pictures(
+            require_folder('images', Path(root), 'a folder of pictures')).paths
         if not self._paths:
             raise ConfigError(f'images: {root} holds no pictures; give the folder that they are '
                               'in')

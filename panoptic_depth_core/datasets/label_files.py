@@ -18,13 +18,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, ValidationError
 
 from ..class_tables import Byte
 from ..errors import ConfigError, warn_once
+from ..io.pictures import decode_rgb, decode_stored, read_file
 from ..io.results.coco_panoptic import read_ids
 from ..labels import (
     CITYSCAPES,
@@ -172,24 +172,22 @@ class VideoReader(FrameReader):
                           'give as root the folder that holds video_sequence')
 
 
-def _read(path: Path, mode: int) -> NDArray[Any]:
-    # A check in front, since OpenCV prints a warning of its own for a missing file.
-    image = cv2.imread(str(path), mode) if path.is_file() else None
-    if image is None:
-        raise ConfigError(f'{path}: missing or no image; copy the data set again')
-    return image
+def _data(path: Path) -> NDArray[np.uint8]:
+    if not path.is_file():
+        raise ConfigError(f'{path}: missing; copy the data set again')
+    return read_file(path)
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB."""
-    return cv2.cvtColor(_read(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB).astype(
-        np.uint8, copy=False)
+    """(H, W, 3) uint8 RGB; the upper 8 of 16 bits."""
+    image = decode_rgb(_data(path), str(path), upright=True)
+    return np.asarray(image >> 8 if image.dtype == np.uint16 else image, np.uint8)
 
 
 def read_labels(path: Path, size: tuple[int, int], *dtypes: type[np.unsignedinteger[Any]]
                 ) -> NDArray[Any]:
     """Read (H, W) of one of the dtypes, of a picture's size; cast it before any arithmetic."""
-    labels = _read(path, cv2.IMREAD_UNCHANGED)
+    labels = decode_stored(_data(path), str(path))
     if labels.ndim != 2 or labels.dtype not in dtypes:
         channels = 1 if labels.ndim == 2 else labels.shape[2]
         expected = ' or '.join(np.dtype(dtype).name for dtype in dtypes)

@@ -255,8 +255,9 @@ class EngineCache:
         make_private_folder(self.directory)
         path = self.path(key, _LOCK)
 
-        def what(pid: str) -> str:
-            return f'waiting for process {pid}, which builds {key.name}'
+        def what(holder: str) -> str:
+            # Without its command, which is too long beside a bar.
+            return f'waiting for process {holder.partition(" (")[0]}, which builds {key.name}'
 
         with disk_errors(path):
             handle = wait_for_lock(path, lambda pid: watch(math.nan, what(pid)))

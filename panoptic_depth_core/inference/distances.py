@@ -218,6 +218,9 @@ def _summarised(unknown: InstanceDistance, points: NDArray[np.float64], near_per
     ranges = np.sqrt(np.einsum('ij,ij->j', points, points))
     rank = int(near_percentile / 100.0 * (ranges.size - 1))
     nearest = points[:, np.argpartition(ranges, rank)[rank]]
+    # The median of each axis may be nearer than any point, where points are scattered.
+    if not float(np.linalg.norm(nearest)) <= distance:
+        nearest = position
     size = _quantile(ascending, 0.95) - _quantile(ascending, 0.05)
     return replace(
         unknown, distance_m=distance, distance_stddev_m=float(np.sqrt(ray @ covariance @ ray)),

@@ -43,7 +43,7 @@ def assemble_segments(
     for row in np.argsort(-table[:, COLUMN['score']], kind='stable'):
         values = table[row]
         count = int(counts[row]) if row < NO_SEGMENT else 0
-        if values[COLUMN['valid']] < 0.5 or not count:
+        if not values[COLUMN['valid']] > 0.5 or not count:
             continue
         class_id = int(values[COLUMN['class_id']])
         instance = 0

@@ -30,16 +30,13 @@ from numpy.typing import NDArray
 
 from ..config import TrackingSettings
 from ..errors import ConfigError
-from ..structures import InstanceDistance, PanopticDepth
+from ..structures import UNSTAMPED_PERIOD_NS, InstanceDistance, PanopticDepth
 
 SAMPLES = 80_000
 """
 Masks are compared on at most about as many pixels, evenly spaced: every second in both directions
 at 640x480, which leaves some thirty of a person 40 m away, and keeps the count below 1 ms.
 """
-
-UNSTAMPED_PERIOD_NS = 100_000_000
-"""Frames without a stamp are taken to be 0.1 s apart, the rate of KITTI and of most recordings."""
 
 LEAST_SIGMA_M = 0.1
 """
@@ -162,8 +159,9 @@ class Tracker:
         """Time of a frame in ns, before which the past is forgotten where it has to be."""
         time_ns = result.stamp_ns
         if time_ns == 0:
-            self._unstamped += 1
+            # The first frame of a video has the stamp 0, too.
             time_ns = self._unstamped * UNSTAMPED_PERIOD_NS
+            self._unstamped += 1
         gap_ns = time_ns - self._time_ns
         if result.panoptic.shape != self._size or not 0 <= gap_ns <= _max_gap_ns(self.settings):
             self.reset()

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from ..structures import Frame, PanopticDepth
+from dataclasses import replace
+
+from ..structures import UNSTAMPED_PERIOD_NS, Frame, PanopticDepth
 from .ground_scale import ScaleFilter
 from .pipeline import Pipeline
 from .tracking import Tracker
@@ -14,7 +16,8 @@ class Video:
     """
     Runs the frames of a camera: the scale by the ground is smoothed, things keep their track_id.
 
-    Use one per camera, from one thread. What is turned off in the settings of the pipeline costs
+    Use one per camera, from one thread. Frames with stamp 0 count as UNSTAMPED_PERIOD_NS apart.
+    What is turned off in the settings of the pipeline costs
     nothing.
 
     :ivar pipeline: may be replaced between frames, as by one with a reloaded model.
@@ -27,13 +30,19 @@ class Video:
         self.pipeline = pipeline
         self.next_id = first_id
         self._scale = ScaleFilter()
+        self._unstamped = 0
         self._tracker: Tracker | None = None
         self._prepare()
 
     def __call__(self, frame: Frame) -> PanopticDepth:
         """Result of the next frame; see Pipeline.__call__."""
         self._prepare()
-        result = self.pipeline(frame, self._scale)
+        if frame.stamp_ns:
+            result = self.pipeline(frame, self._scale)
+        else:
+            counted = replace(frame, stamp_ns=self._unstamped * UNSTAMPED_PERIOD_NS)
+            result = replace(self.pipeline(counted, self._scale), stamp_ns=0)
+            self._unstamped += 1
         if self._tracker is not None and self.pipeline.settings.tracking.enabled:
             result = self._tracker.update(result)
             self.next_id = self._tracker.next_id

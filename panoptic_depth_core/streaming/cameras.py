@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import ConfigError
-from ..io.cameras.camera_info import InfoCamera, camera_of_info, is_of_frame
+from ..io.cameras.camera_info import InfoCamera, camera_of_info, camera_problem, is_of_frame
 from ..io.cameras.camera_options import DEFAULT_FOV_DEG, CameraOptions
 from ..io.messages.reading import stamp_of
 from ..structures import Intrinsics
@@ -62,7 +62,10 @@ class CameraMemory:
                               'camera_info.policy to fallback and camera_info.fallback_k')
         if settings.fallback_k:
             fx, _, cx, _, fy, cy, *_ = settings.fallback_k
-            return Intrinsics(fx, fy, cx, cy, width, height), 'fallback'
+            camera = Intrinsics(fx, fy, cx, cy, width, height)
+            if problem := camera_problem(camera):
+                raise ConfigError(f'camera_info.fallback_k {problem}; give the K of these images')
+            return camera, 'fallback'
         return CameraOptions().resolve(width, height)
 
     def problem(self, stamp_ns: int) -> tuple[str, bool]:
@@ -97,8 +100,8 @@ class CameraMemory:
         age_s = (stamp_ns - found_ns) / 1e9
         if 0 < settings.max_age_s < abs(age_s) and found_ns:
             return InfoCamera(None, None, (
-                f'the latest is {abs(age_s):.3g} s {"older" if age_s > 0 else "newer"} than the '
-                f'image, and camera_info.max_age_s is {settings.max_age_s:g}'))
+                f'the latest is {"older" if age_s > 0 else "newer"} than the image by more than '
+                f'camera_info.max_age_s, which is {settings.max_age_s:g} s'))
         return camera_of_info(info, width, height, rectified=self._rectified, use=settings.use,
                               frame_id=frame_id)
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..reasons import kind_of
 from ..status import Health, HealthLevel, StreamState, StreamStatus
 from .measured import NOT_MEASURED
 from .scale import NO_RESULTS
@@ -26,6 +27,9 @@ RATE_FRAMES = 1000
 PERCENTILES = (50, 95, 99)
 PERCENTILE_FRAMES = 600
 """Percentiles are those of this many frames: six are beyond the 99th."""
+
+MOST_REASONS = 20
+"""More of them are not logged within RATE_WINDOW_S."""
 
 OTHER_CLOCK_S = 60.0
 """Stamps that differ this much from the clock are of another clock."""
@@ -45,6 +49,8 @@ class StreamStatistics:
         self._output_s: deque[float] = deque(maxlen=RATE_FRAMES)
         self._now_s = now_s
         self._bad_frame: tuple[str, float] = '', -math.inf
+        # Kind of reason -> the first text of it, and when it was last logged.
+        self._reasons: dict[str, tuple[str, float]] = {}
         # Latency, inference, and the difference of the two.
         self._times_ms: deque[tuple[float, float, float]] = deque(maxlen=PERCENTILE_FRAMES)
 
@@ -61,14 +67,21 @@ class StreamStatistics:
         """
         Count a frame that could not be decoded, processed or sent.
 
-        :returns: whether to log it: not for the same reason again within RATE_WINDOW_S.
+        :returns: whether to log it: not if a reason of its kind was logged within RATE_WINDOW_S,
+            or goes on since.
         """
         with self._lock:
             self._counts['frames_dropped_error'] += 1
-            former, when_s = self._bad_frame
-            now_s = self._now_s()
-            self._bad_frame = reason, now_s
-            return reason != former or now_s - when_s > RATE_WINDOW_S
+            now_s, kind = self._now_s(), kind_of(reason)
+            recent = {key: known for key, known in self._reasons.items()
+                      if now_s - known[1] <= RATE_WINDOW_S}
+            is_news = kind not in recent and len(recent) < MOST_REASONS
+            # The text of a kind stays, so that it does not change with every frame.
+            text = recent[kind][0] if kind in recent else reason
+            if is_news or kind in recent:
+                recent[kind] = text, now_s
+            self._reasons, self._bad_frame = recent, (text, now_s)
+            return is_news
 
     def bad_frame_reason(self) -> str:
         """Why a frame was skipped in the last RATE_WINDOW_S; empty if none was."""
@@ -140,7 +153,8 @@ def diagnostics(status: StreamStatus, limits: DiagnosticsSettings, *, bad_frame:
             'tasks': ', '.join(status.tasks), 'engine': status.engine_key,
             'build_percent': _text(100 * status.build_progress)}),
         Health('input', *_input(status, bad_frame, age_s), {
-            'rate_hz': _text(status.input_rate_hz), 'received': str(status.frames_received),
+            'rate_hz': _text(status.input_rate_hz), 'age_s': _text(age_s),
+            'received': str(status.frames_received),
             'dropped_queue': str(status.frames_dropped_queue),
             'dropped_age': str(status.frames_dropped_age),
             'dropped_error': str(status.frames_dropped_error)}),
@@ -175,21 +189,21 @@ def _input(status: StreamStatus, bad_frame: str, age_s: float) -> tuple[HealthLe
     if bad_frame:
         return WARN, f'images are skipped: {bad_frame}'
     if age_s > OTHER_CLOCK_S:
-        return WARN, (f'the latest image is {age_s:.0f} s old by its stamp; for a recording, play '
-                      'it with --clock and set use_sim_time')
+        return WARN, (f'the latest image is more than {OTHER_CLOCK_S:g} s old by its stamp '
+                      '(age_s); for a recording, play it with --clock and set use_sim_time')
     if age_s < -OTHER_CLOCK_S:
-        return WARN, (f'the stamp of the latest image is {-age_s:.0f} s ahead of the clock; for a '
-                      'live camera, do not set use_sim_time')
+        return WARN, (f'the stamp of the latest image is more than {OTHER_CLOCK_S:g} s ahead of '
+                      'the clock (age_s); for a live camera, do not set use_sim_time')
     return OK, 'images arrive' if status.input_rate_hz > 0 else 'no images'
 
 
 def _latency(status: StreamStatus, limits: DiagnosticsSettings) -> tuple[HealthLevel, str]:
     if 0 < limits.max_latency_ms < status.latency_ms[1]:
-        return WARN, (f'95 % of the results are published within {status.latency_ms[1]:.0f} ms, '
-                      f'but diagnostics.max_latency_ms is {limits.max_latency_ms:g}')
+        return WARN, ('more than 5 % of the results are later (latency_p95_ms) than '
+                      f'diagnostics.max_latency_ms, which is {limits.max_latency_ms:g}')
     if status.state == StreamState.RUNNING and status.output_rate_hz < limits.min_output_rate_hz:
-        return WARN, (f'{status.output_rate_hz:.1f} results per second, but '
-                      f'diagnostics.min_output_rate_hz is {limits.min_output_rate_hz:g}')
+        return WARN, ('fewer results per second (output_rate_hz) than '
+                      f'diagnostics.min_output_rate_hz, which is {limits.min_output_rate_hz:g}')
     return OK, 'within the limits'
 
 

@@ -107,12 +107,12 @@ def _drift(first: list[float], recent: list[float], limits: DiagnosticsSettings)
     if len(recent) == SAMPLES:
         now, then = float(np.median(recent)), float(np.median(first))
         if abs(math.log(now / then)) > math.log(1 + limits.scale_drift):
-            return (f'the scale by the ground was {then:.2f} and is {now:.2f} now: the camera may '
-                    f'have been moved; {_CHECK}')
+            return ('the scale by the ground is no longer what it was (factor_recent, '
+                    f'factor_first): the camera may have been moved; {_CHECK}')
     latest = recent or first
     if len(latest) >= FEWEST_SAMPLES and not (
-            limits.scale_low <= (median := float(np.median(latest))) <= limits.scale_high):
-        return (f'the scale by the ground is {median:.2f}, which is not between '
+            limits.scale_low <= float(np.median(latest)) <= limits.scale_high):
+        return ('the scale by the ground (factor) is not between '
                 f'diagnostics.scale_low, {limits.scale_low:g}, and diagnostics.scale_high, '
                 f'{limits.scale_high:g}; {_CHECK}')
     return ''

@@ -24,6 +24,7 @@ from ..config import InferenceSettings
 from ..errors import BackendError, ConfigError, in_words
 from ..inference.pipeline import Pipeline
 from ..inference.video import Video
+from ..reasons import kind_of
 from ..status import StreamState, StreamStatus, Watch
 from ..structures import Frame, PanopticDepth
 from .monitoring import StreamStatistics
@@ -467,7 +468,9 @@ class _Worker(threading.Thread):
 
     def _fail(self, problem: str, error: Exception) -> None:
         """Set the state; log the problem once."""
-        if problem != self._problem and not self.ended:
+        if kind_of(problem) == kind_of(self._problem):
+            return
+        if not self.ended:
             expected = isinstance(error, (ConfigError, BackendError))
             _log.error('%s', problem, exc_info=None if expected else error)
         self._problem = problem

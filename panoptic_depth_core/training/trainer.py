@@ -10,6 +10,7 @@ import math
 import os
 import random
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import ConfigError
-from ..files import make_folder
+from ..files import OutputFolder, lock_folder
 from ..network import create_model
 from ..network.base import Batch
 from ..network.distributed import average_gradients, leave, mean_over_processes
@@ -78,6 +79,13 @@ def train(settings: TrainSettings, run_dir: Path, *, resume: bool = False,
     :raises ConfigError: for wrong settings, missing data, nothing to resume, or the weights of
         another run in the folder.
     """
+    with lock_folder(run_dir) if is_first_process() else nullcontext() as output:
+        return _train(settings, run_dir, resume, watch, stop, output)
+
+
+def _train(settings: TrainSettings, run_dir: Path, resume: bool, watch: Watcher | None,
+           stop: Callable[[], bool], output: OutputFolder | None) -> Path:
+    """See train; the folder is locked."""
     begun = monotonic()
     if not resume:
         require_no_run(run_dir)
@@ -91,14 +99,14 @@ def train(settings: TrainSettings, run_dir: Path, *, resume: bool = False,
         return run_dir / MODEL_FILE
     if settings.validation is not None:
         run.validator = Validator(settings, settings.validation, state.averaged, fabric.device)
-    make_folder(run_dir)
+    run.output = output
     (run_dir / 'recipe.json').write_text(settings.model_dump_json(indent=1), encoding='utf-8')
     run.log = _RunLog(run_dir, state, settings.tensorboard, watch)
     try:
         run.iterate()
     finally:
         # Also when the user stops the run: --resume then loses nothing.
-        save_checkpoint(run_dir, settings, state)
+        run.save()
         run.log.close()
     leave()
     best = run_dir / BEST_FILE
@@ -117,6 +125,7 @@ class _Run:
     stop: Callable[[], bool]
     log: _RunLog | None = None  # Of the first process, as the validator.
     validator: Validator | None = None
+    output: OutputFolder | None = None
 
     def seconds(self) -> float:
         """Since the run began, without those between its sessions."""
@@ -159,14 +168,25 @@ class _Run:
             if log is None:
                 continue
             log.step(self.share_done())
+            self.check_output()
             is_due = state.iteration % settings.save_every == 0
             if self.validator is not None and state.iteration % self.validator.every == 0:
                 self.validate()
                 since, images, is_due = self.seconds(), 0, True
             if is_due:
-                save_checkpoint(self.run_dir, settings, state)
+                self.save()
         if self.validator is not None and state.validated != state.iteration and not self.stop():
             self.validate()
+
+    def check_output(self) -> None:
+        """Raise ConfigError where the folder of the run is gone."""
+        if self.output is not None:
+            self.output.check()
+
+    def save(self) -> None:
+        """Write the checkpoints."""
+        self.check_output()
+        save_checkpoint(self.run_dir, self.settings, self.state)
 
     def validate(self) -> None:
         """Measure the averaged weights, and keep them if they are the best so far."""

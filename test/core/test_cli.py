@@ -8,6 +8,7 @@ import csv
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,7 +26,9 @@ from panoptic_depth_core.cli.options import parse_list, parse_size
 from panoptic_depth_core.errors import BackendError, ConfigError
 from panoptic_depth_core.files import lock_folder
 from panoptic_depth_core.inference.pipeline import Pipeline
-from panoptic_depth_core.io.results.result_folder import RESULTS, RUN_FILE
+from panoptic_depth_core.io.results import result_folder
+from panoptic_depth_core.io.results.result_folder import RESULTS, RUN_FILE, ResultWriter
+from panoptic_depth_core.io.sources import opencv_sources
 from panoptic_depth_core.model_directory import ModelInfo, save_model_directory
 from panoptic_depth_core.structures import Frame, GroundScale, PanopticDepth
 
@@ -183,7 +186,8 @@ def test_predict_refuses_a_folder_in_use(predict: Callable[..., int], tmp_path: 
     """Whatever another program writes stays whole."""
     with lock_folder(tmp_path / 'out'):
         assert predict('--overwrite') == 2
-    assert f'out: process {os.getpid()} writes into it; wait' in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f'out: process {os.getpid()} (' in said and 'writes into it; wait' in said
     assert not (tmp_path / 'out').exists()
     assert predict() == 0
 
@@ -209,6 +213,86 @@ def test_predict_counts_what_it_skips(predict: Callable[..., int], pictures: Pat
     assert '1 skipped' in captured.out
     assert 'skipped 1 frame: ' in captured.err
     assert 'b.png' in captured.err
+
+
+@pytest.mark.parametrize(('bad', 'options', 'code'), [
+    ('c', (), 0), ('bc', (), 1), ('bc', ('--max-skipped', 0.7), 0), ('c', ('--max-skipped', 0), 1),
+    ('ab', ('--limit', 1), 1)])
+def test_too_many_skipped_frames_are_no_success(
+        bad: str, options: tuple[object, ...], code: int, predict: Callable[..., int],
+        pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in bad:
+        (pictures / f'{name}.png').write_bytes(b'no picture')
+    assert predict(*options) == code
+    captured = capsys.readouterr()
+    assert ('more than --max-skipped' in captured.err) == bool(code)
+    assert ('the same command goes on' in captured.out) == bool(code)
+    # However many frames: one line.
+    assert captured.err.count('not a picture') == 1
+    # What was done before counts, whether the rest can be used or not.
+    assert predict(*options) == code
+
+
+def test_a_source_that_vanishes_ended_early(
+        predict: Callable[..., int], pictures: Path, tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was done is kept, and the same command goes on."""
+    real = opencv_sources.read_picture
+
+    def vanish(path: Path) -> NDArray[np.uint8]:
+        found = real(path)
+        if path.stem == 'b':
+            pictures.rename(tmp_path / 'elsewhere')
+        return found
+
+    monkeypatch.setattr(opencv_sources, 'read_picture', vanish)
+    # The file of a frame is looked at again for its stamp.
+    assert predict('--max-skipped', 1) == 1
+    captured = capsys.readouterr()
+    assert 'the source ended early' in captured.err
+    assert '1 frames are kept; the same command goes on' in captured.out
+    monkeypatch.undo()
+    (tmp_path / 'elsewhere').rename(pictures)
+    assert predict() == 0
+    assert '2 frames done' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('what', ['out', 'out/depth', 'out/panoptic_segments.jsonl'])
+@pytest.mark.parametrize('name', ['a', 'c'])
+def test_output_that_vanishes_is_no_success(
+        what: str, name: str, predict: Callable[..., int], tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    real = ResultWriter.write
+
+    def vanish(self: ResultWriter, frame: Frame, result: PanopticDepth) -> None:
+        real(self, frame, result)
+        if frame.name == name:
+            (tmp_path / what).rename(tmp_path / 'elsewhere')
+            if (tmp_path / 'elsewhere').is_file():
+                (tmp_path / 'elsewhere').unlink()
+
+    monkeypatch.setattr(ResultWriter, 'write', vanish)
+    assert predict('--formats', 'panoptic,depth') == 2
+    said = capsys.readouterr().err
+    assert 'was removed' in said and str(tmp_path / what) in said
+
+
+def test_a_name_that_is_too_long_is_skipped(predict: Callable[..., int], pictures: Path,
+                                            monkeypatch: pytest.MonkeyPatch,
+                                            capsys: pytest.CaptureFixture[str]) -> None:
+    """The longest that has room for the suffix of a result is not."""
+    for length in (243, 251):
+        shutil.copy(pictures / 'a.png', pictures / f'{"x" * (length - 4)}.png')
+    (pictures / 'b.png').rename(pictures / f'{"é" * 125}.jpg')
+    (pictures / 'c.png').rename(pictures / 'odd \n--name\udcff.png')
+    assert predict() == 0
+    assert '5 frames done' in capsys.readouterr().out
+    # As on a disk of shorter names.
+    monkeypatch.setattr(result_folder, 'longest_name', lambda folder: 240)
+    assert predict('--overwrite') == 1
+    captured = capsys.readouterr()
+    assert '2 frames done' in captured.out
+    assert 'skipped 3 frames: the name is too long' in captured.err
 
 
 def test_predict_of_nothing_usable_is_an_error(predict: Callable[..., int], pictures: Path,

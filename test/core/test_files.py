@@ -16,7 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.files import JsonLines, lock_folder, make_folder, write_atomic
+from panoptic_depth_core.files import (
+    InputFiles,
+    JsonLines,
+    disk_errors,
+    lock_file,
+    lock_folder,
+    make_folder,
+    write_atomic,
+)
 
 
 def _full(*_: object) -> None:
@@ -57,14 +65,14 @@ def test_a_folder_has_one_writer(how: str, tmp_path: Path) -> None:
             [sys.executable, '-c', HOLDER, str(folder)], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, cwd=Path(__file__).resolve().parents[2]) as holder:
         assert holder.stdout.readline() == b'locked\n'
-        with pytest.raises(ConfigError, match=f'out: process {holder.pid} writes into it; wait'), \
-                lock_folder(folder):
+        said = rf'out: process {holder.pid} \(-c .*\) writes into it; wait'
+        with pytest.raises(ConfigError, match=said), lock_folder(folder):
             pass
         if how == 'is killed':
             holder.kill()
         holder.communicate()
-    with lock_folder(folder), pytest.raises(ConfigError, match=f'process {os.getpid()} writes'), \
-            lock_folder(folder):
+    said = rf'process {os.getpid()} \(.*\) writes'
+    with lock_folder(folder), pytest.raises(ConfigError, match=said), lock_folder(folder):
         pass
     assert not folder.exists() or not list(folder.iterdir())
 
@@ -92,6 +100,91 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path,
         write_atomic(path, b'newer')
     assert path.read_bytes() == b'old'
     assert [p.name for p in tmp_path.iterdir()] == ['a.json']
+
+
+@pytest.mark.parametrize('name', ['x' * 251 + '.png', 'é' * 126 + '.js', 'a.' + 'b' * 253,
+                                  'a\udcff\n.png', '-rf'])
+def test_a_name_of_any_length(name: str, tmp_path: Path) -> None:
+    suffixes = []
+
+    def write(path: Path) -> None:
+        suffixes.append(path.suffix)
+        path.write_bytes(b'one')
+
+    write_atomic(tmp_path / name, write)
+    with lock_file(tmp_path / name):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert suffixes == [Path(name).suffix if name.endswith(('.png', '.js')) else '.tmp']
+
+
+def test_what_numpy_says_of_a_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match='No space left.*free some space'), \
+            disk_errors(tmp_path):
+        raise OSError('75000 requested and 8192 written')
+
+
+def test_a_file_beyond_the_limit_of_its_size(tmp_path: Path) -> None:
+    code = ('import numpy, pathlib, resource, signal, sys\n'
+            'from panoptic_depth_core.files import write_atomic\n'
+            'signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n'
+            'resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n'
+            'for data in (bytes(9999), lambda path: numpy.save(path, numpy.zeros(9999))):\n'
+            '    try:\n'
+            '        write_atomic(pathlib.Path(sys.argv[1]), data)\n'
+            '    except ValueError as error:\n'
+            '        print(error)\n')
+    said = subprocess.run([sys.executable, '-c', code, str(tmp_path / 'a.npy')], text=True,
+                          capture_output=True, cwd=Path(__file__).resolve().parents[2])
+    first, second = said.stdout.splitlines()
+    assert 'File too large; the disk or a limit' in first, said
+    assert 'choose another folder' in second
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('how', ['removed', 'replaced'])
+def test_a_folder_that_is_gone(how: str, tmp_path: Path) -> None:
+    folder = tmp_path / 'out'
+    with lock_folder(folder) as output:
+        output.check()
+        folder.rename(tmp_path / 'old')
+        if how == 'replaced':
+            folder.mkdir()
+            (folder / '.lock').touch()
+        with pytest.raises(ConfigError, match='out: was removed or replaced while'):
+            output.check()
+    # What may be of another program stays.
+    assert [p.name for p in folder.iterdir()] == ['.lock'] if how == 'replaced' else True
+
+
+def test_an_input_that_loses_files(tmp_path: Path) -> None:
+    for name in 'ab':
+        (tmp_path / name).write_bytes(bytes(9))
+    found = InputFiles(tmp_path)
+    (tmp_path / 'a').write_bytes(bytes(12))
+    assert found.lost() == ''
+    (tmp_path / 'b').write_bytes(bytes(8))
+    assert found.lost() == f'{tmp_path / "b"}: became shorter while it was read'
+    (tmp_path / 'b').unlink()
+    assert found.lost() == f'{tmp_path / "b"}: was removed while it was read'
+
+
+def test_a_file_has_one_writer(tmp_path: Path) -> None:
+    with lock_file(tmp_path / 'a.json'), lock_file(tmp_path / 'b.json'), \
+            pytest.raises(ConfigError, match=r'a\.json: process \d+ .* writes into it'), \
+            lock_file(tmp_path / 'a.json'):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_lines_of_a_file_that_is_gone(tmp_path: Path) -> None:
+    lines = JsonLines(tmp_path / 'a.jsonl')
+    lines.append({'name': 'a'})
+    lines.path.unlink()
+    with pytest.raises(ConfigError, match=r'a\.jsonl: cannot be written: it was removed'):
+        lines.append({'name': 'b'})
+    with pytest.raises(ConfigError, match='it was removed'):
+        lines.close()
 
 
 def test_a_file_in_place_of_a_folder_is_named(tmp_path: Path) -> None:

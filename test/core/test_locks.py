@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from panoptic_depth_core import locks
 from panoptic_depth_core.locks import lock_holder, try_lock, wait_for_lock
 
 
@@ -22,7 +24,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_only_one_has_the_lock(path: Path) -> None:
     first = try_lock(path)
-    assert first is not None and lock_holder(path) == str(os.getpid())
+    assert first is not None and lock_holder(path).split(' (')[0] == str(os.getpid())
     assert try_lock(path) is None
     os.close(first)
     second = try_lock(path)
@@ -40,7 +42,7 @@ def test_waiting_ends_with_the_holder(path: Path) -> None:
         return True
 
     handle = wait_for_lock(path, keep_waiting)
-    assert handle is not None and told == [str(os.getpid())] * 2
+    assert handle is not None and told == [lock_holder(path)] * 2
     os.close(handle)
 
 
@@ -56,7 +58,7 @@ def test_a_killed_holder_leaves_no_lock(path: Path, repository: Path) -> None:
     with subprocess.Popen([sys.executable, '-c', code, str(path)], cwd=repository,
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b'\n'
-        assert lock_holder(path) == str(process.pid)
+        assert lock_holder(path) == f'{process.pid} (-c {path})'
         assert try_lock(path) is None
         process.kill()
         process.wait(60)
@@ -89,6 +91,19 @@ def test_a_link_in_place_of_a_lock_is_refused(path: Path, tmp_path: Path) -> Non
     with pytest.raises(OSError, match='symbolic'):
         try_lock(path)
     assert (tmp_path / 'victim').read_text() == 'kept'
+
+
+def test_a_holder_has_a_command_without_passwords(path: Path,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, 'argv', ['/bin/panoptic-depth', 'predict', 'rtsp://me:secret@cam/1',
+                                      '-o', 'a\nb \x1b[31m', 'x' * 500])
+    handle = try_lock(path)
+    holder = lock_holder(path)
+    assert holder.startswith(f"{os.getpid()} (panoptic-depth predict rtsp://cam/1 -o 'a?b ?[31m'")
+    assert holder.endswith('x ...)') and len(holder) < 150
+    monkeypatch.setattr(locks.socket, 'gethostname', lambda: 'other')
+    assert re.match(rf'{os.getpid()} on \S+ \(', lock_holder(path))
+    os.close(handle)
 
 
 def test_an_unknown_holder_is_a_question_mark(path: Path) -> None:

@@ -36,6 +36,7 @@ GRAY = 140, 140, 140
 def generate_test_description() -> LaunchDescription:
     return description(
         controllable_node('images', depth__max_m=200.0),
+        controllable_node('low_bits', depth__max_m=200.0),
         controllable_node('compressed', image_transport='compressed'))
 
 
@@ -122,6 +123,35 @@ class TestImages(NodeCase):
             self.assertEqual((found.height, found.width), (height, width))
 
 
+class TestLowBits(NodeCase):
+    namespace = 'low_bits'
+
+    def test_ten_bits_of_sixteen_are_scaled_alike(self) -> None:
+        camera = Camera(self.peer)
+        heard = self.peer.hear('semantic')
+        camera.until_heard(heard)
+
+        def seen(bits: int, color: tuple[int, int, int] = GRAY) -> int:
+            image = message('rgb16', flat(color))
+            values = np.frombuffer(image.data, np.uint16) >> (16 - bits)
+            image.data = array('B', values.tobytes())
+            stamp_ns = image.header.stamp.sec * 10**9 + image.header.stamp.nanosec
+            camera.send_info(stamp_ns)
+            camera.images.publish(image)
+            return int(values_of(heard_at(heard, stamp_ns))[HEIGHT // 2, WIDTH // 2])
+
+        self.assertEqual(seen(10), CLASS_ID['car'])
+        self.assertEqual(seen(12), CLASS_ID['car'])
+        # The scale stays, so this is dark.
+        dark = seen(10)
+        self.assertNotEqual(dark, CLASS_ID['car'])
+        self.assertEqual(self.peer.set('input_bits', 10), (True, ''))
+        self.assertEqual(seen(10), CLASS_ID['car'])
+        refused, reason = self.peer.set('input_bits', 5)
+        self.assertFalse(refused)
+        self.assertIn('give 8 to 16', reason)
+
+
 class TestCompressed(NodeCase):
     namespace = 'compressed'
 
@@ -147,5 +177,5 @@ class TestCompressed(NodeCase):
             send(data=data)
             eventually(lambda: self.peer.status().frames_dropped_error == before + 1,  # noqa: B023
                        'the broken picture is counted')
-            self.peer.wait_health('input', 1, 'not a picture')
+            self.peer.wait_health('input', 1, 'no picture')
         heard_at(heard, send())

@@ -19,6 +19,7 @@ from panoptic_depth_core.io.messages.maker import ROSBAGS_MESSAGES, MessageMaker
 from panoptic_depth_core.io.messages.point_clouds import point_cloud, points_of
 from panoptic_depth_core.io.messages.reading import ENCODINGS, MAPS, pixels_of, stamp_of, values_of
 from panoptic_depth_core.io.messages.types import typestore
+from panoptic_depth_core.io.sixteen_bits import SixteenBits
 
 serialization = pytest.importorskip('rclpy.serialization', reason='ROS 2 is not sourced')
 for _package in ('sensor_msgs', 'vision_msgs', 'visualization_msgs', 'diagnostic_msgs',
@@ -91,7 +92,7 @@ def test_every_encoding_comes_in(encoding: str, padding: int, big: bool) -> None
     image = random_image(encoding, 8, 6, padding)
     message = _through_cdr(_ros_image(encoding, image, padding, big))
     assert isinstance(message.data, array)
-    decoded = pixels_of(message)
+    decoded = pixels_of(message, SixteenBits(16))
     assert decoded.shape == image.shape and decoded.dtype == np.uint8
     # Luma and chroma are rounded to bytes.
     tolerance = 3 if encoding.startswith(('yuv', 'uyvy', 'yuyv', 'nv')) else 0

@@ -27,7 +27,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,6 +34,7 @@ from ...config import DistanceSettings
 from ...contract import SEGMENTATION, Task
 from ...errors import ConfigError
 from ...inference.distances import measure_distances
+from ...io.pictures import decode_stored, read_file
 from ...io.results import coco_panoptic
 from ...io.results.result_folder import DEPTH_PNG_SCALE, INSTANCES_FILE
 from ...labels import LABEL_DIVISOR, VOID_ID, ClassInfo
@@ -215,8 +215,8 @@ def _read_depth(path: Path) -> NDArray[np.float32]:
 
 
 def _read_uint16(path: Path) -> NDArray[np.uint16]:
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None or image.ndim != 2 or image.dtype != np.uint16:
-        found = 'no picture' if image is None else f'{image.dtype} {image.shape}'
-        raise ConfigError(f'{path}: is {found}; write a PNG of one channel of 16 bits')
+    image = decode_stored(read_file(path), str(path))
+    if image.ndim != 2 or image.dtype != np.uint16:
+        raise ConfigError(f'{path}: is {image.dtype} {image.shape}; write a PNG of one channel of '
+                          '16 bits')
     return np.asarray(image, np.uint16)

@@ -44,10 +44,15 @@ from ...contract import (
 )
 from ...inference.distances import MAD_TO_SIGMA
 from ...inference.ground_plane import fit_ground
-from ...inference.tracking import UNSTAMPED_PERIOD_NS
 from ...io.visualization import picture_of
 from ...labels import VOID_CLASS, VOID_ID, class_of
-from ...structures import Frame, InstanceDistance, Intrinsics, PanopticDepth
+from ...structures import (
+    UNSTAMPED_PERIOD_NS,
+    Frame,
+    InstanceDistance,
+    Intrinsics,
+    PanopticDepth,
+)
 from .base import Metric
 from .frame import JudgedFrame, Rules
 from .optical_flow import Path, path_between, reduced_gray, reduced_shape

@@ -12,7 +12,6 @@ from __future__ import annotations
 import gzip
 import io
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -25,12 +24,12 @@ from ...files import make_folder, plain
 from ...inference.pipeline import Pipeline
 from ...inference.video import Video
 from ...io.cameras.camera_options import CameraOptions
-from ...io.sources.frame_source import count_reason
 from ...io.sources.measured_depth import MeasuredTopic
 from ...io.sources.mounting import MountingSettings
 from ...io.viewers.foxglove import FoxgloveFile
 from ...io.viewers.rerun import RerunFile
 from ...labels import CITYSCAPES, ClassInfo
+from ...reasons import Reasons
 from ...structures import Frame, PanopticDepth
 from ...workers.pool import Tell
 from ..metrics.frame import RecordedFrame
@@ -192,7 +191,8 @@ class _Run:
         self._classes = reader.classes if predictor is None else predictor.classes
         self._score = BagScore(self._classes, job.settings)
         self._worst = WorstFrames(job.settings.worst.by, job.settings.worst.count)
-        self._skipped: Counter[str] = Counter()
+        self._skipped = Reasons()
+        self._missing = 0
         self._truth: set[str] = set()
         self._first_ns = self._last_ns = 0
 
@@ -212,7 +212,7 @@ class _Run:
                 try:
                     record = self._scored(item, result)
                 except ValueError as error:
-                    count_reason(self._skipped, str(error))
+                    self._skipped.add(str(error))
                     continue
                 times.add({'read': read_ms, **result.step_ms,
                            'score': 1e3 * (time.perf_counter() - start)})
@@ -237,6 +237,8 @@ class _Run:
             item = next(frames, None)
             read_ms = 1e3 * (time.perf_counter() - start)
             if item is None:
+                self._missing = max(0, self._reader.len_hint - self._score.frames - (
+                    self._skipped + self._reader.skipped).total())
                 return
             try:
                 result = self._result(item)
@@ -244,7 +246,7 @@ class _Run:
                 failures += 1
                 if not self._score.frames or failures >= FAILURES_IN_A_ROW:
                     raise
-                count_reason(self._skipped, str(error))
+                self._skipped.add(str(error))
             else:
                 failures = 0
                 yield item, result, read_ms
@@ -277,19 +279,20 @@ class _Run:
             'duration_s': (self._last_ns - self._first_ns) / 1e9,
             'truth': [kind for kind in TRUTH_TYPES if kind in self._truth],
             'skipped': dict(sorted((self._skipped + self._reader.skipped).items())),
+            'missing': self._missing, 'ended_early': self._reader.ended_early,
             'notes': dict(sorted((self._reader.notes + self._measured_notes()).items())),
             'error': None}
 
-    def _measured_notes(self) -> Counter[str]:
+    def _measured_notes(self) -> Reasons:
         """What was blended, and what was not as it is truth."""
         measured = self._measured
         if measured is None:
-            return Counter()
+            return Reasons()
         topic = self._job.settings.topics.measured_depth
         what = f'{topic}: {measured.blended} points were blended with the depth of the model'
         if measured.hold_out is not None:
             what += f', {measured.held_out} held out {measured.way} and scored'
-        return measured.notes + Counter([what])
+        return Reasons([*measured.notes.elements(), what])
 
 
 def _open_viewer(path: Path, classes: Sequence[ClassInfo],
@@ -324,4 +327,4 @@ def failed_part(job: BagJob, error: str) -> BagPart:
     """Stand in for a recording that could not be scored."""
     return BagPart(job.name, {
         'name': job.name, 'path': str(job.path), 'frames': 0, 'duration_s': 0.0, 'truth': [],
-        'skipped': {}, 'notes': {}, 'error': error})
+        'skipped': {}, 'missing': 0, 'ended_early': '', 'notes': {}, 'error': error})

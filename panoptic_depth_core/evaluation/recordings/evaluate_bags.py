@@ -57,7 +57,7 @@ def evaluate_bags(jobs: Sequence[BagJob], folder: Path, *, title: str = '', work
     if len(names) < max(len(jobs), 1):
         raise ConfigError(f'{len(jobs)} recordings with {len(names)} names; give at least one, '
                           'and each a name of its own')
-    with lock_folder(folder):
+    with lock_folder(folder) as output:
         parts = folder / PARTS
         claim_folder(folder, has_parts(parts))
         if overwrite:
@@ -71,6 +71,10 @@ def evaluate_bags(jobs: Sequence[BagJob], folder: Path, *, title: str = '', work
 
         def keep(job: BagJob, part: BagPart) -> None:
             nonlocal fresh
+            output.check()
+            if part.summary.get('ended_early'):
+                # The next run does not take it: the recording may be whole again by then.
+                keys[job.name] += ' ended early'
             save_part(parts, job.name, part, keys[job.name])
             fresh += part.summary['frames']
 
@@ -79,6 +83,7 @@ def evaluate_bags(jobs: Sequence[BagJob], folder: Path, *, title: str = '', work
         for part in run_bags(evaluate_bag, jobs, done=load, keep=keep, failed=failed_part,
                              workers=workers, ray_address=ray_address, progress=progress,
                              stopped=stopped):
+            output.check()
             total.add(part)
         if len(total.bags) < len(jobs):
             return None

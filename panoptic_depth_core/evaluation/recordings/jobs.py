@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...errors import ConfigError
-from ...io.bags.storage import is_bag
+from ...files import natural
+from ...io.bags.bag_files import is_bag, ros1_bag
 from ...model_directory import open_model
 from ...workers.ray_cluster import code_digest
 from ..report.files import REPORT
@@ -32,8 +33,9 @@ def find_bags(paths: Sequence[Path], report: Path | None = None) -> list[Path]:
                               'folders of them')
         inside = [path] if is_bag(path) else _bags_below(path, report)
         if not inside:
-            raise ConfigError(f'{path}: is no recording and has none in it; give a rosbag2 '
-                              'folder, a .mcap or .db3 file, or a folder of such folders')
+            raise ConfigError(ros1_bag(path) or f'{path}: is no recording and has none in it; '
+                              'give a rosbag2 folder, a .mcap or .db3 file, or a folder of such '
+                              'folders')
         for bag in inside:
             found.setdefault(bag.resolve(), bag)
     return list(found.values())
@@ -45,7 +47,7 @@ def _bags_below(folder: Path, report: Path | None) -> list[Path]:
             report is not None and folder.resolve() == report.resolve()):
         return []
     bags: list[Path] = []
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir(), key=lambda path: natural(path.name)):
         if path.is_dir() and is_bag(path):
             bags.append(path)
         elif path.is_dir() and not path.is_symlink():

@@ -219,31 +219,34 @@ def check_output(output: GraphOutput, info: ModelInfo, backend: str) -> None:
     """
     Refuse impossible outputs, before they become distances.
 
-    :raises BackendError: for a wrong shape, a depth or table that is not finite, an unknown class
-        id.
+    :raises BackendError: for a wrong shape or type, a depth or table that is not finite, an
+        unknown class id.
     """
     size = info.map_size()
     for name, array in (('segment_index', output.segment_index), ('depth', output.depth)):
         if array.shape != size:
             raise BackendError(f'{backend}: output {name} has shape {array.shape}, but '
                                f'{info.model_id} gives {size}; export the model again')
+    if output.segment_index.dtype != np.uint8:
+        raise BackendError(f'{backend}: output segment_index is {output.segment_index.dtype}, not '
+                           'uint8; export the model again')
     table = output.segments
     if table.ndim != 2 or table.shape[1] != len(SEGMENT_COLUMNS):
         raise BackendError(f'{backend}: output segments has shape {table.shape}, not '
                            f'(rows, {len(SEGMENT_COLUMNS)}); export the model again')
     known = 'depth' in info.tasks and (
         info.depth_of == 'pixels' or output.segment_index != NO_SEGMENT)
-    bad = int(np.count_nonzero(~np.isfinite(output.depth) & known))
-    if bad:
-        raise BackendError(f'{backend}: {bad} of {output.depth.size} depths are not finite; '
-                           'run the self-test of the model or use another precision')
-    valid = table[table[:, 0] > 0.5]
+    if (~np.isfinite(output.depth) & known).any():
+        raise BackendError(f'{backend}: depths are not finite; run the self-test of the model or '
+                           'use another precision')
+    valid = table[table[:, COLUMN['valid']] > 0.5]
     classes = valid[:, COLUMN['class_id']]
     known = (classes >= 0) & (classes < len(info.classes)) & (classes == np.rint(classes))
     if not known.all():
-        raise BackendError(f'{backend}: class id {classes[~known][0]} in output segments, but '
-                           f'{info.model_id} has 0..{len(info.classes) - 1}; '
+        raise BackendError(f'{backend}: a class id in output segments is none of 0..'
+                           f'{len(info.classes) - 1}, which {info.model_id} has; '
                            'run the self-test of the model')
-    if not np.isfinite(valid[:, COLUMN['score']]).all():
-        raise BackendError(f'{backend}: a score in output segments is not finite; '
-                           'run the self-test of the model or use another precision')
+    for name, values in (('valid', table), ('score', valid), ('is_thing', valid)):
+        if not np.isfinite(values[:, COLUMN[name]]).all():
+            raise BackendError(f'{backend}: {name} in output segments is not finite; '
+                               'run the self-test of the model or use another precision')

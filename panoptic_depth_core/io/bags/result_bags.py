@@ -23,6 +23,7 @@ from ...contract import SEGMENTATION, Task
 from ...errors import ConfigError
 from ...labels import CITYSCAPES, CLASS_TABLES, LABEL_DIVISOR, VOID_ID, ClassInfo
 from ...structures import (
+    UNSTAMPED_PERIOD_NS,
     DistanceFlag,
     Frame,
     InstanceDistance,
@@ -59,6 +60,8 @@ class ResultBagWriter(BagWriter):
     """
     One bag of input images and results; every message has the stamp of its image.
 
+    Frames without stamps are UNSTAMPED_PERIOD_NS apart.
+
     :param image_topic: of the input image; its camera_info is beside it.
     :param others: see BagWriter.
     """
@@ -76,8 +79,17 @@ class ResultBagWriter(BagWriter):
 
     def write(self, frame: Frame, result: PanopticDepth) -> None:
         """Add one frame; after a ConfigError, as of a full disk, complete parts stay."""
+        frame, result = self._stamped(frame, result)
         self.add(result.name or frame.name, frame.stamp_ns,
                  self._outgoing(self._messages(frame, result)))
+
+    def _stamped(self, frame: Frame, result: PanopticDepth) -> tuple[Frame, PanopticDepth]:
+        """Give them a stamp if they have none: a recording needs an order."""
+        if frame.stamp_ns:
+            return frame, result
+        # Of a video, only the first one has none, and the second a few milliseconds.
+        stamp_ns = max(len(self.names) * UNSTAMPED_PERIOD_NS, 1)
+        return replace(frame, stamp_ns=stamp_ns), replace(result, stamp_ns=stamp_ns)
 
     def _messages(self, frame: Frame, result: PanopticDepth) -> FrameMessages:
         return FrameMessages(make, frame, result, self._classes,

@@ -23,7 +23,7 @@ from rosbags import interfaces
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from ...errors import ConfigError
-from ...files import disk_errors, make_folder, require_absent, write_atomic
+from ...files import OutputFolder, disk_errors, make_folder, require_absent, write_atomic
 from ..messages.types import typestore
 
 STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
@@ -101,6 +101,7 @@ class BagWriter(AbstractContextManager['BagWriter']):
         self._part_bytes = part_bytes
         self._whole: dict[str, Any] | None = None
         self._writer: Writer | None = None
+        self._output: OutputFolder | None = None
         self._connections: dict[str, Any] = {}
         self._bytes = 0
         self._work = path.with_name(f'.{path.name}.tmp')
@@ -129,7 +130,7 @@ class BagWriter(AbstractContextManager['BagWriter']):
 
     def _open_part(self) -> Writer:
         number = 0 if self._whole is None else len(self._whole['files'])
-        make_folder(self._work)
+        self._output = OutputFolder(make_folder(self._work))
         writer = Writer(self._work / f'{self.path.name}_{number}', version=METADATA_VERSION,
                         storage_plugin=STORAGES[self._storage])
         if self.compress:
@@ -149,6 +150,7 @@ class BagWriter(AbstractContextManager['BagWriter']):
         with disk_errors(self.path):
             try:
                 writer = self._writer or self._open_part()
+                self._check()
                 for out, payload in zip(messages, data, strict=True):
                     if out.topic not in self._connections:
                         self._connections[out.topic] = writer.add_connection(
@@ -163,12 +165,18 @@ class BagWriter(AbstractContextManager['BagWriter']):
         if self._part_bytes is not None and self._bytes >= self._part_bytes:
             self.close()
 
+    def _check(self) -> None:
+        """Raise ConfigError where the open part is gone: it would be written to no end."""
+        if self._output is not None:
+            self._output.check()
+
     def close(self) -> None:
         """Complete the open part, if any, and make it count; add() then begins another one."""
         if self._writer is None:
             return
         with disk_errors(self.path):
             try:
+                self._check()
                 self._writer.close()
                 folder = self._writer.path
                 part = yaml.safe_load((folder / _METADATA).read_text(encoding='utf-8'))[_ROOT]

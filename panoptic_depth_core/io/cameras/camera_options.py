@@ -12,6 +12,7 @@ from typing import get_args
 
 from ...errors import ConfigError
 from ...structures import Intrinsics
+from ..sixteen_bits import SixteenBits
 from .camera_files import Calibration, camera_of_calibration, read_calibration
 from .camera_info import Use, camera_problem
 from .shapes import stated_for
@@ -42,6 +43,7 @@ class CameraOptions:
     :param file: see camera_files; for an image of another size it is scaled.
     :param camera: the camera itself, scaled likewise.
     :param use: which matrix of a CameraInfo or of a ROS calibration counts.
+    :param bits: that its pictures of 16 bits use; 0: found out, see SixteenBits.
     :raises ConfigError: more than one of them, or a focal length that is not positive.
     """
 
@@ -50,6 +52,7 @@ class CameraOptions:
     file: Path | None = None
     camera: Intrinsics | None = None
     use: Use = 'auto'
+    bits: int = 0
 
     def __post_init__(self) -> None:
         given = [name for name in _CAMERAS if getattr(self, name) is not None]
@@ -64,6 +67,9 @@ class CameraOptions:
             raise ConfigError(f'fx is {self.fx}; give a focal length in px, > 0')
         if self.fov_deg is not None:
             Intrinsics.from_fov(self.fov_deg, 2, 2)
+        if isinstance(self.camera, Intrinsics) and (problem := camera_problem(self.camera)):
+            raise ConfigError(f'camera: it {problem}; calibrate it')
+        SixteenBits(self.bits)
 
     @property
     def is_given(self) -> bool:

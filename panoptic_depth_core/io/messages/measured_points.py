@@ -13,12 +13,12 @@ import math
 import struct
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ConfigError
 from ...structures import Intrinsics
+from ..pictures import decode_stored, kind_of
 from .point_clouds import ring_of, xyz_of
 from .reading import stamp_of
 from .truth_images import depth_of
@@ -74,10 +74,7 @@ def compressed_depth(image_format: str, data: Any) -> NDArray[np.float32]:
     if transport.lower().rstrip().endswith('rvl'):
         values = _decode_rvl(body, what)
     else:
-        try:
-            read = cv2.imdecode(body, cv2.IMREAD_UNCHANGED)
-        except cv2.error as error:
-            raise ConfigError(f'{what}: {error.err}') from None
+        read = decode_stored(body, what) if kind_of(body) == 'png' else None
         if read is None or read.dtype != np.uint16 or read.ndim != 2:
             raise ConfigError(f'{what}: holds no 16-bit PNG of one channel; it is damaged')
         values = np.asarray(read, np.uint16)

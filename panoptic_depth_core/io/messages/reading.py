@@ -9,6 +9,7 @@ view of the message's bytes, so padding of any width costs nothing, and copies a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import cv2
@@ -17,6 +18,8 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from ...errors import ConfigError
+from ..pictures import decode_rgb, decode_stored, has_16_bits, header_of, kind_of
+from ..sixteen_bits import SixteenBits
 
 Bytes = NDArray[np.uint8]
 
@@ -25,11 +28,12 @@ class Encoding(NamedTuple):
     """
     The layout of one encoding in bytes, and how OpenCV makes RGB of it.
 
-    :param pixel_bytes: bytes of a pixel in a row (of the first plane).
+    :param pixel_bytes: bytes of a pixel in a row (of the first plane) at 8 bits per value.
     :param code: of cv2.cvtColor; None: it is RGB.
     :param even_width, even_height: chroma is shared by two columns, two rows.
     :param rows_per_2: rows of bytes per two rows of pixels; 3 where a chroma plane follows.
     :param least_size: smallest width and height that can be decoded.
+    :param deep: values have 16 bits.
     """
 
     pixel_bytes: int
@@ -38,6 +42,7 @@ class Encoding(NamedTuple):
     even_height: bool = False
     rows_per_2: int = 2
     least_size: int = 1
+    deep: bool = False
 
 
 def _nv(code: int) -> Encoding:
@@ -47,7 +52,7 @@ def _nv(code: int) -> Encoding:
 _UYVY = Encoding(2, cv2.COLOR_YUV2RGB_UYVY, even_width=True)
 _YUYV = Encoding(2, cv2.COLOR_YUV2RGB_YUY2, even_width=True)
 
-ENCODINGS: dict[str, Encoding] = {
+_OF_8_BITS = {
     'rgb8': Encoding(3, None),
     'bgr8': Encoding(3, cv2.COLOR_BGR2RGB),
     'rgba8': Encoding(4, cv2.COLOR_RGBA2RGB),
@@ -56,12 +61,15 @@ ENCODINGS: dict[str, Encoding] = {
     '8UC1': Encoding(1, cv2.COLOR_GRAY2RGB),
     '8UC3': Encoding(3, cv2.COLOR_BGR2RGB),
     '8UC4': Encoding(4, cv2.COLOR_BGRA2RGB),
-    'mono16': Encoding(2, cv2.COLOR_GRAY2RGB),
-    '16UC1': Encoding(2, cv2.COLOR_GRAY2RGB),
     # OpenCV leaves images of less than three rows or columns black.
     **{f'bayer_{order.lower()}8': Encoding(1, getattr(cv2, f'COLOR_Bayer{order}2RGB'),
                                            least_size=3)
        for order in ('RGGB', 'BGGR', 'GBRG', 'GRBG')},
+}
+
+ENCODINGS: dict[str, Encoding] = {
+    **_OF_8_BITS,
+    **{name.replace('8', '16'): kind._replace(deep=True) for name, kind in _OF_8_BITS.items()},
     'yuv422': _UYVY,
     'uyvy': _UYVY,
     'yuv422_yuy2': _YUYV,
@@ -69,7 +77,7 @@ ENCODINGS: dict[str, Encoding] = {
     'nv12': _nv(cv2.COLOR_YUV2RGB_NV12),
     'nv21': _nv(cv2.COLOR_YUV2RGB_NV21),
 }
-"""Encodings of pictures. 8UC3 and 8UC4 are blue first, as in OpenCV."""
+"""Encodings of pictures. 8UC3, 8UC4 and those of 16 bits are blue first, as in OpenCV."""
 
 MAPS: dict[str, tuple[str, int]] = {
     'mono8': ('u1', 1), '8UC1': ('u1', 1), 'mono16': ('u2', 1), '16UC1': ('u2', 1),
@@ -107,8 +115,11 @@ def _pixel_bytes(message: Any, rows: int, pixel_bytes: int) -> Bytes:
     buffer = _buffer(message.data)
     needed = step * (rows - 1) + row_bytes
     if buffer.size < needed:
-        raise ConfigError(f'{_name(message)}: data has {buffer.size} bytes, but {needed} are '
+        raise ConfigError(f'{_name(message)}: data has less than the {needed} bytes that are '
                           'needed; the image is truncated')
+    if buffer.size > 2 * step * rows:
+        raise ConfigError(f'{_name(message)}: data has more than twice the bytes of its size; '
+                          'the driver names another encoding or size than it writes')
     return as_strided(buffer, (rows, message.width, pixel_bytes), (step, pixel_bytes, 1),
                       writeable=False)
 
@@ -119,17 +130,51 @@ def stamp_of(message: Any) -> int:
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
-def pixels_of(message: Any) -> Bytes:
+def pixels_of(message: Any, sixteen: SixteenBits | None = None,
+              note: Callable[[str], None] | None = None) -> Bytes:
     """
     RGB of a sensor_msgs/Image of any of ENCODINGS, or of a CompressedImage.
 
+    :param sixteen: scales the 16-bit pictures of this source; None: this picture by itself.
+    :param note: takes what is doubtful.
     :returns: (H, W, 3) uint8 RGB, C-contiguous; of a dense rgb8 image a read-only view of its
-        data. 16-bit encodings are cut to 8 bits.
+        data.
     :raises ConfigError: unknown encoding, no pixels, an odd size where chroma is shared, a step
-        that is too small, truncated data; see decode_compressed.
+        that is too small, truncated data, the bytes of a picture file; see decode_compressed.
+    """
+    sixteen = SixteenBits() if sixteen is None else sixteen
+    if hasattr(message, 'format'):
+        return decode_compressed(message.format, message.data, sixteen, note)
+    kind, pixels = _raw_pixels(message)
+    if kind.deep:
+        pixels = sixteen.scaled(pixels)
+    if kind.code is None:
+        return np.ascontiguousarray(pixels)
+    return np.asarray(cv2.cvtColor(pixels, kind.code), np.uint8)
+
+
+def look_at(message: Any, sixteen: SixteenBits) -> bool:
+    """
+    Let the window of 16-bit pictures hold those of a message that is not decoded.
+
+    :returns: whether it has 16 bits.
+    :raises ConfigError: see pixels_of.
     """
     if hasattr(message, 'format'):
-        return decode_compressed(message.format, message.data)
+        data = _buffer(message.data)
+        if has_16_bits(data):
+            values = decode_stored(data, _compressed(message.format))
+            if values.dtype == np.uint16:
+                sixteen.look(values)
+                return True
+    elif message.encoding in ENCODINGS and ENCODINGS[message.encoding].deep:
+        sixteen.look(_raw_pixels(message)[1])
+        return True
+    return False
+
+
+def _raw_pixels(message: Any) -> tuple[Encoding, NDArray[np.uint8 | np.uint16]]:
+    """Encoding of an Image and (rows, W, C) values, in the byte order of the machine."""
     what, kind = _name(message), ENCODINGS.get(message.encoding)
     if kind is None:
         raise ConfigError(f'{what}: encoding is not known; known are {", ".join(ENCODINGS)}')
@@ -139,36 +184,90 @@ def pixels_of(message: Any) -> Bytes:
     if min(message.width, message.height) < kind.least_size:
         raise ConfigError(f'{what}: too small, at least {kind.least_size} px on each side are '
                           'needed')
-    pixels = _pixel_bytes(message, message.height * kind.rows_per_2 // 2, kind.pixel_bytes)
-    if message.encoding in ('mono16', '16UC1'):
-        # The high byte is the value >> 8 without any arithmetic.
-        pixels = np.ascontiguousarray(pixels[..., 0 if message.is_bigendian else 1])
-    if kind.code is None:
-        return np.ascontiguousarray(pixels)
-    return np.asarray(cv2.cvtColor(pixels, kind.code), np.uint8)
+    _refuse_file(message, what)
+    rows = message.height * kind.rows_per_2 // 2
+    pixels = _pixel_bytes(message, rows, kind.pixel_bytes * (1 + kind.deep))
+    if not kind.deep:
+        return kind, pixels
+    order = '>u2' if message.is_bigendian else '<u2'
+    return kind, np.ascontiguousarray(pixels).view(order).astype(np.uint16, copy=False)
 
 
-def decode_compressed(image_format: str, data: Any) -> Bytes:
+def _refuse_file(message: Any, what: str) -> None:
     """
-    Pixels of a CompressedImage, or of a picture file, as RGB.
+    Refuse an Image whose bytes are those of a picture file.
 
-    :param image_format: as in the message; needed only to refuse compressed depth.
+    :raises ConfigError: they are.
+    """
+    data = _buffer(message.data)
+    # Two bytes could be those of a pixel.
+    if (kind := kind_of(data)) and kind != 'bmp' and (kind != 'jpeg' or data[2:3] == 0xff):
+        try:
+            header_of(data, what)
+        except ConfigError:
+            return
+        raise ConfigError(
+            f'{what}: its data is a {kind.upper()} file and no pixels; let the driver decode it '
+            '(usb_cam: pixel_format mjpeg2rgb in place of raw_mjpeg), or publish it as '
+            'CompressedImage')
+
+
+def _compressed(image_format: str) -> str:
+    return f'compressed image of format {image_format!r}'
+
+
+def decode_compressed(image_format: str, data: Any, sixteen: SixteenBits | None = None,
+                      note: Callable[[str], None] | None = None) -> Bytes:
+    """
+    Pixels of a CompressedImage as RGB, as they are stored: an EXIF orientation does not count.
+
+    Formats are those that compressed_image_transport writes, 'SOURCE; CODEC compressed TARGET',
+    or a single word. The codec is known by the data. TARGET is the order of channels given to an
+    encoder that takes blue for the first: where it is red, they are exchanged. TIFF has no TARGET,
+    and the order of SOURCE; JPEG and PNG without one are not image_transport's, and have the
+    colors of the file. Where SOURCE is a Bayer mosaic and there is no TARGET, a picture of one
+    channel is that mosaic.
+
+    :param image_format: as in the message.
     :param data: a JPEG, PNG, ... file as bytes or uint8.
+    :param sixteen, note: see pixels_of.
     :returns: (H, W, 3) uint8 RGB.
-    :raises ConfigError: compressed depth, no picture, truncated.
+    :raises ConfigError: compressed depth, no picture, damaged, too large.
     """
+    what = _compressed(image_format)
     if 'compresseddepth' in image_format.lower():
-        raise ConfigError(f'compressed image of format {image_format!r} is a depth image; '
-                          'give a topic with pictures')
+        raise ConfigError(f'{what} is a depth image; give a topic with pictures')
     buffer = _buffer(data)
-    try:
-        bgr = cv2.imdecode(buffer, cv2.IMREAD_COLOR) if buffer.size else None
-    except cv2.error as error:
-        raise ConfigError(f'compressed image of format {image_format!r}: {error.err}') from None
-    if bgr is None:
-        raise ConfigError(f'compressed image of format {image_format!r}, {buffer.size} bytes: '
-                          'not a picture or truncated')
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+    sixteen = SixteenBits() if sixteen is None else sixteen
+    source, _, codec = image_format.partition(';')
+    target = codec.partition('compressed')[2].strip()
+    source = source.strip()
+    if source.startswith('bayer_') and not target:
+        stored = decode_stored(buffer, what, note)
+        if stored.ndim == 2:
+            return _colored(stored, f'{source.rstrip("0123456789")}8', what, sixteen)
+    pixels = decode_rgb(buffer, what, note=note)
+    rgb = sixteen.scaled(pixels) if pixels.dtype == np.uint16 else np.asarray(pixels, np.uint8)
+    of_tiff = 'tiff' in codec
+    exchanged = (source if of_tiff else target).startswith('rgb')
+    if note is not None and not of_tiff and (exchanged or (
+            codec and not target and source.startswith('rgb'))):
+        note(f'{what}: red and blue are taken as {"exchanged" if exchanged else "in order"} in '
+             'its pictures, which this does not tell for sure; image_transport writes '
+             "'rgb8; jpeg compressed bgr8'")
+    return np.ascontiguousarray(rgb[..., ::-1]) if exchanged else rgb
+
+
+def _colored(mosaic: NDArray[Any], encoding: str, what: str, sixteen: SixteenBits) -> Bytes:
+    """RGB of a (H, W) mosaic of 8 or 16 bits."""
+    kind = ENCODINGS.get(encoding)
+    if kind is None or kind.code is None or min(mosaic.shape) < kind.least_size:
+        raise ConfigError(f'{what}: not known as a mosaic, or too small for one')
+    if mosaic.dtype not in (np.uint8, np.uint16):
+        raise ConfigError(f'{what}: is a mosaic of {mosaic.dtype}; give 8 or 16 bits')
+    if mosaic.dtype == np.uint16:
+        mosaic = sixteen.scaled(mosaic)
+    return np.asarray(cv2.cvtColor(mosaic, kind.code), np.uint8)
 
 
 def values_of(message: Any) -> NDArray[Any]:

@@ -137,6 +137,12 @@ def typestore(earlier: bool = False) -> Any:
 
 
 def canonical_type(name: str) -> str:
-    """``package/Type`` as ``package/msg/Type``: some recorders leave the middle out."""
-    parts = name.split('/')
-    return f'{parts[0]}/msg/{parts[1]}' if len(parts) == 2 else name
+    """
+    ``package/Type`` and ``package::msg::Type`` as ``package/msg/Type``.
+
+    Some recorders leave the middle out; those of DDS write the name of the IDL type, or its
+    mangled form ``package::msg::dds_::Type_``.
+    """
+    parts = name.split('/') if '::' not in name else [
+        part.removesuffix('_') for part in name.split('::') if part != 'dds_']
+    return f'{parts[0]}/msg/{parts[1]}' if len(parts) == 2 else '/'.join(parts)

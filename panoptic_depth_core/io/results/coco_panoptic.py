@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ...errors import ConfigError
 from ...labels import VOID_ID, ClassInfo
 from ...structures import PanopticDepth
-from ..sources.opencv_sources import read_picture
+from ..sources.picture_source import read_picture
 from ..visualization import encode_png
 
 FOLDER = 'panoptic'

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
@@ -34,10 +35,19 @@ from ...contract import (
     lacking,
 )
 from ...errors import ConfigError
-from ...files import JsonLines, disk_errors, make_folder, write_atomic
+from ...files import (
+    JsonLines,
+    OutputFolder,
+    disk_errors,
+    longest_name,
+    make_folder,
+    natural,
+    write_atomic,
+)
 from ...labels import CITYSCAPES, ClassInfo
 from ...structures import Frame, GroundScale, InstanceDistance, Mounting, PanopticDepth
 from ..bags.result_bags import DEFAULT_IMAGE_TOPIC, ResultBagWriter
+from ..pictures import decode_rgb, read_file
 from ..viewers.foxglove import PART_BYTES, FoxgloveWriter
 from ..viewers.rerun import RerunFolder
 from ..visualization import encode_png, frame_of, picture_of_result
@@ -50,6 +60,8 @@ RESULTS = (coco_panoptic.FOLDER, coco_panoptic.FILE_NAME, PANOPTIC_JOURNAL, 'dep
            INSTANCES_FILE, 'overlay', 'overlay.mp4', 'bag', '.bag.tmp', 'foxglove',
            '.foxglove.tmp', 'rerun')
 """Everything that the formats write into a folder: a fresh start removes it."""
+
+_SUFFIX_BYTES = len('.png')
 
 DEPTH_PNG_SCALE = 256.0  # pixel values per meter, as in KITTI
 VIDEO_FPS = 10.0
@@ -181,6 +193,7 @@ class FileSink:
         self._folder = make_folder(folder)
         self._suffix = suffix
         self._encode = encode
+        self._output = OutputFolder(self._folder)
 
     def _path(self, name: str) -> Path:
         return self._folder / f'{name}{self._suffix}'
@@ -198,7 +211,8 @@ class FileSink:
         return self._path(frame.name).read_bytes() == self._encode(frame, result)
 
     def close(self) -> None:
-        """Nothing is left open."""
+        """Check that the files are still there; nothing is left open."""
+        self._output.check()
 
 
 class PanopticSink(FileSink):
@@ -224,6 +238,7 @@ class PanopticSink(FileSink):
 
     def close(self) -> None:
         """Write the JSON of all frames."""
+        super().close()
         self._journal.close()
         # A picture that was removed and written again has two lines: the later one is right.
         frames = {record['name']: record for record in self._journal}
@@ -241,7 +256,8 @@ class OverlaySink(FileSink):
 
     def close(self) -> None:
         """Make the video."""
-        paths = sorted(self._folder.glob('[!.]*.png'))
+        super().close()
+        paths = sorted(self._folder.glob('[!.]*.png'), key=lambda path: natural(path.name))
         if self._video is not None and paths:
             write_atomic(self._video, lambda path: _write_video(paths, path))
 
@@ -251,9 +267,11 @@ def _write_video(pictures: Sequence[Path], path: Path) -> None:
     writer, code = cv2.VideoWriter(), cv2.VideoWriter.fourcc(*'mp4v')
     try:
         for picture in pictures:
-            bgr = cv2.imdecode(np.fromfile(picture, np.uint8), cv2.IMREAD_COLOR)
-            if bgr is None:
+            try:
+                rgb = decode_rgb(read_file(picture), str(picture))
+            except ConfigError:
                 continue
+            bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
             if not writer.isOpened():
                 # The codec needs even sizes.
                 size = (bgr.shape[1] // 2 * 2, bgr.shape[0] // 2 * 2)
@@ -345,6 +363,10 @@ class ResultWriter(AbstractContextManager['ResultWriter']):
         options = options or ResultOptions()
         wanted = formats_for(options.tasks, formats)
         self.out_dir = make_folder(Path(out_dir))
+        self._output = OutputFolder(self.out_dir)
+        self._longest_name = longest_name(self.out_dir)
+        self._folded: dict[str, str] = {}
+        self._folds = _folds_case(self.out_dir)
         self._sinks: list[Sink] = []
         self._stack = ExitStack()
         try:
@@ -361,10 +383,21 @@ class ResultWriter(AbstractContextManager['ResultWriter']):
         """Whether every format has this frame."""
         return all(sink.done(name) for sink in self._sinks)
 
+    def refuses(self, name: str) -> str:
+        """Why there can be no files of this name; empty where there can."""
+        if not name or '/' in name or '\0' in name or name.startswith('.'):
+            return 'the name cannot name files; give a plain name'
+        if len(os.fsencode(name)) > self._longest_name - _SUFFIX_BYTES:
+            return 'the name is too long for the files of its results; shorten it'
+        if self._folds and self._folded.setdefault(name.casefold(), name) != name:
+            return 'the disk takes the name for that of another frame; rename one of them'
+        return ''
+
     def write(self, frame: Frame, result: PanopticDepth) -> None:
         """Write one frame in every format that lacks it; a full disk loses nothing older."""
-        if not frame.name or '/' in frame.name or frame.name.startswith('.'):
-            raise ConfigError(f'frame name {frame.name!r} cannot name files; give a plain name')
+        if problem := self.refuses(frame.name):
+            raise ConfigError(f'frame {frame.name!r}: {problem}')
+        self._output.check()
         frame = frame_of(frame, result)
         for sink in self._sinks:
             if not sink.done(frame.name):
@@ -378,12 +411,20 @@ class ResultWriter(AbstractContextManager['ResultWriter']):
 
     def close(self) -> None:
         """Finish every format, even if one fails; then raise the failure."""
-        self._stack.close()
+        with self._stack:
+            self._output.check()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Close; an error here does not hide the one that led here."""
         with suppress(*([] if kind is None else [Exception])):
             self.close()
+
+
+def _folds_case(folder: Path) -> bool:
+    """Whether the disk takes names for equal that differ in case alone."""
+    with suppress(OSError):
+        return (folder / RUN_FILE).samefile(folder / RUN_FILE.upper())
+    return False
 
 
 def prepare_run_folder(folder: Path, run: dict[str, Any], *, overwrite: bool = False,

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Collection, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import ConfigError
+from ...files import InputFiles
+from ...reasons import Reasons
 from ...structures import Frame
 from ..bags.storage import BagReader, Message, Topic, deserialize
 from ..bags.transforms import MAX_DELAY_S, RecordedMotion
@@ -32,13 +34,17 @@ from ..cameras.topics import (
     without_transport,
 )
 from ..messages.outputs import NODE_TOPICS
-from ..messages.reading import ENCODINGS, pixels_of, stamp_of
+from ..messages.reading import ENCODINGS, look_at, pixels_of, stamp_of
 from ..messages.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
+from ..sixteen_bits import FIRST_PICTURES, SixteenBits
 from .frame_source import FrameSource, Skip, count_reason
 from .mounting import USUAL_GROUND, TransformedMounting
 
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
 NO_STAMP = 'has no stamps; the time of recording is taken for them'
+
+_VALUES = '16UC1', '32FC1'
+"""By convention, these are depth or ids, though the former can be decoded."""
 
 _FIRST_TRANSFORMS = 1000
 """Messages of tf by whose end all frames have been named."""
@@ -63,9 +69,9 @@ def _is_picture(bag: BagReader, topic: Topic) -> bool:
     """Whether the first readable message holds a picture rather than depth or ids."""
     image = next(_readable(bag, topic.name), None)
     if topic.type == COMPRESSED_IMAGE:
-        return image is not None and 'compresseddepth' not in image.format.lower()
-    # 16UC1 can be decoded, but by convention it is depth in millimeters, or ids.
-    return image is not None and image.encoding in ENCODINGS and image.encoding != '16UC1'
+        return image is not None and 'compresseddepth' not in image.format.lower() and (
+            image.format.partition(';')[0].strip() not in _VALUES)
+    return image is not None and image.encoding in ENCODINGS and image.encoding not in _VALUES
 
 
 def _list(topics: list[Topic]) -> str:
@@ -206,12 +212,19 @@ class ImagePairing:
     :param bag: for the first CameraInfo that tells a camera, which images before it need too.
     :param skip: see FrameSource; images are named by their place in the bag.
     :param skipped, notes: see FrameSource.
+    :param sixteen: how pictures of 16 bits become 8.
     :ivar info, camera: the CameraInfo of the latest frame, and what it told.
+    :ivar index: number of images so far.
     """
 
     def __init__(self, bag: BagReader, image_topic: str, info_topic: InfoTopic,
-                 skip: Skip, skipped: Counter[str], notes: Counter[str]) -> None:
-        self._image_topic = image_topic
+                 skip: Skip, skipped: Reasons, notes: Reasons,
+                 sixteen: SixteenBits | None = None) -> None:
+        self._bag, self._image_topic = bag, image_topic
+        self._sixteen = sixteen or SixteenBits()
+        self._sixteen.first = self._look_first
+        # Of the topic, as the first image says; None: not known yet.
+        self._is_deep: bool | None = None
         self._info_topic, self._rule, self._others = info_topic
         self.rectified = says_rectified(image_topic, info_topic.topic)
         self._skip, self._skipped, self._notes = skip, skipped, notes
@@ -225,7 +238,7 @@ class ImagePairing:
         self._info_stamp_ns = -1
         # Until the first one that tells a camera has come, none of them counts.
         self._begun = self._info is None
-        self._index = 0
+        self.index = 0
         # An image waits for the CameraInfo of its stamp, which may be recorded right after it.
         self._waiting: PairedImage | None = None
 
@@ -251,10 +264,11 @@ class ImagePairing:
             if self._waiting is not None and stamp_ns == self._waiting.stamp_ns:
                 yield from self.finish()
             return
-        name = f'{self._index:06d}'
-        self._index += 1
+        name = f'{self.index:06d}'
+        self.index += 1
         yield from self.finish()
         if self._skip(name):
+            self._look_at(message)
             return
         try:
             image = deserialize(message)
@@ -263,11 +277,22 @@ class ImagePairing:
             return
         stamp_ns = stamp_of(image)
         if not stamp_ns:
-            self._notes[f'{self._image_topic}: {NO_STAMP}'] += 1
+            self._notes.add(f'{self._image_topic}: {NO_STAMP}')
             stamp_ns = message.stamp_ns
         self._waiting = PairedImage(name, stamp_ns, message.stamp_ns, image, None)
         if self._info is None or self._info_stamp_ns >= stamp_ns:
             yield from self.finish()
+
+    def _look_at(self, message: Message) -> None:
+        """Let the window of 16 bits hold an image that is not used now, so that runs agree."""
+        if not self._sixteen.bits and self._is_deep is not False:
+            with suppress(ConfigError):
+                self._is_deep = look_at(deserialize(message), self._sixteen)
+
+    def _look_first(self, sixteen: SixteenBits) -> None:
+        for image in islice(_readable(self._bag, self._image_topic), FIRST_PICTURES):
+            with suppress(ConfigError):
+                look_at(image, sixteen)
 
     def _counts(self, info: Any) -> bool:
         return not self._frame_id or is_of_frame(info, self._frame_id)
@@ -279,8 +304,8 @@ class ImagePairing:
         if self._begun:
             self._info = info
         else:
-            self._notes[f'{self._info_topic}: is not calibrated at its begin; the first '
-                        'calibrated one is used'] += 1
+            self._notes.add(f'{self._info_topic}: is not calibrated at its begin; the first '
+                            'calibrated one is used')
 
     def finish(self) -> Iterator[PairedImage]:
         """Give the image that is still waiting, if any."""
@@ -288,9 +313,14 @@ class ImagePairing:
         if waiting is not None:
             yield waiting._replace(info=self._info)
 
+    def _note(self, text: str) -> None:
+        self._notes.add(f'{self._image_topic}: {text}')
+
     def frame(self, paired: PairedImage, camera: CameraOptions) -> Frame:
         """Decode an image; the user's camera wins over the bag's. Raises ConfigError."""
-        pixels = pixels_of(paired.image)
+        pixels = pixels_of(paired.image, self._sixteen, self._note)
+        for note in self._sixteen.notes():
+            self._note(note)
         height, width = pixels.shape[:2]
         frame_id = paired.image.header.frame_id
         self.info = paired.info
@@ -304,13 +334,13 @@ class ImagePairing:
                          [f'{found.reason}; it counts as missing']):
                 count_reason(self._notes, f'{self._info_topic}: {note}')
         if origin == 'camera_info' and self._rule == OF_THE_FRAME:
-            self._notes[f'{self._image_topic}: {self._info_topic} is used, since {OF_THE_FRAME}; '
-                        'choose another one with --camera-info-topic if it is of another '
-                        'camera'] += 1
+            self._notes.add(f'{self._image_topic}: {self._info_topic} is used, since '
+                            f'{OF_THE_FRAME}; choose another one with --camera-info-topic if it '
+                            'is of another camera')
         if origin == 'default' and self._info_topic is None and self._others:
-            self._notes[f'{self._image_topic}: no CameraInfo belongs to it by name or frame_id; '
-                        'choose with --camera-info-topic if one does: '
-                        f'{", ".join(self._others)}'] += 1
+            self._notes.add(f'{self._image_topic}: no CameraInfo belongs to it by name or '
+                            'frame_id; choose with --camera-info-topic if one does: '
+                            f'{", ".join(self._others)}')
         return Frame(pixels, intrinsics, paired.stamp_ns,
                      frame_id or 'camera', paired.name, origin)
 
@@ -333,6 +363,7 @@ class BagSource(FrameSource):
                  camera_info_topic: str | None = None, skip: Skip | None = None) -> None:
         super().__init__(camera, skip)
         self._bag = BagReader(path)
+        self._input = InputFiles(path)
         try:
             topic = choose_image_topic(self._bag, image_topic)
             self.info_topic = choose_camera_info_topic(self._bag, topic.name, camera_info_topic)
@@ -346,7 +377,7 @@ class BagSource(FrameSource):
     def __iter__(self) -> Iterator[Frame]:
         """Decode the images one by one."""
         pairing = ImagePairing(self._bag, self.image_topic, self.info_topic, self.skip,
-                               self.skipped, self.notes)
+                               self.skipped, self.notes, self.sixteen)
         motion = None if self.mounting.fixed else RecordedMotion(self._bag)
         mounting = TransformedMounting(self.mounting, motion, self.notes.add)
         self.pairing = pairing
@@ -360,6 +391,8 @@ class BagSource(FrameSource):
             self._note_problems(motion)
             yield frame if known is None else replace(frame, mounting=known)
         self._note_problems(motion)
+        if pairing.index < (self.len_hint or 0):
+            self.ended_early = self._input.lost()
 
     def _note_problems(self, motion: RecordedMotion | None) -> None:
         """Before every frame, as not every user reads on to the last one."""

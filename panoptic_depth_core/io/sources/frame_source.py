@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,40 +13,20 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ...reasons import Reasons
+from ...reasons import count_reason as count_reason
 from ...structures import Frame
 from ..cameras.camera_files import read_camera_file, sidecar
 from ..cameras.camera_options import CameraOptions
+from ..sixteen_bits import SixteenBits
 from .mounting import MountingSettings
 
 Skip = Callable[[str], bool]
-
-_MOST_REASONS = 20
-_MEASURED = re.compile(r'-?\d+\.\d+')
-OTHER_REASONS = 'other reasons'
 
 
 def skip_none(_: str) -> bool:
     """Skip no frame."""
     return False
-
-
-def count_reason(counter: Counter[str], reason: str) -> None:
-    """Count a reason; those beyond the first few share one entry."""
-    if reason not in counter and len(counter) >= _MOST_REASONS:
-        reason = OTHER_REASONS
-    counter[reason] += 1
-
-
-class Notes(Counter[str]):
-    """What the user should know -> how often; texts that differ in measured numbers are one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._first: dict[str, str] = {}
-
-    def add(self, text: str) -> None:
-        """Count a note."""
-        count_reason(self, self._first.setdefault(_MEASURED.sub('#', text), text))
 
 
 class FrameSource(AbstractContextManager['FrameSource']):
@@ -60,10 +38,13 @@ class FrameSource(AbstractContextManager['FrameSource']):
 
     :ivar skipped: reason -> frames passed over because of it.
     :ivar notes: what the user should know of the source -> how often it was seen.
+    :ivar ended_early: why it ended before its end, as of a camera that was unplugged or a folder
+        that is gone; empty if it did not. What was given is good, and more may come later.
     :ivar sidecar: the camera file beside it, if there is one.
     :ivar stated: the camera that a file tells; None without one.
     :ivar len_hint: number of frames to expect, None where that cannot be known.
     :ivar mounting: given by the user; it wins over the source's.
+    :ivar sixteen: how pictures of 16 bits become 8.
     :param camera: the user's camera; it wins over the source's.
     :param skip: name -> True for frames that are done: they are not decoded.
     :param folder: where a camera file may be, see camera_files.SIDECAR_NAMES.
@@ -81,9 +62,11 @@ class FrameSource(AbstractContextManager['FrameSource']):
                                                                           use=camera.use)
         self.stated = self._beside if camera.calibration is None else camera.calibration
         self.skip: Skip = skip or skip_none
-        self.skipped: Counter[str] = Counter()
-        self.notes = Notes()
+        self.skipped = Reasons()
+        self.notes = Reasons()
+        self.ended_early = ''
         self.mounting = MountingSettings()
+        self.sixteen = SixteenBits(camera.bits)
         self.len_hint: int | None = None
 
     @abstractmethod

@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ConfigError
+from ...reasons import Reasons
 from ...structures import Frame, Intrinsics
 from ..bags.storage import BagReader, deserialize, is_bag
 from ..bags.transforms import RecordedMotion, TransformError
@@ -34,7 +34,7 @@ from ..messages.measured_points import (
 )
 from ..messages.reading import stamp_of
 from ..messages.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINT_CLOUD
-from .frame_source import Notes
+from ..pictures import decode_stored, read_file
 
 SUFFIXES = ('.png', '.tif', '.tiff', '.npy')
 TYPES = (POINT_CLOUD, IMAGE, COMPRESSED_IMAGE)
@@ -62,7 +62,7 @@ class MeasuredDepth(AbstractContextManager['MeasuredDepth']):
     """
 
     def __init__(self) -> None:
-        self.notes = Notes()
+        self.notes = Reasons()
 
     @abstractmethod
     def points(self, frame: Frame) -> NDArray[np.float32] | None:
@@ -138,13 +138,15 @@ def read_depth(path: Path, per_meter: float = PER_METER) -> NDArray[np.float32]:
         if path.suffix.lower() == '.npy':
             values: Any = np.load(path, allow_pickle=False)
         else:
-            values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    except (OSError, ValueError, cv2.error) as error:
+            values = decode_stored(read_file(path), str(path))
+    except ConfigError:
+        raise
+    except (OSError, ValueError) as error:
         raise ConfigError(f'{path}: cannot be read as depth: {error}') from None
-    if values is None or values.ndim != 2 or not values.size or (
+    if values.ndim != 2 or not values.size or (
             values.dtype.kind not in 'uif' or values.dtype.itemsize == 1):
-        found = 'no picture' if values is None else f'{values.dtype} {values.shape}'
-        raise ConfigError(f'{path}: is {found}; give depth as (H, W) of 16 bits or floats')
+        raise ConfigError(f'{path}: is {values.dtype} {values.shape}; give depth as (H, W) of 16 '
+                          'bits or floats')
     if values.dtype.kind == 'f':
         return np.asarray(values, np.float32)
     return np.asarray(values / np.float32(per_meter), np.float32)

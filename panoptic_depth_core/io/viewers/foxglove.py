@@ -59,8 +59,10 @@ def _color(rgb: Sequence[int], opacity: float = 1.0) -> Any:
 
 
 def _metadata(**values: object) -> list[Any]:
-    return [make('foxglove_msgs/msg/KeyValuePair', key=key, value=str(value))
-            for key, value in values.items()]
+    # A name of a file may have bytes that are no text.
+    texts = {key: str(value).encode('utf-8', 'replace').decode() for key, value in values.items()}
+    return [make('foxglove_msgs/msg/KeyValuePair', key=key, value=text)
+            for key, text in texts.items()]
 
 
 def _points(points: Iterable[Iterable[float]]) -> list[Any]:
@@ -172,6 +174,7 @@ class FoxgloveWriter(ResultBagWriter):
               lidar_depth: NDArray[np.float32] | None = None,
               scalars: Mapping[str, float] | None = None) -> None:
         """Add one frame with its result; for the options see rerun.RerunFile.write."""
+        frame, result = self._stamped(frame, result)
         messages = replace(self._messages(frame, result), point_stride=POINT_STRIDE)
         out = self._outgoing(messages)
         fills = outputs_of(result.abilities)

@@ -99,7 +99,8 @@ class RerunFile(AbstractContextManager['RerunFile']):
         self.path = path
         self.recording_id = recording_id
         self._classes = classes
-        self._title = title or path.stem
+        # A name of a file may have bytes that are no text.
+        self._title = (title or path.stem).encode('utf-8', 'replace').decode()
         self._number = first_number
         self._work = path.with_name(f'.{path.stem}.tmp{path.suffix}')
         self._stream: Any = None
@@ -133,11 +134,17 @@ class RerunFile(AbstractContextManager['RerunFile']):
                     self._open(frame, result)
                 self._log(frame, result, lidar_depth, metric_values)
                 self._number += 1
+                self._check()
                 if self._number % FLUSH_FRAMES == 0:
                     self._stream.flush(timeout_sec=FLUSH_TIMEOUT_S)
         except BaseException:
             self.abort()
             raise
+
+    def _check(self) -> None:
+        """Raise OSError where the file is gone: rerun would go on to write."""
+        if not self._work.exists():
+            raise FileNotFoundError(errno.ENOENT, 'it was removed')
 
     def _open(self, frame: Frame, result: PanopticDepth) -> None:
         """Begin the file, with the axes of the camera's frame and the class table."""
@@ -146,7 +153,7 @@ class RerunFile(AbstractContextManager['RerunFile']):
         head = '\n'.join((self._title, result.model_id, frame.name, str(frame.stamp_ns),
                           frame.frame_id))
         self.recording_id = self.recording_id or hashlib.sha256(
-            head.encode() + frame.image.tobytes()).hexdigest()[:32]
+            head.encode('utf-8', 'replace') + frame.image.tobytes()).hexdigest()[:32]
         # The clock would cut chunks elsewhere each time; the size does not.
         batches = rr.ChunkBatcherConfig(flush_tick=1e6, flush_num_bytes=CHUNK_BYTES)
         self._stream = stream = rr.RecordingStream(

@@ -140,7 +140,7 @@ class TestSaved:
         model(image).save(tmp_path, name='left')
         model(image).save(tmp_path, name='right')
         assert names(tmp_path) == ['left', 'right']
-        with pytest.raises(pd.ConfigError, match=r"frame name 'a/b' cannot name files"):
+        with pytest.raises(pd.ConfigError, match=r"frame 'a/b': the name cannot name files"):
             model(image).save(tmp_path, name='a/b')
 
     @pytest.mark.parametrize('formats', [None, ['depth'], ['panoptic'], ['overlay'],

@@ -40,7 +40,7 @@ class TestOnePicture:
         assert isinstance(result, pd.Result) and isinstance(result, pd.PanopticDepth)
         assert_same(result, reference(image))
         assert (result.name, result.frame.intrinsics_source) == ('a', 'user')
-        assert result.stamp_ns == (pictures / 'a.png').stat().st_mtime_ns
+        assert result.stamp_ns == 0
         np.testing.assert_array_equal(result.image, image)
 
     def test_frame(self, model, image, reference: Reference) -> None:
@@ -164,7 +164,7 @@ class TestStream:
         """Of a folder, what cannot be read is passed over, and said."""
         (pictures / 'b.png').write_bytes(b'no picture')
         assert [r.name for r in model(pictures, fov=70)] == ['a', 'c']
-        assert 'b.png: compressed image of format' in caplog.text
+        assert 'b.png' in caplog.text and 'is no picture' in caplog.text
 
     def test_video(self, model, image, tmp_path, reference: Reference) -> None:
         path = tmp_path / 'drive.avi'
@@ -264,7 +264,7 @@ def test_wrong_sources(model: pd.Model, source, about: dict, words: str) -> None
 def test_pictures_that_cannot_be_read(model: pd.Model, pictures: Path) -> None:
     for path in pictures.iterdir():
         path.write_bytes(b'no picture')
-    with pytest.raises(pd.ConfigError, match=r'a\.png: no frame could be used: .*not a picture'):
+    with pytest.raises(pd.ConfigError, match=r'a\.png: no frame could be used: .*is no picture'):
         model(pictures / 'a.png')
     with pytest.raises(pd.ConfigError, match='pictures: no frame could be used'):
         next(model(pictures))

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 import time
 from contextlib import ExitStack
@@ -68,3 +71,30 @@ def test_turns_end_with_the_time():
     with Worker(work.never) as worker:
         timing, = take_turns([worker], 1, 3, limit_s=0.1)
     assert timing.error.startswith('given up') and not timing.samples
+
+
+ENDED = """
+import sys, time
+import pieces_of_work as work
+from panoptic_depth_core.benchmark.worker import Worker
+from panoptic_depth_core.cli.interruption import Terminated, ended_by_signals
+try:
+    with ended_by_signals(), Worker(work.counting, 5) as worker:
+        print(worker._process.pid, worker._folder.name, flush=True)
+        time.sleep(60)
+except Terminated as error:
+    sys.exit(error.code)
+"""
+
+
+@pytest.mark.parametrize('name', ['SIGTERM', 'SIGHUP'])
+def test_a_signal_leaves_neither_process_nor_folder(name):
+    with subprocess.Popen([sys.executable, '-c', ENDED], stdout=subprocess.PIPE, text=True,
+                          env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)}) as program:
+        pid, folder = program.stdout.readline().split()
+        assert os.path.isdir(folder)
+        program.send_signal(getattr(signal, name))
+        assert program.wait(60) == 128 + getattr(signal, name)
+    assert not os.path.exists(folder)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid), 0)

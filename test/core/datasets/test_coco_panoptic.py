@@ -226,7 +226,7 @@ def test_pictures_in_folders(root):
     (lambda c: c['annotations'][0]['segments_info'].append(
         {**c['annotations'][0]['segments_info'][0], 'category_id': 3}),
      r'val_000.png: two of its segments in the JSON have the id \d+; give each its own'),
-    (lambda c: c['images'][0].update(file_name='lost.jpg'), 'images/val/lost.jpg: missing or no'),
+    (lambda c: c['images'][0].update(file_name='lost.jpg'), 'images/val/lost.jpg: missing'),
     (lambda c: c['annotations'][0].update(file_name='lost.png'), 'lost.png: cannot be read'),
 ])
 def test_wrong_annotations(root, edit, message):

@@ -11,7 +11,10 @@ from dataclasses import replace
 import numpy as np
 import panoptic_depth_core
 import pytest
-from panoptic_depth_core.contract import COLUMN, GraphOutput
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from panoptic_depth_core.contract import COLUMN, SEGMENT_COLUMNS, GraphOutput
 from panoptic_depth_core.errors import BackendError, ConfigError
 from panoptic_depth_core.inference import backends
 from panoptic_depth_core.inference.backends import (
@@ -24,6 +27,8 @@ from panoptic_depth_core.inference.backends import (
     tensorrt_backend,
 )
 from panoptic_depth_core.inference.backends.tensorrt_backend import usable
+from panoptic_depth_core.inference.segments import assemble_segments
+from panoptic_depth_core.labels import VOID_ID
 from panoptic_depth_core.model_directory import ModelDirectory, save_model_directory
 
 
@@ -265,7 +270,7 @@ class TestCheckOutput:
     @pytest.mark.parametrize('value', [np.nan, np.inf])
     def test_depth_not_finite(self, good, make_info, value):
         good.depth[3, 4:6] = value
-        self.refused(good, make_info, 'somewhere: 2 of 512 depths are not finite; run the self')
+        self.refused(good, make_info, 'somewhere: depths are not finite; run the self')
 
     def test_shapes(self, good, make_info):
         self.refused(replace(good, depth=good.depth[:8]), make_info, r'depth has shape \(8, 32\)')
@@ -274,15 +279,39 @@ class TestCheckOutput:
         self.refused(replace(good, segments=good.segments[:, :5]), make_info,
                      r'segments has shape \(6, 5\), not \(rows, 6\)')
 
-    @pytest.mark.parametrize('value', [19, -1, 2.5, np.nan])
+    @pytest.mark.parametrize('value', [19, -1, 2.5, 1e10, np.nan, np.inf])
     def test_unknown_class(self, good, make_info, value):
         good.segments[1, COLUMN['class_id']] = value
-        self.refused(good, make_info, rf'class id {value}.* has 0\.\.18')
+        self.refused(good, make_info, r'somewhere: a class id .* is none of 0\.\.18')
 
     def test_rows_that_are_not_valid_may_hold_anything(self, good, make_info):
         good.segments[5, 1:] = np.nan
         check_output(good, make_info(), 'somewhere')
 
-    def test_score(self, good, make_info):
-        good.segments[1, COLUMN['score']] = np.nan
-        self.refused(good, make_info, 'a score in output segments is not finite')
+    @pytest.mark.parametrize('name', ['valid', 'score', 'is_thing'])
+    @pytest.mark.parametrize('value', [np.nan, np.inf])
+    def test_other_columns(self, good, make_info, name, value):
+        good.segments[1, COLUMN[name]] = value
+        self.refused(good, make_info, f'{name} in output segments is not finite')
+
+    def test_index_of_another_type(self, good, make_info):
+        wide = replace(good, segment_index=good.segment_index.astype(np.int64))
+        self.refused(wide, make_info, 'segment_index is int64, not uint8')
+
+    @settings(max_examples=200, deadline=None)
+    @given(st.data())
+    def test_what_passes_has_segments(self, make_info, data):
+        """Whatever a runtime returns: refused here, or segments with distances."""
+        value = st.sampled_from([0, 1, 0.5, -1, 2.5, 18, 19, 1e10, 1e38, np.nan, np.inf, -np.inf])
+        table = data.draw(hnp.arrays(np.float32, (4, len(SEGMENT_COLUMNS)), elements=value))
+        index = data.draw(hnp.arrays(np.uint8, (16, 32), elements=st.sampled_from(
+            [0, 1, 2, 3, 4, 255])))
+        output = GraphOutput(index, np.ones((16, 32), np.float32), table)
+        info = make_info()
+        try:
+            check_output(output, info, 'somewhere')
+        except BackendError:
+            return
+        ids, segments = assemble_segments(index, table, info.class_infos(), label_divisor=1000,
+                                          min_instance_pixels=1)
+        assert {s.panoptic_id for s in segments} == {*np.unique(ids)} - {VOID_ID}

@@ -241,7 +241,21 @@ def test_near_percentile():
     ranges = ranges * z[21:99, 41:139]
     for share in (0, 5, 50):
         found, = measure(ids, z, near_percentile=share)
-        assert found.distance_near_m == pytest.approx(np.percentile(ranges, share), abs=0.05)
+        # The center of a plate is nearer than most of it.
+        expected = min(np.percentile(ranges, share), found.distance_m)
+        assert found.distance_near_m == pytest.approx(expected, abs=0.05)
+
+
+@given(st.integers(0, 10**6), st.sampled_from([0.0, 5.0, 50.0]), st.sampled_from([60.0, 400.0]))
+def test_nothing_is_nearer_than_the_nearest(seed, share, focal):
+    """Of absurd depth, seen at any angle."""
+    rng = np.random.default_rng(seed)
+    ids, z = wall((10, 5, 180, 100))
+    z[:] = rng.uniform(1, 5, 1) * rng.choice([1.0, 1.02, 1.3], z.shape)
+    found, = measure(ids, z, camera=Intrinsics.from_focal(focal, CAMERA.width, CAMERA.height),
+                     near_percentile=share)
+    assert found.distance_near_m <= found.distance_m
+    assert np.linalg.norm(found.nearest_point_m) == pytest.approx(found.distance_near_m, rel=1e-6)
 
 
 def test_big_instances_are_thinned_without_harm():

@@ -202,7 +202,7 @@ def test_nan_from_the_graph_is_an_error(pipeline, monkeypatch):
     good = pipeline.backend.run
     monkeypatch.setattr(pipeline.backend, 'run', lambda *a: replace(
         good(*a), depth=np.full_like(good(*a).depth, np.nan)))
-    with pytest.raises(BackendError, match='renderer: 32768 of 32768 depths are not finite'):
+    with pytest.raises(BackendError, match='renderer: depths are not finite'):
         pipeline(frame_at())
 
 

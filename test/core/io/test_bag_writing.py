@@ -19,9 +19,10 @@ from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.io.bags.drive_bags import read_drive_bag, write_drive_bag
 from panoptic_depth_core.io.bags.result_bags import ResultBagWriter
 from panoptic_depth_core.io.bags.writing import STORAGES
-from panoptic_depth_core.io.messages.reading import values_of
+from panoptic_depth_core.io.messages.reading import stamp_of, values_of
 from panoptic_depth_core.io.sources.bag_source import describe_images
 from panoptic_depth_core.io.sources.open_source import open_source
+from panoptic_depth_core.io.viewers.foxglove import FoxgloveWriter
 from panoptic_depth_core.labels import CITYSCAPES, VOID_CLASS
 from panoptic_depth_core.structures import GroundTruth
 from rosbags.highlevel import AnyReader
@@ -297,3 +298,18 @@ def test_results_are_no_choice_of_images(storage: str, tmp_path: Path) -> None:
     assert found.camera_info_topic == '/camera/camera_info'
     assert found.frame_id == 'camera_optical' and not found.is_compressed
     assert '/panoptic_depth/output/depth' in found.topics
+
+
+@pytest.mark.parametrize('writer_type', [ResultBagWriter, FoxgloveWriter])
+def test_frames_without_stamps_are_in_order(writer_type: type[ResultBagWriter], storage: str,
+                                            tmp_path: Path) -> None:
+    if writer_type is FoxgloveWriter and storage != 'mcap':
+        pytest.skip('Foxglove reads MCAP')
+    for numbers in (range(3), range(3, 5)):
+        with writer_type(tmp_path / 'bag', storage, resume=True) as writer:
+            for number in numbers:
+                frame = replace(make_frame(number), stamp_ns=0)
+                writer.write(frame, replace(make_result(frame), stamp_ns=0))
+    stamps = [(time, stamp_of(message)) for topic, time, message in _read(tmp_path / 'bag')
+              if topic.startswith('/camera/image_raw')]
+    assert stamps == [(n * 100_000_000 or 1,) * 2 for n in range(5)]

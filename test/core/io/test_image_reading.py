@@ -22,6 +22,7 @@ from panoptic_depth_core.io.messages.reading import (
     pixels_of,
     values_of,
 )
+from panoptic_depth_core.io.sixteen_bits import SixteenBits
 
 FIELDS = ('encoding', 'width', 'height', 'step', 'is_bigendian', 'data')
 
@@ -56,7 +57,7 @@ def messages(draw: st.DrawFn) -> tuple[str, np.ndarray, int, bool, bytes, int]:
 def test_decodes_what_was_encoded(message: tuple, kind: object) -> None:
     encoding, image, step, big, data, _ = message
     height, width = image.shape[:2]
-    decoded = pixels_of(_image(encoding, width, height, step, big, kind(data)))
+    decoded = pixels_of(_image(encoding, width, height, step, big, kind(data)), SixteenBits(16))
     assert decoded.shape == image.shape and decoded.dtype == np.uint8
     assert decoded.flags.c_contiguous
     tolerance = 3 if encoding in SMOOTH - set(BAYER) else 0
@@ -74,7 +75,7 @@ def test_truncated_data_is_an_error_unless_only_padding_is_missing(message: tupl
         decoded = pixels_of(_image(encoding, width, height, step, big, payload[:cut]))
         assert decoded.shape == image.shape
     else:
-        with pytest.raises(ConfigError, match=f'data has {cut} bytes.*truncated'):
+        with pytest.raises(ConfigError, match='data has less than the .*truncated'):
             pixels_of(_image(encoding, width, height, step, big, payload[:cut]))
 
 
@@ -102,7 +103,7 @@ def test_dense_rgb_is_not_copied() -> None:
     ({'encoding': 'nv12', 'height': 3}, 'width and height must be even'),
     ({'encoding': 'yuv422', 'width': 3}, 'width must be even'),
     ({'encoding': 'bayer_rggb8', 'height': 2}, 'too small, at least 3 px'),
-    ({'data': b''}, 'data has 0 bytes, but 24 are needed'),
+    ({'data': b''}, 'data has less than the 24 bytes that are needed'),
     ({'data': np.zeros(24, np.float32)}, 'items of 4 bytes; give contiguous bytes'),
     ({'data': 'pixels'}, 'image data is str'),
     ({'data': None}, 'image data is NoneType'),
@@ -168,7 +169,7 @@ def test_compressed_pictures_are_rgb(suffix: str, tolerance: int) -> None:
 @pytest.mark.parametrize('share', [0.0, 0.05, 0.5, 0.9])
 def test_truncated_pictures_are_named(suffix: str, share: float) -> None:
     data = cv2.imencode(suffix, _picture())[1].tobytes()
-    with pytest.raises(ConfigError, match="format 'jpeg'.* not a picture or truncated"):
+    with pytest.raises(ConfigError, match="format 'jpeg'.* no picture"):
         decode_compressed('jpeg', data[:int(len(data) * share)])
 
 

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis.extra import numpy as hnp
 from io_scenes import CAR_ID, PERSON_ID, make_frame, make_result
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.io.results import coco_panoptic
+from panoptic_depth_core.io.results import coco_panoptic, result_folder
 from panoptic_depth_core.io.results.result_folder import (
     FORMATS,
     ResultOptions,
@@ -42,6 +42,39 @@ def _run(out: Path, indices: range, formats: tuple[str, ...] = ALL) -> list[str]
                 writer.write(frame, make_result(frame))
                 written.append(frame.name)
     return written
+
+
+@pytest.mark.parametrize('name', ['-rf', 'two\nlines', 'no\udcfftext', 'ü' * 125, 'a b;$x'])
+def test_names_of_any_letters(name: str, tmp_path: Path) -> None:
+    frame = replace(make_frame(0), name=name)
+    for _ in range(2):
+        with ResultWriter(tmp_path, ALL) as writer:
+            assert not writer.refuses(name)
+            if not writer.done(name):
+                writer.write(frame, replace(make_result(frame), name=name))
+    with ResultWriter(tmp_path, ALL) as writer:
+        assert writer.done(name)
+    assert [path.name for path in (tmp_path / 'depth').iterdir()] == [f'{name}.png']
+
+
+@pytest.mark.parametrize('name', ['', 'a/b', '.hidden', '..', 'nul\0', 'x' * 252, 'é' * 126])
+def test_names_that_can_name_no_file(name: str, tmp_path: Path) -> None:
+    frame = replace(make_frame(0), name=name)
+    with ResultWriter(tmp_path, ['depth']) as writer:
+        assert writer.refuses(name)
+        with pytest.raises(ConfigError, match=r'^frame .*(cannot name files|too long)'):
+            writer.write(frame, make_result(frame))
+    assert not list((tmp_path / 'depth').iterdir())
+
+
+@pytest.mark.parametrize('folds', [False, True])
+def test_names_that_differ_in_case_alone(folds: bool, tmp_path: Path,
+                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a disk that takes them for one, the second would look done."""
+    monkeypatch.setattr(result_folder, '_folds_case', lambda folder: folds)
+    with ResultWriter(tmp_path, ['depth']) as writer:
+        assert not writer.refuses('Frame') and not writer.refuses('Frame')
+        assert ('takes the name for that of another' in writer.refuses('frame')) == folds
 
 
 def test_every_format(tmp_path: Path) -> None:
@@ -108,7 +141,7 @@ def test_a_foreign_or_broken_id_picture_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=rf'ids\.png: holds ids beyond {VOID_ID}'):
         coco_panoptic.decode_ids(path)
     path.write_bytes(path.read_bytes()[:20])
-    with pytest.raises(ConfigError, match='not a picture or truncated'):
+    with pytest.raises(ConfigError, match='no picture'):
         coco_panoptic.decode_ids(path)
 
 
@@ -220,3 +253,17 @@ def test_overlay_of_a_result_at_the_size_of_the_network(tmp_path: Path) -> None:
     with ResultWriter(tmp_path, ['overlay', 'bag']) as writer:
         writer.write(frame, result)
     assert cv2.imread(str(tmp_path / 'overlay' / '000000.png')).shape == (12, 20, 3)
+
+
+def test_the_video_is_in_natural_order(tmp_path: Path) -> None:
+    names = [f'frame_{number}' for number in (9, 10, 11, 100)]
+    with ResultWriter(tmp_path, ('video',)) as writer:
+        for shade, name in zip((40, 100, 160, 220), names, strict=True):
+            frame = replace(make_frame(0), name=name, image=np.full((24, 40, 3), shade, np.uint8))
+            nothing = replace(make_result(frame), panoptic=np.full((24, 40), VOID_ID, np.uint16),
+                              segments=(), distances=())
+            writer.write(frame, nothing)
+    video, shown = cv2.VideoCapture(str(tmp_path / 'overlay.mp4')), []
+    while (found := video.read())[0]:
+        shown.append(float(found[1].mean()))
+    assert len(shown) == 4 and shown == sorted(shown)

@@ -57,10 +57,10 @@ STALLED = replace(RUNNING, state=StreamState.STALLED, message='no image from /a 
     (RUNNING, 'image: torn', 0.02, WARN, 'images are skipped: image: torn'),
     (STALLED, 'image: torn', 1e6, ERROR, 'no image from /a for 2 s'),
     (RUNNING, '', 59.0, OK, 'images arrive'),
-    (RUNNING, '', 86400.0, WARN, 'the latest image is 86400 s old by its stamp; for a recording, '
-     'play it with --clock and set use_sim_time'),
-    (RUNNING, '', -86400.0, WARN, 'the stamp of the latest image is 86400 s ahead of the clock; '
-     'for a live camera, do not set use_sim_time'),
+    (RUNNING, '', 86400.0, WARN, 'the latest image is more than 60 s old by its stamp '
+     '(age_s); for a recording, play it with --clock and set use_sim_time'),
+    (RUNNING, '', -86400.0, WARN, 'the stamp of the latest image is more than 60 s ahead '
+     'of the clock (age_s); for a live camera, do not set use_sim_time'),
 ])
 def test_input(status: StreamStatus, bad_frame: str, age_s: float, level: HealthLevel,
                words: str) -> None:
@@ -90,14 +90,14 @@ def test_camera(problem: str, skipped: bool, level: HealthLevel, words: str) -> 
     (RUNNING, {}, OK, 'within the limits'),
     (FRESH, {'max_latency_ms': 1.0, 'min_output_rate_hz': 1.0}, OK, 'within the limits'),
     (RUNNING, {'max_latency_ms': 60.0}, OK, 'within the limits'),
-    (RUNNING, {'max_latency_ms': 59.5}, WARN, '95 % of the results are published within 60 ms, '
-     'but diagnostics.max_latency_ms is 59.5'),
+    (RUNNING, {'max_latency_ms': 59.5}, WARN, 'more than 5 % of the results are later '
+     '(latency_p95_ms) than diagnostics.max_latency_ms, which is 59.5'),
     (RUNNING, {'min_output_rate_hz': 10.0}, OK, 'within the limits'),
-    (RUNNING, {'min_output_rate_hz': 10.5}, WARN, '10.0 results per second, but '
-     'diagnostics.min_output_rate_hz is 10.5'),
+    (RUNNING, {'min_output_rate_hz': 10.5}, WARN, 'fewer results per second '
+     '(output_rate_hz) than diagnostics.min_output_rate_hz, which is 10.5'),
     # Nothing at all is too little as well, but not before the beginning.
-    (replace(RUNNING, output_rate_hz=0.0), {'min_output_rate_hz': 0.1}, WARN, '0.0 results per '
-     'second, but diagnostics.min_output_rate_hz is 0.1'),
+    (replace(RUNNING, output_rate_hz=0.0), {'min_output_rate_hz': 0.1}, WARN, 'fewer results per '
+     'second (output_rate_hz) than diagnostics.min_output_rate_hz, which is 0.1'),
     (replace(RUNNING, output_rate_hz=math.nan), {'min_output_rate_hz': 0.1}, OK,
      'within the limits'),
     (STALLED, {'min_output_rate_hz': 10.5}, OK, 'within the limits'),

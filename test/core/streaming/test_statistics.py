@@ -134,13 +134,21 @@ def test_a_reason_is_news_once_in_a_while(clock: Clock) -> None:
     statistics = StreamStatistics(clock)
     assert statistics.bad_frame_reason() == ''
     assert statistics.bad_frame('torn') and not statistics.bad_frame('torn')
-    assert statistics.bad_frame('other') and statistics.bad_frame('torn')
+    assert statistics.bad_frame('other') and not statistics.bad_frame('torn')
     clock.now_s += RATE_WINDOW_S
     assert statistics.bad_frame_reason() == 'torn'
     clock.now_s += 0.1
     assert statistics.bad_frame_reason() == ''
     assert statistics.bad_frame('torn')
     assert statistics.fields()['frames_dropped_error'] == 5
+
+
+def test_a_reason_with_a_number_is_one_reason(clock: Clock) -> None:
+    statistics = StreamStatistics(clock)
+    news = [statistics.bad_frame(f'data has {size} bytes, damaged') for size in range(50)]
+    assert news == [True] + [False] * 49
+    assert statistics.bad_frame_reason() == 'data has 0 bytes, damaged'
+    assert sum(statistics.bad_frame(f'reason {chr(65 + i)}') for i in range(26)) == 19
 
 
 def test_no_count_is_lost_between_threads() -> None:

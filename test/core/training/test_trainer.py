@@ -20,6 +20,7 @@ from miniature import make_sample  # noqa: E402
 from panoptic_depth_core.config import load_settings, parse_settings  # noqa: E402
 from panoptic_depth_core.datasets.storage import CachedDataset  # noqa: E402
 from panoptic_depth_core.errors import ConfigError  # noqa: E402
+from panoptic_depth_core.files import lock_folder  # noqa: E402
 from panoptic_depth_core.network.camera_aware import FastNetwork  # noqa: E402
 from panoptic_depth_core.training.checkpoint import read_checkpoint  # noqa: E402
 from panoptic_depth_core.training.loading import Draws, MixedSamples, batches  # noqa: E402
@@ -159,3 +160,22 @@ def test_cache_keeps_what_was_rendered(tmp_path):
 def test_rules_of_the_assembly_are_checked_before_the_run(recipe, tmp_path):
     with pytest.raises(ConfigError, match="recipe: assembly: unknown key 'max_thing'"):
         _run(recipe, tmp_path, assembly={'max_thing': 3})
+
+
+def test_a_folder_that_is_gone_ends_the_run(recipe, tmp_path):
+    """Not at its end: what it writes from then on would be lost."""
+    folder, seen = tmp_path / 'run', []
+
+    def watch(progress):
+        seen.append(progress.iteration)
+        if progress.iteration == 2:
+            folder.rename(tmp_path / 'elsewhere')
+
+    with pytest.raises(ConfigError, match='run.*(was removed|cannot be written)'):
+        train(parse_settings(TrainSettings, recipe, 'test'), folder, watch=watch)
+    assert seen == [1, 2] and not folder.exists()
+
+
+def test_a_run_has_one_writer(recipe, tmp_path):
+    with lock_folder(tmp_path), pytest.raises(ConfigError, match='writes into it'):
+        _run(recipe, tmp_path, iterations=1)

@@ -12,20 +12,23 @@ frame depend on the recording alone, not on clocks.
 from __future__ import annotations
 
 import heapq
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
 from ....errors import ConfigError
+from ....files import InputFiles
 from ....io.bags.storage import BagReader, Message
 from ....io.bags.transforms import RecordedMotion
 from ....io.cameras.camera_options import DEFAULT_CAMERA_WARNING, CameraOptions
+from ....io.sixteen_bits import SixteenBits
 from ....io.sources.bag_source import ImagePairing, PairedImage
-from ....io.sources.frame_source import Notes, count_reason, skip_none
+from ....io.sources.frame_source import skip_none
 from ....io.sources.mounting import MountingSettings, TransformedMounting
 from ....labels import CITYSCAPES, ClassInfo
+from ....reasons import Reasons
 from ....structures import Frame, PanopticDepth
 from ...metrics.frame import RecordedFrame
 from ...settings import RecordingSettings
@@ -38,6 +41,9 @@ NO_RESULT = 'no recorded result for this stamp: the node dropped or never saw th
 DUPLICATE = 'an image of the same stamp came before'
 LATE = ('came after images of later stamps: the clock ran backwards, or the drive was played more '
         'than once')
+
+NO_LOSS = {NO_RESULT, DUPLICATE, LATE}
+"""Reasons of images that are left out rightly."""
 
 _REMEMBERED_STAMPS = 256
 _NO_CAMERA = CameraOptions()
@@ -61,6 +67,7 @@ class RecordingReader:
     :ivar len_hint: images in the bag.
     :ivar skipped: reason -> images that are no frames because of it.
     :ivar notes: what the user should know -> how often it was seen.
+    :ivar ended_early: see FrameSource.
     :raises ConfigError: no bag, nothing readable in it, topics that are not clear, no results
         though asked for, a calibration that cannot be read.
     """
@@ -74,8 +81,10 @@ class RecordingReader:
             raise ConfigError(f'{path}: results of the bag itself and of {results} are both asked '
                               'for; give one of them')
         self.settings = settings
-        self.skipped: Counter[str] = Counter()
-        self.notes = Notes()
+        self.skipped = Reasons()
+        self.notes = Reasons()
+        self.ended_early = ''
+        self._input = InputFiles(path)
         self._path = path
         self._camera = camera
         self._others: list[BagReader] = []
@@ -98,7 +107,8 @@ class RecordingReader:
             self._mounting = None if mounting is None else TransformedMounting(
                 mounting, self._motion, self.notes.add)
             self._pairing = ImagePairing(self._bag, self.topics.image, self.topics.camera_info,
-                                         skip_none, self.skipped, self.notes)
+                                         skip_none, self.skipped, self.notes,
+                                         SixteenBits(camera.bits))
         except BaseException:
             self.close()
             raise
@@ -150,6 +160,8 @@ class RecordingReader:
         for problems in (self._bag.problems, self._motion.tree.problems if self._motion else {},
                          *(bag.problems for bag in self._others)):
             self.notes.update(problems)
+        if self._pairing.index < self.len_hint:
+            self.ended_early = self._input.lost()
 
     def _takers(self) -> Iterator[tuple[str, Callable[[Message], None]]]:
         """Topics and what takes their messages, images last."""
@@ -168,9 +180,9 @@ class RecordingReader:
         """Add an image to those that wait, if its stamp is a new one."""
         stamp_ns = paired.stamp_ns
         if stamp_ns in self._given or any(stamp == stamp_ns for stamp, _ in self._waiting):
-            count_reason(self.skipped, DUPLICATE)
+            self.skipped.add(DUPLICATE)
         elif self._given and stamp_ns < self._given[-1]:
-            count_reason(self.skipped, LATE)
+            self.skipped.add(LATE)
         else:
             heapq.heappush(self._waiting, (stamp_ns, paired))
 
@@ -196,12 +208,12 @@ class RecordingReader:
                 frame = replace(frame, mounting=self._mounting.of(frame.frame_id, frame.stamp_ns))
             recorded = None if self._results is None else self._results.of(frame)
         except ConfigError as error:
-            count_reason(self.skipped, str(error))
+            self.skipped.add(str(error))
             return
         if frame.intrinsics_source == 'default':
             self.notes.add(DEFAULT_CAMERA_WARNING)
         if self._results is not None and recorded is None:
-            count_reason(self.skipped, NO_RESULT)
+            self.skipped.add(NO_RESULT)
             return
         yield RecordedFrame(frame, self._truth.maps(frame, self.classes),
                             self._truth.lidar(frame), self._truth.boxes(frame, self.classes),

@@ -13,8 +13,14 @@ import pytest
 import yaml
 from panoptic_depth_core.cli import main
 from panoptic_depth_core.config import load_settings
+from panoptic_depth_core.errors import ConfigError
+from panoptic_depth_core.evaluation.recordings import evaluate_bags
+from panoptic_depth_core.evaluation.recordings.reading.reader import RecordingReader
 from panoptic_depth_core.evaluation.settings import RecordingSettings
+from panoptic_depth_core.io.cameras.camera_options import CameraOptions
+from panoptic_depth_core.io.sources.bag_source import ImagePairing, PairedImage
 from panoptic_depth_core.model_directory import ModelInfo, save_model_directory
+from panoptic_depth_core.structures import Frame
 from pydantic import BaseModel
 from simulated_drive import calibration_yaml, write_simulated_drive
 
@@ -97,6 +103,51 @@ def test_a_real_recording_without_truth(shared_data: Path, tmp_path: Path) -> No
     before = (tmp_path / 'frames.jsonl').read_bytes(), (tmp_path / 'report.json').read_bytes()
     assert evaluate(bag, '-o', tmp_path, '--overwrite', '--threads', 1) == 0
     assert (tmp_path / 'frames.jsonl').read_bytes() == before[0]
+
+
+def test_a_recording_that_is_not_complete(drive: Path, tmp_path: Path,
+                                          monkeypatch: pytest.MonkeyPatch,
+                                          capsys: pytest.CaptureFixture[str]) -> None:
+    """Too many skipped frames, an early end, or a failure; the others are scored."""
+    real, given = ImagePairing.frame, (drive, '--results', 'recorded', '-o', tmp_path / 'report')
+
+    def refuse(self: ImagePairing, paired: PairedImage, camera: CameraOptions) -> Frame:
+        if paired.name != '000001':
+            raise ConfigError(f'data has {paired.stamp_ns} bytes, damaged')
+        return real(self, paired, camera)
+
+    monkeypatch.setattr(ImagePairing, 'frame', refuse)
+    assert evaluate(*given) == 1
+    told = capsys.readouterr()
+    assert 'drive: 3 of 4 frames are skipped or missing, 75.0 %; more than' in told.err
+    assert told.err.count('bytes, damaged (3 times)') == 1
+    assert 'drive: 1 frames are kept; the same command goes on' in told.out
+    assert evaluate(*given, '--max-skipped', 0.75) == 0
+    monkeypatch.setattr(RecordingReader, 'ended_early', property(lambda self: 'it was cut',
+                                                                 lambda self, _: None), False)
+    assert evaluate(*given, '--max-skipped', 1, '--overwrite') == 1
+    assert 'drive: the source ended early: it was cut' in capsys.readouterr().err
+    monkeypatch.undo()
+    # What ended early is scored anew, without being asked to.
+    assert evaluate(*given) == 0
+    assert report(tmp_path / 'report')['bags'][0]['frames'] == 4
+
+
+def test_a_report_whose_folder_is_gone(drive: Path, tmp_path: Path,
+                                       monkeypatch: pytest.MonkeyPatch,
+                                       capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / 'report'
+    real = evaluate_bags.save_part
+
+    def vanish(parts: Path, name: str, *others: Any) -> Path:
+        found = real(parts, name, *others)
+        folder.rename(tmp_path / 'elsewhere')
+        return found
+
+    monkeypatch.setattr(evaluate_bags, 'save_part', vanish)
+    assert evaluate(drive, '--results', 'recorded', '-o', folder) == 2
+    assert 'report: was removed or replaced while results were' in capsys.readouterr().err
+    assert not folder.exists()
 
 
 def test_limits_decide_the_exit_code(drive: Path, tmp_path: Path,

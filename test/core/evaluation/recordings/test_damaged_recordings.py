@@ -154,7 +154,7 @@ def test_a_topic_that_is_no_text(field: str, tmp_path: Path) -> None:
     only_file(bag).write_bytes(data.replace(old, b'\xab' + old[1:]))
     found = score(bag, tmp_path / 'report')
     assert found.frames == FRAMES and found.metric_values['panoptic.pq'] == 1.0
-    assert any('damaged or not closed' in note for note in found.notes)
+    assert any('the name of a topic or of its type is damaged' in note for note in found.notes)
 
 
 @pytest.mark.parametrize(('metadata', 'note'), [

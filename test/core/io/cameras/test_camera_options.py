@@ -59,7 +59,7 @@ def test_the_image_may_be_resized_and_rounded() -> None:
 
 @pytest.mark.parametrize('fx', [0.5, 1e300])
 def test_a_focal_length_that_no_camera_has_is_refused(fx: float) -> None:
-    with pytest.raises(ConfigError, match='has focal lengths that no camera of 640x480 px has'):
+    with pytest.raises(ConfigError, match='(has focal lengths that|which) no camera'):
         CameraOptions(fx=fx).resolve(640, 480)
 
 
