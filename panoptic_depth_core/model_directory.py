@@ -70,7 +70,8 @@ class SelfTest:
 
     def save(self, file: Path | BinaryIO) -> None:
         """Write an npz of inputs, outputs and limits, each under its own name."""
-        np.savez_compressed(file, allow_pickle=False, min_equal_ids=self.min_equal_ids,
+        # No allow_pickle: below 2.2, numpy stores it as one more array.
+        np.savez_compressed(file, min_equal_ids=self.min_equal_ids,
                             max_depth_error=self.max_depth_error, **vars(self.output),
                             **self.inputs)
 

@@ -4,11 +4,17 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -54,3 +60,23 @@ def test_the_block_is_one() -> None:
     """What is blocked cannot be imported."""
     with pytest.raises(AssertionError, match='torch is not part of the base installation'):
         run('import torch')
+
+
+@pytest.mark.skipif('PANOPTIC_DEPTH_LOWEST' not in os.environ,
+                    reason='of `make test-lowest`, which installs the lowest versions')
+def test_lowest_versions() -> None:
+    """What is installed is the lowest version that is allowed, or of which there is a wheel."""
+    higher, exact = [], 0
+    for requirement in map(Requirement, importlib.metadata.requires('panoptic-depth')):
+        if requirement.marker is not None and not requirement.marker.evaluate({'extra': ''}):
+            continue
+        (bound,) = (s.version for s in requirement.specifier if s.operator == '>=')
+        installed = Version(importlib.metadata.version(requirement.name))
+        assert installed >= Version(bound)
+        if installed in SpecifierSet(f'=={bound}.*'):
+            exact += 1
+        else:
+            higher.append(f'{requirement.name} {installed} in place of {bound}')
+    assert exact
+    if higher:
+        pytest.skip(f'no wheel for Python {platform.python_version()}: {", ".join(higher)}')

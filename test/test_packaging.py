@@ -44,6 +44,7 @@ def settings_class(path: Path) -> type[Settings]:
         from panoptic_depth_core.training.recipe import RecipeFile
         return RecipeFile
     if folder == 'export':
+        pytest.importorskip('torch')
         from panoptic_depth_core.network.base import ModelDescription
         return ModelDescription
     if folder == 'replay':

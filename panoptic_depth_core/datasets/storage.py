@@ -246,8 +246,7 @@ class CachedDataset(Wrapped):
             arrays = {name: np.frombuffer(data, np.uint8)
                       for name, data in encode(self.dataset[index], CACHED).items()}
             # Other processes may store the same sample: each has its own file, the last one stays.
-            write_atomic(self._path(index),
-                         lambda part: np.savez(part, allow_pickle=False, **arrays))
+            write_atomic(self._path(index), lambda part: np.savez(part, **arrays))
         path = self._path(index)
         with reading(path, 'a stored sample', 'remove it, and it is made again'):
             return decode({name: data.tobytes() for name, data in arrays_of(path).items()})

@@ -35,6 +35,9 @@ from panoptic_depth_core.structures import Frame, GroundScale, PanopticDepth
 
 Paint = Callable[[int, int], NDArray[np.uint8]]
 
+_TORCH = pytest.mark.skipif(importlib.util.find_spec('torch') is None,
+                            reason='torch is in the extras [train] and [export]')
+
 
 @pytest.fixture(scope='module')
 def model(tmp_path_factory: pytest.TempPathFactory, make_info: Callable[..., ModelInfo],
@@ -334,16 +337,17 @@ def test_backend_that_fails(predict: Callable[..., int], monkeypatch: pytest.Mon
     (['predict', '.', '-o', 'out', '--fx', '5', '--fov', '70'], 'give one of them'),
     (['predict', '.', '--bogus'], '--bogus'),
     (['paint'], 'paint'),
-    (['train', 'nowhere.yaml'], 'nowhere.yaml: cannot be read'),
-    (['train', 'nowhere.yaml', '--resume'], '--resume needs the folder'),
-    (['export', 'nowhere.pt', '-o', 'out'], 'nowhere.pt'),
-    (['export', 'nowhere.pt', '-o', 'out', '--size', 'large'], "size is 'large'"),
     (['evaluate', '.', '-d', 'nothing', '-o', 'out'], "unknown name 'nothing'"),
     (['benchmark', '--size', '0x5'], "size is '0x5'"),
     (['benchmark', '--backend', ''], 'backend'),
     (['benchmark', '--what', 'lunch'], "--what is 'lunch'; choose pipeline, runtimes"),
     (['benchmark', '--what', 'training'], 'needs --recipe'),
-    (['benchmark', '--what', 'runtimes', '--precisions', 'int4'], "'int4' is not known"),
+    *(pytest.param(arguments, words, marks=_TORCH) for arguments, words in (
+        (['train', 'nowhere.yaml'], 'nowhere.yaml: cannot be read'),
+        (['train', 'nowhere.yaml', '--resume'], '--resume needs the folder'),
+        (['export', 'nowhere.pt', '-o', 'out'], 'nowhere.pt'),
+        (['export', 'nowhere.pt', '-o', 'out', '--size', 'large'], "size is 'large'"),
+        (['benchmark', '--what', 'runtimes', '--precisions', 'int4'], "'int4' is not known"))),
 ])
 def test_mistakes_are_one_line(arguments: list[str], words: str, tmp_path: Path,
                                monkeypatch: pytest.MonkeyPatch,

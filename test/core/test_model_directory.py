@@ -221,6 +221,11 @@ class TestSelfTest:
         report = painted_model.self_test(Replay(painted_model.load_self_test()))
         assert (report.backend, report.equal_ids, report.depth_error) == ('replay', 1.0, 0.0)
 
+    def test_what_is_stored_is_read(self, painted_model):
+        test = painted_model.load_self_test()
+        assert sorted(test.inputs) == ['image', 'intrinsics', 'thresholds']
+        assert (test.min_equal_ids, test.max_depth_error) == (0.999, 1e-3)
+
     def test_wrong_ids(self, painted_model):
         backend = Replay(painted_model.load_self_test(), wrong_ids=2)
         with pytest.raises(BackendError, match=r'painted on replay: 99\.609% of the ids'):

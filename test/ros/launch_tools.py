@@ -8,7 +8,7 @@ import atexit
 import os
 import sys
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +71,14 @@ class Control:
 
 
 def controllable_node(namespace: str, order: str = 'ok', *, control: Control | None = None,
+                      remappings: Sequence[tuple[str, str]] = (), end_s: float = 5.0,
                       **parameters: Any) -> Node:
     """
     Return the action that starts the node; its full name is /<namespace>/panoptic_depth.
 
     :param order: what the backend does at first.
+    :param remappings: topics of the node -> others.
+    :param end_s: time to end in, before the process is ended; more where many end at once.
     :param parameters: with __ for a dot.
     """
     model = FOLDER / 'model'
@@ -87,6 +90,7 @@ def controllable_node(namespace: str, order: str = 'ok', *, control: Control | N
         name.replace('__', '.'): value for name, value in parameters.items()}}
     return Node(executable=sys.executable, arguments=[str(HERE / 'controllable_node.py')],
                 namespace=namespace, parameters=[values], output='screen',
+                remappings=remappings or None, sigterm_timeout=str(end_s),
                 additional_env={CONTROL: str(control.path)})
 
 

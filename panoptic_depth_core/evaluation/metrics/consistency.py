@@ -467,7 +467,8 @@ class ConsistencyMetric(Metric[Record]):
         if with_labels:
             had = step.classes_before[known]
             same = had == step.now.classes[known]
-            self._kept += np.bincount(had * np.intp(2) + same, minlength=self._kept.size
+            # Below numpy 2, an array of bytes times a number stays one of bytes.
+            self._kept += np.bincount(had.astype(np.intp) * 2 + same, minlength=self._kept.size
                                       ).reshape(self._kept.shape)
 
     def _compare_three(self, frames: ThreeFrames, before: SeenAgain, now: SeenAgain,

@@ -268,6 +268,8 @@ def _colored(mosaic: NDArray[Any], encoding: str, what: str, sixteen: SixteenBit
     kind = ENCODINGS.get(encoding)
     if kind is None or kind.code is None or min(mosaic.shape) < kind.least_size:
         raise ConfigError(f'{what}: not known as a mosaic, or too small for one')
+    if mosaic.dtype not in (np.uint8, np.uint16):
+        raise ConfigError(f'{what}: is a mosaic of {mosaic.dtype}; give 8 or 16 bits')
     if mosaic.dtype == np.uint16:
         mosaic = sixteen.scaled(mosaic)
     return np.asarray(cv2.cvtColor(mosaic, kind.code), np.uint8)

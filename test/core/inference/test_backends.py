@@ -120,12 +120,16 @@ def test_wrong_options(name, painted_model):
 
 
 def test_options_written_with_the_name(painted_model):
-    assert parse_backend('torch:device=cuda:threads=2') == (
-        'torch', {'device': 'cuda', 'threads': 2})
     assert parse_backend('onnxruntime:providers=CPUExecutionProvider') == (
         'onnxruntime', {'providers': 'CPUExecutionProvider'})
     assert parse_backend('tensorrt:cuda_graph=false') == ('tensorrt', {'cuda_graph': False})
     create_backend('onnxruntime:threads=1:providers=CPUExecutionProvider', painted_model)
+
+
+def test_options_of_torch_written_with_the_name():
+    pytest.importorskip('torch')
+    assert parse_backend('torch:device=cuda:threads=2') == (
+        'torch', {'device': 'cuda', 'threads': 2})
 
 
 @pytest.mark.parametrize(('problem', 'chosen'), [

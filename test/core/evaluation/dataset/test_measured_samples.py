@@ -145,6 +145,7 @@ def test_a_picture_without_depth_is_said(samples, tmp_path, value):
 
 
 def test_evaluate_shows_both_figures(tmp_path, capsys):
+    pytest.importorskip('embreex')
     out = tmp_path / 'out'
     assert main(['evaluate', '3', '-d', 'synthetic', '-o', str(out), '--threads', '1',
                  '--measured-depth', 'sample:0.01,noise=0.03,outliers=0.05']) == 0
@@ -157,6 +158,7 @@ def test_evaluate_shows_both_figures(tmp_path, capsys):
 
 
 def test_evaluate_says_where_no_frame_has_points(tmp_path, capsys):
+    pytest.importorskip('embreex')
     np.save(tmp_path / 'another.npy', np.ones((80, 120), np.float32))
     arguments = ['evaluate', '1', '-d', 'synthetic', '-o', str(tmp_path / 'out'), '--threads', '1',
                  '--measured-depth']
