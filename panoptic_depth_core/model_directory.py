@@ -16,7 +16,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
@@ -71,9 +71,9 @@ class SelfTest:
     def save(self, file: Path | BinaryIO) -> None:
         """Write an npz of inputs, outputs and limits, each under its own name."""
         # No allow_pickle: below 2.2, numpy stores it as one more array.
+        arrays: dict[str, Any] = {**vars(self.output), **self.inputs}
         np.savez_compressed(file, min_equal_ids=self.min_equal_ids,
-                            max_depth_error=self.max_depth_error, **vars(self.output),
-                            **self.inputs)
+                            max_depth_error=self.max_depth_error, **arrays)
 
     @classmethod
     def read(cls, path: Path) -> SelfTest:

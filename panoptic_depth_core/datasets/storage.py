@@ -243,8 +243,9 @@ class CachedDataset(Wrapped):
 
     def __getitem__(self, index: int) -> Sample:
         if not self.is_stored(index):
-            arrays = {name: np.frombuffer(data, np.uint8)
-                      for name, data in encode(self.dataset[index], CACHED).items()}
+            arrays: dict[str, Any] = {
+                name: np.frombuffer(data, np.uint8)
+                for name, data in encode(self.dataset[index], CACHED).items()}
             # Other processes may store the same sample: each has its own file, the last one stays.
             write_atomic(self._path(index), lambda part: np.savez(part, **arrays))
         path = self._path(index)
