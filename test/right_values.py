@@ -76,17 +76,3 @@ RIGHT = {
     '14_unread_topics/compressed_h264': used(4, extra='av'),
     '14_unread_topics/ffmpeg_packet': used(4, 345.6, extra='av'),
 }
-
-STILL: dict[str, dict[str, str]] = {
-    'predict': {
-        '09_video_damaged_middle/damaged.mp4': 'ends at the first failed grab',
-        '14_unread_topics/compressed_h264': 'is no picture',
-        '14_unread_topics/ffmpeg_packet': 'is no image topic',
-    },
-    'evaluate-bag': {
-        '14_unread_topics/compressed_h264': 'is no picture',
-        '14_unread_topics/ffmpeg_packet': 'is no image topic',
-        '14_unread_topics/compressed_depth': 'compressedDepth is no truth',
-    },
-}
-"""What is still wrong, by command."""

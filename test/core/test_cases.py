@@ -8,9 +8,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer
@@ -19,16 +18,9 @@ from panoptic_depth_core.cli.predict import predict_source
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.model_directory import ModelInfo, save_model_directory
 from panoptic_depth_core.structures import Frame
-from right_values import FOLDER, RIGHT, STILL, Right
+from right_values import FOLDER, RIGHT, Right
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def cases(command: str, names: Iterable[str]) -> list[Any]:
-    """Cases for parametrize; what is still wrong has to fail."""
-    return [pytest.param(name, marks=[pytest.mark.xfail(
-        strict=True, reason=STILL[command][name])] if name in STILL[command] else [])
-        for name in names]
 
 
 def is_bag(name: str) -> bool:
@@ -76,7 +68,7 @@ def check_told(told: str, right: Right) -> None:
         assert told.count('warning: ') == told.count('warning: the camera is not known')
 
 
-@pytest.mark.parametrize('name', cases('predict', RIGHT))
+@pytest.mark.parametrize('name', RIGHT)
 def test_predict(name: str, source: Path, model: Path, tmp_path: Path,
                  capfd: pytest.CaptureFixture[str]) -> None:
     right, before = right_of(name), contents(source.parent)
@@ -105,7 +97,7 @@ def test_predict(name: str, source: Path, model: Path, tmp_path: Path,
     assert contents(source.parent) == before
 
 
-@pytest.mark.parametrize('name', cases('evaluate-bag', filter(is_bag, RIGHT)))
+@pytest.mark.parametrize('name', filter(is_bag, RIGHT))
 def test_evaluate_bag(name: str, source: Path, model: Path, tmp_path: Path,
                       capfd: pytest.CaptureFixture[str]) -> None:
     right, before = right_of(name), contents(source.parent)
@@ -123,7 +115,6 @@ def test_evaluate_bag(name: str, source: Path, model: Path, tmp_path: Path,
     assert contents(source.parent) == before
 
 
-@pytest.mark.xfail(strict=True, reason='points that are not on the image go without a word')
 def test_points_of_a_body_frame_are_explained(case: Callable[[str], Path], model: Path,
                                               tmp_path: Path,
                                               capfd: pytest.CaptureFixture[str]) -> None:
@@ -170,4 +161,3 @@ def test_every_case_is_tried() -> None:
     """A case that is added has to say what is right."""
     known = {name.split('/')[0] for name in RIGHT} | {'08_latin1_terminal', '13_camera_yaml'}
     assert {path.name for path in FOLDER.iterdir() if path.is_dir()} == known
-    assert {name for command in STILL.values() for name in command} <= set(RIGHT)

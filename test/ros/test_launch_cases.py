@@ -22,7 +22,7 @@ from panoptic_depth_core.io.messages.reading import values_of
 from panoptic_depth_core.io.messages.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
 from panoptic_depth_ros.endpoints import message_class
 from rclpy.serialization import deserialize_message
-from right_values import FOLDER, RIGHT, STILL
+from right_values import FOLDER, RIGHT
 from ros_peer import EndsWell as EndsWell
 from ros_peer import NodeCase, Peer, eventually, heard_at
 
@@ -84,8 +84,7 @@ class TestCases(NodeCase):
                     wrong = self.tried(name, peer)
                 finally:
                     peer.close()
-                # What predict does not do yet is not asked of the node.
-                self.assertEqual(wrong if name not in STILL['predict'] else '', '')
+                self.assertEqual(wrong, '')
 
     def tried(self, name: str, peer: Peer) -> str:
         """What is wrong with a case; empty where nothing is."""
