@@ -27,7 +27,7 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from ..untrusted import input_limits, reading, too_large
+from ..untrusted import input_limits, is_lfs_pointer, lfs_pointer, reading, too_large
 
 Bytes = NDArray[np.uint8]
 PILLOW_SUFFIXES = '.heic', '.heif', '.hif', '.avif'
@@ -175,7 +175,10 @@ def read_file(path: Path) -> Bytes:
     with reading(path, 'a picture', _REMEDY):
         if path.stat().st_size > input_limits().max_bytes:
             raise too_large(str(path), 'max_bytes')
-        return np.frombuffer(path.read_bytes(), np.uint8)
+        content = path.read_bytes()
+    if is_lfs_pointer(content):
+        raise lfs_pointer(path)
+    return np.frombuffer(content, np.uint8)
 
 
 @contextmanager

@@ -100,6 +100,15 @@ def test_what_is_left_out_is_said_in_one_line(tmp_path: Path,
         '1 hidden, 1 without a suffix': 1}
 
 
+def test_a_git_lfs_pointer_is_named(tmp_path: Path) -> None:
+    (tmp_path / 'a.png').write_text('version https://git-lfs.github.com/spec/v1\n'
+                                    f'oid sha256:{"0" * 64}\nsize 12345\n')
+    _save(tmp_path / 'b.png')
+    source = open_source(tmp_path, fov_deg=70)
+    assert [frame.name for frame in source] == ['b']
+    assert 'git lfs pull' in ' '.join(source.skipped)
+
+
 def test_a_tidy_folder_has_no_note(tmp_path: Path) -> None:
     _save(tmp_path / 'a.png')
     assert not open_source(tmp_path).notes and not open_source(tmp_path / 'a.png').notes
