@@ -304,6 +304,8 @@ class KittiHalf(files.FrameReader):
     def __init__(self, root: Path | str, split: str = 'val') -> None:
         self.root = Path(root)
         path = self.root / 'splits.json'
+        if not path.exists():
+            raise ConfigError(f'{path}: is missing; give the folder kitti_half')
         with reading(path, 'that of kitti_half', 'give the folder kitti_half'):
             splits = json.loads(path.read_text(encoding='utf-8'))
             (size, known), = splits['intrinsics'].items()

@@ -120,7 +120,7 @@ class McapFile:
         self._clear()
         with path.open('rb') as file:
             if file.read(8) != MAGIC:
-                raise ConfigError(f'{path.name}: does not begin like an MCAP file; copy it again')
+                raise ConfigError(f'{path}: does not begin like an MCAP file; copy it again')
             try:
                 self._read_index(file)
             except (_Unusable, struct.error) as error:

@@ -106,7 +106,8 @@ class BagReader:
                 counts.update({(topic, canonical_type(kind)): count
                                for (topic, kind), count in part.file.counts.items()})
             if not counts.total() and self.problems:
-                raise ConfigError(f'{path}: no message can be read: {"; ".join(self.problems)}')
+                reasons = (text.removeprefix(f'{path}: ') for text in self.problems)
+                raise ConfigError(f'{path}: no message can be read: {"; ".join(reasons)}')
         except BaseException:
             self.close()
             raise

@@ -74,7 +74,9 @@ def test_turns_end_with_the_time():
 
 
 ENDED = """
-import sys, time
+import signal, sys, time
+# Below nohup it would stay ignored.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 import pieces_of_work as work
 from panoptic_depth_core.benchmark.worker import Worker
 from panoptic_depth_core.cli.interruption import Terminated, ended_by_signals

@@ -49,7 +49,8 @@ from panoptic_depth_core.structures import PanopticDepth, UnknownObjects
 DOCUMENT = Path(__file__).resolve().parents[4] / 'doc/evaluation.md'
 SETTINGS = RecordingSettings()
 SUMMARY = evaluate_bag.BagSummary(name='a', path='', frames=3, duration_s=1.0, truth=[],
-                                  skipped={}, notes={}, error=None)
+                                  skipped={}, missing=0, ended_early='', notes={},
+                                  error=None)
 PARTIAL: list[frozenset[Task]] = [
     frozenset(('depth',)), frozenset(('semantic',)), frozenset(('instances',)),
     frozenset(('semantic', 'instances'))]
