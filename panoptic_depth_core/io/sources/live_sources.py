@@ -25,7 +25,7 @@ from ...errors import ConfigError
 from ...structures import Frame
 from ..cameras.camera_options import CameraOptions
 from .frame_source import FrameSource, Skip, count_reason
-from .video_files import open_capture
+from .video_files import open_capture, quiet_opencv
 
 SCHEMES = ('rtsp', 'rtsps', 'http', 'https', 'udp', 'rtmp', 'rtp', 'tcp', 'srt')
 RECONNECT_S = 60.0
@@ -104,37 +104,41 @@ class _Reader(threading.Thread):
 
     def run(self) -> None:
         """Read until it is closed, or until the camera is gone for too long."""
-        pause_s, seen_s, finite = FIRST_PAUSE_S, time.monotonic(), False
-        # It would warn of each time-out on the terminal.
-        before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        finite = False
         try:
-            while not self._closed.is_set():
-                capture = _open(self._source)
-                try:
-                    is_open = capture.isOpened()
-                    if is_open and self.opened:
-                        self.problems.append(RECONNECTED)
-                    self.opened |= is_open
-                    self.tried.set()
-                    if is_open and self._read(capture):
-                        pause_s, seen_s = FIRST_PAUSE_S, time.monotonic()
-                    # What says how many frames it has is a recording, and has been read.
-                    finite = is_open and capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
-                finally:
-                    capture.release()
-                gone_s = time.monotonic() - seen_s
-                if not self.opened or finite or gone_s + pause_s > self._reconnect_s:
-                    break
-                self._closed.wait(pause_s)
-                pause_s = min(2.0 * pause_s, LONGEST_PAUSE_S)
+            with quiet_opencv():
+                finite = self._follow()
         finally:
-            cv2.utils.logging.setLogLevel(before)
             with self._changed:
                 self.ended = True
                 self.lost = '' if finite else 'gives no more frames' + (
                     f', and none came within {self._reconnect_s:g} s' if self._reconnect_s else '')
                 self._changed.notify()
             self.tried.set()
+
+    def _follow(self) -> bool:
+        """Connect and read, again and again; whether it was a recording, and has been read."""
+        pause_s, seen_s = FIRST_PAUSE_S, time.monotonic()
+        while not self._closed.is_set():
+            capture = _open(self._source)
+            try:
+                is_open = capture.isOpened()
+                if is_open and self.opened:
+                    self.problems.append(RECONNECTED)
+                self.opened |= is_open
+                self.tried.set()
+                if is_open and self._read(capture):
+                    pause_s, seen_s = FIRST_PAUSE_S, time.monotonic()
+                # A live stream does not say how many frames it has.
+                if is_open and capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0:
+                    return True
+            finally:
+                capture.release()
+            if not self.opened or time.monotonic() - seen_s + pause_s > self._reconnect_s:
+                break
+            self._closed.wait(pause_s)
+            pause_s = min(2.0 * pause_s, LONGEST_PAUSE_S)
+        return False
 
     def _read(self, capture: cv2.VideoCapture) -> bool:
         """Read as long as there is something; whether there was anything."""

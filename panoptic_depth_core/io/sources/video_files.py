@@ -13,6 +13,7 @@ import heapq
 import math
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -46,14 +47,26 @@ QUIET = '-8'
 """AV_LOG_QUIET of FFmpeg."""
 
 
+# Releases up to some of 4.x have it at the top.
+_SET_LOG_LEVEL = cv2.utils.logging.setLogLevel if hasattr(cv2.utils, 'logging') else (
+    getattr(cv2, 'setLogLevel'))  # noqa: B009 - unknown to the stubs of later ones
+
+
+@contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """The caller says what is wrong, not OpenCV on the terminal."""
+    before = _SET_LOG_LEVEL(0)
+    try:
+        yield
+    finally:
+        _SET_LOG_LEVEL(before)
+
+
 def open_capture(*source: Any) -> cv2.VideoCapture:
     """Open what OpenCV reads; the caller says what is wrong, not OpenCV and FFmpeg."""
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', QUIET)
-    before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
+    with quiet_opencv():
         return cv2.VideoCapture(*source)
-    finally:
-        cv2.utils.logging.setLogLevel(before)
 
 
 class Picture(NamedTuple):
