@@ -297,5 +297,6 @@ def test_rtsp_with_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
                     break
         server.shutdown()
     assert {*Handler.users} == {'me:word'}
-    assert len(seen) > 4 and {*seen} <= {*range(12)}
+    # How many, depends on what the reader had buffered: the newest wins.
+    assert len(seen) > 1 and {*seen} <= {*range(12)}
     assert list(source.notes) == [f'rtsp://{address}: {RECONNECTED}']
