@@ -30,6 +30,8 @@ def test_the_second_program_is_refused(name: str, is_file: bool, tmp_path: Path,
     if name in ('train', 'pack'):
         pytest.importorskip('torch')
         pytest.importorskip('lightning')
+    if name in ('convert', 'export'):
+        pytest.importorskip('onnxscript')
     monkeypatch.chdir(repository)
     out = tmp_path / ('out.json' if is_file else 'out')
     (lock, commands) = (lock_file, FILES) if is_file else (lock_folder, FOLDERS)

@@ -149,9 +149,14 @@ def test_ctrl_c_while_connecting(driver: type[_Capture], monkeypatch: pytest.Mon
         return driver()
 
     monkeypatch.setattr(live_sources, '_open', connect)
+    # A job in the background begins with SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     start_s = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        CameraSource('rtsp://host/live', CAMERA)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            CameraSource('rtsp://host/live', CAMERA)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert time.monotonic() - start_s < 1.0
     released.set()
 
