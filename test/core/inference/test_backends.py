@@ -302,7 +302,8 @@ class TestCheckOutput:
     @given(st.data())
     def test_what_passes_has_segments(self, make_info, data):
         """Whatever a runtime returns: refused here, or segments with distances."""
-        value = st.sampled_from([0, 1, 0.5, -1, 2.5, 18, 19, 1e10, 2.0 ** 126, np.nan, np.inf, -np.inf])
+        value = st.sampled_from(
+            [0, 1, 0.5, -1, 2.5, 18, 19, 1e10, 2.0 ** 126, np.nan, np.inf, -np.inf])
         table = data.draw(hnp.arrays(np.float32, (4, len(SEGMENT_COLUMNS)), elements=value))
         index = data.draw(hnp.arrays(np.uint8, (16, 32), elements=st.sampled_from(
             [0, 1, 2, 3, 4, 255])))
