@@ -41,6 +41,7 @@ _SCAN, _END = 0xda, b'\xff\xd9'
 _REMEDY = 'copy it again or record it anew'
 _STRAY = re.compile(r'Corrupt JPEG data: (\d+) extraneous bytes before marker 0x(\w\w)')
 _SAMPLING = 'Could not determine subsampling level'
+_NUMBERS = re.compile(r'\b(?:0x[0-9a-f]+|\d+)\b|(?<=RST)\d')
 _GAP_BYTES = 32
 _MOST_STRAY_BYTES = 8
 """More bytes that belong to no block are those of blocks that were lost before them."""
@@ -87,6 +88,8 @@ def header_of(data: Bytes, what: str) -> PictureFile:
     """
     kind = kind_of(data)
     if not kind:
+        if is_lfs_pointer(data[:64].tobytes()):
+            raise lfs_pointer(what)
         raise ConfigError(f'{what}: is no picture, or cut off at its begin; known are JPEG, PNG, '
                           'BMP, TIFF, WebP, HEIC and AVIF')
     if missing := extra_for(f'.{kind}'):
@@ -191,8 +194,8 @@ def _damage(what: str) -> Iterator[None]:
     except (struct.error, IndexError, KeyError):
         raise ConfigError(f'{what}: is damaged or no picture (cut off); {_REMEDY}') from None
     except Exception as error:
-        # The counts in it differ from picture to picture.
-        reason = re.sub(r'\b\d+ ', '', str(error)) or type(error).__name__
+        # The numbers in it differ from picture to picture.
+        reason = ' '.join(_NUMBERS.sub('', str(error)).split()) or type(error).__name__
         raise ConfigError(f'{what}: is damaged or no picture ({reason}); {_REMEDY}') from None
 
 

@@ -186,7 +186,7 @@ class PacketDecoder(Generic[Tag]):
     def take(self, packet: Packet, tag: Tag) -> list[Decoded[Tag]]:
         """Decode the next packet; the pictures that it completes."""
         before: list[Decoded[Tag]] = []
-        if packet.codec != self._codec:
+        if self._context is None or packet.codec != self._codec:
             self._restart(packet.codec)
         # Of both, none may be left out: each one remembers the packet.
         if self._is_behind_a_gap(packet) | self._misses_one(packet):
@@ -229,12 +229,13 @@ class PacketDecoder(Generic[Tag]):
         try:
             self._context = self._av.CodecContext.create(_DECODERS.get(codec, codec), 'r')
         except (self._av.FFmpegError, ValueError):
-            raise ConfigError(f'{self._topic}: there is no decoder for {codec!r}; record '
-                              f'{", ".join(CODECS)}') from None
+            raise ConfigError(f'there is no decoder for {codec!r}; record {", ".join(CODECS)}'
+                              ) from None
         self._codec = codec
         self._context.options = {'max_pixels': str(input_limits().max_pixels)}
-        # Threads that decode one picture each would hold back as many.
-        self._context.thread_type = 'SLICE'
+        # Threads that decode one picture each would hold back as many; with threads that share
+        # one, the decoder of H.264 does not look for damage.
+        self._context.thread_count = 1
         if codec == 'av1':
             self._context.flags |= self._av.codec.context.Flags.low_delay
 

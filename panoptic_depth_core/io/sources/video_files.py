@@ -157,6 +157,8 @@ class _AvReader:
         if stream.width * stream.height > limit:
             raise too_large(f'{path}: its pictures', 'max_pixels')
         stream.codec_context.options = {'max_pixels': str(limit)}
+        # With threads that share a picture, the decoder of H.264 does not look for damage.
+        stream.codec_context.thread_count = 1
         return stream
 
     def _packets(self) -> Iterator[Any]:

@@ -272,6 +272,23 @@ def test_what_is_no_picture_is_named(data: bytes, capfd: object) -> None:
     assert capfd.readouterr() == ('', '')
 
 
+def test_reasons_hold_no_numbers() -> None:
+    whole, reasons = _encoded('jpeg').tobytes(), set()
+    for marker in (0x02, 0x3f, 0xbf):
+        data = whole[:len(whole) // 2] + bytes((0xff, marker)) + whole[len(whole) // 2:]
+        with pytest.raises(ConfigError) as error:
+            decode_rgb(np.frombuffer(data, np.uint8), 'x')
+        reasons.add(str(error.value))
+    assert reasons == {'x: is damaged or no picture (Unsupported marker type); copy it again or '
+                       'record it anew'}
+
+
+def test_what_git_lfs_has_not_fetched_is_named() -> None:
+    pointer = b'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n'
+    with pytest.raises(ConfigError, match='^x: is only a Git LFS pointer .*git lfs pull'):
+        decode_rgb(np.frombuffer(pointer, np.uint8), 'x')
+
+
 def test_floats_are_values_but_no_picture() -> None:
     values = np.linspace(0, 9, 12, dtype=np.float32).reshape(3, 4)
     data = cv2.imencode('.tiff', values)[1].ravel()

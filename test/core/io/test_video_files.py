@@ -115,6 +115,15 @@ def test_damaged_pictures(tmp_path: Path, name: str, codec: str, hit: tuple[int,
     assert source.len_hint is None or len(frames) + source.skipped.total() <= 30
 
 
+@pytest.mark.parametrize('name', ['a.mp4', 'a.mkv'])
+def test_wrong_bytes_within_a_picture_are_found(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    place, length = write_video(path, 30, g='10', bf='0', sc_threshold='0')[20]
+    damage(path, place + length // 2, length // 4)
+    _, source = _read(path)
+    assert source.skipped.total() == 1 and any('is damaged' in note for note in source.notes)
+
+
 def test_lost_packets_of_a_transport_stream(tmp_path: Path) -> None:
     path = tmp_path / 'a.ts'
     places = write_video(path, 30, 'mpeg2video', g='10', bf='0')

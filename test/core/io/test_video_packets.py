@@ -247,13 +247,27 @@ def test_without_pyav_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         read(tmp_path, entries)
 
 
-def test_a_codec_that_is_not_known(tmp_path: Path) -> None:
-    entries = [replace(entry, message=replace(entry.message, encoding='hologram'))
+@pytest.mark.parametrize('encoding', ['hologram', ''])
+def test_a_codec_that_is_not_known(tmp_path: Path, encoding: str) -> None:
+    entries = [replace(entry, message=replace(entry.message, encoding=encoding))
                for entry in video(count=3)]
     found, source = read(tmp_path, entries)
     (reason,) = source.skipped
     assert not found and source.skipped[reason] == 3
-    assert "there is no decoder for 'hologram'; record h264, hevc" in reason
+    assert reason.startswith(
+        f"{TOPICS[FFMPEG_PACKET]}: there is no decoder for '{encoding}'; record h264, hevc")
+
+
+def test_a_packet_of_wrong_bytes_is_found(tmp_path: Path) -> None:
+    # Without a counter, only the decoder can tell.
+    entries = video(kind=COMPRESSED_VIDEO)
+    message = entries[11].message
+    data = message.data.copy()
+    data[len(data) // 3:] = np.random.default_rng(0).integers(0, 256, data[len(data) // 3:].size)
+    entries[11] = replace(entries[11], message=replace(message, data=data))
+    found, source = read(tmp_path, entries)
+    assert found == {index: index for index in range(20) if not 11 <= index < 16}
+    assert source.skipped.total() == 5
 
 
 def test_frame_numbers_of_anything() -> None:
