@@ -20,6 +20,18 @@ FIRST_PICTURES = 20
 _LEAST_CONTRAST = 64
 """A picture of fewer values has nothing to see: it would be noise, or one gray."""
 
+_OUTLIERS = 1e-3
+"""Share of the values at each end that does not count: hot and dead pixels, a lamp."""
+
+
+def _range_of(values: NDArray[Any]) -> tuple[int, int]:
+    """Least and greatest of uint16 values, without outliers and alpha."""
+    values = values[..., :3] if values.ndim == 3 else values
+    below = np.cumsum(np.bincount(values.ravel()))
+    few = _OUTLIERS * values.size
+    return int(np.searchsorted(below, few, 'right')), int(
+        np.searchsorted(below, values.size - few))
+
 
 def window_of(low: int, high: int) -> tuple[int, int]:
     """
@@ -43,8 +55,9 @@ class SixteenBits:
     """
     Scales the 16-bit values of one source to 8 bits, all its pictures alike.
 
-    The window of values is the smallest of STEPS bits that holds every value so far; it never
-    becomes smaller. The upper 8 bits of the window are kept.
+    The window of values is the smallest of STEPS bits that holds every value so far, but for
+    outliers and for pictures of one gray, as with the shutter closed; it never becomes smaller. The
+    upper 8 bits of the window are kept.
 
     :param bits: in use, 8..16, the window begins at 0; 0: found out.
     :ivar first: called once before the first picture is scaled, to look at others.
@@ -64,9 +77,9 @@ class SixteenBits:
     def look(self, values: NDArray[Any]) -> None:
         """Let the window hold these uint16 values too: (H, W), or (H, W, C) but for alpha."""
         if not self.bits and values.size:
-            values = values[..., :3] if values.ndim == 3 else values
-            self._low = min(self._low, int(values.min()))
-            self._high = max(self._high, int(values.max()))
+            low, high = _range_of(values)
+            if high - low >= _LEAST_CONTRAST:
+                self._low, self._high = min(self._low, low), max(self._high, high)
 
     def scaled(self, values: NDArray[Any]) -> NDArray[np.uint8]:
         """Uint16 values as uint8 of the same shape; what is beyond the window is cut."""
@@ -75,12 +88,12 @@ class SixteenBits:
             if first is not None:
                 first(self)
             self.look(values)
-            self._window = window_of(self._low, self._high)
+            is_known = self._low <= self._high
+            self._window = window_of(*((self._low, self._high) if is_known else
+                                       _range_of(values)))
         start, bits = self._window
-        if self.bits and bits < 16:
-            values = np.minimum(values, np.uint16((1 << bits) - 1))
-        if start:
-            values = values - np.uint16(start)
+        if start or bits < 16:
+            values = np.clip(values, start, start + (1 << bits) - 1) - np.uint16(start)
         return (values >> np.uint16(bits - 8)).astype(np.uint8)
 
     def notes(self) -> Iterator[str]:

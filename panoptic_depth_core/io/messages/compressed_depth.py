@@ -41,6 +41,9 @@ def compressed_depth(image_format: str, data: Any) -> NDArray[np.float32]:
     # Its first versions gave the encoding alone.
     is_depth = 'compresseddepth' in transport.lower() or (
         not transport and kind_of(body) == 'png')
+    if encoding == '16UC1' and kind_of(buffer) == 'png':
+        # Of the transport for pictures: without a header.
+        body, is_depth = buffer, True
     if not is_depth or encoding not in ('16UC1', 'mono16', '32FC1'):
         raise ConfigError(f'{what}: not known as depth; give 16UC1 or 32FC1 of compressedDepth')
     if buffer.size <= _HEADER.size:

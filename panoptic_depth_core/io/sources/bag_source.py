@@ -139,8 +139,11 @@ def choose_image_topic(bag: BagReader, wanted: str | None,
         return found[0]
     if not images:
         others = sorted(bag.topics)
-        raise ConfigError(f'{bag.path}: has no image topic; topics are: '
-                          f'{", ".join(others[:20]) or "none"}{", ..." if others[20:] else ""}')
+        empty = [t.name for t in bag.topics.values() if t.type in IMAGE_TYPES and not t.count]
+        what = f'no message of {", ".join(empty)} can be read' if empty else 'has no image topic'
+        raise ConfigError('; '.join((
+            f'{bag.path}: {what}', f'topics are: {", ".join(others[:20]) or "none"}'
+            f'{", ..." if others[20:] else ""}', *bag.problems)))
     raise ConfigError(f'{bag.path}: has {len(images)} image topics; choose one with '
                       f'--image-topic: {_list(images)}')
 

@@ -97,7 +97,10 @@ def find_pictures(folder: Path, recursive: bool = False) -> FoundPictures:
                     found.append(path)
             elif name not in SIDECAR_NAMES:
                 others[suffix or 'without a suffix'] += 1
-    found.sort(key=lambda path: [natural(part) for part in path.relative_to(folder).parts])
+    # By stem: a.jpg comes before a (2).jpg.
+    found.sort(key=lambda path: (
+        [natural(part) for part in path.relative_to(folder).parent.parts], natural(path.stem),
+        path.suffix))
     return FoundPictures(found, ', '.join(
         f'{count} {what}' for what, count in sorted(others.items())))
 

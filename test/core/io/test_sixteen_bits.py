@@ -137,3 +137,21 @@ def test_bits_of_the_user_win(case: Callable[[str], Path]) -> None:
     with open_source(case('03_low_bits_in_16/mono16_10bit'), fov_deg=70, bits=16) as source:
         (frame,) = source
     assert frame.image.max() <= 3 and not [n for n in source.notes if '16 bits' in n]
+
+
+@pytest.mark.parametrize(('low', 'high', 'outlier'), [(0, 1000, 65_535), (7500, 8010, 0)])
+def test_a_hot_or_dead_pixel_does_not_count(low: int, high: int, outlier: int) -> None:
+    values = np.linspace(low, high, 4800).astype(np.uint16).reshape(60, 80)
+    expected = SixteenBits().scaled(values)
+    damaged = values.copy()
+    damaged[30, 40] = outlier
+    found = SixteenBits().scaled(damaged)
+    assert expected.std() > 10 and (found != expected).sum() == 1
+    assert found[30, 40] == (255 if outlier else 0)
+
+
+def test_a_closed_shutter_does_not_count() -> None:
+    values = np.linspace(7500, 8010, 4800).astype(np.uint16).reshape(60, 80)
+    sixteen = SixteenBits()
+    assert not sixteen.scaled(np.zeros_like(values)).any()
+    np.testing.assert_array_equal(sixteen.scaled(values), SixteenBits().scaled(values))
