@@ -58,7 +58,7 @@ def score() -> BagScore:
 def part(name: str = 'a') -> BagPart:
     found = BagPart(name, BagSummary(
         name=name, path=f'/{name}', frames=1, duration_s=0.5, truth=['labels'],
-        skipped={'no stamp': 1}, notes={}, error=None), score(),
+        skipped={'no stamp': 1}, missing=2, ended_early='gone', notes={}, error=None), score(),
         gzip.compress(json.dumps({'bag': name, 'stamp_ns': 1}).encode(), mtime=0))
     found.times.add({'read': 1.5})
     record = WorstRecord(bag=name, name='f', stamp_ns=1, figure='labels.pq', value=0.5)
