@@ -148,10 +148,31 @@ def parse_yaml(text: str | bytes, path: Path | str, what: str = 'valid YAML',
     """
     with reading(path, what, remedy):
         # What ros2 topic echo writes ends with the begin of another document.
-        found = next((d for d in yaml.safe_load_all(text) if d is not None), None)
+        found = next((d for d in yaml.load_all(text, _Loader) if d is not None), None)
         if (count := _values_in(found, {})) > max(len(text), _LEAST_OF_ALIASES):
             raise ValueError(f'its aliases stand for {count} values')
         return found
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader whose merges (<<) take no more entries than its text may stand for values."""
+
+    def __init__(self, text: str | bytes) -> None:
+        super().__init__(text)
+        self._most = max(len(text), _LEAST_OF_ALIASES)
+        self._merged = 0
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Copy the entries of what is merged, which may have merged others itself."""
+        for key, value in node.value:
+            if key.tag == 'tag:yaml.org,2002:merge':
+                for merged in (value.value if isinstance(value, yaml.SequenceNode) else [value]):
+                    if isinstance(merged, yaml.MappingNode):
+                        self.flatten_mapping(merged)
+                        self._merged += len(merged.value)
+                    if self._merged > self._most:
+                        raise ValueError(f'its merges stand for more than {self._most} values')
+        super().flatten_mapping(node)
 
 
 def _values_in(value: Any, known: dict[int, float]) -> float:

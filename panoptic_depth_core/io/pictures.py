@@ -49,6 +49,8 @@ _MOST_STRAY_BYTES = 8
 _DEPTHS = np.uint8, np.uint16
 _ORIENTATION = 0x0112
 _SIDES = 0x0100, 0x0101
+_WHOLE_NUMBERS = {1: 'B', 3: 'H', 4: 'I', 6: 'b', 8: 'h', 9: 'i', 16: 'Q', 17: 'q'}
+"""Types of a TIFF."""
 _OF_PILLOW = {b'avif': 'avif', b'avis': 'avif', **dict.fromkeys(
     (b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1'), 'heic')}
 
@@ -406,12 +408,12 @@ def _tags(data: Bytes) -> dict[int, int]:
         (at,) = _fields(order + 'I', data, 4)
         (count,) = _fields(order + 'H', data, at)
         at, size, value = at + 2, 12, 8
-    found = {}
+    found: dict[int, int] = {}
     for entry in range(at, at + size * min(count, 1000), size):
         tag, kind = _fields(order + 'HH', data, entry)
-        if kind in (3, 4, 16):
-            (found[tag],) = _fields(order + {3: 'H', 4: 'I', 16: 'Q'}[kind], data,
-                                               entry + value)
+        # As libtiff does, the first of a name counts, of any whole type.
+        if kind in _WHOLE_NUMBERS and tag not in found:
+            (found[tag],) = _fields(order + _WHOLE_NUMBERS[kind], data, entry + value)
     return found
 
 

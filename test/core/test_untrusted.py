@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 import gzip
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from panoptic_depth_core.errors import ConfigError
+from panoptic_depth_core.io.pictures import header_of
 from panoptic_depth_core.untrusted import (
     array_of,
     arrays_of,
@@ -105,3 +107,22 @@ def test_members_are_bounded_before_they_are_read(tmp_path: Path,
         archive.writestr('a.npy', b'')
     with pytest.raises(ValueError, match='another compression'):
         arrays_of(path)
+
+
+def test_yaml_merges_are_bounded() -> None:
+    """Merges copy entries while the text is parsed: 400 bytes took hours."""
+    levels = ['a0: &a0 {k: v}', *(f'a{n}: &a{n} {{<<: [{", ".join([f"*a{n - 1}"] * 9)}]}}'
+                                  for n in range(1, 12))]
+    with pytest.raises(ConfigError, match='its merges stand for more than'):
+        parse_yaml('\n'.join(levels), 'camera.yaml')
+    assert parse_yaml('a: &a {x: 1}\nb: {<<: *a, y: 2}', 'b')['b'] == {'x': 1, 'y': 2}
+
+
+@pytest.mark.parametrize('kind', [4, 9])
+def test_tiff_size_is_that_of_its_first_tags(kind: int) -> None:
+    """Libtiff takes the first width; a later one let 3 kB take 6 GB."""
+    tags = [(256, kind, 40_000), (257, kind, 40_000), (256, 4, 10), (257, 4, 10)]
+    data = b'II*\0' + struct.pack('<IH', 8, len(tags)) + b''.join(
+        struct.pack('<HHII', tag, type_, 1, value) for tag, type_, value in tags)
+    with pytest.raises(ConfigError, match='of 40000x40000 px'):
+        header_of(np.frombuffer(data, np.uint8), 'a.tif')
