@@ -24,7 +24,7 @@ from pydantic import (
 from .contract import THRESHOLDS
 from .errors import ConfigError
 from .labels import LABEL_DIVISOR
-from .untrusted import parse_yaml, reading
+from .untrusted import parse_yaml, read_text, reading
 
 AnySettings = TypeVar('AnySettings', bound='Settings')
 
@@ -195,7 +195,7 @@ def parse_settings(kind: type[AnySettings], values: dict[str, Any], source: str)
 def read_yaml(path: Path | str) -> Any:
     """Read a YAML file, or raise a ConfigError."""
     with reading(path, 'valid YAML', 'mend the file'):
-        text = Path(path).read_text(encoding='utf-8')
+        text = read_text(path)
     return parse_yaml(text, path)
 
 

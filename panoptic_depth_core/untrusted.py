@@ -14,6 +14,7 @@ import io
 import json
 import math
 import os
+import stat
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -100,6 +101,33 @@ def reading(path: Path | str, what: str, remedy: str) -> Iterator[None]:
         raise _damaged(path, what, remedy, error) from error
 
 
+def read_bytes(path: Path | str) -> bytes:
+    """
+    Content of a file.
+
+    :raises ConfigError: it is a pipe or a device, of which reading may never end, or is larger
+        than the limit of bytes; OSError passes.
+    """
+    with open(path, 'rb', opener=_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ConfigError(f'{path}: is a pipe or a device; give a file')
+        limit = input_limits().max_bytes
+        found = file.read(limit + 1)
+    if len(found) > limit:
+        raise too_large(str(path), 'max_bytes')
+    return found
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open, but never wait for the other end of a pipe."""
+    return os.open(path, flags | getattr(os, 'O_NONBLOCK', 0))
+
+
+def read_text(path: Path | str) -> str:
+    """Content of a text file in UTF-8, without a mark at its begin; see read_bytes."""
+    return read_bytes(path).decode('utf-8-sig')
+
+
 _LFS = b'version https://git-lfs.github.com/spec/v'
 """How a pointer of Git LFS begins (https://github.com/git-lfs/git-lfs, docs/spec.md)."""
 
@@ -135,7 +163,7 @@ def parse_json(text: str | bytes, path: Path | str, what: str = 'valid JSON',
 def read_json(path: Path | str, what: str = 'valid JSON', remedy: str = 'mend the file') -> Any:
     """Values of a JSON file in UTF-8; see reading."""
     with reading(path, what, remedy):
-        return json.loads(Path(path).read_text(encoding='utf-8-sig'))
+        return json.loads(read_text(path))
 
 
 def parse_yaml(text: str | bytes, path: Path | str, what: str = 'valid YAML',

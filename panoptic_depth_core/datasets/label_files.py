@@ -37,7 +37,7 @@ from ..labels import (
     train_id_lut,
 )
 from ..structures import Frame, GroundTruth, Intrinsics, Mounting, Sample
-from ..untrusted import array_of, reading
+from ..untrusted import array_of, read_bytes, reading
 
 SPLITS = ('train', 'val')
 
@@ -218,7 +218,7 @@ def read_depth(path: Path, size: tuple[int, int], scale: float = 256.0) -> NDArr
 def read_depth_array(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
     """Read a .npy of float meters, unknown where NaN or not above 0: (H, W) float32, NaN there."""
     with reading(path, 'an array of numbers', 'save it with numpy.save'):
-        stored = array_of(path.read_bytes())
+        stored = array_of(read_bytes(path))
     if stored.dtype.kind != 'f':
         raise ConfigError(f'{path}: holds {stored.dtype}; give meters as floats')
     if stored.ndim != 2:

@@ -27,7 +27,14 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from ..untrusted import input_limits, is_lfs_pointer, lfs_pointer, reading, too_large
+from ..untrusted import (
+    input_limits,
+    is_lfs_pointer,
+    lfs_pointer,
+    read_bytes,
+    reading,
+    too_large,
+)
 
 Bytes = NDArray[np.uint8]
 PILLOW_SUFFIXES = '.heic', '.heif', '.hif', '.avif'
@@ -178,9 +185,7 @@ def read_file(path: Path) -> Bytes:
     :raises ConfigError: it cannot be read, or is larger than the limit.
     """
     with reading(path, 'a picture', _REMEDY):
-        if path.stat().st_size > input_limits().max_bytes:
-            raise too_large(str(path), 'max_bytes')
-        content = path.read_bytes()
+        content = read_bytes(path)
     if is_lfs_pointer(content):
         raise lfs_pointer(path)
     return np.frombuffer(content, np.uint8)
@@ -236,11 +241,17 @@ def _decode(data: Bytes, kind: str, what: str, flags: int) -> NDArray[Any]:
     return np.asarray(pixels)
 
 
+_SCAN_MARK, _MOST_SCANS = b'\xff\xda', 200
+"""Each scan of a progressive JPEG costs the time of a whole one, however few bytes it has."""
+
+
 def _decode_jpeg(data: Bytes, what: str, colors: str,
                  note: Callable[[str], None] | None) -> Bytes:
     """(H, W, C) uint8; libjpeg's complaints are errors, unless all pixels are there."""
     doubt, strict = '', True
     with _damage(what):
+        if data.tobytes().count(_SCAN_MARK) > _MOST_SCANS:
+            raise ValueError('it has too many scans')
         while True:
             try:
                 pixels = simplejpeg.decode_jpeg(data, colors, strict=strict)

@@ -56,8 +56,8 @@ class SixteenBits:
     Scales the 16-bit values of one source to 8 bits, all its pictures alike.
 
     The window of values is the smallest of STEPS bits that holds every value so far, but for
-    outliers and for pictures of one gray, as with the shutter closed; it never becomes smaller. The
-    upper 8 bits of the window are kept.
+    outliers and for pictures of one gray, as with the shutter closed; it never becomes smaller.
+    The upper 8 bits of the window are kept.
 
     :param bits: in use, 8..16, the window begins at 0; 0: found out.
     :ivar first: called once before the first picture is scaled, to look at others.

@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 panoptic_depth contributors
 # SPDX-License-Identifier: Apache-2.0
 import gzip
+import os
 import struct
 import zipfile
 import zlib
@@ -18,6 +19,8 @@ from panoptic_depth_core.untrusted import (
     input_limits,
     parse_json,
     parse_yaml,
+    read_bytes,
+    read_text,
     reading,
 )
 
@@ -126,3 +129,17 @@ def test_tiff_size_is_that_of_its_first_tags(kind: int) -> None:
         struct.pack('<HHII', tag, type_, 1, value) for tag, type_, value in tags)
     with pytest.raises(ConfigError, match='of 40000x40000 px'):
         header_of(np.frombuffer(data, np.uint8), 'a.tif')
+
+
+def test_only_files_of_the_limit_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe would be waited for, a device has no end."""
+    (tmp_path / 'file').write_bytes(b'\xef\xbb\xbfab')
+    os.mkfifo(tmp_path / 'pipe')
+    (tmp_path / 'device').symlink_to('/dev/zero')
+    assert read_text(tmp_path / 'file') == 'ab'
+    for name in ('pipe', 'device'):
+        with pytest.raises(ConfigError, match=f'{name}: is a pipe or a device; give a file'):
+            read_bytes(tmp_path / name)
+    monkeypatch.setenv('PANOPTIC_DEPTH_MAX_BYTES', '4')
+    with pytest.raises(ConfigError, match='more than 4 bytes'):
+        read_bytes(tmp_path / 'file')

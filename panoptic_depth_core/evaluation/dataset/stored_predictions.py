@@ -39,7 +39,7 @@ from ...io.results import coco_panoptic
 from ...io.results.result_folder import DEPTH_PNG_SCALE, INSTANCES_FILE
 from ...labels import LABEL_DIVISOR, VOID_ID, ClassInfo
 from ...structures import DistanceFlag, Frame, InstanceDistance, PanopticDepth, Segment
-from ...untrusted import array_of, reading
+from ...untrusted import array_of, read_bytes, reading
 from ..protocols import DepthProtocol
 from .evaluate import require_same_classes
 
@@ -204,7 +204,7 @@ def _read_depth(path: Path) -> NDArray[np.float32]:
     """(H, W) float32 meters, NaN where not known."""
     if path.suffix == '.npy':
         with reading(path, 'an array of numbers', 'predict the frame again'):
-            return np.asarray(array_of(path.read_bytes()), np.float32)
+            return np.asarray(array_of(read_bytes(path)), np.float32)
     stored = _read_uint16(path)
     # Before the division: 16 bits are too few for it.
     depth = stored.astype(np.float32)

@@ -22,7 +22,7 @@ from typing import Any
 from ...errors import ConfigError
 from ...files import disk_errors, make_folder, write_atomic
 from ...labels import ClassInfo
-from ...untrusted import gunzip, input_limits, reading, too_large
+from ...untrusted import gunzip, input_limits, read_bytes, reading, too_large
 from ..metrics.table import ranking_kinds
 from ..settings import RecordingSettings
 from .evaluate_bag import BagPart, BagSummary
@@ -77,7 +77,7 @@ def load_part(folder: Path, name: str, settings: RecordingSettings, key: str = '
         with reading(path, 'a part of a report', 'its recording is run again'):
             if path.stat().st_size > input_limits().max_bytes:
                 raise too_large(f'{path}: has', 'max_bytes')
-            line, _, data = path.read_bytes().partition(b'\n')
+            line, _, data = read_bytes(path).partition(b'\n')
             header = json.loads(line)
             if header['format'] != _FORMAT:
                 _say_old(folder)

@@ -54,7 +54,7 @@ def by_time(stretches: Iterable[Stretch]) -> Iterator[Record]:
     Merge the records of stretches that follow each other or overlap.
 
     Each is opened when the time reaches its start, so of those that follow each other one is in
-    memory; and none as long as those that are open hold more than the limit of bytes.
+    memory; and none that would bring what is open above the limit of bytes.
     """
     waiting = deque(sorted(stretches, key=lambda stretch: stretch.start_ns))
     if len(waiting) == 1:
@@ -63,7 +63,8 @@ def by_time(stretches: Iterable[Stretch]) -> Iterator[Record]:
     most, open_size, number = input_limits().max_bytes, 0, 0
     heap: list[tuple[int, int, int, Record, Iterator[Record]]] = []
     while waiting or heap:
-        while waiting and (not heap or (waiting[0].start_ns <= heap[0][0] and open_size <= most)):
+        while waiting and (not heap or (waiting[0].start_ns <= heap[0][0]
+                                        and open_size + waiting[0].size <= most)):
             _, size, read = waiting.popleft()
             records = read()
             first = next(records, None)

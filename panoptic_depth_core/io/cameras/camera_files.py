@@ -26,7 +26,7 @@ from typing import Any, cast
 from ...errors import ConfigError, warn_once
 from ...lens import Lens, LensModel
 from ...structures import Intrinsics
-from ...untrusted import parse_json, parse_yaml
+from ...untrusted import parse_json, parse_yaml, read_text
 from .camera_info import Use, camera_of_info, camera_problem
 
 SIDECAR_NAMES = ('camera.json', 'camera.yaml', 'ost.yaml', 'camera_info.yaml', 'camchain.yaml')
@@ -111,7 +111,7 @@ def read_calibration(path: Path) -> Calibration:
         name, _, wanted = path.name.rpartition('#')
         file = path.with_name(name)
     try:
-        text = file.read_text(encoding='utf-8-sig')
+        text = read_text(file)
     except OSError as error:
         raise ConfigError(f'{file}: cannot be read: {error.strerror}; check the path') from None
     except UnicodeDecodeError as error:

@@ -18,7 +18,7 @@ from ...errors import ConfigError
 from ...reasons import Reasons
 from ...rotations import Axes, to_optical
 from ...structures import Frame, Intrinsics
-from ...untrusted import array_of, reading
+from ...untrusted import array_of, read_bytes, reading
 from ..bags.storage import BagReader, deserialize, is_bag
 from ..bags.transforms import RecordedMotion, TransformError
 from ..cameras.camera_info import camera_of_info, is_calibrated
@@ -140,7 +140,7 @@ def read_depth(path: Path, per_meter: float = PER_METER) -> NDArray[np.float32]:
     """
     with reading(path, 'depth', 'write it again'):
         if path.suffix.lower() == '.npy':
-            values: Any = array_of(path.read_bytes())
+            values: Any = array_of(read_bytes(path))
         else:
             values = decode_stored(read_file(path), str(path))
     if values.ndim != 2 or not values.size or (
