@@ -177,7 +177,7 @@ class SqliteFile:
         self._path = Path(os.path.abspath(path))
         if self._sidecar:
             report(f'{self._name}: its recorder was not closed; what it left in '
-                   f'{self._name}{self._sidecar} is read too')
+                   f'{self._name}{self._sidecar} is read as far as it is whole')
         self._topics: dict[int, tuple[str, str]] = {}
         self._damaged = False
         try:
