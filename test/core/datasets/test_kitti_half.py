@@ -55,7 +55,7 @@ def test_frames_by_label(tree):
 
 @pytest.mark.parametrize(('root', 'split', 'message'), [
     ('', 'test', "unknown split 'test'; known: train, val, seq0009"),
-    ('nothing', 'val', r'splits\.json: cannot be read: No such file'),
+    ('nothing', 'val', r'splits\.json: is missing; give the folder'),
 ])
 def test_wrong_names(tree, root, split, message):
     with pytest.raises(ConfigError, match=message):

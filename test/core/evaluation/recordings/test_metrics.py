@@ -228,7 +228,9 @@ def state(counted: Any) -> Any:
         return type(counted), [(key, state(value)) for key, value in counted.items()]
     if isinstance(counted, (list, tuple)):
         return type(counted), [state(value) for value in counted]
-    return type(counted), repr(counted)
+    # Equal sets may show their members in another order.
+    return type(counted), repr(sorted(counted) if isinstance(counted, (set, frozenset))
+                               else counted)
 
 
 def wanted(tasks: frozenset[Task]) -> set[str]:
