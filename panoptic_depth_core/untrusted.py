@@ -105,8 +105,8 @@ def read_bytes(path: Path | str) -> bytes:
     """
     Content of a file.
 
-    :raises ConfigError: it is a pipe or a device, of which reading may never end, or is larger
-        than the limit of bytes; OSError passes.
+    :raises ConfigError: it is a pipe or a device, of which reading may never end, is larger than
+        the limit of bytes, or is a Git LFS pointer; OSError passes.
     """
     with open(path, 'rb', opener=_without_waiting) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -115,6 +115,8 @@ def read_bytes(path: Path | str) -> bytes:
         found = file.read(limit + 1)
     if len(found) > limit:
         raise too_large(str(path), 'max_bytes')
+    if is_lfs_pointer(found):
+        raise lfs_pointer(path)
     return found
 
 

@@ -313,8 +313,6 @@ class PanopticDepthNode(LifecycleNode):
 
         def decode() -> Frame:
             image, stamp_ns, frame_id = packets.picture(message, self._sixteen, self._note_input)
-            for note in self._sixteen.notes():
-                self._note_input(note)
             camera, source = cameras.resolve(image.shape[1], image.shape[0], stamp_ns, frame_id)
             return self._measured.add(Frame(
                 image, camera, stamp_ns, frame_id, intrinsics_source=source,

@@ -74,7 +74,7 @@ def calibrate_mounting(
     the bag or depth images, or the height itself.
     """
     from ..evaluation.mounting_calibration import Distance, MountingCalibration
-    from ..io.bags.storage import is_bag
+    from ..io.bags.bag_files import is_bag
     from ..io.cameras.camera_options import CameraOptions
     from ..io.sources.mounting import write_mounting
     from ..model_directory import open_model

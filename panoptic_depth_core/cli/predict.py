@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from ..io.sources.frame_source import FrameSource
     from ..structures import Frame, PanopticDepth
 
+_LATER_OPTIONS = {'bits': 0, 'recursive': False, 'camera_axes': 'optical'}
+"""Options that run.json of earlier versions does not have, and the value that it stands for."""
+
 FAILURES_IN_A_ROW = 5
 """The run ends after the runtime failed on this many frames in a row, or on the first one."""
 
@@ -104,8 +107,6 @@ def predict(
     To continue an interrupted run, give the same command again. Exit code 1 if the source ended
     early or too many frames were skipped; the other frames have results.
     """
-    # Runs of earlier versions do not have it.
-    axes: dict[str, Any] = {} if camera_axes == 'optical' else {'camera_axes': camera_axes}
     predict_source(
         source, out_dir, model=model, backend=backend, threads=threads,
         formats=None if formats is None else options.parse_list(formats),
@@ -114,7 +115,7 @@ def predict(
         measured_depth=measured_depth, measured_depth_scale=measured_depth_scale, fx=fx,
         fov_deg=fov, intrinsics_file=camera, image_topic=image_topic,
         camera_info_topic=camera_info_topic, camera_info_use=camera_info_use,
-        bits=bits, recursive=recursive, **axes,
+        bits=bits, recursive=recursive, camera_axes=camera_axes,
         mounting=options.mounting_settings(
             camera_height, camera_pitch, camera_roll, mounting, ground_frame, ground_offset))
 
@@ -189,8 +190,7 @@ def predict_source(
             'source': (without_secrets(source) if frames.kind == 'camera'
                        else str(Path(source).resolve())),
             'options': {k: None if v is None else str(v) for k, v in source_options.items()
-                        # Earlier runs do not know them.
-                        if v or k not in ('bits', 'recursive')},
+                        if (k, v) not in _LATER_OPTIONS.items()},
             **({} if frames.stated is None else {'camera': str(frames.stated)}),
             **({} if measured_depth is None else {
                 'measured_depth': [measured_depth, measured_depth_scale]}),

@@ -185,10 +185,7 @@ def read_file(path: Path) -> Bytes:
     :raises ConfigError: it cannot be read, or is larger than the limit.
     """
     with reading(path, 'a picture', _REMEDY):
-        content = read_bytes(path)
-    if is_lfs_pointer(content):
-        raise lfs_pointer(path)
-    return np.frombuffer(content, np.uint8)
+        return np.frombuffer(read_bytes(path), np.uint8)
 
 
 @contextmanager
@@ -206,19 +203,22 @@ def _damage(what: str) -> Iterator[None]:
         raise ConfigError(f'{what}: is damaged or no picture ({reason}); {_REMEDY}') from None
 
 
+# Releases have it in either place, that of Ubuntu 22.04 in none.
+_SET_LOG_LEVEL: Callable[[int], int] | None = getattr(
+    getattr(cv2.utils, 'logging', cv2), 'setLogLevel', None)
+
+
 @contextmanager
-def _quiet_opencv() -> Iterator[None]:
-    """What it logs of a damaged file is said by an error."""
-    # The OpenCV of Ubuntu 22.04 has none.
-    logging = getattr(cv2.utils, 'logging', None)
-    if logging is None:
+def quiet_opencv() -> Iterator[None]:
+    """What OpenCV logs of damaged or missing data is said by an error."""
+    if _SET_LOG_LEVEL is None:
         yield
         return
-    level = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    level = _SET_LOG_LEVEL(0)
     try:
         yield
     finally:
-        logging.setLogLevel(level)
+        _SET_LOG_LEVEL(level)
 
 
 def _fields(layout: str, data: Bytes, at: int) -> tuple[Any, ...]:
@@ -231,7 +231,7 @@ def _decode(data: Bytes, kind: str, what: str, flags: int) -> NDArray[Any]:
         if kind in _WHOLE:
             _WHOLE[kind](data)
     try:
-        with _quiet_opencv():
+        with quiet_opencv():
             pixels = cv2.imdecode(data, flags)
     except cv2.error as error:
         raise ConfigError(f'{what}: is damaged or no picture ({error.err}); {_REMEDY}'
@@ -241,7 +241,7 @@ def _decode(data: Bytes, kind: str, what: str, flags: int) -> NDArray[Any]:
     return np.asarray(pixels)
 
 
-_SCAN_MARK, _MOST_SCANS = b'\xff\xda', 200
+_MOST_SCANS = 200
 """Each scan of a progressive JPEG costs the time of a whole one, however few bytes it has."""
 
 
@@ -250,7 +250,7 @@ def _decode_jpeg(data: Bytes, what: str, colors: str,
     """(H, W, C) uint8; libjpeg's complaints are errors, unless all pixels are there."""
     doubt, strict = '', True
     with _damage(what):
-        if data.tobytes().count(_SCAN_MARK) > _MOST_SCANS:
+        if data.tobytes().count(bytes((0xff, _SCAN))) > _MOST_SCANS:
             raise ValueError('it has too many scans')
         while True:
             try:

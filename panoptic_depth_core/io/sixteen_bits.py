@@ -70,27 +70,38 @@ class SixteenBits:
                               'to 16, or 0 to find it out')
         self.bits = bits
         self.first: Callable[[SixteenBits], None] | None = None
-        self._low, self._high = 65535, 0
+        self._range: tuple[int, int] | None = None
         self._noted: tuple[int, int] | None = None
         self._window = 0, bits
 
     def look(self, values: NDArray[Any]) -> None:
         """Let the window hold these uint16 values too: (H, W), or (H, W, C) but for alpha."""
         if not self.bits and values.size:
-            low, high = _range_of(values)
-            if high - low >= _LEAST_CONTRAST:
-                self._low, self._high = min(self._low, low), max(self._high, high)
+            self._include(_range_of(values))
 
-    def scaled(self, values: NDArray[Any]) -> NDArray[np.uint8]:
-        """Uint16 values as uint8 of the same shape; what is beyond the window is cut."""
+    def _include(self, found: tuple[int, int]) -> None:
+        low, high = found
+        if high - low >= _LEAST_CONTRAST:
+            least, greatest = self._range or found
+            self._range = min(least, low), max(greatest, high)
+
+    def scaled(self, values: NDArray[Any], note: Callable[[str], None] | None = None,
+               ) -> NDArray[np.uint8]:
+        """
+        Uint16 values as uint8 of the same shape; what is beyond the window is cut.
+
+        :param note: takes what the user should know of the window, once.
+        """
         if not self.bits:
             first, self.first = self.first, None
             if first is not None:
                 first(self)
-            self.look(values)
-            is_known = self._low <= self._high
-            self._window = window_of(*((self._low, self._high) if is_known else
-                                       _range_of(values)))
+            found = _range_of(values)
+            self._include(found)
+            self._window = window_of(*(self._range or found))
+            if note is not None:
+                for text in self.notes():
+                    note(text)
         start, bits = self._window
         if start or bits < 16:
             values = np.clip(values, start, start + (1 << bits) - 1) - np.uint16(start)

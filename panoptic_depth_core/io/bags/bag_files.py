@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from ...errors import ConfigError
-from ...untrusted import input_limits, is_lfs_pointer, lfs_pointer, parse_yaml, reading
+from ...untrusted import is_lfs_pointer, lfs_pointer, parse_yaml, read_bytes, reading
 from . import mcap_files, sqlite_files
 from .compression import COMPRESSIONS, FILE_SUFFIXES, plain_name
 from .records import Report, StorageFile
@@ -107,12 +107,9 @@ def _metadata(path: Path, report: Report) -> dict[str, Any]:
         return {}
     try:
         with reading(file, 'a metadata.yaml', 'it is not needed'):
-            if file.stat().st_size > min(_MOST_METADATA, input_limits().max_bytes):
+            if file.stat().st_size > _MOST_METADATA:
                 raise ValueError('it is too large')
-            content = file.read_bytes()
-            if is_lfs_pointer(content):
-                raise lfs_pointer(file)
-            found = parse_yaml(content, file)[_ROOT]
+            found = parse_yaml(read_bytes(file), file)[_ROOT]
             if not isinstance(found.get('relative_file_paths'), list):
                 raise ValueError('it names no files')
     except ConfigError:

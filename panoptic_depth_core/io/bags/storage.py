@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 from ...errors import ConfigError
 from ...reasons import Reasons
 from ..messages.types import INSTANCE_DISTANCE_ARRAY, canonical_type, typestore
-from .bag_files import is_bag as is_bag
 from .bag_files import open_storage, storage_files
 from .compression import MAGICS, expand_file, expand_message, is_compressed
 from .records import Record, StorageFile, Stretch, by_time

@@ -152,7 +152,7 @@ def pixels_of(message: Any, sixteen: SixteenBits | None = None,
         return decode_compressed(message.format, message.data, sixteen, note)
     kind, pixels = _raw_pixels(message)
     if kind.deep:
-        pixels = sixteen.scaled(pixels)
+        pixels = sixteen.scaled(pixels, note)
     if kind.code is None:
         return np.ascontiguousarray(pixels)
     return np.asarray(cv2.cvtColor(pixels, kind.code), np.uint8)
@@ -250,9 +250,11 @@ def decode_compressed(image_format: str, data: Any, sixteen: SixteenBits | None 
     if source.startswith('bayer_') and not target:
         stored = decode_stored(buffer, what, note)
         if stored.ndim == 2:
-            return _colored(stored, f'{source.rstrip("0123456789")}8', what, sixteen)
+            return _colored(stored, f'{source.rstrip("0123456789")}8', what, sixteen,
+                            note)
     pixels = decode_rgb(buffer, what, note=note)
-    rgb = sixteen.scaled(pixels) if pixels.dtype == np.uint16 else np.asarray(pixels, np.uint8)
+    rgb = (sixteen.scaled(pixels, note) if pixels.dtype == np.uint16
+           else np.asarray(pixels, np.uint8))
     of_tiff = 'tiff' in codec
     exchanged = (source if of_tiff else target).startswith('rgb')
     if note is not None and not of_tiff and (exchanged or (
@@ -263,7 +265,8 @@ def decode_compressed(image_format: str, data: Any, sixteen: SixteenBits | None 
     return np.ascontiguousarray(rgb[..., ::-1]) if exchanged else rgb
 
 
-def _colored(mosaic: NDArray[Any], encoding: str, what: str, sixteen: SixteenBits) -> Bytes:
+def _colored(mosaic: NDArray[Any], encoding: str, what: str, sixteen: SixteenBits,
+             note: Callable[[str], None] | None) -> Bytes:
     """RGB of a (H, W) mosaic of 8 or 16 bits."""
     kind = ENCODINGS.get(encoding)
     if kind is None or kind.code is None or min(mosaic.shape) < kind.least_size:
@@ -271,7 +274,7 @@ def _colored(mosaic: NDArray[Any], encoding: str, what: str, sixteen: SixteenBit
     if mosaic.dtype not in (np.uint8, np.uint16):
         raise ConfigError(f'{what}: is a mosaic of {mosaic.dtype}; give 8 or 16 bits')
     if mosaic.dtype == np.uint16:
-        mosaic = sixteen.scaled(mosaic)
+        mosaic = sixteen.scaled(mosaic, note)
     return np.asarray(cv2.cvtColor(mosaic, kind.code), np.uint8)
 
 

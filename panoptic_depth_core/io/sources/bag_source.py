@@ -382,12 +382,8 @@ class ImagePairing:
 
     def frame(self, paired: PairedImage, camera: CameraOptions) -> Frame:
         """Decode an image; the user's camera wins over the bag's. Raises ConfigError."""
-        if paired.picture is None:
-            pixels = pixels_of(paired.image, self._sixteen, self._note)
-            for note in self._sixteen.notes():
-                self._note(note)
-        else:
-            pixels = paired.picture.rgb()
+        pixels = (pixels_of(paired.image, self._sixteen, self._note) if paired.picture is None
+                  else paired.picture.rgb())
         height, width = pixels.shape[:2]
         frame_id = frame_id_of(paired.image)
         self.info = paired.info

@@ -14,7 +14,8 @@ from typing import Any
 from ...errors import ConfigError
 from ...structures import Intrinsics
 from ...views import view_of
-from ..bags.storage import BagReader, is_bag
+from ..bags.bag_files import is_bag
+from ..bags.storage import BagReader
 from ..cameras.camera_options import DEFAULT_FOV_DEG
 from ..cameras.shapes import field_of_view_deg
 from .bag_source import BagSource, picture_topics

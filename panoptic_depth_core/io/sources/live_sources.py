@@ -24,8 +24,9 @@ import numpy as np
 from ...errors import ConfigError
 from ...structures import Frame
 from ..cameras.camera_options import CameraOptions
+from ..pictures import quiet_opencv
 from .frame_source import FrameSource, Skip, count_reason
-from .video_files import open_capture, quiet_opencv
+from .video_files import open_capture
 
 SCHEMES = ('rtsp', 'rtsps', 'http', 'https', 'udp', 'rtmp', 'rtp', 'tcp', 'srt')
 RECONNECT_S = 60.0

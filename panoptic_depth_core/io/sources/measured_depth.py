@@ -19,7 +19,8 @@ from ...reasons import Reasons
 from ...rotations import Axes, to_optical
 from ...structures import Frame, Intrinsics
 from ...untrusted import array_of, read_bytes, reading
-from ..bags.storage import BagReader, deserialize, is_bag
+from ..bags.bag_files import is_bag
+from ..bags.storage import BagReader, deserialize
 from ..bags.transforms import RecordedMotion, TransformError
 from ..cameras.camera_info import camera_of_info, is_calibrated
 from ..cameras.shapes import has_shape, scaled_to

@@ -50,7 +50,7 @@ def read_picture(path: Path, sixteen: SixteenBits | None = None,
     """
     pixels = decode_rgb(read_file(path), str(path), upright=True, note=note)
     return np.asarray(pixels, np.uint8) if pixels.dtype == np.uint8 else (
-        sixteen or SixteenBits()).scaled(pixels)
+        sixteen or SixteenBits()).scaled(pixels, note)
 
 
 class FoundPictures(NamedTuple):
@@ -161,8 +161,6 @@ class PictureSource(FrameSource):
                     return
                 count_reason(self.skipped, str(error), path)
                 continue
-            for note in self.sixteen.notes():
-                self.notes.add(note)
             yield frame
 
     def _look_first(self, sixteen: SixteenBits) -> None:

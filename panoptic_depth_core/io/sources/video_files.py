@@ -13,7 +13,6 @@ import heapq
 import math
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -26,6 +25,7 @@ from ...errors import ConfigError
 from ...structures import Frame
 from ...untrusted import input_limits, too_large
 from ..cameras.camera_options import CameraOptions
+from ..pictures import quiet_opencv
 from ..video_decoding import EXTRA, find_pyav, rgb_of
 from .frame_source import FrameSource, Skip, count_reason
 
@@ -45,21 +45,6 @@ _UNEVEN = 0.1
 
 QUIET = '-8'
 """AV_LOG_QUIET of FFmpeg."""
-
-
-# Releases up to some of 4.x have it at the top.
-_SET_LOG_LEVEL = cv2.utils.logging.setLogLevel if hasattr(cv2.utils, 'logging') else (
-    getattr(cv2, 'setLogLevel'))  # noqa: B009 - unknown to the stubs of later ones
-
-
-@contextmanager
-def quiet_opencv() -> Iterator[None]:
-    """The caller says what is wrong, not OpenCV on the terminal."""
-    before = _SET_LOG_LEVEL(0)
-    try:
-        yield
-    finally:
-        _SET_LOG_LEVEL(before)
 
 
 def open_capture(*source: Any) -> cv2.VideoCapture:

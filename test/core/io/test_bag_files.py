@@ -20,8 +20,9 @@ import yaml
 from bag_makers import SECOND_NS, STORAGES, storage_file, text, write_bag
 from panoptic_depth_core.errors import ConfigError
 from panoptic_depth_core.evaluation.recordings.jobs import find_bags
+from panoptic_depth_core.io.bags.bag_files import is_bag
 from panoptic_depth_core.io.bags.compression import zstd
-from panoptic_depth_core.io.bags.storage import BagReader, is_bag
+from panoptic_depth_core.io.bags.storage import BagReader
 from panoptic_depth_core.io.sources.open_source import open_source
 from panoptic_depth_core.reasons import OTHER_REASONS
 from rosbags.rosbag2 import CompressionFormat, CompressionMode
