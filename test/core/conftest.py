@@ -111,6 +111,15 @@ def painted_onnx() -> Callable[[ModelInfo], bytes]:
     return graph
 
 
+@pytest.fixture(scope='module')
+def model(tmp_path_factory: pytest.TempPathFactory, make_info: Callable[..., ModelInfo],
+          painted_onnx: Callable[[ModelInfo], bytes]) -> Path:
+    """Directory of the painted model, which takes no time."""
+    path = tmp_path_factory.mktemp('model') / 'painted'
+    save_model_directory(path, make_info(), painted_onnx(make_info()))
+    return path
+
+
 @pytest.fixture(scope='session')
 def painted_image() -> Callable[[int, int], NDArray[np.uint8]]:
     """Return a picture for the painted model: sky over road, two cars and a person."""

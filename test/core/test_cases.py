@@ -16,7 +16,6 @@ import typer
 from panoptic_depth_core.cli import main
 from panoptic_depth_core.cli.predict import predict_source
 from panoptic_depth_core.errors import ConfigError
-from panoptic_depth_core.model_directory import ModelInfo, save_model_directory
 from panoptic_depth_core.structures import Frame
 from right_values import FOLDER, RIGHT, Right
 
@@ -27,15 +26,6 @@ def is_bag(name: str) -> bool:
     """By what test/cases has."""
     path = FOLDER / name
     return path.suffix == '.mcap' or (path.is_dir() and any(path.glob('*.db3')))
-
-
-@pytest.fixture(scope='module')
-def model(tmp_path_factory: pytest.TempPathFactory, make_info: Callable[..., ModelInfo],
-          painted_onnx: Callable[[ModelInfo], bytes]) -> Path:
-    """A model that takes no time."""
-    path = tmp_path_factory.mktemp('model') / 'painted'
-    save_model_directory(path, make_info(), painted_onnx(make_info()))
-    return path
 
 
 @pytest.fixture

@@ -30,22 +30,13 @@ from panoptic_depth_core.inference.pipeline import Pipeline
 from panoptic_depth_core.io.results import result_folder
 from panoptic_depth_core.io.results.result_folder import RESULTS, RUN_FILE, ResultWriter
 from panoptic_depth_core.io.sources import picture_source
-from panoptic_depth_core.model_directory import ModelInfo, save_model_directory
+from panoptic_depth_core.model_directory import ModelInfo
 from panoptic_depth_core.structures import Frame, GroundScale, PanopticDepth
 
 Paint = Callable[[int, int], NDArray[np.uint8]]
 
 _TORCH = pytest.mark.skipif(importlib.util.find_spec('torch') is None,
                             reason='torch is in the extras [train] and [export]')
-
-
-@pytest.fixture(scope='module')
-def model(tmp_path_factory: pytest.TempPathFactory, make_info: Callable[..., ModelInfo],
-          painted_onnx: Callable[[ModelInfo], bytes]) -> Path:
-    """Directory of the painted model."""
-    path = tmp_path_factory.mktemp('model') / 'painted'
-    save_model_directory(path, make_info(), painted_onnx(make_info()))
-    return path
 
 
 @pytest.fixture

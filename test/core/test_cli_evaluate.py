@@ -38,15 +38,6 @@ def data(tmp_path_factory: pytest.TempPathFactory,
     return top
 
 
-@pytest.fixture(scope='module')
-def model(tmp_path_factory: pytest.TempPathFactory, make_info: Callable[..., ModelInfo],
-          painted_onnx: Callable[[ModelInfo], bytes]) -> Path:
-    """Directory of the painted model."""
-    path = tmp_path_factory.mktemp('model') / 'painted'
-    save_model_directory(path, make_info(), painted_onnx(make_info()))
-    return path
-
-
 def report(folder: Path) -> dict[str, Any]:
     return json.loads((folder / 'evaluation.json').read_text())
 
